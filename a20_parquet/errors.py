@@ -1,0 +1,37 @@
+"""What can go wrong, as one family of exceptions."""
+
+
+class A20ParquetError(Exception):
+    """Base of every error this package raises on purpose; the command line prints it, exits 1."""
+
+
+class UsageError(A20ParquetError):
+    """What was asked for makes no sense or can't be done here; the command line exits 2."""
+
+
+class SourceError(A20ParquetError):
+    """A source can't be listed or read, or holds no shard."""
+
+
+class DatasetError(A20ParquetError):
+    """A dataset can't be written, or what lies at its place is not what was expected."""
+
+
+class RecordError(A20ParquetError):
+    """A shard's bytes are damaged, or a record in it can't be converted.
+
+    Attributes:
+        shard: where the shard lies.
+        record: the record's number in the shard, from 0.
+        offset: byte at which the record's frame starts, in the decompressed shard.
+        reason: what was found and what was expected.
+        fix: what the user can do about it.
+    """
+
+    def __init__(self, *, shard: str, record: int, offset: int, reason: str, fix: str) -> None:
+        super().__init__(f"{shard}: record {record} at byte {offset}: {reason}. {fix}")
+        self.shard = shard
+        self.record = record
+        self.offset = offset
+        self.reason = reason
+        self.fix = fix
