@@ -1,0 +1,1 @@
+"""Bytes in: finds shards, frames them into records and decodes the records."""

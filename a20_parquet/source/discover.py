@@ -1,0 +1,237 @@
+"""Finding shards: which files of the sources are TFRecord shards, and in which order."""
+
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from a20_parquet.errors import SourceError
+from a20_parquet.source.shard import (
+    HEADER_BYTES,
+    Codec,
+    Shard,
+    detect_codec,
+    open_content,
+    starts_with_frame,
+)
+
+_NUMBERED = re.compile(r"^(?P<stem>.*)-(?P<number>\d{5,})-of-(?P<total>\d{5,})")
+_NAMED_TFRECORD = re.compile(r"\.tfrecord", re.IGNORECASE)
+_GLOB_CHARACTERS = frozenset("*?[")
+_MAX_NAMED_MISSING = 5
+CONFIG_NAME = "config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A file of a source that is no shard."""
+
+    url: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What the sources hold."""
+
+    shards: tuple[Shard, ...]
+    """In shard order: by label, which does not depend on where the sources lie."""
+    passed_over: tuple[PassedOver, ...]
+    missing: tuple[str, ...]
+    """A sentence for each numbered set of shards that is not whole."""
+    configs: tuple[tuple[Any, str], ...]
+    """Filesystem and path of each ``config.json`` beside shards."""
+
+    @property
+    def bytes(self) -> int:
+        """Stored size of all shards."""
+        return sum(shard.size for shard in self.shards)
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    filesystem: Any
+    path: str
+    size: int
+    below: str
+    """Path below the source that was searched; empty for a file that was named itself."""
+
+    @property
+    def url(self) -> str:
+        if "file" in _protocols(self.filesystem):
+            return self.path
+        return str(self.filesystem.unstrip_protocol(self.path))
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+
+def find_shards(sources: Sequence[str | Path]) -> Listing:
+    """Search folders, files, globs and fsspec URLs for shards; folders are searched whole.
+
+    A file is a shard if its name says so or if it begins with a valid frame. A file that is named
+    itself, not found in a folder or by a glob, must be one.
+
+    Raises:
+        SourceError: a source does not exist, can't be listed, or nothing is a shard.
+    """
+    files: dict[str, _File] = {}
+    for source in sources:
+        for file in _files_of(str(source)):
+            files.setdefault(file.url, file)
+    passed_over, found = [], []
+    for file in files.values():
+        reason = _why_no_shard(file)
+        if reason is None:
+            found.append(file)
+        elif file.below:
+            passed_over.append(PassedOver(file.url, reason))
+        else:
+            raise SourceError(f"{file.url}: {reason}. Name a TFRecord shard or a folder of them.")
+    if not found:
+        raise SourceError(
+            f"no shard found in {', '.join(map(str, sources))} ({len(passed_over)} files passed "
+            "over). Shards are called like embeddings-00000-of-00010 or *.tfrecord, or begin with a "
+            "valid TFRecord frame."
+        )
+    labelled = sorted(zip(make_labels([file.path for file in found]), found, strict=True))
+    folders = {file.path.rpartition("/")[0] for file in found}
+    return Listing(
+        shards=tuple(
+            Shard(label, file.url, position, file.path, file.size, file.filesystem)
+            for position, (label, file) in enumerate(labelled)
+        ),
+        passed_over=tuple(sorted(passed_over, key=lambda item: item.url)),
+        missing=tuple(_missing([file.path for file in found])),
+        configs=tuple(
+            (file.filesystem, file.path)
+            for file in files.values()
+            if file.name == CONFIG_NAME and file.path.rpartition("/")[0] in folders
+        ),
+    )
+
+
+def make_labels(paths: Sequence[str]) -> list[str]:
+    """Label files by name or, where they share it, by the shortest path tail that differs.
+
+    Folders in a label are joined by ``__``. Labels are unique if the paths are.
+    """
+    parts = [path.strip("/").split("/") for path in paths]
+    depth = [1] * len(paths)
+    while True:
+        labels = ["__".join(part[-n:]) for part, n in zip(parts, depth, strict=True)]
+        count = Counter(labels)
+        grow = [
+            i for i, label in enumerate(labels) if count[label] > 1 and depth[i] < len(parts[i])
+        ]
+        if not grow:
+            return labels
+        for i in grow:
+            depth[i] += 1
+
+
+def _protocols(filesystem: Any) -> tuple[str, ...]:
+    protocol = filesystem.protocol
+    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+
+
+def _files_of(source: str) -> Iterator[_File]:
+    try:
+        filesystem, path = fsspec.core.url_to_fs(source)
+        if "file" in _protocols(filesystem):
+            path = os.path.normpath(path)
+        if filesystem.isfile(path):
+            yield _File(filesystem, path, filesystem.size(path), "")
+            sibling = f"{path.rpartition('/')[0]}/{CONFIG_NAME}"
+            if filesystem.isfile(sibling):
+                yield _File(filesystem, sibling, filesystem.size(sibling), CONFIG_NAME)
+        elif filesystem.isdir(path):
+            yield from _files_below(filesystem, path)
+        elif _GLOB_CHARACTERS & set(path):
+            matches = filesystem.glob(path, detail=True)
+            if not matches:
+                raise SourceError(f"{source}: nothing matches. Check the pattern and its folder.")
+            for match, info in sorted(matches.items()):
+                if info["type"] == "directory":
+                    yield from _files_below(filesystem, match)
+                else:
+                    yield _File(filesystem, match, info["size"], match.rpartition("/")[2])
+        else:
+            raise SourceError(
+                f"{source}: does not exist. Name a shard, a folder of them or a glob."
+            )
+    except (OSError, ValueError, ImportError) as error:
+        raise SourceError(f"{source}: can't be listed: {error}") from error
+
+
+def _files_below(filesystem: Any, folder: str) -> Iterator[_File]:
+    root = folder.rstrip("/")
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    for _, _, infos in filesystem.walk(folder, detail=True, on_error=stop):
+        for info in sorted(infos.values(), key=lambda info: str(info["name"])):
+            path = str(info["name"])
+            yield _File(filesystem, path, info["size"], path.removeprefix(root).strip("/"))
+
+
+def _why_no_shard(file: _File) -> str | None:
+    """Say why a file is passed over; None for a shard."""
+    folders = file.path.split("/")[:-1]
+    if any(part.startswith(".") for part in file.below.split("/")):
+        return "hidden"
+    if file.name == CONFIG_NAME:
+        return "Perch's own configuration"
+    if folders and (folders[-1], file.name.rpartition(".")[2]) in {
+        ("embeddings", "npy"),
+        ("metadata", "json"),
+    }:
+        return "written by the notebook"
+    if _NUMBERED.match(file.name) or _NAMED_TFRECORD.search(file.name):
+        return None
+    return None if _begins_like_shard(file) else "no TFRecord shard by name or first frame"
+
+
+def _begins_like_shard(file: _File) -> bool:
+    if file.size < HEADER_BYTES:
+        return False
+    try:
+        with file.filesystem.open(file.path, "rb") as opened:
+            head = opened.read(HEADER_BYTES)
+        if detect_codec(head) is Codec.NONE:
+            return starts_with_frame(head)
+        shard = Shard(file.name, file.url, 0, file.path, file.size, file.filesystem)
+        inflated = bytearray(HEADER_BYTES)
+        with open_content(shard) as content:
+            content.readinto(memoryview(inflated))
+        return starts_with_frame(bytes(inflated))
+    except OSError as error:
+        raise SourceError(f"{file.url}: can't be read: {error}") from error
+    except SourceError:
+        return False
+
+
+def _missing(paths: Iterable[str]) -> Iterator[str]:
+    sets: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        match = _NUMBERED.match(name)
+        if match:
+            key = f"{folder}/{match['stem']}" if folder else match["stem"]
+            sets[key, match["total"]].add(int(match["number"]))
+    for (stem, total), numbers in sorted(sets.items()):
+        absent = sorted(set(range(int(total))) - numbers)
+        if absent:
+            names = ", ".join(f"{number:0{len(total)}d}" for number in absent[:_MAX_NAMED_MISSING])
+            more = ", …" if len(absent) > _MAX_NAMED_MISSING else ""
+            yield (
+                f"{stem}-*-of-{total}: {int(total) - len(absent)} of {int(total)} shards are "
+                f"here, missing {names}{more}"
+            )

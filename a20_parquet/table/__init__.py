@@ -1,0 +1,1 @@
+"""The table: columns, keys, filenames and order. No I/O and no TensorFlow."""

@@ -1,0 +1,105 @@
+"""Partitions: which Hive folder a window belongs to."""
+
+import enum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from a20_parquet.table.filename import Recordings
+
+HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+"""The folder value that every reader takes for null."""
+
+_SECONDS_A_DAY = 86_400
+# Words that polars, DuckDB or pyarrow take for a number, a boolean, a date or null.
+_VALUE_WORDS = (
+    "true|false|t|f|yes|no|y|n|on|off|null|none|na|nan|inf|infinity|epoch|now|today|tomorrow"
+    "|yesterday"
+)
+_NO_TOKEN = rf"^(?:[^A-Za-z].*|(?i:{_VALUE_WORDS})|)$"
+
+
+class PartitionBy(enum.StrEnum):
+    """The Hive keys of a dataset."""
+
+    SITE_DATE = "site,date"
+    SITE_MONTH = "site,month"
+    SITE_YEAR = "site,year"
+    SITE = "site"
+
+    @property
+    def period(self) -> str | None:
+        """Name of the key after ``site``: ``date``, ``month``, ``year`` or none."""
+        return self.value.partition(",")[2] or None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All keys, outermost first."""
+        return tuple(self.value.split(","))
+
+
+def site_tokens(recordings: Recordings) -> Any:
+    """The Hive value of ``site`` for each recording, an Arrow string array.
+
+    ``site_0285`` where the id is known; else the recorder's name as a token that no reader takes
+    for anything but a string; null where the name told nothing.
+    """
+    numbered = pc.binary_join_element_wise(
+        "site_", pc.utf8_lpad(recordings.site_id.cast(pa.string()), 4, "0"), ""
+    )
+    suffix = pc.if_else(
+        recordings.subsite_name.is_valid(),
+        pc.binary_join_element_wise("-", recordings.subsite_name, ""),
+        "",
+    )
+    recorder = pc.binary_join_element_wise(recordings.site_name, suffix, "")
+    return pc.coalesce(numbered, name_tokens(recorder))
+
+
+def name_tokens(names: Any) -> Any:
+    """Turn names into tokens that are safe as folder names and always read as strings."""
+    safe = pc.replace_substring_regex(names, r"[^A-Za-z0-9_-]", "_")
+    needs_prefix = pc.match_substring_regex(safe, _NO_TOKEN)
+    return pc.if_else(needs_prefix, pc.binary_join_element_wise("name_", safe, ""), safe)
+
+
+def periods(start_local_s: npt.NDArray[np.int64], by: PartitionBy) -> npt.NDArray[np.int32]:
+    """Number the period in which each window starts.
+
+    Args:
+        start_local_s: seconds since 1970-01-01 on the recorder's wall clock.
+        by: the Hive keys.
+
+    Returns:
+        Days since 1970-01-01 for ``date``, months since 1970-01 for ``month``, the year itself for
+        ``year``, 0 without a second key.
+    """
+    if by.period is None:
+        return np.zeros(len(start_local_s), np.int32)
+    days = start_local_s // _SECONDS_A_DAY
+    if by.period == "date":
+        return days.astype(np.int32)
+    unit = {"month": "datetime64[M]", "year": "datetime64[Y]"}[by.period]
+    since_1970 = days.astype("datetime64[D]").astype(unit).astype(np.int32)
+    return since_1970 + (1970 if by.period == "year" else 0)
+
+
+def period_value(period: int | None, by: PartitionBy) -> str:
+    """Write a period as its Hive value, such as ``2020-10-14``, ``2020-10`` or ``2020``."""
+    if period is None:
+        return HIVE_NULL
+    if by.period == "date":
+        return str(np.datetime64(period, "D"))
+    if by.period == "month":
+        return str(np.datetime64(period, "M"))
+    return f"{period:04d}"
+
+
+def hive_folder(site: str, period: int | None, by: PartitionBy) -> str:
+    """Name a partition's folder, such as ``site=site_0285/date=2020-10-14``."""
+    if by.period is None:
+        return f"site={site}"
+    return f"site={site}/{by.period}={period_value(period, by)}"

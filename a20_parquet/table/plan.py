@@ -1,0 +1,131 @@
+"""Planning the merge: which output files there are, and which of them one unit of work writes.
+
+Files follow from the partitions' rows alone, so neither memory nor workers change the result.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from a20_parquet.table.order import Partitions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputFile:
+    """One Parquet file that the merge writes."""
+
+    site: str
+    period: int | None
+    """See ``partition.periods``."""
+    part: int
+    """Its number within the partition, from 0."""
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeUnit:
+    """Whole partitions that one worker merges and writes."""
+
+    number: int
+    files: tuple[OutputFile, ...]
+    slices: tuple[tuple[int, int], ...]
+    """For each run the rows ``(start, stop)`` that belong to these files."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of all its files."""
+        return sum(file.rows for file in self.files)
+
+
+def plan_merge(
+    runs: Sequence[Partitions], *, rows_per_file: int, rows_per_unit: int
+) -> list[MergeUnit]:
+    """Divide the merge of ``runs`` into units.
+
+    Args:
+        runs: the partitions of each run.
+        rows_per_file: a partition with more rows is split into several files.
+        rows_per_unit: consecutive partitions share a unit until it holds this many rows.
+
+    Returns:
+        Units in the order of their partitions; each row of each run is in exactly one of them.
+    """
+    total, numbers = _combine(runs)
+    # A unit begins with the partition in which the rows before it reach a multiple of its size.
+    unit_of_partition = total.starts // rows_per_unit
+    firsts = np.flatnonzero(np.diff(unit_of_partition, prepend=-1))
+    lasts = np.append(firsts[1:], len(total))
+    sites, period_values = total.site.to_pylist(), total.period.to_pylist()
+    units = []
+    for number, (first, last) in enumerate(zip(firsts.tolist(), lasts.tolist(), strict=True)):
+        files = tuple(
+            OutputFile(site=sites[p], period=period_values[p], part=part, rows=rows)
+            for p in range(first, last)
+            for part, rows in enumerate(split_rows(int(total.rows[p]), rows_per_file))
+        )
+        slices = tuple(
+            _slice(run, run_numbers, first, last)
+            for run, run_numbers in zip(runs, numbers, strict=True)
+        )
+        units.append(MergeUnit(number=number, files=files, slices=slices))
+    return units
+
+
+def split_rows(rows: int, most: int) -> Iterator[int]:
+    """Split ``rows`` into pieces of ``most`` rows, the last one with what is left."""
+    for start in range(0, rows, most):
+        yield min(most, rows - start)
+
+
+def _slice(
+    run: Partitions, numbers: npt.NDArray[np.int64], first: int, last: int
+) -> tuple[int, int]:
+    """The rows of ``run`` in the partitions ``first`` to before ``last`` of all."""
+    bounds = np.append(run.starts, run.rows.sum())
+    start, stop = bounds[np.searchsorted(numbers, [first, last])]
+    return int(start), int(stop)
+
+
+def _combine(runs: Sequence[Partitions]) -> tuple[Partitions, list[npt.NDArray[np.int64]]]:
+    """Add up the partitions of all runs; number each run's partitions among them."""
+    frames = [
+        pl.DataFrame(
+            {"site": _series(run.site), "period": _series(run.period), "rows": run.rows},
+        ).with_columns(run=pl.lit(number))
+        for number, run in enumerate(runs)
+    ]
+    numbered = (
+        pl.concat(frames)
+        .sort("site", "period", "run", nulls_last=False)
+        .with_columns(
+            number=(pl.struct("site", "period") != pl.struct("site", "period").shift())
+            .fill_null(value=True)
+            .cum_sum()
+            .cast(pl.Int64)
+            - 1
+        )
+    )
+    total = numbered.group_by("number").agg(
+        pl.col("site").first(), pl.col("period").first(), pl.col("rows").sum()
+    )
+    total = total.sort("number")
+    numbers = [
+        numbered.filter(pl.col("run") == number)["number"].to_numpy() for number in range(len(runs))
+    ]
+    arrow = total.to_arrow()
+    return (
+        Partitions(
+            arrow["site"].combine_chunks(),
+            arrow["period"].combine_chunks(),
+            total["rows"].to_numpy(),
+        ),
+        numbers,
+    )
+
+
+def _series(array: Any) -> pl.Series:
+    return pl.Series(pl.from_arrow(array))
