@@ -1,0 +1,1 @@
+"""What lies on disk: runs, Parquet files, manifest; written and read back."""

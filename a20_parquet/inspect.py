@@ -1,0 +1,172 @@
+"""What is in a shard: its features, counts, checksums and first record."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from a20_parquet.errors import RecordError
+from a20_parquet.source.decode import load_tensorflow
+from a20_parquet.source.discover import find_shards
+from a20_parquet.source.frames import FrameReader
+from a20_parquet.source.shard import Codec, Shard, open_content, read_codec
+from a20_parquet.table.filename import Recordings, parse_filenames
+
+_BATCH_BYTES = 4 << 20
+_FIRST_VALUES = 5
+_RANK = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One feature of the records of a shard."""
+
+    name: str
+    kind: str
+    """``bytes_list``, ``float_list`` or ``int64_list``."""
+    dtype: str
+    """Of its values; of the tensor where the bytes are a serialized one."""
+    shapes: tuple[tuple[int, ...], ...]
+    """Every shape that occurs, in the order of appearance; ``(values,)`` for a plain list."""
+    records: int
+    """How many records have it with this kind and dtype."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstRecord:
+    """A shard's first record."""
+
+    filename: str | None
+    recording: dict[str, Any] | None
+    """What the filename tells, by column; none where it can't be read."""
+    timestamp_s: float | None
+    values: tuple[float, ...]
+    """The first values of its embedding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was found in one shard."""
+
+    url: str
+    bytes: int
+    """Stored size."""
+    compression: Codec
+    records: int
+    """Intact records before the first damage."""
+    windows: int
+    """Rows that their embeddings would make."""
+    damage: str | None
+    """The first damage; none where every checksum is good."""
+    features: tuple[Feature, ...]
+    first: FirstRecord | None
+
+
+@dataclass(slots=True)
+class _Tally:
+    windows: int = 0
+    shapes: dict[tuple[str, str, str], dict[tuple[int, ...], int]] = field(default_factory=dict)
+    first: FirstRecord | None = None
+
+
+def inspect(sources: str | Path | Sequence[str | Path]) -> list[Inspection]:
+    """Look into shards.
+
+    Args:
+        sources: folders, files, globs or fsspec URLs.
+
+    Raises:
+        SourceError: a source can't be read or is no shard.
+        RecordError: a shard's very first frame is damaged, or a record is no ``tf.train.Example``.
+    """
+    listing = find_shards([sources] if isinstance(sources, str | Path) else sources)
+    return [_inspect_shard(shard) for shard in listing.shards]
+
+
+def _inspect_shard(shard: Shard) -> Inspection:
+    tally = _Tally()
+    damage = None
+    with open_content(shard) as content:
+        reader = FrameReader(shard, content, _BATCH_BYTES)
+        try:
+            for records in reader.batches():
+                _count(tally, records.payloads)
+        except RecordError as error:
+            if reader.records == 0:
+                raise
+            damage = f"record {error.record} at byte {error.offset}: {error.reason}"
+    return Inspection(
+        url=shard.url,
+        bytes=shard.size,
+        compression=read_codec(shard),
+        records=reader.records,
+        windows=tally.windows,
+        damage=damage,
+        features=tuple(
+            Feature(*key, shapes=tuple(shapes), records=sum(shapes.values()))
+            for key, shapes in sorted(tally.shapes.items())
+        ),
+        first=tally.first,
+    )
+
+
+def _count(tally: _Tally, payloads: Iterable[memoryview]) -> None:
+    example_type = load_tensorflow().train.Example
+    for payload in payloads:
+        features = example_type.FromString(bytes(payload)).features.feature
+        for name, feature in features.items():
+            kind = feature.WhichOneof("kind") or "empty"
+            values = getattr(feature, kind).value if kind != "empty" else []
+            tensor = _as_tensor(name, values, features) if kind == "bytes_list" else None
+            if tensor is None:
+                dtype = {"bytes_list": "bytes", "float_list": "float32", "int64_list": "int64"}
+                key = (name, kind, dtype.get(kind, "none"))
+                shape: tuple[int, ...] = (len(values),)
+            else:
+                key = (name, kind, load_tensorflow().dtypes.as_dtype(tensor.dtype).name)
+                shape = tuple(dim.size for dim in tensor.tensor_shape.dim)
+                if name == "embedding" and len(shape) == _RANK:
+                    tally.windows += shape[0] * shape[1]
+            counts = tally.shapes.setdefault(key, {})
+            counts[shape] = counts.get(shape, 0) + 1
+        tally.first = tally.first or _first_record(features)
+
+
+def _as_tensor(name: str, values: Sequence[bytes], features: Any) -> Any:
+    """Parse a serialized tensor, known by its name or by a companion ``<name>_shape``."""
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.framework.tensor_pb2 import TensorProto
+
+    if len(values) != 1 or not (name == "embedding" or f"{name}_shape" in features):
+        return None
+    try:
+        tensor = TensorProto.FromString(values[0])
+    except DecodeError:
+        return None
+    return tensor if tensor.dtype else None
+
+
+def _first_record(features: Any) -> FirstRecord:
+    filenames = list(features["filename"].bytes_list.value) if "filename" in features else []
+    filename = filenames[0].decode(errors="replace") if filenames else None
+    stamps = list(features["timestamp_s"].float_list.value) if "timestamp_s" in features else []
+    tensor = None
+    if "embedding" in features:
+        tensor = _as_tensor("embedding", features["embedding"].bytes_list.value, features)
+    values = np.zeros(0) if tensor is None else load_tensorflow().make_ndarray(tensor)
+    return FirstRecord(
+        filename=filename,
+        recording=_recording(filename) if filename is not None else None,
+        timestamp_s=float(stamps[0]) if stamps else None,
+        values=tuple(float(value) for value in values.reshape(-1)[:_FIRST_VALUES]),
+    )
+
+
+def _recording(filename: str) -> dict[str, Any] | None:
+    recordings = parse_filenames(pa.array([filename], pa.string()))
+    if not recordings.valid[0]:
+        return None
+    return {name: getattr(recordings, name)[0].as_py() for name in Recordings.columns()}

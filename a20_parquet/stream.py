@@ -1,0 +1,76 @@
+"""Windows straight from shards, as a stream of Arrow record batches; nothing is written."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from a20_parquet.errors import SourceError
+from a20_parquet.source.decode import TensorFlowDecoder
+from a20_parquet.source.discover import find_shards
+from a20_parquet.source.frames import read_records
+from a20_parquet.source.perch_config import read_hop_s
+from a20_parquet.source.shard import Shard
+from a20_parquet.table.decoded import DecodedRecords
+from a20_parquet.table.partition import PartitionBy
+from a20_parquet.table.schema import window_schema
+from a20_parquet.table.windows import keyed_metadata, with_embeddings
+
+_BATCH_BYTES = 8 << 20
+
+
+def read_windows(
+    sources: str | Path | Sequence[str | Path],
+    *,
+    window_seconds: float | None = None,
+    batch_bytes: int = _BATCH_BYTES,
+) -> Any:
+    """Stream the windows of shards in shard, then record order.
+
+    Args:
+        sources: folders, files, globs or fsspec URLs.
+        window_seconds: from one window's start to the next; by default Perch's ``config.json``
+            beside the shards says it, else 5.
+        batch_bytes: about how many bytes of records make a record batch.
+
+    Returns:
+        A ``pyarrow.RecordBatchReader`` with the columns of a dataset. It raises what follows also
+        while it is read.
+
+    Raises:
+        SourceError: no shard is found, or one can't be read.
+        RecordError: a shard is damaged, or a record can't be converted.
+    """
+    listing = find_shards([sources] if isinstance(sources, str | Path) else sources)
+    window_s = window_seconds or read_hop_s(listing.configs)
+    decoded = _decode(listing.shards, batch_bytes)
+    first = next(decoded, None)
+    if first is None:
+        raise SourceError(f"none of the {len(listing.shards)} shards holds a record")
+    dims = first.heads.shapes[0][2]
+    batches = _windows(first, decoded, dims, window_s)
+    return pa.RecordBatchReader.from_batches(window_schema(dims), batches)
+
+
+def _decode(shards: Sequence[Shard], batch_bytes: int) -> Iterator[DecodedRecords]:
+    decoder = TensorFlowDecoder()
+    for shard in shards:
+        for records in read_records(shard, batch_bytes):
+            yield decoder.decode(records)
+
+
+def _windows(
+    first: DecodedRecords, rest: Iterator[DecodedRecords], dims: int, window_s: float
+) -> Iterator[Any]:
+    batch: DecodedRecords | None = first
+    while batch is not None:
+        batch.check_dims(dims)
+        metadata = keyed_metadata([batch.heads], window_s, PartitionBy.SITE)
+        embeddings = [tensor.reshape(-1, dims) for tensor in batch.embeddings]
+        if len(metadata):
+            yield with_embeddings(
+                metadata, np.concatenate(embeddings).astype(np.float32, copy=False)
+            )
+        batch = next(rest, None)
