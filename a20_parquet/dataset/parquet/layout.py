@@ -1,0 +1,110 @@
+"""What all files of one schema have in common, worked out once."""
+
+import base64
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from a20_parquet.dataset.parquet.columns import FlatColumn
+from a20_parquet.dataset.parquet.embeddings import EmbeddingColumn
+from a20_parquet.dataset.parquet.footer import FooterFrame
+from a20_parquet.dataset.parquet.numbers import NumberType
+from a20_parquet.dataset.parquet.pages import Compression
+from a20_parquet.dataset.parquet.structures import (
+    DATE_MEANING,
+    INSTANT_MEANING,
+    INT16_MEANING,
+    LIST_MEANING,
+    PLAIN_MEANING,
+    STRING_MEANING,
+    WALL_CLOCK_MEANING,
+    Meaning,
+    Physical,
+    Repetition,
+    schema_element,
+)
+from a20_parquet.errors import DatasetError
+
+_LONGEST_LIST = 8192
+
+_INT16 = NumberType(np.dtype("<i2"), 4)
+_INT32 = NumberType(np.dtype("<i4"), 4)
+_INT64 = NumberType(np.dtype("<i8"), 8)
+_FLOAT64 = NumberType(np.dtype("<i8"), 8, is_float=True)
+
+_FLAT: dict[Any, tuple[Physical, Meaning, NumberType | None]] = {
+    pa.string(): (Physical.BYTE_ARRAY, STRING_MEANING, None),
+    pa.int16(): (Physical.INT32, INT16_MEANING, _INT16),
+    pa.int32(): (Physical.INT32, PLAIN_MEANING, _INT32),
+    pa.int64(): (Physical.INT64, PLAIN_MEANING, _INT64),
+    pa.float64(): (Physical.DOUBLE, PLAIN_MEANING, _FLOAT64),
+    pa.timestamp("us"): (Physical.INT64, WALL_CLOCK_MEANING, _INT64),
+    pa.timestamp("us", tz="UTC"): (Physical.INT64, INSTANT_MEANING, _INT64),
+    pa.date32(): (Physical.INT32, DATE_MEANING, _INT32),
+}
+
+
+class ParquetLayout:
+    """Schema and compression of any number of files; immutable, so that threads can share it."""
+
+    def __init__(self, schema: Any, compression: Compression) -> None:
+        """Encodes what rows don't change.
+
+        Args:
+            schema: a ``pyarrow.Schema`` of numbers, times, strings and lists of float32 with one
+                length; the file's columns in this order.
+            compression: of all columns.
+
+        Raises:
+            DatasetError: a column's type is none of those.
+        """
+        self.schema = schema
+        self.compression = compression
+        self.embeddings: dict[int, EmbeddingColumn] = {}
+        """Embedding columns by their place in the schema."""
+        self.flat: dict[int, FlatColumn] = {}
+        """All other columns by their place in the schema."""
+        for index, field in enumerate(schema):
+            if field.type in _FLAT:
+                physical, _, number = _FLAT[field.type]
+                self.flat[index] = FlatColumn(field, physical, number, compression)
+            else:
+                _require_embedding(field)
+                self.embeddings[index] = EmbeddingColumn(field, compression)
+        elements = [schema_element("schema", children=len(schema))]
+        for field in schema:
+            elements += _elements(field)
+        # pyarrow and what builds on it take the types from here: Parquet knows no lists of one
+        # length.
+        arrow_schema = base64.b64encode(schema.serialize().to_pybytes())
+        metadata = {**(schema.metadata or {}), b"ARROW:schema": arrow_schema}
+        self.footer = FooterFrame(elements, len(schema), metadata)
+
+
+def _require_embedding(field: Any) -> None:
+    kind = field.type
+    if not (
+        pa.types.is_fixed_size_list(kind)
+        and kind.value_type == pa.float32()
+        and not kind.value_field.nullable
+        and 1 <= kind.list_size <= _LONGEST_LIST
+    ):
+        raise DatasetError(
+            f"column {field.name!r} has type {kind}, which can't be written: use one of "
+            f"{', '.join(map(str, _FLAT))}, or fixed_size_list<float not null> of 1 to "
+            f"{_LONGEST_LIST} elements"
+        )
+
+
+def _elements(field: Any) -> list[bytes]:
+    """The schema elements of a column; a list's are three levels deep, as the format has it."""
+    repetition = Repetition.OPTIONAL if field.nullable else Repetition.REQUIRED
+    if field.type not in _FLAT:
+        return [
+            schema_element(field.name, repetition=repetition, children=1, meaning=LIST_MEANING),
+            schema_element("list", repetition=Repetition.REPEATED, children=1),
+            schema_element("element", physical=Physical.FLOAT, repetition=Repetition.REQUIRED),
+        ]
+    physical, meaning, _ = _FLAT[field.type]
+    return [schema_element(field.name, physical=physical, repetition=repetition, meaning=meaning)]

@@ -1,0 +1,183 @@
+"""Puts one column chunk's pages out: compresses each, and gives it a header.
+
+Source: apache/parquet-format, ``parquet.thrift`` and ``Compression.md``.
+"""
+
+import enum
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from a20_parquet.dataset.parquet import thrift
+from a20_parquet.dataset.parquet.encoding import Array
+from a20_parquet.dataset.parquet.output import Buffer, Output
+from a20_parquet.dataset.parquet.structures import Encoding
+from a20_parquet.dataset.parquet.thrift import I32, integer
+from a20_parquet.dataset.parquet.values import Values
+from a20_parquet.errors import DatasetError
+
+# Field 1, the page type, and the head of field 2, the uncompressed size in bytes.
+_DATA_PAGE = thrift.fields((1, I32, integer(0))) + thrift.NEXT_I32
+_DICTIONARY_PAGE = thrift.fields((1, I32, integer(2))) + thrift.NEXT_I32
+_DATA_PAGE_HEADER = thrift.SKIP_1_STRUCT + thrift.NEXT_I32
+# Definition levels and repetition levels are RLE; then both structs stop.
+_LEVELS_ARE_RLE = (thrift.NEXT_I32 + integer(Encoding.RLE)) * 2 + 2 * thrift.STOP
+_DICTIONARY_PAGE_HEADER = thrift.SKIP_3_STRUCT + thrift.NEXT_I32
+_DICTIONARY_IS_PLAIN = thrift.NEXT_I32 + integer(Encoding.PLAIN) + 2 * thrift.STOP
+
+
+# Pages of columns that don't change have the same few sizes in most files.
+@lru_cache(maxsize=1 << 12)
+def data_page_header(size: int, stored_size: int, values: int, encoding: Encoding) -> bytes:
+    """``PageHeader`` of a data page of version 1.
+
+    Args:
+        size: bytes of the page's levels and values.
+        stored_size: the same after compression.
+        values: number of values, nulls included.
+        encoding: of the values.
+    """
+    return b"".join(
+        (
+            _DATA_PAGE,
+            integer(size),
+            thrift.NEXT_I32,
+            integer(stored_size),
+            _DATA_PAGE_HEADER,
+            integer(values),
+            thrift.NEXT_I32,
+            integer(encoding),
+            _LEVELS_ARE_RLE,
+        )
+    )
+
+
+@lru_cache(maxsize=1 << 12)
+def dictionary_page_header(size: int, stored_size: int, values: int) -> bytes:
+    """``PageHeader`` of a dictionary page; the arguments are those of ``data_page_header``."""
+    return b"".join(
+        (
+            _DICTIONARY_PAGE,
+            integer(size),
+            thrift.NEXT_I32,
+            integer(stored_size),
+            _DICTIONARY_PAGE_HEADER,
+            integer(values),
+            _DICTIONARY_IS_PLAIN,
+        )
+    )
+
+
+class Compression(enum.StrEnum):
+    """How pages are compressed."""
+
+    NONE = "none"
+    LZ4 = "lz4"
+    ZSTD = "zstd"
+
+    @property
+    def codec(self) -> int:
+        """The format's ``CompressionCodec``; for LZ4 that is LZ4_RAW, without a frame."""
+        return {Compression.NONE: 0, Compression.LZ4: 7, Compression.ZSTD: 6}[self]
+
+    def compressor(self) -> Any:
+        """A ``pyarrow.Codec``, or None where nothing is compressed."""
+        if self is Compression.NONE:
+            return None
+        if self is Compression.LZ4:
+            return pa.Codec("lz4_raw")
+        return pa.Codec("zstd", 1)
+
+
+# Sizes are 32-bit integers in a page's header.
+_LARGEST_PAGE = 2**31 - 1
+
+
+class Pages:
+    """Takes the pages of a file's column chunks, one after the other."""
+
+    def __init__(self, output: Output, compression: Compression) -> None:
+        self.output = output
+        self.size = 0
+        """Bytes of all pages so far with their headers, before compression."""
+        self._compressor = compression.compressor()
+        self._scratch: Array = np.empty(0, np.uint8)
+
+    @property
+    def compresses(self) -> bool:
+        """Whether a page's parts must lie one behind the other for the codec."""
+        return self._compressor is not None
+
+    def scratch(self, size: int) -> Array:
+        """Memory of ``size`` bytes to put a page together in, until the next call."""
+        if len(self._scratch) < size:
+            self._scratch = np.empty(size, np.uint8)
+        return self._scratch[:size]
+
+    def put_values(
+        self, levels: bytes, values: Values, rows: int, encoding: Encoding
+    ) -> tuple[int, int]:
+        """Puts the data page of a column that is no list, behind its dictionary if it has one.
+
+        Args:
+            levels: definition levels.
+            values: of all rows that are not null.
+            rows: nulls included.
+            encoding: of the data page.
+
+        Returns:
+            Bytes before compression, and the offset of the data page from the first byte put.
+
+        Raises:
+            DatasetError: a page is larger than the format allows.
+        """
+        dictionary = b""
+        size = 0
+        if values.dictionary is not None:
+            stored = self._compressed(values.dictionary)
+            head = dictionary_page_header(len(values.dictionary), len(stored), values.entries)
+            dictionary = b"".join((head, stored))
+            size = len(head) + len(values.dictionary)
+        body = b"".join((levels, values.body))
+        stored = self._compressed(body)
+        head = data_page_header(len(body), len(stored), rows, encoding)
+        size += len(head) + len(body)
+        self.size += size
+        self.output.put(b"".join((dictionary, head, stored)))
+        return size, len(dictionary)
+
+    def put_lists(self, page: Array, count: int, encoding: Encoding) -> None:
+        """Puts a data page of lists.
+
+        Args:
+            page: levels and values, shape (bytes,), uint8.
+            count: number of values, nulls included.
+            encoding: of the values.
+        """
+        stored = self._compressed(page.data)
+        head = data_page_header(len(page), len(stored), count, encoding)
+        self.size += len(head) + len(page)
+        self.output.put(head)
+        self.output.put(stored)
+
+    def put_lists_uncopied(self, levels: bytes, values: memoryview, count: int) -> None:
+        """Puts a data page of lists, PLAIN and uncompressed, without copying the values."""
+        size = len(levels) + len(values)
+        head = data_page_header(size, size, count, Encoding.PLAIN) + levels
+        self.size += len(head) + len(values)
+        self.output.put(head)
+        self.output.put(values)
+
+    def _compressed(self, page: Buffer) -> Buffer:
+        if len(page) > _LARGEST_PAGE:
+            raise DatasetError(
+                f"a page of {len(page)} bytes is larger than Parquet's {_LARGEST_PAGE}: "
+                "write fewer rows at once"
+            )
+        if self._compressor is None:
+            return page
+        stored = self._compressor.compress(page)
+        # The buffer was made larger, and its memoryview still has that length.
+        return memoryview(stored)[: stored.size]

@@ -1,0 +1,84 @@
+"""The part of Thrift's compact protocol that Parquet's page headers and footer need.
+
+Source: Apache Thrift, ``doc/specs/thrift-compact-protocol.md``. A struct is a row of fields, each
+with a head that holds its type and how far its id lies above the id before it, then a stop byte.
+All integers that are written here are non-negative.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+TRUE, FALSE = 1, 2
+I8, I32, I64 = 3, 5, 6
+BINARY = 8
+LIST = 9
+STRUCT = 12
+
+STOP = b"\x00"
+
+# Heads of a field whose id is one (or more, where a number says so) above that of the last field.
+NEXT_TRUE = b"\x11"
+NEXT_I32 = b"\x15"
+NEXT_I64 = b"\x16"
+NEXT_BINARY = b"\x18"
+NEXT_LIST = b"\x19"
+NEXT_STRUCT = b"\x1c"
+SKIP_1_I64 = b"\x26"
+SKIP_1_BINARY = b"\x28"
+SKIP_1_STRUCT = b"\x2c"
+SKIP_2_I64 = b"\x36"
+SKIP_2_STRUCT = b"\x3c"
+SKIP_3_STRUCT = b"\x4c"
+
+_CONTINUES = 0x80
+_LONGEST_SHORT_LIST = 14
+
+
+def varint(number: int) -> bytes:
+    """A non-negative number in groups of seven bits, the lowest first (ULEB128)."""
+    groups = bytearray()
+    while number >= _CONTINUES:
+        groups.append(number & 0x7F | _CONTINUES)
+        number >>= 7
+    groups.append(number)
+    return bytes(groups)
+
+
+# A small file holds two hundred of them, mostly the same as the file before.
+@lru_cache(maxsize=1 << 14)
+def integer(number: int) -> bytes:
+    """A non-negative i16, i32 or i64: its zigzag form is twice the number."""
+    return varint(number << 1)
+
+
+def binary(value: bytes) -> bytes:
+    """A binary or string value: its length in bytes, then its bytes."""
+    return varint(len(value)) + value
+
+
+def items(kind: int, elements: Sequence[bytes]) -> bytes:
+    """A list of elements of one type, each encoded already."""
+    if len(elements) <= _LONGEST_SHORT_LIST:
+        head = bytes([len(elements) << 4 | kind])
+    else:
+        head = bytes([0xF0 | kind]) + varint(len(elements))
+    return head + b"".join(elements)
+
+
+def fields(*encoded: tuple[int, int, bytes]) -> bytes:
+    """The fields of a struct without its stop byte.
+
+    Args:
+        encoded: (id, type, encoded value) of each field, ids ascending by at most 15.
+    """
+    parts = []
+    last = 0
+    for number, kind, value in encoded:
+        parts += [bytes([(number - last) << 4 | kind]), value]
+        last = number
+    return b"".join(parts)
+
+
+def struct(*encoded: tuple[int, int, bytes]) -> bytes:
+    """A whole struct, stop byte included; the arguments are those of ``fields``."""
+    return fields(*encoded) + STOP
