@@ -14,6 +14,12 @@ _EXIT_FAILED, _EXIT_USAGE, _EXIT_INTERRUPTED = 1, 2, 130
 sources_argument = click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 dataset_argument = click.argument("dataset", type=click.Path(path_type=Path))
 shards_argument = click.argument("shards", nargs=-1, required=True, metavar="SHARD...")
+folder_argument = click.argument(
+    "folder", type=click.Path(path_type=Path, file_okay=False), default="a20-demo"
+)
+size_option = click.option(
+    "--size", metavar="SIZE", default="100MB", show_default=True, help="Of all shards together."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 partition_by_option = click.option(
     "--partition-by",
@@ -112,6 +118,24 @@ def inspect(shards: tuple[str, ...], *, as_json: bool) -> None:
     from a20_parquet.inspect import inspect
 
     print_inspections(inspect(shards), as_json=as_json)
+
+
+@cli.command()
+@folder_argument
+@size_option
+@json_option
+def demo(folder: Path, size: str, *, as_json: bool) -> None:
+    """Write realistic shards, convert them, query the result.
+
+    FOLDER gets the shards and the dataset; by default a20-demo in the current folder.
+    """
+    from a20_parquet.console import ConsoleProgress, print_tour
+    from a20_parquet.demo.tour import demo
+    from a20_parquet.options import parse_size
+
+    with ConsoleProgress() as progress:
+        tour = demo(folder, parse_size(size), progress)
+    print_tour(tour, as_json=as_json)
 
 
 def main() -> None:

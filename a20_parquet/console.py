@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import click
 from rich.console import Console
@@ -20,6 +20,7 @@ from rich.progress import (
 )
 
 from a20_parquet.convert import Conversion
+from a20_parquet.demo.tour import Tour
 from a20_parquet.inspect import FirstRecord, Inspection
 from a20_parquet.table.filename import EXPECTED
 
@@ -43,7 +44,6 @@ class ConsoleProgress:
         self._task: TaskID | None = None
 
     def __enter__(self) -> Self:
-        self._bars.start()
         return self
 
     def __exit__(
@@ -56,6 +56,7 @@ class ConsoleProgress:
 
     def start(self, name: str, total_bytes: int) -> None:
         """Begin a bar."""
+        self._bars.start()
         self._task = self._bars.add_task(name, total=total_bytes)
 
     def advance(self, count_bytes: int) -> None:
@@ -71,8 +72,7 @@ class ConsoleProgress:
 def print_conversion(conversion: Conversion, *, as_json: bool) -> None:
     """Print the closing summary of a conversion."""
     if as_json:
-        summary = asdict(conversion) | {"totals": conversion.totals.model_dump()}
-        click.echo(json.dumps(summary, indent=1, default=str))
+        click.echo(json.dumps(_conversion_json(conversion), indent=1, default=str))
         return
     totals = conversion.totals
     if conversion.passed_over:
@@ -92,6 +92,10 @@ def print_conversion(conversion: Conversion, *, as_json: bool) -> None:
     )
 
 
+def _conversion_json(conversion: Conversion) -> dict[str, Any]:
+    return asdict(conversion) | {"totals": conversion.totals.model_dump()}
+
+
 def format_bytes(count: int) -> str:
     """Write a number of bytes for people, in powers of 1000."""
     size = float(count)
@@ -100,6 +104,19 @@ def format_bytes(count: int) -> str:
             return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
         size /= 1000
     return f"{size:,.1f} TB"
+
+
+def print_tour(tour: Tour, *, as_json: bool) -> None:
+    """Print what the demo did, each query with the code that a user would type."""
+    if as_json:
+        queries = [asdict(query) for query in tour.queries]
+        found = {"conversion": _conversion_json(tour.conversion), "queries": queries}
+        click.echo(json.dumps(found, indent=1, default=str))
+        return
+    print_conversion(tour.conversion, as_json=False)
+    for query in tour.queries:
+        code = query.code.replace("\n", "\n... ")
+        click.echo(f"\n# {query.title}\n>>> {query.setup}\n>>> {code}\n{query.answer.rstrip()}")
 
 
 def print_inspections(inspections: Sequence[Inspection], *, as_json: bool) -> None:

@@ -1,22 +1,24 @@
 """What is in a shard: its features, counts, checksums and first record."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from a20_parquet.errors import RecordError
 from a20_parquet.source.decode import load_tensorflow
 from a20_parquet.source.discover import find_shards
-from a20_parquet.source.frames import FrameReader
+from a20_parquet.source.frames import FrameReader, Records
 from a20_parquet.source.shard import Codec, Shard, open_content, read_codec
 from a20_parquet.table.filename import Recordings, parse_filenames
 
 _BATCH_BYTES = 4 << 20
 _FIRST_VALUES = 5
+_MAX_VALUES = 1 << 29
+_NUMBER_KINDS = frozenset("biuf")
 _RANK = 3
 
 
@@ -56,17 +58,18 @@ class Inspection:
     """Stored size."""
     compression: Codec
     records: int
-    """Intact records before the first damage."""
+    """Records before the first damage."""
     windows: int
     """Rows that their embeddings would make."""
     damage: str | None
-    """The first damage; none where every checksum is good."""
+    """The first record that is damaged or no ``tf.train.Example``; none where all are good."""
     features: tuple[Feature, ...]
     first: FirstRecord | None
 
 
 @dataclass(slots=True)
 class _Tally:
+    records: int = 0
     windows: int = 0
     shapes: dict[tuple[str, str, str], dict[tuple[int, ...], int]] = field(default_factory=dict)
     first: FirstRecord | None = None
@@ -80,7 +83,7 @@ def inspect(sources: str | Path | Sequence[str | Path]) -> list[Inspection]:
 
     Raises:
         SourceError: a source can't be read or is no shard.
-        RecordError: a shard's very first frame is damaged, or a record is no ``tf.train.Example``.
+        RecordError: a shard's very first record is damaged or no ``tf.train.Example``.
     """
     listing = find_shards([sources] if isinstance(sources, str | Path) else sources)
     return [_inspect_shard(shard) for shard in listing.shards]
@@ -93,16 +96,16 @@ def _inspect_shard(shard: Shard) -> Inspection:
         reader = FrameReader(shard, content, _BATCH_BYTES)
         try:
             for records in reader.batches():
-                _count(tally, records.payloads)
+                _count(tally, records)
         except RecordError as error:
-            if reader.records == 0:
+            if tally.records == 0:
                 raise
             damage = f"record {error.record} at byte {error.offset}: {error.reason}"
     return Inspection(
         url=shard.url,
         bytes=shard.size,
         compression=read_codec(shard),
-        records=reader.records,
+        records=tally.records,
         windows=tally.windows,
         damage=damage,
         features=tuple(
@@ -113,10 +116,17 @@ def _inspect_shard(shard: Shard) -> Inspection:
     )
 
 
-def _count(tally: _Tally, payloads: Iterable[memoryview]) -> None:
+def _count(tally: _Tally, records: Records) -> None:
+    from google.protobuf.message import DecodeError
+
     example_type = load_tensorflow().train.Example
-    for payload in payloads:
-        features = example_type.FromString(bytes(payload)).features.feature
+    for index, payload in enumerate(records.payloads):
+        try:
+            features = example_type.FromString(bytes(payload)).features.feature
+        except DecodeError:
+            reason = "the payload is no tf.train.Example message"
+            raise records.error(index, reason, "Leave the shard out.") from None
+        tally.records += 1
         for name, feature in features.items():
             kind = feature.WhichOneof("kind") or "empty"
             values = getattr(feature, kind).value if kind != "empty" else []
@@ -128,7 +138,7 @@ def _count(tally: _Tally, payloads: Iterable[memoryview]) -> None:
             else:
                 key = (name, kind, load_tensorflow().dtypes.as_dtype(tensor.dtype).name)
                 shape = tuple(dim.size for dim in tensor.tensor_shape.dim)
-                if name == "embedding" and len(shape) == _RANK:
+                if name == "embedding" and len(shape) == _RANK and min(shape) >= 0:
                     tally.windows += shape[0] * shape[1]
             counts = tally.shapes.setdefault(key, {})
             counts[shape] = counts.get(shape, 0) + 1
@@ -139,6 +149,7 @@ def _as_tensor(name: str, values: Sequence[bytes], features: Any) -> Any:
     """Parse a serialized tensor, known by its name or by a companion ``<name>_shape``."""
     from google.protobuf.message import DecodeError
     from tensorflow.core.framework.tensor_pb2 import TensorProto
+    from tensorflow.core.framework.types_pb2 import DataType
 
     if len(values) != 1 or not (name == "embedding" or f"{name}_shape" in features):
         return None
@@ -146,7 +157,7 @@ def _as_tensor(name: str, values: Sequence[bytes], features: Any) -> Any:
         tensor = TensorProto.FromString(values[0])
     except DecodeError:
         return None
-    return tensor if tensor.dtype else None
+    return tensor if tensor.dtype in DataType.values() and tensor.dtype else None
 
 
 def _first_record(features: Any) -> FirstRecord:
@@ -156,13 +167,25 @@ def _first_record(features: Any) -> FirstRecord:
     tensor = None
     if "embedding" in features:
         tensor = _as_tensor("embedding", features["embedding"].bytes_list.value, features)
-    values = np.zeros(0) if tensor is None else load_tensorflow().make_ndarray(tensor)
     return FirstRecord(
         filename=filename,
         recording=_recording(filename) if filename is not None else None,
         timestamp_s=float(stamps[0]) if stamps else None,
-        values=tuple(float(value) for value in values.reshape(-1)[:_FIRST_VALUES]),
+        values=_first_values(tensor) if tensor is not None else (),
     )
+
+
+def _first_values(tensor: Any) -> tuple[float, ...]:
+    """None where the tensor's content is no numbers or does not fill its shape."""
+    if math.prod(dim.size for dim in tensor.tensor_shape.dim) > _MAX_VALUES:
+        return ()
+    try:
+        values = load_tensorflow().make_ndarray(tensor)
+    except (KeyError, TypeError, ValueError):
+        return ()
+    if values.dtype.kind not in _NUMBER_KINDS:
+        return ()
+    return tuple(float(value) for value in values.reshape(-1)[:_FIRST_VALUES])
 
 
 def _recording(filename: str) -> dict[str, Any] | None:

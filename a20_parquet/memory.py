@@ -1,6 +1,7 @@
 """The memory budget: how large each buffer may be, by arithmetic alone."""
 
 import os
+from bisect import bisect_left
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,10 @@ _BATCH_COPIES = 6
 _MIN_BATCH_BYTES = 256 << 10
 _MAX_BATCH_BYTES = 8 * _MIB
 _COPY_BYTES = 4 * _MIB
-_MIN_STAGING_ROWS = 64
+_MOST_BUDGET = 1 << 50
+_MIN_ROWS = 64
+# Arrow's strings of one batch may take 2 GiB in all: room for names of 250 bytes.
+_MAX_RUN_ROWS = 8_000_000
 _MIN_SLICE_ROWS, _MAX_SLICE_ROWS = 8, 1024
 _CGROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
@@ -57,38 +61,48 @@ def plan_memory(
     Raises:
         UsageError: the budget does not suffice for a single worker.
     """
-    embedding_bytes = dims * 4
-    row_bytes = embedding_bytes + METADATA_ROW_BYTES
-    row_group_bytes = row_group_rows * row_bytes + _COPY_BYTES
-    least = max(row_group_bytes + 2 * _MIN_STAGING_ROWS * row_bytes, 2 * _COPY_BYTES)
-    least += _BATCH_COPIES * _MIN_BATCH_BYTES
-    workers = min(workers, budget // least)
-    if workers == 0:
-        raise UsageError(
-            f"--memory {budget} is too little for row groups of {row_group_rows} rows: give at "
-            f"least {least} bytes or set a smaller --row-group-rows."
-        )
+    for count in range(workers, 0, -1):
+        plan = _divide(budget, count, dims * 4, row_group_rows, windows)
+        if plan is not None:
+            return plan
+    least = bisect_left(
+        range(_MOST_BUDGET),
+        True,
+        key=lambda more: _divide(more, 1, dims * 4, row_group_rows, windows) is not None,
+    )
+    raise UsageError(
+        f"--memory {budget} is too little for {windows} windows of {dims} floats in row groups of "
+        f"{row_group_rows} rows: give at least {least} bytes, or set a smaller --row-group-rows."
+    )
+
+
+def _divide(
+    budget: int, workers: int, embedding_bytes: int, row_group_rows: int, windows: int
+) -> MemoryPlan | None:
     share = budget // workers
+    row_bytes = embedding_bytes + METADATA_ROW_BYTES
     batch_bytes = min(max(share // (4 * _BATCH_COPIES), _MIN_BATCH_BYTES), _MAX_BATCH_BYTES)
     decoding = _BATCH_COPIES * batch_bytes
-    gather_rows = (share - decoding - _COPY_BYTES) // row_bytes
-
+    gather_rows = min((share - decoding - _COPY_BYTES) // row_bytes, _MAX_RUN_ROWS)
+    row_group_bytes = row_group_rows * row_bytes + _COPY_BYTES
     merging = share - row_group_bytes
-    runs = max(1, -(-windows // gather_rows))
+    staging_rows = merging // 2 // row_bytes
+    if gather_rows < _MIN_ROWS or staging_rows < _MIN_ROWS:
+        return None
+    # Shards that do not quite fit together leave a run half empty at the worst.
+    runs = 2 * (windows // gather_rows) + 1
     # Half of what merging has is for metadata, of which a run may have two slices waiting.
     slice_rows = merging // 2 // (2 * runs * METADATA_ROW_BYTES)
     if slice_rows < _MIN_SLICE_ROWS:
-        raise UsageError(
-            f"--memory {budget} is too little to merge about {runs} runs: give more memory."
-        )
+        return None
     holding = windows * row_bytes + workers * (decoding + row_group_bytes)
     return MemoryPlan(
         workers=workers,
         batch_bytes=batch_bytes,
         gather_rows=gather_rows,
         slice_rows=min(slice_rows, _MAX_SLICE_ROWS),
-        staging_rows=max(_MIN_STAGING_ROWS, merging // 2 // row_bytes),
-        holds_all=holding <= budget,
+        staging_rows=staging_rows,
+        holds_all=holding <= budget and windows <= _MAX_RUN_ROWS,
     )
 
 

@@ -1,16 +1,49 @@
 """The options of a conversion, validated once for the command line and for Python."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Self, TypedDict
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 
 from a20_parquet.dataset.parquet import Compression
 from a20_parquet.errors import UsageError
 from a20_parquet.memory import default_budget, default_workers
 from a20_parquet.table.partition import PartitionBy
 
-_Size = Annotated[ByteSize, Field(gt=0)]
+_SIZE = re.compile(r"\s*\d+(\.\d+)?\s*[A-Za-z]*\s*")
+_DAY_S = 86_400
+
+
+def _whole_size(value: object) -> object:
+    # ByteSize reads the beginning of a text and ignores the rest.
+    if isinstance(value, str) and not _SIZE.fullmatch(value):
+        raise ValueError("expected a size such as 500MB, 64MiB or a number of bytes")
+    return value
+
+
+_Size = Annotated[ByteSize, BeforeValidator(_whole_size), Field(gt=0)]
+
+
+def parse_size(text: str) -> int:
+    """Read a size such as ``500MB``, ``64MiB`` or a number of bytes.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        return int(TypeAdapter(_Size).validate_python(text))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise UsageError(f"{text!r} is no size: {problem['msg']}") from error
 
 
 class OptionValues(TypedDict, total=False):
@@ -37,7 +70,7 @@ class ConvertOptions(BaseModel):
     """The Hive keys."""
     workers: Annotated[int, Field(ge=1, default_factory=default_workers)]
     """Threads; by default the cores that this process may use."""
-    memory: Annotated[ByteSize, Field(gt=0, default_factory=lambda: ByteSize(default_budget()))]
+    memory: Annotated[_Size, Field(default_factory=lambda: ByteSize(default_budget()))]
     """All buffers together; by default a quarter of what this process may use."""
     scratch: Path | None = None
     """Folder for runs; by default inside the dataset."""
@@ -47,7 +80,7 @@ class ConvertOptions(BaseModel):
     """A file ends before its uncompressed rows exceed this."""
     row_group_rows: Annotated[int, Field(ge=1)] = 2048
     """Rows of a row group."""
-    window_seconds: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = None
+    window_seconds: Annotated[float | None, Field(gt=0, le=_DAY_S, allow_inf_nan=False)] = None
     """From one window's start to the next; by default Perch's ``config.json`` says it, else 5."""
     overwrite: bool = False
     """Whether to delete a dataset that is already there."""

@@ -1,5 +1,6 @@
 """Windows straight from shards, as a stream of Arrow record batches; nothing is written."""
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from a20_parquet.errors import SourceError
+from a20_parquet.errors import SourceError, UsageError
 from a20_parquet.source.decode import TensorFlowDecoder
 from a20_parquet.source.discover import find_shards
 from a20_parquet.source.frames import read_records
@@ -40,9 +41,12 @@ def read_windows(
         while it is read.
 
     Raises:
+        UsageError: ``window_seconds`` is no length of time, or the shards' windows differ.
         SourceError: no shard is found, or one can't be read.
         RecordError: a shard is damaged, or a record can't be converted.
     """
+    if window_seconds is not None and not 0 < window_seconds < math.inf:
+        raise UsageError(f"window_seconds is {window_seconds}, expected more than 0")
     listing = find_shards([sources] if isinstance(sources, str | Path) else sources)
     window_s = window_seconds or read_hop_s(listing.configs)
     decoded = _decode(listing.shards, batch_bytes)

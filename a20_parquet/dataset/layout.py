@@ -82,9 +82,7 @@ class DatasetLayout:
             # The manifest goes first: from here on nothing passes for complete.
             self.manifest.unlink(missing_ok=True)
             self._delete_data()
-            for leftover in self.conversion.iterdir():
-                if leftover.is_dir():
-                    shutil.rmtree(leftover)
+            self._delete_all_but_plan()
             self.units.mkdir()
             self.data.mkdir()
         except OSError as error:
@@ -98,7 +96,17 @@ class DatasetLayout:
 
     def release(self) -> None:
         """Remove the traces of the conversion, which leaves the dataset or an empty folder."""
-        shutil.rmtree(self.conversion)
+        self._delete_all_but_plan()
+        self.plan.unlink()
+        self.conversion.rmdir()
+
+    def _delete_all_but_plan(self) -> None:
+        # Whoever is killed here must still be known by the plan.
+        for path in self.conversion.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path != self.plan:
+                path.unlink()
 
     def _delete_data(self) -> None:
         self.files.unlink(missing_ok=True)
@@ -118,9 +126,9 @@ class DatasetLayout:
             return
         if not self.root.is_dir():
             raise UsageError(f"{self.root} is a file. Name a folder for the dataset.")
-        if self.plan.exists():
+        if _is_ours(self.plan) or self._was_hardly_begun():
             state = "holds an unfinished conversion"
-        elif self._is_complete():
+        elif _is_ours(self.manifest):
             state = "holds a dataset already"
         else:
             raise UsageError(
@@ -130,17 +138,30 @@ class DatasetLayout:
         if not overwrite:
             raise UsageError(f"{self.root} {state}. {_OVERWRITE}")
 
-    def _is_complete(self) -> bool:
-        try:
-            manifest = json.loads(self.manifest.read_text())
-        except (OSError, ValueError):
-            return False
-        return isinstance(manifest, dict) and manifest.get("format") == FORMAT
+    def _was_hardly_begun(self) -> bool:
+        """Whether a conversion died before its plan was written, or after it was removed."""
+        return (
+            [path.name for path in self.root.iterdir()] == [self.conversion.name]
+            and self.conversion.is_dir()
+            and {path.name for path in self.conversion.iterdir()} <= {_temporary(self.plan).name}
+        )
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("format") == FORMAT
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(path.name + ".tmp")
 
 
 def write_durably(path: Path, text: str) -> None:
     """Write a small file so that after a crash it is whole or not there."""
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = _temporary(path)
     with temporary.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()

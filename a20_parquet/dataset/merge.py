@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import DataFile, commit_unit
@@ -75,17 +74,17 @@ class MergeCursor:
             self._read_embeddings(out[done : done + count])
             self._at += count
             done += count
-        return pa.concat_tables(pieces).combine_chunks().to_batches()[0]
+        return pieces[0] if len(pieces) == 1 else pa.concat_batches(pieces)
 
     def _read_embeddings(self, out: Rows) -> None:
         """Fill ``out`` from the current position; a run's rows among them are consecutive."""
-        run = self._run[self._at : self._at + len(out)]
         row = self._row[self._at : self._at + len(out)]
+        if len(self._runs) == 1:
+            self._runs[0].read_embeddings(int(row[0]), out)
+            return
+        run = self._run[self._at : self._at + len(out)]
         by_run = np.argsort(run, kind="stable")
         present, firsts = np.unique(run[by_run], return_index=True)
-        if len(present) == 1:
-            self._runs[present[0]].read_embeddings(int(row[0]), out)
-            return
         bounds = [*firsts.tolist(), len(out)]
         for number, first, last in zip(present.tolist(), bounds, bounds[1:], strict=False):
             start = int(row[by_run[first]])
@@ -102,23 +101,23 @@ class MergeCursor:
         """
         rest = slice(self._at, None)
         runs, rows = [self._run[rest]], [self._row[rest]]
-        tables = [] if self._metadata is None else [self._metadata.slice(self._at)]
+        batches = [] if self._metadata is None else [self._metadata.slice(self._at)]
         waiting = np.bincount(runs[0], minlength=len(self._runs))
         for number in np.flatnonzero((waiting < self._batch_rows) & (self._next < self._stop)):
             start = self._next[number]
             stop = min(start + self._batch_rows, self._stop[number])
-            tables.append(self._runs[number].read_metadata(int(start), int(stop)))
+            batches.append(self._runs[number].read_metadata(int(start), int(stop)))
             runs.append(np.full(stop - start, number))
             rows.append(np.arange(start, stop))
             self._next[number] = stop
-        if len(tables) == 0 or sum(map(len, tables)) == 0:
+        if sum(map(len, batches)) == 0:
             raise EOFError("the runs hold fewer rows than their indexes say")
-        table = pa.concat_tables(tables)
+        keyed = pa.concat_batches(batches)
         run, row = np.concatenate(runs), np.concatenate(rows)
         if len(self._runs) > 1:
-            order = sort_order(table)
-            table, run, row = table.take(pa.array(order)), run[order], row[order]
-        self._metadata, self._run, self._row = table, run, row
+            order = sort_order(keyed)
+            keyed, run, row = keyed.take(pa.array(order)), run[order], row[order]
+        self._metadata, self._run, self._row = keyed, run, row
         self._at = 0
         self._safe = self._count_safe(run, row)
 
@@ -163,11 +162,11 @@ class UnitWriter:
         folder = None
         for file in unit.files:
             parent = self._layout.data / hive_folder(file.site, file.period, self._by)
-            if parent != folder:
-                parent.mkdir(parents=True, exist_ok=True)
-                folder = parent
             path = parent / f"part-{file.part:04d}.parquet"
             try:
+                if parent != folder:
+                    parent.mkdir(parents=True, exist_ok=True)
+                    folder = parent
                 files.append(self._write_file(path, file, cursor, advance))
             except OSError as error:
                 raise DatasetError(f"{path}: can't be written: {error}") from error
@@ -177,7 +176,7 @@ class UnitWriter:
     def _write_file(
         self, path: Path, file: OutputFile, cursor: MergeCursor, advance: Callable[[int], None]
     ) -> DataFile:
-        starts = []
+        first = last = None
         with (
             path.open("xb", buffering=0) as opened,
             ParquetWriter(opened, self._parquet) as writer,
@@ -185,10 +184,13 @@ class UnitWriter:
             for rows in split_rows(file.rows, len(self._buffer)):
                 embeddings = self._buffer[:rows]
                 metadata = cursor.read(embeddings)
-                starts.append(metadata.column("window_start").cast(pa.int64()))
+                # Within a file windows are sorted by their start, those without one first.
+                starts = metadata.column("window_start").drop_null()
+                if len(starts):
+                    first = starts[0].value if first is None else first
+                    last = starts[-1].value
                 writer.write_row_group(with_embeddings(metadata, embeddings))
                 advance(embeddings.nbytes)
-        bounds = pc.min_max(pa.chunked_array(starts))
         return DataFile(
             path=path.relative_to(self._layout.root).as_posix(),
             site=file.site,
@@ -196,6 +198,6 @@ class UnitWriter:
             rows=writer.rows,
             bytes=writer.size,
             checksum=f"{writer.checksum:08x}",
-            first_window_us=bounds["min"].as_py(),
-            last_window_us=bounds["max"].as_py(),
+            first_window_us=first,
+            last_window_us=last,
         )

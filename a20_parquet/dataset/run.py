@@ -5,7 +5,8 @@ A run on disk is three files: ``NAME.embeddings`` (raw little-endian float32 row
 as the run's commit marker, ``NAME.index.arrow`` (its partitions with their rows).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,7 +38,7 @@ class Run(Protocol):
         ...
 
     def read_metadata(self, start: int, stop: int) -> Any:
-        """Rows ``start`` to before ``stop`` as a table of ``keyed_schema()``."""
+        """Rows ``start`` to before ``stop``, a record batch of ``keyed_schema()``."""
         ...
 
     def read_embeddings(self, start: int, out: Rows) -> None:
@@ -70,8 +71,8 @@ class HeldRun:
         return self._partitions
 
     def read_metadata(self, start: int, stop: int) -> Any:
-        """Rows ``start`` to before ``stop`` as a table of ``keyed_schema()``."""
-        return pa.Table.from_batches([self._metadata.slice(start, stop - start)])
+        """Rows ``start`` to before ``stop``, a record batch of ``keyed_schema()``."""
+        return self._metadata.slice(start, stop - start)
 
     def read_embeddings(self, start: int, out: Rows) -> None:
         """Fill ``out`` with the embeddings from row ``start`` on."""
@@ -113,8 +114,8 @@ class DiskRun:
         self._path = path
         self._dims = dims
         self._batch_rows = batch_rows
-        with pa.OSFile(str(_index_path(path))) as file:
-            index = _one_batch(pa.ipc.open_file(file).read_all())
+        with _reading_ipc(_index_path(path)) as reader:
+            index = _one_batch(reader.read_all())
         self._partitions = Partitions(
             index.column("site"), index.column("period"), index.column("rows").to_numpy()
         )
@@ -125,12 +126,11 @@ class DiskRun:
         return self._partitions
 
     def read_metadata(self, start: int, stop: int) -> Any:
-        """Rows ``start`` to before ``stop`` as a table of ``keyed_schema()``."""
+        """Rows ``start`` to before ``stop``, a record batch of ``keyed_schema()``."""
         first, last = start // self._batch_rows, -(-stop // self._batch_rows)
-        with pa.OSFile(str(_metadata_path(self._path))) as file:
-            reader = pa.ipc.open_file(file)
-            table = pa.Table.from_batches([reader.get_batch(i) for i in range(first, last)])
-        return table.slice(start - first * self._batch_rows, stop - start)
+        with _reading_ipc(_metadata_path(self._path)) as reader:
+            rows = pa.concat_batches([reader.get_batch(i) for i in range(first, last)])
+        return rows.slice(start - first * self._batch_rows, stop - start)
 
     def read_embeddings(self, start: int, out: Rows) -> None:
         """Fill ``out`` with the embeddings from row ``start`` on.
@@ -144,10 +144,7 @@ class DiskRun:
             while view:
                 count = file.readinto(view)
                 if not count:
-                    raise DatasetError(
-                        f"{file.name} has been cut short since it was written. Nothing else may "
-                        "write to the scratch folder: convert again."
-                    )
+                    raise _damaged(_embeddings_path(self._path))
                 view = view[count:]
 
 
@@ -161,6 +158,22 @@ def _metadata_path(path: Path) -> Path:
 
 def _index_path(path: Path) -> Path:
     return path.with_suffix(".index.arrow")
+
+
+@contextmanager
+def _reading_ipc(path: Path) -> Iterator[Any]:
+    try:
+        with pa.OSFile(str(path)) as file:
+            yield pa.ipc.open_file(file)
+    except pa.ArrowInvalid as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> DatasetError:
+    return DatasetError(
+        f"{path} has been cut short or changed since it was written. Nothing else may write to "
+        "the scratch folder: convert again."
+    )
 
 
 def _one_batch(table: Any) -> Any:

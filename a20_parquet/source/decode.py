@@ -26,6 +26,7 @@ FEATURE_KINDS = {
 }
 _FIELDS = ("dtype", "tensor_shape", "tensor_content", "float_val", "half_val")
 _FLOAT32, _FLOAT16 = 1, 19
+_MAX_TENSOR_BYTES = 2**31 - 1
 _LAYOUT = "(windows, channels, dims)"
 _FIX = "Leave the shard out, or have it written again."
 
@@ -71,6 +72,41 @@ def _silenced_stderr() -> Iterator[None]:
         os.close(kept)
 
 
+def _parse_batch(payloads: Any) -> tuple[Any, ...]:
+    tf = load_tensorflow()
+    features = tf.io.parse_example(
+        payloads,
+        {
+            "timestamp_s": tf.io.FixedLenFeature([], tf.float32),
+            "filename": tf.io.FixedLenFeature([], tf.string),
+            "embedding": tf.io.FixedLenFeature([], tf.string),
+        },
+    )
+    counts, (dtype, shape, content, floats, halves) = tf.io.decode_proto(
+        features["embedding"],
+        "tensorflow.TensorProto",
+        _FIELDS,
+        [tf.int32, tf.string, tf.string, tf.float32, tf.int32],
+    )
+    return (
+        features["timestamp_s"],
+        features["filename"],
+        dtype[:, 0],
+        shape[:, 0],
+        content[:, 0],
+        floats,
+        halves,
+        counts[:, 3:],
+    )
+
+
+@lru_cache(maxsize=1)
+def _batch_parser() -> Any:
+    # Traced once a process: TensorFlow takes a second, and warns about a fifth trace.
+    tf = load_tensorflow()
+    return tf.function(_parse_batch, input_signature=[tf.TensorSpec([None], tf.string)])
+
+
 class TensorFlowDecoder:
     """Decodes batches of records; one object may serve several threads.
 
@@ -80,8 +116,13 @@ class TensorFlowDecoder:
 
     def __init__(self) -> None:
         self._tf: Any = load_tensorflow()
-        self._parse = self._tf.function(
-            self._parse_batch, input_signature=[self._tf.TensorSpec([None], self._tf.string)]
+        self._parse = _batch_parser()
+        errors = self._tf.errors
+        self._parse_errors = (
+            errors.InvalidArgumentError,
+            errors.DataLossError,
+            # TensorFlow quotes the record in its message, and fails where that is no text.
+            UnicodeDecodeError,
         )
 
     def decode(self, records: Records) -> DecodedRecords:
@@ -92,18 +133,10 @@ class TensorFlowDecoder:
                 no float32 or float16 tensor of shape ``(windows, channels, dims)``.
         """
         payloads = list(map(bytes, records.payloads))
-        errors = self._tf.errors
         try:
-            tensors = self._parse(self._tf.constant(payloads))
-        except (errors.InvalidArgumentError, errors.DataLossError) as error:
+            timestamps, filenames, embeddings = self._decode_payloads(payloads)
+        except (_TensorError, *self._parse_errors) as error:
             raise self._first_error(records, payloads) from error
-        timestamps, filenames, *fields = (tensor.numpy() for tensor in tensors)
-        embeddings: list[Embedding] = []
-        for index, values in enumerate(zip(*fields, strict=True)):
-            try:
-                embeddings.append(_to_array(_TensorFields(*values)))
-            except _TensorError as error:
-                raise records.error(index, str(error), _FIX) from None
         heads = RecordHeads(
             shard=records.shard.url,
             position=records.shard.position,
@@ -115,37 +148,23 @@ class TensorFlowDecoder:
         )
         return DecodedRecords(heads, embeddings)
 
-    def _parse_batch(self, payloads: Any) -> tuple[Any, ...]:
-        tf = self._tf
-        features = tf.io.parse_example(
-            payloads,
-            {
-                "timestamp_s": tf.io.FixedLenFeature([], tf.float32),
-                "filename": tf.io.FixedLenFeature([], tf.string),
-                "embedding": tf.io.FixedLenFeature([], tf.string),
-            },
-        )
-        counts, (dtype, shape, content, floats, halves) = tf.io.decode_proto(
-            features["embedding"],
-            "tensorflow.TensorProto",
-            _FIELDS,
-            [tf.int32, tf.string, tf.string, tf.float32, tf.int32],
-        )
-        return (
-            features["timestamp_s"],
-            features["filename"],
-            dtype[:, 0],
-            shape[:, 0],
-            content[:, 0],
-            floats,
-            halves,
-            counts[:, 3:],
-        )
+    def _decode_payloads(
+        self, payloads: Sequence[bytes]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.object_], list[Embedding]]:
+        tensors = self._parse(self._tf.constant(payloads, self._tf.string))
+        timestamps, filenames, *fields = (tensor.numpy() for tensor in tensors)
+        embeddings = [_to_array(_TensorFields(*values)) for values in zip(*fields, strict=True)]
+        return timestamps, filenames, embeddings
 
     def _first_error(self, records: Records, payloads: Sequence[bytes]) -> RecordError:
+        # A batch's error says neither which record it was nor whether that is the first bad one.
         for index, payload in enumerate(payloads):
-            reason = self._diagnose(payload)
-            if reason:
+            try:
+                self._decode_payloads([payload])
+            except _TensorError as error:
+                return records.error(index, str(error), _FIX)
+            except self._parse_errors:
+                reason = self._diagnose(payload) or "TensorFlow can't parse it"
                 return records.error(index, reason, _FIX)
         return records.error(0, "TensorFlow can't parse this batch of records", _FIX)
 
@@ -162,8 +181,9 @@ class TensorFlowDecoder:
                 found = ", ".join(sorted(features)) or "none"
                 return f"it has no feature {key!r} (it has: {found})"
             feature = features[key]
-            if feature.WhichOneof("kind") != kind:
-                return f"feature {key!r} is a {feature.WhichOneof('kind')}, expected a {kind}"
+            found = feature.WhichOneof("kind") or "feature without a value"
+            if found != kind:
+                return f"feature {key!r} is a {found}, expected a {kind}"
             count = len(getattr(feature, kind).value)
             if count != 1:
                 return f"feature {key!r} has {count} values, expected one"
@@ -199,6 +219,11 @@ def _to_array(proto: _TensorFields) -> Embedding:
         return values.reshape(shape)
     if len(values) > expected:
         raise _TensorError(f"the embedding has {len(values)} values, more than fill shape {shape}")
+    if expected * np.dtype(kind).itemsize > _MAX_TENSOR_BYTES:
+        raise _TensorError(
+            f"the embedding's shape {shape} needs more bytes than a protobuf may hold, but it has "
+            f"only {len(values)} values"
+        )
     # The format leaves out values that repeat the last one, or all of them where they are zero.
     filled = np.zeros(expected, kind)
     filled[: len(values)] = values

@@ -1,7 +1,7 @@
 """What Perch's ``config.json`` beside the shards says about how they were made."""
 
 import json
-import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,11 +40,11 @@ def _hop_s(filesystem: Any, path: str) -> float | None:
             config = json.load(file)
     except OSError as error:
         raise SourceError(f"{path}: can't be read: {error}") from error
-    except ValueError:
+    except (ValueError, RecursionError):
         # Any program may call its file config.json.
         return None
     for key in ("embed_fn_config", "model_config", "hop_size_s"):
         config = config.get(key) if isinstance(config, dict) else None
     if isinstance(config, bool) or not isinstance(config, int | float):
         return None
-    return float(config) if math.isfinite(config) and config > 0 else None
+    return float(config) if 0 < config < sys.float_info.max else None

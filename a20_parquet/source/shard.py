@@ -3,7 +3,7 @@
 import enum
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,8 +13,7 @@ from a20_parquet.errors import SourceError
 
 HEADER_BYTES = 12
 _CRC_MASK_DELTA = 0xA282EAD8
-_GZIP_MAGIC = b"\x1f\x8b"
-_ZLIB_METHOD_DEFLATE = 8
+_MAGIC_BYTES = 2
 _INFLATE_INPUT_BYTES = 1 << 18
 
 
@@ -44,6 +43,10 @@ class Shard:
     """The fsspec filesystem that holds it."""
 
 
+# What zlib calls the two formats.
+_WINDOW_BITS = {Codec.GZIP: 31, Codec.ZLIB: 15}
+
+
 class Content(Protocol):
     """A shard's decompressed bytes, read once from start to end."""
 
@@ -60,14 +63,16 @@ class Content(Protocol):
 class _StoredContent:
     """Bytes of an uncompressed shard."""
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: Any, url: str) -> None:
         self.stored_bytes = 0
         self._file = file
+        self._url = url
 
     def readinto(self, buffer: memoryview) -> int:
         filled = 0
         while filled < len(buffer):
-            count = self._file.readinto(buffer[filled:])
+            with reading(self._url):
+                count = self._file.readinto(buffer[filled:])
             if not count:
                 break
             filled += count
@@ -81,7 +86,7 @@ class _InflatedContent:
     def __init__(self, file: Any, codec: Codec, url: str) -> None:
         self.stored_bytes = 0
         self._file = file
-        self._window_bits = 31 if codec is Codec.GZIP else 15
+        self._window_bits = _WINDOW_BITS[codec]
         self._url = url
         self._inflater = zlib.decompressobj(self._window_bits)
         self._stored = b""
@@ -90,8 +95,8 @@ class _InflatedContent:
         filled = 0
         while filled < len(buffer):
             if self._inflater.eof:
-                self._stored = self._inflater.unused_data or self._read_stored()
-                if not self._stored.strip(b"\0"):
+                self._stored = self._next_member()
+                if not self._stored:
                     break
                 self._inflater = zlib.decompressobj(self._window_bits)
             self._stored = self._stored or self._read_stored()
@@ -111,8 +116,16 @@ class _InflatedContent:
             filled += len(data)
         return filled
 
+    def _next_member(self) -> bytes:
+        """Skip the zeros that tapes and block devices leave behind a member."""
+        stored: bytes = self._inflater.unused_data.lstrip(b"\0")
+        while not stored and (more := self._read_stored()):
+            stored = more.lstrip(b"\0")
+        return stored
+
     def _read_stored(self) -> bytes:
-        stored: bytes = self._file.read(_INFLATE_INPUT_BYTES)
+        with reading(self._url):
+            stored: bytes = self._file.read(_INFLATE_INPUT_BYTES)
         self.stored_bytes += len(stored)
         return stored
 
@@ -137,18 +150,15 @@ def detect_codec(head: bytes) -> Codec:
     """Tell a shard's compression from its first bytes.
 
     A valid first frame wins: the length of a plain shard's first record may look like the magic
-    bytes of the other two.
+    bytes of the other two. Where that frame is damaged, what follows the magic bytes tells.
     """
-    if starts_with_frame(head):
+    if starts_with_frame(head) or len(head) < _MAGIC_BYTES:
         return Codec.NONE
-    if head.startswith(_GZIP_MAGIC):
-        return Codec.GZIP
-    is_zlib = (
-        len(head) > 1
-        and head[0] & 0x0F == _ZLIB_METHOD_DEFLATE
-        and int.from_bytes(head[:2], "big") % 31 == 0
-    )
-    return Codec.ZLIB if is_zlib else Codec.NONE
+    for codec, window_bits in _WINDOW_BITS.items():
+        with suppress(zlib.error):
+            zlib.decompressobj(window_bits).decompress(head)
+            return codec
+    return Codec.NONE
 
 
 def read_codec(shard: Shard) -> Codec:
@@ -157,11 +167,8 @@ def read_codec(shard: Shard) -> Codec:
     Raises:
         SourceError: the shard can't be read.
     """
-    try:
-        with shard.filesystem.open(shard.path, "rb") as file:
-            return detect_codec(file.read(HEADER_BYTES))
-    except OSError as error:
-        raise SourceError(f"{shard.url}: can't be read: {error}") from error
+    with reading(shard.url), shard.filesystem.open(shard.path, "rb") as file:
+        return detect_codec(file.read(HEADER_BYTES))
 
 
 @contextmanager
@@ -171,13 +178,26 @@ def open_content(shard: Shard) -> Iterator[Content]:
     Raises:
         SourceError: the shard can't be opened or read, or its compressed stream is damaged.
     """
-    try:
-        with shard.filesystem.open(shard.path, "rb") as file:
+    with reading(shard.url):
+        opened = shard.filesystem.open(shard.path, "rb")
+    with opened as file:
+        with reading(shard.url):
             codec = detect_codec(file.read(HEADER_BYTES))
             file.seek(0)
-            if codec is Codec.NONE:
-                yield _StoredContent(file)
-            else:
-                yield _InflatedContent(file, codec, shard.url)
+        if codec is Codec.NONE:
+            yield _StoredContent(file, shard.url)
+        else:
+            yield _InflatedContent(file, codec, shard.url)
+
+
+@contextmanager
+def reading(url: str) -> Iterator[None]:
+    """Say of a failure to read that it is the source's, and of which.
+
+    Raises:
+        SourceError: the body raised an ``OSError``.
+    """
+    try:
+        yield
     except OSError as error:
-        raise SourceError(f"{shard.url}: can't be read: {error}") from error
+        raise SourceError(f"{url}: can't be read: {error}") from error

@@ -111,7 +111,8 @@ def _days(yyyymmdd: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.N
     months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
     date = months.astype("datetime64[D]") + (day - 1)
     exists = (month >= 1) & (month <= 12) & (day >= 1) & (date.astype("datetime64[M]") == months)
-    return date.astype(np.int64), exists
+    # NumPy has a year 0, calendars and most readers have none.
+    return date.astype(np.int64), exists & (year >= 1)
 
 
 def _seconds(hhmmss: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:

@@ -58,7 +58,7 @@ def plan_merge(
     # A unit begins with the partition in which the rows before it reach a multiple of its size.
     unit_of_partition = total.starts // rows_per_unit
     firsts = np.flatnonzero(np.diff(unit_of_partition, prepend=-1))
-    lasts = np.append(firsts[1:], len(total))
+    lasts = np.append(firsts, len(total))[1:]
     sites, period_values = total.site.to_pylist(), total.period.to_pylist()
     units = []
     for number, (first, last) in enumerate(zip(firsts.tolist(), lasts.tolist(), strict=True)):
@@ -92,14 +92,17 @@ def _slice(
 
 def _combine(runs: Sequence[Partitions]) -> tuple[Partitions, list[npt.NDArray[np.int64]]]:
     """Add up the partitions of all runs; number each run's partitions among them."""
+    nothing = pl.DataFrame(
+        schema={"site": pl.String, "period": pl.Int32, "rows": pl.Int64, "run": pl.Int32}
+    )
     frames = [
         pl.DataFrame(
             {"site": _series(run.site), "period": _series(run.period), "rows": run.rows},
-        ).with_columns(run=pl.lit(number))
+        ).with_columns(run=pl.lit(number, pl.Int32))
         for number, run in enumerate(runs)
     ]
     numbered = (
-        pl.concat(frames)
+        pl.concat([nothing, *frames])
         .sort("site", "period", "run", nulls_last=False)
         .with_columns(
             number=(pl.struct("site", "period") != pl.struct("site", "period").shift())

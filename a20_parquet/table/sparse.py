@@ -9,7 +9,6 @@ import numpy as np
 from a20_parquet.table.partition import PartitionBy
 
 SMALL_FILE_BYTES = 1_000_000
-_COARSER = (PartitionBy.SITE_MONTH, PartitionBy.SITE_YEAR, PartitionBy.SITE)
 
 
 def sparse_partitions_hint(

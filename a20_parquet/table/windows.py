@@ -14,6 +14,7 @@ from a20_parquet.table.schema import EMBEDDING, keyed_schema, metadata_schema, w
 
 _US = 1_000_000
 _MAX_OFFSET_S = 1e9
+_MAX_CHANNELS = 1 << 15  # numbered from 0 in an int16
 _LEAVE_OUT = "Leave the shard out, or have the record written again."
 
 
@@ -49,6 +50,7 @@ def keyed_metadata(heads: Sequence[RecordHeads], window_s: float, by: PartitionB
 
     shapes = [shape for batch in heads for shape in batch.shapes]
     windows, channels, _ = np.array(shapes, np.int64).reshape(-1, 3).T
+    _check_channels(heads, channels)
     record = np.repeat(np.arange(len(shapes)), windows * channels)
     row = np.arange(len(record)) - np.repeat(
         np.cumsum(windows * channels) - windows * channels, windows * channels
@@ -92,7 +94,7 @@ def with_embeddings(metadata: Any, embeddings: npt.NDArray[np.float32]) -> Any:
     )
     kind = schema.field(EMBEDDING).type
     column = pa.Array.from_buffers(kind, rows, [None], children=[values])
-    rest = [metadata.column(field.name) for field in metadata_schema()]
+    rest = [metadata.column(name) for name in metadata_schema().names]
     return pa.record_batch([column, *rest], schema=schema)
 
 
@@ -131,6 +133,14 @@ def _check_timestamps(heads: Sequence[RecordHeads], timestamps_s: npt.NDArray[np
         reason = (
             f"timestamp_s is {timestamps_s[index]}, expected seconds since the recording's start"
         )
+        raise _error(heads, index, reason, _LEAVE_OUT)
+
+
+def _check_channels(heads: Sequence[RecordHeads], channels: npt.NDArray[np.int64]) -> None:
+    countable = channels <= _MAX_CHANNELS
+    if not countable.all():
+        index = int(np.argmin(countable))
+        reason = f"its embedding has {channels[index]} channels, expected {_MAX_CHANNELS} at most"
         raise _error(heads, index, reason, _LEAVE_OUT)
 
 

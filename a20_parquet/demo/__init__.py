@@ -1,0 +1,1 @@
+"""Realistic input and a first tour of the package."""

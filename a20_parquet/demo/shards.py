@@ -1,0 +1,262 @@
+"""Writes realistic Perch shards with TensorFlow's own writer."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from a20_parquet.demo.recorders import Recorder, demo_recorders
+from a20_parquet.demo.soundscape import Soundscape
+from a20_parquet.errors import UsageError
+from a20_parquet.source.decode import load_tensorflow
+
+WINDOW_S = 5.0
+"""Seconds of audio in a window, and from one window to the next."""
+
+_FIRST_DAY = datetime(2020, 10, 1)  # noqa: DTZ001 - each recorder's own wall clock
+_MINUTES_A_DAY = 24 * 60
+_RECORDING_MINUTES = 120
+_MOST_RECORDERS = 9_000
+_MOST_WINDOWS = 12
+_FIRST_RECORDING_ID = 10_243
+# Frame, field names, tensor header and lengths: what a record holds besides values and filename.
+_RECORD_OVERHEAD_BYTES = 145
+_PROGRESS_RECORDS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoPlan:
+    """What to write; a plan that can't be written can't be made.
+
+    Records are spread evenly over ``recorders`` by ``days``, so that is how many (site, date)
+    partitions they make, provided there are as many records.
+
+    Raises:
+        UsageError: A value is out of range, or the values don't go together.
+    """
+
+    size_bytes: int
+    """Bytes of all shards together, about."""
+    shards: int
+    """Number of shard files."""
+    recorders: int = 24
+    """Recorders, each one a site."""
+    days: int = 30
+    """Days recorded, by each recorder's own calendar."""
+    dims: int = 1280
+    """Floats of an embedding."""
+    channels: int = 1
+    """Audio channels: 1, or more where sources were separated."""
+    windows_per_record: int = 12
+    """Windows of a record; 12 fill its minute."""
+    seed: int = 20260101
+    """The same plan with the same seed gives the same bytes."""
+
+    def __post_init__(self) -> None:
+        for name in ("size_bytes", "shards", "recorders", "days", "dims", "channels"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)}; give 1 or more")
+        if self.recorders > _MOST_RECORDERS:
+            raise UsageError(f"recorders is {self.recorders}; give at most {_MOST_RECORDERS}")
+        if not 1 <= self.windows_per_record <= _MOST_WINDOWS:
+            raise UsageError(
+                f"windows_per_record is {self.windows_per_record}; a record is a minute and holds "
+                f"1 to {_MOST_WINDOWS} windows of {WINDOW_S:g} s"
+            )
+        if self.seed < 0:
+            raise UsageError(f"seed is {self.seed}; give 0 or more")
+        if self.records < self.shards:
+            raise UsageError(
+                f"{self.size_bytes} bytes are {self.records} records, too few for {self.shards} "
+                "shards; give more bytes or fewer shards"
+            )
+        if self.records > self.recorders * self.days * _MINUTES_A_DAY:
+            raise UsageError(
+                f"{self.size_bytes} bytes are {self.records} minutes, more than {self.recorders} "
+                f"recorders have in {self.days} days; give more recorders or days"
+            )
+
+    @property
+    def records(self) -> int:
+        """Records of all shards together."""
+        names = [len(_filename(each, _FIRST_DAY, 0)) for each in demo_recorders(self.recorders)]
+        values_bytes = 4 * self.windows_per_record * self.channels * self.dims
+        record_bytes = values_bytes + _RECORD_OVERHEAD_BYTES + sum(names) / len(names)
+        return round(self.size_bytes / record_bytes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Record:
+    site: int
+    """Index of its recorder."""
+    hour: int
+    """Hour of the day by the sun, 0 to 23."""
+    filename: str
+    timestamp_s: int
+    """Seconds from the recording's start to the record's."""
+    windows: int
+
+
+def write_demo_shards(
+    folder: Path, plan: DemoPlan, advance: Callable[[int], None] | None = None
+) -> list[Path]:
+    """Writes the plan's shards and, last of all, Perch's ``config.json`` beside them.
+
+    Args:
+        folder: where to write; made if it isn't there. Shards of the same plan are overwritten.
+        plan: how much of what.
+        advance: called with the number of bytes written since its last call.
+
+    Returns:
+        The shards, in the order of their numbers.
+
+    Raises:
+        UsageError: The folder holds shards that are not this plan's.
+    """
+    tf = load_tensorflow()
+
+    shards = [folder / f"embeddings-{i:05d}-of-{plan.shards:05d}" for i in range(plan.shards)]
+    others = sorted(set(folder.glob("embeddings-*")) - set(shards))
+    if others:
+        raise UsageError(f"{folder} holds other shards, such as {others[0].name}; empty it first")
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "config.json"
+    config.unlink(missing_ok=True)
+
+    recorders = demo_recorders(plan.recorders)
+    soundscape = Soundscape(
+        sites=plan.recorders,
+        windows=plan.windows_per_record,
+        channels=plan.channels,
+        dims=plan.dims,
+        seed=plan.seed,
+    )
+    shares = np.array_split(_shuffled_minutes(plan), plan.shards)
+    for number, (shard, minutes) in enumerate(zip(shards, shares, strict=True)):
+        draw = np.random.default_rng([plan.seed, 2, number])
+        with closing(_Progress(advance)) as progress, tf.io.TFRecordWriter(str(shard)) as writer:
+            for record in _records(plan, recorders, minutes):
+                values = soundscape.record(draw, record.site, record.hour)[: record.windows]
+                example = _example(tf, record, values)
+                writer.write(example)
+                progress.add(len(example))
+    config.write_text(json.dumps(_perch_config(plan), indent=2))
+    return shards
+
+
+def _shuffled_minutes(plan: DemoPlan) -> NDArray[np.int64]:
+    """The minutes recorded, in the order of writing: int64 of shape (records, 2).
+
+    Columns: index of the recorder; minutes since its first day's midnight. Perch shuffles records
+    over shards, so neighbours in a shard have nothing to do with each other.
+    """
+    draw = np.random.default_rng([plan.seed, 1])
+    partitions = plan.recorders * plan.days
+    ends = np.arange(1, partitions + 1) * plan.records // partitions
+    partition = np.searchsorted(ends, np.arange(plan.records), side="right")
+    records = np.diff(ends, prepend=0)[partition]
+    rank = np.arange(plan.records) - (ends - np.diff(ends, prepend=0))[partition]
+    # One minute from each of a day's equal stretches: no minute comes twice.
+    earliest, past = rank * _MINUTES_A_DAY // records, (rank + 1) * _MINUTES_A_DAY // records
+    recorder, day = np.divmod(partition, plan.days)
+    minute = day * _MINUTES_A_DAY + draw.integers(earliest, past)
+    return np.stack([recorder, minute], axis=1)[draw.permutation(plan.records)]
+
+
+def _records(
+    plan: DemoPlan, recorders: list[Recorder], minutes: NDArray[np.int64]
+) -> Iterator[_Record]:
+    """The records of these minutes, each with the recording that it was cut from."""
+    recordings_a_site = (plan.days + 1) * _MINUTES_A_DAY // _RECORDING_MINUTES
+    for site, minute in minutes.tolist():
+        recorder = recorders[site]
+        # Every other recorder starts on odd hours: one of its recordings runs past midnight.
+        shift = 60 * (site % 2)
+        recording, inside = divmod(minute - shift, _RECORDING_MINUTES)
+        started = _FIRST_DAY + timedelta(minutes=recording * _RECORDING_MINUTES + shift)
+        number = _FIRST_RECORDING_ID + site * recordings_a_site + recording + 1
+        missing = number % plan.windows_per_record if inside == _RECORDING_MINUTES - 1 else 0
+        yield _Record(
+            site=site,
+            hour=(minute + recorder.clock_minutes) // 60 % 24,
+            filename=_filename(recorder, started, number),
+            timestamp_s=60 * inside,
+            windows=plan.windows_per_record - missing,
+        )
+
+
+def _filename(recorder: Recorder, started: datetime, number: int) -> str:
+    time = f"{started:%Y%m%dT%H%M%S}{recorder.offset}"
+    return f"site_{recorder.site_id:04d}/{time}_{recorder.name}_{number:05d}.flac"
+
+
+def _example(tf: Any, record: _Record, values: NDArray[np.float32]) -> bytes:
+    """A serialized ``tf.train.Example`` in Perch's layout."""
+    from tensorflow.core.framework.tensor_pb2 import TensorProto
+
+    tensor = TensorProto(dtype=tf.float32.as_datatype_enum, tensor_content=values.tobytes())
+    for size in values.shape:
+        tensor.tensor_shape.dim.add(size=size)
+    # Filled in place: a message given to another's constructor is copied, 60 KB each time.
+    example = tf.train.Example()
+    feature = example.features.feature
+    feature["timestamp_s"].float_list.value.append(record.timestamp_s)
+    feature["filename"].bytes_list.value.append(record.filename.encode())
+    feature["embedding"].bytes_list.value.append(tensor.SerializeToString())
+    feature["embedding_shape"].int64_list.value.extend(values.shape)
+    # A map has no order of its own, and the same plan must give the same bytes.
+    serialized: bytes = example.SerializeToString(deterministic=True)
+    return serialized
+
+
+class _Progress:
+    """Tells of written bytes in steps large enough not to slow the writing."""
+
+    def __init__(self, advance: Callable[[int], None] | None) -> None:
+        self._advance = advance or (lambda _: None)
+        self._records = 0
+        self._bytes = 0
+
+    def add(self, example_bytes: int) -> None:
+        self._records += 1
+        self._bytes += example_bytes + 16  # the frame: a length and two checksums
+        if self._records == _PROGRESS_RECORDS:
+            self.close()
+
+    def close(self) -> None:
+        self._advance(self._bytes)
+        self._records = self._bytes = 0
+
+
+def _perch_config(plan: DemoPlan) -> dict[str, Any]:
+    """What Perch leaves beside the shards it writes."""
+    return {
+        "embed_fn_config": {
+            "write_embeddings": True,
+            "write_logits": False,
+            "write_separated_audio": False,
+            "write_raw_audio": False,
+            "write_frontend": False,
+            "model_key": "taxonomy_model_tf" if plan.channels == 1 else "separator_model_tf",
+            "model_config": {
+                "sample_rate": 32000,
+                "embedding_size": plan.dims,
+                "make_embeddings": True,
+                "make_logits": False,
+                "make_separated_audio": plan.channels > 1,
+                "window_size_s": WINDOW_S,
+                "hop_size_s": WINDOW_S,
+            },
+            "min_audio_s": WINDOW_S,
+            "file_id_depth": 1,
+        },
+        "source_file_patterns": ["recordings/site_*/*.flac"],
+        "num_shards_per_file": 120,
+        "shard_len_s": 60,
+    }

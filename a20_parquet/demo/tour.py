@@ -1,0 +1,128 @@
+"""A first tour: shards are written and converted, and the result is queried in three ways."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from a20_parquet.convert import Conversion, convert
+from a20_parquet.demo.shards import DemoPlan, write_demo_shards
+from a20_parquet.errors import UsageError
+from a20_parquet.progress import NoProgress, Progress
+
+DEFAULT_SIZE_BYTES = 100_000_000
+_SHARD_BYTES = 25_000_000
+_RECORD_BYTES = 61_000
+_RECORDERS, _DAYS = 6, 5
+
+_QUERIES = (
+    (
+        "polars: hours of audio by site and date",
+        "import polars as pl",
+        """
+(
+    pl.scan_parquet("DATASET/data")
+    .group_by("site", "date")
+    .agg(hours=pl.len() * 5 / 3600)
+    .sort("site", "date")
+    .head(5)
+    .collect()
+)
+""",
+    ),
+    (
+        "DuckDB: the liveliest hours of the day, by the embeddings' mean",
+        "import duckdb",
+        """
+duckdb.sql('''
+    select hour(window_start_local) as hour, count(*) as windows,
+           round(avg(list_avg(embedding)), 4) as mean
+    from read_parquet('DATASET/data/**/*.parquet', hive_partitioning = true)
+    group by all order by mean desc limit 5
+''')
+""",
+    ),
+    (
+        "nearest neighbours: the windows most like one of them, by cosine",
+        "import duckdb",
+        """
+duckdb.sql('''
+    with w as (
+        select filename, recording_offset_in_file as s, embedding::FLOAT[1280] as e
+        from read_parquet('DATASET/data/**/*.parquet', hive_partitioning = true)
+    ), q as (from w order by filename, s limit 1)
+    select w.filename, w.s, round(array_cosine_similarity(w.e, q.e), 3) as cosine
+    from w, q order by cosine desc, filename, w.s limit 5
+''')
+""",
+    ),
+)
+"""Title, setup and code of each query of the tour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One query of the tour."""
+
+    title: str
+    setup: str
+    """What a user would type first: an import."""
+    code: str
+    """What a user would type: one Python expression."""
+    answer: str
+    """What it printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tour:
+    """What the demo did."""
+
+    conversion: Conversion
+    queries: tuple[Query, ...]
+
+
+def demo(folder: Path, size_bytes: int, progress: Progress | None = None) -> Tour:
+    """Write shards below ``folder``, convert them and query the dataset.
+
+    Args:
+        folder: gets ``shards/`` and ``dataset/``; must not hold anything else.
+        size_bytes: of all shards, about.
+        progress: told how far it is.
+
+    Raises:
+        UsageError: the folder is in use, or the size is too small for a demo.
+    """
+    progress = progress or NoProgress()
+    if folder.exists() and {path.name for path in folder.iterdir()} - {"shards", "dataset"}:
+        raise UsageError(f"{folder} holds other files. Name a new folder for the demo.")
+    plan = demo_plan(size_bytes)
+    progress.start("writing shards", plan.size_bytes)
+    shards = write_demo_shards(folder / "shards", plan, progress.advance)
+    conversion = convert(shards[0].parent, folder / "dataset", progress=progress, overwrite=True)
+    queries = tuple(
+        _ask(title, setup, code.strip().replace("DATASET", str(folder / "dataset")))
+        for title, setup, code in _QUERIES
+    )
+    return Tour(conversion, queries)
+
+
+def demo_plan(size_bytes: int) -> DemoPlan:
+    """Plan shards of about ``size_bytes``: few sites and days, and more of them when it is large.
+
+    Raises:
+        UsageError: the size is too small.
+    """
+    records = size_bytes // _RECORD_BYTES
+    scale = max(1, records // (_RECORDERS * _DAYS * 24 * 20))
+    return DemoPlan(
+        size_bytes=size_bytes,
+        shards=max(2, size_bytes // _SHARD_BYTES),
+        recorders=_RECORDERS * scale,
+        days=_DAYS,
+    )
+
+
+def _ask(title: str, setup: str, code: str) -> Query:
+    names: dict[str, Any] = {}
+    exec(setup, names)  # noqa: S102 - this module's own text: what is shown is what is run
+    answer = eval(code, names)  # noqa: S307 - likewise
+    return Query(title, setup, code, str(answer))

@@ -1,0 +1,1 @@
+"""Tests of the first stage: finding, framing and decoding shards."""

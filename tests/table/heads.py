@@ -1,0 +1,50 @@
+"""Heads of records and keyed rows, made by hand for tests."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from a20_parquet.table.decoded import RecordHeads
+from a20_parquet.table.schema import keyed_schema
+
+
+def make_heads(
+    records: Sequence[tuple[str | bytes, float, tuple[int, int, int]]],
+    position: int = 0,
+    first: int = 0,
+    shard: str = "shard",
+) -> RecordHeads:
+    """Heads of records given as filename, timestamp and shape; 1000 bytes a record."""
+    names = [name if isinstance(name, bytes) else name.encode() for name, _, _ in records]
+    return RecordHeads(
+        shard=shard,
+        position=position,
+        first=first,
+        offsets=[1000 * (first + index) for index in range(len(records))],
+        filenames=names,
+        timestamps_s=np.array([timestamp for _, timestamp, _ in records], np.float64),
+        shapes=[shape for _, _, shape in records],
+    )
+
+
+def make_keyed(rows: Sequence[dict[str, Any]]) -> Any:
+    """A record batch of ``keyed_schema()``; columns that a row leaves out are null or zero."""
+    schema = keyed_schema()
+    defaults = {
+        "filename": "f",
+        "recording_offset_in_file": 0.0,
+        "channel": 0,
+        "site": "s",
+        "shard": 0,
+        "record": 0,
+    }
+    full = [defaults | row for row in rows]
+    arrays = [
+        pa.array([row.get(field.name) for row in full], field.type)
+        if not pa.types.is_timestamp(field.type)
+        else pa.array([row.get(field.name) for row in full], pa.int64()).cast(field.type)
+        for field in schema
+    ]
+    return pa.record_batch(arrays, schema=schema)

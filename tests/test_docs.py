@@ -1,0 +1,45 @@
+"""The README's code runs, on the dataset that its first command makes."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+PYTHON_BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which ``a20-parquet demo`` was run, with less data."""
+    folder = tmp_path_factory.mktemp("readme")
+    command = [sys.executable, "-m", "a20_parquet", "demo", "--size", "10MB"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for expected in ("windows", "pl.scan_parquet", "duckdb.sql", "cosine"):
+        assert expected in done.stdout
+    return folder
+
+
+@pytest.mark.parametrize("number", range(len(PYTHON_BLOCKS)))
+def test_readme_python_runs(demo_folder: Path, number: int) -> None:
+    """Each Python block runs as it stands and prints something that is not empty."""
+    done = subprocess.run(
+        [sys.executable, "-c", PYTHON_BLOCKS[number]],
+        cwd=demo_folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    assert "shape: (0," not in done.stdout
+    assert "0 rows" not in done.stdout
+
+
+def test_readme_has_its_two_commands() -> None:
+    """One command installs and runs the demo, one installs and runs the tests."""
+    assert "$ pip install . && a20-parquet demo\n" in README
+    assert "$ pip install '.[dev]' && pytest\n" in README

@@ -1,0 +1,73 @@
+"""The package's layers import only what they may, and nothing heavy before it is needed."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import a20_parquet
+
+PACKAGE = Path(a20_parquet.__file__).parent
+FORBIDDEN = {
+    "table": {"a20_parquet.source", "a20_parquet.dataset", "tensorflow", "fsspec", "duckdb", "os"},
+    "source": {"a20_parquet.dataset", "duckdb", "polars"},
+    "dataset": {"a20_parquet.source", "tensorflow", "fsspec"},
+}
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    """Every module that a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+@pytest.mark.parametrize("layer", FORBIDDEN)
+def test_layers_do_not_import_each_other(layer: str) -> None:
+    """``source`` and ``dataset`` meet only in ``table``, which does no I/O."""
+    for path in (PACKAGE / layer).rglob("*.py"):
+        for module in imported_modules(path):
+            for forbidden in FORBIDDEN[layer]:
+                assert not f"{module}.".startswith(f"{forbidden}."), f"{path} imports {module}"
+
+
+@pytest.mark.parametrize("layer", ["source", "table", "dataset"])
+def test_layers_do_not_import_what_joins_them(layer: str) -> None:
+    """The layers know nothing of the command line or of the conversion."""
+    allowed = {f"a20_parquet.{name}" for name in ("errors", "source", "table", "dataset")}
+    for path in (PACKAGE / layer).rglob("*.py"):
+        for module in imported_modules(path):
+            if module.startswith("a20_parquet."):
+                assert ".".join(module.split(".")[:2]) in allowed, f"{path} imports {module}"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["convert", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    """Help and version answer without TensorFlow, Arrow, polars or DuckDB."""
+    code = (
+        "import sys\n"
+        "from a20_parquet.cli import cli\n"
+        f"cli({arguments!r}, standalone_mode=False)\n"
+        "heavy = {'tensorflow', 'pyarrow', 'polars', 'duckdb', 'numpy', 'pydantic', 'rich'}\n"
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_function_is_not_hidden_by_its_module() -> None:
+    """``a20_parquet.convert`` is the function also after its module was imported."""
+    import a20_parquet.convert
+    import a20_parquet.inspect
+
+    assert callable(a20_parquet.convert)
+    assert callable(a20_parquet.inspect)
+    for name in a20_parquet.__all__:
+        assert getattr(a20_parquet, name) is not None
+    with pytest.raises(AttributeError, match="nothing_of_the_kind"):
+        getattr(a20_parquet, "nothing_of_the_kind")  # noqa: B009 - unknown to the type checker

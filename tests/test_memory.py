@@ -1,0 +1,247 @@
+"""The memory budget's arithmetic, and how options are read."""
+
+import itertools
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from a20_parquet.errors import UsageError
+from a20_parquet.memory import (
+    METADATA_ROW_BYTES,
+    MemoryPlan,
+    default_budget,
+    default_workers,
+    plan_memory,
+)
+from a20_parquet.options import ConvertOptions
+
+MIB = 1 << 20
+BATCH_COPIES = 6
+"""A batch of records as bytes, as tensors and as decoded values, each with a copy in the making."""
+COPY_BYTES = 4 * MIB
+"""Through which a run or a file is written."""
+
+WORKERS = st.integers(1, 64)
+DIMS = st.sampled_from([1, 128, 512, 1280]) | st.integers(1, 10_000)
+ROW_GROUP_ROWS = st.sampled_from([1, 100, 2048, 100_000])
+WINDOWS = st.integers(0, 10**7) | st.integers(0, 2 * 10**9)
+BUDGETS = st.integers(1, 64 * MIB) | st.integers(1, 1 << 44)
+
+
+def try_plan(**numbers: int) -> MemoryPlan | None:
+    """The plan, or none where the budget is refused."""
+    try:
+        return plan_memory(**numbers)
+    except UsageError as error:
+        assert "--memory" in str(error)  # noqa: PT017
+        return None
+
+
+def parse(option: str, value: Any) -> ConvertOptions:
+    """Parse one option, of whatever name and type."""
+    values: Any = {option: value}
+    return ConvertOptions.parse(values)
+
+
+@settings(deadline=None, max_examples=300)
+@given(BUDGETS, WORKERS, DIMS, ROW_GROUP_ROWS, WINDOWS)
+def test_the_budget_is_kept(
+    budget: int, workers: int, dims: int, row_group_rows: int, windows: int
+) -> None:
+    """What all workers may hold at once, in either pass, is within the budget."""
+    plan = try_plan(
+        budget=budget, workers=workers, dims=dims, row_group_rows=row_group_rows, windows=windows
+    )
+    if plan is None:
+        return
+    row_bytes = dims * 4 + METADATA_ROW_BYTES
+    decoding = BATCH_COPIES * plan.batch_bytes
+    row_group = row_group_rows * row_bytes + COPY_BYTES
+    assert 1 <= plan.workers <= workers
+    assert min(plan.batch_bytes, plan.gather_rows, plan.slice_rows, plan.staging_rows) >= 1
+    if plan.holds_all:
+        assert windows * row_bytes + plan.workers * (decoding + row_group) <= budget
+    else:
+        sorting = decoding + plan.gather_rows * row_bytes + COPY_BYTES
+        runs = -(-windows // plan.gather_rows)
+        # A run may have two slices of metadata waiting.
+        slices = 2 * runs * plan.slice_rows * METADATA_ROW_BYTES
+        merging = row_group + plan.staging_rows * row_bytes + slices
+        assert plan.workers * sorting <= budget
+        assert plan.workers * merging <= budget
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    BUDGETS,
+    st.integers(0, 1 << 34),
+    st.integers(1, 8),
+    st.fixed_dictionaries(
+        {"dims": DIMS, "row_group_rows": ROW_GROUP_ROWS, "windows": st.integers(0, 10**8)}
+    ),
+)
+def test_more_budget_gives_no_smaller_buffers(
+    budget: int, more: int, workers: int, numbers: dict[str, int]
+) -> None:
+    """With as many workers a larger budget makes nothing smaller, but for a rounded row."""
+    small = try_plan(budget=budget, workers=workers, **numbers)
+    if small is None:
+        return
+    # Batches take whole bytes of a 24th of a share: budgets in such steps have no rounded row.
+    step = 24 * small.workers
+    before = try_plan(budget=-(-budget // step) * step, workers=small.workers, **numbers)
+    after = try_plan(
+        budget=(-(-budget // step) + more // step) * step, workers=small.workers, **numbers
+    )
+    assert before is not None
+    assert after is not None
+    assert after.workers == before.workers
+    for name in ("batch_bytes", "gather_rows", "slice_rows", "staging_rows", "holds_all"):
+        assert getattr(after, name) >= getattr(before, name), name
+
+
+def test_too_little() -> None:
+    """A budget that does not even suffice for one worker is refused, with what would suffice."""
+    numbers = {"workers": 4, "dims": 1280, "row_group_rows": 2048, "windows": 100}
+    with pytest.raises(UsageError, match=r"--memory 1000 is too little .*--row-group-rows") as told:
+        plan_memory(budget=1000, **numbers)
+    words = str(told.value).split()
+    least = int(words[words.index("least") + 1])
+    assert plan_memory(budget=least, **numbers).workers == 1
+    with pytest.raises(UsageError):
+        plan_memory(budget=least - 1, **numbers)
+
+
+def test_fewer_workers_than_asked_for() -> None:
+    """Workers for whom the budget would not go round are left out."""
+    numbers = {"dims": 1280, "row_group_rows": 2048, "windows": 1000}
+    counts = [
+        plan_memory(budget=size * MIB, workers=8, **numbers).workers for size in (40, 64, 1000)
+    ]
+    assert counts == sorted(counts)
+    assert counts[0] < 8
+    assert counts[-1] == 8
+
+
+def test_asking_for_more_workers_is_no_reason_to_refuse() -> None:
+    """Where one worker can merge all runs within the budget, asking for several works too."""
+    for size, windows in itertools.product((32, 64, 128, 256), (10**6, 10**7, 10**8)):
+        numbers = {
+            "budget": size * MIB,
+            "dims": 1280,
+            "row_group_rows": 2048,
+            "windows": windows,
+        }
+        if try_plan(workers=1, **numbers) is not None:
+            assert try_plan(workers=8, **numbers) is not None, (size, windows)
+
+
+@pytest.mark.parametrize("windows", [0, 1, 1000])
+def test_small_input_is_held(windows: int) -> None:
+    """Input that fits the budget makes no run on disk."""
+    plan = plan_memory(
+        budget=500_000_000, workers=2, dims=1280, row_group_rows=2048, windows=windows
+    )
+    assert plan.holds_all
+
+
+def test_a_small_budget_sorts_much() -> None:
+    """A budget of 4 GB sorts the 7 TB archive, as the design says."""
+    plan = plan_memory(
+        budget=4 * 10**9, workers=1, dims=1280, row_group_rows=2048, windows=1_400_000_000
+    )
+    assert not plan.holds_all
+
+
+def test_defaults() -> None:
+    """The defaults are numbers that make sense."""
+    assert default_budget() > MIB
+    assert default_workers() >= 1
+
+
+@pytest.mark.parametrize("option", ["memory", "max_file_size"])
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("500MB", 500_000_000),
+        ("64MiB", 64 * MIB),
+        ("4GiB", 4 << 30),
+        ("1.5GB", 1_500_000_000),
+        ("10kb", 10_000),
+        ("4 GiB", 4 << 30),
+        ("4gib", 4 << 30),
+        ("123", 123),
+        (123, 123),
+        ("1TB", 10**12),
+    ],
+)
+def test_sizes(option: str, text: Any, size: int) -> None:
+    """Sizes are read with decimal and binary units, or as bytes."""
+    assert getattr(parse(option, text), option) == size
+
+
+@pytest.mark.parametrize("option", ["memory", "max_file_size"])
+@pytest.mark.parametrize(
+    "text", ["", "abc", "MB", "-1", "-5MB", "0", 0, -1, "0GB", "4 Gx", "1e3x", "nan", None]
+)
+def test_bad_sizes(option: str, text: Any) -> None:
+    """What is no size above zero is wrong usage, told with the option's name."""
+    with pytest.raises(UsageError, match=f"--{option.replace('_', '-')}: "):
+        parse(option, text)
+
+
+@pytest.mark.parametrize("text", ["1,5GB", "1.5.5GB", "500,000,000", "5 GB or so"])
+def test_sizes_with_more_behind_them(text: str) -> None:
+    """A size with anything behind it is refused, not cut short."""
+    with pytest.raises(UsageError, match="--max-file-size: "):
+        parse("max_file_size", text)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("workers", 0),
+        ("workers", -1),
+        ("workers", "x"),
+        ("workers", 1.5),
+        ("workers", None),
+        ("partition_by", "date"),
+        ("partition_by", "site,day"),
+        ("partition_by", ""),
+        ("compression", "zip"),
+        ("row_group_rows", 0),
+        ("row_group_rows", "many"),
+        ("window_seconds", 0),
+        ("window_seconds", -5.0),
+        ("window_seconds", float("nan")),
+        ("window_seconds", float("inf")),
+        ("dims", 0),
+        ("overwrite", "perhaps"),
+        ("scratch", 5),
+        ("no_such_option", 1),
+    ],
+)
+def test_bad_options(option: str, value: Any) -> None:
+    """Every bad value is wrong usage, told with the option's name as it is typed."""
+    with pytest.raises(UsageError, match=f"--{option.replace('_', '-')}: .*got ") as told:
+        parse(option, value)
+    assert repr(value) in str(told.value)
+
+
+def test_all_bad_options_are_told() -> None:
+    """Two mistakes are told at once."""
+    with pytest.raises(UsageError, match=r"--workers: .*; --dims: "):
+        ConvertOptions.parse({"workers": 0, "dims": -1})
+
+
+def test_default_options() -> None:
+    """Without options everything has its documented default."""
+    options = ConvertOptions.parse({})
+    assert options.partition_by == "site,date"
+    assert options.workers == default_workers()
+    assert options.scratch is None
+    assert options.window_seconds is None
+    assert options.dims is None
+    assert not options.overwrite
