@@ -1,0 +1,1 @@
+"""Measurements of the program beside other ways to do its work."""

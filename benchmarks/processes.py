@@ -1,0 +1,67 @@
+"""Runs a command as a process of its own and measures it."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_PROJECT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What a process took."""
+
+    wall_s: float
+    cpu_s: float
+    """User and system time of all its threads and of the processes it waited for."""
+    peak_rss_bytes: int
+    """The largest resident memory of the process or of one it waited for."""
+    result: dict[str, Any]
+    """The JSON object it printed; empty where it printed none."""
+    error: str | None
+    """Its last words, where it failed."""
+
+
+def measure(command: list[str]) -> Measured:
+    """Runs ``command`` in the project's folder, to its end."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        begun_s = time.perf_counter()
+        process = subprocess.Popen(command, stdout=out, stderr=err, cwd=_PROJECT)  # noqa: S603
+        try:
+            _, status, used = os.wait4(process.pid, 0)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        wall_s = time.perf_counter() - begun_s
+        process.returncode = os.waitstatus_to_exitcode(status)
+        printed, complaints = _text(out), _text(err)
+    error = None
+    if process.returncode:
+        last = complaints.strip().splitlines()[-1:] or [""]
+        error = f"exit code {process.returncode}: {last[0]}"
+    return Measured(
+        wall_s=wall_s,
+        cpu_s=used.ru_utime + used.ru_stime,
+        peak_rss_bytes=used.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+        result=json.loads(printed) if printed.strip() and not error else {},
+        error=error,
+    )
+
+
+def program(*arguments: str | Path) -> list[str]:
+    """The command that runs ``a20-parquet convert`` with these arguments."""
+    fixed = [sys.executable, "-m", "a20_parquet", "convert", "--overwrite", "--json"]
+    return fixed + [str(argument) for argument in arguments]
+
+
+def _text(file: Any) -> str:
+    file.seek(0)
+    text: str = file.read()
+    return text
