@@ -1,6 +1,7 @@
 """The second pass: runs are merged into the dataset's Parquet files."""
 
 from collections.abc import Sequence
+from threading import Lock
 
 import numpy as np
 
@@ -46,8 +47,8 @@ def merge_runs(job: Job, runs: Sequence[Run], layout: DatasetLayout, progress: P
             layout,
             parquet,
             table.partition_by,
-            dims=table.dims,
             row_group_rows=table.row_group_rows,
+            turn=turn,
         )
         return writer, np.empty((memory.staging_rows, table.dims), np.float32)
 
@@ -56,6 +57,7 @@ def merge_runs(job: Job, runs: Sequence[Run], layout: DatasetLayout, progress: P
             cursor = MergeCursor(runs, unit.slices, batch_rows=memory.slice_rows, staging=staging)
             writer.write(unit, cursor, advance)
 
+    turn = Lock()
     buffers = Pool(make_buffers)
     for _ in workers.map(merge_unit, units):
         pass

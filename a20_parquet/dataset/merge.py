@@ -1,8 +1,9 @@
 """The second pass: runs are merged, slice by slice, into Parquet files."""
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from threading import Lock
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -10,13 +11,17 @@ import pyarrow as pa
 
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import DataFile, commit_unit
-from a20_parquet.dataset.parquet import ParquetLayout, ParquetWriter
+from a20_parquet.dataset.parquet import FlatGroup, ParquetLayout, ParquetWriter
 from a20_parquet.dataset.run import Rows, Run
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.order import sort_order
-from a20_parquet.table.partition import PartitionBy, hive_folder
-from a20_parquet.table.plan import MergeUnit, OutputFile, split_rows
+from a20_parquet.table.partition import PartitionBy, hive_file
+from a20_parquet.table.plan import MergeUnit, OutputFile, group_files, split_rows
+from a20_parquet.table.schema import EMBEDDING
 from a20_parquet.table.windows import with_embeddings
+
+SMALL_FILE_ROWS = 512
+"""Files of no more rows than this are encoded many at a time."""
 
 
 class MergeCursor:
@@ -69,7 +74,9 @@ class MergeCursor:
         while done < len(out):
             if self._at == self._safe:
                 self._refill()
-            count = min(len(out) - done, self._safe - self._at, len(self._staging))
+            count = min(len(out) - done, self._safe - self._at)
+            if len(self._runs) > 1:
+                count = min(count, len(self._staging))
             pieces.append(self._metadata.slice(self._at, count))
             self._read_embeddings(out[done : done + count])
             self._at += count
@@ -137,13 +144,28 @@ class UnitWriter:
         parquet: ParquetLayout,
         by: PartitionBy,
         *,
-        dims: int,
         row_group_rows: int,
+        turn: Lock,
     ) -> None:
+        """Prepare to write.
+
+        Args:
+            layout: where the dataset lies.
+            parquet: what its files have in common.
+            by: the Hive keys.
+            row_group_rows: rows of a row group.
+            turn: shared by all writers and held while one writes small files. That is mostly
+                Python, in short pieces between calls that let go of the GIL: two threads at it
+                take longer than one after the other.
+        """
         self._layout = layout
         self._parquet = parquet
         self._by = by
+        self._turn = turn
+        dims = parquet.schema.field(EMBEDDING).type.list_size
         self._buffer = np.empty((row_group_rows, dims), np.float32)
+        self._row_bytes = self._buffer[:1].nbytes
+        self._start_column = parquet.schema.get_field_index("window_start")
 
     def write(
         self, unit: MergeUnit, cursor: MergeCursor, advance: Callable[[int], None]
@@ -158,41 +180,64 @@ class UnitWriter:
         Raises:
             DatasetError: a file can't be written.
         """
-        files = []
-        folder = None
-        for file in unit.files:
-            parent = self._layout.data / hive_folder(file.site, file.period, self._by)
-            path = parent / f"part-{file.part:04d}.parquet"
-            try:
-                if parent != folder:
-                    parent.mkdir(parents=True, exist_ok=True)
-                    folder = parent
-                files.append(self._write_file(path, file, cursor, advance))
-            except OSError as error:
-                raise DatasetError(f"{path}: can't be written: {error}") from error
+        files: list[DataFile] = []
+        small_rows = min(SMALL_FILE_ROWS, len(self._buffer))
+        for group in group_files(unit.files, len(self._buffer), small_rows):
+            if group[0].rows > small_rows:
+                row_groups = self._read_row_groups(group[0], cursor)
+                files.append(self._write_file(group[0], row_groups, advance))
+                continue
+            windows = self._read(sum(file.rows for file in group), cursor)
+            with self._turn:
+                files += self._write_small_files(group, windows, advance)
         commit_unit(self._layout, unit.number, files)
         return files
 
+    def _read(self, rows: int, cursor: MergeCursor) -> Any:
+        """The next windows, whose embeddings lie in the buffer until it is filled again."""
+        embeddings = self._buffer[:rows]
+        return with_embeddings(cursor.read(embeddings), embeddings)
+
+    def _read_row_groups(self, file: OutputFile, cursor: MergeCursor) -> Iterator[tuple[Any, None]]:
+        for rows in split_rows(file.rows, len(self._buffer)):
+            yield self._read(rows, cursor), None
+
+    def _write_small_files(
+        self, files: Sequence[OutputFile], windows: Any, advance: Callable[[int], None]
+    ) -> Iterator[DataFile]:
+        """Write files of one row group each, which lie one behind the other in ``windows``."""
+        encoded = self._parquet.encode_groups(windows, [file.rows for file in files])
+        start = 0
+        for file, flat in zip(files, encoded, strict=True):
+            yield self._write_file(file, [(windows.slice(start, file.rows), flat)], advance)
+            start += file.rows
+
     def _write_file(
-        self, path: Path, file: OutputFile, cursor: MergeCursor, advance: Callable[[int], None]
+        self,
+        file: OutputFile,
+        row_groups: Iterable[tuple[Any, FlatGroup | None]],
+        advance: Callable[[int], None],
     ) -> DataFile:
+        name = hive_file(file.site, file.period, file.part, self._by)
+        path = f"{self._layout.data}/{name}"
         first = last = None
-        with (
-            path.open("xb", buffering=0) as opened,
-            ParquetWriter(opened, self._parquet) as writer,
-        ):
-            for rows in split_rows(file.rows, len(self._buffer)):
-                embeddings = self._buffer[:rows]
-                metadata = cursor.read(embeddings)
-                # Within a file windows are sorted by their start, those without one first.
-                starts = metadata.column("window_start").drop_null()
-                if len(starts):
-                    first = starts[0].value if first is None else first
-                    last = starts[-1].value
-                writer.write_row_group(with_embeddings(metadata, embeddings))
-                advance(embeddings.nbytes)
+        try:
+            with (
+                _create(path) as opened,
+                ParquetWriter(opened, self._parquet) as writer,
+            ):
+                for windows, flat in row_groups:
+                    # Within a file windows are sorted by start, those without one first.
+                    starts = windows.column(self._start_column)
+                    if starts.null_count < len(starts):
+                        first = starts[starts.null_count].value if first is None else first
+                        last = starts[-1].value
+                    writer.write_row_group(windows, flat)
+                    advance(len(windows) * self._row_bytes)
+        except OSError as error:
+            raise DatasetError(f"{path}: can't be written: {error}") from error
         return DataFile(
-            path=path.relative_to(self._layout.root).as_posix(),
+            path=f"{self._layout.data.name}/{name}",
             site=file.site,
             period=file.period,
             rows=writer.rows,
@@ -201,3 +246,13 @@ class UnitWriter:
             first_window_us=first,
             last_window_us=last,
         )
+
+
+def _create(path: str) -> BinaryIO:
+    """Make a new file and, where they are missing, the folders above it."""
+    try:
+        return open(path, "xb", buffering=0)
+    except FileNotFoundError:
+        # Path.mkdir takes three times as long, and 7,000 partitions are nothing unusual.
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+        return open(path, "xb", buffering=0)

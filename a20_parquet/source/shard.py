@@ -135,7 +135,8 @@ def masked_crc(data: Any) -> int:
 
     Source: tensorflow/core/lib/hash/crc32c.h (``Mask``).
     """
-    crc = crc32c.crc32c(data)
+    # Frames are small: to let go of the GIL for each would mean to wait for it again each time.
+    crc = crc32c.crc32c(data, 0, gil_release_mode=0)
     return (((crc >> 15) | (crc << 17)) + _CRC_MASK_DELTA) & 0xFFFFFFFF
 
 

@@ -98,6 +98,11 @@ def period_value(period: int | None, by: PartitionBy) -> str:
     return f"{period:04d}"
 
 
+def hive_file(site: str, period: int | None, part: int, by: PartitionBy) -> str:
+    """Name a partition's file, such as ``site=site_0285/date=2020-10-14/part-0000.parquet``."""
+    return f"{hive_folder(site, period, by)}/part-{part:04d}.parquet"
+
+
 def hive_folder(site: str, period: int | None, by: PartitionBy) -> str:
     """Name a partition's folder, such as ``site=site_0285/date=2020-10-14``."""
     if by.period is None:

@@ -81,6 +81,31 @@ def split_rows(rows: int, most: int) -> Iterator[int]:
         yield min(most, rows - start)
 
 
+def group_files(
+    files: Sequence[OutputFile], most_rows: int, small_rows: int
+) -> Iterator[list[OutputFile]]:
+    """Put consecutive small files together; every other file stands alone.
+
+    Args:
+        files: in order.
+        most_rows: of the small files of one group together, unless a single one has more.
+        small_rows: a small file has no more rows than this; not more than ``most_rows``.
+    """
+    group: list[OutputFile] = []
+    rows = 0
+    for file in files:
+        if group and (file.rows > small_rows or rows + file.rows > most_rows):
+            yield group
+            group, rows = [], 0
+        if file.rows > small_rows:
+            yield [file]
+        else:
+            group.append(file)
+            rows += file.rows
+    if group:
+        yield group
+
+
 def _slice(
     run: Partitions, numbers: npt.NDArray[np.int64], first: int, last: int
 ) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -163,7 +164,13 @@ def write_all(
     runs: list[Run] = [held(mine) for mine in rows]
     units = plan_merge([run.partitions for run in runs], rows_per_file=7, rows_per_unit=20)
     parquet = ParquetLayout(window_schema(DIMS), Compression.NONE)
-    writer = UnitWriter(layout, parquet, PartitionBy(by), dims=DIMS, row_group_rows=row_group_rows)
+    writer = UnitWriter(
+        layout,
+        parquet,
+        PartitionBy(by),
+        row_group_rows=row_group_rows,
+        turn=threading.Lock(),
+    )
     advanced: list[int] = []
     files = []
     for unit in units:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from a20_parquet.table.order import Partitions
 from a20_parquet.table.partition import PartitionBy
-from a20_parquet.table.plan import MergeUnit, plan_merge, split_rows
+from a20_parquet.table.plan import MergeUnit, OutputFile, group_files, plan_merge, split_rows
 from a20_parquet.table.sparse import sparse_partitions_hint
 
 Key = tuple[str, int | None]
@@ -206,3 +206,21 @@ def test_hint_joins_the_parts_of_a_partition() -> None:
     hint = sparse_partitions_hint(parts, PartitionBy.SITE_DATE)
     assert hint is not None
     assert "site,month would make 1 partitions of 1.5 MB" in hint
+
+
+@given(
+    rows=st.lists(st.integers(1, 40), max_size=30),
+    most_rows=st.integers(1, 50),
+    small_rows=st.integers(1, 50),
+)
+@settings(deadline=None)
+def test_files_are_grouped_in_order(rows: list[int], most_rows: int, small_rows: int) -> None:
+    """Each file is in one group; groups of several hold small files that fit together."""
+    small_rows = min(small_rows, most_rows)
+    files = [OutputFile(site="a", period=0, part=i, rows=n) for i, n in enumerate(rows)]
+    groups = list(group_files(files, most_rows, small_rows))
+    assert [file for group in groups for file in group] == files
+    for group in groups:
+        if len(group) > 1:
+            assert max(file.rows for file in group) <= small_rows
+            assert sum(file.rows for file in group) <= most_rows

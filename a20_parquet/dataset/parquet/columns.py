@@ -3,8 +3,8 @@
 Source: apache/parquet-format, ``README.md`` and ``parquet.thrift``.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -78,41 +78,53 @@ class FlatColumn:
         )
 
 
-def put_flat_columns(
-    columns: Mapping[int, FlatColumn], arrays: Sequence[Any], pages: Pages
-) -> dict[int, bytes]:
-    """Puts one row group of all flat columns.
+class FlatGroup(NamedTuple):
+    """One row group of all flat columns, encoded."""
+
+    rows: int
+    columns: Sequence[tuple[Values, int, Array | None]]
+    """Of each column the values that are not null, the number of nulls, and what is not null: shape
+    (rows,), bool, or None where nothing is null."""
+
+    def put(self, columns: Iterable[FlatColumn], pages: Pages) -> list[bytes]:
+        """Puts the pages of all columns; gives each one's ``ColumnChunk`` for the footer."""
+        return [
+            column.put(values, self.rows, nulls, valid, pages)
+            for column, (values, nulls, valid) in zip(columns, self.columns, strict=True)
+        ]
+
+
+def encode_group(columns: Sequence[FlatColumn], arrays: Sequence[Any], rows: int) -> FlatGroup:
+    """Encodes one row group of all flat columns.
 
     Args:
-        columns: by their place in the schema.
-        arrays: of all columns of the schema, Arrow arrays of one row or more; they may be slices.
-        pages: where to put the pages.
-
-    Returns:
-        Each flat column's ``ColumnChunk`` for the footer, by its place in the schema.
+        columns: the flat columns.
+        arrays: their Arrow arrays; they may be slices.
+        rows: of each array, 1 or more.
 
     Raises:
         DatasetError: an array has nulls, and its column must not.
     """
-    valid = {
-        index: validity(arrays[index], column.name, nullable=column.nullable)
-        for index, column in columns.items()
-    }
-    encoded_numbers = iter(
+    pairs = list(zip(columns, arrays, strict=True))
+    valid = [validity(array, column.name, nullable=column.nullable) for column, array in pairs]
+    numbers = iter(
         encode_numbers(
             [
-                (column.number, arrays[index], valid[index])
-                for index, column in columns.items()
+                (column.number, array, present)
+                for (column, array), present in zip(pairs, valid, strict=True)
                 if column.number
             ]
         )
     )
-    chunks = {}
-    for index, column in columns.items():
-        array, present = arrays[index], valid[index]
-        values = next(encoded_numbers) if column.number else encode_strings(array, present)
-        chunks[index] = column.put(values, len(array), array.null_count, present, pages)
-    return chunks
+    encoded = [
+        (
+            next(numbers) if column.number else encode_strings(array, present),
+            array.null_count,
+            present,
+        )
+        for (column, array), present in zip(pairs, valid, strict=True)
+    ]
+    return FlatGroup(rows, encoded)
 
 
 def validity(array: Any, name: str, *, nullable: bool) -> Array | None:

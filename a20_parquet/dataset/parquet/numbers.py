@@ -93,7 +93,8 @@ def _encode_table(types: Sequence[NumberType], columns: Sequence[Array]) -> list
             body, dictionary, entries = _in_any_order(row, size)
         low, high = lows[index], highs[index]
         if kind.is_float:
-            bounds = _float_bounds(row.view(np.float64))
+            floats = row.view(np.float64)
+            bounds = float_bounds(floats.min(), floats.max())
         else:
             bounds = _integer_bytes(low, size), _integer_bytes(high, size)
         encoded.append(Values(body, *bounds, dictionary, entries))
@@ -137,8 +138,13 @@ def _integer_bytes(number: int, size: int) -> bytes:
     return number.to_bytes(size, "little", signed=True)
 
 
-def _float_bounds(values: Array) -> tuple[bytes | None, bytes | None]:
-    low, high = values.min(), values.max()
+def float_bounds(low: float, high: float) -> tuple[bytes | None, bytes | None]:
+    """The bounds of floats as PLAIN encodes them, given the least and the greatest.
+
+    Args:
+        low: NaN where there is any.
+        high: likewise.
+    """
     # The format wants no bounds where there is NaN (which isn't equal to itself), and readers may
     # tell 0.0 from -0.0, of which the values may hold both.
     if low != low:  # noqa: PLR0124

@@ -52,7 +52,7 @@ def zeros(count: int) -> bytes:
 def indices(encoded: Any) -> bytes:
     """The indices of an Arrow dictionary array."""
     numbers: Array = np.frombuffer(encoded.indices.buffers()[1], np.int32, len(encoded))
-    width = _width(len(encoded.dictionary))
+    width = index_width(len(encoded.dictionary))
     return bytes((width,)) + hybrid(numbers, width)
 
 
@@ -73,10 +73,10 @@ def indices_of_runs(keys: list[Key], bounds: Array) -> tuple[Iterable[Key], int,
     else:
         places = dict(zip(entries, range(count), strict=True))
         numbers = np.fromiter(map(places.__getitem__, keys), np.int64, len(keys))
-    width = _width(count)
+    width = index_width(count)
     return entries, count, bytes((width,)) + hybrid_runs(numbers, bounds, width)
 
 
-def _width(entries: int) -> int:
+def index_width(entries: int) -> int:
     """Bits an index; they stand before the indices in one byte."""
     return max(1, (entries - 1).bit_length())

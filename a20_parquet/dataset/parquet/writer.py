@@ -3,12 +3,11 @@
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from a20_parquet.dataset.parquet.columns import put_flat_columns
+from a20_parquet.dataset.parquet.columns import FlatGroup, encode_group
 from a20_parquet.dataset.parquet.footer import MAGIC, RowGroup
 from a20_parquet.dataset.parquet.layout import ParquetLayout
 from a20_parquet.dataset.parquet.output import Output
 from a20_parquet.dataset.parquet.pages import Pages
-from a20_parquet.errors import DatasetError
 
 
 class ParquetWriter:
@@ -48,11 +47,12 @@ class ParquetWriter:
         """CRC32C of the bytes written so far."""
         return self._output.checksum
 
-    def write_row_group(self, windows: Any) -> None:
+    def write_row_group(self, windows: Any, flat: FlatGroup | None = None) -> None:
         """Writes one row group. When it returns, the windows' memory may be used for others.
 
         Args:
             windows: a ``pyarrow.RecordBatch`` with the layout's schema; it may be a slice.
+            flat: its flat columns, where ``ParquetLayout.encode_groups`` has encoded them.
 
         Raises:
             ValueError: there are no rows, or the writer is closed or has failed before.
@@ -62,10 +62,7 @@ class ParquetWriter:
         rows = windows.num_rows
         if not rows:
             raise ValueError("a row group needs at least one row")
-        if windows.schema != self._layout.schema:
-            raise DatasetError(
-                f"the windows' columns are {windows.schema}, the file's {self._layout.schema}"
-            )
+        self._layout.check(windows)
         self._begin()
         layout, output, pages = self._layout, self._output, self._pages
         offset, size = output.size, pages.size
@@ -73,8 +70,10 @@ class ParquetWriter:
         chunks = [b""] * len(arrays)
         for index, column in layout.embeddings.items():
             chunks[index] = column.put(arrays[index], pages)
-        flat = put_flat_columns(layout.flat, arrays, pages)
-        for index, chunk in flat.items():
+        columns = layout.flat.values()
+        if flat is None:
+            flat = encode_group(list(columns), [arrays[index] for index in layout.flat], rows)
+        for index, chunk in zip(layout.flat, flat.put(columns, pages), strict=True):
             chunks[index] = chunk
         output.flush()
         group = RowGroup(chunks, rows, offset, pages.size - size, output.size - offset)
