@@ -1,8 +1,7 @@
 """What a person sees: progress on stderr, results on stdout."""
 
 import json
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
@@ -22,9 +21,11 @@ from rich.progress import (
 from a20_parquet.convert import Conversion
 from a20_parquet.demo.tour import Tour
 from a20_parquet.inspect import FirstRecord, Inspection
+from a20_parquet.source.discover import PassedOver
 from a20_parquet.table.filename import EXPECTED
 
 _MAX_SHAPES = 3
+_MAX_NAMES = 3
 
 
 class ConsoleProgress:
@@ -75,21 +76,35 @@ def print_conversion(conversion: Conversion, *, as_json: bool) -> None:
         click.echo(json.dumps(_conversion_json(conversion), indent=1, default=str))
         return
     totals = conversion.totals
-    if conversion.passed_over:
-        reasons = Counter(file.reason for file in conversion.passed_over)
-        listed = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items()))
-        click.echo(f"passed over: {listed}", err=True)
+    for line in _passed_over_lines(conversion.passed_over):
+        click.echo(line, err=True)
     if conversion.hint:
         click.echo(f"hint: {conversion.hint}", err=True)
     rate = conversion.source_bytes / conversion.seconds / 1e6
-    dates = f", {totals.dates:,} dates" if totals.dates else ""
+    dates = f", {_count(totals.dates, 'date')}" if totals.dates else ""
     click.echo(
-        f"{totals.shards:,} shards, {totals.records:,} records, {totals.windows:,} windows\n"
-        f"{totals.sites:,} sites{dates}, {totals.files:,} files, {format_bytes(totals.bytes)}\n"
+        f"{_count(totals.shards, 'shard')}, {_count(totals.records, 'record')}, "
+        f"{_count(totals.windows, 'window')}\n"
+        f"{_count(totals.sites, 'site')}{dates}, {_count(totals.files, 'file')}, "
+        f"{format_bytes(totals.bytes)}\n"
         f"{conversion.seconds:.1f} s, {rate:.0f} MB/s, "
-        f"{conversion.runs_on_disk:,} runs on scratch disk\n"
+        f"{_count(conversion.runs_on_disk, 'run')} on scratch disk\n"
         f"{conversion.dataset}"
     )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _passed_over_lines(passed_over: Sequence[PassedOver]) -> Iterator[str]:
+    """One line a reason, with the first files' names."""
+    names: dict[str, list[str]] = {}
+    for file in passed_over:
+        names.setdefault(file.reason, []).append(file.url.rpartition("/")[2])
+    for reason, found in sorted(names.items()):
+        more = f" and {len(found) - _MAX_NAMES:,} more" if len(found) > _MAX_NAMES else ""
+        yield f"passed over: {', '.join(found[:_MAX_NAMES])}{more}: {reason}"
 
 
 def _conversion_json(conversion: Conversion) -> dict[str, Any]:

@@ -42,8 +42,8 @@ def test_convert_prints_a_summary(
     """The summary is on stdout, progress on stderr."""
     code, out, err = run(monkeypatch, capsys, "convert", shard, tmp_path / "out")
     assert code == 0
-    assert "1 shards, 1 records, 3 windows" in out
-    assert "1 sites, 1 dates, 1 files" in out
+    assert "1 shard, 1 record, 3 windows" in out
+    assert "1 site, 1 date, 1 file" in out
     assert "reading shards" in err
 
 
@@ -52,6 +52,8 @@ def test_convert_prints_json(
 ) -> None:
     """``--json`` prints one object that names what was passed over."""
     (shard.parent / "notes.txt").write_text("no shard")
+    code, _, err = run(monkeypatch, capsys, "convert", shard.parent, tmp_path / "text")
+    assert "passed over: notes.txt: no TFRecord shard" in err
     code, out, _ = run(monkeypatch, capsys, "convert", shard.parent, tmp_path / "out", "--json")
     assert code == 0
     summary = json.loads(out)

@@ -8,10 +8,12 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from a20_parquet.errors import RecordError
+from a20_parquet.errors import RecordError, SourceError
 from a20_parquet.source.shard import HEADER_BYTES, Content, Shard, masked_crc, open_content
 
 FOOTER_BYTES = 4
+# Small enough to stay in a core's cache from reading to checking to copying.
+_READ_BYTES = 1 << 20
 _MAX_PAYLOAD_BYTES = 2**31 - 1
 _DAMAGED = "The shard is damaged here: fetch it again, or leave it out."
 
@@ -25,8 +27,8 @@ class Records:
     """Number of the first record in its shard, from 0."""
     offsets: list[int]
     """Where each record's frame starts, in bytes of the decompressed shard."""
-    payloads: list[memoryview]
-    """Serialized ``tf.train.Example`` messages, valid only until the next batch is asked for."""
+    payloads: list[bytes]
+    """Serialized ``tf.train.Example`` messages."""
 
     @property
     def payload_bytes(self) -> int:
@@ -57,7 +59,8 @@ class FrameReader:
         self.content_bytes = 0
         self._shard = shard
         self._content = content
-        self._buffer = bytearray(max(batch_bytes, 2 * HEADER_BYTES))
+        self._batch_bytes = batch_bytes
+        self._buffer = bytearray(max(min(batch_bytes, _READ_BYTES), 2 * HEADER_BYTES))
         self._digest = hashlib.sha256()
 
     @property
@@ -69,12 +72,34 @@ class FrameReader:
         return self._digest.hexdigest()
 
     def batches(self) -> Iterator[Records]:
-        """Yield all records in order; a batch's payloads die when the next one is asked for.
+        """Yield all records in order, in batches of ``batch_bytes`` or a record more.
 
         Raises:
-            RecordError: a length or payload checksum is wrong, or the shard ends inside a frame.
+            RecordError: a length or payload checksum is wrong, or the shard ends inside a frame;
+                whole records before the damage are yielded first.
             SourceError: the shard can't be read.
         """
+        records = Records(self._shard, 0, [], [])
+        size = 0
+        damage: RecordError | SourceError | None = None
+        try:
+            for offset, payload in self._frames():
+                records.offsets.append(offset)
+                records.payloads.append(payload)
+                size += HEADER_BYTES + len(payload) + FOOTER_BYTES
+                if size >= self._batch_bytes:
+                    yield records
+                    records = Records(self._shard, self.records, [], [])
+                    size = 0
+        except (RecordError, SourceError) as error:
+            damage = error
+        if records.payloads:
+            yield records
+        if damage:
+            raise damage
+
+    def _frames(self) -> Iterator[tuple[int, bytes]]:
+        """Yield each frame's offset and checked payload."""
         held = 0
         at_end = False
         while not at_end:
@@ -82,49 +107,52 @@ class FrameReader:
             read = self._content.readinto(view[held:])
             at_end = held + read < len(view)
             filled = view[: held + read]
-            records, used, damage = self._frame(filled)
-            if records.payloads:
-                yield records
-            if damage:
-                raise damage
-            rest = bytes(filled[used:])
+            at = 0
+            while end := self._find_end(filled, at):
+                offset = self.content_bytes
+                payload = self._check_payload(filled[at:end])
+                self.records += 1
+                self.content_bytes += end - at
+                at = end
+                yield offset, payload
+            rest = bytes(filled[at:])
             if at_end and rest:
                 raise self._damaged(f"the shard ends {len(rest)} bytes into a frame")
-            if not used and not at_end:
+            if not at and not at_end:
                 # One frame outgrows the buffer. Doubling, instead of trusting the length, keeps a
                 # damaged one from claiming all memory.
                 self._buffer = bytearray(2 * len(self._buffer))
             self._buffer[: len(rest)] = rest
             held = len(rest)
 
-    def _frame(self, filled: memoryview) -> tuple[Records, int, RecordError | None]:
-        """Take whole frames off ``filled``, up to the first damage; also say how many bytes."""
-        records = Records(self._shard, self.records, [], [])
-        at = 0
-        while at + HEADER_BYTES <= len(filled):
-            length, reason = _parse_header(filled[at : at + HEADER_BYTES])
-            if reason:
-                return records, at, self._damaged(reason)
-            end = at + HEADER_BYTES + length + FOOTER_BYTES
-            if end > len(filled):
-                break
-            payload = filled[at + HEADER_BYTES : end - FOOTER_BYTES]
-            stored = filled[end - FOOTER_BYTES : end]
-            crc = masked_crc(payload)
-            if crc != int.from_bytes(stored, "little"):
-                reason = (
-                    f"the payload's masked CRC32C is {crc:#010x}, its frame says "
-                    f"{int.from_bytes(stored, 'little'):#010x}"
-                )
-                return records, at, self._damaged(reason)
-            records.offsets.append(self.content_bytes)
-            records.payloads.append(payload)
-            self._digest.update(filled[at : at + HEADER_BYTES])
-            self._digest.update(stored)
-            self.records += 1
-            self.content_bytes += end - at
-            at = end
-        return records, at, None
+    def _find_end(self, filled: memoryview, at: int) -> int:
+        """Where the frame at ``at`` ends; 0 where ``filled`` does not hold all of it."""
+        if at + HEADER_BYTES > len(filled):
+            return 0
+        header = filled[at : at + HEADER_BYTES]
+        length = int.from_bytes(header[:8], "little")
+        if masked_crc(header[:8]) != int.from_bytes(header[8:], "little"):
+            raise self._damaged(
+                f"the frame's length ({length}) and its CRC32C do not agree: no TFRecord frame"
+            )
+        if length > _MAX_PAYLOAD_BYTES:
+            raise self._damaged(f"a payload of {length} bytes is more than a protobuf may hold")
+        end = at + HEADER_BYTES + length + FOOTER_BYTES
+        return end if end <= len(filled) else 0
+
+    def _check_payload(self, frame: memoryview) -> bytes:
+        # The copy is made while the bytes are in the cache: the next ones overwrite them.
+        payload = bytes(frame[HEADER_BYTES:-FOOTER_BYTES])
+        stored = frame[-FOOTER_BYTES:]
+        crc = masked_crc(payload)
+        if crc != int.from_bytes(stored, "little"):
+            raise self._damaged(
+                f"the payload's masked CRC32C is {crc:#010x}, its frame says "
+                f"{int.from_bytes(stored, 'little'):#010x}"
+            )
+        self._digest.update(frame[:HEADER_BYTES])
+        self._digest.update(stored)
+        return payload
 
     def _damaged(self, reason: str) -> RecordError:
         return RecordError(
@@ -134,17 +162,6 @@ class FrameReader:
             reason=reason,
             fix=_DAMAGED,
         )
-
-
-def _parse_header(header: memoryview) -> tuple[int, str | None]:
-    """The payload's length and, if the header is damaged, what is wrong with it."""
-    length = int.from_bytes(header[:8], "little")
-    if masked_crc(header[:8]) != int.from_bytes(header[8:], "little"):
-        reason = f"the frame's length ({length}) and its CRC32C do not agree: no TFRecord frame"
-        return length, reason
-    if length > _MAX_PAYLOAD_BYTES:
-        return length, f"a payload of {length} bytes is more than a protobuf may hold"
-    return length, None
 
 
 def read_records(shard: Shard, batch_bytes: int) -> Iterator[Records]:

@@ -37,7 +37,7 @@ SHARD = Shard("shard", "store://shard", 3, "shard", 0, None)
 def decode(payloads: Sequence[bytes], first: int = 0) -> DecodedRecords:
     """Decode payloads as if they lay ``first`` records into a shard, 1,000 bytes apart."""
     offsets = [1000 * (first + index) for index in range(len(payloads))]
-    records = Records(SHARD, first, offsets, [memoryview(payload) for payload in payloads])
+    records = Records(SHARD, first, offsets, list(payloads))
     return TensorFlowDecoder().decode(records)
 
 

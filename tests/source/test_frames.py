@@ -293,7 +293,7 @@ def test_read_records_reads_all(tmp_path: Path) -> None:
     """The short way opens the shard and reads it in batches."""
     path = write_shard(tmp_path / "shard", [b"one", b"two", b"three"], "ZLIB")
     payloads = [
-        list(map(bytes, records.payloads)) for records in read_records(open_shard(path), 40)
+        list(map(bytes, records.payloads)) for records in read_records(open_shard(path), 30)
     ]
     assert len(payloads) > 1
     assert list(chain.from_iterable(payloads)) == [b"one", b"two", b"three"]
