@@ -1,7 +1,6 @@
 """Planning a conversion: all that is decided before the first byte is written."""
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -17,8 +16,9 @@ from a20_parquet.source.discover import Listing
 from a20_parquet.source.frames import read_records
 from a20_parquet.source.perch_config import read_hop_s
 from a20_parquet.source.shard import Codec, Shard, read_codec
+from a20_parquet.table.decoded import Embedding
 
-_PROBE_BYTES = 1 << 18
+_PROBE_BYTES = 1 << 16
 # Real embeddings shrink to about 0.85; a shard that shrinks more just spills more runs.
 _INFLATED_RATIO = 1.25
 
@@ -63,14 +63,20 @@ def plan_job(listing: Listing, options: ConvertOptions) -> Job:
 
     Raises:
         SourceError: a shard can't be read, or no shard holds a record.
-        RecordError: the first record can't be decoded.
+        RecordError: a shard's first record can't be decoded.
         UsageError: the memory budget does not suffice.
     """
     window_s = options.window_seconds or read_hop_s(listing.configs)
     decoder = TensorFlowDecoder()
-    dims, item_bytes = _probe(listing.shards, decoder)
-    dims = options.dims or dims
-    windows = tuple(_count_windows(shard, dims * item_bytes) for shard in listing.shards)
+    firsts = [_first_embedding(shard, decoder) for shard in listing.shards]
+    found = next((first.shape[2] for first in firsts if first is not None), None)
+    if found is None:
+        raise SourceError(f"none of the {len(listing.shards)} shards holds a record")
+    dims = options.dims or found
+    windows = tuple(
+        0 if first is None else _count_windows(shard, dims * first.dtype.itemsize)
+        for shard, first in zip(listing.shards, firsts, strict=True)
+    )
     memory = plan_memory(
         budget=options.memory,
         workers=options.workers,
@@ -113,13 +119,11 @@ def check_free_space(job: Job, dataset: Path, scratch: Path) -> None:
             )
 
 
-def _probe(shards: Sequence[Shard], decoder: TensorFlowDecoder) -> tuple[int, int]:
-    """The first record's dimensions, and the bytes of one of its floats."""
-    for shard in shards:
-        for records in read_records(shard, _PROBE_BYTES):
-            embedding = decoder.decode(records).embeddings[0]
-            return embedding.shape[2], embedding.dtype.itemsize
-    raise SourceError(f"none of the {len(shards)} shards holds a record")
+def _first_embedding(shard: Shard, decoder: TensorFlowDecoder) -> Embedding | None:
+    """Decode a shard's first record; none where it has no record."""
+    for records in read_records(shard, _PROBE_BYTES):
+        return decoder.decode(records).embeddings[0]
+    return None
 
 
 def _count_windows(shard: Shard, window_bytes: int) -> int:

@@ -114,6 +114,7 @@ def test_real_shards_equal_what_tensorflow_reads(real_data: Path, tmp_path: Path
     conversion = a20_parquet.convert(real_data / "perch-real" / "embeddings-0000[01]*", out)
     assert conversion.totals.windows == 402
     assert conversion.totals.records == 34
+    assert conversion.runs_on_disk == 0
     scan = pl.scan_parquet(out / "data")
     schema = scan.collect_schema()
     assert schema["embedding"] == pl.Array(pl.Float32, 1280)

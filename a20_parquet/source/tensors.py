@@ -181,4 +181,4 @@ def _tensor_shape(shape_proto: bytes) -> tuple[int, ...]:
 
 
 def _is_embedding(shape: tuple[int, ...]) -> bool:
-    return len(shape) == len(_LAYOUT.split(",")) and min(shape) >= 0
+    return len(shape) == len(_LAYOUT.split(",")) and min(shape) >= 0 and shape[-1] > 0
