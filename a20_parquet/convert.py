@@ -68,7 +68,7 @@ def convert(
     layout = DatasetLayout.at(dataset)
     layout.check(overwrite=chosen.overwrite)
 
-    listing = find_shards([sources] if isinstance(sources, str | Path) else sources)
+    listing = find_shards(sources)
     for warning in listing.missing:
         progress.say(warning)
     job = plan_job(listing, chosen)

@@ -85,7 +85,7 @@ def inspect(sources: str | Path | Sequence[str | Path]) -> list[Inspection]:
         SourceError: a source can't be read or is no shard.
         RecordError: a shard's very first record is damaged or no ``tf.train.Example``.
     """
-    listing = find_shards([sources] if isinstance(sources, str | Path) else sources)
+    listing = find_shards(sources)
     return [_inspect_shard(shard) for shard in listing.shards]
 
 

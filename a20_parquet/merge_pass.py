@@ -38,9 +38,7 @@ def merge_runs(job: Job, runs: Sequence[Run], layout: DatasetLayout, progress: P
     workers = Workers(memory.workers)
     parquet = ParquetLayout(window_schema(table.dims), table.compression)
 
-    def advance(count_bytes: int) -> None:
-        workers.check()
-        progress.advance(count_bytes)
+    advance = workers.checked(progress.advance)
 
     def make_buffers() -> tuple[UnitWriter, Rows]:
         writer = UnitWriter(

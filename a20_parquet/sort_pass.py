@@ -48,9 +48,7 @@ def sort_shards(
     workers = Workers(job.memory.workers)
     buffers = _Buffers(job)
 
-    def advance(count_bytes: int) -> None:
-        workers.check()
-        progress.advance(count_bytes)
+    advance = workers.checked(progress.advance)
 
     def sort_unit(positions: range) -> SortedUnit:
         with buffers.borrow(positions) as buffer:

@@ -47,7 +47,7 @@ def read_windows(
     """
     if window_seconds is not None and not 0 < window_seconds < math.inf:
         raise UsageError(f"window_seconds is {window_seconds}, expected more than 0")
-    listing = find_shards([sources] if isinstance(sources, str | Path) else sources)
+    listing = find_shards(sources)
     window_s = window_seconds or read_hop_s(listing.configs)
     decoded = _decode(listing.shards, batch_bytes)
     first = next(decoded, None)

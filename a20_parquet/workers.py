@@ -28,6 +28,15 @@ class Workers:
         if self._stop.is_set():
             raise StoppedError
 
+    def checked(self, advance: Callable[[int], None]) -> Callable[[int], None]:
+        """Make units of work that tell their progress also ``check`` each time they do."""
+
+        def check_and_advance(count: int) -> None:
+            self.check()
+            advance(count)
+
+        return check_and_advance
+
     def map(self, work: Callable[[Unit], Result], units: Iterable[Unit]) -> Iterator[Result]:
         """Yield the result of each unit, in any order; the first failure stops all."""
         if self._count == 1:

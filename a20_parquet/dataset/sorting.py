@@ -17,8 +17,7 @@ class WindowGatherer:
     """Gathers the windows of one unit of work, a full buffer at a time.
 
     Attributes:
-        records: how many records were added.
-        windows: how many windows they had.
+        windows: how many windows were added.
     """
 
     def __init__(self, buffer: Rows, *, window_s: float, by: PartitionBy) -> None:
@@ -29,7 +28,6 @@ class WindowGatherer:
             window_s: seconds from one window's start to the next.
             by: the Hive keys.
         """
-        self.records = 0
         self.windows = 0
         self._buffer = buffer
         self._window_s = window_s
@@ -67,7 +65,6 @@ class WindowGatherer:
             self._buffer[self._used : self._used + rows] = embedding.reshape(rows, dims)
             self._used += rows
             self.windows += rows
-        self.records += len(decoded.embeddings)
         self._heads.append(decoded.heads.part(first, len(decoded.embeddings)))
 
     def rest(self) -> HeldRun | None:

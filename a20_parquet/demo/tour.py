@@ -9,7 +9,6 @@ from a20_parquet.demo.shards import DemoPlan, write_demo_shards
 from a20_parquet.errors import UsageError
 from a20_parquet.progress import NoProgress, Progress
 
-DEFAULT_SIZE_BYTES = 100_000_000
 _SHARD_BYTES = 25_000_000
 _RECORD_BYTES = 61_000
 _RECORDERS, _DAYS = 6, 5

@@ -24,10 +24,6 @@ FEATURE_KINDS = {
     "filename": "bytes_list",
     "embedding": "bytes_list",
 }
-_FIELDS = ("dtype", "tensor_shape", "tensor_content", "float_val", "half_val")
-_FLOAT32, _FLOAT16 = 1, 19
-_MAX_TENSOR_BYTES = 2**31 - 1
-_LAYOUT = "(windows, channels, dims)"
 _FIX = "Leave the shard out, or have it written again."
 
 
@@ -79,8 +75,7 @@ def _batch_parser() -> Any:
 class TensorFlowDecoder:
     """Decodes batches of records; one object may serve several threads.
 
-    Tensors may hold their values as ``tensor_content``, ``float_val`` or ``half_val`` (source:
-    tensorflow/core/framework/tensor.proto); float32 and float16 are kept as they are.
+    Tensors are left to ``tensors.TensorDecoder``; float32 and float16 are kept as they are.
     """
 
     def __init__(self) -> None:

@@ -79,7 +79,7 @@ class _File:
         return self.path.rpartition("/")[2]
 
 
-def find_shards(sources: Sequence[str | Path]) -> Listing:
+def find_shards(sources: str | Path | Sequence[str | Path]) -> Listing:
     """Search folders, files, globs and fsspec URLs for shards; folders are searched whole.
 
     A file is a shard if its name says so or if it begins with a valid frame. A file that is named
@@ -88,6 +88,8 @@ def find_shards(sources: Sequence[str | Path]) -> Listing:
     Raises:
         SourceError: a source does not exist, can't be listed, or nothing is a shard.
     """
+    if isinstance(sources, str | Path):
+        sources = [sources]
     files: dict[str, _File] = {}
     for source in sources:
         for file in _files_of(str(source)):
