@@ -11,13 +11,15 @@ from typing import Unpack
 
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import Totals, committed_files, finalise
+from a20_parquet.dataset.npy_json import NpyJsonFolder
 from a20_parquet.errors import DatasetError
 from a20_parquet.job import Job, check_free_space, plan_job
 from a20_parquet.merge_pass import merge_runs
+from a20_parquet.npy_json import NotebookOutput
 from a20_parquet.options import ConvertOptions, OptionValues
 from a20_parquet.progress import NoProgress, Progress
 from a20_parquet.sort_pass import sort_shards
-from a20_parquet.source.discover import PassedOver, find_shards
+from a20_parquet.source.discover import Listing, PassedOver, find_shards
 from a20_parquet.table.sparse import sparse_partitions_hint
 
 
@@ -39,6 +41,8 @@ class Conversion:
     """Shards that seem to be missing."""
     hint: str | None
     """Advice on the Hive keys."""
+    npy_json: Path | None
+    """Folder of the notebook's files, where they were asked for."""
 
 
 def convert(
@@ -60,20 +64,22 @@ def convert(
         UsageError: an option, or the place of the dataset, makes no sense.
         SourceError: shards can't be found or read.
         RecordError: a shard is damaged, or a record can't be converted.
-        DatasetError: the dataset or the scratch folder can't be written.
+        DatasetError: the dataset, the scratch folder or the notebook's files can't be written.
     """
     started = time.monotonic()
     progress = progress or NoProgress()
     chosen = ConvertOptions.parse(options)
     layout = DatasetLayout.at(dataset)
     layout.check(overwrite=chosen.overwrite)
+    folder = _notebook_folder(chosen, layout)
 
     listing = find_shards(sources)
     for warning in listing.missing:
         progress.say(warning)
+    notebook = _notebook_output(folder, listing, progress)
     job = plan_job(listing, chosen)
     with _conversion(layout, job, chosen) as scratch:
-        runs, shards = sort_shards(job, scratch, progress)
+        runs, shards = sort_shards(job, scratch, progress, notebook)
         units = merge_runs(job, runs, layout, progress)
         files = committed_files(layout, units)
         manifest = finalise(layout, job.table, shards, files)
@@ -88,7 +94,27 @@ def convert(
         hint=sparse_partitions_hint(
             ((file.site, file.period, file.bytes) for file in files), job.table.partition_by
         ),
+        npy_json=None if folder is None else folder.root,
     )
+
+
+def _notebook_folder(options: ConvertOptions, layout: DatasetLayout) -> NpyJsonFolder | None:
+    if options.npy_json is None:
+        return None
+    folder = NpyJsonFolder.at(options.npy_json)
+    folder.check_outside(layout.root)
+    return folder
+
+
+def _notebook_output(
+    folder: NpyJsonFolder | None, listing: Listing, progress: Progress
+) -> NotebookOutput | None:
+    if folder is None:
+        return None
+    output = NotebookOutput.plan(folder, listing.shards)
+    for line in output.renamed:
+        progress.say(line)
+    return output
 
 
 @contextmanager

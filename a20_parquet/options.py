@@ -59,6 +59,7 @@ class OptionValues(TypedDict, total=False):
     window_seconds: float | None
     overwrite: bool
     dims: int | None
+    npy_json: Path | str | None
 
 
 class ConvertOptions(BaseModel):
@@ -86,6 +87,8 @@ class ConvertOptions(BaseModel):
     """Whether to delete a dataset that is already there."""
     dims: Annotated[int | None, Field(ge=1)] = None
     """Floats an embedding; by default those of the first record."""
+    npy_json: Path | str | None = None
+    """Folder for the notebook's ``.npy`` and ``.json`` files; by default none are written."""
 
     @classmethod
     def parse(cls, values: OptionValues) -> Self:

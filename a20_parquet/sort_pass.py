@@ -1,7 +1,7 @@
 """The first pass: shards are framed, decoded, and their windows sorted into runs."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from a20_parquet.dataset.manifest import ShardSummary
+from a20_parquet.dataset.npy_json import NpyJsonWriter
 from a20_parquet.dataset.run import DiskRun, HeldRun, Rows, Run
 from a20_parquet.dataset.sorting import WindowGatherer
 from a20_parquet.job import Job
+from a20_parquet.npy_json import NotebookOutput
 from a20_parquet.progress import Progress
 from a20_parquet.source.frames import FrameReader
 from a20_parquet.source.shard import Shard, open_content
@@ -32,9 +34,15 @@ class SortedUnit:
 
 
 def sort_shards(
-    job: Job, scratch: Path, progress: Progress
+    job: Job, scratch: Path, progress: Progress, notebook: NotebookOutput | None = None
 ) -> tuple[list[Run], list[ShardSummary]]:
     """Sort the windows of all shards into runs, held in memory or written to ``scratch``.
+
+    Args:
+        job: what to convert.
+        scratch: where runs go.
+        progress: told how far it is.
+        notebook: where the notebook's files of the same records go, if they are wanted.
 
     Returns:
         The runs, and a summary of each shard in shard order.
@@ -42,17 +50,19 @@ def sort_shards(
     Raises:
         SourceError: a shard can't be read.
         RecordError: a shard is damaged, or a record can't be converted.
+        DatasetError: the notebook's files can't be written.
         OSError: a run can't be written.
     """
     progress.start("reading shards", sum(shard.size for shard in job.shards))
     workers = Workers(job.memory.workers)
     buffers = _Buffers(job)
+    sinks = _Sinks(scratch, notebook)
 
     advance = workers.checked(progress.advance)
 
     def sort_unit(positions: range) -> SortedUnit:
         with buffers.borrow(positions) as buffer:
-            return _UnitSorter(job, positions, buffer, scratch, advance).sort()
+            return _UnitSorter(job, positions, buffer, sinks, advance).sort()
 
     units = sorted(workers.map(sort_unit, job.units()), key=lambda unit: unit.positions.start)
     runs: list[Run] = [run for unit in units for run in unit.runs]
@@ -91,6 +101,18 @@ class _Buffers:
             yield HeldRun(self._all, np.concatenate(rows), keyed)
 
 
+@dataclass(frozen=True, slots=True)
+class _Sinks:
+    """Where the pass writes to."""
+
+    scratch: Path
+    notebook: NotebookOutput | None
+
+    def notebook_writer(self, shard: Shard) -> AbstractContextManager[NpyJsonWriter | None]:
+        """Lend the writer of a shard's notebook files, if they are wanted."""
+        return nullcontext() if self.notebook is None else self.notebook.writer(shard)
+
+
 class _UnitSorter:
     """Sorts the shards of one unit."""
 
@@ -99,7 +121,7 @@ class _UnitSorter:
         job: Job,
         positions: range,
         buffer: Rows,
-        scratch: Path,
+        sinks: _Sinks,
         advance: Callable[[int], None],
     ) -> None:
         self._job = job
@@ -107,7 +129,7 @@ class _UnitSorter:
         self._gatherer = WindowGatherer(
             buffer, window_s=job.table.window_seconds, by=job.table.partition_by
         )
-        self._scratch = scratch
+        self._sinks = sinks
         self._advance = advance
         self._runs: list[DiskRun] = []
 
@@ -129,11 +151,14 @@ class _UnitSorter:
     def _gather(self, shard: Shard) -> ShardSummary:
         windows_before = self._gatherer.windows
         stored_before = 0
-        with open_content(shard) as content:
+        with self._sinks.notebook_writer(shard) as writer, open_content(shard) as content:
             reader = FrameReader(shard, content, self._job.memory.batch_bytes)
             for records in reader.batches():
-                for run in self._gatherer.add(self._job.decoder.decode(records)):
+                decoded = self._job.decoder.decode(records)
+                for run in self._gatherer.add(decoded):
                     self._write(run)
+                if writer is not None:
+                    writer.add(decoded)
                 self._advance(content.stored_bytes - stored_before)
                 stored_before = content.stored_bytes
         return ShardSummary(
@@ -147,4 +172,4 @@ class _UnitSorter:
 
     def _write(self, run: HeldRun) -> None:
         name = f"run-{self._positions.start:06d}-{len(self._runs):04d}"
-        self._runs.append(run.write(self._scratch / name, self._job.memory.slice_rows))
+        self._runs.append(run.write(self._sinks.scratch / name, self._job.memory.slice_rows))

@@ -1,0 +1,162 @@
+"""The notebook's ``.npy`` and ``.json`` files, one pair a shard, and no dataset."""
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Self
+
+from a20_parquet.dataset.npy_json import NpyJsonFolder, NpyJsonWriter
+from a20_parquet.errors import UsageError
+from a20_parquet.memory import default_workers
+from a20_parquet.progress import NoProgress, Progress
+from a20_parquet.source.decode import TensorFlowDecoder
+from a20_parquet.source.discover import PassedOver, find_shards
+from a20_parquet.source.frames import FrameReader
+from a20_parquet.source.shard import Shard, open_content
+from a20_parquet.table.notebook import name_outputs
+from a20_parquet.workers import Workers
+
+_BATCH_BYTES = 8 << 20
+_MOST_LEFT_OUT_NAMES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotebookFiles:
+    """What was written of shards in the notebook's form."""
+
+    folder: Path
+    """Holds ``embeddings/NAME.npy`` and ``metadata/NAME.json`` for each shard."""
+    shards: int
+    records: int
+    """All records of the shards."""
+    windows: int
+    """Rows of all ``.npy`` files."""
+    left_out: int
+    """Records that are in no file, because nothing can read their filenames."""
+    left_out_names: tuple[str, ...]
+    """The first few of these filenames."""
+    renamed: tuple[str, ...]
+    """A line for each file name that several shards would have shared."""
+    source_bytes: int
+    """Stored size of all shards."""
+    seconds: float
+    """Wall time."""
+    passed_over: tuple[PassedOver, ...]
+    """Files of the sources that are no shards."""
+    warnings: tuple[str, ...]
+    """Shards that seem to be missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotebookOutput:
+    """Which files the shards get."""
+
+    folder: NpyJsonFolder
+    names: Mapping[str, str]
+    """For each shard's label the name of its files, without suffix."""
+    renamed: tuple[str, ...]
+    """A line for each name that several shards would have shared."""
+
+    @classmethod
+    def plan(cls, folder: NpyJsonFolder, shards: Sequence[Shard]) -> Self:
+        """Name the files of shards; pure."""
+        labels = [shard.label for shard in shards]
+        names, renamed = name_outputs([shard.path.rpartition("/")[2] for shard in shards], labels)
+        return cls(folder, dict(zip(labels, names, strict=True)), tuple(renamed))
+
+    def writer(self, shard: Shard) -> AbstractContextManager[NpyJsonWriter]:
+        """Lend the writer of a shard's files; see ``NpyJsonFolder.writer``."""
+        return self.folder.writer(self.names[shard.label])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _WrittenShard:
+    position: int
+    records: int
+    windows: int
+    left_out: int
+    left_out_names: list[bytes]
+
+
+def npy_json(
+    sources: str | Path | Sequence[str | Path],
+    folder: str | Path,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> NotebookFiles:
+    """Write the notebook's files of shards.
+
+    Each shard gets ``folder/embeddings/NAME.npy``, float32 of shape ``(windows, dims)`` with
+    channel 0 of each window, and ``folder/metadata/NAME.json``, a list with one object a window,
+    byte for byte as the notebook wrote them. Files that are there already are replaced.
+
+    Args:
+        sources: folders, files, globs or fsspec URLs.
+        folder: a local folder; made if it is not there.
+        workers: threads, each with one shard; by default the cores that this process may use.
+        progress: told how far it is.
+
+    Raises:
+        UsageError: ``folder`` is a file or a URL, or ``workers`` less than 1.
+        SourceError: shards can't be found or read.
+        RecordError: a shard is damaged, or a record's embedding or timestamp can't be used.
+        DatasetError: the folder can't be written. Whatever the error, files under their final
+            names are whole.
+    """
+    started = time.monotonic()
+    progress = progress or NoProgress()
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers is {workers}, expected 1 or more")
+    place = NpyJsonFolder.at(folder)
+    listing = find_shards(sources)
+    output = NotebookOutput.plan(place, listing.shards)
+    for line in (*listing.missing, *output.renamed):
+        progress.say(line)
+    written = _write_all(listing.shards, output, Workers(workers or default_workers()), progress)
+    names = chain.from_iterable(shard.left_out_names for shard in written)
+    return NotebookFiles(
+        folder=place.root,
+        shards=len(written),
+        records=sum(shard.records for shard in written),
+        windows=sum(shard.windows for shard in written),
+        left_out=sum(shard.left_out for shard in written),
+        left_out_names=tuple(
+            name.decode(errors="backslashreplace") for name in islice(names, _MOST_LEFT_OUT_NAMES)
+        ),
+        renamed=output.renamed,
+        source_bytes=listing.bytes,
+        seconds=time.monotonic() - started,
+        passed_over=listing.passed_over,
+        warnings=listing.missing,
+    )
+
+
+def _write_all(
+    shards: Sequence[Shard], output: NotebookOutput, workers: Workers, progress: Progress
+) -> list[_WrittenShard]:
+    """Write the files of all shards; what was written, in shard order."""
+    progress.start("reading shards", sum(shard.size for shard in shards))
+    decoder = TensorFlowDecoder()
+    advance = workers.checked(progress.advance)
+
+    def write(shard: Shard) -> _WrittenShard:
+        stored_before = 0
+        with output.writer(shard) as writer, open_content(shard) as content:
+            reader = FrameReader(shard, content, _BATCH_BYTES)
+            for records in reader.batches():
+                writer.add(decoder.decode(records))
+                advance(content.stored_bytes - stored_before)
+                stored_before = content.stored_bytes
+        return _WrittenShard(
+            position=shard.position,
+            records=reader.records,
+            windows=writer.windows,
+            left_out=writer.left_out,
+            left_out_names=writer.left_out_names,
+        )
+
+    return sorted(workers.map(write, shards), key=lambda written: written.position)
