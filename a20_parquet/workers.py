@@ -1,8 +1,10 @@
 """Running independent units of work on threads of this process."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from itertools import islice
 from queue import Empty, SimpleQueue
 from threading import Event
 from typing import Generic, TypeVar
@@ -51,6 +53,34 @@ class Workers:
                 self._stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
+
+
+def map_in_order(
+    count: int, work: Callable[[Unit], Result], units: Iterable[Unit], *, ahead: int
+) -> Iterator[Result]:
+    """Yield the result of each unit in order, while threads work on those that follow.
+
+    Args:
+        count: of threads; a single one is the calling thread.
+        work: what to do with a unit.
+        units: of work.
+        ahead: how many further units may be begun or wait to be fetched.
+    """
+    if count == 1:
+        yield from map(work, units)
+        return
+    rest = iter(units)
+    pool = ThreadPoolExecutor(count)
+    try:
+        begun = deque(pool.submit(work, unit) for unit in islice(rest, 1 + ahead))
+        while begun:
+            result = begun.popleft().result()
+            begun.extend(pool.submit(work, unit) for unit in islice(rest, 1))
+            yield result
+    finally:
+        # Whoever asked may want no more. A generator that is left behind ends on any thread, also
+        # on one of the pool's, which can't wait for itself.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 class Pool(Generic[Resource]):

@@ -14,7 +14,7 @@ PACKAGE = Path(a20_parquet.__file__).parent
 FORBIDDEN = {
     "table": {"a20_parquet.source", "a20_parquet.dataset", "tensorflow", "fsspec", "duckdb", "os"},
     "source": {"a20_parquet.dataset", "duckdb", "polars"},
-    "dataset": {"a20_parquet.source", "tensorflow", "fsspec"},
+    "dataset": {"a20_parquet.source", "tensorflow"},
 }
 
 

@@ -12,12 +12,13 @@ from a20_parquet.dataset.layout import FORMAT, DatasetLayout, write_durably
 from a20_parquet.dataset.parquet import Compression
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.partition import PartitionBy, period_value
+from a20_parquet.table.schema import KEYS
 
 VERSION = 1
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class DataFile(_Frozen):
@@ -159,13 +160,15 @@ def _files_table(files: Sequence[DataFile], by: PartitionBy) -> Any:
     instant = pa.timestamp("us", tz="UTC")
     columns: dict[str, Any] = {
         "path": pa.array([file.path for file in files], pa.string()),
-        "site": pa.array([file.site for file in files], pa.string()),
+        "site": pa.array([file.site for file in files], KEYS["site"].type),
     }
-    if by.period == "date":
-        columns["date"] = pa.array([file.period for file in files], pa.int32()).cast(pa.date32())
-    elif by.period is not None:
-        values = [None if file.period is None else period_value(file.period, by) for file in files]
-        columns[by.period] = pa.array(values, pa.string())
+    if by.period is not None:
+        periods: list[Any] = [file.period for file in files]
+        if by.period == "month":
+            periods = [None if each is None else period_value(each, by) for each in periods]
+        elif by.period == "date":
+            periods = pa.array(periods, pa.int32())
+        columns[by.period] = pa.array(periods).cast(KEYS[by.period].type)
     columns |= {
         "rows": pa.array([file.rows for file in files], pa.int64()),
         "bytes": pa.array([file.bytes for file in files], pa.int64()),

@@ -18,6 +18,8 @@ class Column:
     """Arrow type."""
     nullable: bool
     meaning: str
+    unit: str | None = None
+    """None where the values are names, numbers of things, or calendar days."""
 
     @property
     def field(self) -> Any:
@@ -26,6 +28,7 @@ class Column:
 
 
 _UTC = pa.timestamp("us", tz="UTC")
+_INSTANT = "microseconds since 1970-01-01 00:00 UTC"
 
 METADATA = (
     Column("filename", pa.string(), nullable=False, meaning="the recording, as the shard names it"),
@@ -33,35 +36,78 @@ METADATA = (
     Column("site_name", pa.string(), nullable=True, meaning="the recorder's place"),
     Column("subsite_name", pa.string(), nullable=True, meaning="Wet-A, Wet-B, Dry-A or Dry-B"),
     Column("file_seq_id", pa.int64(), nullable=True, meaning="the A2O's id of the recording"),
-    Column("file_timestamp", _UTC, nullable=True, meaning="start of the recording"),
+    Column(
+        "file_timestamp",
+        _UTC,
+        nullable=True,
+        meaning="start of the recording",
+        unit=_INSTANT,
+    ),
     Column(
         "utc_offset_minutes",
         pa.int16(),
         nullable=True,
         meaning="of the recording's local time; null where the name says Z",
+        unit="minutes",
     ),
     Column(
         "file_seconds_since_midnight",
         pa.int32(),
         nullable=True,
         meaning="time of day at which the recording starts, local",
+        unit="seconds",
     ),
     Column(
         "recording_offset_in_file",
         pa.float64(),
         nullable=False,
-        meaning="seconds from the recording's start to the window's",
+        meaning="from the recording's start to the window's",
+        unit="seconds",
     ),
-    Column("window_start", _UTC, nullable=True, meaning="start of the window"),
+    Column(
+        "window_start",
+        _UTC,
+        nullable=True,
+        meaning="start of the window",
+        unit=_INSTANT,
+    ),
     Column(
         "window_start_local",
         pa.timestamp("us"),
         nullable=True,
         meaning="the same on the recorder's wall clock; UTC where that is unknown",
+        unit="microseconds since 1970-01-01 00:00 on that clock",
     ),
     Column("channel", pa.int16(), nullable=False, meaning="0, or others where audio was separated"),
 )
 """Every column but the embedding, in their order."""
+
+
+KEYS = {
+    column.name: column
+    for column in (
+        Column(
+            "site",
+            pa.string(),
+            nullable=True,
+            meaning="site_0285 where the id is known, else the recorder's name as a token",
+        ),
+        Column(
+            "date",
+            pa.date32(),
+            nullable=True,
+            meaning="local day on which the window starts; UTC's where that is unknown",
+        ),
+        Column(
+            "month",
+            pa.string(),
+            nullable=True,
+            meaning="local month in which the window starts, such as 2020-10",
+        ),
+        Column("year", pa.int64(), nullable=True, meaning="local year in which the window starts"),
+    )
+}
+"""The Hive keys, which stand in the folders' names and not in the files."""
 
 
 def columns(dims: int) -> tuple[Column, ...]:
@@ -71,6 +117,7 @@ def columns(dims: int) -> tuple[Column, ...]:
         pa.list_(pa.field("element", pa.float32(), nullable=False), dims),
         nullable=False,
         meaning="the model's embedding of the window",
+        unit="the model's own, without dimension",
     )
     return (embedding, *METADATA)
 

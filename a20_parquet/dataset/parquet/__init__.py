@@ -1,8 +1,29 @@
-"""Writes Parquet files of windows as fast as their bytes can be copied."""
+"""Writes and reads Parquet files of windows as fast as their bytes can be copied."""
 
 from a20_parquet.dataset.parquet.columns import FlatGroup
+from a20_parquet.dataset.parquet.embedding_pages import (
+    LONGEST_HEADER,
+    ChunkPlace,
+    EmbeddingPages,
+    Embeddings,
+)
+from a20_parquet.dataset.parquet.footer import MAGIC
+from a20_parquet.dataset.parquet.input import HeldInput, Input, LocalInput
 from a20_parquet.dataset.parquet.layout import ParquetLayout
 from a20_parquet.dataset.parquet.pages import Compression
 from a20_parquet.dataset.parquet.writer import ParquetWriter
 
-__all__ = ["Compression", "FlatGroup", "ParquetLayout", "ParquetWriter"]
+__all__ = [
+    "LONGEST_HEADER",
+    "MAGIC",
+    "ChunkPlace",
+    "Compression",
+    "EmbeddingPages",
+    "Embeddings",
+    "FlatGroup",
+    "HeldInput",
+    "Input",
+    "LocalInput",
+    "ParquetLayout",
+    "ParquetWriter",
+]

@@ -145,5 +145,16 @@ def byte_stream_split(values: Array, out: Array) -> None:
         np.right_shift(values, _BITS_A_BYTE * index, out=out[index], casting="unsafe")
 
 
+def join_byte_streams(streams: Array, out: Array) -> None:
+    """Undo ``byte_stream_split``.
+
+    Args:
+        streams: shape (4, n), uint8.
+        out: shape (n, 4), uint8, is overwritten.
+    """
+    for index, stream in enumerate(streams):
+        out[:, index] = stream
+
+
 def _whole_bytes(bits: int) -> int:
     return -(-bits // _BITS_A_BYTE)

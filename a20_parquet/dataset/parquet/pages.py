@@ -5,7 +5,7 @@ Source: apache/parquet-format, ``parquet.thrift`` and ``Compression.md``.
 
 import enum
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,40 @@ _DATA_PAGE_HEADER = thrift.SKIP_1_STRUCT + thrift.NEXT_I32
 _LEVELS_ARE_RLE = (thrift.NEXT_I32 + integer(Encoding.RLE)) * 2 + 2 * thrift.STOP
 _DICTIONARY_PAGE_HEADER = thrift.SKIP_3_STRUCT + thrift.NEXT_I32
 _DICTIONARY_IS_PLAIN = thrift.NEXT_I32 + integer(Encoding.PLAIN) + 2 * thrift.STOP
+
+
+class PageHead(NamedTuple):
+    """What the header of a data page of version 1 tells."""
+
+    header_size: int
+    """Bytes of the header itself."""
+    size: int
+    """Bytes of the page's levels and values."""
+    stored_size: int
+    """The same after compression."""
+    values: int
+    """Number of values, nulls included."""
+    encoding: int
+    """Of the values, as the format numbers them."""
+
+
+def read_data_page_header(buffer: Buffer) -> PageHead | None:
+    """Read a header that ``data_page_header`` has written; None for any other.
+
+    Args:
+        buffer: begins with the header; what follows does not matter.
+    """
+    content = bytes(buffer)
+    position = 0
+    numbers = []
+    for constant in (_DATA_PAGE, thrift.NEXT_I32, _DATA_PAGE_HEADER, thrift.NEXT_I32):
+        if not content.startswith(constant, position):
+            return None
+        number, position = thrift.read_integer(content, position + len(constant))
+        numbers.append(number)
+    if not content.startswith(_LEVELS_ARE_RLE, position) or max(numbers) > _LARGEST_PAGE:
+        return None
+    return PageHead(position + len(_LEVELS_ARE_RLE), *numbers)
 
 
 # Pages of columns that don't change have the same few sizes in most files.

@@ -51,6 +51,23 @@ def integer(number: int) -> bytes:
     return varint(number << 1)
 
 
+def read_integer(content: bytes, position: int) -> tuple[int, int]:
+    """Read what ``integer`` has written.
+
+    Returns:
+        The number, and where the next value starts. Where the content ends within the number, what
+        there is of it.
+    """
+    number = shift = 0
+    for byte in content[position:]:
+        position += 1
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < _CONTINUES:
+            break
+    return number >> 1, position
+
+
 def binary(value: bytes) -> bytes:
     """A binary or string value: its length in bytes, then its bytes."""
     return varint(len(value)) + value

@@ -1,0 +1,147 @@
+"""A complete dataset, opened for reading: its manifest and the list of its data files."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import crc32c
+import fsspec
+import polars as pl
+from pydantic import ValidationError
+
+from a20_parquet.dataset.manifest import Manifest
+from a20_parquet.errors import DatasetError
+from a20_parquet.table.partition import PartitionBy
+from a20_parquet.table.schema import METADATA, window_schema
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """What a dataset holds, without any of its data files opened.
+
+    Only files that it names belong to the dataset: while something is appended, others may lie
+    beside them.
+    """
+
+    location: str
+    """Where the dataset lies, for people: an absolute path or a URL."""
+    filesystem: Any
+    """The ``fsspec`` file system that holds it."""
+    root: str
+    """The dataset's folder in ``filesystem``, without a slash at its end."""
+    manifest: Manifest
+    files: pl.DataFrame
+    """One row a data file, in the dataset's order: ``path`` (relative to the dataset), the Hive
+    keys, ``rows``, ``bytes``, ``checksum``, ``first_window_start``, ``last_window_start``."""
+
+    @classmethod
+    def open(cls, dataset: str | Path) -> Self:
+        """Read a dataset's manifest and list of files.
+
+        Args:
+            dataset: its folder, or any fsspec URL of it.
+
+        Raises:
+            DatasetError: it is none, is not complete, or its list of files is damaged.
+        """
+        try:
+            filesystem, root = fsspec.core.url_to_fs(str(dataset))
+        except (ImportError, ValueError) as error:
+            raise DatasetError(f"{dataset}: can't be opened: {error}") from error
+        root = root.rstrip("/")
+        is_local = "file" in _protocols(filesystem)
+        location = root if is_local else str(filesystem.unstrip_protocol(root))
+        manifest = _read_manifest(filesystem, root, location)
+        content = _read(filesystem, f"{root}/files.parquet", location)
+        checksum = f"{crc32c.crc32c(content):08x}"
+        if checksum != manifest.files_checksum:
+            raise DatasetError(
+                f"{location}/files.parquet: its checksum is {checksum}, expected "
+                f"{manifest.files_checksum} as in manifest.json. Convert the shards again."
+            )
+        files = pl.read_parquet(io.BytesIO(content))
+        return cls(location, filesystem, root, manifest, files)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the dataset is a folder of this machine."""
+        return "file" in _protocols(self.filesystem)
+
+    @property
+    def partition_by(self) -> PartitionBy:
+        """The Hive keys."""
+        return self.manifest.options.partition_by
+
+    @property
+    def dims(self) -> int:
+        """Floats an embedding."""
+        return self.manifest.options.dims
+
+    @property
+    def schema(self) -> pl.Schema:
+        """Every column's polars type: those of the files, then the Hive keys."""
+        empty = pl.DataFrame(window_schema(self.dims).empty_table())
+        keys = {key: self.files.schema[key] for key in self.partition_by.keys}
+        return pl.Schema({**empty.schema, **keys})
+
+    @property
+    def metadata_columns(self) -> tuple[str, ...]:
+        """Names of the files' columns but for the embedding."""
+        return tuple(column.name for column in METADATA)
+
+    def path(self, relative: str) -> str:
+        """A file's path in ``filesystem``."""
+        return f"{self.root}/{relative}"
+
+    def url(self, relative: str) -> str:
+        """A file's absolute path, or its URL where the dataset is not local."""
+        return f"{self.location}/{relative}"
+
+
+def _protocols(filesystem: Any) -> tuple[str, ...]:
+    protocol = filesystem.protocol
+    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+
+
+def _read_manifest(filesystem: Any, root: str, location: str) -> Manifest:
+    path = f"{root}/manifest.json"
+    try:
+        content: bytes = filesystem.cat_file(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DatasetError(f"{location}: {_why_no_manifest(filesystem, root, location)}") from error
+    except OSError as error:
+        raise DatasetError(f"{location}/manifest.json: can't be read: {error}") from error
+    try:
+        return Manifest.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DatasetError(
+            f"{location}/manifest.json is no manifest that this version reads: "
+            f"{'.'.join(map(str, first['loc']))}: {first['msg']}. Was it written by another "
+            "program or a newer version?"
+        ) from error
+
+
+def _why_no_manifest(filesystem: Any, root: str, location: str) -> str:
+    if not filesystem.exists(root):
+        return "does not exist. Name the folder that a20-parquet convert wrote."
+    if filesystem.exists(f"{root.rpartition('/')[0]}/manifest.json"):
+        return f"is a part of a dataset. Name the dataset itself: {location.rpartition('/')[0]}"
+    if filesystem.exists(f"{root}/conversion/plan.json"):
+        return (
+            "its conversion has not finished, so that it has no manifest.json yet. Wait for it, or "
+            "run it again."
+        )
+    return "has no manifest.json, so it is no complete dataset. Name one that convert has finished."
+
+
+def _read(filesystem: Any, path: str, location: str) -> bytes:
+    try:
+        content: bytes = filesystem.cat_file(path)
+    except OSError as error:
+        raise DatasetError(
+            f"{location}: {path.rpartition('/')[2]} can't be read: {error}. Convert the shards "
+            "again."
+        ) from error
+    return content
