@@ -1,0 +1,59 @@
+"""A dataset as a DuckDB connection."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.errors import DatasetError
+from a20_parquet.table.sql import comments, create_view
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+OFFLINE: Final[dict[str, str | bool | int | float | list[str]]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+"""DuckDB's settings under which it downloads nothing."""
+
+
+def connect(dataset: str | Path) -> "DuckDBPyConnection":
+    """Open a dataset in DuckDB, in memory, as the view ``windows``.
+
+    Only the files are read that a query needs: filters on ``site`` and the other keys choose files,
+    those on ``window_start`` row groups. ``embedding`` is a ``FLOAT[dims]``. A connection has
+    nothing in common with another; ``cursor()`` gives one for each further thread.
+
+    Args:
+        dataset: its folder, or any fsspec URL of it.
+
+    Raises:
+        DatasetError: it is none, is not complete, or DuckDB can't read it.
+        UsageError: its path is one that DuckDB can't take.
+    """
+    import duckdb
+
+    catalog = Catalog.open(dataset)
+    connection = duckdb.connect(":memory:", config=OFFLINE)
+    try:
+        if not catalog.is_local:
+            connection.register_filesystem(catalog.filesystem)
+        make_view(connection, catalog)
+    except (duckdb.Error, OSError) as error:
+        connection.close()
+        raise DatasetError(
+            f"{catalog.location}: DuckDB can't read its files: {error}. Does a20-parquet verify "
+            "find them whole?"
+        ) from error
+    return connection
+
+
+def make_view(connection: "DuckDBPyConnection", catalog: Catalog) -> None:
+    """Create the view ``windows`` over the files that a dataset's list names."""
+    by, dims = catalog.partition_by, catalog.dims
+    # In one transaction: each comment alone would store the view, with all its paths, once more.
+    connection.begin()
+    connection.execute(create_view(catalog.location, catalog.files["path"].to_list(), dims, by))
+    for comment in comments(dims, by):
+        connection.execute(comment)
+    connection.commit()
