@@ -1,0 +1,182 @@
+"""Coverage: how many windows each site has on each day, and in each local hour of each month."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+TIME_COLUMNS = ("utc_offset_minutes", "window_start_local", "channel")
+"""The columns that a tally needs."""
+
+MONTHS, HOURS = 12, 24
+_DAY_US = 86_400_000_000
+_HOUR_US = 3_600_000_000
+_NO_DAY = np.iinfo(np.int32).min
+_DAY_BITS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Windows counted by site and local day; tallies add up in any order."""
+
+    keys: npt.NDArray[np.int64]
+    """Shape (cells,), ascending: a site's number and a day, see ``_cell_keys``."""
+    windows: npt.NDArray[np.int64]
+    """Shape (cells,): the windows of each."""
+    by_hour: npt.NDArray[np.int64]
+    """Shape (12, 24): dated windows by calendar month and local hour."""
+    local_unknown: int
+    """Dated windows whose local time is unknown; they count by UTC's day and hour."""
+    channels: int
+    """One more than the largest channel; 0 without windows."""
+
+    @classmethod
+    def of(cls, site: int, windows: Any) -> Self:
+        """Count windows.
+
+        Args:
+            site: their site's number, from 0.
+            windows: an Arrow record batch or table with ``TIME_COLUMNS``.
+        """
+        start = windows.column("window_start_local")
+        dated = windows.filter(start.is_valid())
+        start_us = np.asarray(dated.column("window_start_local").cast(pa.int64()))
+        day, day_us = np.divmod(start_us, _DAY_US)
+        days, counts = np.unique(day, return_counts=True)
+        if start.null_count:
+            days, counts = np.append(_NO_DAY, days), np.append(start.null_count, counts)
+        month = day.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % MONTHS
+        hour = np.bincount(month * HOURS + day_us // _HOUR_US, minlength=MONTHS * HOURS)
+        last_channel = pc.max(windows.column("channel")).as_py()
+        return cls(
+            keys=_cell_keys(site, days),
+            windows=counts.astype(np.int64),
+            by_hour=hour.astype(np.int64).reshape(MONTHS, HOURS),
+            local_unknown=dated.column("utc_offset_minutes").null_count,
+            channels=0 if last_channel is None else last_channel + 1,
+        )
+
+    @classmethod
+    def sum(cls, tallies: Iterable[Self]) -> Self:
+        """Add up tallies, none of which may come twice."""
+        parts = list(tallies)
+        every_key = np.concatenate([np.empty(0, np.int64), *(part.keys for part in parts)])
+        keys, cell = np.unique(every_key, return_inverse=True)
+        windows = np.zeros(len(keys), np.int64)
+        if parts:
+            np.add.at(windows, cell, np.concatenate([part.windows for part in parts]))
+        by_hour = np.zeros((MONTHS, HOURS), np.int64)
+        for part in parts:
+            by_hour += part.by_hour
+        return cls(
+            keys=keys,
+            windows=windows,
+            by_hour=by_hour,
+            local_unknown=sum(part.local_unknown for part in parts),
+            channels=max((part.channels for part in parts), default=0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SiteCoverage:
+    """What one site has."""
+
+    site: str
+    windows: int
+    """All of them, those without a date too."""
+    undated: int
+    """Those without a date."""
+    days: int
+    """Days with at least one window."""
+    first_day: int | None
+    """Days since 1970-01-01; none where no window has a date."""
+    last_day: int | None
+    """Likewise."""
+    longest_gap: int
+    """Days between two days with windows, at the most."""
+
+    @property
+    def share(self) -> float | None:
+        """Days with windows as a part of all from the first to the last."""
+        if self.first_day is None or self.last_day is None:
+            return None
+        return self.days / (self.last_day - self.first_day + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Windows by site and local day, and by calendar month and local hour.
+
+    Days on which no site has a window take no room: one recorder with its clock at 1970 must not
+    cost fifty years of zeros.
+    """
+
+    sites: tuple[str, ...]
+    days: npt.NDArray[np.int64]
+    """Shape (days,), ascending: days since 1970-01-01 on which any site has windows."""
+    windows: npt.NDArray[np.int64]
+    """Shape (sites, days)."""
+    undated: npt.NDArray[np.int64]
+    """Shape (sites,): windows without a date."""
+    by_hour: npt.NDArray[np.int64]
+    """Shape (12, 24): dated windows by calendar month, January first, and local hour."""
+    local_unknown: int
+    """Dated windows whose local time is unknown: their day and hour are UTC's."""
+    channels: int
+    """Audio channels: as many windows start at each moment."""
+
+    @classmethod
+    def of(cls, sites: Sequence[str], tally: Tally) -> Self:
+        """Lay a tally out by site and day.
+
+        Args:
+            sites: the name of each site that the tally numbers.
+            tally: of all windows.
+        """
+        site, day = tally.keys >> _DAY_BITS, (tally.keys & (2**_DAY_BITS - 1)) + _NO_DAY
+        dated = day != _NO_DAY
+        days, column = np.unique(day[dated], return_inverse=True)
+        windows = np.zeros((len(sites), len(days)), np.int64)
+        windows[site[dated], column] = tally.windows[dated]
+        undated = np.zeros(len(sites), np.int64)
+        undated[site[~dated]] = tally.windows[~dated]
+        return cls(
+            sites=tuple(sites),
+            days=days,
+            windows=windows,
+            undated=undated,
+            by_hour=tally.by_hour,
+            local_unknown=tally.local_unknown,
+            channels=tally.channels,
+        )
+
+    @property
+    def total(self) -> int:
+        """All windows."""
+        return int(self.windows.sum() + self.undated.sum())
+
+    def by_site(self) -> list[SiteCoverage]:
+        """Sum up each site."""
+        found = []
+        for name, windows, undated in zip(self.sites, self.windows, self.undated, strict=True):
+            days = self.days[windows > 0]
+            site = SiteCoverage(
+                site=name,
+                windows=int(windows.sum() + undated),
+                undated=int(undated),
+                days=len(days),
+                first_day=int(days[0]) if len(days) else None,
+                last_day=int(days[-1]) if len(days) else None,
+                longest_gap=int(np.diff(days).max(initial=1)) - 1,
+            )
+            found.append(site)
+        return found
+
+
+def _cell_keys(site: int, days: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """A site's number in the upper 32 bits; in the lower the day, from the earliest that fits."""
+    return (np.int64(site) << _DAY_BITS) | (days.astype(np.int64) - _NO_DAY)

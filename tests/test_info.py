@@ -1,0 +1,152 @@
+"""What info tells, compared with polars' own reading of the files."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import fsspec
+import polars as pl
+import pytest
+
+import a20_parquet
+from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.quarantine import count_reasons
+from a20_parquet.errors import DatasetError
+from a20_parquet.info import DatasetInfo, info
+from tests.shards import make_record, random_tensor, write_shard
+from tests.test_cli import run
+
+NAMES = (
+    "site_0285/20201014T235930+1030_Arkaba-Dry-A_49500.flac",
+    "site_0285/20201116T010000+1030_Arkaba-Dry-A_49501.flac",
+    "site_0286/20210301T120000-0330_Arkaba-Wet-A_49600.flac",
+    "20190630T013925Z_Toorale-National-Park-Dry-A_353483.flac",
+)
+
+MakeDataset = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def make_dataset(tmp_path_factory: pytest.TempPathFactory) -> MakeDataset:
+    """Converts a shard with 4 records of 12 windows in 2 channels, by the given Hive keys."""
+    folder = tmp_path_factory.mktemp("info")
+    records = [make_record(random_tensor((12, 2, 8)), name) for name in NAMES]
+    shard = write_shard(folder / "in" / "a-00000-of-00001", records)
+
+    def make(partition_by: str) -> Path:
+        dataset = folder / partition_by
+        if not dataset.exists():
+            a20_parquet.convert(shard, dataset, partition_by=partition_by, workers=1)
+        return dataset
+
+    return make
+
+
+@pytest.mark.parametrize("by", ["site,date", "site,month", "site,year", "site"])
+def test_totals_are_those_of_the_files(make_dataset: MakeDataset, by: str) -> None:
+    """Windows, sites, periods, files and partitions, for every choice of keys."""
+    dataset = make_dataset(by)
+    found = info(dataset)
+    data = pl.scan_parquet(dataset / "data", try_parse_hive_dates=False).collect()
+    paths = sorted((dataset / "data").rglob("*.parquet"))
+    sizes = [path.stat().st_size for path in paths]
+    assert (found.windows, found.records, found.shards) == (len(data), 4, 1)
+    assert (found.sites, found.first_site) == (data["site"].n_unique(), data["site"].min())
+    assert (found.files, found.bytes) == (len(paths), sum(sizes))
+    assert found.median_file_bytes == pl.Series(sizes).median()
+    assert found.first_window_start == data["window_start"].min()
+    assert found.last_window_start == data["window_start"].max()
+    assert (found.dims, found.window_seconds, found.partition_by) == (8, 5.0, by)
+    key = by.partition(",")[2]
+    if key:
+        assert found.periods is not None
+        assert found.periods.key == key
+        assert found.periods.count == data[key].n_unique()
+        assert found.periods.first == str(data[key].min())
+        assert found.periods.last == str(data[key].max())
+        assert found.periods.windows_without == 0
+    else:
+        assert found.periods is None
+
+
+def test_largest_and_smallest_partition(make_dataset: MakeDataset) -> None:
+    """They are Hive folders, however many files they have."""
+    found = info(make_dataset("site"))
+    assert found.largest is not None
+    assert found.largest.keys == {"site": "site_0285"}
+    assert (found.largest.windows, found.largest.files) == (48, 1)
+    assert found.smallest is not None
+    assert found.smallest.windows == 24
+    by_date = info(make_dataset("site,date"))
+    assert by_date.smallest is not None
+    assert by_date.smallest.windows == 12  # of the recording that runs past midnight
+    assert set(by_date.smallest.keys) == {"site", "date"}
+
+
+def test_partition_of_several_files(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    """A partition's files count together."""
+    shard = make_dataset("site").parent / "in"
+    a20_parquet.convert(shard, tmp_path / "out", partition_by="site", max_file_size=640)
+    found = info(tmp_path / "out")
+    assert found.largest is not None
+    assert found.largest.files > 1
+    assert found.largest.windows == 48
+
+
+def test_by_url(make_dataset: MakeDataset) -> None:
+    """A dataset in another file system tells the same but for its place."""
+    dataset = make_dataset("site,date")
+    memory = fsspec.filesystem("memory")
+    memory.put(str(dataset), "/info-by-url", recursive=True)
+    found = info("memory://info-by-url")
+    assert found.dataset.startswith("memory://")
+    assert dataclasses.replace(found, dataset=str(dataset)) == info(dataset)
+
+
+def test_quarantine_is_counted_by_reason(make_dataset: MakeDataset) -> None:
+    """The most frequent reason comes first; nothing there is no reason at all."""
+    dataset = make_dataset("site,year")
+    assert info(dataset).quarantine == {}
+    folder = dataset / "quarantine"
+    folder.mkdir()
+    (folder / "a.jsonl").write_text('{"reason": "filename", "record": 1}\n{"reason": "shape"}\n')
+    (folder / "b.jsonl").write_text('{"reason": "shape"}\n')
+    (folder / "a.tfrecord").write_bytes(b"\xff")
+    assert list(info(dataset).quarantine.items()) == [("shape", 2), ("filename", 1)]
+
+
+@pytest.mark.parametrize("line", ['{"reason": "sha', "[]", '{"cause": "x"}', "\xff", ""])
+def test_unreadable_quarantine(make_dataset: MakeDataset, line: str) -> None:
+    """A line that tells no reason is an error with its file and number."""
+    catalog = Catalog.open(make_dataset("site,month"))
+    folder = Path(catalog.path("quarantine"))
+    folder.mkdir(exist_ok=True)
+    (folder / "a.jsonl").write_text(f'{{"reason": "shape"}}\n{line}\n', encoding="latin-1")
+    with pytest.raises(DatasetError, match=r"quarantine/a\.jsonl, line 2: .*expected"):
+        count_reasons(catalog)
+    (folder / "a.jsonl").unlink()
+
+
+def test_command(
+    make_dataset: MakeDataset, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command prints the same as text and as JSON."""
+    dataset = make_dataset("site,date")
+    code, out, _ = run(monkeypatch, capsys, "info", dataset)
+    assert code == 0
+    for expected in (
+        "96 of 5 s",
+        "4 records in 1 shard",
+        "3: ",
+        "2019-06-30",
+        "empty",
+        "site,date",
+    ):
+        assert expected in out
+    code, out, _ = run(monkeypatch, capsys, "info", dataset, "--json")
+    assert code == 0
+    assert set(json.loads(out)) == {field.name for field in dataclasses.fields(DatasetInfo)}
+    code, out, err = run(monkeypatch, capsys, "info", dataset / "data")
+    assert (code, out) == (1, "")
+    assert "is a part of a dataset" in err
