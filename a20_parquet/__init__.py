@@ -6,28 +6,55 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from a20_parquet.connect import connect
     from a20_parquet.convert import Conversion, convert
+    from a20_parquet.database import DuckDBFile, duckdb
     from a20_parquet.errors import A20ParquetError
+    from a20_parquet.info import DatasetInfo, info
     from a20_parquet.inspect import Inspection, inspect
+    from a20_parquet.npy_json import NotebookFiles, npy_json
+    from a20_parquet.report import report
+    from a20_parquet.scan import scan
+    from a20_parquet.similar import similar
     from a20_parquet.stream import read_windows
 
 __all__ = [
     "A20ParquetError",
     "Conversion",
+    "DatasetInfo",
+    "DuckDBFile",
     "Inspection",
+    "NotebookFiles",
+    "connect",
     "convert",
+    "duckdb",
+    "info",
     "inspect",
+    "npy_json",
     "read_windows",
+    "report",
+    "scan",
+    "similar",
 ]
 __version__ = "0.1.0"
 
 _HOMES = {
     "A20ParquetError": "a20_parquet.errors",
     "Conversion": "a20_parquet.convert",
+    "DatasetInfo": "a20_parquet.info",
+    "DuckDBFile": "a20_parquet.database",
     "Inspection": "a20_parquet.inspect",
+    "NotebookFiles": "a20_parquet.npy_json",
+    "connect": "a20_parquet.connect",
     "convert": "a20_parquet.convert",
+    "duckdb": "a20_parquet.database",
+    "info": "a20_parquet.info",
     "inspect": "a20_parquet.inspect",
+    "npy_json": "a20_parquet.npy_json",
     "read_windows": "a20_parquet.stream",
+    "report": "a20_parquet.report",
+    "scan": "a20_parquet.scan",
+    "similar": "a20_parquet.similar",
 }
 
 

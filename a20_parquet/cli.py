@@ -7,71 +7,10 @@ from typing import Any
 import click
 
 from a20_parquet import __version__
+from a20_parquet import cli_options as options
 from a20_parquet.errors import A20ParquetError, UsageError
 
 _EXIT_FAILED, _EXIT_USAGE, _EXIT_INTERRUPTED = 1, 2, 130
-
-sources_argument = click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-dataset_argument = click.argument("dataset", type=click.Path(path_type=Path))
-shards_argument = click.argument("shards", nargs=-1, required=True, metavar="SHARD...")
-folder_argument = click.argument(
-    "folder", type=click.Path(path_type=Path, file_okay=False), default="a20-demo"
-)
-size_option = click.option(
-    "--size", metavar="SIZE", default="100MB", show_default=True, help="Of all shards together."
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-partition_by_option = click.option(
-    "--partition-by",
-    type=click.Choice(["site,date", "site,month", "site,year", "site"]),
-    default="site,date",
-    show_default=True,
-    help="Hive keys: one folder for each value.",
-)
-workers_option = click.option(
-    "--workers", type=int, help="Threads.  [default: the machine's cores]"
-)
-memory_option = click.option(
-    "--memory",
-    metavar="SIZE",
-    help="All buffers together, such as 500MB, 64MiB or 4GiB.  "
-    "[default: a quarter of what the process may use]",
-)
-scratch_option = click.option(
-    "--scratch",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for sorted runs, needed where the input exceeds --memory.  "
-    "[default: inside DATASET]",
-)
-compression_option = click.option(
-    "--compression",
-    type=click.Choice(["none", "lz4", "zstd"]),
-    default="none",
-    show_default=True,
-    help="Of the Parquet files; zstd goes with byte-stream-split.",
-)
-max_file_size_option = click.option(
-    "--max-file-size",
-    metavar="SIZE",
-    default="512MB",
-    show_default=True,
-    help="Embedding bytes of a file; a larger partition is split.",
-)
-row_group_rows_option = click.option(
-    "--row-group-rows", type=int, default=2048, show_default=True, help="Rows of a row group."
-)
-window_seconds_option = click.option(
-    "--window-seconds",
-    type=float,
-    help="From one window's start to the next.  [default: Perch's config.json beside the shards, "
-    "else 5]",
-)
-overwrite_option = click.option(
-    "--overwrite", is_flag=True, help="Delete the dataset that is already there."
-)
-dims_option = click.option(
-    "--dims", type=int, help="Floats an embedding.  [default: those of the first record]"
-)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -81,55 +20,164 @@ def cli() -> None:
 
 
 @cli.command()
-@sources_argument
-@dataset_argument
-@partition_by_option
-@workers_option
-@memory_option
-@scratch_option
-@compression_option
-@max_file_size_option
-@row_group_rows_option
-@window_seconds_option
-@overwrite_option
-@dims_option
-@json_option
-def convert(sources: tuple[str, ...], dataset: Path, *, as_json: bool, **options: Any) -> None:
+@options.sources_argument
+@options.dataset_argument
+@options.partition_by_option
+@options.workers_option
+@options.memory_option
+@options.scratch_option
+@options.compression_option
+@options.max_file_size_option
+@options.row_group_rows_option
+@options.window_seconds_option
+@options.overwrite_option
+@options.dims_option
+@options.npy_json_option
+@options.json_option
+def convert(sources: tuple[str, ...], dataset: str, *, as_json: bool, **given: Any) -> None:
     """Convert shards to a dataset.
 
     SOURCE is a folder, a file, a glob or any fsspec URL; folders are searched whole. DATASET is a
     new or empty folder: give DATASET/data to any Parquet reader.
     """
-    from a20_parquet.console import ConsoleProgress, print_conversion
+    from a20_parquet.console.conversion import print_conversion
+    from a20_parquet.console.progress import ConsoleProgress
     from a20_parquet.convert import convert
 
-    given = {name: value for name, value in options.items() if value is not None}
+    chosen = {name: value for name, value in given.items() if value is not None}
     with ConsoleProgress() as progress:
-        conversion = convert(sources, dataset, progress=progress, **given)
+        conversion = convert(sources, dataset, progress=progress, **chosen)
     print_conversion(conversion, as_json=as_json)
 
 
 @cli.command()
-@shards_argument
-@json_option
+@options.shards_argument
+@options.json_option
 def inspect(shards: tuple[str, ...], *, as_json: bool) -> None:
-    """Show what is in shards: features, counts, checksums and the first record."""
-    from a20_parquet.console import print_inspections
+    """Show what is in shards.
+
+    Their features, counts, checksums and first record.
+    """
+    from a20_parquet.console.inspection import print_inspections
     from a20_parquet.inspect import inspect
 
     print_inspections(inspect(shards), as_json=as_json)
 
 
 @cli.command()
-@folder_argument
-@size_option
-@json_option
+@options.sources_argument
+@options.notebook_folder_argument
+@options.workers_option
+@options.json_option
+def npy_json(sources: tuple[str, ...], folder: str, *, workers: int | None, as_json: bool) -> None:
+    """Write only the notebook's files, byte for byte.
+
+    Each shard gets FOLDER/embeddings/SHARD.npy, float32 with one row a window, and
+    FOLDER/metadata/SHARD.json, a list with one object a window.
+    """
+    from a20_parquet.console.conversion import print_notebook_files
+    from a20_parquet.console.progress import ConsoleProgress
+    from a20_parquet.npy_json import npy_json
+
+    with ConsoleProgress() as progress:
+        files = npy_json(sources, folder, workers=workers, progress=progress)
+    print_notebook_files(files, as_json=as_json)
+
+
+@cli.command()
+@options.existing_dataset_argument
+@options.json_option
+def info(dataset: str, *, as_json: bool) -> None:
+    """Show what a dataset holds.
+
+    Rows, sites, dates, files, sizes, and what is in quarantine. DATASET is a folder or any fsspec
+    URL of one. No data file is opened.
+    """
+    from a20_parquet.console.dataset import print_info
+    from a20_parquet.info import info
+
+    print_info(info(dataset), as_json=as_json)
+
+
+@cli.command()
+@options.existing_dataset_argument
+@options.report_file_option
+@options.json_option
+def report(dataset: str, *, file: Path | None, as_json: bool) -> None:
+    """Write one HTML page that shows a dataset.
+
+    Its coverage by site and day, hours, file sizes and quarantine. The page works offline. DATASET
+    is a folder or any fsspec URL of one.
+    """
+    from a20_parquet.console.dataset import print_report
+    from a20_parquet.console.progress import ConsoleProgress
+    from a20_parquet.report import report
+
+    with ConsoleProgress() as progress:
+        path = report(dataset, file, progress=progress)
+    print_report(path, as_json=as_json)
+
+
+@cli.command()
+@options.existing_dataset_argument
+@options.database_argument
+@options.as_option
+@options.force_option
+@options.memory_option
+@options.workers_option
+@options.json_option
+def duckdb(dataset: str, file: Path, *, as_json: bool, **given: Any) -> None:
+    """Make a DuckDB database with the relation windows.
+
+    FILE opens in any DuckDB; embedding is a FLOAT array there, which array_cosine_similarity takes.
+    A view names the dataset's files by their absolute paths: where the dataset was moved, DuckDB
+    says "No files found"; where it has grown, the new windows are missing. Then make FILE anew with
+    --force. --memory and --workers are for --as table.
+    """
+    from a20_parquet.console.dataset import print_database
+    from a20_parquet.console.progress import ConsoleProgress
+    from a20_parquet.database import duckdb
+
+    with ConsoleProgress() as progress:
+        made = duckdb(dataset, file, progress=progress, **given)
+    print_database(made, as_json=as_json)
+
+
+@cli.command()
+@options.existing_dataset_argument
+@options.to_option
+@options.top_option
+@options.channel_option
+@options.site_option
+@options.from_option
+@options.until_option
+@options.json_option
+def similar(dataset: str, *, as_json: bool, **given: Any) -> None:
+    """Find the windows that sound most like another one.
+
+    The search is exact: it compares every window's embedding by cosine similarity, best first.
+    DATASET is a folder or any fsspec URL of one.
+    """
+    from a20_parquet.console.dataset import print_similar
+    from a20_parquet.console.progress import ConsoleProgress
+    from a20_parquet.similar import similar
+
+    with ConsoleProgress() as progress:
+        found = similar(dataset, progress=progress, **given)
+    print_similar(found, as_json=as_json)
+
+
+@cli.command()
+@options.folder_argument
+@options.size_option
+@options.json_option
 def demo(folder: Path, size: str, *, as_json: bool) -> None:
     """Write realistic shards, convert them, query the result.
 
     FOLDER gets the shards and the dataset; by default a20-demo in the current folder.
     """
-    from a20_parquet.console import ConsoleProgress, print_tour
+    from a20_parquet.console.conversion import print_tour
+    from a20_parquet.console.progress import ConsoleProgress
     from a20_parquet.demo.tour import demo
     from a20_parquet.options import parse_size
 

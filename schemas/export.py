@@ -1,26 +1,72 @@
-"""Writes the table schema as ``schemas/windows.json``: run ``python schemas/export.py``."""
+"""Writes the schemas beside it: run ``python schemas/export.py``."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import get_type_hints
 
-from a20_parquet.table.schema import columns
+from pydantic import TypeAdapter
+
+from a20_parquet.dataset.manifest import Manifest
+from a20_parquet.table.notebook import NotebookWindow
+from a20_parquet.table.partition import PartitionBy
+from a20_parquet.table.schema import KEYS, columns
+from a20_parquet.table.sql import comments, create_table
 
 A2O_DIMS = 1280
 
 
 def windows_json() -> str:
-    """The columns of the A2O's dataset as JSON: name, Arrow type, nullability and meaning."""
+    """The columns of the A2O's dataset as JSON: name, Arrow type, nullability, unit, meaning."""
     described = [
         {
             "name": column.name,
             "type": str(column.type),
             "nullable": column.nullable,
+            "unit": column.unit,
             "meaning": column.meaning,
         }
-        for column in columns(A2O_DIMS)
+        for column in (*columns(A2O_DIMS), *KEYS.values())
     ]
-    return json.dumps({"columns": described}, indent=1) + "\n"
+    files, keys = described[: -len(KEYS)], described[-len(KEYS) :]
+    return _json({"columns": files, "hive_keys": keys})
+
+
+def manifest_json() -> str:
+    """The JSON Schema of ``manifest.json``."""
+    return _json(Manifest.model_json_schema(mode="serialization"))
+
+
+def npy_json_metadata_json() -> str:
+    """The JSON Schema of the notebook's ``metadata/SHARD.json``."""
+    schema = TypeAdapter(list[NotebookWindow]).json_schema()
+    window = schema["$defs"][NotebookWindow.__name__]
+    window["additionalProperties"] = False
+    for name, hint in get_type_hints(NotebookWindow, include_extras=True).items():
+        window["properties"][name]["description"] = hint.__metadata__[0]
+    return _json(schema)
+
+
+def windows_sql() -> str:
+    """The DDL of the A2O's dataset as a DuckDB table, as ``a20-parquet duckdb`` makes it."""
+    by = PartitionBy.SITE_DATE
+    statements = [create_table(A2O_DIMS, by), *comments(A2O_DIMS, by)]
+    return "".join(f"{statement};\n" for statement in statements)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=1) + "\n"
+
+
+EXPORTS: dict[str, Callable[[], str]] = {
+    "manifest.schema.json": manifest_json,
+    "npy-json-metadata.schema.json": npy_json_metadata_json,
+    "windows.json": windows_json,
+    "windows.sql": windows_sql,
+}
+"""The text of each file."""
 
 
 if __name__ == "__main__":
-    (Path(__file__).parent / "windows.json").write_text(windows_json())
+    for name, text in EXPORTS.items():
+        (Path(__file__).parent / name).write_text(text())

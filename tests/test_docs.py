@@ -20,7 +20,7 @@ def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "a20_parquet", "demo", "--size", "10MB"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for expected in ("windows", "pl.scan_parquet", "duckdb.sql", "cosine"):
+    for expected in ("windows", "a20_parquet.scan", "a20_parquet.connect", "similarity"):
         assert expected in done.stdout
     return folder
 

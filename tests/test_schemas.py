@@ -3,26 +3,67 @@
 import json
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
+import jsonschema
+
+import a20_parquet
+from a20_parquet.table.notebook import NotebookWindow
 from a20_parquet.table.schema import columns, window_schema
+from tests.shards import make_record, random_tensor, write_shard
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
 
 
-def test_exported_schema_is_current() -> None:
-    """``schemas/windows.json`` says what the code says; export it again after a change."""
-    code = f"import sys; sys.path.insert(0, {str(SCHEMAS)!r}); import export; "
-    code += "print(export.windows_json(), end='')"
+def test_exported_schemas_are_current() -> None:
+    """What lies in ``schemas/`` says what the code says; export it again after a change."""
+    code = f"import sys; sys.path.insert(0, {str(SCHEMAS)!r}); import export, json; "
+    code += "print(json.dumps({name: text() for name, text in export.EXPORTS.items()}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == (SCHEMAS / "windows.json").read_text()
+    exported = json.loads(done.stdout)
+    assert exported.keys() == {path.name for path in SCHEMAS.iterdir() if path.suffix != ".py"}
+    assert {name: (SCHEMAS / name).read_text() for name in exported} == exported
 
 
 def test_exported_schema_is_the_tables() -> None:
     """Names, types and nullability in the export are those of the Arrow schema."""
-    exported = json.loads((SCHEMAS / "windows.json").read_text())["columns"]
+    described = json.loads((SCHEMAS / "windows.json").read_text())
+    exported = described["columns"]
     schema = window_schema(1280)
     assert [(c["name"], c["type"], c["nullable"]) for c in exported] == [
         (field.name, str(field.type), field.nullable) for field in schema
     ]
     assert all(column.meaning for column in columns(1280))
+    times = [c for c in exported if c["type"].startswith(("timestamp", "double"))]
+    assert all(c["unit"] for c in times)
+    assert [key["name"] for key in described["hive_keys"]] == ["site", "date", "month", "year"]
+
+
+def _validator(name: str) -> jsonschema.Draft202012Validator:
+    schema = json.loads((SCHEMAS / name).read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def test_manifest_has_its_schema(tmp_path: Path) -> None:
+    """A converted dataset's manifest is valid; with an item missing it is not."""
+    shard = write_shard(tmp_path / "a-00000-of-00001", [make_record(random_tensor((2, 1, 4)))])
+    a20_parquet.convert(shard, tmp_path / "dataset")
+    manifest = json.loads((tmp_path / "dataset" / "manifest.json").read_text())
+    validator = _validator("manifest.schema.json")
+    validator.validate(manifest)
+    assert not validator.is_valid({key: manifest[key] for key in manifest if key != "totals"})
+
+
+def test_notebook_metadata_has_its_schema(real_data: Path) -> None:
+    """What the notebook wrote is valid; with an item missing, added or of another type it isn't."""
+    validator = _validator("npy-json-metadata.schema.json")
+    for path in (real_data / "notebook" / "metadata").iterdir():
+        windows = json.loads(path.read_text())
+        validator.validate(windows)
+        for window in windows[:1]:
+            assert list(window) == [field.name for field in fields(NotebookWindow)]
+            assert not validator.is_valid([{**window, "file_timestamp": "1"}])
+            assert not validator.is_valid([{**window, "more": 1}])
+            assert not validator.is_valid([{k: window[k] for k in window if k != "site_id"}])

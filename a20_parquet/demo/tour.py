@@ -8,6 +8,7 @@ from a20_parquet.convert import Conversion, convert
 from a20_parquet.demo.shards import DemoPlan, write_demo_shards
 from a20_parquet.errors import UsageError
 from a20_parquet.progress import NoProgress, Progress
+from a20_parquet.scan import scan
 
 _SHARD_BYTES = 25_000_000
 _RECORD_BYTES = 61_000
@@ -16,10 +17,10 @@ _RECORDERS, _DAYS = 6, 5
 _QUERIES = (
     (
         "polars: hours of audio by site and date",
-        "import polars as pl",
+        "import a20_parquet, polars as pl",
         """
 (
-    pl.scan_parquet("DATASET/data")
+    a20_parquet.scan("DATASET")
     .group_by("site", "date")
     .agg(hours=pl.len() * 5 / 3600)
     .sort("site", "date")
@@ -30,28 +31,24 @@ _QUERIES = (
     ),
     (
         "DuckDB: the liveliest hours of the day, by the embeddings' mean",
-        "import duckdb",
+        "import a20_parquet",
         """
-duckdb.sql('''
+a20_parquet.connect("DATASET").sql('''
     select hour(window_start_local) as hour, count(*) as windows,
-           round(avg(list_avg(embedding)), 4) as mean
-    from read_parquet('DATASET/data/**/*.parquet', hive_partitioning = true)
-    group by all order by mean desc limit 5
+           round(avg(list_avg(embedding::FLOAT[])), 4) as mean
+    from windows group by all order by mean desc limit 5
 ''')
 """,
     ),
     (
-        "nearest neighbours: the windows most like one of them, by cosine",
-        "import duckdb",
+        "nearest neighbours: the windows that sound most like one of them",
+        "import a20_parquet",
         """
-duckdb.sql('''
-    with w as (
-        select filename, recording_offset_in_file as s, embedding::FLOAT[1280] as e
-        from read_parquet('DATASET/data/**/*.parquet', hive_partitioning = true)
-    ), q as (from w order by filename, s limit 1)
-    select w.filename, w.s, round(array_cosine_similarity(w.e, q.e), 3) as cosine
-    from w, q order by cosine desc, filename, w.s limit 5
-''')
+a20_parquet.similar(
+    "DATASET",
+    to="WINDOW",
+    top=5,
+).select("site", "window_start", "recording_offset_in_file", "similarity")
 """,
     ),
 )
@@ -97,8 +94,10 @@ def demo(folder: Path, size_bytes: int, progress: Progress | None = None) -> Tou
     progress.start("writing shards", plan.size_bytes)
     shards = write_demo_shards(folder / "shards", plan, progress.advance)
     conversion = convert(shards[0].parent, folder / "dataset", progress=progress, overwrite=True)
+    dataset = str(folder / "dataset")
+    window = _first_window(dataset)
     queries = tuple(
-        _ask(title, setup, code.strip().replace("DATASET", str(folder / "dataset")))
+        _ask(title, setup, code.strip().replace("DATASET", dataset).replace("WINDOW", window))
         for title, setup, code in _QUERIES
     )
     return Tour(conversion, queries)
@@ -118,6 +117,12 @@ def demo_plan(size_bytes: int) -> DemoPlan:
         recorders=_RECORDERS * scale,
         days=_DAYS,
     )
+
+
+def _first_window(dataset: str) -> str:
+    first = scan(dataset).select("filename", "recording_offset_in_file").head(1).collect()
+    filename, offset_s = first.row(0)
+    return f"{filename}@{offset_s:g}"
 
 
 def _ask(title: str, setup: str, code: str) -> Query:

@@ -1,0 +1,123 @@
+"""Arguments and options of the commands, each defined once."""
+
+from pathlib import Path
+
+import click
+
+sources_argument = click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+dataset_argument = click.argument("dataset")
+shards_argument = click.argument("shards", nargs=-1, required=True, metavar="SHARD...")
+folder_argument = click.argument(
+    "folder", type=click.Path(path_type=Path, file_okay=False), default="a20-demo"
+)
+notebook_folder_argument = click.argument(
+    "folder", type=click.Path(file_okay=False), metavar="FOLDER"
+)
+report_file_option = click.option(
+    "-o",
+    "--output",
+    "file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where the page goes; of what is there only a report is replaced.  "
+    "[default: NAME-report.html in the current folder]",
+)
+existing_dataset_argument = click.argument("dataset")
+size_option = click.option(
+    "--size", metavar="SIZE", default="100MB", show_default=True, help="Of all shards together."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+partition_by_option = click.option(
+    "--partition-by",
+    type=click.Choice(["site,date", "site,month", "site,year", "site"]),
+    default="site,date",
+    show_default=True,
+    help="Hive keys: one folder for each value.",
+)
+workers_option = click.option(
+    "--workers", type=int, help="Threads.  [default: the machine's cores]"
+)
+memory_option = click.option(
+    "--memory",
+    metavar="SIZE",
+    help="All buffers together, such as 500MB, 64MiB or 4GiB.  "
+    "[default: a quarter of what the process may use]",
+)
+scratch_option = click.option(
+    "--scratch",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for sorted runs, needed where the input exceeds --memory.  "
+    "[default: inside DATASET]",
+)
+compression_option = click.option(
+    "--compression",
+    type=click.Choice(["none", "lz4", "zstd"]),
+    default="none",
+    show_default=True,
+    help="Of the Parquet files; zstd goes with byte-stream-split.",
+)
+max_file_size_option = click.option(
+    "--max-file-size",
+    metavar="SIZE",
+    default="512MB",
+    show_default=True,
+    help="Embedding bytes of a file; a larger partition is split.",
+)
+row_group_rows_option = click.option(
+    "--row-group-rows", type=int, default=2048, show_default=True, help="Rows of a row group."
+)
+window_seconds_option = click.option(
+    "--window-seconds",
+    type=float,
+    help="From one window's start to the next.  [default: Perch's config.json beside the shards, "
+    "else 5]",
+)
+overwrite_option = click.option(
+    "--overwrite", is_flag=True, help="Delete the dataset that is already there."
+)
+dims_option = click.option(
+    "--dims", type=int, help="Floats an embedding.  [default: those of the first record]"
+)
+database_argument = click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+as_option = click.option(
+    "--as",
+    "as_",
+    type=click.Choice(["view", "table"]),
+    default="view",
+    show_default=True,
+    help="A view reads the dataset's files where they lie now; a table holds a copy.",
+)
+force_option = click.option("--force", is_flag=True, help="Replace a database.")
+to_option = click.option(
+    "--to",
+    required=True,
+    metavar="FILENAME@OFFSET|FILE.npy",
+    help="The window whose neighbours are wanted, by its recording's filename and its offset in "
+    "seconds, or a file that holds one embedding.",
+)
+top_option = click.option(
+    "--top", type=int, default=10, show_default=True, help="How many windows are wanted."
+)
+channel_option = click.option(
+    "--channel",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Of the window in --to; the search covers all channels.",
+)
+site_option = click.option(
+    "--site", "sites", multiple=True, help="Search only this site; may be given again for more."
+)
+from_option = click.option(
+    "--from", "from_date", metavar="DATE", help="Search only from this local date on, YYYY-MM-DD."
+)
+until_option = click.option(
+    "--until", "until_date", metavar="DATE", help="Search only until this local date, inclusive."
+)
+npy_json_option = click.option(
+    "--npy-json",
+    type=click.Path(file_okay=False),
+    metavar="FOLDER",
+    help="Also write the notebook's files: FOLDER/embeddings/SHARD.npy and "
+    "FOLDER/metadata/SHARD.json.",
+)

@@ -1,0 +1,58 @@
+"""What is in shards."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from a20_parquet.amounts import format_bytes
+from a20_parquet.table.filename import EXPECTED
+
+if TYPE_CHECKING:
+    from a20_parquet.inspect import FirstRecord, Inspection
+
+_MAX_SHAPES = 3
+
+
+def print_inspections(inspections: Sequence["Inspection"], *, as_json: bool) -> None:
+    """Print what was found in shards, one block a shard."""
+    if as_json:
+        found = [asdict(inspection) for inspection in inspections]
+        click.echo(json.dumps(found, indent=1, default=str))
+        return
+    click.echo("\n\n".join(_inspection_text(inspection) for inspection in inspections))
+
+
+def _inspection_text(inspection: "Inspection") -> str:
+    compression = inspection.compression or "uncompressed"
+    lines = [
+        f"{inspection.url}",
+        f"  {format_bytes(inspection.bytes)}, {compression}",
+        f"  records    {inspection.records:,}",
+        f"  windows    {inspection.windows:,}",
+        f"  checksums  {'bad: ' + inspection.damage if inspection.damage else 'good'}",
+        "  features",
+    ]
+    width = max((len(feature.name) for feature in inspection.features), default=0)
+    for feature in inspection.features:
+        shapes = " ".join(str(list(shape)) for shape in feature.shapes[:_MAX_SHAPES])
+        varies = f", varies: {len(feature.shapes)} shapes" if len(feature.shapes) > 1 else ""
+        lines.append(
+            f"    {feature.name:{width}}  {feature.kind:10}  {feature.dtype:8}  {shapes}{varies}"
+        )
+    if inspection.first:
+        lines += _first_record_lines(inspection.first)
+    return "\n".join(lines)
+
+
+def _first_record_lines(first: "FirstRecord") -> list[str]:
+    told = first.recording or {"": f"not of the form {EXPECTED}"}
+    return [
+        "  first record",
+        f"    filename     {first.filename}",
+        *(f"      {name:28} {value}" for name, value in told.items() if value is not None),
+        f"    timestamp_s  {first.timestamp_s}",
+        f"    embedding    {' '.join(f'{value:.6g}' for value in first.values)} …",
+    ]
