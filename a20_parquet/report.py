@@ -1,33 +1,25 @@
 """A dataset as one HTML page to look at: coverage, hours, sizes and quarantine."""
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
-from operator import itemgetter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
+import numpy as np
+import polars as pl
 
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.window_times import read_window_times
+from a20_parquet.dataset.window_source import FilePart, WindowSource
 from a20_parquet.errors import UsageError
 from a20_parquet.info import catalog_info
 from a20_parquet.memory import default_workers
 from a20_parquet.page.render import GENERATOR, render
 from a20_parquet.progress import NoProgress, Progress
-from a20_parquet.table.coverage import Coverage, Tally
+from a20_parquet.table.coverage import TIME_COLUMNS, Coverage, Tally
 from a20_parquet.table.partition import HIVE_NULL
-from a20_parquet.workers import Workers
+from a20_parquet.workers import map_in_order
 
-# A unit of work: enough files that half a million of them don't make half a million threads' jobs.
-_FILES_A_UNIT = 128
 # Elsewhere the time goes into waiting for answers.
 _REMOTE_WORKERS = 16
 _HEAD_BYTES = 4096
-_ROWS_A_TALLY = 1 << 18
-
-DataFile = tuple[int, str, int, int]
-"""Its site's number, path in the dataset, rows and bytes."""
 
 
 def report(
@@ -68,42 +60,20 @@ def read_coverage(catalog: Catalog, progress: Progress) -> Coverage:
     Raises:
         DatasetError: a data file can't be read or is not the one that was written.
     """
-    files = catalog.files
-    site = files["site"].fill_null(HIVE_NULL)
-    sites = sorted(set(site))
-    number = {name: index for index, name in enumerate(sites)}
-    rows = [
-        (number[name], path, count, size)
-        for name, path, count, size in zip(
-            site, files["path"], files["rows"], files["bytes"], strict=True
-        )
-    ]
-    workers = Workers(default_workers() if catalog.is_local else _REMOTE_WORKERS)
-    progress.start("reading times", catalog.manifest.totals.bytes)
-    advance = workers.checked(progress.advance)
-    tallies = workers.map(lambda unit: _tally(catalog, unit, advance), _units(rows))
-    return Coverage.of(sites, Tally.sum(tallies))
+    sites = sorted(set(catalog.files["site"].fill_null(HIVE_NULL)))
+    numbers = pl.Enum(sites)
+    source = WindowSource(catalog, ["site", *TIME_COLUMNS])
+    batches = list(source.batches())
+    progress.start("reading times", sum(part.bytes for batch in batches for part in batch))
 
+    def tally(batch: Sequence[FilePart]) -> Tally:
+        windows = source.read(batch)
+        progress.advance(sum(part.bytes for part in batch))
+        of_site = windows["site"].fill_null(HIVE_NULL).cast(numbers).to_physical()
+        return Tally.of(of_site.to_numpy().astype(np.int64), windows)
 
-def _units(files: Sequence[DataFile]) -> Iterator[Sequence[DataFile]]:
-    for first in range(0, len(files), _FILES_A_UNIT):
-        yield files[first : first + _FILES_A_UNIT]
-
-
-def _tally(catalog: Catalog, files: Sequence[DataFile], advance: Callable[[int], None]) -> Tally:
-    tallies = []
-    for site, own in groupby(files, key=itemgetter(0)):
-        # Small files are counted together: counting costs more by the call than by the window.
-        batches: list[Any] = []
-        for _, path, rows, size in own:
-            batches += read_window_times(catalog, path, rows)
-            advance(size)
-            if sum(map(len, batches)) >= _ROWS_A_TALLY:
-                tallies.append(Tally.of(site, pa.Table.from_batches(batches)))
-                batches = []
-        if batches:
-            tallies.append(Tally.of(site, pa.Table.from_batches(batches)))
-    return Tally.sum(tallies)
+    workers = default_workers() if catalog.is_local else _REMOTE_WORKERS
+    return Coverage.of(sites, Tally.sum(map_in_order(workers, tally, batches, ahead=workers)))
 
 
 def _check_target(target: Path, catalog: Catalog) -> None:

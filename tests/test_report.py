@@ -181,13 +181,13 @@ def test_damaged_data_file(tmp_path: Path) -> None:
     (path,) = (dataset / "data").rglob("*.parquet")
     whole = path.read_bytes()
     pl.read_parquet(path).head(1).write_parquet(path)
-    with pytest.raises(DatasetError, match=r"part-0000\.parquet: it has 1 rows, expected 3"):
+    with pytest.raises(DatasetError, match=r"part-0000\.parquet has \d+ bytes, expected"):
         report(dataset, tmp_path / "page.html")
     path.write_bytes(whole[:-20])
-    with pytest.raises(DatasetError, match=r"part-0000\.parquet: can't be read"):
+    with pytest.raises(DatasetError, match=r"part-0000\.parquet has \d+ bytes, expected"):
         report(dataset, tmp_path / "page.html")
     path.unlink()
-    with pytest.raises(DatasetError, match=r"part-0000\.parquet: can't be read"):
+    with pytest.raises(DatasetError, match=r"part-0000\.parquet is missing"):
         report(dataset, tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
 

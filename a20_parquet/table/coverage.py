@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
+import polars as pl
 
 TIME_COLUMNS = ("utc_offset_minutes", "window_start_local", "channel")
 """The columns that a tally needs."""
@@ -35,29 +34,29 @@ class Tally:
     """One more than the largest channel; 0 without windows."""
 
     @classmethod
-    def of(cls, site: int, windows: Any) -> Self:
+    def of(cls, sites: npt.NDArray[np.int64], windows: pl.DataFrame) -> Self:
         """Count windows.
 
         Args:
-            site: their site's number, from 0.
-            windows: an Arrow record batch or table with ``TIME_COLUMNS``.
+            sites: the number of each window's site, from 0.
+            windows: a frame with ``TIME_COLUMNS``.
         """
-        start = windows.column("window_start_local")
-        dated = windows.filter(start.is_valid())
-        start_us = np.asarray(dated.column("window_start_local").cast(pa.int64()))
+        start = windows["window_start_local"]
+        is_dated = start.is_not_null().to_numpy()
+        start_us = start.drop_nulls().cast(pl.Int64).to_numpy()
         day, day_us = np.divmod(start_us, _DAY_US)
-        days, counts = np.unique(day, return_counts=True)
-        if start.null_count:
-            days, counts = np.append(_NO_DAY, days), np.append(start.null_count, counts)
+        days = np.full(len(windows), _NO_DAY, np.int64)
+        days[is_dated] = day
+        keys, counts = np.unique(_cell_keys(sites, days), return_counts=True)
         month = day.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % MONTHS
         hour = np.bincount(month * HOURS + day_us // _HOUR_US, minlength=MONTHS * HOURS)
-        last_channel = pc.max(windows.column("channel")).as_py()
+        has_offset = windows["utc_offset_minutes"].is_not_null().to_numpy()
         return cls(
-            keys=_cell_keys(site, days),
+            keys=keys,
             windows=counts.astype(np.int64),
             by_hour=hour.astype(np.int64).reshape(MONTHS, HOURS),
-            local_unknown=dated.column("utc_offset_minutes").null_count,
-            channels=0 if last_channel is None else last_channel + 1,
+            local_unknown=int(np.count_nonzero(is_dated & ~has_offset)),
+            channels=int(windows["channel"].to_numpy().max(initial=-1)) + 1,
         )
 
     @classmethod
@@ -177,6 +176,6 @@ class Coverage:
         return found
 
 
-def _cell_keys(site: int, days: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _cell_keys(sites: npt.NDArray[np.int64], days: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """A site's number in the upper 32 bits; in the lower the day, from the earliest that fits."""
-    return (np.int64(site) << _DAY_BITS) | (days.astype(np.int64) - _NO_DAY)
+    return (sites.astype(np.int64) << _DAY_BITS) | (days - _NO_DAY)
