@@ -14,6 +14,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from a20_parquet.amounts import format_count
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import Scratch
 from a20_parquet.dataset.take import take
@@ -32,6 +33,7 @@ _SAME_OFFSET_S = 5e-4
 # Nothing was recorded for longer, and the sum with an instant is one.
 _LONGEST_S = 1e9
 _MAX_NAMED = 5
+_SECOND_US = 1_000_000
 
 
 def similar(  # noqa: PLR0913 - what a search can be limited by, each a keyword
@@ -40,7 +42,7 @@ def similar(  # noqa: PLR0913 - what a search can be limited by, each a keyword
     *,
     top: int = 10,
     channel: int = 0,
-    sites: str | Sequence[str] = (),
+    sites: str | int | Sequence[str | int] = (),
     from_date: date | str | None = None,
     until_date: date | str | None = None,
     progress: Progress | None = None,
@@ -75,23 +77,28 @@ def similar(  # noqa: PLR0913 - what a search can be limited by, each a keyword
     direction = _direction(catalog, to, channel)
     predicate = _part_of_dataset(catalog, sites, from_date, until_date)
     source = WindowSource(catalog, [EMBEDDING], predicate)
-    search = _Search(source, direction, top, progress or NoProgress())
-    nearest = search.run(default_workers())
+    progress = progress or NoProgress()
+    nearest = _Search(source, direction, top, progress).run(default_workers())
+    if nearest.without_direction:
+        progress.say(
+            f"{format_count(nearest.without_direction, 'window')} left out: zero or not finite, "
+            "so without a cosine"
+        )
     found = take(catalog, nearest.rows, _COLUMNS)
     return found.with_columns(pl.Series("similarity", nearest.cosines, pl.Float64))
 
 
 def _part_of_dataset(
     catalog: Catalog,
-    sites: str | Sequence[str],
+    sites: str | int | Sequence[str | int],
     from_date: date | str | None,
     until_date: date | str | None,
 ) -> pl.Expr | None:
     """The filter that the options make; none for the whole dataset."""
-    wanted = [sites] if isinstance(sites, str) else sites
+    wanted = [sites] if isinstance(sites, str | int) else sites
     tests = []
     if wanted:
-        tests.append(pl.col("site").is_in([_site(catalog, site) for site in wanted]))
+        tests.append(pl.col("site").is_in([_site(catalog, str(site)) for site in wanted]))
     day = pl.col("date" if "date" in catalog.partition_by.keys else "window_start_local")
     if from_date is not None:
         tests.append(day >= _date(from_date))
@@ -176,7 +183,8 @@ def _as_vector(values: npt.ArrayLike) -> npt.NDArray[Any]:
 
 def _load_vector(path: Path) -> npt.NDArray[Any]:
     try:
-        loaded = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise UsageError(f"{path}: can't be read as a .npy file: {error}") from error
     if not isinstance(loaded, np.ndarray):
@@ -218,12 +226,15 @@ def _tolerance(offset_s: float) -> float:
 
 def _started_at(filename: str, offset_s: float) -> list[pl.Expr]:
     """Where the name tells when the window started, files of other times need not be opened."""
-    start = parse_filenames(pa.array([filename])).file_timestamp[0].as_py()
-    if start is None or abs(offset_s) > _LONGEST_S:
+    start_us = parse_filenames(pa.array([filename])).file_timestamp.cast(pa.int64())[0].as_py()
+    if start_us is None or abs(offset_s) > _LONGEST_S:
         return []
-    instant = pl.lit(start) + pl.duration(microseconds=round(offset_s * 1e6))
-    second = pl.duration(seconds=1)
-    return [pl.col("window_start").is_between(instant - second, instant + second)]
+    window_us = start_us + round(offset_s * _SECOND_US)
+    earliest, latest = (
+        pl.lit(at_us, pl.Int64).cast(pl.Datetime("us", "UTC"))
+        for at_us in (window_us - _SECOND_US, window_us + _SECOND_US)
+    )
+    return [pl.col("window_start").is_between(earliest, latest)]
 
 
 def _have(catalog: Catalog, filename: str) -> str:

@@ -45,11 +45,7 @@ class Catalog:
         Raises:
             DatasetError: it is none, is not complete, or its list of files is damaged.
         """
-        try:
-            filesystem, root = fsspec.core.url_to_fs(str(dataset))
-        except (ImportError, ValueError) as error:
-            raise DatasetError(f"{dataset}: can't be opened: {error}") from error
-        root = root.rstrip("/")
+        filesystem, root = _locate(str(dataset))
         is_local = "file" in _protocols(filesystem)
         location = root if is_local else str(filesystem.unstrip_protocol(root))
         manifest = _read_manifest(filesystem, root, location)
@@ -97,6 +93,17 @@ class Catalog:
     def url(self, relative: str) -> str:
         """A file's absolute path, or its URL where the dataset is not local."""
         return f"{self.location}/{relative}"
+
+
+def _locate(dataset: str) -> tuple[Any, str]:
+    """The file system that holds a dataset, and its folder there without a slash at its end."""
+    if "://" not in dataset:  # whatever else a path holds, such as fsspec's own "::"
+        return fsspec.filesystem("file"), str(Path(dataset).expanduser().absolute())
+    try:
+        filesystem, root = fsspec.core.url_to_fs(dataset)
+    except (ImportError, ValueError) as error:
+        raise DatasetError(f"{dataset}: can't be opened: {error}") from error
+    return filesystem, root.rstrip("/")
 
 
 def _protocols(filesystem: Any) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """What makes a dataset complete: ``files.parquet`` and, written last, ``manifest.json``."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import crc32c
 import pyarrow as pa
@@ -14,7 +14,7 @@ from a20_parquet.errors import DatasetError
 from a20_parquet.table.partition import PartitionBy, period_value
 from a20_parquet.table.schema import KEYS
 
-VERSION = 1
+VERSION: Final = 1
 
 
 class _Frozen(BaseModel):
@@ -67,7 +67,7 @@ class Plan(_Frozen):
     """What an unfinished conversion was asked to do."""
 
     format: Literal["a20_parquet"] = FORMAT
-    version: int = VERSION
+    version: Literal[1] = VERSION
     options: TableOptions
     shards: tuple[tuple[str, str, int], ...]
     """Label, URL and stored size of each."""
@@ -91,7 +91,7 @@ class Manifest(_Frozen):
     """Says that a dataset is complete; depends on nothing but inputs and table options."""
 
     format: Literal["a20_parquet"] = FORMAT
-    version: int = VERSION
+    version: Literal[1] = VERSION
     options: TableOptions
     totals: Totals
     files_checksum: str

@@ -1,0 +1,71 @@
+"""Datasets of one's own files, for tests that need no conversion."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import crc32c
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from a20_parquet.dataset.layout import DatasetLayout
+from a20_parquet.dataset.manifest import DataFile, TableOptions, finalise
+from a20_parquet.dataset.parquet import Compression, ParquetLayout, ParquetWriter
+from a20_parquet.table.partition import PartitionBy
+from a20_parquet.table.schema import window_schema
+
+
+def encode(batches: Sequence[Any], compression: Compression) -> bytes:
+    """A data file with one row group a batch, as a conversion writes it."""
+    sink = pa.BufferOutputStream()
+    with ParquetWriter(sink, ParquetLayout(batches[0].schema, compression)) as writer:
+        for batch in batches:
+            writer.write_row_group(batch)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def encode_with_pyarrow(table: Any, **options: Any) -> bytes:
+    """The same rows, as pyarrow writes them."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.cast(window_schema(table.schema.field(0).type.list_size)), sink, **options)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def make_dataset(  # noqa: PLR0913 - what a dataset is made of
+    root: Path,
+    contents: Sequence[bytes],
+    rows: Sequence[int],
+    *,
+    dims: int,
+    compression: Compression = Compression.NONE,
+    row_group_rows: int = 2048,
+) -> Path:
+    """A complete dataset by site whose data files have these contents, one site each."""
+    files = []
+    for number, (content, count) in enumerate(zip(contents, rows, strict=True)):
+        path = root / "data" / f"site=site_{number:04d}" / "part-0000.parquet"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+        file = DataFile(
+            path=path.relative_to(root).as_posix(),
+            site=f"site_{number:04d}",
+            period=0,
+            rows=count,
+            bytes=len(content),
+            checksum=f"{crc32c.crc32c(content):08x}",
+            first_window_us=None,
+            last_window_us=None,
+        )
+        files.append(file)
+    options = TableOptions(
+        partition_by=PartitionBy.SITE,
+        compression=compression,
+        max_file_size=10**9,
+        row_group_rows=row_group_rows,
+        window_seconds=5.0,
+        dims=dims,
+    )
+    finalise(DatasetLayout.at(root), options, [], files)
+    return root

@@ -1,0 +1,251 @@
+"""Data files, read back: bit for bit as pyarrow reads them, or an error that names the file."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.data_file import DataFile, Scratch
+from a20_parquet.dataset.parquet import Compression
+from a20_parquet.errors import DatasetError
+from a20_parquet.table.schema import METADATA
+from tests.dataset.datasets import encode, encode_with_pyarrow, make_dataset
+from tests.dataset.test_parquet import windows
+
+ALL = list(Compression)
+NAMES = [column.name for column in METADATA]
+# NaN with payloads, quiet and signalling, zeros of both signs, infinity, the smallest number.
+SPECIAL = [0x7FC00000, 0xFFC12345, 0x7F800001, 0x80000000, 0, 0x7F800000, 1]
+
+
+def special_windows(rows: int, dims: int) -> Any:
+    """Windows with all kinds of floats in the embedding."""
+    batch = windows(rows, dims, seed=rows)
+    bits = np.resize(np.array(SPECIAL, np.uint32), rows * dims)
+    floats = np.where(np.arange(rows * dims) % 3, bits, np.arange(rows * dims, dtype=np.uint32))
+    lists = pa.FixedSizeListArray.from_arrays(
+        pa.array(floats.astype(np.uint32).view(np.float32)), type=batch.schema.field(0).type
+    )
+    return pa.record_batch([lists, *batch.columns[1:]], schema=batch.schema)
+
+
+def opened(dataset: str | Path) -> DataFile:
+    """The only data file of a dataset."""
+    catalog = Catalog.open(dataset)
+    path, size, rows = catalog.files.select("path", "bytes", "rows").row(0)
+    return DataFile(catalog, path, rows=rows, size=size)
+
+
+def raw(table: Any) -> npt.NDArray[np.uint32]:
+    """Bits of the embeddings, shape ``(rows, dims)``."""
+    column = table["embedding"].combine_chunks()
+    floats: npt.NDArray[np.float32] = column.flatten().to_numpy(zero_copy_only=False)
+    return floats.view(np.uint32).reshape(len(column), -1)
+
+
+def in_memory(dataset: Path) -> str:
+    """A copy of a dataset in fsspec's memory file system."""
+    memory = fsspec.filesystem("memory")
+    for path in dataset.rglob("*"):
+        if path.is_file():
+            memory.pipe(f"{dataset}/{path.relative_to(dataset)}", path.read_bytes())
+    return f"memory:/{dataset}"
+
+
+def check(dataset: str | Path, groups: list[int], expected: Any) -> None:
+    """Everything that can be read of the file equals the rows that it was made of."""
+    bits = raw(expected)
+    dims = bits.shape[1]
+    with opened(dataset) as file:
+        assert file.rows == groups
+        for columns in (NAMES, ["channel", "filename"]):
+            table = file.metadata(list(range(len(groups))), columns)
+            assert table.equals(expected.select(columns).cast(table.schema))
+        last = file.metadata([len(groups) - 1], ["window_start"])
+        assert last["window_start"].equals(expected["window_start"][-groups[-1] :])
+        rng = np.random.default_rng(sum(groups))
+        start = 0
+        for group, rows in enumerate(groups):
+            for share in (0.0, 0.1, 0.9, 1.0):
+                keep = rng.random(rows) < share
+                out = np.full((np.count_nonzero(keep), dims), 7, np.float32)
+                file.embeddings(group, keep, out)
+                np.testing.assert_array_equal(out.view(np.uint32), bits[start : start + rows][keep])
+            position = 0
+            for first, block in file.embedding_blocks(group, Scratch()):
+                assert first == position
+                np.testing.assert_array_equal(
+                    block.view(np.uint32), bits[start + first : start + first + len(block)]
+                )
+                position += len(block)
+            assert position == rows
+            start += rows
+
+
+# A page holds 1 MiB of floats: 204 rows of 1,280, 2,048 rows of 128.
+SHAPES = [
+    (1, [1]),
+    (1, [3, 3, 1]),
+    (2, [17]),
+    (8, [100, 100, 7]),
+    (128, [2048]),
+    (128, [2049]),
+    (1280, [1]),
+    (1280, [204]),
+    (1280, [205, 205, 30]),
+    (1280, [409]),
+]
+
+
+@pytest.mark.parametrize("compression", ALL)
+@pytest.mark.parametrize(("dims", "groups"), SHAPES, ids=str)
+def test_as_pyarrow_reads_it(
+    tmp_path: Path, compression: Compression, dims: int, groups: list[int]
+) -> None:
+    """One row, a page exactly, several pages, several row groups; locally and from a URL."""
+    batches = [special_windows(rows, dims) for rows in groups]
+    content = encode(batches, compression)
+    expected = pq.read_table(io.BytesIO(content))
+    np.testing.assert_array_equal(raw(expected), raw(pa.Table.from_batches(batches)))
+    make_dataset(
+        tmp_path,
+        [content],
+        [sum(groups)],
+        dims=dims,
+        compression=compression,
+        row_group_rows=groups[0],
+    )
+    check(tmp_path, groups, expected)
+    check(in_memory(tmp_path), groups, expected)
+
+
+def by_polars(table: Any) -> bytes:
+    """The rows as polars writes them."""
+    sink = io.BytesIO()
+    pl.DataFrame(table).write_parquet(sink, row_group_size=50)
+    return sink.getvalue()
+
+
+OTHERS: dict[str, Callable[[Any], bytes]] = {
+    "pyarrow": lambda table: encode_with_pyarrow(table, row_group_size=50),
+    "dictionary": lambda table: encode_with_pyarrow(table, row_group_size=50, compression="zstd"),
+    "plain": lambda table: encode_with_pyarrow(
+        table, row_group_size=50, compression="none", use_dictionary=False, write_statistics=False
+    ),
+    "version2": lambda table: encode_with_pyarrow(
+        table, row_group_size=50, data_page_version="2.0", compression="lz4"
+    ),
+    "split": lambda table: encode_with_pyarrow(
+        table,
+        row_group_size=50,
+        compression="zstd",
+        use_dictionary=False,
+        use_byte_stream_split=["embedding.list.element"],
+    ),
+    "pages": lambda table: encode_with_pyarrow(
+        table, row_group_size=50, data_page_size=500, write_batch_size=64
+    ),
+    "polars": by_polars,
+}
+
+
+@pytest.mark.parametrize("compression", ALL)
+@pytest.mark.parametrize("writer", OTHERS)
+def test_files_of_other_writers(tmp_path: Path, compression: Compression, writer: str) -> None:
+    """Whoever wrote the pages, the values are the same."""
+    table = pa.Table.from_batches([windows(120, 16)])
+    content = OTHERS[writer](table)
+    make_dataset(tmp_path, [content], [120], dims=16, compression=compression, row_group_rows=50)
+    check(tmp_path, [50, 50, 20], table)
+    check(in_memory(tmp_path), [50, 50, 20], table)
+
+
+def read_all(dataset: str | Path) -> None:
+    """Read metadata and embeddings."""
+    with opened(dataset) as file:
+        for group, rows in enumerate(file.rows):
+            file.metadata([group], NAMES)
+            out = np.empty((rows, 16), np.float32)
+            file.embeddings(group, np.ones(rows, np.bool_), out)
+            list(file.embedding_blocks(group, Scratch()))
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "missing": lambda _: b"",
+    "empty": lambda _: b"",
+    "shorter": lambda content: content[:-1],
+    "longer": lambda content: content + b"x",
+    "zeros": lambda content: bytes(len(content)),
+    "end": lambda content: content[:-100] + bytes(100),
+    "turned": lambda content: content[::-1],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("place", ["local", "memory"])
+@pytest.mark.parametrize("groups", [1, 3])
+def test_damage_is_an_error_that_names_the_file(
+    tmp_path: Path, damage: str, place: str, groups: int
+) -> None:
+    """Truncated, changed or gone."""
+    batches = [windows(10, 16)] * groups
+    content = encode(batches, Compression.ZSTD)
+    make_dataset(
+        tmp_path,
+        [content],
+        [10 * groups],
+        dims=16,
+        compression=Compression.ZSTD,
+        row_group_rows=10,
+    )
+    path = tmp_path / "data/site=site_0000/part-0000.parquet"
+    path.write_bytes(DAMAGE[damage](content))
+    dataset = tmp_path if place == "local" else in_memory(tmp_path)
+    if damage == "missing":
+        path.unlink()
+        fsspec.filesystem("memory").rm(str(path)) if place == "memory" else None
+    with pytest.raises(DatasetError, match=str(path)):
+        read_all(dataset)
+
+
+@pytest.mark.parametrize("row_group_rows", [5, 10])
+def test_a_file_with_other_rows(tmp_path: Path, row_group_rows: int) -> None:
+    """Rows that the list of files does not know are an error, not rows of others."""
+    content = encode([windows(9, 16)], Compression.NONE)
+    make_dataset(tmp_path, [content], [10], dims=16, row_group_rows=row_group_rows)
+    with pytest.raises(DatasetError, match=r"site_0000/part-0000\.parquet"):
+        read_all(tmp_path)
+
+
+@pytest.mark.parametrize("compression", ALL)
+def test_any_changed_byte_is_harmless(
+    tmp_path_factory: pytest.TempPathFactory, compression: Compression
+) -> None:
+    """What a changed file gives is some values or an error of ours, never another exception."""
+    root = tmp_path_factory.mktemp("changed")
+    content = encode([windows(10, 16), windows(10, 16)], compression)
+    make_dataset(root, [content], [20], dims=16, compression=compression, row_group_rows=10)
+    path = root / "data/site=site_0000/part-0000.parquet"
+
+    @settings(deadline=None, max_examples=150)
+    @given(st.integers(0, len(content) - 1), st.binary(min_size=1, max_size=4))
+    def change(position: int, other: bytes) -> None:
+        changed = content[:position] + other + content[position + len(other) :]
+        path.write_bytes(changed[: len(content)])
+        try:
+            read_all(root)
+        except DatasetError as error:
+            assert str(path) in str(error)  # noqa: PT017 - or no error at all
+
+    change()
