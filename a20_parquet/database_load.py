@@ -7,7 +7,8 @@ import polars as pl
 import pyarrow as pa
 
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.window_source import FilePart, WindowSource
+from a20_parquet.dataset.pieces import FilePart
+from a20_parquet.dataset.window_source import WindowSource
 from a20_parquet.errors import A20ParquetError
 from a20_parquet.memory import METADATA_ROW_BYTES
 from a20_parquet.progress import Progress

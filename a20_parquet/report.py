@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.window_source import FilePart, WindowSource
+from a20_parquet.dataset.pieces import FilePart
+from a20_parquet.dataset.window_source import WindowSource
 from a20_parquet.errors import UsageError
 from a20_parquet.info import catalog_info
 from a20_parquet.memory import default_workers

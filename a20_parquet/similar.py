@@ -16,9 +16,9 @@ import pyarrow as pa
 
 from a20_parquet.amounts import format_count
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.data_file import Scratch
+from a20_parquet.dataset.pieces import FilePart, Scratch
 from a20_parquet.dataset.take import take
-from a20_parquet.dataset.window_source import FilePart, WindowSource
+from a20_parquet.dataset.window_source import WindowSource
 from a20_parquet.errors import UsageError
 from a20_parquet.memory import default_workers
 from a20_parquet.progress import NoProgress, Progress

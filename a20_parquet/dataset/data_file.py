@@ -1,7 +1,7 @@
 """One data file, opened for reading: metadata columns and embeddings of any of its rows."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
@@ -21,12 +21,11 @@ from a20_parquet.dataset.parquet import (
     HeldInput,
     Input,
     LocalInput,
+    Page,
 )
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.schema import EMBEDDING
 
-Mask = npt.NDArray[np.bool_]
-"""One item a row."""
 Rows = npt.NDArray[np.int64]
 """Numbers of rows, from 0."""
 
@@ -34,7 +33,11 @@ _MEND = "It is damaged or was changed: copy or convert the dataset again."
 
 
 class DataFile:
-    """A file that the catalog names; a context manager, for one thread."""
+    """A file that the catalog names; a context manager, for one thread.
+
+    Attributes:
+        rows: of each row group.
+    """
 
     def __init__(self, catalog: Catalog, path: str, *, rows: int, size: int) -> None:
         """Open the file.
@@ -51,20 +54,21 @@ class DataFile:
         self._catalog = catalog
         self._path = catalog.path(path)
         self._url = catalog.url(path)
-        self._rows = rows
-        self._opened = ExitStack()
+        self._reading = _Reading(self._url)
+        self._footer: ExitStack | None = None
         self._local: LocalInput | None = None
-        with self._reading(), ExitStack() as opened:
+        with self._reading:
             if catalog.is_local:
-                self._local = opened.enter_context(LocalInput(self._path))
+                self._local = LocalInput(self._path)
                 found = self._local.size
             else:
                 found = catalog.filesystem.size(self._path)
-            if found != size:
-                raise DatasetError(
-                    f"{self._url} has {found} bytes, expected {size} as in files.parquet. {_MEND}"
-                )
-            self._opened = opened.pop_all()
+        try:
+            self._check_size(found, size)
+            self.rows = self._rows_of_groups(rows)
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -79,25 +83,28 @@ class DataFile:
 
     def close(self) -> None:
         """Close the file; nothing more can be read of it."""
-        self._opened.close()
+        if self._local is not None:
+            self._local.close()
+            self._local = None
+        if self._footer is not None:
+            self._footer.close()
 
-    @cached_property
-    def rows(self) -> list[int]:
-        """Of each row group.
-
-        Raises:
-            DatasetError: the file can't be read, or has more or fewer in all.
-        """
-        if self._rows <= self._catalog.manifest.options.row_group_rows:
-            return [self._rows]
-        footer = self._parquet.metadata
-        rows = [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
-        if sum(rows) != self._rows or min(rows) < 0:
+    def _check_size(self, found: int, expected: int) -> None:
+        if found != expected:
             raise DatasetError(
-                f"{self._url} has {sum(rows)} rows, expected {self._rows} as in files.parquet. "
-                f"{_MEND}"
+                f"{self._url} has {found} bytes, expected {expected} as in files.parquet. {_MEND}"
             )
-        return rows
+
+    def _rows_of_groups(self, rows: int) -> list[int]:
+        if rows <= self._catalog.manifest.options.row_group_rows:
+            return [rows]
+        footer = self._parquet.metadata
+        groups = [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
+        if sum(groups) != rows or min(groups) < 0:
+            raise DatasetError(
+                f"{self._url} has {sum(groups)} rows, expected {rows} as in files.parquet. {_MEND}"
+            )
+        return groups
 
     def metadata(self, groups: Sequence[int], columns: Sequence[str]) -> Any:
         """Read columns but for the embedding.
@@ -112,7 +119,7 @@ class DataFile:
         Raises:
             DatasetError: the file can't be read.
         """
-        with self._reading():
+        with self._reading:
             table = self._parquet.read_row_groups(groups, columns=columns, use_threads=False)
         expected = sum(self.rows[group] for group in groups)
         if len(table) != expected:
@@ -124,63 +131,40 @@ class DataFile:
             raise DatasetError(f"{self._url} has no column {', '.join(sorted(missing))}. {_MEND}")
         return table.select(columns)
 
-    def embeddings(self, group: int, keep: Mask, out: Embeddings) -> None:
-        """Read the embeddings of some rows of a row group.
-
-        Args:
-            group: the row group's number.
-            keep: which of its rows.
-            out: gets them, shape ``(rows kept, dims)``.
+    def pages(self, group: int) -> EmbeddingPages:
+        """Find the pages of a row group's embeddings.
 
         Raises:
             DatasetError: the file can't be read.
         """
-        filled = 0
-        with self._reading():
-            pages = self._pages(group)
-            for page in pages.pages:
-                kept = keep[page.first : page.first + page.rows]
-                count = int(np.count_nonzero(kept))
-                if count == page.rows:
-                    pages.read(page, out[filled : filled + count])
-                elif count:
-                    whole = np.empty((page.rows, out.shape[1]), np.float32)
-                    pages.read(page, whole)
-                    np.compress(kept, whole, axis=0, out=out[filled : filled + count])
-                filled += count
+        with self._reading:
+            return self._pages(group)
 
-    def embedding_blocks(self, group: int, scratch: "Scratch") -> Iterator[tuple[int, Embeddings]]:
-        """Read the embeddings of a row group block after block.
+    def read_page(self, pages: EmbeddingPages, page: Page, out: Embeddings) -> None:
+        """Read one page of embeddings.
 
         Args:
-            group: the row group's number.
-            scratch: lends the memory.
-
-        Yields:
-            The number of a block's first row in the row group, and the block, which lasts until the
-            next one.
+            pages: of a row group of this file.
+            page: one of them.
+            out: gets its rows, shape ``(page.rows, dims)``.
 
         Raises:
             DatasetError: the file can't be read.
         """
-        with self._reading():
-            pages = self._pages(group)
-        for page in pages.pages:
-            block = scratch.rows(page.rows, self._catalog.dims)
-            with self._reading():
-                pages.read(page, block)
-            yield page.first, block
+        with self._reading:
+            pages.read(page, out)
 
     @cached_property
     def _parquet(self) -> Any:
         """The file as pyarrow reads it, footer and all: needed for most, not for embeddings."""
-        if self._local is None:
-            source = self._catalog.filesystem.open(self._path, "rb")
-        else:
-            source = pa.OSFile(self._path)
-        self._opened.enter_context(source)
-        with self._reading():
-            return self._opened.enter_context(pq.ParquetFile(source))
+        self._footer = ExitStack()
+        with self._reading:
+            if self._local is None:
+                source = self._catalog.filesystem.open(self._path, "rb")
+            else:
+                source = pa.OSFile(self._path)
+            self._footer.enter_context(source)
+            return self._footer.enter_context(pq.ParquetFile(source))
 
     def _pages(self, group: int) -> EmbeddingPages:
         compression = self._catalog.manifest.options.compression
@@ -221,28 +205,29 @@ class DataFile:
             )
         return floats.reshape(shape)
 
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        try:
-            yield
-        except FileNotFoundError as error:
+
+class _Reading:
+    """Turns what can happen while a file is read into one kind of error; may be entered again."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, FileNotFoundError):
             raise DatasetError(
                 f"{self._url} is missing, though files.parquet names it. Copy or convert the "
                 "dataset again."
             ) from error
         # Names that are no text, and numbers that fit nowhere, come from damaged footers.
-        except (OSError, pa.ArrowException, LookupError, ValueError, OverflowError) as error:
+        if isinstance(
+            error, OSError | pa.ArrowException | LookupError | ValueError | OverflowError
+        ):
             raise DatasetError(f"{self._url}: can't be read: {error}. {_MEND}") from error
-
-
-class Scratch:
-    """Memory for one block of embeddings after the other; for one thread."""
-
-    def __init__(self) -> None:
-        self._memory: npt.NDArray[np.float32] = np.empty(0, np.float32)
-
-    def rows(self, rows: int, dims: int) -> Embeddings:
-        """Lend memory of shape ``(rows, dims)`` until the next call."""
-        if len(self._memory) < rows * dims:
-            self._memory = np.empty(rows * dims, np.float32)
-        return self._memory[: rows * dims].reshape(rows, dims)

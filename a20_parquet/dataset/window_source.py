@@ -2,19 +2,24 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import accumulate, groupby
+from itertools import groupby
 from operator import attrgetter
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.data_file import DataFile, Mask, Rows, Scratch
+from a20_parquet.dataset.data_file import Rows
 from a20_parquet.dataset.parquet import Embeddings
+from a20_parquet.dataset.pieces import (
+    FilePart,
+    Mask,
+    Piece,
+    Scratch,
+    read_blocks,
+    read_embeddings,
+)
 from a20_parquet.table.prune import may_match
 from a20_parquet.table.schema import EMBEDDING
 
@@ -24,33 +29,6 @@ _METADATA_ROW_BYTES = 200
 _KEY_ROWS = 1 << 22
 # Each remote file that is open buffers some megabytes.
 _MOST_REMOTE_FILES = 32
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FilePart:
-    """Those row groups of a data file that begin in a range of its rows."""
-
-    path: str
-    """Relative to the dataset."""
-    size: int
-    """Of the whole file, in bytes."""
-    rows: int
-    """Of the whole file."""
-    before: int
-    """How many windows of the dataset lie in the files before this one."""
-    keys: tuple[Any, ...]
-    """Values of the Hive keys."""
-    first: int
-    """First row of the range in the file."""
-    end: int
-    """Behind its last row."""
-    limit: int
-    """Behind the last row of the file that is wanted."""
-
-    @property
-    def bytes(self) -> int:
-        """About how many bytes of the file it takes."""
-        return self.size * (self.end - self.first) // self.rows
 
 
 class WindowSource:
@@ -113,7 +91,7 @@ class WindowSource:
             DatasetError: a file is missing or damaged.
         """
         with ExitStack() as opened:
-            pieces = [_Piece(self._catalog, part, opened) for part in batch]
+            pieces = [Piece(self._catalog, part, opened) for part in batch]
             if self._predicate is None or EMBEDDING in self._tested:
                 frame = self._gather(pieces, [piece.wanted() for piece in pieces], None)
             else:
@@ -139,12 +117,11 @@ class WindowSource:
             DatasetError: a file is missing or damaged.
         """
         with ExitStack() as opened:
-            pieces = [_Piece(self._catalog, part, opened) for part in batch]
+            pieces = [Piece(self._catalog, part, opened) for part in batch]
             kept = [piece.wanted() for piece in pieces]
             if self._predicate is not None:
                 kept, _ = self._test(pieces)
-            for piece, rows in zip(pieces, kept, strict=True):
-                yield from _kept_blocks(piece, rows, scratch)
+            yield from read_blocks(pieces, kept, scratch, self._catalog.dims)
 
     def _parts(self, rows_a_part: int, limit: int | None) -> Iterator[FilePart]:
         keys = self._catalog.partition_by.keys
@@ -169,7 +146,7 @@ class WindowSource:
                     limit=wanted,
                 )
 
-    def _test(self, pieces: Sequence["_Piece"]) -> tuple[list[Mask], pl.DataFrame]:
+    def _test(self, pieces: Sequence[Piece]) -> tuple[list[Mask], pl.DataFrame]:
         """Find the rows that pass the predicate, before any embedding is read.
 
         Returns:
@@ -187,7 +164,7 @@ class WindowSource:
         return kept, tested.filter(passed)
 
     def _gather(
-        self, pieces: Sequence["_Piece"], kept: Sequence[Mask], tested: pl.DataFrame | None
+        self, pieces: Sequence[Piece], kept: Sequence[Mask], tested: pl.DataFrame | None
     ) -> pl.DataFrame:
         """Read what is still needed of the rows that passed."""
         used = [(piece, rows) for piece, rows in zip(pieces, kept, strict=True) if rows.any()]
@@ -202,7 +179,7 @@ class WindowSource:
         return pl.concat(frames, how="horizontal")
 
     def _metadata(
-        self, pieces: Sequence["_Piece"], kept: Sequence[Mask], names: Sequence[str]
+        self, pieces: Sequence[Piece], kept: Sequence[Mask], names: Sequence[str]
     ) -> pl.DataFrame:
         """Read the rows that are kept, without embeddings."""
         schema = self._catalog.schema
@@ -227,7 +204,7 @@ class WindowSource:
         return pl.concat(frames, how="horizontal").select(names)
 
     def _stored(
-        self, pieces: Sequence["_Piece"], stored: Sequence[str], *, is_whole: bool
+        self, pieces: Sequence[Piece], stored: Sequence[str], *, is_whole: bool
     ) -> pl.DataFrame:
         """Read columns of all rows of some pieces."""
         if is_whole and self._catalog.is_local:
@@ -239,91 +216,15 @@ class WindowSource:
         tables = [piece.file.metadata(piece.groups, stored) for piece in pieces]
         return pl.DataFrame(pa.concat_tables(tables))
 
-    def _read_whole(self, pieces: Sequence["_Piece"], stored: Sequence[str]) -> pl.DataFrame:
+    def _read_whole(self, pieces: Sequence[Piece], stored: Sequence[str]) -> pl.DataFrame:
         """Read whole local files with polars, which takes half pyarrow's time for small ones."""
         paths = [self._catalog.path(piece.part.path) for piece in pieces]
         files = pl.scan_parquet(paths, glob=False, hive_partitioning=False)
         return files.select(stored).collect()
 
-    def _embeddings(self, pieces: Sequence["_Piece"], kept: Sequence[Mask]) -> pl.DataFrame:
+    def _embeddings(self, pieces: Sequence[Piece], kept: Sequence[Mask]) -> pl.DataFrame:
         dims = self._catalog.dims
-        out = np.empty((sum(np.count_nonzero(rows) for rows in kept), dims), np.float32)
-        position = 0
-        for piece, rows in zip(pieces, kept, strict=True):
-            start = 0
-            for group in piece.groups:
-                stop = start + piece.file.rows[group]
-                count = int(np.count_nonzero(rows[start:stop]))
-                if count:
-                    piece.file.embeddings(group, rows[start:stop], out[position : position + count])
-                position += count
-                start = stop
-            piece.close()
+        out = read_embeddings(pieces, kept, dims)
         floats = pa.Array.from_buffers(pa.float32(), out.size, [None, pa.py_buffer(out)])
         lists = pa.FixedSizeListArray.from_arrays(floats, dims)
         return pl.DataFrame(pa.table({EMBEDDING: lists}))
-
-
-class _Piece:
-    """A part of a file, which is opened when something is first read of it; for one thread."""
-
-    def __init__(self, catalog: Catalog, part: FilePart, opened: ExitStack) -> None:
-        self.part = part
-        self._catalog = catalog
-        self._opened = opened
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it is all of its file."""
-        return (self.part.first, self.part.end) == (0, self.part.rows)
-
-    @cached_property
-    def file(self) -> DataFile:
-        """Its file, opened."""
-        return self._opened.enter_context(
-            DataFile(self._catalog, self.part.path, rows=self.part.rows, size=self.part.size)
-        )
-
-    def close(self) -> None:
-        """Close its file, of which nothing more is read: a batch may have hundreds."""
-        self.file.close()
-
-    @cached_property
-    def groups(self) -> list[int]:
-        """Numbers of its row groups."""
-        starts = accumulate(self.file.rows, initial=0)
-        return [
-            number
-            for number, start in zip(range(len(self.file.rows)), starts, strict=False)
-            if self.part.first <= start < self.part.end
-        ]
-
-    def wanted(self) -> Mask:
-        """Which of its rows are wanted, as far as the limit decides."""
-        if self.is_whole:
-            return np.ones(self.part.rows, np.bool_)
-        rows = self.file.rows
-        start = sum(rows[: self.groups[0]]) if self.groups else 0
-        count = sum(rows[group] for group in self.groups)
-        return np.arange(start, start + count) < self.part.limit
-
-    @property
-    def number(self) -> int:
-        """How many windows of the dataset lie before it."""
-        if self.is_whole:
-            return self.part.before
-        return self.part.before + sum(self.file.rows[: self.groups[0]] if self.groups else [])
-
-
-def _kept_blocks(piece: _Piece, kept: Mask, scratch: Scratch) -> Iterator[tuple[Rows, Embeddings]]:
-    start = 0
-    for group in piece.groups:
-        rows = piece.file.rows[group]
-        if kept[start : start + rows].any():
-            for first, block in piece.file.embedding_blocks(group, scratch):
-                wanted = kept[start + first : start + first + len(block)]
-                numbers = piece.number + start + first + np.flatnonzero(wanted)
-                if len(numbers):
-                    yield numbers, block if len(numbers) == len(block) else block[wanted]
-        start += rows
-    piece.close()

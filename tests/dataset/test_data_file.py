@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.data_file import DataFile, Scratch
+from a20_parquet.dataset.data_file import DataFile
 from a20_parquet.dataset.parquet import Compression
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.schema import METADATA
@@ -74,21 +74,18 @@ def check(dataset: str | Path, groups: list[int], expected: Any) -> None:
             assert table.equals(expected.select(columns).cast(table.schema))
         last = file.metadata([len(groups) - 1], ["window_start"])
         assert last["window_start"].equals(expected["window_start"][-groups[-1] :])
-        rng = np.random.default_rng(sum(groups))
         start = 0
         for group, rows in enumerate(groups):
-            for share in (0.0, 0.1, 0.9, 1.0):
-                keep = rng.random(rows) < share
-                out = np.full((np.count_nonzero(keep), dims), 7, np.float32)
-                file.embeddings(group, keep, out)
-                np.testing.assert_array_equal(out.view(np.uint32), bits[start : start + rows][keep])
+            pages = file.pages(group)
             position = 0
-            for first, block in file.embedding_blocks(group, Scratch()):
-                assert first == position
+            for page in pages.pages:
+                assert page.first == position
+                out = np.full((page.rows, dims), 7, np.float32)
+                file.read_page(pages, page, out)
                 np.testing.assert_array_equal(
-                    block.view(np.uint32), bits[start + first : start + first + len(block)]
+                    out.view(np.uint32), bits[start + position : start + position + page.rows]
                 )
-                position += len(block)
+                position += page.rows
             assert position == rows
             start += rows
 
@@ -174,11 +171,11 @@ def test_files_of_other_writers(tmp_path: Path, compression: Compression, writer
 def read_all(dataset: str | Path) -> None:
     """Read metadata and embeddings."""
     with opened(dataset) as file:
-        for group, rows in enumerate(file.rows):
+        for group in range(len(file.rows)):
             file.metadata([group], NAMES)
-            out = np.empty((rows, 16), np.float32)
-            file.embeddings(group, np.ones(rows, np.bool_), out)
-            list(file.embedding_blocks(group, Scratch()))
+            pages = file.pages(group)
+            for page in pages.pages:
+                file.read_page(pages, page, np.empty((page.rows, 16), np.float32))
 
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {

@@ -6,6 +6,7 @@ from a20_parquet.dataset.parquet.embedding_pages import (
     ChunkPlace,
     EmbeddingPages,
     Embeddings,
+    Page,
 )
 from a20_parquet.dataset.parquet.footer import MAGIC
 from a20_parquet.dataset.parquet.input import HeldInput, Input, LocalInput
@@ -24,6 +25,7 @@ __all__ = [
     "HeldInput",
     "Input",
     "LocalInput",
+    "Page",
     "ParquetLayout",
     "ParquetWriter",
 ]

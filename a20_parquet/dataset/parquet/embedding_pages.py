@@ -7,7 +7,7 @@ is null, which one comparison tells, all that is left to do is to copy the float
 Source: apache/parquet-format, ``parquet.thrift`` (``PageHeader``) and ``Encodings.md``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
@@ -15,11 +15,18 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from a20_parquet.dataset.parquet.embeddings import rows_a_page
 from a20_parquet.dataset.parquet.encoding import join_byte_streams
 from a20_parquet.dataset.parquet.input import Input
 from a20_parquet.dataset.parquet.levels import ListLevels
-from a20_parquet.dataset.parquet.pages import Compression, PageHead, read_data_page_header
+from a20_parquet.dataset.parquet.pages import (
+    Compression,
+    PageHead,
+    data_page_header,
+    read_data_page_header,
+)
 from a20_parquet.dataset.parquet.structures import Encoding
+from a20_parquet.errors import DatasetError
 
 Embeddings: TypeAlias = npt.NDArray[np.float32]
 """Shape ``(rows, dims)``, C-contiguous."""
@@ -49,10 +56,27 @@ class Page:
     first: int
     """The first row's number in its row group."""
     rows: int
-    position: int
-    """In the file, behind the page's header."""
-    head: PageHead | None
-    """None where only the general reader can read the row group, as a single page."""
+    position: int = 0
+    """Of its levels, or of its header where there is a ``prefix``; in bytes from the row group's
+    first page."""
+    prefix: bytes | None = None
+    """What stands before an uncompressed page's floats if it is of the expected form."""
+    head: PageHead | None = None
+    """Of a compressed page."""
+
+
+@lru_cache(maxsize=1 << 10)
+def _expected_pages(rows: int, dims: int) -> tuple[Page, ...]:
+    """The pages of a row group as ``EmbeddingColumn`` writes them uncompressed."""
+    pages, position = [], 0
+    for first in range(0, rows, rows_a_page(dims)):
+        count = min(rows_a_page(dims), rows - first)
+        levels = _full_levels(count, dims)
+        size = len(levels) + 4 * count * dims
+        prefix = data_page_header(size, size, count * dims, Encoding.PLAIN) + levels
+        pages.append(Page(first, count, position, prefix))
+        position += len(prefix) + 4 * count * dims
+    return tuple(pages)
 
 
 class EmbeddingPages:
@@ -85,9 +109,9 @@ class EmbeddingPages:
         self._dims = dims
         self._decode = decode
         self._decoded: Embeddings | None = None
+        self._start = place.position
         self._codec = place.compression.compressor()
-        pages = self._find(place.position, rows)
-        self.pages = [Page(0, rows, 0, None)] if pages is None else pages
+        self.pages = _expected_pages(rows, dims) if self._codec is None else self._find(rows)
         """In row order, together all rows."""
 
     def read(self, page: Page, out: Embeddings) -> None:
@@ -101,50 +125,57 @@ class EmbeddingPages:
             DatasetError: the file ends too early.
             OSError: it can't be read or decompressed.
         """
-        if self._read_known(page, out):
+        if page.prefix is not None and self._read_expected(page, page.prefix, out):
+            return
+        if page.head is not None and self._read_compressed(page, page.head, out):
             return
         if self._decoded is None:
             self._decoded = self._decode()
         np.copyto(out, self._decoded[page.first : page.first + page.rows])
 
-    def _find(self, position: int, rows: int) -> list[Page] | None:
-        found, first = [], 0
+    def _find(self, rows: int) -> Sequence[Page]:
+        """Follow the headers of compressed pages, whose sizes nothing else tells."""
+        found: list[Page] = []
+        first = position = 0
         # Behind a page's header there are more bytes than this: its levels, or at least a footer.
         buffer = memoryview(bytearray(LONGEST_HEADER))
         while first < rows:
-            self._source.read_into([buffer], position)
+            self._source.read_into([buffer], self._start + position)
             head = read_data_page_header(buffer)
             if head is None or not head.values or head.values % self._dims:
-                return None
+                break
             position += head.header_size
-            found.append(Page(first, head.values // self._dims, position, head))
+            found.append(Page(first, head.values // self._dims, position, head=head))
             first += found[-1].rows
             position += head.stored_size
-        return found if first == rows else None
+        return found if first == rows else [Page(0, rows)]
 
-    def _read_known(self, page: Page, out: Embeddings) -> bool:
+    def _read_expected(self, page: Page, prefix: bytes, out: Embeddings) -> bool:
+        """Read a page with one call, if it is of the expected form; else say so."""
+        found = bytearray(len(prefix))
+        try:
+            self._source.read_into(
+                [memoryview(found), out.data.cast("B")], self._start + page.position
+            )
+        except DatasetError:
+            return False  # other pages may be smaller
+        return found == prefix
+
+    def _read_compressed(self, page: Page, head: PageHead, out: Embeddings) -> bool:
         """Read a page whose levels are the expected ones; else say so."""
-        if page.head is None:
-            return False
         levels = _full_levels(page.rows, self._dims)
-        if page.head.size != len(levels) + out.nbytes:
+        if self._codec is None or head.size != len(levels) + out.nbytes:
             return False
-        if self._codec is None and page.head.encoding == Encoding.PLAIN:
-            found = bytearray(len(levels))
-            self._source.read_into([memoryview(found), out.data.cast("B")], page.position)
-            return found == levels
-        stored = bytearray(page.head.stored_size)
-        self._source.read_into([memoryview(stored)], page.position)
+        stored = bytearray(head.stored_size)
+        self._source.read_into([memoryview(stored)], self._start + page.position)
         # Arrow's buffers are of signed bytes, which never equal others from 128 on.
-        body = memoryview(
-            stored if self._codec is None else self._codec.decompress(stored, page.head.size)
-        ).cast("B")
+        body = memoryview(self._codec.decompress(stored, head.size)).cast("B")
         if body[: len(levels)] != levels:
             return False
         values = np.frombuffer(body[len(levels) :], np.uint8)
-        if page.head.encoding == Encoding.PLAIN:
+        if head.encoding == Encoding.PLAIN:
             np.copyto(out, values.view("<f4").reshape(out.shape))
-        elif page.head.encoding == Encoding.BYTE_STREAM_SPLIT:
+        elif head.encoding == Encoding.BYTE_STREAM_SPLIT:
             join_byte_streams(values.reshape(4, -1), out.view(np.uint8).reshape(-1, 4))
         else:
             return False

@@ -19,6 +19,11 @@ from a20_parquet.errors import DatasetError
 _PAGE_BYTES = 1 << 20
 
 
+def rows_a_page(dims: int) -> int:
+    """How many embeddings of ``dims`` floats a page holds, but for a row group's last one."""
+    return max(1, _PAGE_BYTES // (4 * dims))
+
+
 class EmbeddingColumn:
     """PLAIN pages, uncopied where nothing is compressed, or BYTE_STREAM_SPLIT; immutable."""
 
@@ -34,7 +39,7 @@ class EmbeddingColumn:
         self._length = field.type.list_size
         self._nullable = field.nullable
         self._levels = ListLevels(self._length, nullable=field.nullable)
-        self._rows_a_page = max(1, _PAGE_BYTES // (4 * self._length))
+        self._rows_a_page = rows_a_page(self._length)
         self._full_page_levels = self._levels.full(self._rows_a_page)
         self._splits = compression is Compression.ZSTD
         self._encoding = Encoding.BYTE_STREAM_SPLIT if self._splits else Encoding.PLAIN
