@@ -1,6 +1,5 @@
 """The README's code runs, on the dataset that its first command makes."""
 
-import json
 import re
 import subprocess
 import sys
@@ -39,19 +38,6 @@ def test_readme_python_runs(demo_folder: Path, number: int) -> None:
     assert done.stdout.strip()
     assert "shape: (0," not in done.stdout
     assert "0 rows" not in done.stdout
-
-
-def test_notebook_runs(demo_folder: Path) -> None:
-    """The notebook's cells run one after the other."""
-    cells = json.loads((ROOT / "notebooks" / "first-look.ipynb").read_text())["cells"]
-    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=demo_folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "(1280" not in done.stdout
-    assert ", 1280) float32" in done.stdout
-    assert "cosine" in done.stdout
 
 
 def test_readme_has_its_two_commands() -> None:
