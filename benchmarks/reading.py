@@ -22,6 +22,8 @@ CHOICES = {
     "zstd": ["--compression", "zstd"],
 }
 _READERS = {
+    "scan": "import a20_parquet; run = lambda: a20_parquet.scan(DATA.removesuffix('/data'))"
+    ".select('embedding').collect()",
     "pyarrow": "import pyarrow.dataset as ds; run = lambda: ds.dataset("
     "DATA, partitioning='hive').to_table(columns=['embedding'])",
     "polars": "import polars as pl; run = lambda: pl.scan_parquet(DATA).select('embedding')"
