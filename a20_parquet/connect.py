@@ -42,8 +42,8 @@ def connect(dataset: str | Path) -> "DuckDBPyConnection":
     except (duckdb.Error, OSError) as error:
         connection.close()
         raise DatasetError(
-            f"{catalog.location}: DuckDB can't read its files: {error}. Does a20-parquet verify "
-            "find them whole?"
+            f"{catalog.location}: DuckDB can't read its files: {error}. Copy or convert the "
+            "dataset again."
         ) from error
     return connection
 

@@ -65,7 +65,8 @@ def similar(  # noqa: PLR0913 - what a search can be limited by, each a keyword
     Returns:
         ``filename``, ``recording_offset_in_file`` (seconds), ``channel``, ``site``,
         ``window_start`` (UTC) and ``similarity`` (float64), best first; equal ones in the dataset's
-        order. Windows that are zero or not finite have no cosine and are left out.
+        order. A window that ``to`` names comes first itself, with 1. Windows that are zero or not
+        finite have no cosine and are left out.
 
     Raises:
         UsageError: there is no such window or site, or the vector does not fit.

@@ -208,7 +208,7 @@ def test_damage_leaves_no_half_file(tmp_path: Path, *, beside: bool) -> None:
     """What was whole before the damage may stay; nothing else does."""
     good = make_record(random_tensor((3, 1, 8)))
     write_shard(tmp_path / "in" / "a-00000-of-00002", [good])
-    content = frame(good) + frame(good)[:-1] + b"x"
+    content = frame(good) + frame(good)[:-1] + bytes([frame(good)[-1] ^ 1])
     write_content(tmp_path / "in" / "a-00001-of-00002", content)
     out = tmp_path / "out"
     with pytest.raises(RecordError, match="record 1 "):

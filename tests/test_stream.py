@@ -129,7 +129,7 @@ def test_error_while_reading(tmp_path: Path, damage: str) -> None:
     """An error behind the first batch reaches who reads, as the package's own."""
     good = frame(make_record(TENSOR))
     bad = {
-        "frame": good[:-1] + b"\0",
+        "frame": good[:-1] + bytes([good[-1] ^ 1]),
         "record": frame(make_record(random_tensor((3, 4)))),
         "dims": frame(make_record(random_tensor((3, 2, 5)))),
     }
