@@ -26,6 +26,8 @@ As = Literal["view", "table"]
 
 _MAGIC = b"DUCK"
 _MAGIC_OFFSET = 8
+# Others open the file with a DuckDB of their own, often an older one, such as R's.
+_STORAGE_VERSION = "v1.0.0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +124,8 @@ def _database(
     rows = row_group_rows(budget, catalog.dims)
     try:
         with closing(duckdb.connect(":memory:", config=config)) as connection:
-            connection.execute(f"ATTACH {literal(str(file))} AS made (ROW_GROUP_SIZE {rows})")
+            options = f"ROW_GROUP_SIZE {rows}, STORAGE_VERSION {literal(_STORAGE_VERSION)}"
+            connection.execute(f"ATTACH {literal(str(file))} AS made ({options})")
             connection.execute("USE made")
             yield connection
             connection.execute("CHECKPOINT made")

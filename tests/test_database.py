@@ -365,6 +365,15 @@ def test_failed_load_leaves_the_old_file(
     assert [path.name for path in file.parent.iterdir()] == ["a.duckdb"]
 
 
+@pytest.mark.parametrize("as_", ["view", "table"])
+def test_older_duckdb_can_open_it(dataset: Path, tmp_path: Path, as_: As) -> None:
+    """The file is of the first stable storage version."""
+    made = a20_parquet.duckdb(dataset, tmp_path / "a.duckdb", as_=as_)
+    with duckdb.connect(made.file, read_only=True) as opened:
+        found = opened.execute("select tags['storage_version'] from duckdb_databases()").fetchall()
+    assert any(str(version).startswith("v1.0.0") for (version,) in found)
+
+
 def test_wrong_places_and_options(dataset: Path, tmp_path: Path) -> None:
     """Each is one clean error."""
     wrong: list[tuple[type[A20ParquetError], str, Path, dict[str, Any]]] = [
