@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _VECTOR_ROWS = 2048
 _MAX_ROW_GROUP_ROWS = 60 * _VECTOR_ROWS
 _ROW_GROUPS = 8
+# How often a batch is in memory: here, in Arrow, and in DuckDB before it counts it as its own.
+_COPIES = 3
 _SOURCE = "a20_source"
 
 
@@ -70,7 +72,7 @@ class _Source:
     def __init__(self, catalog: Catalog, budget: int, workers: int, progress: Progress) -> None:
         self.error: A20ParquetError | None = None
         # Each worker has a batch in hand and another one waiting.
-        batch_bytes = budget // (2 * workers + 1)
+        batch_bytes = budget // (_COPIES * (2 * workers + 1))
         self._windows = WindowSource(catalog, None, batch_bytes=batch_bytes)
         self._workers = workers
         self._progress = progress
