@@ -85,7 +85,7 @@ def npy_json(sources: tuple[str, ...], folder: str, *, workers: int | None, as_j
 
 
 @cli.command()
-@options.existing_dataset_argument
+@options.dataset_argument
 @options.json_option
 def info(dataset: str, *, as_json: bool) -> None:
     """Show what a dataset holds.
@@ -100,7 +100,7 @@ def info(dataset: str, *, as_json: bool) -> None:
 
 
 @cli.command()
-@options.existing_dataset_argument
+@options.dataset_argument
 @options.report_file_option
 @options.json_option
 def report(dataset: str, *, file: Path | None, as_json: bool) -> None:
@@ -119,7 +119,7 @@ def report(dataset: str, *, file: Path | None, as_json: bool) -> None:
 
 
 @cli.command()
-@options.existing_dataset_argument
+@options.dataset_argument
 @options.database_argument
 @options.as_option
 @options.force_option
@@ -129,7 +129,8 @@ def report(dataset: str, *, file: Path | None, as_json: bool) -> None:
 def duckdb(dataset: str, file: Path, *, as_json: bool, **given: Any) -> None:
     """Make a DuckDB database with the relation windows.
 
-    FILE opens in any DuckDB; embedding is a FLOAT array there, which array_cosine_similarity takes.
+    FILE opens in DuckDB 1.1 and newer; embedding is a FLOAT array there, which
+    array_cosine_similarity takes.
     A view names the dataset's files by their absolute paths: where the dataset was moved, DuckDB
     says "No files found"; where it has grown, the new windows are missing. Then make FILE anew with
     --force. --memory and --workers are for --as table.
@@ -144,7 +145,7 @@ def duckdb(dataset: str, file: Path, *, as_json: bool, **given: Any) -> None:
 
 
 @cli.command()
-@options.existing_dataset_argument
+@options.dataset_argument
 @options.to_option
 @options.top_option
 @options.channel_option

@@ -22,7 +22,6 @@ report_file_option = click.option(
     help="Where the page goes; of what is there only a report is replaced.  "
     "[default: NAME-report.html in the current folder]",
 )
-existing_dataset_argument = click.argument("dataset")
 size_option = click.option(
     "--size", metavar="SIZE", default="100MB", show_default=True, help="Of all shards together."
 )

@@ -1,19 +1,18 @@
 """Streams a dataset's windows into a DuckDB table, in the dataset's order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pyarrow as pa
 
+from a20_parquet.batches import map_batches
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.pieces import FilePart
 from a20_parquet.dataset.window_source import WindowSource
 from a20_parquet.errors import A20ParquetError
 from a20_parquet.memory import METADATA_ROW_BYTES
 from a20_parquet.progress import Progress
 from a20_parquet.table.sql import RELATION, column_types, identifier
-from a20_parquet.workers import map_in_order
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -79,16 +78,16 @@ class _Source:
 
     def batches(self) -> Iterator[Any]:
         """Give all windows as record batches in the dataset's order."""
-        parts = list(self._windows.batches())
-        self._progress.start("loading", sum(part.bytes for batch in parts for part in batch))
+        frames = map_batches(
+            self._windows,
+            self._windows.read,
+            name="loading",
+            progress=self._progress,
+            workers=self._workers,
+        )
         try:
-            for frame in map_in_order(self._workers, self._read, parts, ahead=self._workers):
+            for frame in frames:
                 yield from frame.to_arrow().to_batches()
         except A20ParquetError as error:
             self.error = error
             raise
-
-    def _read(self, batch: Sequence[FilePart]) -> pl.DataFrame:
-        frame = self._windows.read(batch)
-        self._progress.advance(sum(part.bytes for part in batch))
-        return frame

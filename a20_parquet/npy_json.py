@@ -14,7 +14,7 @@ from a20_parquet.memory import default_workers
 from a20_parquet.progress import NoProgress, Progress
 from a20_parquet.source.decode import TensorFlowDecoder
 from a20_parquet.source.discover import PassedOver, find_shards
-from a20_parquet.source.frames import FrameReader
+from a20_parquet.source.frames import FrameReader, tell_progress
 from a20_parquet.source.shard import Shard, open_content
 from a20_parquet.table.notebook import name_outputs
 from a20_parquet.workers import Workers
@@ -144,13 +144,10 @@ def _write_all(
     advance = workers.checked(progress.advance)
 
     def write(shard: Shard) -> _WrittenShard:
-        stored_before = 0
         with output.writer(shard) as writer, open_content(shard) as content:
             reader = FrameReader(shard, content, _BATCH_BYTES)
-            for records in reader.batches():
+            for records in tell_progress(reader.batches(), content, advance):
                 writer.add(decoder.decode(records))
-                advance(content.stored_bytes - stored_before)
-                stored_before = content.stored_bytes
         return _WrittenShard(
             position=shard.position,
             records=reader.records,

@@ -1,13 +1,13 @@
 """A dataset as one HTML page to look at: coverage, hours, sizes and quarantine."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from a20_parquet.batches import Batch, map_batches
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.pieces import FilePart
+from a20_parquet.dataset.layout import write_durably
 from a20_parquet.dataset.window_source import WindowSource
 from a20_parquet.errors import UsageError
 from a20_parquet.info import catalog_info
@@ -16,7 +16,6 @@ from a20_parquet.page.render import GENERATOR, render
 from a20_parquet.progress import NoProgress, Progress
 from a20_parquet.table.coverage import TIME_COLUMNS, Coverage, Tally
 from a20_parquet.table.partition import HIVE_NULL
-from a20_parquet.workers import map_in_order
 
 # Elsewhere the time goes into waiting for answers.
 _REMOTE_WORKERS = 16
@@ -64,17 +63,15 @@ def read_coverage(catalog: Catalog, progress: Progress) -> Coverage:
     sites = sorted(set(catalog.files["site"].fill_null(HIVE_NULL)))
     numbers = pl.Enum(sites)
     source = WindowSource(catalog, ["site", *TIME_COLUMNS])
-    batches = list(source.batches())
-    progress.start("reading times", sum(part.bytes for batch in batches for part in batch))
 
-    def tally(batch: Sequence[FilePart]) -> Tally:
+    def tally(batch: Batch) -> Tally:
         windows = source.read(batch)
-        progress.advance(sum(part.bytes for part in batch))
         of_site = windows["site"].fill_null(HIVE_NULL).cast(numbers).to_physical()
         return Tally.of(of_site.to_numpy().astype(np.int64), windows)
 
     workers = default_workers() if catalog.is_local else _REMOTE_WORKERS
-    return Coverage.of(sites, Tally.sum(map_in_order(workers, tally, batches, ahead=workers)))
+    tallies = map_batches(source, tally, name="reading times", progress=progress, workers=workers)
+    return Coverage.of(sites, Tally.sum(tallies))
 
 
 def _check_target(target: Path, catalog: Catalog) -> None:
@@ -104,12 +101,9 @@ def _is_report(path: Path) -> bool:
 
 
 def _write(target: Path, page: str) -> None:
-    temporary = target.with_name(f".{target.name}.tmp")
     try:
-        temporary.write_text(page, encoding="utf-8", newline="\n")
-        temporary.replace(target)
+        write_durably(target, page)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise UsageError(
             f"{target}: can't be written: {error}. Name another file with -o."
         ) from error

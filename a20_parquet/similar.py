@@ -15,8 +15,9 @@ import polars as pl
 import pyarrow as pa
 
 from a20_parquet.amounts import format_count
+from a20_parquet.batches import Batch, map_batches
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.pieces import FilePart, Scratch
+from a20_parquet.dataset.pieces import Scratch
 from a20_parquet.dataset.take import take
 from a20_parquet.dataset.window_source import WindowSource
 from a20_parquet.errors import UsageError
@@ -26,7 +27,7 @@ from a20_parquet.scan import read_batches
 from a20_parquet.table.cosine import Direction, Nearest, search_block
 from a20_parquet.table.filename import parse_filenames
 from a20_parquet.table.schema import EMBEDDING
-from a20_parquet.workers import Pool, map_in_order
+from a20_parquet.workers import Pool
 
 _COLUMNS = ("filename", "recording_offset_in_file", "channel", "site", "window_start")
 _SAME_OFFSET_S = 5e-4
@@ -140,20 +141,19 @@ class _Search:
         self._scratches = Pool(Scratch)
 
     def run(self, workers: int) -> Nearest:
-        batches = list(self._source.batches())
-        self._progress.start("comparing", sum(part.bytes for batch in batches for part in batch))
-        for found in map_in_order(workers, self._search, batches, ahead=workers):
+        for found in map_batches(
+            self._source, self._search, name="comparing", progress=self._progress, workers=workers
+        ):
             self._best = self._best.merge(found)
         return self._best
 
-    def _search(self, batch: Sequence[FilePart]) -> Nearest:
+    def _search(self, batch: Batch) -> Nearest:
         # What others have found by now rules out more, and changes nothing else.
         found = Nearest(self._best.top)
         with self._scratches.borrow() as scratch:
             for rows, block in self._source.blocks(batch, scratch):
                 least = max(found.least, self._best.least)
                 found = found.merge(search_block(self._direction, block, rows, found.top, least))
-        self._progress.advance(sum(part.bytes for part in batch))
         return found
 
 

@@ -16,7 +16,7 @@ from a20_parquet.dataset.sorting import WindowGatherer
 from a20_parquet.job import Job
 from a20_parquet.npy_json import NotebookOutput
 from a20_parquet.progress import Progress
-from a20_parquet.source.frames import FrameReader
+from a20_parquet.source.frames import FrameReader, tell_progress
 from a20_parquet.source.shard import Shard, open_content
 from a20_parquet.workers import Pool, Workers
 
@@ -150,17 +150,14 @@ class _UnitSorter:
 
     def _gather(self, shard: Shard) -> ShardSummary:
         windows_before = self._gatherer.windows
-        stored_before = 0
         with self._sinks.notebook_writer(shard) as writer, open_content(shard) as content:
             reader = FrameReader(shard, content, self._job.memory.batch_bytes)
-            for records in reader.batches():
+            for records in tell_progress(reader.batches(), content, self._advance):
                 decoded = self._job.decoder.decode(records)
                 for run in self._gatherer.add(decoded):
                     self._write(run)
                 if writer is not None:
                     writer.add(decoded)
-                self._advance(content.stored_bytes - stored_before)
-                stored_before = content.stored_bytes
         return ShardSummary(
             label=shard.label,
             url=shard.url,

@@ -8,6 +8,7 @@ from typing import Any, Self
 import crc32c
 import fsspec
 import polars as pl
+from fsspec.implementations.local import LocalFileSystem
 from pydantic import ValidationError
 
 from a20_parquet.dataset.manifest import Manifest
@@ -46,7 +47,7 @@ class Catalog:
             DatasetError: it is none, is not complete, or its list of files is damaged.
         """
         filesystem, root = _locate(str(dataset))
-        is_local = "file" in _protocols(filesystem)
+        is_local = isinstance(filesystem, LocalFileSystem)
         location = root if is_local else str(filesystem.unstrip_protocol(root))
         manifest = _read_manifest(filesystem, root, location)
         content = _read(filesystem, f"{root}/files.parquet", location)
@@ -62,7 +63,7 @@ class Catalog:
     @property
     def is_local(self) -> bool:
         """Whether the dataset is a folder of this machine."""
-        return "file" in _protocols(self.filesystem)
+        return isinstance(self.filesystem, LocalFileSystem)
 
     @property
     def partition_by(self) -> PartitionBy:
@@ -104,11 +105,6 @@ def _locate(dataset: str) -> tuple[Any, str]:
     except (ImportError, ValueError) as error:
         raise DatasetError(f"{dataset}: can't be opened: {error}") from error
     return filesystem, root.rstrip("/")
-
-
-def _protocols(filesystem: Any) -> tuple[str, ...]:
-    protocol = filesystem.protocol
-    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
 
 
 def _read_manifest(filesystem: Any, root: str, location: str) -> Manifest:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from a20_parquet.errors import SourceError
 from a20_parquet.source.shard import (
@@ -70,7 +71,7 @@ class _File:
 
     @property
     def url(self) -> str:
-        if "file" in _protocols(self.filesystem):
+        if isinstance(self.filesystem, LocalFileSystem):
             return self.path
         return str(self.filesystem.unstrip_protocol(self.path))
 
@@ -163,15 +164,10 @@ def _number_repeated(labels: Sequence[str], paths: Sequence[str]) -> list[str]:
     return unique
 
 
-def _protocols(filesystem: Any) -> tuple[str, ...]:
-    protocol = filesystem.protocol
-    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
-
-
 def _files_of(source: str) -> Iterator[_File]:
     try:
         filesystem, path = fsspec.core.url_to_fs(source)
-        if "file" in _protocols(filesystem):
+        if isinstance(filesystem, LocalFileSystem):
             path = re.sub("^/+", "/", os.path.normpath(path))
         if filesystem.isfile(path):
             yield _File(filesystem, path, filesystem.size(path), "")

@@ -5,7 +5,7 @@ uint64 length, its masked CRC32C, the payload, the payload's masked CRC32C.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from a20_parquet.errors import RecordError, SourceError
@@ -162,6 +162,17 @@ class FrameReader:
             reason=reason,
             fix=_DAMAGED,
         )
+
+
+def tell_progress(
+    batches: Iterable[Records], content: Content, advance: Callable[[int], None]
+) -> Iterator[Records]:
+    """Yield batches, and tell of each, once it is done with, how many stored bytes it took."""
+    told = 0
+    for records in batches:
+        yield records
+        advance(content.stored_bytes - told)
+        told = content.stored_bytes
 
 
 def read_records(shard: Shard, batch_bytes: int) -> Iterator[Records]:

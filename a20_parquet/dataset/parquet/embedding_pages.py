@@ -65,15 +65,21 @@ class Page:
     """Of a compressed page."""
 
 
+@lru_cache(maxsize=1 << 8)
+def _expected_prefix(rows: int, dims: int) -> bytes:
+    """Header and levels of an uncompressed page."""
+    levels = _full_levels(rows, dims)
+    size = len(levels) + 4 * rows * dims
+    return data_page_header(size, size, rows * dims, Encoding.PLAIN) + levels
+
+
 @lru_cache(maxsize=1 << 10)
 def _expected_pages(rows: int, dims: int) -> tuple[Page, ...]:
     """The pages of a row group as ``EmbeddingColumn`` writes them uncompressed."""
     pages, position = [], 0
     for first in range(0, rows, rows_a_page(dims)):
         count = min(rows_a_page(dims), rows - first)
-        levels = _full_levels(count, dims)
-        size = len(levels) + 4 * count * dims
-        prefix = data_page_header(size, size, count * dims, Encoding.PLAIN) + levels
+        prefix = _expected_prefix(count, dims)  # shared by all pages but the last
         pages.append(Page(first, count, position, prefix))
         position += len(prefix) + 4 * count * dims
     return tuple(pages)

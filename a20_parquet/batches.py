@@ -1,0 +1,44 @@
+"""Work on the windows that a query asks for, a few megabytes at a time, with progress."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias, TypeVar
+
+from a20_parquet.dataset.pieces import FilePart
+from a20_parquet.dataset.window_source import WindowSource
+from a20_parquet.progress import Progress
+from a20_parquet.workers import map_in_order
+
+Batch: TypeAlias = Sequence[FilePart]
+Result = TypeVar("Result")
+
+
+def map_batches(
+    source: WindowSource,
+    work: Callable[[Batch], Result],
+    *,
+    name: str,
+    progress: Progress,
+    workers: int,
+) -> Iterator[Result]:
+    """Yield the result of each batch of a query, in order.
+
+    Args:
+        source: the query.
+        work: what to do with a batch.
+        name: of the pass, for the progress.
+        progress: told of each batch that is done, in bytes of its files.
+        workers: threads.
+    """
+    batches = list(source.batches())
+    progress.start(name, sum(map(_size, batches)))
+
+    def work_and_tell(batch: Batch) -> Result:
+        result = work(batch)
+        progress.advance(_size(batch))
+        return result
+
+    yield from map_in_order(workers, work_and_tell, batches, ahead=workers)
+
+
+def _size(batch: Batch) -> int:
+    return sum(part.bytes for part in batch)
