@@ -1,0 +1,135 @@
+"""What makes a dataset complete: commit markers, the list of files, and the manifest."""
+
+import os
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import crc32c
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from a20_parquet.dataset.layout import DatasetLayout
+from a20_parquet.dataset.manifest import (
+    DataFile,
+    Manifest,
+    ShardSummary,
+    commit_unit,
+    committed_files,
+    finalise,
+)
+from a20_parquet.errors import DatasetError
+from a20_parquet.table.partition import PartitionBy
+from tests.dataset.units import OPTIONS, PLAN
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def data_file(path: str = "data/site=a/part-0000.parquet", **other: Any) -> DataFile:
+    """A data file that nobody wrote."""
+    values = {
+        "path": path,
+        "site": "a",
+        "period": 18_549,
+        "rows": 3,
+        "bytes": 100,
+        "checksum": "00c0ffee",
+        "first_window_us": -1,
+        "last_window_us": 10**15,
+    }
+    return DataFile.model_validate(values | other)
+
+
+def test_markers(claimed: DatasetLayout) -> None:
+    """Files of all units come back in the order of the units, however they were committed."""
+    first, second, third = data_file("1"), data_file("2", period=None), data_file("3")
+    commit_unit(claimed, 1, [third])
+    commit_unit(claimed, 0, [first, second])
+    assert committed_files(claimed, 2) == [first, second, third]
+    assert committed_files(claimed, 0) == []
+    with pytest.raises(DatasetError, match=r"unit-000002\.json is missing"):
+        committed_files(claimed, 3)
+
+
+def test_half_written_marker_counts_for_nothing(claimed: DatasetLayout) -> None:
+    """What a crash leaves of a marker in the making is not taken for one."""
+    (claimed.units / "unit-000000.json.tmp").write_text("[")
+    with pytest.raises(DatasetError, match=r"unit-000000\.json is missing"):
+        committed_files(claimed, 1)
+
+
+@pytest.mark.parametrize(
+    ("by", "kind", "values"),
+    [
+        ("site,date", pa.date32(), [date(2020, 10, 14), date(1969, 12, 31), None]),
+        ("site,month", pa.string(), ["3515-10", "1969-12", None]),
+        ("site,year", pa.int64(), [18549, -1, None]),
+        ("site", None, None),
+    ],
+)
+def test_files_parquet(
+    claimed: DatasetLayout, by: str, kind: Any, values: list[Any] | None
+) -> None:
+    """``files.parquet`` has a row a data file, with the period in the key's own type."""
+    files = [
+        data_file("1"),
+        data_file("2", period=-1, site="b"),
+        data_file("3", period=None, first_window_us=None, last_window_us=None),
+    ]
+    options = OPTIONS.model_copy(update={"partition_by": PartitionBy(by)})
+    finalise(claimed, options, [], files)
+    table = pq.read_table(claimed.files)
+    key = PartitionBy(by).period
+    names = ["rows", "bytes", "checksum", "first_window_start", "last_window_start"]
+    assert table.column_names == ["path", "site", *([key] if key else []), *names]
+    if key:
+        assert table.schema.field(key).type == kind
+        assert table[key].to_pylist() == values
+    assert table["path"].to_pylist() == ["1", "2", "3"]
+    assert table["site"].to_pylist() == ["a", "b", "a"]
+    assert table["rows"].to_pylist() == [3, 3, 3]
+    assert table["bytes"].to_pylist() == [100, 100, 100]
+    assert table["checksum"].to_pylist() == ["00c0ffee"] * 3
+    first = EPOCH - timedelta(microseconds=1)
+    assert table["first_window_start"].to_pylist() == [first, first, None]
+    last = EPOCH + timedelta(microseconds=10**15)
+    assert table["last_window_start"].to_pylist() == [last, last, None]
+
+
+def test_manifest(claimed: DatasetLayout) -> None:
+    """The manifest counts what there is, knows the checksum, and reads back as it was."""
+    shard = ShardSummary(label="l", url="file:///l", bytes=10, checksum="00", records=2, windows=24)
+    files = [data_file("1"), data_file("2", site="b"), data_file("3", period=7)]
+    manifest = finalise(claimed, OPTIONS, [shard, shard], files)
+    assert manifest.totals.model_dump() == {
+        "shards": 2,
+        "records": 4,
+        "windows": 9,
+        "sites": 2,
+        "dates": 2,
+        "files": 3,
+        "bytes": 300,
+    }
+    checksum = crc32c.crc32c(claimed.files.read_bytes())
+    assert manifest.files_checksum == f"{checksum:08x}"
+    assert Manifest.model_validate_json(claimed.manifest.read_text()) == manifest
+    once = (claimed.manifest.read_bytes(), claimed.files.read_bytes())
+    finalise(claimed, OPTIONS, [shard, shard], files)
+    assert (claimed.manifest.read_bytes(), claimed.files.read_bytes()) == once
+    for private in (str(claimed.root), os.uname().nodename):
+        assert private not in claimed.manifest.read_text()
+
+
+def test_manifest_of_nothing(claimed: DatasetLayout) -> None:
+    """A dataset without a window is complete, with an empty list of files of the same columns."""
+    manifest = finalise(claimed, OPTIONS, [], [])
+    assert set(manifest.totals.model_dump().values()) == {0}
+    assert pq.read_table(claimed.files).num_rows == 0
+    assert pq.read_schema(claimed.files).field("date").type == pa.date32()
+
+
+def test_models_are_strict() -> None:
+    """What a marker or manifest of another version holds in addition is refused, not dropped."""
+    for value in (data_file(), PLAN, OPTIONS):
+        with pytest.raises(ValueError, match="extra"):
+            type(value).model_validate(value.model_dump() | {"extra": 1})

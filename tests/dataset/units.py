@@ -1,0 +1,59 @@
+"""Units of the merge, planned and written as a conversion does it, for tests."""
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from a20_parquet.dataset.layout import DatasetLayout
+from a20_parquet.dataset.manifest import (
+    DataFile,
+    Plan,
+    TableOptions,
+)
+from a20_parquet.dataset.merge import MergeCursor, UnitWriter
+from a20_parquet.dataset.parquet import Compression, ParquetLayout
+from a20_parquet.table.partition import PartitionBy
+from a20_parquet.table.plan import MergeUnit, plan_merge
+from a20_parquet.table.schema import window_schema
+from tests.dataset.runs import DIMS, Row, held
+
+if TYPE_CHECKING:
+    from a20_parquet.dataset.run import Run
+
+OPTIONS = TableOptions(
+    partition_by=PartitionBy.SITE_DATE,
+    compression=Compression.NONE,
+    max_file_size=512_000_000,
+    row_group_rows=2048,
+    window_seconds=5.0,
+    dims=DIMS,
+)
+PLAN = Plan(options=OPTIONS, shards=(("shard", "file:///shard", 10),))
+
+
+def buffer(rows: int) -> Any:
+    """An embedding buffer full of what no test expects."""
+    return np.full((rows, DIMS), np.nan, np.float32)
+
+
+def write_all(
+    layout: DatasetLayout, rows: list[list[Row]], row_group_rows: int = 3, by: str = "site,date"
+) -> tuple[list[MergeUnit], list[DataFile], list[int]]:
+    """Merge rows into a claimed dataset, with files of 7 rows and units of 20."""
+    runs: list[Run] = [held(mine) for mine in rows]
+    units = plan_merge([run.partitions for run in runs], rows_per_file=7, rows_per_unit=20)
+    parquet = ParquetLayout(window_schema(DIMS), Compression.NONE)
+    writer = UnitWriter(
+        layout,
+        parquet,
+        PartitionBy(by),
+        row_group_rows=row_group_rows,
+        turn=threading.Lock(),
+    )
+    advanced: list[int] = []
+    files = []
+    for unit in units:
+        cursor = MergeCursor(runs, unit.slices, batch_rows=2, staging=buffer(2))
+        files += writer.write(unit, cursor, advanced.append)
+    return units, files, advanced
