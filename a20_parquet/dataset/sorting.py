@@ -52,7 +52,7 @@ class WindowGatherer:
             windows, channels, dims = embedding.shape
             rows = windows * channels
             if self._used + rows > len(self._buffer):
-                self._heads.append(decoded.heads.part(first, index))
+                self._heads.append(decoded.heads.take(range(first, index)))
                 first = index
                 if self._used:
                     yield self._sort()
@@ -65,7 +65,7 @@ class WindowGatherer:
             self._buffer[self._used : self._used + rows] = embedding.reshape(rows, dims)
             self._used += rows
             self.windows += rows
-        self._heads.append(decoded.heads.part(first, len(decoded.embeddings)))
+        self._heads.append(decoded.heads.take(range(first, len(decoded.embeddings))))
 
     def rest(self) -> HeldRun | None:
         """Sort what the buffer still holds, if it holds anything."""

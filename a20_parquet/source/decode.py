@@ -104,7 +104,7 @@ class TensorFlowDecoder:
         heads = RecordHeads(
             shard=records.shard.url,
             position=records.shard.position,
-            first=records.first,
+            numbers=np.arange(records.first, records.first + len(records.payloads)),
             offsets=records.offsets,
             filenames=filenames.tolist(),
             timestamps_s=timestamps.astype(np.float64),

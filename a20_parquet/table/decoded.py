@@ -1,12 +1,14 @@
 """What the decode stage hands to the table: a batch of records as NumPy values."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from a20_parquet.errors import RecordError
+from a20_parquet.table.rejection import Rejection
 
 Embedding = npt.NDArray[np.floating[Any]]
 """One record's tensor, float32 or float16, shape ``(windows, channels, dims)``."""
@@ -14,14 +16,14 @@ Embedding = npt.NDArray[np.floating[Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordHeads:
-    """Consecutive records of one shard without their embeddings; one item a record in each list."""
+    """Records of one shard, in order, without their embeddings; one item a record in each list."""
 
     shard: str
     """Where the shard lies, for messages."""
     position: int
     """The shard's place in shard order, from 0."""
-    first: int
-    """Number of the first record in its shard, from 0."""
+    numbers: npt.NDArray[np.int64]
+    """Each record's number in its shard, from 0; ascending."""
     offsets: list[int]
     """Where each record's frame starts, in bytes of the decompressed shard."""
     filenames: list[bytes]
@@ -34,6 +36,7 @@ class RecordHeads:
     def __post_init__(self) -> None:
         """Check that every list has one item a record."""
         counts = {
+            len(self.numbers),
             len(self.offsets),
             len(self.filenames),
             len(self.timestamps_s),
@@ -46,23 +49,23 @@ class RecordHeads:
         """Count the records."""
         return len(self.offsets)
 
-    def part(self, start: int, stop: int) -> "RecordHeads":
-        """The records ``start`` to before ``stop`` of this batch."""
+    def take(self, indices: Sequence[int]) -> "RecordHeads":
+        """Some of the records, by their places in this batch."""
         return RecordHeads(
             shard=self.shard,
             position=self.position,
-            first=self.first + start,
-            offsets=self.offsets[start:stop],
-            filenames=self.filenames[start:stop],
-            timestamps_s=self.timestamps_s[start:stop],
-            shapes=self.shapes[start:stop],
+            numbers=self.numbers[list(indices)],
+            offsets=[self.offsets[index] for index in indices],
+            filenames=[self.filenames[index] for index in indices],
+            timestamps_s=self.timestamps_s[list(indices)],
+            shapes=[self.shapes[index] for index in indices],
         )
 
     def error(self, index: int, reason: str, fix: str) -> RecordError:
         """Make the error that says why the record at ``index`` of this batch can't be converted."""
         return RecordError(
             shard=self.shard,
-            record=self.first + index,
+            record=int(self.numbers[index]),
             offset=self.offsets[index],
             reason=reason,
             fix=fix,
@@ -77,6 +80,26 @@ class DecodedRecords:
     """All but the embeddings."""
     embeddings: list[Embedding]
     """One tensor a record, of the shape that its head tells."""
+    features: dict[str, list[Embedding | None]] = field(default_factory=dict)
+    """For each further feature that is wanted, one tensor a record, shape ``(windows, channels,
+    size)``, float32; none where the record lacks it."""
+    rejected: tuple[Rejection, ...] = ()
+    """Records of the batch that are in none of these lists because they can't be converted."""
+    shape_disagreements: int = 0
+    """How many records have an ``embedding_shape`` that is not their tensor's."""
+    other_features: frozenset[str] = frozenset()
+    """Names of features that were found and not decoded."""
+
+    def take(self, indices: Sequence[int]) -> "DecodedRecords":
+        """Some of the records, by their places in these lists; what was rejected is dropped."""
+        return DecodedRecords(
+            self.heads.take(indices),
+            [self.embeddings[index] for index in indices],
+            {
+                name: [tensors[index] for index in indices]
+                for name, tensors in self.features.items()
+            },
+        )
 
     def check_dims(self, dims: int) -> None:
         """Check that every embedding has ``dims`` floats.

@@ -110,7 +110,28 @@ KEYS = {
 """The Hive keys, which stand in the folders' names and not in the files."""
 
 
-def columns(dims: int) -> tuple[Column, ...]:
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A further feature of the records that windows carry along, such as Perch's logits."""
+
+    name: str
+    """As the records and the column have it."""
+    size: int
+    """Floats a window."""
+
+    @property
+    def column(self) -> Column:
+        """Its column, null where a record lacks the feature."""
+        return Column(
+            self.name,
+            pa.list_(pa.field("element", pa.float32(), nullable=False), self.size),
+            nullable=True,
+            meaning=f"the record's feature {self.name} for the window",
+            unit="the model's own",
+        )
+
+
+def columns(dims: int, features: tuple[Feature, ...] = ()) -> tuple[Column, ...]:
     """All columns of a dataset with ``dims`` floats an embedding."""
     embedding = Column(
         EMBEDDING,
@@ -119,27 +140,27 @@ def columns(dims: int) -> tuple[Column, ...]:
         meaning="the model's embedding of the window",
         unit="the model's own, without dimension",
     )
-    return (embedding, *METADATA)
+    return (embedding, *METADATA, *(feature.column for feature in features))
 
 
 @lru_cache
-def metadata_schema() -> Any:
+def metadata_schema(features: tuple[Feature, ...] = ()) -> Any:
     """The Arrow schema of all columns but the embedding."""
-    return pa.schema([column.field for column in METADATA])
+    return pa.schema([*(column.field for column in METADATA), *(f.column.field for f in features)])
 
 
 @lru_cache
-def window_schema(dims: int) -> Any:
+def window_schema(dims: int, features: tuple[Feature, ...] = ()) -> Any:
     """The Arrow schema of windows with ``dims`` floats an embedding."""
-    return pa.schema([column.field for column in columns(dims)])
+    return pa.schema([column.field for column in columns(dims, features)])
 
 
 @lru_cache
-def keyed_schema() -> Any:
+def keyed_schema(features: tuple[Feature, ...] = ()) -> Any:
     """The metadata with what else windows are sorted by; only runs hold these columns."""
     return pa.schema(
         [
-            *metadata_schema(),
+            *metadata_schema(features),
             pa.field("site", pa.string(), nullable=False),
             pa.field("period", pa.int32()),
             pa.field("shard", pa.int32(), nullable=False),

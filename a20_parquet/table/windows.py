@@ -104,8 +104,7 @@ def _int64(array: Any) -> npt.NDArray[np.int64]:
 
 
 def _numbers(heads: Sequence[RecordHeads]) -> npt.NDArray[np.int64]:
-    numbers = [np.arange(batch.first, batch.first + len(batch)) for batch in heads]
-    return np.concatenate([np.zeros(0, np.int64), *numbers])
+    return np.concatenate([np.zeros(0, np.int64), *(batch.numbers for batch in heads)])
 
 
 def _filenames(heads: Sequence[RecordHeads]) -> Any:

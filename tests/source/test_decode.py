@@ -161,7 +161,8 @@ def test_heads() -> None:
         make_record(random_tensor((11, 5, 8)), b"\xff\0bytes\0", 0.1),
     ]
     heads = decode(payloads, first=7).heads
-    assert (heads.shard, heads.position, heads.first) == ("store://shard", 3, 7)
+    assert (heads.shard, heads.position) == ("store://shard", 3)
+    assert heads.numbers.tolist() == list(range(7, 7 + len(payloads)))
     assert heads.offsets == [7000, 8000]
     assert heads.filenames == [b"a.wav", b"\xff\0bytes\0"]
     assert heads.timestamps_s.tolist() == [60.0, float(np.float32(0.1))]
@@ -359,7 +360,7 @@ def test_real_shards(real_data: Path, folder: str, batch_bytes: int) -> None:
             payloads = expected[count : count + len(records.payloads)]
             found = decoder.decode(records)
             assert_equals_tensorflow(payloads, found)
-            assert (found.heads.first, found.heads.shard) == (count, str(path))
+            assert (found.heads.numbers[0], found.heads.shard) == (count, str(path))
             count += len(payloads)
         assert count == len(expected)
 

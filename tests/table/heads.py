@@ -21,7 +21,7 @@ def make_heads(
     return RecordHeads(
         shard=shard,
         position=position,
-        first=first,
+        numbers=np.arange(first, first + len(records)),
         offsets=[1000 * (first + index) for index in range(len(records))],
         filenames=names,
         timestamps_s=np.array([timestamp for _, timestamp, _ in records], np.float64),

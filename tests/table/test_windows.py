@@ -119,7 +119,7 @@ def expected_rows(
                         "channel": channel,
                         "period": period_of(local, by),
                         "shard": batch.position,
-                        "record": batch.first + index,
+                        "record": int(batch.numbers[0]) + index,
                     }
                     for channel in range(channels)
                 ]
@@ -288,7 +288,7 @@ def test_heads_must_match() -> None:
         RecordHeads(
             shard="s",
             position=0,
-            first=0,
+            numbers=np.arange(2),
             offsets=[0, 1],
             filenames=[b"a"],
             timestamps_s=np.zeros(1),
@@ -299,9 +299,10 @@ def test_heads_must_match() -> None:
 def test_part_of_heads() -> None:
     """A part of a batch keeps the numbers of its records."""
     heads = make_heads([(name, float(i), (i, 1, 8)) for i, name in enumerate(NAMES)], 3, 100)
-    part = heads.part(1, 3)
+    part = heads.take([1, 2])
     assert len(part) == 2
-    assert (part.position, part.first, part.offsets) == (3, 101, [101_000, 102_000])
+    assert (part.position, part.numbers.tolist()) == (3, [101, 102])
+    assert part.offsets == [101_000, 102_000]
     assert part.filenames == heads.filenames[1:]
     assert part.timestamps_s.tolist() == [1.0, 2.0]
     assert part.shapes == [(1, 1, 8), (2, 1, 8)]
