@@ -32,6 +32,17 @@ def cli() -> None:
 @options.window_seconds_option
 @options.overwrite_option
 @options.dims_option
+@options.feature_option
+@options.channels_option
+@options.sites_option
+@options.filename_pattern_option
+@options.unknown_site_option
+@options.only_site_option
+@options.only_from_option
+@options.only_until_option
+@options.drop_duplicates_option
+@options.on_error_option
+@options.max_errors_option
 @options.npy_json_option
 @options.json_option
 def convert(sources: tuple[str, ...], dataset: str, *, as_json: bool, **given: Any) -> None:

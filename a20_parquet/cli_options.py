@@ -75,7 +75,60 @@ overwrite_option = click.option(
     "--overwrite", is_flag=True, help="Delete the dataset that is already there."
 )
 dims_option = click.option(
-    "--dims", type=int, help="Floats an embedding.  [default: those of the first record]"
+    "--dims", type=int, help="Floats an embedding.  [default: those of the first good record]"
+)
+feature_option = click.option(
+    "--feature",
+    multiple=True,
+    metavar="NAME",
+    help="Carry this feature of the records along as a column; may be given again for more.",
+)
+channels_option = click.option(
+    "--channels", metavar="NUMBERS", help="Channels to take, such as 0,2.  [default: all]"
+)
+sites_option = click.option(
+    "--sites",
+    metavar="FILE",
+    help="Table of recorders: CSV, JSON or Parquet with name, site_id and, where known, "
+    "time_zone, latitude, longitude.",
+)
+filename_pattern_option = click.option(
+    "--filename-pattern",
+    metavar="REGEX",
+    help="For filenames of another form, with named groups: site_id, site_name, subsite_name, "
+    "file_seq_id, date, time, offset.",
+)
+unknown_site_option = click.option(
+    "--unknown-site",
+    metavar="NAME",
+    help="Site of recordings whose names tell no site or no date, which else go to quarantine.",
+)
+only_site_option = click.option(
+    "--site", multiple=True, help="Take only this site; may be given again for more."
+)
+only_from_option = click.option(
+    "--from", "from_date", metavar="DATE", help="Take only from this local date on, YYYY-MM-DD."
+)
+only_until_option = click.option(
+    "--until", "until_date", metavar="DATE", help="Take only until this local date, inclusive."
+)
+drop_duplicates_option = click.option(
+    "--drop-duplicates",
+    is_flag=True,
+    help="Leave out windows that equal another one of the same recording and time bit for bit.",
+)
+on_error_option = click.option(
+    "--on-error",
+    type=click.Choice(["quarantine", "fail"]),
+    default="quarantine",
+    show_default=True,
+    help="What can't be converted goes to DATASET/quarantine, or stops the conversion.",
+)
+max_errors_option = click.option(
+    "--max-errors",
+    type=int,
+    metavar="N",
+    help="Give up when more than N records and damaged places went to quarantine.",
 )
 database_argument = click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 as_option = click.option(

@@ -1,24 +1,32 @@
 """Planning a conversion: all that is decided before the first byte is written."""
 
 import shutil
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from a20_parquet.dataset.manifest import Plan, TableOptions
-from a20_parquet.errors import DatasetError, SourceError
+from a20_parquet.append import ToConvert
+from a20_parquet.dataset.held import HeldDataset, Retry
+from a20_parquet.dataset.manifest import ReadingOptions, TableOptions
+from a20_parquet.dataset.sites import read_sites
+from a20_parquet.dataset.unfinished import PlannedShard, option_differences
+from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.memory import METADATA_ROW_BYTES, MemoryPlan, plan_memory
 from a20_parquet.options import ConvertOptions
+from a20_parquet.probe import probe_shards
 from a20_parquet.source.decode import TensorFlowDecoder
 from a20_parquet.source.discover import Listing
-from a20_parquet.source.frames import read_records
 from a20_parquet.source.perch_config import read_hop_s
 from a20_parquet.source.shard import Codec, Shard, read_codec
-from a20_parquet.table.decoded import Embedding
+from a20_parquet.table.filename import FilenameRules
+from a20_parquet.table.schema import Feature
+from a20_parquet.table.selection import Selection
+from a20_parquet.table.sites import SiteTable
+from a20_parquet.table.windows import WindowRules
 
-_PROBE_BYTES = 1 << 16
 # Real embeddings shrink to about 0.85; a shard that shrinks more just spills more runs.
 _INFLATED_RATIO = 1.25
 
@@ -29,74 +37,149 @@ class Job:
 
     shards: tuple[Shard, ...]
     """In shard order."""
+    retries: Mapping[int, Retry]
+    """Which of them, by position, are records in the dataset's quarantine."""
     windows: tuple[int, ...]
     """For each shard, how many windows it has at the most; a guess for compressed ones."""
     table: TableOptions
+    reading: ReadingOptions
+    rules: WindowRules
+    sites: SiteTable | None
+    """What becomes the dataset's sites table; none where it has none, or keeps it."""
     memory: MemoryPlan
     decoder: TensorFlowDecoder
 
     @property
-    def plan(self) -> Plan:
-        """Inputs and options, as an unfinished conversion remembers them."""
-        shards = tuple((shard.label, shard.url, shard.size) for shard in self.shards)
-        return Plan(options=self.table, shards=shards)
+    def planned_shards(self) -> tuple[PlannedShard, ...]:
+        """The shards as an unfinished conversion remembers them."""
+        return tuple(
+            PlannedShard(label=s.label, url=s.url, bytes=s.size, version=s.version)
+            for s in self.shards
+        )
 
-    def units(self) -> list[range]:
-        """Divide the shards into units of the first pass: ranges of their positions.
+    def units(self, done: Collection[int] = ()) -> list[tuple[int, ...]]:
+        """Divide the shards into units of the first pass, by their positions.
 
         A unit's windows fill one run, or are a single shard's where all of them stay in memory.
+
+        Args:
+            done: positions of shards that need no unit any more.
         """
+        left = [position for position in range(len(self.shards)) if position not in done]
         if self.memory.holds_all:
-            return [range(i, i + 1) for i in range(len(self.shards))]
+            return [(position,) for position in left]
         bounds = [0]
         filled = 0
-        for position, windows in enumerate(self.windows):
+        for place, position in enumerate(left):
+            windows = self.windows[position]
             if filled and filled + windows > self.memory.gather_rows:
-                bounds.append(position)
+                bounds.append(place)
                 filled = 0
             filled += windows
-        return [range(*bound) for bound in pairwise([*bounds, len(self.shards)])]
+        return [tuple(left[start:stop]) for start, stop in pairwise([*bounds, len(left)]) if left]
 
 
-def plan_job(listing: Listing, options: ConvertOptions) -> Job:
+def plan_job(
+    listing: Listing, to_convert: ToConvert, options: ConvertOptions, held: HeldDataset | None
+) -> Job:
     """Look at the shards' first records and plan their conversion.
 
+    Args:
+        listing: what the sources hold.
+        to_convert: what of it is to be converted.
+        options: of the conversion.
+        held: the dataset that it appends to, if there is one.
+
     Raises:
-        SourceError: a shard can't be read, or no shard holds a record.
-        RecordError: a shard's first record can't be decoded.
-        UsageError: the memory budget does not suffice.
+        SourceError: a shard can't be read, or no shard holds a record that can be converted.
+        UsageError: the memory budget does not suffice, or an option's value can't be used.
     """
-    window_s = options.window_seconds or read_hop_s(listing.configs)
-    decoder = TensorFlowDecoder()
-    firsts = [_first_embedding(shard, decoder) for shard in listing.shards]
-    found = next((first.shape[2] for first in firsts if first is not None), None)
-    if found is None:
-        raise SourceError(f"none of the {len(listing.shards)} shards holds a record")
-    dims = options.dims or found
+    filenames, sites = _filename_rules(options, held)
+    decoder = TensorFlowDecoder(options.feature)
+    wanted = _table_options(listing, options, held)
+    probe = probe_shards(
+        to_convert.shards,
+        decoder,
+        filenames,
+        dims=wanted.dims or None,
+        features={feature.name: feature.size or None for feature in wanted.features},
+    )
+    table = wanted.model_copy(update={"dims": probe.dims, "features": probe.features})
     windows = tuple(
-        0 if first is None else _count_windows(shard, dims * first.dtype.itemsize)
-        for shard, first in zip(listing.shards, firsts, strict=True)
+        _count_windows(shard, probe.dims * itemsize)
+        for shard, itemsize in zip(to_convert.shards, probe.item_bytes, strict=True)
     )
     memory = plan_memory(
         budget=options.memory,
         workers=options.workers,
-        dims=dims,
+        dims=probe.dims,
         row_group_rows=options.row_group_rows,
         windows=sum(windows),
+        feature_bytes=sum(feature.size * 4 for feature in probe.features),
     )
-    table = TableOptions(
+    return Job(
+        shards=to_convert.shards,
+        retries=to_convert.retries,
+        windows=windows,
+        table=table,
+        reading=_reading_options(options, filenames),
+        rules=WindowRules(
+            window_s=table.window_seconds,
+            by=options.partition_by,
+            dims=probe.dims,
+            channels=options.channels,
+            features=probe.features,
+            filenames=filenames,
+            selection=Selection(options.site, options.from_date, options.until_date),
+        ),
+        sites=sites,
+        memory=memory,
+        decoder=decoder,
+    )
+
+
+def check_options(listing: Listing, options: ConvertOptions, held: HeldDataset) -> None:
+    """Compare options with those that a dataset was made with.
+
+    Raises:
+        UsageError: they differ.
+    """
+    differences = option_differences(
+        held.manifest.options, _table_options(listing, options, held)
+    )
+    if told := "; ".join(differences):
+        raise UsageError(
+            f"{held.layout.root} was made with other options: {told}. Give the same ones, or name "
+            "another folder."
+        )
+
+
+def _table_options(
+    listing: Listing, options: ConvertOptions, held: HeldDataset | None
+) -> TableOptions:
+    """The options of the table as far as they are known; 0 dims and floats where not."""
+    known = held.manifest.options if held else None
+    sizes = {feature.name: feature.size for feature in (known.features if known else ())}
+    return TableOptions(
         partition_by=options.partition_by,
         compression=options.compression,
         max_file_size=options.max_file_size,
         row_group_rows=options.row_group_rows,
-        window_seconds=window_s,
-        dims=dims,
+        window_seconds=options.window_seconds or read_hop_s(listing.configs),
+        dims=options.dims or (known.dims if known else 0),
+        channels=options.channels,
+        features=tuple(Feature(name, sizes.get(name, 0)) for name in options.feature),
     )
-    return Job(shards=listing.shards, windows=windows, table=table, memory=memory, decoder=decoder)
 
 
-def check_free_space(job: Job, dataset: Path, scratch: Path) -> None:
+def check_free_space(job: Job, dataset: Path, scratch: Path, *, units: int) -> None:
     """Compare what a conversion will write with what the disks have free.
+
+    Args:
+        job: the conversion.
+        dataset: its folder.
+        scratch: folder of its runs.
+        units: how many units of the first pass are left.
 
     Raises:
         DatasetError: a disk has too little.
@@ -104,7 +187,7 @@ def check_free_space(job: Job, dataset: Path, scratch: Path) -> None:
     row_bytes = job.table.dims * 4 + METADATA_ROW_BYTES // 2
     windows = sum(job.windows)
     needs = [(dataset, windows * row_bytes)]
-    if not job.memory.holds_all:
+    if units and not job.memory.holds_all:
         needs.append((scratch, windows * row_bytes))
     by_disk: dict[int, tuple[Path, int]] = {}
     for folder, need in needs:
@@ -119,11 +202,27 @@ def check_free_space(job: Job, dataset: Path, scratch: Path) -> None:
             )
 
 
-def _first_embedding(shard: Shard, decoder: TensorFlowDecoder) -> Embedding | None:
-    """Decode a shard's first record; none where it has no record."""
-    for records in read_records(shard, _PROBE_BYTES):
-        return decoder.decode(records).embeddings[0]
-    return None
+def _filename_rules(
+    options: ConvertOptions, held: HeldDataset | None
+) -> tuple[FilenameRules, SiteTable | None]:
+    """How filenames are read, and the sites table that the dataset gets, if it gets one."""
+    before = held.sites if held else None
+    given = None if options.sites is None else read_sites(options.sites)
+    merged = before.merged(given) if before and given else given
+    sites = merged or before
+    return FilenameRules(options.filename_pattern, sites, options.unknown_site), merged
+
+
+def _reading_options(options: ConvertOptions, filenames: FilenameRules) -> ReadingOptions:
+    return ReadingOptions(
+        filename_pattern=options.filename_pattern,
+        unknown_site=options.unknown_site,
+        sites=filenames.sites.fingerprint if filenames.sites else None,
+        site=options.site,
+        from_date=options.from_date,
+        until_date=options.until_date,
+        drop_duplicates=options.drop_duplicates,
+    )
 
 
 def _count_windows(shard: Shard, window_bytes: int) -> int:

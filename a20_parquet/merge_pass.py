@@ -1,14 +1,17 @@
 """The second pass: runs are merged into the dataset's Parquet files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from threading import Lock
 
 import numpy as np
 
+from a20_parquet.dataset.commit import remove_strays
 from a20_parquet.dataset.layout import DatasetLayout
+from a20_parquet.dataset.manifest import DataFile
 from a20_parquet.dataset.merge import MergeCursor, UnitWriter
 from a20_parquet.dataset.parquet import ParquetLayout
 from a20_parquet.dataset.run import Rows, Run
+from a20_parquet.dataset.unfinished import commit_unit, committed_unit, is_whole
 from a20_parquet.job import Job
 from a20_parquet.progress import Progress
 from a20_parquet.table.plan import MergeUnit, plan_merge
@@ -18,11 +21,28 @@ from a20_parquet.workers import Pool, Workers
 _UNIT_BYTES = 64 << 20
 
 
-def merge_runs(job: Job, runs: Sequence[Run], layout: DatasetLayout, progress: Progress) -> int:
+def merge_runs(
+    job: Job,
+    runs: Sequence[Run],
+    layout: DatasetLayout,
+    progress: Progress,
+    held: Sequence[DataFile] = (),
+    next_parts: Mapping[tuple[str, int | None], int] | None = None,
+) -> list[DataFile]:
     """Merge ``runs`` into Parquet files; each unit of the merge ends with its commit marker.
 
+    Units that an earlier try has finished are left as they are.
+
+    Args:
+        job: the conversion.
+        runs: what to merge.
+        layout: where the dataset lies.
+        progress: told how far it is.
+        held: files that the dataset has already.
+        next_parts: for each partition that has files the number of its next one.
+
     Returns:
-        How many units there were.
+        The new files, in the dataset's order.
 
     Raises:
         DatasetError: a file can't be written, or a run was damaged.
@@ -33,12 +53,16 @@ def merge_runs(job: Job, runs: Sequence[Run], layout: DatasetLayout, progress: P
         [run.partitions for run in runs],
         rows_per_file=max(1, table.max_file_size // row_bytes),
         rows_per_unit=max(1, _UNIT_BYTES // row_bytes),
+        next_parts=next_parts,
     )
-    progress.start("writing Parquet", sum(unit.rows for unit in units) * row_bytes)
     workers = Workers(memory.workers)
-    parquet = ParquetLayout(window_schema(table.dims), table.compression)
-
+    files = _finished_units(layout, units, workers, progress)
+    remove_strays(layout, [file.path for unit in (held, *files.values()) for file in unit])
+    left = [unit for unit in units if unit.number not in files]
+    progress.start("writing Parquet", sum(unit.rows for unit in left) * row_bytes)
+    parquet = ParquetLayout(window_schema(table.dims, table.features), table.compression)
     advance = workers.checked(progress.advance)
+    slice_rows = memory.slice_rows_of(len(runs))
 
     def make_buffers() -> tuple[UnitWriter, Rows]:
         writer = UnitWriter(
@@ -47,16 +71,37 @@ def merge_runs(job: Job, runs: Sequence[Run], layout: DatasetLayout, progress: P
             table.partition_by,
             row_group_rows=table.row_group_rows,
             turn=turn,
+            features=table.features,
         )
         return writer, np.empty((memory.staging_rows, table.dims), np.float32)
 
-    def merge_unit(unit: MergeUnit) -> None:
+    def merge_unit(unit: MergeUnit) -> tuple[int, tuple[DataFile, ...]]:
         with buffers.borrow() as (writer, staging):
-            cursor = MergeCursor(runs, unit.slices, batch_rows=memory.slice_rows, staging=staging)
-            writer.write(unit, cursor, advance)
+            cursor = MergeCursor(runs, unit.slices, batch_rows=slice_rows, staging=staging)
+            written = tuple(writer.write(unit, cursor, advance))
+        commit_unit(layout, unit.number, written)
+        return unit.number, written
 
     turn = Lock()
     buffers = Pool(make_buffers)
-    for _ in workers.map(merge_unit, units):
-        pass
-    return len(units)
+    files.update(workers.map(merge_unit, left))
+    return [file for unit in units for file in files[unit.number]]
+
+
+def _finished_units(
+    layout: DatasetLayout, units: Sequence[MergeUnit], workers: Workers, progress: Progress
+) -> dict[int, tuple[DataFile, ...]]:
+    """The files of units that an earlier try has finished and that are still as it wrote them."""
+    found = {unit.number: committed_unit(layout, unit.number) for unit in units}
+    known = {number: files for number, files in found.items() if files is not None}
+    if not known:
+        return {}
+    progress.start("checking files", sum(file.bytes for unit in known.values() for file in unit))
+    advance = workers.checked(progress.advance)
+
+    def check(number: int) -> tuple[int, bool]:
+        whole = is_whole(layout, known[number])
+        advance(sum(file.bytes for file in known[number]))
+        return number, whole
+
+    return {number: known[number] for number, whole in workers.map(check, known) if whole}

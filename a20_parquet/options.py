@@ -1,6 +1,9 @@
 """The options of a conversion, validated once for the command line and for Python."""
 
+import enum
 import re
+from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Self, TypedDict
 
@@ -18,6 +21,7 @@ from a20_parquet.dataset.parquet import Compression
 from a20_parquet.errors import UsageError
 from a20_parquet.memory import default_budget, default_workers
 from a20_parquet.table.partition import PartitionBy
+from a20_parquet.table.windows import MAX_CHANNELS
 
 _SIZE = re.compile(r"\s*\d+(\.\d+)?\s*[A-Za-z]*\s*")
 _DAY_S = 86_400
@@ -46,6 +50,25 @@ def parse_size(text: str) -> int:
         raise UsageError(f"{text!r} is no size: {problem['msg']}") from error
 
 
+class OnError(enum.StrEnum):
+    """What to do with what can't be converted."""
+
+    QUARANTINE = "quarantine"
+    FAIL = "fail"
+
+
+def _channel_numbers(value: object) -> object:
+    numbers = value.split(",") if isinstance(value, str) else value
+    return tuple(sorted(set(TypeAdapter(list[int]).validate_python(numbers)))) if numbers else None
+
+
+_Channels = Annotated[
+    tuple[Annotated[int, Field(ge=0, lt=MAX_CHANNELS)], ...] | None,
+    BeforeValidator(_channel_numbers),
+]
+_FeatureName = Annotated[str, Field(min_length=1)]
+
+
 class OptionValues(TypedDict, total=False):
     """The options of ``convert`` as keywords, not yet validated; see ``ConvertOptions``."""
 
@@ -59,6 +82,17 @@ class OptionValues(TypedDict, total=False):
     window_seconds: float | None
     overwrite: bool
     dims: int | None
+    feature: Sequence[str]
+    channels: Sequence[int] | str | None
+    sites: Path | str | None
+    filename_pattern: str | None
+    unknown_site: str | None
+    site: Sequence[str | int]
+    from_date: date | str | None
+    until_date: date | str | None
+    drop_duplicates: bool
+    on_error: OnError | str
+    max_errors: int | None
     npy_json: Path | str | None
 
 
@@ -86,7 +120,29 @@ class ConvertOptions(BaseModel):
     overwrite: bool = False
     """Whether to delete a dataset that is already there."""
     dims: Annotated[int | None, Field(ge=1)] = None
-    """Floats an embedding; by default those of the first record."""
+    """Floats an embedding; by default those of the first record that can be converted."""
+    feature: tuple[_FeatureName, ...] = ()
+    """Names of further features that windows carry along, each as a column."""
+    channels: _Channels = None
+    """Numbers of the channels to take, also as a text such as ``0,2``; by default all."""
+    sites: Path | str | None = None
+    """Table of recorders with their site ids and time zones: CSV, JSON or Parquet."""
+    filename_pattern: str | None = None
+    """Regular expression for filenames of another form, see ``FilenameRules``."""
+    unknown_site: str | None = None
+    """Site of recordings whose names tell none; by default they go to quarantine."""
+    site: tuple[str, ...] = ()
+    """Take only these sites, as the key ``site`` has them or as numbers."""
+    from_date: date | None = None
+    """Take only windows from this local date on."""
+    until_date: date | None = None
+    """Take only windows until this local date, inclusive."""
+    drop_duplicates: bool = False
+    """Whether to leave out windows that equal another one bit for bit, name and time included."""
+    on_error: OnError = OnError.QUARANTINE
+    """What to do with what can't be converted."""
+    max_errors: Annotated[int | None, Field(ge=0)] = None
+    """Give up when more records and damaged places than this go to quarantine."""
     npy_json: Path | str | None = None
     """Folder for the notebook's ``.npy`` and ``.json`` files; by default none are written."""
 

@@ -1,18 +1,14 @@
-"""Where the files of a dataset lie, and what may be done with what is already there."""
+"""Where the files of a dataset lie, and how small ones are written."""
 
 import json
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from pydantic import BaseModel
-
-from a20_parquet.errors import DatasetError, UsageError
+from a20_parquet.errors import UsageError
 
 FORMAT: Final = "a20_parquet"
-_OVERWRITE = "Name another folder, or give --overwrite to delete it and start afresh."
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +45,24 @@ class DatasetLayout:
         return self.root / "files.parquet"
 
     @property
+    def sites(self) -> Path:
+        """The sites table, where one was given."""
+        return self.root / "sites.parquet"
+
+    @property
+    def quarantine(self) -> Path:
+        """What could not be converted, and why."""
+        return self.root / "quarantine"
+
+    @property
     def conversion(self) -> Path:
         """What an unfinished conversion needs; gone when it is finished."""
         return self.root / "conversion"
+
+    @property
+    def lock(self) -> Path:
+        """Locked by the process that converts."""
+        return self.conversion / "lock"
 
     @property
     def plan(self) -> Path:
@@ -59,115 +70,59 @@ class DatasetLayout:
         return self.conversion / "plan.json"
 
     @property
+    def sorted(self) -> Path:
+        """A commit marker for each finished unit of the first pass: its runs and shards."""
+        return self.conversion / "sorted"
+
+    @property
     def units(self) -> Path:
         """A commit marker for each finished unit of the merge: the files that it wrote."""
         return self.conversion / "units"
 
-    def claim(self, plan: BaseModel, *, overwrite: bool) -> None:
-        """Begin a conversion here, if what lies here allows it.
+    @property
+    def staged_quarantine(self) -> Path:
+        """What goes to ``quarantine`` once the conversion is committed."""
+        return self.conversion / "quarantine"
 
-        Args:
-            plan: inputs and options, written first, so that whatever dies from now on is known
-                as an unfinished conversion.
-            overwrite: see ``check``.
+    @property
+    def staged_files(self) -> Path:
+        """What becomes ``files`` once the conversion is committed."""
+        return self.conversion / "files.parquet"
 
-        Raises:
-            UsageError: something lies here that must not be touched.
-            DatasetError: the folder can't be written.
-        """
-        self.check(overwrite=overwrite)
-        try:
-            self.conversion.mkdir(parents=True, exist_ok=True)
-            write_durably(self.plan, plan.model_dump_json(indent=1))
-            # The manifest goes first: from here on nothing passes for complete.
-            self.manifest.unlink(missing_ok=True)
-            self._delete_data()
-            self._delete_all_but_plan()
-            self.units.mkdir()
-            self.data.mkdir()
-        except OSError as error:
-            raise DatasetError(f"{self.root}: can't be written: {error}") from error
+    @property
+    def staged_sites(self) -> Path:
+        """What becomes ``sites`` once the conversion is committed."""
+        return self.conversion / "sites.parquet"
 
-    def abandon(self) -> None:
-        """Remove all that an unfinished conversion has written, itself last."""
-        self.manifest.unlink(missing_ok=True)
-        self._delete_data()
-        self.release()
-
-    def release(self) -> None:
-        """Remove the traces of the conversion, which leaves the dataset or an empty folder."""
-        self._delete_all_but_plan()
-        self.plan.unlink()
-        self.conversion.rmdir()
-
-    def _delete_all_but_plan(self) -> None:
-        # Whoever is killed here must still be known by the plan.
-        for path in self.conversion.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path)
-            elif path != self.plan:
-                path.unlink()
-
-    def _delete_data(self) -> None:
-        self.files.unlink(missing_ok=True)
-        if self.data.exists():
-            shutil.rmtree(self.data)
-
-    def check(self, *, overwrite: bool) -> None:
-        """Refuse to convert into this folder if something lies here that must not be touched.
-
-        Args:
-            overwrite: whether a dataset, finished or not, may be deleted.
-
-        Raises:
-            UsageError: something does.
-        """
-        if not self.root.exists() or (self.root.is_dir() and not any(self.root.iterdir())):
-            return
-        if not self.root.is_dir():
-            raise UsageError(f"{self.root} is a file. Name a folder for the dataset.")
-        if _is_ours(self.plan) or self._was_hardly_begun():
-            state = "holds an unfinished conversion"
-        elif _is_ours(self.manifest):
-            state = "holds a dataset already"
-        else:
-            raise UsageError(
-                f"{self.root} is not empty and holds no dataset. Name another folder: this one is "
-                "not touched, with --overwrite neither."
-            )
-        if not overwrite:
-            raise UsageError(f"{self.root} {state}. {_OVERWRITE}")
-
-    def _was_hardly_begun(self) -> bool:
-        """Whether a conversion died before its plan was written, or after it was removed."""
-        return (
-            [path.name for path in self.root.iterdir()] == [self.conversion.name]
-            and self.conversion.is_dir()
-            and {path.name for path in self.conversion.iterdir()} <= {_temporary(self.plan).name}
-        )
+    @property
+    def commit(self) -> Path:
+        """Says which manifest commits the conversion."""
+        return self.conversion / "commit.json"
 
 
-def _is_ours(path: Path) -> bool:
+def is_ours(path: Path) -> bool:
+    """Whether a file is JSON that this program wrote."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return isinstance(content, dict) and content.get("format") == FORMAT
 
 
-def _temporary(path: Path) -> Path:
+def temporary(path: Path) -> Path:
+    """Where a file lies while it is written."""
     return path.with_name(path.name + ".tmp")
 
 
-def write_durably(path: Path, text: str) -> None:
+def write_durably(path: Path, content: str | bytes) -> None:
     """Write a small file so that after a crash it is whole or not there."""
-    temporary = _temporary(path)
+    hidden = temporary(path)
     try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with hidden.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        hidden.replace(path)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        hidden.unlink(missing_ok=True)
         raise

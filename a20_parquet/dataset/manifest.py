@@ -1,17 +1,19 @@
 """What makes a dataset complete: ``files.parquet`` and, written last, ``manifest.json``."""
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any, Final, Literal
 
 import crc32c
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict
 
-from a20_parquet.dataset.layout import FORMAT, DatasetLayout, write_durably
+from a20_parquet.dataset.layout import FORMAT
 from a20_parquet.dataset.parquet import Compression
-from a20_parquet.errors import DatasetError
 from a20_parquet.table.partition import PartitionBy, period_value
+from a20_parquet.table.rejection import Reason
 from a20_parquet.table.schema import KEYS
 
 VERSION: Final = 1
@@ -47,9 +49,24 @@ class ShardSummary(_Frozen):
     bytes: int
     """Stored size."""
     checksum: str
-    """SHA-256 of the lengths and payload CRCs of its frames, in hexadecimal."""
+    """SHA-256 of the lengths and payload CRCs of its frames and of its damaged bytes, in
+    hexadecimal."""
     records: int
+    """Whole frames, those in quarantine included."""
     windows: int
+    """That it brought, duplicates that were dropped included."""
+    left_out: int = 0
+    """Windows that lie outside of what was asked for: other sites, dates or channels."""
+    quarantined: int = 0
+    """Records that lie in quarantine."""
+    damaged: int = 0
+    """Ranges of damaged bytes, which lie there as well."""
+    shape_disagreements: int = 0
+    """Records whose ``embedding_shape`` is not their tensor's."""
+    conversion: int = 0
+    """Which of the manifest's conversions took it."""
+    retried: tuple[int, ...] = ()
+    """Which later ones took records of it out of quarantine."""
 
 
 class TableOptions(_Frozen):
@@ -63,14 +80,56 @@ class TableOptions(_Frozen):
     dims: int
 
 
-class Plan(_Frozen):
-    """What an unfinished conversion was asked to do."""
+class ReadingOptions(_Frozen):
+    """Those options of a conversion that decide which records and windows it takes, and how it
+    reads their filenames; they may differ between the conversions of one dataset."""
 
-    format: Literal["a20_parquet"] = FORMAT
-    version: Literal[1] = VERSION
-    options: TableOptions
-    shards: tuple[tuple[str, str, int], ...]
-    """Label, URL and stored size of each."""
+    filename_pattern: str | None = None
+    unknown_site: str | None = None
+    sites: str | None = None
+    """Fingerprint of the sites table."""
+    site: tuple[str, ...] = ()
+    from_date: date | None = None
+    until_date: date | None = None
+    drop_duplicates: bool = False
+
+
+class DuplicateCounts(_Frozen):
+    """Windows of a conversion whose filename, offset and channel others have already."""
+
+    identical: int = 0
+    """Those that equal such a one bit for bit."""
+    different: int = 0
+    """Those that equal none."""
+    names: tuple[str, ...] = ()
+    """The first few."""
+
+
+class ConversionSummary(_Frozen):
+    """One conversion that brought shards into the dataset."""
+
+    reading: ReadingOptions
+    duplicates: DuplicateCounts
+
+
+class QuarantineFile(_Frozen):
+    """One file in ``quarantine/``."""
+
+    name: str
+    bytes: int
+    checksum: str
+    """CRC32C of the whole file, eight hexadecimal digits."""
+
+
+class QuarantinedShard(_Frozen):
+    """What of one shard lies in ``quarantine/``."""
+
+    label: str
+    reasons: dict[Reason, int]
+    """How many records and damaged ranges, by reason."""
+    files: tuple[QuarantineFile, ...]
+    checksum: str | None
+    """That of the shard ``LABEL.tfrecord``, as in ``ShardSummary``; none where it has no record."""
 
 
 class Totals(_Frozen):
@@ -85,6 +144,10 @@ class Totals(_Frozen):
     files: int
     bytes: int
     """Of all data files."""
+    quarantined: int = 0
+    """Records in quarantine."""
+    damaged: int = 0
+    """Ranges of damaged bytes in quarantine."""
 
 
 class Manifest(_Frozen):
@@ -97,44 +160,31 @@ class Manifest(_Frozen):
     files_checksum: str
     """CRC32C of ``files.parquet``, eight hexadecimal digits."""
     shards: tuple[ShardSummary, ...]
+    conversions: tuple[ConversionSummary, ...] = ()
+    """In the order in which they were made."""
+    quarantine: tuple[QuarantinedShard, ...] = ()
 
 
-_DATA_FILES = TypeAdapter(list[DataFile])
-
-
-def commit_unit(layout: DatasetLayout, number: int, files: Sequence[DataFile]) -> None:
-    """Write the commit marker of a unit of the merge, after all its files."""
-    write_durably(_marker(layout, number), _DATA_FILES.dump_json(list(files)).decode())
-
-
-def committed_files(layout: DatasetLayout, units: int) -> list[DataFile]:
-    """Collect the files of all units, in order.
-
-    Raises:
-        DatasetError: a unit has no commit marker.
-    """
-    files = []
-    for number in range(units):
-        marker = _marker(layout, number)
-        if not marker.exists():
-            raise DatasetError(f"{marker} is missing: its files were not all written")
-        files += _DATA_FILES.validate_json(marker.read_bytes())
-    return files
-
-
-def finalise(
-    layout: DatasetLayout,
+def make_manifest(  # noqa: PLR0913 - what a manifest holds
     options: TableOptions,
-    shards: Sequence[ShardSummary],
     files: Sequence[DataFile],
+    files_content: Any,
+    shards: Sequence[ShardSummary],
+    conversions: Sequence[ConversionSummary] = (),
+    quarantine: Sequence[QuarantinedShard] = (),
 ) -> Manifest:
-    """Write ``files.parquet``, then the manifest that makes the dataset complete."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(_files_table(files, options.partition_by), sink)
-    content = sink.getvalue()
-    layout.files.write_bytes(content)
+    """Put together what says that a dataset is complete.
+
+    Args:
+        options: of the dataset.
+        files: all data files.
+        files_content: of ``files.parquet``, see ``files_content``.
+        shards: all that it was made of.
+        conversions: all that made it.
+        quarantine: what of the shards is not in it.
+    """
     has_period = options.partition_by.period is not None
-    manifest = Manifest(
+    return Manifest(
         options=options,
         totals=Totals(
             shards=len(shards),
@@ -144,16 +194,21 @@ def finalise(
             dates=len({file.period for file in files}) if has_period else 0,
             files=len(files),
             bytes=sum(file.bytes for file in files),
+            quarantined=sum(shard.quarantined for shard in shards),
+            damaged=sum(shard.damaged for shard in shards),
         ),
-        files_checksum=f"{crc32c.crc32c(content):08x}",
+        files_checksum=f"{crc32c.crc32c(files_content):08x}",
         shards=tuple(shards),
+        conversions=tuple(conversions),
+        quarantine=tuple(quarantine),
     )
-    write_durably(layout.manifest, manifest.model_dump_json(indent=1) + "\n")
-    return manifest
 
 
-def _marker(layout: DatasetLayout, number: int) -> Any:
-    return layout.units / f"unit-{number:06d}.json"
+def files_content(files: Sequence[DataFile], by: PartitionBy) -> Any:
+    """What ``files.parquet`` holds, as an Arrow buffer."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(_files_table(files, by), sink)
+    return sink.getvalue()
 
 
 def _files_table(files: Sequence[DataFile], by: PartitionBy) -> Any:
@@ -177,3 +232,28 @@ def _files_table(files: Sequence[DataFile], by: PartitionBy) -> Any:
         "last_window_start": pa.array([file.last_window_us for file in files], instant),
     }
     return pa.table(columns)
+
+
+def data_files(table: pl.DataFrame, by: PartitionBy) -> list[DataFile]:
+    """The data files that ``files.parquet`` lists, in its order."""
+    if by.period is None:
+        period = pl.lit(0)
+    elif by.period == "date":
+        period = pl.col("date").cast(pl.Int32)
+    elif by.period == "month":
+        month = pl.col("month").str.split("-").list
+        since_year_0 = month.get(0).cast(pl.Int32) * 12 + month.get(1).cast(pl.Int32) - 1
+        period = since_year_0 - 1970 * 12
+    else:
+        period = pl.col("year").cast(pl.Int32)
+    rows = table.select(
+        "path",
+        "site",
+        period.alias("period"),
+        "rows",
+        "bytes",
+        "checksum",
+        pl.col("first_window_start").cast(pl.Int64).alias("first_window_us"),
+        pl.col("last_window_start").cast(pl.Int64).alias("last_window_us"),
+    )
+    return [DataFile(**row) for row in rows.iter_rows(named=True)]

@@ -1,43 +1,231 @@
-"""What a dataset keeps in quarantine: counts of what could not be converted."""
+"""Quarantine: what of a shard can't be converted, kept byte for byte, with the reason.
 
-import json
+For each shard that has any, ``LABEL.tfrecord`` holds the whole frames of intact records and is a
+valid shard itself; ``LABEL.damaged`` holds damaged bytes, which never get a checksum that would
+make them look whole; ``LABEL.jsonl`` lists both, one ``Entry`` a line, in the order of the shard.
+"""
+
+import hashlib
 from collections import Counter
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
 
-from a20_parquet.dataset.catalog import Catalog
+import crc32c
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from a20_parquet.dataset.manifest import QuarantinedShard, QuarantineFile
 from a20_parquet.errors import DatasetError
+from a20_parquet.table.rejection import Reason, Rejection
+
+RECORDS, DAMAGED, LIST = ".tfrecord", ".damaged", ".jsonl"
+_HEADER_BYTES, _FOOTER_BYTES = 12, 4
 
 
-def count_reasons(catalog: Catalog) -> dict[str, int]:
-    """Count what lies in ``quarantine/`` by reason, the most frequent first.
+class Entry(BaseModel):
+    """One record, or one range of damaged bytes, in quarantine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    shard: str
+    """Label of the shard that it is from."""
+    record: int
+    """Its number there, from 0; a damaged range counts as one record."""
+    offset: int
+    """Where it starts there, in bytes of the decompressed shard."""
+    length: int
+    """Bytes: a record's whole frame, or the damaged range."""
+    reason: Reason
+    message: str
+    """What was found and what was expected."""
+
+
+class QuarantineWriter:
+    """Keeps what of one shard can't be converted; makes no file where that is nothing.
+
+    A context manager: it closes its files, which count only once ``finish`` has returned.
+
+    Attributes:
+        records: how many records it holds.
+        damaged: how many ranges of damaged bytes.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        label: str,
+        entries: Sequence[Entry] = (),
+        files: Sequence[QuarantineFile] = (),
+    ) -> None:
+        """Prepare to write.
+
+        Args:
+            folder: gets the files.
+            label: of the shard.
+            entries: of the shard's damaged bytes, where an earlier conversion has kept these.
+            files: where it has kept them.
+        """
+        self.records = 0
+        self.damaged = 0
+        self._folder = folder
+        self._label = label
+        self._entries = list(entries)
+        self._kept_before = len(self._entries)
+        self._files_before = files
+        self._files = ExitStack()
+        self._open: dict[str, _SummedFile] = {}
+        self._shard_sum = hashlib.sha256()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._files.close()
+
+    def keep_record(self, rejection: Rejection, offset: int, frame: bytes) -> None:
+        """Keep an intact record.
+
+        Args:
+            rejection: which record of the shard, and why.
+            offset: where its frame starts.
+            frame: length, its CRC, payload and its CRC, as the shard has them.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        self.records += 1
+        self._entries.append(
+            Entry(
+                shard=self._label,
+                record=rejection.number,
+                offset=offset,
+                length=len(frame),
+                reason=rejection.reason,
+                message=rejection.message,
+            )
+        )
+        self._shard_sum.update(frame[:_HEADER_BYTES])
+        self._shard_sum.update(frame[-_FOOTER_BYTES:])
+        self._file(RECORDS).write(frame)
+
+    def keep_damage(self, rejection: Rejection, offset: int, content: bytes) -> None:
+        """Keep a piece of a damaged range; further pieces of it follow with the same number.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        last = self._entries[-1] if len(self._entries) > self._kept_before else None
+        if last is None or last.record != rejection.number:
+            self.damaged += 1
+            self._entries.append(
+                Entry(
+                    shard=self._label,
+                    record=rejection.number,
+                    offset=offset,
+                    length=len(content),
+                    reason=rejection.reason,
+                    message=rejection.message,
+                )
+            )
+        else:
+            length = last.length + len(content)
+            self._entries[-1] = last.model_copy(update={"length": length})
+        self._file(DAMAGED).write(content)
+
+    def finish(self) -> QuarantinedShard | None:
+        """Write the list, close the files and say what was kept; none where that is nothing.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        if not self._entries:
+            return None
+        entries = sorted(self._entries, key=lambda entry: (entry.record, entry.offset))
+        for entry in entries:
+            self._file(LIST).write(entry.model_dump_json().encode() + b"\n")
+        self._files.close()
+        reasons = Counter(entry.reason for entry in entries)
+        return QuarantinedShard(
+            label=self._label,
+            reasons={reason: reasons[reason] for reason in Reason if reasons[reason]},
+            files=(
+                *self._files_before,
+                *(self._open[suffix].summary for suffix in sorted(self._open)),
+            ),
+            checksum=self._shard_sum.hexdigest() if self.records else None,
+        )
+
+    def _file(self, suffix: str) -> "_SummedFile":
+        if suffix not in self._open:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            path = self._folder / f"{self._label}{suffix}"
+            file = self._files.enter_context(path.open("wb"))
+            self._open[suffix] = _SummedFile(file, path.name)
+        return self._open[suffix]
+
+
+class _SummedFile:
+    """A file that is written from start to end, with its checksum."""
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self._file = file
+        self._name = name
+        self._bytes = 0
+        self._sum = 0
+
+    def write(self, content: bytes) -> None:
+        self._file.write(content)
+        self._bytes += len(content)
+        self._sum = crc32c.crc32c(content, self._sum)
+
+    @property
+    def summary(self) -> QuarantineFile:
+        return QuarantineFile(name=self._name, bytes=self._bytes, checksum=f"{self._sum:08x}")
+
+
+def read_entries(folder: Path, label: str) -> Iterator[Entry]:
+    """Read what of a shard lies in quarantine, in the order of the shard.
 
     Raises:
-        DatasetError: a file there can't be read, or a line of it is no JSON object with a reason.
+        DatasetError: the list can't be read, or was changed.
     """
-    counts: Counter[str] = Counter()
+    path = folder / f"{label}{LIST}"
     try:
-        paths = sorted(catalog.filesystem.glob(catalog.path("quarantine/*.jsonl")))
-        for path in paths:
-            with catalog.filesystem.open(path, "rb") as lines:
-                name = f"quarantine/{path.rpartition('/')[2]}"
-                where = catalog.url(name)
-                counts.update(
-                    _reason(line, f"{where}, line {number}") for number, line in enumerate(lines, 1)
-                )
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                yield _parse(line, f"{path}, line {number}")
     except OSError as error:
-        raise DatasetError(f"{catalog.url('quarantine')}: can't be read: {error}") from error
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+        raise DatasetError(f"{path}: can't be read: {error}") from error
 
 
-def _reason(line: bytes, where: str) -> str:
+def _parse(line: bytes, where: str) -> Entry:
     try:
-        entry: Any = json.loads(line)
-    except ValueError:
-        entry = None
-    reason = entry.get("reason") if isinstance(entry, dict) else None
-    if not isinstance(reason, str):
+        return Entry.model_validate_json(line)
+    except ValidationError as error:
         raise DatasetError(
-            f"{where}: found {line[:60]!r}, expected a JSON object with a reason. Was the file "
-            "edited or cut? Convert the shards again."
-        )
-    return reason
+            f"{where}: found {line[:60]!r}, expected what convert writes of a record in "
+            "quarantine. Was the file edited or cut? Convert the shards again."
+        ) from error
+
+
+def merge_quarantine(
+    held: Sequence[QuarantinedShard], new: Sequence[QuarantinedShard], emptied: Sequence[str]
+) -> list[QuarantinedShard]:
+    """Say what lies in quarantine after a conversion.
+
+    Args:
+        held: before it.
+        new: what it has kept, in place of what was held of the same shards.
+        emptied: labels of shards of which nothing is left there.
+    """
+    by_label = {shard.label: shard for shard in (*held, *new)}
+    for label in emptied:
+        by_label.pop(label, None)
+    return [by_label[label] for label in sorted(by_label)]

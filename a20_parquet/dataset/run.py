@@ -10,12 +10,40 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+import crc32c
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
 
+from a20_parquet.dataset.sums import file_sum, has_sum
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.order import Partitions, find_partitions, sort_order
+
+class RunFile(BaseModel):
+    """One file of a run, as it was written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bytes: int
+    checksum: str
+    """CRC32C, eight hexadecimal digits."""
+
+
+class RunFiles(BaseModel):
+    """Where a run lies on scratch disk, and what its files are like."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str
+    """Absolute, without the suffixes of its files."""
+    dims: int
+    batch_rows: int
+    """How many rows of metadata can be read at a time."""
+    embeddings: RunFile
+    metadata: RunFile
+    index: RunFile
+
 
 Rows = npt.NDArray[np.float32]
 """Embeddings, shape ``(rows, dims)``."""
@@ -79,7 +107,7 @@ class HeldRun:
         rows = self._rows[start : start + len(out)]
         np.take(self._embeddings, rows, axis=0, out=out, mode="clip")
 
-    def write(self, path: Path, batch_rows: int) -> "DiskRun":
+    def write(self, path: Path, batch_rows: int) -> RunFiles:
         """Write the run to scratch disk as ``path`` with three suffixes.
 
         Args:
@@ -88,20 +116,29 @@ class HeldRun:
         """
         dims = self._embeddings.shape[1]
         block = np.empty((max(1, COPY_BYTES // (dims * 4)), dims), np.float32)
+        checksum = 0
         with open(_embeddings_path(path), "wb", buffering=0) as file:
             for start in range(0, len(self._rows), len(block)):
                 piece = block[: len(self._rows) - start]
                 self.read_embeddings(start, piece)
                 view = piece.data.cast("B")
+                checksum = crc32c.crc32c(view, checksum)
                 while view:
                     view = view[file.write(view) :]
+        embeddings = RunFile(bytes=len(self._rows) * dims * 4, checksum=f"{checksum:08x}")
         batches = pa.Table.from_batches([self._metadata]).to_batches(max_chunksize=batch_rows)
-        _write_ipc(_metadata_path(path), batches)
+        metadata = _write_ipc(_metadata_path(path), batches)
         partitions = self._partitions
         columns = [partitions.site, partitions.period, pa.array(partitions.rows)]
         index = pa.record_batch(columns, names=["site", "period", "rows"])
-        _write_ipc(_index_path(path), [index])
-        return DiskRun(path, dims, batch_rows)
+        return RunFiles(
+            path=str(path),
+            dims=dims,
+            batch_rows=batch_rows,
+            embeddings=embeddings,
+            metadata=metadata,
+            index=_write_ipc(_index_path(path), [index]),
+        )
 
 
 class DiskRun:
@@ -109,16 +146,25 @@ class DiskRun:
 
     on_disk = True
 
-    def __init__(self, path: Path, dims: int, batch_rows: int) -> None:
-        """Open the run that was written as ``path``; its index must be there."""
+    def __init__(self, files: RunFiles) -> None:
+        """Open a run."""
+        path = Path(files.path)
         self._path = path
-        self._dims = dims
-        self._batch_rows = batch_rows
+        self._dims = files.dims
+        self._batch_rows = files.batch_rows
         with _reading_ipc(_index_path(path)) as reader:
             index = _one_batch(reader.read_all())
         self._partitions = Partitions(
             index.column("site"), index.column("period"), index.column("rows").to_numpy()
         )
+
+    @staticmethod
+    def is_whole(files: RunFiles) -> bool:
+        """Whether a run's files are as they were written."""
+        path = Path(files.path)
+        places = (_embeddings_path(path), _metadata_path(path), _index_path(path))
+        found = zip(places, (files.embeddings, files.metadata, files.index), strict=True)
+        return all(has_sum(place, file.bytes, file.checksum) for place, file in found)
 
     @property
     def partitions(self) -> Partitions:
@@ -180,7 +226,8 @@ def _one_batch(table: Any) -> Any:
     return table.combine_chunks().to_batches()[0]
 
 
-def _write_ipc(path: Path, batches: Sequence[Any]) -> None:
+def _write_ipc(path: Path, batches: Sequence[Any]) -> RunFile:
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, batches[0].schema) as writer:
         for batch in batches:
             writer.write_batch(batch)
+    return RunFile(bytes=path.stat().st_size, checksum=file_sum(path))

@@ -1,41 +1,45 @@
-"""The first pass: decoded records are gathered in memory, sorted, and written as runs."""
+"""The first pass: records are gathered in memory, and their windows sorted into runs."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from a20_parquet.dataset.run import HeldRun, Rows
 from a20_parquet.errors import UsageError
-from a20_parquet.table.decoded import DecodedRecords, RecordHeads
-from a20_parquet.table.partition import PartitionBy
-from a20_parquet.table.windows import keyed_metadata
+from a20_parquet.table.decoded import DecodedRecords, Embedding, RecordHeads
+from a20_parquet.table.windows import WindowRules, keyed_metadata
 
 
 class WindowGatherer:
     """Gathers the windows of one unit of work, a full buffer at a time.
 
     Attributes:
-        windows: how many windows were added.
+        windows: how many windows each shard brought, by its position.
+        left_out: how many of its windows lie outside of the selection.
     """
 
-    def __init__(self, buffer: Rows, *, window_s: float, by: PartitionBy) -> None:
+    def __init__(self, buffer: Rows, rules: WindowRules) -> None:
         """Prepare to gather.
 
         Args:
             buffer: where embeddings go, shape ``(rows, dims)``.
-            window_s: seconds from one window's start to the next.
-            by: the Hive keys.
+            rules: how records become windows.
         """
-        self.windows = 0
+        self.windows: Counter[int] = Counter()
+        self.left_out: Counter[int] = Counter()
         self._buffer = buffer
-        self._window_s = window_s
-        self._by = by
+        self._rules = rules
         self._used = 0
         self._heads: list[RecordHeads] = []
+        self._features: dict[str, list[Embedding | None]] = {
+            feature.name: [] for feature in rules.features
+        }
 
-    def add(self, decoded: DecodedRecords) -> Iterator[HeldRun]:
+    def add(self, taken: DecodedRecords) -> Iterator[HeldRun]:
         """Copy a batch of records into the buffer.
 
         Yields:
@@ -43,41 +47,62 @@ class WindowGatherer:
             the buffer is used again.
 
         Raises:
-            RecordError: a record can't be converted.
             UsageError: one record alone is larger than the buffer.
         """
-        decoded.check_dims(self._buffer.shape[1])
         first = 0
-        for index, embedding in enumerate(decoded.embeddings):
-            windows, channels, dims = embedding.shape
-            rows = windows * channels
+        for index, embedding in enumerate(taken.embeddings):
+            picked = self._rules.pick(embedding)
+            rows = len(picked)
             if self._used + rows > len(self._buffer):
-                self._heads.append(decoded.heads.take(range(first, index)))
+                self._note(taken, first, index)
                 first = index
                 if self._used:
-                    yield self._sort()
+                    yield from self._sort()
                 if rows > len(self._buffer):
                     raise UsageError(
-                        f"one record of {decoded.heads.shard} has {rows} windows, more than "
+                        f"one record of {taken.heads.shard} has {rows} windows, more than "
                         f"--memory leaves room for ({len(self._buffer)}): give more memory or "
                         "fewer workers."
                     )
-            self._buffer[self._used : self._used + rows] = embedding.reshape(rows, dims)
+            self._buffer[self._used : self._used + rows] = picked
             self._used += rows
-            self.windows += rows
-        self._heads.append(decoded.heads.take(range(first, len(decoded.embeddings))))
+        self._note(taken, first, len(taken.embeddings))
 
-    def rest(self) -> HeldRun | None:
+    def _note(self, taken: DecodedRecords, start: int, stop: int) -> None:
+        self._heads.append(taken.heads.take(range(start, stop)))
+        for name, tensors in self._features.items():
+            tensors += taken.features[name][start:stop]
+
+    def rest(self) -> Iterator[HeldRun]:
         """Sort what the buffer still holds, if it holds anything."""
-        return self._sort() if self._used else None
+        if self._used:
+            yield from self._sort()
 
-    def keyed(self) -> Any:
-        """The unsorted metadata of what the buffer holds, in the order of its rows."""
-        return pa.Table.from_batches([keyed_metadata(self._heads, self._window_s, self._by)])
+    def keyed(self) -> tuple[Any, npt.NDArray[np.int64]]:
+        """The metadata of what the buffer holds, unsorted, and in which of its rows that lies.
 
-    def _sort(self) -> HeldRun:
+        Windows outside of the selection are counted and left out.
+        """
+        keyed = keyed_metadata(self._heads, self._rules, self._features)
         rows = np.arange(self._used)
-        run = HeldRun(self._buffer, rows, self.keyed())
+        if self._rules.selection.is_limited:
+            takes = self._rules.selection.takes(
+                keyed.column("site"), keyed.column("window_start_local")
+            )
+            self._count(keyed.filter(pa.array(~takes)), self.left_out)
+            keyed, rows = keyed.filter(pa.array(takes)), rows[takes]
+        self._count(keyed, self.windows)
+        return pa.Table.from_batches([keyed]), rows
+
+    def _count(self, keyed: Any, counts: Counter[int]) -> None:
+        positions, times = np.unique(keyed.column("shard").to_numpy(), return_counts=True)
+        counts.update(dict(zip(positions.tolist(), times.tolist(), strict=True)))
+
+    def _sort(self) -> Iterator[HeldRun]:
+        keyed, rows = self.keyed()
         self._heads.clear()
+        for tensors in self._features.values():
+            tensors.clear()
         self._used = 0
-        return run
+        if len(keyed):
+            yield HeldRun(self._buffer, rows, keyed)

@@ -101,6 +101,11 @@ class DecodedRecords:
             },
         )
 
+    def of_dims(self, dims: int) -> "DecodedRecords":
+        """The records whose embeddings have ``dims`` floats."""
+        same = [i for i, (_, _, found) in enumerate(self.heads.shapes) if found == dims]
+        return self if len(same) == len(self.heads) else self.take(same)
+
     def check_dims(self, dims: int) -> None:
         """Check that every embedding has ``dims`` floats.
 

@@ -3,7 +3,7 @@
 Files follow from the partitions' rows alone, so neither memory nor workers change the result.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +42,11 @@ class MergeUnit:
 
 
 def plan_merge(
-    runs: Sequence[Partitions], *, rows_per_file: int, rows_per_unit: int
+    runs: Sequence[Partitions],
+    *,
+    rows_per_file: int,
+    rows_per_unit: int,
+    next_parts: Mapping[tuple[str, int | None], int] | None = None,
 ) -> list[MergeUnit]:
     """Divide the merge of ``runs`` into units.
 
@@ -50,6 +54,7 @@ def plan_merge(
         runs: the partitions of each run.
         rows_per_file: a partition with more rows is split into several files.
         rows_per_unit: consecutive partitions share a unit until it holds this many rows.
+        next_parts: for each site and period that has files already the number of its next one.
 
     Returns:
         Units in the order of their partitions; each row of each run is in exactly one of them.
@@ -65,7 +70,10 @@ def plan_merge(
         files = tuple(
             OutputFile(site=sites[p], period=period_values[p], part=part, rows=rows)
             for p in range(first, last)
-            for part, rows in enumerate(split_rows(int(total.rows[p]), rows_per_file))
+            for part, rows in enumerate(
+                split_rows(int(total.rows[p]), rows_per_file),
+                (next_parts or {}).get((sites[p], period_values[p]), 0),
+            )
         )
         slices = tuple(
             _slice(run, run_numbers, first, last)

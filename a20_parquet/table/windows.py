@@ -1,151 +1,179 @@
 """From decoded records to windows: metadata columns, one row a window, built from whole arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from a20_parquet.table.decoded import RecordHeads
-from a20_parquet.table.filename import EXPECTED, Recordings, parse_filenames
-from a20_parquet.table.partition import PartitionBy, periods, site_tokens
-from a20_parquet.table.schema import EMBEDDING, keyed_schema, metadata_schema, window_schema
+from a20_parquet.table.decoded import Embedding, RecordHeads
+from a20_parquet.table.filename import FilenameRules, Recordings, parse_filenames
+from a20_parquet.table.partition import PartitionBy, periods
+from a20_parquet.table.schema import (
+    EMBEDDING,
+    Feature,
+    keyed_schema,
+    metadata_schema,
+    window_schema,
+)
+from a20_parquet.table.selection import Selection
 
 _US = 1_000_000
-_MAX_OFFSET_S = 1e9
-_MAX_CHANNELS = 1 << 15  # numbered from 0 in an int16
-_LEAVE_OUT = "Leave the shard out, or have the record written again."
+MAX_CHANNELS = 1 << 15
+"""They are numbered from 0 in an int16."""
 
 
-def keyed_metadata(heads: Sequence[RecordHeads], window_s: float, by: PartitionBy) -> Any:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowRules:
+    """How records become windows."""
+
+    window_s: float
+    """Seconds from one window's start to the next."""
+    by: PartitionBy
+    """The Hive keys."""
+    dims: int
+    """Floats an embedding."""
+    channels: tuple[int, ...] | None = None
+    """Which channels to take, ascending; none for all."""
+    features: tuple[Feature, ...] = ()
+    """Further features that windows carry along."""
+    filenames: FilenameRules = field(default_factory=FilenameRules)
+    """How filenames are read."""
+    selection: Selection = field(default_factory=Selection)
+    """Which windows to take."""
+
+    def count_channels(self, channels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """How many channels are taken of tensors with so many of them."""
+        if self.channels is None:
+            return channels
+        return np.searchsorted(np.array(self.channels, np.int64), channels)
+
+    def pick(self, tensor: Embedding) -> Embedding:
+        """Take a tensor's rows, one a window and channel.
+
+        Args:
+            tensor: shape ``(windows, channels, size)``.
+
+        Returns:
+            Shape ``(rows, size)``, channel after channel within each window; no copy where all
+            channels or a single one is taken.
+        """
+        windows, channels, size = tensor.shape
+        if self.channels is None:
+            return tensor.reshape(windows * channels, size)
+        taken = [channel for channel in self.channels if channel < channels]
+        if len(taken) == 1:
+            return tensor[:, taken[0], :]
+        return tensor[:, taken, :].reshape(windows * len(taken), size)
+
+
+def keyed_metadata(
+    heads: Sequence[RecordHeads],
+    rules: WindowRules,
+    features: Mapping[str, Sequence[Embedding | None]] | None = None,
+) -> Any:
     """Build the metadata and sort keys of all windows of some records.
 
     Rows are in the order of ``heads``, within a record window after window and within a window
     channel after channel, as the tensors have them.
 
     Args:
-        heads: batches of records.
-        window_s: seconds from one window's start to the next.
-        by: the Hive keys.
+        heads: batches of records that ``RecordFilter`` has let pass.
+        rules: how records become windows; the selection is not applied.
+        features: for each of ``rules.features`` one tensor a record; may be left out without any.
 
     Returns:
-        A record batch of ``keyed_schema()``.
-
-    Raises:
-        RecordError: a filename can't be read, or a timestamp is no usable number.
+        A record batch of ``keyed_schema(rules.features)``.
     """
-    filenames = _filenames(heads)
+    names = [name for batch in heads for name in batch.filenames]
+    filenames = pa.array(names, pa.binary()).cast(pa.string())
+    recordings = parse_filenames(filenames, rules.filenames)
     timestamps_s = np.concatenate([np.zeros(0), *(batch.timestamps_s for batch in heads)])
-    _check_timestamps(heads, timestamps_s)
-    recordings = parse_filenames(filenames)
-    if not recordings.valid.all():
-        index = int(np.argmin(recordings.valid))
-        raise _error(
-            heads,
-            index,
-            f"the filename {filenames[index].as_py()!r} can't be read, expected {EXPECTED}",
-            "Leave the shard out, or have the recording renamed.",
-        )
-
     shapes = [shape for batch in heads for shape in batch.shapes]
     windows, channels, _ = np.array(shapes, np.int64).reshape(-1, 3).T
-    _check_channels(heads, channels)
-    record = np.repeat(np.arange(len(shapes)), windows * channels)
-    row = np.arange(len(record)) - np.repeat(
-        np.cumsum(windows * channels) - windows * channels, windows * channels
-    )
-    window, channel = np.divmod(row, np.maximum(channels, 1)[record])
-    offset_s = timestamps_s[record] + window * window_s
+    taken = rules.count_channels(channels)
+    record = np.repeat(np.arange(len(shapes)), windows * taken)
+    row = np.arange(len(record)) - np.repeat(np.cumsum(windows * taken) - windows * taken, windows * taken)
+    window, channel = np.divmod(row, np.maximum(taken, 1)[record])
+    if rules.channels is not None:
+        channel = np.array(rules.channels, np.int64)[channel]
+    offset_s = timestamps_s[record] + window * rules.window_s
 
+    undated = recordings.file_timestamp.is_null().to_numpy(zero_copy_only=False)[record]
     start_us = _int64(recordings.file_timestamp)[record] + np.rint(offset_s * _US).astype(np.int64)
-    utc_offset_s = _int64(recordings.utc_offset_minutes.fill_null(0)) * 60
+    utc_offset_s = _int64(recordings.utc_offset_minutes) * 60
     start_local_us = start_us + utc_offset_s[record] * _US
+    has_no_period = undated & (rules.by.period is not None)
 
     repeat = pa.array(record)
     columns = {
         "filename": filenames.take(repeat),
         **{name: getattr(recordings, name).take(repeat) for name in Recordings.columns()},
         "recording_offset_in_file": offset_s,
-        "window_start": start_us,
-        "window_start_local": start_local_us,
+        "window_start": pa.array(start_us, mask=undated),
+        "window_start_local": pa.array(start_local_us, mask=undated),
         "channel": channel,
-        "site": site_tokens(recordings).take(repeat),
-        "period": periods(start_local_us // _US, by),
+        "site": recordings.site.take(repeat),
+        "period": pa.array(periods(start_local_us // _US, rules.by), mask=has_no_period),
         "shard": np.repeat([b.position for b in heads], list(map(len, heads)))[record],
-        "record": _numbers(heads)[record],
+        "record": np.concatenate([np.zeros(0, np.int64), *(b.numbers for b in heads)])[record],
     }
-    schema = keyed_schema()
+    for feature in rules.features:
+        tensors = (features or {})[feature.name]
+        columns[feature.name] = _feature_column(feature, tensors, windows * taken, rules)
+    schema = keyed_schema(rules.features)
     arrays = [pa.array(columns[field.name]).cast(field.type) for field in schema]
     return pa.record_batch(arrays, schema=schema)
 
 
-def with_embeddings(metadata: Any, embeddings: npt.NDArray[np.float32]) -> Any:
+def with_embeddings(
+    metadata: Any, embeddings: npt.NDArray[np.float32], features: tuple[Feature, ...] = ()
+) -> Any:
     """Join metadata and embeddings to a record batch of windows, without copying either.
 
     Args:
-        metadata: a record batch that holds the columns of ``metadata_schema()``.
+        metadata: a record batch that holds the columns of ``metadata_schema(features)``.
         embeddings: shape ``(rows, dims)``, C-contiguous.
+        features: further features that the windows carry along.
     """
     rows, dims = embeddings.shape
-    schema = window_schema(dims)
-    values = pa.Array.from_buffers(
-        pa.float32(), rows * dims, [None, pa.py_buffer(embeddings.reshape(-1))]
-    )
-    kind = schema.field(EMBEDDING).type
-    column = pa.Array.from_buffers(kind, rows, [None], children=[values])
-    rest = [metadata.column(name) for name in metadata_schema().names]
+    schema = window_schema(dims, features)
+    column = _list_array(schema.field(EMBEDDING).type, embeddings, None)
+    rest = [metadata.column(name) for name in metadata_schema(features).names]
     return pa.record_batch([column, *rest], schema=schema)
 
 
+def _feature_column(
+    feature: Feature,
+    tensors: Sequence[Embedding | None],
+    rows: npt.NDArray[np.int64],
+    rules: WindowRules,
+) -> Any:
+    """A feature of all windows; ``rows`` says how many each record has."""
+    values = np.zeros((int(rows.sum()), feature.size), np.float32)
+    stops = np.cumsum(rows)
+    for tensor, count, stop in zip(tensors, rows.tolist(), stops.tolist(), strict=True):
+        if tensor is not None:
+            values[stop - count : stop] = rules.pick(tensor)
+    lacking = np.repeat([tensor is None for tensor in tensors], rows)
+    return _list_array(feature.column.type, values, lacking if lacking.any() else None)
+
+
+def _list_array(
+    kind: Any, values: npt.NDArray[np.float32], null: npt.NDArray[np.bool_] | None
+) -> Any:
+    """A column of ``kind`` over the rows of ``values``, without a copy of them."""
+    floats = pa.Array.from_buffers(
+        pa.float32(), values.size, [None, pa.py_buffer(values.reshape(-1))]
+    )
+    validity = None
+    if null is not None:
+        validity = pa.py_buffer(np.packbits(~null, bitorder="little"))
+    return pa.Array.from_buffers(kind, len(values), [validity], children=[floats])
+
+
 def _int64(array: Any) -> npt.NDArray[np.int64]:
-    values: npt.NDArray[np.int64] = array.cast(pa.int64()).to_numpy()
+    values: npt.NDArray[np.int64] = array.cast(pa.int64()).fill_null(0).to_numpy()
     return values
-
-
-def _numbers(heads: Sequence[RecordHeads]) -> npt.NDArray[np.int64]:
-    return np.concatenate([np.zeros(0, np.int64), *(batch.numbers for batch in heads)])
-
-
-def _filenames(heads: Sequence[RecordHeads]) -> Any:
-    names = [name for batch in heads for name in batch.filenames]
-    try:
-        return pa.array(names, pa.binary()).cast(pa.string())
-    except pa.ArrowInvalid:
-        index = next(i for i, name in enumerate(names) if not _is_utf8(name))
-        reason = f"the filename {names[index]!r} is no UTF-8 text"
-        raise _error(heads, index, reason, _LEAVE_OUT) from None
-
-
-def _is_utf8(name: bytes) -> bool:
-    try:
-        name.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _check_timestamps(heads: Sequence[RecordHeads], timestamps_s: npt.NDArray[np.float64]) -> None:
-    usable = np.abs(timestamps_s) <= _MAX_OFFSET_S
-    if not usable.all():
-        index = int(np.argmin(usable))
-        reason = (
-            f"timestamp_s is {timestamps_s[index]}, expected seconds since the recording's start"
-        )
-        raise _error(heads, index, reason, _LEAVE_OUT)
-
-
-def _check_channels(heads: Sequence[RecordHeads], channels: npt.NDArray[np.int64]) -> None:
-    countable = channels <= _MAX_CHANNELS
-    if not countable.all():
-        index = int(np.argmin(countable))
-        reason = f"its embedding has {channels[index]} channels, expected {_MAX_CHANNELS} at most"
-        raise _error(heads, index, reason, _LEAVE_OUT)
-
-
-def _error(heads: Sequence[RecordHeads], index: int, reason: str, fix: str) -> Exception:
-    for batch in heads:
-        if index < len(batch):
-            return batch.error(index, reason, fix)
-        index -= len(batch)
-    raise IndexError(index)

@@ -1,0 +1,143 @@
+"""The commit: how a finished conversion becomes the dataset, at one moment.
+
+All that belongs to the new state is written under ``conversion/`` first. Replacing
+``manifest.json`` commits it; what was staged then moves to its place. Whoever is killed before
+has changed nothing, whoever is killed after has only left the moving to the next one.
+"""
+
+import ctypes
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from a20_parquet.dataset.claim import clear_conversion
+from a20_parquet.dataset.layout import DatasetLayout, write_durably
+from a20_parquet.dataset.manifest import Manifest
+
+
+class _Commit(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    manifest: str
+    """SHA-256 of the manifest that commits the conversion."""
+
+
+def commit(
+    layout: DatasetLayout, manifest: Manifest, files_content: bytes, sites_content: bytes | None
+) -> None:
+    """Make a finished conversion the dataset; its data files and quarantine are written.
+
+    Args:
+        layout: of the dataset.
+        manifest: of the new state.
+        files_content: of ``files.parquet``.
+        sites_content: of ``sites.parquet``; none where the dataset has no sites table, or keeps it.
+
+    Raises:
+        OSError: something can't be written.
+    """
+    write_durably(layout.staged_files, files_content)
+    if sites_content is not None:
+        write_durably(layout.staged_sites, sites_content)
+    content = (manifest.model_dump_json(indent=1) + "\n").encode()
+    write_durably(layout.commit, _Commit(manifest=_digest(content)).model_dump_json())
+    flush_to_disk(layout.root)
+    write_durably(layout.manifest, content)
+
+
+def is_committed(layout: DatasetLayout) -> bool:
+    """Whether the conversion here has been committed, and only its traces are left."""
+    try:
+        expected = _Commit.model_validate_json(layout.commit.read_bytes()).manifest
+        return _digest(layout.manifest.read_bytes()) == expected
+    except FileNotFoundError:
+        return False
+
+
+def settle(layout: DatasetLayout, scratch: Sequence[str]) -> None:
+    """Move what a committed conversion has staged to its place and remove its traces.
+
+    Args:
+        layout: of the dataset.
+        scratch: folders of its runs.
+
+    Raises:
+        OSError: something can't be moved or removed.
+    """
+    manifest = Manifest.model_validate_json(layout.manifest.read_bytes())
+    for staged, place in (
+        (layout.staged_files, layout.files),
+        (layout.staged_sites, layout.sites),
+        *_staged_quarantine(layout),
+    ):
+        if staged.exists():
+            place.parent.mkdir(exist_ok=True)
+            staged.replace(place)
+    names = {file.name for shard in manifest.quarantine for file in shard.files}
+    if layout.quarantine.exists():
+        for path in layout.quarantine.iterdir():
+            if path.name not in names:
+                path.unlink()
+        if not names:
+            layout.quarantine.rmdir()
+    _release(layout, scratch)
+
+
+def _staged_quarantine(layout: DatasetLayout) -> Sequence[tuple[Path, Path]]:
+    if not layout.staged_quarantine.exists():
+        return ()
+    staged = sorted(layout.staged_quarantine.iterdir())
+    return [(path, layout.quarantine / path.name) for path in staged]
+
+
+def _release(layout: DatasetLayout, scratch: Sequence[str]) -> None:
+    """Remove the traces of a committed conversion."""
+    for folder in filter(os.path.exists, scratch):
+        shutil.rmtree(folder)
+    # Without a plan what is left here is known to be of no use.
+    layout.plan.unlink(missing_ok=True)
+    clear_conversion(layout)
+
+
+def remove_strays(layout: DatasetLayout, known: Sequence[str]) -> None:
+    """Remove files that units left half-written, and folders that are empty then.
+
+    Args:
+        layout: of the dataset.
+        known: paths of all other data files, relative to the dataset.
+    """
+    keep = {str(layout.root / path) for path in known}
+    for folder, _, names in os.walk(layout.data, topdown=False):
+        for name in names:
+            path = f"{folder}/{name}"
+            if path not in keep:
+                Path(path).unlink()
+        if folder != str(layout.data) and not any(Path(folder).iterdir()):
+            Path(folder).rmdir()
+
+
+def flush_to_disk(folder: Path) -> None:
+    """Wait until all that was written to the file system of ``folder`` is on its disk.
+
+    One call for all files: to flush each of many thousand small ones takes minutes.
+    """
+    if sys.platform == "linux":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            if ctypes.CDLL(None, use_errno=True).syncfs(handle) != 0:
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number), str(folder))
+        finally:
+            os.close(handle)
+    elif hasattr(os, "sync"):
+        os.sync()
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+

@@ -1,0 +1,124 @@
+"""A dataset that is there already, as a conversion that appends to it sees it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.layout import DatasetLayout
+from a20_parquet.dataset.manifest import (
+    DataFile,
+    Manifest,
+    QuarantinedShard,
+    QuarantineFile,
+    ShardSummary,
+    data_files,
+)
+from a20_parquet.dataset.quarantine import DAMAGED, RECORDS, Entry, read_entries
+from a20_parquet.dataset.sites import read_sites
+from a20_parquet.table.sites import SiteTable
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Records in quarantine that are given as a source, to be converted after all."""
+
+    shard: ShardSummary
+    """The shard that they are from."""
+    records: tuple[Entry, ...]
+    """In the order in which ``quarantine/LABEL.tfrecord`` holds them."""
+    damaged: tuple[Entry, ...]
+    """Damaged ranges of the same shard, which stay."""
+    files: tuple[QuarantineFile, ...]
+    """The file that holds these, if there are any."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldDataset:
+    """A complete dataset."""
+
+    catalog: Catalog
+    files: tuple[DataFile, ...]
+    """In the dataset's order."""
+    sites: SiteTable | None
+    layout: DatasetLayout
+
+    @classmethod
+    def open(cls, layout: DatasetLayout) -> Self:
+        """Read what a dataset says of itself.
+
+        Raises:
+            DatasetError: it is damaged.
+        """
+        catalog = Catalog.open(layout.root)
+        files = tuple(data_files(catalog.files, catalog.partition_by))
+        sites = read_sites(layout.sites) if layout.sites.exists() else None
+        return cls(catalog, files, sites, layout)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What makes it complete."""
+        return self.catalog.manifest
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The label of each shard, with its URL."""
+        return {shard.label: shard.url for shard in self.manifest.shards}
+
+    @property
+    def sizes(self) -> set[int]:
+        """Stored sizes of all shards that it has, in bytes."""
+        shards = {shard.bytes for shard in self.manifest.shards}
+        return shards | {file.bytes for _, file in self._quarantined_records()}
+
+    def holds(self, size: int, checksum: str) -> bool:
+        """Whether it was made of a shard with this stored size and content checksum."""
+        return any((size, checksum) == (s.bytes, s.checksum) for s in self.manifest.shards)
+
+    def find_retry(self, name: str, size: int, checksum: str) -> Retry | None:
+        """Find the records in quarantine that a shard consists of.
+
+        Args:
+            name: of its file; decides where the same records lie there twice.
+            size: stored, in bytes.
+            checksum: of its content.
+
+        Raises:
+            DatasetError: what the quarantine says of them can't be read.
+        """
+        same = [
+            (file.name != name, quarantined)
+            for quarantined, file in self._quarantined_records()
+            if (size, checksum) == (file.bytes, quarantined.checksum)
+        ]
+        if not same:
+            return None
+        _, quarantined = min(same, key=lambda each: each[0])
+        return self._make_retry(quarantined)
+
+    def _quarantined_records(self) -> Sequence[tuple[QuarantinedShard, QuarantineFile]]:
+        return [
+            (shard, file)
+            for shard in self.manifest.quarantine
+            for file in shard.files
+            if file.name == f"{shard.label}{RECORDS}"
+        ]
+
+    def _make_retry(self, quarantined: QuarantinedShard) -> Retry:
+        label = quarantined.label
+        entries = list(read_entries(self.layout.quarantine, label))
+        return Retry(
+            shard=next(shard for shard in self.manifest.shards if shard.label == label),
+            records=tuple(entry for entry in entries if not entry.reason.is_damage),
+            damaged=tuple(entry for entry in entries if entry.reason.is_damage),
+            files=tuple(f for f in quarantined.files if f.name == f"{label}{DAMAGED}"),
+        )
+
+    def next_parts(self) -> dict[tuple[str, int | None], int]:
+        """For each partition the number of its next file."""
+        parts: dict[tuple[str, int | None], int] = {}
+        for file in self.files:
+            number = int(file.path.rpartition("-")[2].removesuffix(".parquet"))
+            key = (file.site, file.period)
+            parts[key] = max(parts.get(key, 0), number + 1)
+        return parts

@@ -1,0 +1,169 @@
+"""What an unfinished conversion remembers: its plan, and a commit marker for each finished unit.
+
+A marker is written after its data and holds their checksums: where a power cut has taken the data
+and left the marker, the unit is done again.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from a20_parquet.dataset.layout import FORMAT, DatasetLayout, write_durably
+from a20_parquet.dataset.manifest import (
+    VERSION,
+    DataFile,
+    QuarantinedShard,
+    QuarantineFile,
+    ReadingOptions,
+    ShardSummary,
+    TableOptions,
+)
+from a20_parquet.dataset.run import DiskRun, RunFiles
+from a20_parquet.dataset.sums import has_sum
+from a20_parquet.errors import UsageError
+
+_MOST_NAMED = 3
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PlannedShard(_Frozen):
+    """A shard that is to be converted."""
+
+    label: str
+    url: str
+    bytes: int
+    version: str
+    """What its store tells of when it was written; empty where that is nothing."""
+
+    def __str__(self) -> str:
+        return f"{self.url} ({self.bytes:,} bytes)"
+
+
+class Plan(_Frozen):
+    """What an unfinished conversion was asked to do."""
+
+    format: Literal["a20_parquet"] = FORMAT
+    version: Literal[1] = VERSION
+    options: TableOptions
+    reading: ReadingOptions
+    shards: tuple[PlannedShard, ...]
+    npy_json: str | None
+    """Folder of the notebook's files, where they are wanted."""
+    base: str | None
+    """Checksum of the list of files that it appends to; none for a new dataset."""
+    scratch: tuple[str, ...]
+    """Folders of its runs; new ones go to the last."""
+
+    @classmethod
+    def read(cls, layout: DatasetLayout) -> Self:
+        """Read the plan of the unfinished conversion.
+
+        Raises:
+            UsageError: it is damaged, or another version of this program wrote it.
+        """
+        try:
+            return cls.model_validate_json(layout.plan.read_bytes())
+        except ValidationError as error:
+            raise UsageError(
+                f"{layout.plan} is no plan that this version reads "
+                f"({error.errors()[0]['msg']}). Finish the conversion with the version that began "
+                "it, or give --overwrite to start afresh."
+            ) from error
+
+    def differences(self, other: "Plan") -> Iterator[str]:
+        """Say in what another plan differs that would change the dataset."""
+        for mine, others in ((self.options, other.options), (self.reading, other.reading)):
+            yield from option_differences(mine, others)
+        if self.base != other.base:
+            yield "it appends to another state of the dataset"
+        yield from _shard_differences(self.shards, other.shards)
+
+
+def option_differences(before: BaseModel, now: BaseModel) -> Iterator[str]:
+    """Say which options differ: what each is now, and what it was."""
+    for name in type(before).model_fields:
+        was, is_now = getattr(before, name), getattr(now, name)
+        if was != is_now:
+            option = f"--{name.removesuffix('s') if name == 'features' else name}"
+            yield f"{option.replace('_', '-')} is {_said(is_now)}, was {_said(was)}"
+
+
+def _said(value: object) -> str:
+    if value in (None, (), False):
+        return "not given"
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _shard_differences(
+    before: Sequence[PlannedShard], now: Sequence[PlannedShard]
+) -> Iterator[str]:
+    was = {shard.url: shard for shard in before}
+    is_now = {shard.url: shard for shard in now}
+    yield from _named("missing", [was[url] for url in was if url not in is_now])
+    yield from _named("new", [is_now[url] for url in is_now if url not in was])
+    both = [url for url in was if url in is_now]
+    yield from _named("changed since", [is_now[url] for url in both if was[url] != is_now[url]])
+
+
+def _named(what: str, shards: Sequence[PlannedShard]) -> Iterator[str]:
+    if shards:
+        more = f" and {len(shards) - _MOST_NAMED:,} more" if len(shards) > _MOST_NAMED else ""
+        yield f"{what}: {', '.join(map(str, shards[:_MOST_NAMED]))}{more}"
+
+
+class SortedShards(_Frozen):
+    """Commit marker of a unit of the first pass whose runs lie on scratch disk."""
+
+    positions: tuple[int, ...]
+    """Places of its shards in the plan."""
+    shards: tuple[ShardSummary, ...]
+    runs: tuple[RunFiles, ...]
+    quarantine: tuple[QuarantinedShard, ...]
+
+
+def commit_sorted(layout: DatasetLayout, unit: SortedShards) -> None:
+    """Write the commit marker of a unit of the first pass, after all its files."""
+    layout.sorted.mkdir(exist_ok=True)
+    name = f"shards-{unit.positions[0]:06d}.json"
+    write_durably(layout.sorted / name, unit.model_dump_json())
+
+
+def sorted_units(layout: DatasetLayout) -> Iterator[SortedShards]:
+    """Read the commit markers of the first pass whose files are all as they were written."""
+    for marker in sorted(layout.sorted.glob("*.json")):
+        unit = SortedShards.model_validate_json(marker.read_bytes())
+        staged = [file for shard in unit.quarantine for file in shard.files]
+        if all(map(DiskRun.is_whole, unit.runs)) and _are_whole(layout.staged_quarantine, staged):
+            yield unit
+
+
+def _are_whole(folder: Path, files: Sequence[QuarantineFile]) -> bool:
+    return all(has_sum(folder / file.name, file.bytes, file.checksum) for file in files)
+
+
+_DATA_FILES = TypeAdapter(tuple[DataFile, ...])
+
+
+def commit_unit(layout: DatasetLayout, number: int, files: Sequence[DataFile]) -> None:
+    """Write the commit marker of a unit of the merge, after all its files."""
+    write_durably(_marker(layout, number), _DATA_FILES.dump_json(tuple(files)))
+
+
+def committed_unit(layout: DatasetLayout, number: int) -> tuple[DataFile, ...] | None:
+    """Read the files of a unit of the merge; none where it has no commit marker."""
+    marker = _marker(layout, number)
+    return _DATA_FILES.validate_json(marker.read_bytes()) if marker.exists() else None
+
+
+def is_whole(layout: DatasetLayout, files: Sequence[DataFile]) -> bool:
+    """Whether the files of a unit are as they were written."""
+    return all(has_sum(layout.root / file.path, file.bytes, file.checksum) for file in files)
+
+
+def _marker(layout: DatasetLayout, number: int) -> Path:
+    return layout.units / f"unit-{number:06d}.json"

@@ -1,0 +1,124 @@
+"""Looking at shards' first records: what must be known before any window is written."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from a20_parquet.errors import SourceError, UsageError
+from a20_parquet.source.decode import TensorFlowDecoder
+from a20_parquet.source.frames import FrameReader, Records
+from a20_parquet.source.shard import Shard, open_content
+from a20_parquet.table.decoded import DecodedRecords
+from a20_parquet.table.filename import FilenameRules
+from a20_parquet.table.intake import RecordFilter
+from a20_parquet.table.partition import PartitionBy
+from a20_parquet.table.schema import Feature
+from a20_parquet.table.windows import WindowRules
+
+_PROBE_BYTES = 1 << 16
+_FLOAT32_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """What the first records tell."""
+
+    dims: int
+    """Floats an embedding."""
+    features: tuple[Feature, ...]
+    """The further features that are wanted, with their sizes."""
+    item_bytes: tuple[int, ...]
+    """For each shard the bytes of a float, as far as its first records tell."""
+
+
+def probe_shards(
+    shards: Sequence[Shard],
+    decoder: TensorFlowDecoder,
+    filenames: FilenameRules,
+    *,
+    dims: int | None,
+    features: Mapping[str, int | None],
+) -> Probe:
+    """Look at the first records of all shards, and at more where these do not tell enough.
+
+    Args:
+        shards: in shard order.
+        decoder: decodes their records.
+        filenames: how filenames are read.
+        dims: floats an embedding; none for those of the first record that can be converted.
+        features: for each wanted feature its floats a window; none for those of the first record
+            that can be converted and has it.
+
+    Raises:
+        SourceError: a shard can't be read, or no record can be converted.
+        UsageError: no record has a feature.
+    """
+    search = _Search(decoder, filenames, dims, dict(features))
+    item_bytes = tuple(search.look_at(shard) for shard in shards)
+    if search.dims is None:
+        why = f", the first one because {search.problem}" if search.problem else ""
+        raise SourceError(
+            f"none of the {len(shards)} shards holds a record that can be converted{why}."
+        )
+    if missing := [name for name, size in search.features.items() if size is None]:
+        raise UsageError(
+            f"no record has the feature {missing[0]!r} for each window. a20-parquet inspect "
+            "shows what the shards have."
+        )
+    found = tuple(Feature(name, size or 0) for name, size in search.features.items())
+    return Probe(dims=search.dims, features=found, item_bytes=item_bytes)
+
+
+class _Search:
+    """Goes through shards until dims and features are known, then only looks at their starts."""
+
+    def __init__(
+        self,
+        decoder: TensorFlowDecoder,
+        filenames: FilenameRules,
+        dims: int | None,
+        features: dict[str, int | None],
+    ) -> None:
+        self.dims = dims
+        self.features = features
+        self.problem: str | None = None
+        self._decoder = decoder
+        self._rules = WindowRules(
+            window_s=1, by=PartitionBy.SITE, dims=dims or 1, filenames=filenames
+        )
+
+    def look_at(self, shard: Shard) -> int:
+        """Look at a shard's first records; the bytes of a float in them."""
+        item_bytes = None
+        for records in _records(shard):
+            decoded = self._decoder.decode(records)
+            if item_bytes is None and decoded.embeddings:
+                item_bytes = decoded.embeddings[0].dtype.itemsize
+            self._learn(decoded)
+            if self.dims is not None and all(self.features.values()):
+                break
+        return item_bytes or _FLOAT32_BYTES
+
+    def _learn(self, decoded: DecodedRecords) -> None:
+        for index, (_, _, dims) in enumerate(decoded.heads.shapes):
+            record = decoded.take([index])
+            expected = replace(self._rules, dims=self.dims or dims)
+            intake = RecordFilter(expected).sort_out(record)
+            if not intake.taken.embeddings:
+                rejected = intake.rejected
+                self.problem = self.problem or (rejected[0].message if rejected else None)
+                continue
+            self.dims = self.dims or dims
+            for name, (tensor,) in record.features.items():
+                if tensor is not None and not self.features[name]:
+                    self.features[name] = tensor.shape[2]
+            if all(self.features.values()):
+                return
+        if decoded.rejected and self.problem is None:
+            self.problem = decoded.rejected[0].message
+
+
+def _records(shard: Shard) -> Iterator[Records]:
+    with open_content(shard) as content:
+        for item in FrameReader(shard, content, _PROBE_BYTES).read():
+            if isinstance(item, Records):
+                yield item
