@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from a20_parquet.table.decoded import RecordHeads
-from a20_parquet.table.filename import EXPECTED, Recordings, parse_filenames
-from a20_parquet.table.partition import PartitionBy, periods, site_tokens
+from a20_parquet.table.filename import Recordings, parse_filenames
+from a20_parquet.table.partition import PartitionBy, periods
 from a20_parquet.table.schema import EMBEDDING, keyed_schema, metadata_schema, window_schema
 
 _US = 1_000_000
@@ -44,7 +44,7 @@ def keyed_metadata(heads: Sequence[RecordHeads], window_s: float, by: PartitionB
         raise _error(
             heads,
             index,
-            f"the filename {filenames[index].as_py()!r} can't be read, expected {EXPECTED}",
+            str(recordings.problems[index]),
             "Leave the shard out, or have the recording renamed.",
         )
 
@@ -70,7 +70,7 @@ def keyed_metadata(heads: Sequence[RecordHeads], window_s: float, by: PartitionB
         "window_start": start_us,
         "window_start_local": start_local_us,
         "channel": channel,
-        "site": site_tokens(recordings).take(repeat),
+        "site": recordings.site.take(repeat),
         "period": periods(start_local_us // _US, by),
         "shard": np.repeat([b.position for b in heads], list(map(len, heads)))[record],
         "record": _numbers(heads)[record],
