@@ -27,6 +27,7 @@ from a20_parquet.scan import read_batches
 from a20_parquet.table.cosine import Direction, Nearest, search_block
 from a20_parquet.table.filename import parse_filenames
 from a20_parquet.table.schema import EMBEDDING
+from a20_parquet.table.selection import Selection
 from a20_parquet.workers import Pool
 
 _COLUMNS = ("filename", "recording_offset_in_file", "channel", "site", "window_start")
@@ -77,7 +78,7 @@ def similar(  # noqa: PLR0913 - what a search can be limited by, each a keyword
         raise UsageError(f"top is {top}, expected 1 or more")
     catalog = Catalog.open(dataset)
     direction = _direction(catalog, to, channel)
-    predicate = _part_of_dataset(catalog, sites, from_date, until_date)
+    predicate = _part_of_dataset(catalog, Selection.of(sites, from_date, until_date))
     source = WindowSource(catalog, [EMBEDDING], predicate)
     progress = progress or NoProgress()
     nearest = _Search(source, direction, top, progress).run(default_workers())
@@ -90,42 +91,29 @@ def similar(  # noqa: PLR0913 - what a search can be limited by, each a keyword
     return found.with_columns(pl.Series("similarity", nearest.cosines, pl.Float64))
 
 
-def _part_of_dataset(
-    catalog: Catalog,
-    sites: str | int | Sequence[str | int],
-    from_date: date | str | None,
-    until_date: date | str | None,
-) -> pl.Expr | None:
-    """The filter that the options make; none for the whole dataset."""
-    wanted = [sites] if isinstance(sites, str | int) else sites
+def _part_of_dataset(catalog: Catalog, selection: Selection) -> pl.Expr | None:
+    """The filter that a selection makes; none for the whole dataset."""
     tests = []
-    if wanted:
-        tests.append(pl.col("site").is_in([_site(catalog, str(site)) for site in wanted]))
+    if selection.sites:
+        _check_sites(catalog, selection.sites)
+        tests.append(pl.col("site").is_in(selection.sites))
     day = pl.col("date" if "date" in catalog.partition_by.keys else "window_start_local")
-    if from_date is not None:
-        tests.append(day >= _date(from_date))
-    if until_date is not None:
-        tests.append(day <= datetime.combine(_date(until_date), time.max))
+    if selection.first is not None:
+        tests.append(day >= selection.first)
+    if selection.last is not None:
+        tests.append(day <= datetime.combine(selection.last, time.max))
     return reduce(operator.and_, tests) if tests else None
 
 
-def _site(catalog: Catalog, site: str) -> str:
-    token = f"site_{int(site):04d}" if site.isdecimal() else site
+def _check_sites(catalog: Catalog, sites: Sequence[str]) -> None:
     known = catalog.files["site"].unique().sort()
-    if token not in known:
-        more = ", …" if len(known) > _MAX_NAMED else ""
-        raise UsageError(
-            f"{catalog.location} has no site {site}. It has {len(known)}: "
-            f"{', '.join(known[:_MAX_NAMED])}{more}"
-        )
-    return token
-
-
-def _date(day: date | str) -> date:
-    try:
-        return date.fromisoformat(day) if isinstance(day, str) else day
-    except ValueError as error:
-        raise UsageError(f"{day!r} is no date, expected YYYY-MM-DD.") from error
+    for site in sites:
+        if site not in known:
+            more = ", …" if len(known) > _MAX_NAMED else ""
+            raise UsageError(
+                f"{catalog.location} has no site {site}. It has {len(known)}: "
+                f"{', '.join(known[:_MAX_NAMED])}{more}"
+            )
 
 
 class _Search:

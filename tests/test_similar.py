@@ -197,7 +197,7 @@ RECORDING = NAMES[1]
     ("to", "options", "message"),
     [
         (VECTOR, {"top": 0}, "top is 0, expected 1 or more"),
-        (VECTOR, {"sites": "7"}, "has no site 7. It has 4: Site-3, "),
+        (VECTOR, {"sites": "7"}, "has no site site_0007. It has 4: Site-3, "),
         (VECTOR, {"sites": ["285", "x"]}, "has no site x"),
         (VECTOR, {"from_date": "yesterday"}, "'yesterday' is no date, expected YYYY-MM-DD"),
         (VECTOR, {"until_date": "2020-13-01"}, "'2020-13-01' is no date"),

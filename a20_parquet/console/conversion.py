@@ -9,7 +9,7 @@ import click
 
 from a20_parquet.amounts import format_bytes, format_count
 from a20_parquet.console.paths import shown
-from a20_parquet.table.filename import EXPECTED
+from a20_parquet.table.name_parts import EXPECTED
 
 if TYPE_CHECKING:
     from a20_parquet.convert import Conversion

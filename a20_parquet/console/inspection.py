@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from a20_parquet.amounts import format_bytes
-from a20_parquet.table.filename import EXPECTED
+from a20_parquet.table.name_parts import EXPECTED
 
 if TYPE_CHECKING:
     from a20_parquet.inspect import FirstRecord, Inspection

@@ -1,127 +1,227 @@
 """What a recording's filename tells: where, when and by which recorder it was made.
 
-All work is done on whole arrays. The pattern is run by RE2, which takes time in proportion to the
+All work is done on whole arrays. Patterns are run by RE2, which takes time in proportion to the
 name's length whatever the name is.
 """
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Final
 
-# ruff: noqa: PLR2004 - the calendar's and the clock's own numbers
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_SITE_FOLDER = r"(?:^|/)site_(?P<site>\d{1,9})/(?:[^/]*/)*[^/]*$"
-_START = r"(?:^|/)(?P<day>\d{8})T(?P<time>\d{6})(?P<zone>[+-]\d{4}|Z)_"
-_END = r"\.(?i:flac|wav|mp3|wv)$"
-_ID = r"(?P<id>\d{1,18})"
-_IN_SUBSITE = (
-    _START + r"(?P<site_name>[^/]*?)-(?P<subsite>(?:Wet|Dry)-[AB])_" + _ID + r"(?:_\d+)*" + _END
-)
-_IN_SITE = _START + r"(?P<site_name>[^/]+?)_" + _ID + r"(?:_\d{4,}_\d{4,})?" + _END
+from a20_parquet.errors import UsageError
+from a20_parquet.table.clock import Flags, Integers, days_of, minutes_of, offsets_at, seconds_of
+from a20_parquet.table.name_parts import EXPECTED, GROUPS, NameParts, check_pattern, read_parts
+from a20_parquet.table.partition import name_tokens, site_tokens
+from a20_parquet.table.sites import SiteTable
 
-EXPECTED = (
-    "[site_NNNN/]YYYYMMDDTHHMMSS followed by Z or an offset such as +1000, _RECORDER_ID and .flac, "
-    ".wav, .mp3 or .wv"
-)
-"""The form of a filename, in words for messages."""
+_US: Final = 1_000_000
+_NOT_COLUMNS: Final = ("valid", "problems", "site")
+
+
+@dataclass(frozen=True, slots=True)
+class FilenameRules:
+    """How filenames are read.
+
+    Raises:
+        UsageError: the pattern is no expression of RE2 or has other groups than ``GROUPS``, or the
+            unknown site's name holds no letter and no digit.
+    """
+
+    pattern: str | None = None
+    """An RE2 expression with groups of ``GROUPS``, searched in the whole filename; names that it
+    does not match are read as the A2O's."""
+    sites: SiteTable | None = None
+    """Fills in site ids, and local times where the name tells the time in UTC or names no offset.
+    """
+    unknown_site: str | None = None
+    """Where recordings go whose name tells no site; given, every recording is taken."""
+
+    def __post_init__(self) -> None:
+        """Check pattern and name."""
+        if self.pattern is not None:
+            check_pattern(self.pattern)
+        if self.unknown_site is not None and not any(
+            char.isascii() and char.isalnum() for char in self.unknown_site
+        ):
+            raise UsageError(
+                f"the unknown site's name is {self.unknown_site!r}, expected one with letters or "
+                "digits (A-Z, a-z, 0-9), such as unknown."
+            )
+
+
+A2O_RULES: Final = FilenameRules()
+"""The A2O's names, and no others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recordings:
-    """What filenames tell, as Arrow arrays with one item a filename.
+    """What filenames tell, as Arrow arrays with one item a filename, null where one does not tell.
 
-    All but ``site_id`` and ``subsite_name`` are null exactly where ``valid`` is false, and
-    ``utc_offset_minutes`` also where the name says ``Z``.
+    A date, time or offset that is impossible makes all three time columns null.
     """
 
-    valid: npt.NDArray[np.bool_]
-    """Whether the name has the expected form and holds a real date, time and offset."""
+    valid: Flags
+    """Whether the recording can be taken: its name has a form that is known and tells site and
+    start, or there is a place for recordings of unknown sites."""
+    problems: tuple[str | None, ...]
+    """What was found and expected of a recording that is not ``valid``; none for others."""
+    site: Any
+    """string: the Hive value of ``site``; null only where not ``valid``."""
     site_id: Any
-    """int32; null where no folder ``site_NNNN/`` stands before the name."""
+    """int32: from the name, else from the sites table."""
     site_name: Any
     """string"""
     subsite_name: Any
-    """string; null where the recorder's name does not end in ``-Wet-A`` or its like."""
+    """string; null also where the recorder's name does not end in ``-Wet-A`` or its like."""
     file_seq_id: Any
     """int64"""
     file_timestamp: Any
     """timestamp[us, UTC]: start of the recording."""
     utc_offset_minutes: Any
-    """int16; null where the name says ``Z``."""
+    """int16; null also where the name says ``Z``, or nothing, and no time zone is known."""
     file_seconds_since_midnight: Any
-    """int32: seconds, as the name writes the time of day."""
+    """int32: seconds, local; UTC's where ``utc_offset_minutes`` is null."""
 
     @classmethod
     def columns(cls) -> list[str]:
         """Names of the columns that a filename tells."""
-        return [field.name for field in fields(cls) if field.name != "valid"]
+        return [field.name for field in fields(cls) if field.name not in _NOT_COLUMNS]
 
 
-def parse_filenames(filenames: Any) -> Recordings:
-    """Parse an Arrow string array of filenames; names of another form are marked, not raised."""
-    folder = pc.extract_regex(filenames, _SITE_FOLDER)
-    in_subsite = pc.extract_regex(filenames, _IN_SUBSITE)
-    in_site = pc.extract_regex(filenames, _IN_SITE)
+def parse_filenames(filenames: Any, rules: FilenameRules = A2O_RULES) -> Recordings:
+    """Parse an Arrow string array of filenames; what can't be read is marked, not raised.
 
-    def part(name: str) -> Any:
-        return pc.coalesce(pc.struct_field(in_subsite, name), pc.struct_field(in_site, name))
-
-    matched = part("day").is_valid()
-    day_digits = _integers(pc.fill_null(part("day"), "19700101"))
-    time_digits = _integers(pc.fill_null(part("time"), "000000"))
-    zone = pc.fill_null(part("zone"), "Z")
-    is_utc = pc.equal(zone, "Z").to_numpy(zero_copy_only=False)
-    offset_digits = _integers(pc.ascii_ltrim(pc.if_else(pc.equal(zone, "Z"), "0", zone), "+"))
-
-    days, day_ok = _days(day_digits)
-    seconds, time_ok = _seconds(time_digits)
-    offset_minutes, offset_ok = _minutes(offset_digits)
-    valid = matched.to_numpy(zero_copy_only=False) & day_ok & time_ok & offset_ok
-    start_us = (days * 86_400 + seconds - offset_minutes * 60) * 1_000_000
-
-    def where(values: Any, kind: Any, keep: npt.NDArray[np.bool_] = valid) -> Any:
-        return pa.array(values, mask=~keep).cast(kind)
-
-    def text(values: Any) -> Any:
-        return pc.if_else(pa.array(valid), values, pa.scalar(None, pa.string()))
-
+    A time without an offset is UTC where no time zone is known, else local in that zone: the
+    earlier one where clocks were put back, and as if clocks had not yet been put forward where that
+    skipped it. An offset in the name always wins over a time zone; ``Z`` tells only the instant.
+    """
+    parts = read_parts(filenames, rules.pattern, partly=rules.unknown_site is not None)
+    site_id, no_site_id = _numbers(parts.site_id, 9, pa.int32())
+    file_seq_id, no_file_seq_id = _numbers(parts.file_seq_id, 18, pa.int64())
+    zones = None
+    if rules.sites is not None:
+        site_id, zones = rules.sites.look_up(site_id, parts.site_name, parts.subsite_name)
+    starts = _starts(parts, zones)
+    site = site_tokens(site_id, parts.site_name, parts.subsite_name)
+    wrong = {"site_id": no_site_id, "file_seq_id": no_file_seq_id, **starts.wrong}
+    if rules.unknown_site is None:
+        valid = parts.matched & starts.known & _flags(site.is_valid())
+        valid &= ~(no_site_id | no_file_seq_id)
+    else:
+        valid = np.ones(len(filenames), np.bool_)
+        site = pc.fill_null(site, name_tokens(pa.array([rules.unknown_site]))[0])
+    problems: list[str | None] = [None] * len(filenames)
+    for index in np.flatnonzero(~valid).tolist():
+        found = _problem(index, rules, parts, wrong, starts.known)
+        problems[index] = f"the filename {filenames[index].as_py()!r} {found}"
     return Recordings(
         valid=valid,
-        site_id=pc.struct_field(folder, "site").cast(pa.int32()),
-        site_name=text(part("site_name")),
-        subsite_name=text(pc.struct_field(in_subsite, "subsite")),
-        file_seq_id=text(part("id")).cast(pa.int64()),
-        file_timestamp=where(start_us, pa.timestamp("us", tz="UTC")),
-        utc_offset_minutes=where(offset_minutes, pa.int16(), valid & ~is_utc),
-        file_seconds_since_midnight=where(seconds, pa.int32()),
+        problems=tuple(problems),
+        site=site,
+        site_id=site_id,
+        site_name=parts.site_name,
+        subsite_name=parts.subsite_name,
+        file_seq_id=file_seq_id,
+        file_timestamp=starts.file_timestamp,
+        utc_offset_minutes=starts.utc_offset_minutes,
+        file_seconds_since_midnight=starts.file_seconds_since_midnight,
     )
 
 
-def _integers(digits: Any) -> npt.NDArray[np.int64]:
-    values: npt.NDArray[np.int64] = digits.cast(pa.int64()).to_numpy()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Starts:
+    """The time columns of recordings, null where not ``known``."""
+
+    known: Flags
+    wrong: dict[str, Flags]
+    """For each group of a name, where it tells something impossible."""
+    file_timestamp: Any
+    utc_offset_minutes: Any
+    file_seconds_since_midnight: Any
+
+
+def _texts(values: Any, form: str) -> tuple[Any, Flags]:
+    """Keep texts of a form; also tell where there is another text."""
+    good = pc.match_substring_regex(values, form)
+    return pc.if_else(good, values, pa.scalar(None, pa.string())), _flags(pc.invert(good))
+
+
+def _starts(parts: NameParts, zones: Any) -> _Starts:
+    """When recordings start, and their local time.
+
+    Args:
+        parts: of the filenames.
+        zones: names of time zones, an Arrow string array; none where none is known.
+    """
+    dates, no_date = _texts(pc.replace_substring_regex(parts.date, "[^0-9]", ""), r"^\d{8}$")
+    times, no_time = _texts(pc.replace_substring_regex(parts.time, "[^0-9]", ""), r"^\d{6}$")
+    offsets, no_offset = _texts(parts.offset, r"^(?:Z|[+-]\d\d(?::?\d\d)?)$")
+    hhmm = pc.utf8_rpad(pc.replace_substring(offsets, ":", ""), 5, "0")
+    is_utc = _flags(pc.equal(offsets, "Z"))
+    days, day_ok = days_of(_integers(dates, "19700101"))
+    seconds, time_ok = seconds_of(_integers(times, "0"))
+    minutes, offset_ok = minutes_of(
+        _integers(pc.ascii_ltrim(pc.if_else(pc.equal(offsets, "Z"), "0", hhmm), "+"), "0")
+    )
+    wrong = {
+        "date": no_date | ~day_ok,
+        "time": no_time | ~time_ok,
+        "offset": no_offset | ~offset_ok,
+    }
+    known = _flags(dates.is_valid()) & _flags(times.is_valid())
+    known &= ~(wrong["date"] | wrong["time"] | wrong["offset"])
+    start_s = days * 86_400 + seconds - minutes * 60
+    has_offset = _flags(offsets.is_valid()) & ~is_utc
+    if zones is not None:
+        asked = np.flatnonzero(known & ~has_offset & _flags(zones.is_valid()))
+        is_local = ~is_utc[asked]
+        minutes[asked] = offsets_at(start_s[asked], zones.take(pa.array(asked)), is_local=is_local)
+        has_offset[asked] = True
+        start_s[asked[is_local]] -= minutes[asked[is_local]] * 60
+        seconds[asked] = (start_s[asked] + minutes[asked] * 60) % 86_400
+    return _Starts(
+        known=known,
+        wrong=wrong,
+        file_timestamp=_where(known, start_s * _US, pa.timestamp("us", tz="UTC")),
+        utc_offset_minutes=_where(known & has_offset, minutes, pa.int16()),
+        file_seconds_since_midnight=_where(known, seconds, pa.int32()),
+    )
+
+
+def _problem(
+    index: int, rules: FilenameRules, parts: NameParts, wrong: dict[str, Flags], dated: Flags
+) -> str:
+    """What keeps a recording from being taken, and what was expected."""
+    if not parts.matched[index]:
+        pattern = "" if rules.pattern is None else f", or what {rules.pattern!r} matches"
+        return f"can't be read, expected {EXPECTED}{pattern}"
+    for group, where in wrong.items():
+        if where[index]:
+            text = getattr(parts, group)[index].as_py()
+            return f"has the {group} {text!r}, expected one that exists: {GROUPS[group]}"
+    if not dated[index]:
+        return "tells no date and time of the start, expected both"
+    return "tells no site, expected a site_id or site_name, or a folder site_NNNN/"
+
+
+def _numbers(texts: Any, most_digits: int, kind: Any) -> tuple[Any, Flags]:
+    digits, other = _texts(texts, rf"^\d{{1,{most_digits}}}$")
+    return digits.cast(kind), other
+
+
+def _where(keep: Flags, values: Integers, kind: Any) -> Any:
+    return pa.array(values, mask=~keep).cast(kind)
+
+
+def _integers(digits: Any, default: str) -> Integers:
+    values: Integers = pc.fill_null(digits, default).cast(pa.int64()).to_numpy()
     return values
 
 
-def _days(yyyymmdd: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Days since 1970-01-01 of dates written as numbers, and which of them exist."""
-    year, month, day = yyyymmdd // 10_000, yyyymmdd // 100 % 100, yyyymmdd % 100
-    months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
-    date = months.astype("datetime64[D]") + (day - 1)
-    exists = (month >= 1) & (month <= 12) & (day >= 1) & (date.astype("datetime64[M]") == months)
-    # NumPy has a year 0, calendars and most readers have none.
-    return date.astype(np.int64), exists & (year >= 1)
-
-
-def _seconds(hhmmss: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Seconds since midnight of times written as numbers, and which of them exist."""
-    hour, minute, second = hhmmss // 10_000, hhmmss // 100 % 100, hhmmss % 100
-    return hour * 3600 + minute * 60 + second, (hour < 24) & (minute < 60) & (second < 60)
-
-
-def _minutes(hhmm: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Minutes of UTC offsets written as signed numbers, and which of them exist."""
-    size = np.abs(hhmm)
-    return np.sign(hhmm) * (size // 100 * 60 + size % 100), (size < 24_00) & (size % 100 < 60)
+def _flags(values: Any) -> Flags:
+    """A boolean array as NumPy's; null is false."""
+    flags: Flags = pc.fill_null(values, False).to_numpy(zero_copy_only=False)
+    return flags

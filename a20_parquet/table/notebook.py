@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from a20_parquet.table.decoded import RecordHeads
-from a20_parquet.table.filename import parse_filenames
+from a20_parquet.table.filename import A2O_RULES, FilenameRules, parse_filenames
 
 WINDOW_S = 5
 """Seconds from one window's start to the next: the notebook knows no other."""
@@ -57,7 +57,7 @@ class Reading(NamedTuple):
     """As the name writes the time of day."""
     site_id: str | None
     """As the name writes it, else padded to four digits."""
-    site_name: str
+    site_name: str | None
     subsite_name: str | None
     file_seq_id: int
 
@@ -67,7 +67,8 @@ class NotebookRecords:
     """What the notebook's files hold of a batch of records."""
 
     kept: tuple[int, ...]
-    """Which records of the batch have a place in the files: those whose filename can be read."""
+    """Which records of the batch have a place in the files: those whose filename tells the start
+    and the recording's id."""
     left_out: tuple[bytes, ...]
     """The filenames of the others."""
     windows: int
@@ -107,25 +108,31 @@ def read_as_notebook(filename: str) -> Reading | None:
     )
 
 
-def read_filenames(filenames: Sequence[bytes]) -> list[Reading | None]:
+def read_filenames(
+    filenames: Sequence[bytes], rules: FilenameRules = A2O_RULES
+) -> list[Reading | None]:
     """Read filenames as the notebook does, or else as the datasets do; none where neither can."""
     texts = [_decode(filename) for filename in filenames]
     readings = [None if text is None else read_as_notebook(text) for text in texts]
     others = [i for i, text in enumerate(texts) if text is not None and readings[i] is None]
     if others:
-        parsed = _read_as_dataset([texts[i] for i in others])
+        parsed = _read_as_dataset([texts[i] for i in others], rules)
         for i, reading in zip(others, parsed, strict=True):
             readings[i] = reading
     return readings
 
 
-def render_records(heads: RecordHeads) -> NotebookRecords:
+def render_records(heads: RecordHeads, rules: FilenameRules = A2O_RULES) -> NotebookRecords:
     """Write what the notebook's JSON holds of a batch of records.
+
+    Args:
+        heads: the records.
+        rules: for the filenames that the notebook itself can't read.
 
     Raises:
         RecordError: a record with windows has a timestamp that is no finite number.
     """
-    readings = read_filenames(heads.filenames)
+    readings = read_filenames(heads.filenames, rules)
     kept = [i for i, reading in enumerate(readings) if reading is not None]
     windows = [count_windows(heads.shapes[i]) for i in kept]
     _check_timestamps(heads, kept, windows)
@@ -203,8 +210,10 @@ def _decode(filename: bytes) -> str | None:
         return None
 
 
-def _read_as_dataset(filenames: Sequence[str | None]) -> Iterator[Reading | None]:
-    recordings = parse_filenames(pa.array(filenames, pa.string()))
+def _read_as_dataset(
+    filenames: Sequence[str | None], rules: FilenameRules
+) -> Iterator[Reading | None]:
+    recordings = parse_filenames(pa.array(filenames, pa.string()), rules)
     columns: list[list[Any]] = [
         (recordings.file_timestamp.cast(pa.int64())).to_pylist(),
         recordings.file_seconds_since_midnight.to_pylist(),
@@ -218,7 +227,7 @@ def _read_as_dataset(filenames: Sequence[str | None]) -> Iterator[Reading | None
     ):
         yield (
             None
-            if not valid
+            if not valid or start_us is None or number is None
             else Reading(
                 file_timestamp=start_us // 1_000_000,
                 file_seconds_since_midnight=seconds,

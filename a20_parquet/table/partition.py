@@ -8,8 +8,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from a20_parquet.table.filename import Recordings
-
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 """The folder value that every reader takes for null."""
 
@@ -41,22 +39,26 @@ class PartitionBy(enum.StrEnum):
         return tuple(self.value.split(","))
 
 
-def site_tokens(recordings: Recordings) -> Any:
+def site_tokens(site_id: Any, site_name: Any, subsite_name: Any) -> Any:
     """The Hive value of ``site`` for each recording, an Arrow string array.
 
     ``site_0285`` where the id is known; else the recorder's name as a token that no reader takes
-    for anything but a string; null where the name told nothing.
+    for anything but a string; null where neither is known.
     """
     numbered = pc.binary_join_element_wise(
-        "site_", pc.utf8_lpad(recordings.site_id.cast(pa.string()), 4, "0"), ""
+        "site_", pc.utf8_lpad(site_id.cast(pa.string()), 4, "0"), ""
     )
+    if not numbered.null_count:
+        return numbered
+    return pc.coalesce(numbered, name_tokens(recorder_names(site_name, subsite_name)))
+
+
+def recorder_names(site_name: Any, subsite_name: Any) -> Any:
+    """The recorders' full names, such as ``Arkaba-Dry-A``; null where ``site_name`` is."""
     suffix = pc.if_else(
-        recordings.subsite_name.is_valid(),
-        pc.binary_join_element_wise("-", recordings.subsite_name, ""),
-        "",
+        subsite_name.is_valid(), pc.binary_join_element_wise("-", subsite_name, ""), ""
     )
-    recorder = pc.binary_join_element_wise(recordings.site_name, suffix, "")
-    return pc.coalesce(numbered, name_tokens(recorder))
+    return pc.binary_join_element_wise(site_name, suffix, "")
 
 
 def name_tokens(names: Any) -> Any:

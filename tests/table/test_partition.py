@@ -24,7 +24,6 @@ from a20_parquet.table.partition import (
     name_tokens,
     period_value,
     periods,
-    site_tokens,
 )
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -101,7 +100,7 @@ def tokens(*names: str | None) -> list[str | None]:
 
 
 def sites(*filenames: str) -> list[str | None]:
-    found: list[str | None] = site_tokens(parse_filenames(pa.array(filenames))).to_pylist()
+    found: list[str | None] = parse_filenames(pa.array(filenames)).site.to_pylist()
     return found
 
 

@@ -1,0 +1,88 @@
+"""Sites tables in files: read from CSV, JSON or Parquet, kept as Parquet in the dataset."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import polars as pl
+
+from a20_parquet.errors import UsageError
+from a20_parquet.table.sites import SCHEMA, SiteTable
+
+_EXPECTED = (
+    "expected CSV, JSON (a list of objects, or one object from names to site ids) or Parquet with "
+    "the column name and, where known, site_id, time_zone, latitude and longitude"
+)
+
+
+def read_sites(path: str | Path) -> SiteTable:
+    """Read a sites table from a path or any fsspec URL.
+
+    Args:
+        path: its extension tells the format: ``.csv``, ``.json`` or ``.parquet``.
+
+    Raises:
+        UsageError: it can't be read, or what it holds is no sites table.
+    """
+    url = str(path)
+    try:
+        with fsspec.open(url, "rb") as file:
+            content = file.read()
+    except (OSError, ValueError, ImportError) as error:
+        raise UsageError(f"{url}: the sites table can't be read: {error}") from error
+    try:
+        return SiteTable.of(_parse(url, content))
+    except UsageError as error:
+        raise UsageError(f"{url}: {error}") from error
+
+
+def write_sites(table: SiteTable) -> bytes:
+    """Write a sites table as the content of a Parquet file, the same for the same rows."""
+    file = io.BytesIO()
+    table.canonical.write_parquet(file, compression="uncompressed", statistics=False)
+    return file.getvalue()
+
+
+def _parse(url: str, content: bytes) -> pl.DataFrame:
+    parse = _PARSERS.get(Path(url).suffix.lower())
+    if parse is None:
+        raise UsageError(f"the file name tells no format, {_EXPECTED}.")
+    try:
+        return parse(content)
+    except (ValueError, pl.exceptions.PolarsError) as error:
+        raise UsageError(f"the sites table can't be read: {error}; {_EXPECTED}.") from error
+
+
+def _parse_csv(content: bytes) -> pl.DataFrame:
+    # Byte-order marks and blank lines are what spreadsheets leave.
+    text = content.decode("utf-8-sig")
+    found = pl.read_csv(io.StringIO(text), infer_schema=False, truncate_ragged_lines=False)
+    return found.rename(str.strip).filter(~pl.all_horizontal(pl.all().is_null()))
+
+
+def _parse_json(content: bytes) -> pl.DataFrame:
+    found = json.loads(content.decode("utf-8-sig"))
+    if isinstance(found, dict):
+        found = [{"name": name, "site_id": site_id} for name, site_id in found.items()]
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        raise ValueError("it is neither a list of objects nor an object")
+    columns = {name for row in found for name in row} & set(SCHEMA) if found else set(SCHEMA)
+    rows = [{name: _text(row.get(name), name) for name in columns} for row in found]
+    return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String))
+
+
+def _parse_parquet(content: bytes) -> pl.DataFrame:
+    return pl.read_parquet(io.BytesIO(content), hive_partitioning=False)
+
+
+def _text(value: Any, name: str) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{name} is {json.dumps(value)}, expected text or a number")  # noqa: TRY004
+    return str(value)
+
+
+_PARSERS = {".csv": _parse_csv, ".json": _parse_json, ".parquet": _parse_parquet}

@@ -1,0 +1,130 @@
+"""Filenames cut into parts: text, as the names have it."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from a20_parquet.errors import UsageError
+
+GROUPS: Final = {
+    "site_id": "number of the site, up to 9 digits",
+    "site_name": "the recorder's place, or all of its name",
+    "subsite_name": "the rest of the recorder's name",
+    "file_seq_id": "number of the recording, up to 18 digits",
+    "date": "day on which it starts, YYYYMMDD, with anything between the digits",
+    "time": "time of day at which it starts, HHMMSS, likewise",
+    "offset": "of that time from UTC: +1000, +10:00, +10 or Z",
+}
+"""The groups that a filename pattern may name, and what they tell; an empty one tells nothing."""
+
+EXPECTED: Final = (
+    "[site_NNNN/]YYYYMMDDTHHMMSS followed by Z or an offset such as +1000, _RECORDER_ID and .flac, "
+    ".wav, .mp3 or .wv"
+)
+"""The form of the A2O's filenames, in words for messages."""
+
+_FOLDER: Final = r"(?:^|/)site_(?P<site_id>\d{1,9})/(?:[^/]*/)*[^/]*$"
+_START: Final = r"(?P<date>\d{8})T(?P<time>\d{6})(?P<offset>[+-]\d{4}|Z)"
+# The first of the two alternatives wins wherever both match.
+_A2O: Final = (
+    r"(?:^|/)(?:site_(?P<site_id>\d{1,9})/(?:[^/]*/)*)?" + _START + r"_(?:"
+    r"(?P<site_name>[^/]*?)-(?P<subsite_name>(?:Wet|Dry)-[AB])_(?P<file_seq_id>\d{1,18})(?:_\d+)*|"
+    r"(?P<whole_name>[^/]+?)_(?P<its_id>\d{1,18})(?:_\d{4,}_\d{4,})?"
+    r")\.(?i:flac|wav|mp3|wv)$"
+)
+_ONLY_START: Final = r"(?:^|/)" + _START + r"(?:[_.][^/]*)?$"
+# RE2's \C matches a single byte, which may be no UTF-8.
+_BYTE: Final = r"(?:^|[^\\])(?:\\\\)*\\C"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameParts:
+    """Parts of filenames, Arrow string arrays with one item a filename, none of them empty text.
+
+    Each is null where the name does not have it.
+    """
+
+    matched: npt.NDArray[np.bool_]
+    """Whether the name has the A2O's form, or the pattern's."""
+    site_id: Any
+    site_name: Any
+    subsite_name: Any
+    file_seq_id: Any
+    date: Any
+    time: Any
+    offset: Any
+
+
+def check_pattern(pattern: str) -> None:
+    """Check a filename pattern.
+
+    Raises:
+        UsageError: it is no RE2 expression, or its groups are not some of ``GROUPS``.
+    """
+    try:
+        found = pc.extract_regex(pa.array([], pa.string()), pattern).type
+    except (pa.ArrowInvalid, UnicodeEncodeError) as error:
+        raise _bad_pattern(pattern, str(error)) from error
+    names = [field.name for field in found]
+    if unknown := [name for name in names if name not in GROUPS]:
+        raise _bad_pattern(pattern, f"it names the group {unknown[0]}")
+    if not names:
+        raise _bad_pattern(pattern, "it names no group")
+    if len(names) > len(set(names)):
+        raise _bad_pattern(pattern, "it names a group twice")
+    if pc.match_substring_regex(pa.array([pattern]), _BYTE)[0].as_py():
+        raise _bad_pattern(pattern, r"it holds \C, which cuts characters")
+
+
+def read_parts(filenames: Any, pattern: str | None, *, partly: bool) -> NameParts:
+    """Cut filenames into parts.
+
+    Args:
+        filenames: Arrow string array.
+        pattern: one that ``check_pattern`` accepts; it alone tells the parts of names that it
+            matches, but for the site id where it tells none.
+        partly: of a name of another form, take the time that it begins with.
+    """
+    found = pc.extract_regex(filenames, _A2O)
+    of_form = found.is_valid()
+    has_subsite = pc.greater(pc.binary_length(_part(found, "subsite_name")), 0)
+    parts = {name: _part(found, name) for name in GROUPS}
+    for name, other in (("site_name", "whole_name"), ("file_seq_id", "its_id")):
+        parts[name] = pc.if_else(has_subsite, parts[name], _part(found, other))
+    if partly and not pc.all(of_form).as_py():
+        start = pc.extract_regex(filenames, _ONLY_START)
+        for name in ("date", "time", "offset"):
+            parts[name] = pc.coalesce(parts[name], _part(start, name))
+    if pattern is not None:
+        match = pc.extract_regex(filenames, pattern)
+        known = {field.name for field in match.type}
+        nothing = pa.scalar(None, pa.string())
+        for name in GROUPS:
+            told = _part(match, name) if name in known else nothing
+            parts[name] = pc.if_else(match.is_valid(), told, parts[name])
+        of_form = pc.or_(of_form, match.is_valid())
+    parts = {name: _without_empty(values) for name, values in parts.items()}
+    if parts["site_id"].null_count:
+        folder = pc.extract_regex(filenames, _FOLDER)
+        parts["site_id"] = pc.coalesce(parts["site_id"], _part(folder, "site_id"))
+    return NameParts(matched=of_form.to_numpy(zero_copy_only=False), **parts)
+
+
+def _part(found: Any, name: str) -> Any:
+    return pc.struct_field(found, name)
+
+
+def _without_empty(texts: Any) -> Any:
+    return pc.if_else(pc.equal(pc.binary_length(texts), 0), pa.scalar(None, pa.string()), texts)
+
+
+def _bad_pattern(pattern: str, reason: str) -> UsageError:
+    return UsageError(
+        f"the filename pattern {pattern!r} can't be used: {reason}. Expected an RE2 expression "
+        f"with named groups such as (?P<date>...), of {', '.join(GROUPS)}; write other groups as "
+        "(?:...)."
+    )

@@ -1,0 +1,111 @@
+"""Which part of the windows is wanted: some sites, some days."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from a20_parquet.errors import UsageError
+from a20_parquet.table.clock import Flags
+from a20_parquet.table.filename import Recordings
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A part of all windows; by default all.
+
+    Raises:
+        UsageError: the last day is before the first.
+    """
+
+    sites: tuple[str, ...] = ()
+    """Values of the key ``site``; none for all sites."""
+    first: date | None = None
+    """Windows that start before this local date (UTC's where that is unknown) are not wanted."""
+    last: date | None = None
+    """Nor are those that start after this one."""
+
+    def __post_init__(self) -> None:
+        """Check the order of the dates."""
+        if self.first is not None and self.last is not None and self.last < self.first:
+            raise UsageError(
+                f"the dates go from {self.first} until {self.last}, expected the earlier one first."
+            )
+
+    @classmethod
+    def of(
+        cls,
+        sites: str | int | Sequence[str | int] = (),
+        first: date | str | None = None,
+        last: date | str | None = None,
+    ) -> "Selection":
+        """Make a selection from what users write.
+
+        Args:
+            sites: values of the key ``site``, or numbers: ``285`` is ``site_0285``.
+            first: a date, or ``YYYY-MM-DD``.
+            last: likewise.
+
+        Raises:
+            UsageError: a date can't be read, or the last one is before the first.
+        """
+        wanted = [sites] if isinstance(sites, str | int) else sites
+        return cls(tuple(_site(str(site)) for site in wanted), _date(first), _date(last))
+
+    @property
+    def limits_dates(self) -> bool:
+        """Whether windows without a date are left out."""
+        return self.first is not None or self.last is not None
+
+    def may_take(self, recordings: Recordings) -> Flags:
+        """For each recording, whether a window of it may be wanted.
+
+        Where it is false, none is: the recording is of another site or unknown one, or has no date.
+        """
+        may = self._of_sites(recordings.site)
+        if self.limits_dates:
+            may &= _flags(recordings.file_timestamp.is_valid())
+        return may
+
+    def takes(self, site: Any, window_start_local: Any) -> Flags:
+        """For each window, whether it is wanted.
+
+        Args:
+            site: string array, values of the key ``site``.
+            window_start_local: timestamp[us] array; null where unknown.
+        """
+        taken = self._of_sites(site)
+        if self.limits_dates:
+            days = window_start_local.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False)
+            days = days.astype("datetime64[D]")
+            taken &= ~np.isnat(days)
+            if self.first is not None:
+                taken &= days >= np.datetime64(self.first)
+            if self.last is not None:
+                taken &= days <= np.datetime64(self.last)
+        return taken
+
+    def _of_sites(self, site: Any) -> Flags:
+        if not self.sites:
+            return np.ones(len(site), np.bool_)
+        return _flags(pc.is_in(site, pa.array(self.sites, pa.string())))
+
+
+def _site(site: str) -> str:
+    return f"site_{int(site):04d}" if site.isdecimal() else site
+
+
+def _date(day: date | str | None) -> date | None:
+    try:
+        return date.fromisoformat(day) if isinstance(day, str) else day
+    except ValueError as error:
+        raise UsageError(f"{day!r} is no date, expected YYYY-MM-DD.") from error
+
+
+def _flags(values: Any) -> Flags:
+    flags: Flags = values.to_numpy(zero_copy_only=False)
+    return flags

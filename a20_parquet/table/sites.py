@@ -1,0 +1,210 @@
+"""The sites table: what is known of recorders that their filenames do not tell."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from a20_parquet.errors import UsageError
+from a20_parquet.table.clock import is_time_zone
+from a20_parquet.table.partition import recorder_names
+
+SCHEMA = pl.Schema(
+    {
+        "name": pl.String(),
+        "site_id": pl.Int32(),
+        "time_zone": pl.String(),
+        "latitude": pl.Float64(),
+        "longitude": pl.Float64(),
+    }
+)
+"""Columns of a sites table: the recorder's name, the id of its site, the name of its time zone in
+the IANA database, and where it stands, in degrees. All but ``name`` may be null."""
+
+_MAX_SITE_ID = 999_999_999
+_RANGES = {"latitude": 90, "longitude": 180}
+
+
+@dataclass(frozen=True, eq=False)
+class SiteTable:
+    """A sites table, checked. Two are equal where they have the same rows in any order.
+
+    Raises:
+        UsageError: a row makes no sense, or two are of the same recorder.
+    """
+
+    frame: pl.DataFrame
+    """Of ``SCHEMA``, one row a recorder."""
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        if self.frame.schema != SCHEMA:
+            raise UsageError(f"a sites table has {self.frame.schema}, expected {SCHEMA}.")
+        _check(self.frame, "name", pl.col("name").str.strip_chars() != "", "a recorder's name")
+        ids = pl.col("site_id").is_between(0, _MAX_SITE_ID)
+        _check(self.frame, "site_id", ids, f"a number from 0 to {_MAX_SITE_ID}")
+        zones = self.frame["time_zone"].drop_nulls().unique().sort()
+        good = pl.col("time_zone").is_in([zone for zone in zones if is_time_zone(zone)])
+        _check(self.frame, "time_zone", good, "a time zone's IANA name such as Australia/Sydney")
+        for name, limit in _RANGES.items():
+            inside = pl.col(name).is_between(-limit, limit)
+            _check(self.frame, name, inside, f"degrees from {-limit} to {limit}")
+        twice = self.frame.with_columns(key=_normal(pl.col("name"))).filter(
+            pl.col("key").is_duplicated()
+        )
+        if len(twice):
+            first = twice.filter(pl.col("key") == twice["key"][0])["name"]
+            raise UsageError(
+                f"the sites table names one recorder twice: {first[0]!r} and {first[1]!r} (case "
+                "does not count, nor does & between hyphens). Leave one of them out."
+            )
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame) -> "SiteTable":
+        """Make a sites table from columns of other types, such as text, and in any order.
+
+        Columns that are missing are null, unknown ones are ignored, empty texts are null.
+
+        Raises:
+            UsageError: there is no column ``name``, or a value is none of its column's.
+        """
+        if "name" not in frame.columns:
+            found = ", ".join(frame.columns) or "none"
+            raise UsageError(
+                f"the sites table has the columns {found}, expected name, and where known site_id, "
+                "time_zone, latitude and longitude. Rename or add the column name."
+            )
+        return cls(pl.DataFrame({name: _column(frame, name) for name in SCHEMA}, schema=SCHEMA))
+
+    @cached_property
+    def canonical(self) -> pl.DataFrame:
+        """The rows in the order of their names."""
+        return self.frame.sort("name")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the rows, whatever their order, in hexadecimal digits."""
+        rows = json.dumps(self.canonical.rows(), ensure_ascii=True)
+        return hashlib.sha256(rows.encode()).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SiteTable) and self.fingerprint == other.fingerprint
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    def look_up(self, site_id: Any, site_name: Any, subsite_name: Any) -> tuple[Any, Any]:
+        """Site ids and time zones of recordings.
+
+        A recorder is looked up by its full name, such as ``Arkaba-Dry-A``, else by ``site_name``
+        alone; case does not count, and ``-&-`` is ``-``. A time zone also follows from the site id
+        where all rows that have both agree.
+
+        Args:
+            site_id: int32 array; what is not null stays.
+            site_name: string array.
+            subsite_name: string array.
+
+        Returns:
+            int32 and string arrays; null where the table does not tell.
+        """
+        full_names = recorder_names(site_name, subsite_name)
+        rows = [pc.index_in(_normal_array(names), self._keys) for names in (full_names, site_name)]
+        ids = pc.coalesce(site_id, *(self._column("site_id").take(row) for row in rows))
+        zone_ids, zones = self._zones_by_id
+        by_id = zones.take(pc.index_in(ids, zone_ids))
+        return ids, pc.coalesce(*(self._column("time_zone").take(row) for row in rows), by_id)
+
+    @cached_property
+    def _keys(self) -> Any:
+        return self.frame.select(_normal(pl.col("name")))["name"].to_arrow().cast(pa.string())
+
+    @cached_property
+    def _columns(self) -> dict[str, Any]:
+        types = {"site_id": pa.int32(), "time_zone": pa.string()}
+        return {name: self.frame[name].to_arrow().cast(kind) for name, kind in types.items()}
+
+    def _column(self, name: str) -> Any:
+        return self._columns[name]
+
+    @cached_property
+    def _zones_by_id(self) -> tuple[Any, Any]:
+        agreed = (
+            self.frame.drop_nulls(["site_id", "time_zone"])
+            .group_by("site_id")
+            .agg(pl.col("time_zone").unique())
+            .filter(pl.col("time_zone").list.len() == 1)
+            .select("site_id", pl.col("time_zone").list.first())
+        )
+        return agreed["site_id"].to_arrow(), agreed["time_zone"].to_arrow().cast(pa.string())
+
+
+def merged(old: SiteTable, new: SiteTable) -> SiteTable:
+    """All recorders of both tables.
+
+    Raises:
+        UsageError: a recorder is in both, with different values.
+    """
+    both = old.frame.with_columns(key=_normal(pl.col("name"))).join(
+        new.frame.with_columns(key=_normal(pl.col("name"))), on="key", suffix="_new"
+    )
+    values = [name for name in SCHEMA if name != "name"]
+    differs = pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"{name}_new")) for name in values)
+    for row in both.filter(differs).sort("key").head(1).iter_rows(named=True):
+        known = {name: row[name] for name in values}
+        given = {name: row[f"{name}_new"] for name in values}
+        raise UsageError(
+            f"the sites table says {given} of {row['name']!r}, but the dataset's says {known}. "
+            "Give the recorder the dataset's values, or convert into another dataset."
+        )
+    added = new.frame.filter(~_normal(pl.col("name")).is_in(both["key"].to_list()))
+    return SiteTable(pl.concat([old.frame, added]))
+
+
+def _normal(names: pl.Expr) -> pl.Expr:
+    return names.str.to_lowercase().str.replace_all("-&-", "-", literal=True)
+
+
+def _normal_array(names: Any) -> Any:
+    frame = pl.DataFrame({"name": pl.Series(names)})
+    return frame.select(_normal(pl.col("name")))["name"].to_arrow().cast(pa.string())
+
+
+def _check(frame: pl.DataFrame, column: str, good: pl.Expr, expected: str) -> None:
+    may_be_null = pl.lit(column != "name")
+    bad = frame.with_row_index("row", offset=1).filter(~good.fill_null(may_be_null))
+    for row in bad.head(1).iter_rows(named=True):
+        raise _bad_value(row["row"], row["name"], column, row[column], expected)
+
+
+def _column(frame: pl.DataFrame, name: str) -> pl.Series:
+    """A column of the schema's type, from one of another."""
+    if name not in frame.columns:
+        return pl.repeat(None, len(frame), dtype=SCHEMA[name], eager=True)
+    found = frame[name]
+    if found.dtype == pl.String:
+        found = found.str.strip_chars().replace("", None)
+    elif found.dtype == pl.Boolean or found.dtype.is_nested():
+        raise UsageError(f"the sites table's column {name} holds {found.dtype}s. Write text.")
+    numbers = found if SCHEMA[name] == pl.String else found.cast(pl.Float64, strict=False)
+    # Through float64, for tables whose ids became 285.0 because one of them is missing.
+    made = numbers.cast(SCHEMA[name], strict=False)
+    lost = (made.is_null() & found.is_not_null()) | (
+        (numbers != made.cast(numbers.dtype)).fill_null(value=False)
+    )
+    for row in lost.arg_true().head(1):
+        expected = "a whole number" if name == "site_id" else str(SCHEMA[name])
+        raise _bad_value(row + 1, frame["name"][row], name, found[row], expected)
+    return made
+
+
+def _bad_value(row: int, name: Any, column: str, found: Any, expected: str) -> UsageError:
+    return UsageError(
+        f"row {row} of the sites table ({name!r}) has {column} {found!r}, expected {expected}. "
+        "Mend the row."
+    )
