@@ -12,7 +12,7 @@ from a20_parquet.dataset.layout import FORMAT, DatasetLayout, write_durably
 from a20_parquet.dataset.parquet import Compression
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.partition import PartitionBy, period_value
-from a20_parquet.table.schema import KEYS
+from a20_parquet.table.schema import KEYS, Feature
 
 VERSION: Final = 1
 
@@ -61,6 +61,10 @@ class TableOptions(_Frozen):
     row_group_rows: int
     window_seconds: float
     dims: int
+    channels: tuple[int, ...] | None = None
+    """Which channels of separated audio were taken; none where all were."""
+    features: tuple[Feature, ...] = ()
+    """Further columns, in their order."""
 
 
 class Plan(_Frozen):
