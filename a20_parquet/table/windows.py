@@ -10,7 +10,13 @@ import pyarrow as pa
 from a20_parquet.table.decoded import RecordHeads
 from a20_parquet.table.filename import EXPECTED, Recordings, parse_filenames
 from a20_parquet.table.partition import PartitionBy, periods, site_tokens
-from a20_parquet.table.schema import EMBEDDING, keyed_schema, metadata_schema, window_schema
+from a20_parquet.table.schema import (
+    EMBEDDING,
+    Feature,
+    keyed_schema,
+    metadata_schema,
+    window_schema,
+)
 
 _US = 1_000_000
 _MAX_OFFSET_S = 1e9
@@ -84,17 +90,26 @@ def with_embeddings(metadata: Any, embeddings: npt.NDArray[np.float32]) -> Any:
     """Join metadata and embeddings to a record batch of windows, without copying either.
 
     Args:
-        metadata: a record batch that holds the columns of ``metadata_schema()``.
+        metadata: a record batch that holds the columns of ``metadata_schema(features)``.
         embeddings: shape ``(rows, dims)``, C-contiguous.
+
+    Returns:
+        A record batch of ``window_schema(dims, features)``.
     """
     rows, dims = embeddings.shape
-    schema = window_schema(dims)
+    # No other column of the metadata is a list.
+    features = tuple(
+        Feature(field.name, field.type.list_size)
+        for field in metadata.schema
+        if pa.types.is_fixed_size_list(field.type)
+    )
+    schema = window_schema(dims, features)
     values = pa.Array.from_buffers(
         pa.float32(), rows * dims, [None, pa.py_buffer(embeddings.reshape(-1))]
     )
     kind = schema.field(EMBEDDING).type
     column = pa.Array.from_buffers(kind, rows, [None], children=[values])
-    rest = [metadata.column(name) for name in metadata_schema().names]
+    rest = [metadata.column(name) for name in metadata_schema(features).names]
     return pa.record_batch([column, *rest], schema=schema)
 
 
