@@ -21,8 +21,9 @@ def connect(dataset: str | Path) -> "DuckDBPyConnection":
     """Open a dataset in DuckDB, in memory, as the view ``windows``.
 
     Only the files are read that a query needs: filters on ``site`` and the other keys choose files,
-    those on ``window_start`` row groups. ``embedding`` is a ``FLOAT[dims]``. A connection has
-    nothing in common with another; ``cursor()`` gives one for each further thread.
+    those on ``window_start`` row groups. ``embedding`` is a ``FLOAT[dims]``, a feature of n floats
+    a ``FLOAT[n]``, null where a record has none. A connection has nothing in common with another;
+    ``cursor()`` gives one for each further thread.
 
     Args:
         dataset: its folder, or any fsspec URL of it.
@@ -50,10 +51,10 @@ def connect(dataset: str | Path) -> "DuckDBPyConnection":
 
 def make_view(connection: "DuckDBPyConnection", catalog: Catalog) -> None:
     """Create the view ``windows`` over the files that a dataset's list names."""
-    by, dims = catalog.partition_by, catalog.dims
+    of = catalog.dims, catalog.partition_by, catalog.features
     # In one transaction: each comment alone would store the view, with all its paths, once more.
     connection.begin()
-    connection.execute(create_view(catalog.location, catalog.files["path"].to_list(), dims, by))
-    for comment in comments(dims, by):
+    connection.execute(create_view(catalog.location, catalog.files["path"].to_list(), *of))
+    for comment in comments(*of):
         connection.execute(comment)
     connection.commit()

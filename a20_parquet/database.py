@@ -17,6 +17,7 @@ from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.memory import default_budget, default_workers
 from a20_parquet.options import parse_size
 from a20_parquet.progress import NoProgress, Progress
+from a20_parquet.table.schema import feature_bytes
 from a20_parquet.table.sql import comments, create_table, literal
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _database(
         "threads": workers,
         "temp_directory": str(file.parent / "spill"),
     }
-    rows = row_group_rows(budget, catalog.dims)
+    rows = row_group_rows(budget, 4 * catalog.dims + feature_bytes(catalog.features))
     try:
         with closing(duckdb.connect(":memory:", config=config)) as connection:
             options = f"ROW_GROUP_SIZE {rows}, STORAGE_VERSION {literal(_STORAGE_VERSION)}"
@@ -139,8 +140,9 @@ def _database(
 
 
 def _make_table(connection: "DuckDBPyConnection", catalog: Catalog) -> None:
-    connection.execute(create_table(catalog.dims, catalog.partition_by))
-    for comment in comments(catalog.dims, catalog.partition_by):
+    of = catalog.dims, catalog.partition_by, catalog.features
+    connection.execute(create_table(*of))
+    for comment in comments(*of):
         connection.execute(comment)
 
 

@@ -12,7 +12,7 @@ from a20_parquet.dataset.window_source import WindowSource
 from a20_parquet.errors import A20ParquetError
 from a20_parquet.memory import METADATA_ROW_BYTES
 from a20_parquet.progress import Progress
-from a20_parquet.table.sql import RELATION, column_types, identifier
+from a20_parquet.table.sql import RELATION, identifier
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -25,9 +25,14 @@ _COPIES = 3
 _SOURCE = "a20_source"
 
 
-def row_group_rows(budget: int, dims: int) -> int:
-    """How many rows DuckDB gathers before it writes them, so that some groups fit the budget."""
-    fitting = budget // _ROW_GROUPS // (dims * 4 + METADATA_ROW_BYTES)
+def row_group_rows(budget: int, list_bytes: int) -> int:
+    """How many rows DuckDB gathers before it writes them, so that some groups fit the budget.
+
+    Args:
+        budget: in bytes.
+        list_bytes: of a row's embedding and features.
+    """
+    fitting = budget // _ROW_GROUPS // (list_bytes + METADATA_ROW_BYTES)
     return min(max(fitting // _VECTOR_ROWS, 1) * _VECTOR_ROWS, _MAX_ROW_GROUP_ROWS)
 
 
@@ -50,7 +55,7 @@ def load_windows(
         DatasetError: a data file is missing or damaged.
     """
     source = _Source(catalog, budget - database_memory(budget), workers, progress)
-    names = ", ".join(identifier(name) for name in column_types(catalog.dims, catalog.partition_by))
+    names = ", ".join(identifier(name) for name in catalog.schema)
     schema = pl.DataFrame(schema=catalog.schema).to_arrow().schema
     connection.register(_SOURCE, pa.RecordBatchReader.from_batches(schema, source.batches()))
     try:

@@ -4,6 +4,7 @@ import os
 from bisect import bisect_left
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -13,13 +14,16 @@ METADATA_ROW_BYTES = 450
 """What a window's metadata and keys take while they are sorted: twice about 190 bytes, and room."""
 
 _MIB = 1 << 20
+# Before, while and after rows are put in order: decoded or read, joined, and sorted.
+_FEATURE_COPIES = 3
 _BATCH_COPIES = 6
 _MIN_BATCH_BYTES = 256 << 10
 _MAX_BATCH_BYTES = 8 * _MIB
 _COPY_BYTES = 4 * _MIB
 _MOST_BUDGET = 1 << 50
 _MIN_ROWS = 64
-# Arrow's strings of one batch may take 2 GiB in all: room for names of 250 bytes.
+# Arrow's strings of one batch may take 2 GiB in all: room for names of 250 bytes. Features have no
+# such limit, as lists of one length need no offsets.
 _MAX_RUN_ROWS = 8_000_000
 _MIN_SLICE_ROWS, _MAX_SLICE_ROWS = 8, 1024
 _CGROUP_LIMITS = (
@@ -46,8 +50,14 @@ class MemoryPlan:
     """Whether all windows of the input can stay in memory, so that no run is written."""
 
 
-def plan_memory(
-    *, budget: int, workers: int, dims: int, row_group_rows: int, windows: int
+def plan_memory(  # noqa: PLR0913 - what buffers depend on, each a keyword
+    *,
+    budget: int,
+    workers: int,
+    dims: int,
+    row_group_rows: int,
+    windows: int,
+    feature_bytes: int = 0,
 ) -> MemoryPlan:
     """Divide a budget.
 
@@ -57,42 +67,53 @@ def plan_memory(
         dims: floats an embedding.
         row_group_rows: rows of a row group, which the merge holds whole.
         windows: how many windows the input has at the most.
+        feature_bytes: of all features of a window that become columns.
 
     Raises:
         UsageError: the budget does not suffice for a single worker.
     """
+    row = _Row(dims * 4, METADATA_ROW_BYTES + _FEATURE_COPIES * feature_bytes)
     for count in range(workers, 0, -1):
-        plan = _divide(budget, count, dims * 4, row_group_rows, windows)
+        plan = _divide(budget, count, row, row_group_rows, windows)
         if plan is not None:
             return plan
     least = bisect_left(
         range(_MOST_BUDGET),
         True,
-        key=lambda more: _divide(more, 1, dims * 4, row_group_rows, windows) is not None,
+        key=lambda more: _divide(more, 1, row, row_group_rows, windows) is not None,
     )
     raise UsageError(
-        f"--memory {budget} is too little for {windows} windows of {dims} floats in row groups of "
-        f"{row_group_rows} rows: give at least {least} bytes, or set a smaller --row-group-rows."
+        f"--memory {budget} is too little for {windows} windows of {dims + feature_bytes // 4} "
+        f"floats in row groups of {row_group_rows} rows: give at least {least} bytes, or set a "
+        "smaller --row-group-rows."
     )
+
+
+class _Row(NamedTuple):
+    """What a window takes, in bytes."""
+
+    embedding: int
+    sorted: int
+    """All else, which is copied while it is sorted."""
 
 
 def _divide(
-    budget: int, workers: int, embedding_bytes: int, row_group_rows: int, windows: int
+    budget: int, workers: int, row: _Row, row_group_rows: int, windows: int
 ) -> MemoryPlan | None:
     share = budget // workers
-    row_bytes = embedding_bytes + METADATA_ROW_BYTES
+    row_bytes = row.embedding + row.sorted
     batch_bytes = min(max(share // (4 * _BATCH_COPIES), _MIN_BATCH_BYTES), _MAX_BATCH_BYTES)
     decoding = _BATCH_COPIES * batch_bytes
     gather_rows = min((share - decoding - _COPY_BYTES) // row_bytes, _MAX_RUN_ROWS)
     row_group_bytes = row_group_rows * row_bytes + _COPY_BYTES
     merging = share - row_group_bytes
-    staging_rows = merging // 2 // row_bytes
+    staging_rows = merging // 2 // (row.embedding + METADATA_ROW_BYTES)
     if gather_rows < _MIN_ROWS or staging_rows < _MIN_ROWS:
         return None
     # Shards that do not quite fit together leave a run half empty at the worst.
     runs = 2 * (windows // gather_rows) + 1
     # Half of what merging has is for metadata, of which a run may have two slices waiting.
-    slice_rows = merging // 2 // (2 * runs * METADATA_ROW_BYTES)
+    slice_rows = merging // 2 // (2 * runs * row.sorted)
     if slice_rows < _MIN_SLICE_ROWS:
         return None
     holding = windows * row_bytes + workers * (decoding + row_group_bytes)

@@ -22,9 +22,10 @@ def scan(dataset: str | Path) -> pl.LazyFrame:
         dataset: its folder, or any fsspec URL of it.
 
     Returns:
-        All columns of ``schemas/windows.json``, ``embedding`` as ``Array(Float32, dims)``, and the
-        Hive keys: ``site`` String, ``date`` Date (or ``month`` String, or ``year`` Int64). Rows
-        come in the dataset's order.
+        All columns of ``schemas/windows.json``, ``embedding`` as ``Array(Float32, dims)``, the
+        features of n floats behind the metadata as ``Array(Float32, n)``, null where a record has
+        none, and the Hive keys: ``site`` String, ``date`` Date (or ``month`` String, or ``year``
+        Int64). Rows come in the dataset's order.
 
     Raises:
         DatasetError: it is no complete dataset; while a query runs, also that a file of it is

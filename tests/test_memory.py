@@ -23,10 +23,14 @@ BATCH_COPIES = 6
 COPY_BYTES = 4 * MIB
 """Through which a run or a file is written."""
 
+FEATURE_COPIES = 3
+"""A feature's values as they were read, joined, and in order."""
+
 WORKERS = st.integers(1, 64)
 DIMS = st.sampled_from([1, 128, 512, 1280]) | st.integers(1, 10_000)
 ROW_GROUP_ROWS = st.sampled_from([1, 100, 2048, 100_000])
 WINDOWS = st.integers(0, 10**7) | st.integers(0, 2 * 10**9)
+FEATURE_BYTES = st.just(0) | st.sampled_from([4, 12, 40_000]) | st.integers(0, 10**6)
 BUDGETS = st.integers(1, 64 * MIB) | st.integers(1, 1 << 44)
 
 
@@ -46,17 +50,23 @@ def parse(option: str, value: Any) -> ConvertOptions:
 
 
 @settings(deadline=None, max_examples=300)
-@given(BUDGETS, WORKERS, DIMS, ROW_GROUP_ROWS, WINDOWS)
-def test_the_budget_is_kept(
-    budget: int, workers: int, dims: int, row_group_rows: int, windows: int
+@given(BUDGETS, WORKERS, DIMS, ROW_GROUP_ROWS, WINDOWS, FEATURE_BYTES)
+def test_the_budget_is_kept(  # noqa: PLR0913, PLR0917 - what buffers depend on
+    budget: int, workers: int, dims: int, row_group_rows: int, windows: int, feature_bytes: int
 ) -> None:
     """What all workers may hold at once, in either pass, is within the budget."""
     plan = try_plan(
-        budget=budget, workers=workers, dims=dims, row_group_rows=row_group_rows, windows=windows
+        budget=budget,
+        workers=workers,
+        dims=dims,
+        row_group_rows=row_group_rows,
+        windows=windows,
+        feature_bytes=feature_bytes,
     )
     if plan is None:
         return
-    row_bytes = dims * 4 + METADATA_ROW_BYTES
+    sorted_bytes = METADATA_ROW_BYTES + FEATURE_COPIES * feature_bytes
+    row_bytes = dims * 4 + sorted_bytes
     decoding = BATCH_COPIES * plan.batch_bytes
     row_group = row_group_rows * row_bytes + COPY_BYTES
     assert 1 <= plan.workers <= workers
@@ -67,8 +77,9 @@ def test_the_budget_is_kept(
         sorting = decoding + plan.gather_rows * row_bytes + COPY_BYTES
         runs = -(-windows // plan.gather_rows)
         # A run may have two slices of metadata waiting.
-        slices = 2 * runs * plan.slice_rows * METADATA_ROW_BYTES
-        merging = row_group + plan.staging_rows * row_bytes + slices
+        slices = 2 * runs * plan.slice_rows * sorted_bytes
+        staging = plan.staging_rows * (dims * 4 + METADATA_ROW_BYTES)
+        merging = row_group + staging + slices
         assert plan.workers * sorting <= budget
         assert plan.workers * merging <= budget
 
@@ -79,7 +90,12 @@ def test_the_budget_is_kept(
     st.integers(0, 1 << 34),
     st.integers(1, 8),
     st.fixed_dictionaries(
-        {"dims": DIMS, "row_group_rows": ROW_GROUP_ROWS, "windows": st.integers(0, 10**8)}
+        {
+            "dims": DIMS,
+            "row_group_rows": ROW_GROUP_ROWS,
+            "windows": st.integers(0, 10**8),
+            "feature_bytes": FEATURE_BYTES,
+        }
     ),
 )
 def test_more_budget_gives_no_smaller_buffers(
@@ -153,6 +169,24 @@ def test_a_small_budget_sorts_much() -> None:
         budget=4 * 10**9, workers=1, dims=1280, row_group_rows=2048, windows=1_400_000_000
     )
     assert not plan.holds_all
+
+
+def test_features_take_memory() -> None:
+    """Logits of 10,000 classes leave room for fewer windows, and without them nothing changes."""
+    numbers = {
+        "budget": 2 * 10**9,
+        "workers": 1,
+        "dims": 1280,
+        "row_group_rows": 2048,
+        "windows": 10**6,
+    }
+    without = plan_memory(**numbers)
+    assert plan_memory(**numbers, feature_bytes=0) == without
+    logits = plan_memory(**numbers, feature_bytes=40_000)
+    assert logits.gather_rows < without.gather_rows // 20
+    assert logits.slice_rows < without.slice_rows
+    with pytest.raises(UsageError, match=r"--memory 100000000 .* of 11280 floats"):
+        plan_memory(**numbers | {"budget": 10**8}, feature_bytes=40_000)
 
 
 def test_defaults() -> None:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from a20_parquet.dataset.manifest import Manifest
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.partition import PartitionBy
-from a20_parquet.table.schema import METADATA, window_schema
+from a20_parquet.table.schema import Feature, metadata_schema, window_schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +76,21 @@ class Catalog:
         return self.manifest.options.dims
 
     @property
+    def features(self) -> tuple[Feature, ...]:
+        """Further features of the records, each a column behind the metadata."""
+        return self.manifest.options.features
+
+    @property
     def schema(self) -> pl.Schema:
         """Every column's polars type: those of the files, then the Hive keys."""
-        empty = pl.DataFrame(window_schema(self.dims).empty_table())
+        empty = pl.DataFrame(window_schema(self.dims, self.features).empty_table())
         keys = {key: self.files.schema[key] for key in self.partition_by.keys}
         return pl.Schema({**empty.schema, **keys})
 
     @property
     def metadata_columns(self) -> tuple[str, ...]:
-        """Names of the files' columns but for the embedding."""
-        return tuple(column.name for column in METADATA)
+        """Names of the files' columns but for the embedding, features included."""
+        return tuple(metadata_schema(self.features).names)
 
     def path(self, relative: str) -> str:
         """A file's path in ``filesystem``."""

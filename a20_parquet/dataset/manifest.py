@@ -14,7 +14,7 @@ from a20_parquet.dataset.layout import FORMAT
 from a20_parquet.dataset.parquet import Compression
 from a20_parquet.table.partition import PartitionBy, period_value
 from a20_parquet.table.rejection import Reason
-from a20_parquet.table.schema import KEYS
+from a20_parquet.table.schema import KEYS, Feature
 
 VERSION: Final = 1
 
@@ -78,6 +78,10 @@ class TableOptions(_Frozen):
     row_group_rows: int
     window_seconds: float
     dims: int
+    channels: tuple[int, ...] | None = None
+    """Which channels of separated audio were taken; none where all were."""
+    features: tuple[Feature, ...] = ()
+    """Further columns, in their order."""
 
 
 class ReadingOptions(_Frozen):

@@ -21,7 +21,7 @@ from a20_parquet.dataset.pieces import (
     read_embeddings,
 )
 from a20_parquet.table.prune import may_match
-from a20_parquet.table.schema import EMBEDDING
+from a20_parquet.table.schema import EMBEDDING, feature_bytes
 
 _BATCH_BYTES = 16 << 20
 _METADATA_ROW_BYTES = 200
@@ -60,6 +60,7 @@ class WindowSource:
         roots = roots if self._predicate is not None else set()
         self._tested = tuple(name for name in catalog.schema if name in roots)
         self._needed = tuple(dict.fromkeys((*self._columns, *self._tested)))
+        self._features = tuple(each for each in catalog.features if each.name in self._needed)
 
     def batches(self, limit: int | None = None) -> Iterator[tuple[FilePart, ...]]:
         """Divide the files that may hold wanted windows into batches of a few megabytes.
@@ -69,6 +70,7 @@ class WindowSource:
         """
         row_bytes = _METADATA_ROW_BYTES
         row_bytes += 4 * self._catalog.dims if EMBEDDING in self._needed else 0
+        row_bytes += feature_bytes(self._features)
         rows_a_batch = max(1, self._batch_bytes // row_bytes)
         if set(self._catalog.partition_by.keys).issuperset(self._needed):
             rows_a_batch = _KEY_ROWS

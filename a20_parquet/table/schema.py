@@ -131,6 +131,11 @@ class Feature:
         )
 
 
+def feature_bytes(features: tuple[Feature, ...]) -> int:
+    """Bytes of a window's values of all features."""
+    return 4 * sum(feature.size for feature in features)
+
+
 def columns(dims: int, features: tuple[Feature, ...] = ()) -> tuple[Column, ...]:
     """All columns of a dataset with ``dims`` floats an embedding."""
     embedding = Column(

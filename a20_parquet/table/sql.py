@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from a20_parquet.errors import UsageError
 from a20_parquet.table.partition import HIVE_NULL, PartitionBy
-from a20_parquet.table.schema import EMBEDDING, KEYS, columns
+from a20_parquet.table.schema import KEYS, Column, Feature, columns
 
 RELATION: Final = "windows"
 
@@ -21,6 +21,7 @@ _TYPES: Final = {
     pa.timestamp("us"): "TIMESTAMP",
     pa.date32(): "DATE",
 }
+_LISTS: Final = "FLOAT["
 _PATH_COLUMN: Final = "a20_data_file"
 _GLOB_CHARACTERS: Final = "*?["
 
@@ -37,26 +38,28 @@ def literal(text: str) -> str:
     return f"'{escaped}'"
 
 
-def column_types(dims: int, by: PartitionBy) -> dict[str, str]:
+def column_types(dims: int, by: PartitionBy, features: tuple[Feature, ...] = ()) -> dict[str, str]:
     """Every column's type in SQL: those of the files, then the Hive keys."""
-    types = {
-        column.name: f"FLOAT[{dims}]" if column.name == EMBEDDING else _TYPES[column.type]
-        for column in columns(dims)
-    }
-    return types | _key_types(by)
+    return {column.name: _type(column) for column in columns(dims, features)} | _key_types(by)
 
 
-def create_table(dims: int, by: PartitionBy) -> str:
+def create_table(dims: int, by: PartitionBy, features: tuple[Feature, ...] = ()) -> str:
     """Write the DDL of ``windows`` as an empty table."""
-    required = {column.name for column in columns(dims) if not column.nullable}
+    required = {column.name for column in columns(dims, features) if not column.nullable}
     lines = [
         f"    {identifier(name)} {type_}{' NOT NULL' if name in required else ''}"
-        for name, type_ in column_types(dims, by).items()
+        for name, type_ in column_types(dims, by, features).items()
     ]
     return f"CREATE TABLE {RELATION} (\n" + ",\n".join(lines) + "\n)"
 
 
-def create_view(root: str, paths: Sequence[str], dims: int, by: PartitionBy) -> str:
+def create_view(
+    root: str,
+    paths: Sequence[str],
+    dims: int,
+    by: PartitionBy,
+    features: tuple[Feature, ...] = (),
+) -> str:
     """Write the DDL of ``windows`` as a view over a dataset's files.
 
     Args:
@@ -64,18 +67,20 @@ def create_view(root: str, paths: Sequence[str], dims: int, by: PartitionBy) -> 
         paths: of its data files, relative to ``root``; none gives a view without rows.
         dims: floats an embedding.
         by: the Hive keys.
+        features: further columns.
 
     Raises:
         UsageError: DuckDB has no way to write such a path.
     """
-    types = column_types(dims, by)
+    types = column_types(dims, by, features)
     if not paths:
         nulls = ", ".join(f"CAST(NULL AS {t}) AS {identifier(n)}" for n, t in types.items())
         return f"CREATE VIEW {RELATION} AS SELECT {nulls} WHERE false"
     keys = _key_types(by)
     # DuckDB takes the first ``key=value`` of a path, which then is not the dataset's.
+    names = {name.casefold() for name in types}
     misled = any(
-        part.partition("=")[0].casefold() in types for part in root.split("/") if "=" in part
+        part.partition("=")[0].casefold() in names for part in root.split("/") if "=" in part
     )
     if misled:
         options = f"hive_partitioning = false, filename = {literal(_PATH_COLUMN)}"
@@ -93,11 +98,16 @@ def create_view(root: str, paths: Sequence[str], dims: int, by: PartitionBy) -> 
     return f"CREATE VIEW {RELATION} AS SELECT {selected} FROM {scan}"  # noqa: S608 - all quoted
 
 
-def comments(dims: int, by: PartitionBy) -> Iterator[str]:
+def comments(dims: int, by: PartitionBy, features: tuple[Feature, ...] = ()) -> Iterator[str]:
     """Write a statement for each column that says what it means; for the table and the view."""
-    for column in (*columns(dims), *(KEYS[key] for key in by.keys)):
+    for column in (*columns(dims, features), *(KEYS[key] for key in by.keys)):
         text = column.meaning if column.unit is None else f"{column.meaning}; {column.unit}"
         yield f"COMMENT ON COLUMN {RELATION}.{identifier(column.name)} IS {literal(text)}"
+
+
+def _type(column: Column) -> str:
+    kind = column.type
+    return f"{_LISTS}{kind.list_size}]" if pa.types.is_fixed_size_list(kind) else _TYPES[kind]
 
 
 def _key_types(by: PartitionBy) -> dict[str, str]:
@@ -107,7 +117,7 @@ def _key_types(by: PartitionBy) -> dict[str, str]:
 def _selected(name: str, type_: str, keys_of: dict[str, str]) -> str:
     if name in keys_of:
         return f"{keys_of[name]} AS {identifier(name)}"
-    if name == EMBEDDING:
+    if type_.startswith(_LISTS):
         return f"CAST({identifier(name)} AS {type_}) AS {identifier(name)}"
     return identifier(name)
 

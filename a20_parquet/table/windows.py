@@ -128,17 +128,23 @@ def keyed_metadata(
     return pa.record_batch(arrays, schema=schema)
 
 
-def with_embeddings(
-    metadata: Any, embeddings: npt.NDArray[np.float32], features: tuple[Feature, ...] = ()
-) -> Any:
+def with_embeddings(metadata: Any, embeddings: npt.NDArray[np.float32]) -> Any:
     """Join metadata and embeddings to a record batch of windows, without copying either.
 
     Args:
         metadata: a record batch that holds the columns of ``metadata_schema(features)``.
         embeddings: shape ``(rows, dims)``, C-contiguous.
-        features: further features that the windows carry along.
+
+    Returns:
+        A record batch of ``window_schema(dims, features)``.
     """
     rows, dims = embeddings.shape
+    # No other column of the metadata is a list.
+    features = tuple(
+        Feature(field.name, field.type.list_size)
+        for field in metadata.schema
+        if pa.types.is_fixed_size_list(field.type)
+    )
     schema = window_schema(dims, features)
     column = _list_array(schema.field(EMBEDDING).type, embeddings, None)
     rest = [metadata.column(name) for name in metadata_schema(features).names]

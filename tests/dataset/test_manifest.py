@@ -14,12 +14,14 @@ from a20_parquet.dataset.manifest import (
     DataFile,
     Manifest,
     ShardSummary,
+    TableOptions,
     commit_unit,
     committed_files,
     finalise,
 )
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.partition import PartitionBy
+from a20_parquet.table.schema import Feature
 from tests.dataset.units import OPTIONS, PLAN
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -133,3 +135,18 @@ def test_models_are_strict() -> None:
     for value in (data_file(), PLAN, OPTIONS):
         with pytest.raises(ValueError, match="extra"):
             type(value).model_validate(value.model_dump() | {"extra": 1})
+
+
+def test_table_options_of_channels_and_features() -> None:
+    """They come back from JSON as they were; without them all channels and no feature are meant."""
+    features = (Feature("nuisances", 3), Feature("label", 10_000))
+    options = OPTIONS.model_copy(update={"channels": (0, 2), "features": features})
+    dumped = options.model_dump(mode="json")
+    assert dumped["features"][0] == {"name": "nuisances", "size": 3}
+    assert TableOptions.model_validate_json(options.model_dump_json()) == options
+    without = {key: dumped[key] for key in dumped if key not in ("channels", "features")}
+    assert TableOptions.model_validate(without) == OPTIONS
+    assert (OPTIONS.channels, OPTIONS.features) == (None, ())
+    for wrong in ({"name": "nuisances"}, {"name": "nuisances", "size": 3, "extra": 1}):
+        with pytest.raises(ValueError, match=r"features\.0\.(size|extra)"):
+            TableOptions.model_validate(dumped | {"features": [wrong]})

@@ -377,7 +377,7 @@ def test_memory_may_be_reused_after_a_row_group() -> None:
         pa.list_(pa.float32(), 3),
         pa.list_(pa.field("element", pa.float64(), nullable=False), 3),
         embedding_type(0),
-        embedding_type(8193),
+        embedding_type(100_001),
     ],
 )
 def test_unsupported_types_are_named(kind: Any) -> None:

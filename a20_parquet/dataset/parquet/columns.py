@@ -138,7 +138,7 @@ def validity(array: Any, name: str, *, nullable: bool) -> Array | None:
         return None
     if not nullable:
         raise DatasetError(f"column {name!r} has {nulls} nulls; its type forbids them")
-    bits = np.frombuffer(array.buffers()[0], np.uint8)
-    end = array.offset + len(array)
-    valid = np.unpackbits(bits, count=end, bitorder="little")[array.offset :]
+    byte, bit = divmod(array.offset, 8)
+    bits = np.frombuffer(array.buffers()[0], np.uint8)[byte:]
+    valid = np.unpackbits(bits, count=bit + len(array), bitorder="little")[bit:]
     return valid.view(np.bool_)

@@ -1,7 +1,7 @@
 """Reads embeddings without decoding the levels of their elements.
 
 General readers work out two levels for each of the 1,280 floats of an embedding, which takes them
-nine tenths of their time. Where the levels are those that ``EmbeddingColumn`` writes when nothing
+nine tenths of their time. Where the levels are those that ``ListColumn`` writes when nothing
 is null, which one comparison tells, all that is left to do is to copy the floats.
 
 Source: apache/parquet-format, ``parquet.thrift`` (``PageHeader``) and ``Encodings.md``.
@@ -15,10 +15,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from a20_parquet.dataset.parquet.embeddings import rows_a_page
 from a20_parquet.dataset.parquet.encoding import join_byte_streams
 from a20_parquet.dataset.parquet.input import Input
 from a20_parquet.dataset.parquet.levels import ListLevels
+from a20_parquet.dataset.parquet.lists import rows_a_page
 from a20_parquet.dataset.parquet.pages import (
     Compression,
     PageHead,
@@ -75,7 +75,7 @@ def _expected_prefix(rows: int, dims: int) -> bytes:
 
 @lru_cache(maxsize=1 << 10)
 def _expected_pages(rows: int, dims: int) -> tuple[Page, ...]:
-    """The pages of a row group as ``EmbeddingColumn`` writes them uncompressed."""
+    """The pages of a row group as ``ListColumn`` writes them uncompressed."""
     pages, position = [], 0
     for first in range(0, rows, rows_a_page(dims)):
         count = min(rows_a_page(dims), rows - first)

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from a20_parquet.dataset.parquet.columns import FlatColumn, FlatGroup
-from a20_parquet.dataset.parquet.embeddings import EmbeddingColumn
 from a20_parquet.dataset.parquet.footer import FooterFrame
 from a20_parquet.dataset.parquet.groups import encode_groups
+from a20_parquet.dataset.parquet.lists import ListColumn
 from a20_parquet.dataset.parquet.numbers import NumberType
 from a20_parquet.dataset.parquet.pages import Compression
 from a20_parquet.dataset.parquet.structures import (
@@ -28,7 +28,8 @@ from a20_parquet.dataset.parquet.structures import (
 )
 from a20_parquet.errors import DatasetError
 
-_LONGEST_LIST = 8192
+# DuckDB's arrays can't be longer.
+_LONGEST_LIST = 100_000
 
 _INT16 = NumberType(np.dtype("<i2"), 4)
 _INT32 = NumberType(np.dtype("<i4"), 4)
@@ -63,8 +64,8 @@ class ParquetLayout:
         """
         self.schema = schema
         self.compression = compression
-        self.embeddings: dict[int, EmbeddingColumn] = {}
-        """Embedding columns by their place in the schema."""
+        self.lists: dict[int, ListColumn] = {}
+        """Embedding and features by their place in the schema."""
         self.flat: dict[int, FlatColumn] = {}
         """All other columns by their place in the schema."""
         for index, field in enumerate(schema):
@@ -72,8 +73,8 @@ class ParquetLayout:
                 physical, _, number = _FLAT[field.type]
                 self.flat[index] = FlatColumn(field, physical, number, compression)
             else:
-                _require_embedding(field)
-                self.embeddings[index] = EmbeddingColumn(field, compression)
+                _require_list(field)
+                self.lists[index] = ListColumn(field, compression)
         elements = [schema_element("schema", children=len(schema))]
         for field in schema:
             elements += _elements(field)
@@ -109,7 +110,7 @@ class ParquetLayout:
             )
 
 
-def _require_embedding(field: Any) -> None:
+def _require_list(field: Any) -> None:
     kind = field.type
     if not (
         pa.types.is_fixed_size_list(kind)

@@ -68,7 +68,7 @@ class ParquetWriter:
         offset, size = output.size, pages.size
         arrays = windows.columns
         chunks = [b""] * len(arrays)
-        for index, column in layout.embeddings.items():
+        for index, column in layout.lists.items():
             chunks[index] = column.put(arrays[index], pages)
         columns = layout.flat.values()
         if flat is None:

@@ -1,4 +1,4 @@
-"""Embeddings: lists of float32 that all have one length.
+"""Embeddings and features: lists of float32 that all have one length.
 
 Source: apache/parquet-format, ``README.md`` (nested encoding) and ``Encodings.md``.
 """
@@ -20,11 +20,11 @@ _PAGE_BYTES = 1 << 20
 
 
 def rows_a_page(dims: int) -> int:
-    """How many embeddings of ``dims`` floats a page holds, but for a row group's last one."""
+    """How many lists of ``dims`` floats a page holds, but for a row group's last one."""
     return max(1, _PAGE_BYTES // (4 * dims))
 
 
-class EmbeddingColumn:
+class ListColumn:
     """PLAIN pages, uncopied where nothing is compressed, or BYTE_STREAM_SPLIT; immutable."""
 
     def __init__(self, field: Any, compression: Compression) -> None:
@@ -32,8 +32,8 @@ class EmbeddingColumn:
 
         Args:
             field: the ``pyarrow.Field``, a ``fixed_size_list<float32 not null>``.
-            compression: with ZSTD the floats' bytes are split into streams, which makes them
-                smaller; LZ4 finds nothing in them either way.
+            compression: with ZSTD the bytes of floats that are never null are split into streams,
+                which makes them smaller; LZ4 finds nothing in them either way.
         """
         self._name = field.name
         self._length = field.type.list_size
@@ -41,7 +41,8 @@ class EmbeddingColumn:
         self._levels = ListLevels(self._length, nullable=field.nullable)
         self._rows_a_page = rows_a_page(self._length)
         self._full_page_levels = self._levels.full(self._rows_a_page)
-        self._splits = compression is Compression.ZSTD
+        # polars 2.1 panics on pages of split bytes with nulls, whoever wrote them.
+        self._splits = compression is Compression.ZSTD and not field.nullable
         self._encoding = Encoding.BYTE_STREAM_SPLIT if self._splits else Encoding.PLAIN
         path = [field.name, "list", "element"]
         self._head = chunk_head(Physical.FLOAT, self._encoding, path, compression.codec)
@@ -61,20 +62,17 @@ class EmbeddingColumn:
         """
         rows = len(array)
         valid = validity(array, self._name, nullable=self._nullable)
-        # Without nulls this is a view.
-        floats = array.flatten()
-        if floats.null_count:
-            raise DatasetError(f"column {self._name!r} has null elements; its type forbids them")
-        values = memoryview(floats.buffers()[1]).cast("B")[4 * floats.offset :]
+        row_bytes = 4 * self._length
+        # Flattening copies where there are nulls: then it is done page by page.
+        whole = self._floats(array) if valid is None else memoryview(b"")
         size, start = pages.size, pages.output.size
-        position = 0
         for first in range(0, rows, self._rows_a_page):
             last = min(first + self._rows_a_page, rows)
-            present = None if valid is None else valid[first:last]
-            lists = last - first if present is None else int(np.count_nonzero(present))
-            end = position + 4 * self._length * lists
-            self._put_page(last - first, lists, present, values[position:end], pages)
-            position = end
+            if valid is None:
+                floats, present = whole[first * row_bytes : last * row_bytes], None
+            else:
+                floats, present = self._floats(array.slice(first, last - first)), valid[first:last]
+            self._put_page(last - first, present, floats, pages)
         nulls = array.null_count
         return chunk(
             self._head,
@@ -86,10 +84,17 @@ class EmbeddingColumn:
             Statistics(nulls),
         )
 
-    def _put_page(
-        self, rows: int, lists: int, valid: Array | None, values: memoryview, pages: Pages
-    ) -> None:
-        if lists < rows and valid is not None:
+    def _floats(self, array: Any) -> memoryview:
+        """The bytes of all lists that are not null; a view, where none is null."""
+        floats = array.flatten()
+        if floats.null_count:
+            raise DatasetError(f"column {self._name!r} has null elements; its type forbids them")
+        first = 4 * floats.offset
+        return memoryview(floats.buffers()[1]).cast("B")[first : first + 4 * len(floats)]
+
+    def _put_page(self, rows: int, valid: Array | None, values: memoryview, pages: Pages) -> None:
+        lists = len(values) // (4 * self._length)
+        if valid is not None and lists < rows:
             page_levels = self._levels.sparse(valid)
         elif rows == self._rows_a_page:
             page_levels = self._full_page_levels
