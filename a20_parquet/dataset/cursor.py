@@ -36,6 +36,10 @@ class MergedRows:
             self.metadata.slice(start, stop - start), self.run[start:stop], self.row[start:stop]
         )
 
+    def take(self, rows: Numbers) -> "MergedRows":
+        """Some of the rows, by their places."""
+        return MergedRows(self.metadata.take(pa.array(rows)), self.run[rows], self.row[rows])
+
 
 def concat_rows(parts: Sequence[MergedRows]) -> MergedRows:
     """Put rows one behind the other."""
@@ -102,8 +106,7 @@ class MetadataCursor:
     def _sort(self, rows: MergedRows) -> MergedRows:
         if len(self._runs) == 1:
             return rows
-        order = sort_order(rows.metadata)
-        return MergedRows(rows.metadata.take(pa.array(order)), rows.run[order], rows.row[order])
+        return rows.take(sort_order(rows.metadata))
 
     def _count_safe(self, rows: MergedRows) -> int:
         goes_on = (self._next < self._stop)[rows.run]
