@@ -6,15 +6,14 @@ from threading import Lock
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from a20_parquet.dataset.cursor import MergedRows, MetadataCursor
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import DataFile, commit_unit
 from a20_parquet.dataset.parquet import FlatGroup, ParquetLayout, ParquetWriter
 from a20_parquet.dataset.run import Rows, Run
 from a20_parquet.errors import DatasetError
-from a20_parquet.table.order import sort_order
 from a20_parquet.table.partition import PartitionBy, hive_file
 from a20_parquet.table.plan import MergeUnit, OutputFile, group_files, split_rows
 from a20_parquet.table.schema import EMBEDDING
@@ -44,18 +43,12 @@ class MergeCursor:
             staging: where embeddings of several runs are read before they are put in order, shape
                 ``(rows, dims)``.
         """
-        parts = [(run, *bounds) for run, bounds in zip(runs, slices, strict=True)]
-        parts = [part for part in parts if part[1] < part[2]]
-        self._runs = [run for run, _, _ in parts]
-        self._next = np.array([start for _, start, _ in parts], np.int64)
-        self._stop = np.array([stop for _, _, stop in parts], np.int64)
-        self._batch_rows = batch_rows
+        self._runs = runs
+        self._cursor = MetadataCursor(runs, slices, batch_rows=batch_rows)
+        self._is_alone = sum(start < stop for start, stop in slices) == 1
         self._staging = staging
-        self._metadata: Any = None
-        self._run = np.zeros(0, np.int64)
-        self._row = np.zeros(0, np.int64)
+        self._merged: MergedRows | None = None
         self._at = 0
-        self._safe = 0
 
     def read(self, out: Rows) -> Any:
         """Read the next ``len(out)`` rows.
@@ -72,67 +65,33 @@ class MergeCursor:
         pieces = []
         done = 0
         while done < len(out):
-            if self._at == self._safe:
-                self._refill()
-            count = min(len(out) - done, self._safe - self._at)
-            if len(self._runs) > 1:
+            if self._merged is None or self._at == len(self._merged):
+                self._merged = self._cursor.read()
+                self._at = 0
+            count = min(len(out) - done, len(self._merged) - self._at)
+            if not self._is_alone:
                 count = min(count, len(self._staging))
-            pieces.append(self._metadata.slice(self._at, count))
-            self._read_embeddings(out[done : done + count])
+            rows = self._merged.slice(self._at, self._at + count)
+            pieces.append(rows.metadata)
+            self._read_embeddings(rows, out[done : done + count])
             self._at += count
             done += count
         return pieces[0] if len(pieces) == 1 else pa.concat_batches(pieces)
 
-    def _read_embeddings(self, out: Rows) -> None:
-        """Fill ``out`` from the current position; a run's rows among them are consecutive."""
-        row = self._row[self._at : self._at + len(out)]
-        if len(self._runs) == 1:
-            self._runs[0].read_embeddings(int(row[0]), out)
+    def _read_embeddings(self, rows: MergedRows, out: Rows) -> None:
+        """Fill ``out``; a run's rows among them are consecutive."""
+        if self._is_alone:
+            self._runs[rows.run[0]].read_embeddings(int(rows.row[0]), out)
             return
-        run = self._run[self._at : self._at + len(out)]
-        by_run = np.argsort(run, kind="stable")
-        present, firsts = np.unique(run[by_run], return_index=True)
+        by_run = np.argsort(rows.run, kind="stable")
+        present, firsts = np.unique(rows.run[by_run], return_index=True)
         bounds = [*firsts.tolist(), len(out)]
         for number, first, last in zip(present.tolist(), bounds, bounds[1:], strict=False):
-            start = int(row[by_run[first]])
+            start = int(rows.row[by_run[first]])
             self._runs[number].read_embeddings(start, self._staging[first:last])
         place = np.empty(len(out), np.int64)
         place[by_run] = np.arange(len(out))
         np.take(self._staging, place, axis=0, out=out, mode="clip")
-
-    def _refill(self) -> None:
-        """Read more metadata and find how many rows can be given out.
-
-        A row can be given out when no run can still bring a smaller one: when it does not come
-        after the last row read of any run that goes on.
-        """
-        rest = slice(self._at, None)
-        runs, rows = [self._run[rest]], [self._row[rest]]
-        batches = [] if self._metadata is None else [self._metadata.slice(self._at)]
-        waiting = np.bincount(runs[0], minlength=len(self._runs))
-        for number in np.flatnonzero((waiting < self._batch_rows) & (self._next < self._stop)):
-            start = self._next[number]
-            stop = min(start + self._batch_rows, self._stop[number])
-            batches.append(self._runs[number].read_metadata(int(start), int(stop)))
-            runs.append(np.full(stop - start, number))
-            rows.append(np.arange(start, stop))
-            self._next[number] = stop
-        if sum(map(len, batches)) == 0:
-            raise EOFError("the runs hold fewer rows than their indexes say")
-        keyed = pa.concat_batches(batches)
-        run, row = np.concatenate(runs), np.concatenate(rows)
-        if len(self._runs) > 1:
-            order = sort_order(keyed)
-            keyed, run, row = keyed.take(pa.array(order)), run[order], row[order]
-        self._metadata, self._run, self._row = keyed, run, row
-        self._at = 0
-        self._safe = self._count_safe(run, row)
-
-    def _count_safe(self, run: npt.NDArray[np.int64], row: npt.NDArray[np.int64]) -> int:
-        goes_on = (self._next < self._stop)[run]
-        is_last_read = row == (self._next - 1)[run]
-        ends = np.flatnonzero(goes_on & is_last_read)
-        return int(ends[0]) + 1 if len(ends) else len(run)
 
 
 class UnitWriter:

@@ -1,7 +1,9 @@
 """Units of the merge, planned and written as a conversion does it, for tests."""
 
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -13,13 +15,11 @@ from a20_parquet.dataset.manifest import (
 )
 from a20_parquet.dataset.merge import MergeCursor, UnitWriter
 from a20_parquet.dataset.parquet import Compression, ParquetLayout
+from a20_parquet.dataset.run import Run
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.plan import MergeUnit, plan_merge
 from a20_parquet.table.schema import window_schema
 from tests.dataset.runs import DIMS, Row, held
-
-if TYPE_CHECKING:
-    from a20_parquet.dataset.run import Run
 
 OPTIONS = TableOptions(
     partition_by=PartitionBy.SITE_DATE,
@@ -41,7 +41,17 @@ def write_all(
     layout: DatasetLayout, rows: list[list[Row]], row_group_rows: int = 3, by: str = "site,date"
 ) -> tuple[list[MergeUnit], list[DataFile], list[int]]:
     """Merge rows into a claimed dataset, with files of 7 rows and units of 20."""
-    runs: list[Run] = [held(mine) for mine in rows]
+    return write_runs(layout, [held(mine) for mine in rows], row_group_rows, by)
+
+
+def write_runs(
+    layout: DatasetLayout,
+    runs: Sequence[Run],
+    row_group_rows: int = 3,
+    by: str = "site,date",
+    first_part: int = 0,
+) -> tuple[list[MergeUnit], list[DataFile], list[int]]:
+    """Merge runs likewise; the first file of each partition gets the number ``first_part``."""
     units = plan_merge([run.partitions for run in runs], rows_per_file=7, rows_per_unit=20)
     parquet = ParquetLayout(window_schema(DIMS), Compression.NONE)
     writer = UnitWriter(
@@ -53,7 +63,9 @@ def write_all(
     )
     advanced: list[int] = []
     files = []
-    for unit in units:
+    for plan in units:
+        renumbered = (replace(file, part=file.part + first_part) for file in plan.files)
+        unit = replace(plan, files=tuple(renumbered))
         cursor = MergeCursor(runs, unit.slices, batch_rows=2, staging=buffer(2))
         files += writer.write(unit, cursor, advanced.append)
     return units, files, advanced

@@ -1,0 +1,128 @@
+"""Windows that come twice: the same recording, offset and channel."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+
+WindowName: TypeAlias = tuple[str, float, int]
+"""``filename``, ``recording_offset_in_file`` in seconds, ``channel``."""
+
+MOST_NAMES = 10
+"""So many windows are named; all are counted."""
+
+_KEY = ("filename", "recording_offset_in_file", "channel")
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """Windows that repeat an earlier one in some way."""
+
+    count: int = 0
+    names: tuple[WindowName, ...] = ()
+    """The first of them in sort order, each once, ``MOST_NAMES`` at the most."""
+
+    @classmethod
+    def joined(cls, parts: Iterable[Self]) -> Self:
+        """Add up the repeats of consecutive parts of the windows."""
+        found = list(parts)
+        names = [name for part in found for name in part.names]
+        return cls(sum(part.count for part in found), tuple(names[:MOST_NAMES]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duplicates:
+    """What comes twice among the windows of runs and of a dataset that they are appended to.
+
+    Of several windows with one name the first in sort order is the earliest, windows of the
+    dataset before all others. Those are not counted.
+    """
+
+    identical: Repeats
+    """Windows whose embedding and further features are an earlier one's, bit for bit."""
+    different: Repeats
+    """Windows with the name of an earlier one that differ from all earlier ones."""
+    dropped: tuple[npt.NDArray[np.int64], ...]
+    """For each run the rows of identical windows, ascending."""
+
+
+def repeats_previous(keyed: Any) -> npt.NDArray[np.bool_]:
+    """Tell which rows name the same window as the row before them.
+
+    Args:
+        keyed: a record batch of ``keyed_schema()``, sorted.
+
+    Returns:
+        One item a row; false for the first.
+    """
+    same = np.zeros(len(keyed), np.bool_)
+    if len(keyed) > 1:
+        same[1:] = True
+        for name in reversed(_KEY):  # strings take longest
+            if not same.any():
+                break
+            values = keyed.column(name)
+            same[1:] &= pc.equal(values[1:], values[:-1]).to_numpy(zero_copy_only=False)
+    return same
+
+
+def window_name(keyed: Any, row: int) -> WindowName:
+    """Name the window in one row of a record batch of ``keyed_schema()``."""
+    filename, offset_s, channel = (keyed.column(name)[row].as_py() for name in _KEY)
+    return filename, offset_s, channel
+
+
+class RepeatCounter:
+    """Compares windows that share their names, in sort order.
+
+    Attributes:
+        identical: windows that were counted as such.
+        different: likewise.
+    """
+
+    def __init__(self) -> None:
+        self.identical = 0
+        self.different = 0
+        self.identical_names: list[WindowName] = []
+        self.different_names: list[WindowName] = []
+        self._name: WindowName | None = None
+        self._seen: set[bytes] = set()
+
+    def add(self, name: WindowName, digest: bytes, *, is_held: bool) -> bool:
+        """Compare a window with the earlier ones of its name.
+
+        Args:
+            name: of the window.
+            digest: of what it holds, see ``content_digests``.
+            is_held: whether the dataset holds it already.
+
+        Returns:
+            Whether it is identical with an earlier one and can be dropped.
+        """
+        if name != self._name:
+            self._name = name
+            self._seen = set()
+        is_identical = digest in self._seen and not is_held
+        if is_identical:
+            self.identical += 1
+            _keep(name, self.identical_names)
+        elif self._seen and not is_held:
+            self.different += 1
+            _keep(name, self.different_names)
+        self._seen.add(digest)
+        return is_identical
+
+    def repeats(self) -> tuple[Repeats, Repeats]:
+        """What was counted: identical ones, different ones."""
+        return (
+            Repeats(self.identical, tuple(self.identical_names)),
+            Repeats(self.different, tuple(self.different_names)),
+        )
+
+
+def _keep(name: WindowName, names: list[WindowName]) -> None:
+    if len(names) < MOST_NAMES and name not in names:
+        names.append(name)
