@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 from a20_parquet.dataset.held import HeldDataset, Retry
 from a20_parquet.progress import Progress
+from a20_parquet.source.content import open_content
 from a20_parquet.source.discover import Listing, make_labels
 from a20_parquet.source.frames import FrameReader, tell_progress
-from a20_parquet.source.shard import Shard, open_content
+from a20_parquet.source.shard import Shard
 from a20_parquet.workers import Workers
 
 _BATCH_BYTES = 8 << 20

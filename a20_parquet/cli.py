@@ -10,7 +10,7 @@ from a20_parquet import __version__
 from a20_parquet import cli_options as options
 from a20_parquet.errors import A20ParquetError, UsageError
 
-_EXIT_FAILED, _EXIT_USAGE, _EXIT_INTERRUPTED = 1, 2, 130
+_EXIT_FAILED, _EXIT_USAGE, _EXIT_QUARANTINE, _EXIT_INTERRUPTED = 1, 2, 3, 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -49,7 +49,9 @@ def convert(sources: tuple[str, ...], dataset: str, *, as_json: bool, **given: A
     """Convert shards to a dataset.
 
     SOURCE is a folder, a file, a glob or any fsspec URL; folders are searched whole. DATASET is a
-    new or empty folder: give DATASET/data to any Parquet reader.
+    new folder, or a dataset that new shards are appended to: give DATASET/data to any Parquet
+    reader. A conversion that was stopped goes on when the same command is run again. What can't be
+    converted goes to DATASET/quarantine, byte for byte; then the exit code is 3.
     """
     from a20_parquet.console.conversion import print_conversion
     from a20_parquet.console.progress import ConsoleProgress
@@ -59,6 +61,8 @@ def convert(sources: tuple[str, ...], dataset: str, *, as_json: bool, **given: A
     with ConsoleProgress() as progress:
         conversion = convert(sources, dataset, progress=progress, **chosen)
     print_conversion(conversion, as_json=as_json)
+    if conversion.quarantine:
+        sys.exit(_EXIT_QUARANTINE)
 
 
 @cli.command()

@@ -1,7 +1,5 @@
 """The conversion: shards in, a Hive-partitioned Parquet dataset out."""
 
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,18 +7,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
+from a20_parquet.append import ToConvert, find_new
+from a20_parquet.dataset.begin import Begun, begin, find_held, scratch_folder
+from a20_parquet.dataset.claim import locked
+from a20_parquet.dataset.duplicates import Comparison
+from a20_parquet.dataset.held import HeldDataset
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.manifest import Totals, committed_files, finalise
+from a20_parquet.dataset.manifest import DuplicateCounts, Totals
 from a20_parquet.dataset.npy_json import NpyJsonFolder
-from a20_parquet.errors import DatasetError
-from a20_parquet.job import Job, check_free_space, plan_job
+from a20_parquet.dataset.partial_run import WithoutRows
+from a20_parquet.dataset.run import Run
+from a20_parquet.dataset.unfinished import Plan
+from a20_parquet.duplicates_pass import find_duplicates
+from a20_parquet.error_limit import ErrorLimit
+from a20_parquet.errors import A20ParquetError, DatasetError, UsageError
+from a20_parquet.finish import finish
+from a20_parquet.job import Job, check_free_space, check_options, plan_job
 from a20_parquet.merge_pass import merge_runs
 from a20_parquet.npy_json import NotebookOutput
-from a20_parquet.options import ConvertOptions, OptionValues
+from a20_parquet.options import ConvertOptions, OnError, OptionValues
 from a20_parquet.progress import NoProgress, Progress
-from a20_parquet.sort_pass import sort_shards
+from a20_parquet.sort_pass import Sinks, sort_shards
 from a20_parquet.source.discover import Listing, PassedOver, find_shards
+from a20_parquet.table.duplicates import written_name
 from a20_parquet.table.sparse import sparse_partitions_hint
+from a20_parquet.workers import Workers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +40,29 @@ class Conversion:
 
     dataset: Path
     totals: Totals
+    """Of the dataset, what it held before included."""
+    new_shards: int
+    """That were converted."""
+    held_shards: int
+    """Of the sources, that the dataset had already."""
+    new_windows: int
+    """That were written."""
+    left_out: int
+    """Windows of the new shards outside of what was asked for: other sites, dates, channels."""
+    quarantine: dict[str, int]
+    """What lies in quarantine, counted by reason, the most frequent first."""
+    duplicates: DuplicateCounts
+    """Among the new windows, and between these and what the dataset held."""
+    dropped_duplicates: bool
+    """Whether the identical ones were left out."""
+    shape_disagreements: int
+    """Records whose ``embedding_shape`` is not their tensor's."""
+    other_features: tuple[str, ...]
+    """Names of features that the records have and the dataset has not."""
+    is_resumed: bool
+    """Whether it went on with an unfinished conversion."""
     source_bytes: int
-    """Stored size of all shards."""
+    """Stored size of all new shards."""
     seconds: float
     """Wall time."""
     runs_on_disk: int
@@ -52,41 +84,63 @@ def convert(
     progress: Progress | None = None,
     **options: Unpack[OptionValues],
 ) -> Conversion:
-    """Convert shards to a dataset.
+    """Convert shards to a dataset, or append them to it.
+
+    A conversion that was stopped goes on where it was when it is called again with the same sources
+    and options. Shards that the dataset holds already are not converted again.
 
     Args:
         sources: folders, files, globs or fsspec URLs.
-        dataset: folder to write; must be empty or not there, unless ``overwrite`` is given.
+        dataset: folder to write; what is there must be a dataset, or nothing.
         progress: told how far it is.
         options: see ``ConvertOptions``.
 
     Raises:
         UsageError: an option, or the place of the dataset, makes no sense.
         SourceError: shards can't be found or read.
-        RecordError: a shard is damaged, or a record can't be converted.
+        RecordError: something can't be converted, and more than is allowed to go to quarantine.
         DatasetError: the dataset, the scratch folder or the notebook's files can't be written.
     """
     started = time.monotonic()
     progress = progress or NoProgress()
     chosen = ConvertOptions.parse(options)
     layout = DatasetLayout.at(dataset)
-    layout.check(overwrite=chosen.overwrite)
     folder = _notebook_folder(chosen, layout)
-
-    listing = find_shards(sources)
-    for warning in listing.missing:
-        progress.say(warning)
-    notebook = _notebook_output(folder, listing, progress)
-    job = plan_job(listing, chosen)
-    with _conversion(layout, job, chosen) as scratch:
-        runs, shards = sort_shards(job, scratch, progress, notebook)
-        units = merge_runs(job, runs, layout, progress)
-        files = committed_files(layout, units)
-        manifest = finalise(layout, job.table, shards, files)
+    with locked(layout):
+        held = find_held(layout, overwrite=chosen.overwrite)
+        listing = find_shards(sources, leave_out=layout.root)
+        for warning in listing.missing:
+            progress.say(warning)
+        if chosen.overwrite:
+            _check_outside(listing, layout)
+        if held is not None:
+            check_options(listing, chosen, held)
+        to_convert = find_new(listing, held, Workers(chosen.workers), progress)
+        if held is not None and not to_convert.shards and not layout.plan.exists():
+            return _nothing_to_do(held, to_convert, listing, time.monotonic() - started)
+        notebook = _notebook_output(folder, listing, progress)
+        job = plan_job(listing, to_convert, chosen, held)
+        with _begun(layout, job, chosen, held, progress) as begun:
+            sinks = _sinks(layout, begun, notebook, chosen)
+            made = sort_shards(job, begun, sinks, progress)
+            runs, duplicates = _without_duplicates(job, made.runs, held, progress)
+            before = (held.files, held.next_parts()) if held else ()
+            files = merge_runs(job, runs, layout, progress, *before)
+            manifest = finish(layout, job, begun, held, made, duplicates, files)
     return Conversion(
         dataset=layout.root,
         totals=manifest.totals,
-        source_bytes=listing.bytes,
+        new_shards=len(job.shards),
+        held_shards=to_convert.held,
+        new_windows=sum(file.rows for file in files),
+        left_out=sum(shard.left_out for shard in made.shards),
+        quarantine=manifest.count_reasons(),
+        duplicates=duplicates,
+        dropped_duplicates=chosen.drop_duplicates,
+        shape_disagreements=sum(shard.shape_disagreements for shard in made.shards),
+        other_features=made.other_features,
+        is_resumed=begun.is_resumed,
+        source_bytes=sum(shard.size for shard in job.shards),
         seconds=time.monotonic() - started,
         runs_on_disk=sum(run.on_disk for run in runs),
         passed_over=listing.passed_over,
@@ -96,6 +150,17 @@ def convert(
         ),
         npy_json=None if folder is None else folder.root,
     )
+
+
+def _check_outside(listing: Listing, layout: DatasetLayout) -> None:
+    """Refuse to delete what is to be converted."""
+    inside = layout.root.resolve()
+    for shard in listing.shards:
+        if Path(shard.path).resolve().is_relative_to(inside):
+            raise UsageError(
+                f"{shard.url} lies in {layout.root}, which --overwrite would delete first. Leave "
+                "the option out, or copy the shard elsewhere."
+            )
 
 
 def _notebook_folder(options: ConvertOptions, layout: DatasetLayout) -> NpyJsonFolder | None:
@@ -117,23 +182,105 @@ def _notebook_output(
     return output
 
 
+def _sinks(
+    layout: DatasetLayout, begun: Begun, notebook: NotebookOutput | None, options: ConvertOptions
+) -> Sinks:
+    errors = ErrorLimit(0 if options.on_error is OnError.FAIL else options.max_errors)
+    errors.add_known(
+        sum(shard.quarantined + shard.damaged for unit in begun.sorted for shard in unit.shards)
+    )
+    return Sinks(layout=layout, scratch=begun.scratch, notebook=notebook, errors=errors)
+
+
+def _without_duplicates(
+    job: Job, runs: list[Run], held: HeldDataset | None, progress: Progress
+) -> tuple[list[Run], DuplicateCounts]:
+    """Count the windows that come twice, and leave them out where that is wanted."""
+    comparison = Comparison(
+        runs=runs,
+        held=held.catalog if held else None,
+        dims=job.table.dims,
+        features=job.table.features,
+        batch_rows=job.memory.slice_rows_of(len(runs)),
+    )
+    found = find_duplicates(comparison, workers=job.memory.workers, progress=progress)
+    counts = DuplicateCounts(
+        identical=found.identical.count,
+        different=found.different.count,
+        names=tuple(map(written_name, (*found.identical.names, *found.different.names))),
+    )
+    if not job.reading.drop_duplicates:
+        return runs, counts
+    kept: list[Run] = [
+        WithoutRows(run, rows) if len(rows) else run
+        for run, rows in zip(runs, found.dropped, strict=True)
+    ]
+    return kept, counts
+
+
 @contextmanager
-def _conversion(layout: DatasetLayout, job: Job, options: ConvertOptions) -> Iterator[Path]:
-    """Claim the dataset's folder and lend a scratch folder; after a failure nothing is left."""
-    layout.claim(job.plan, overwrite=options.overwrite)
+def _begun(
+    layout: DatasetLayout,
+    job: Job,
+    options: ConvertOptions,
+    held: HeldDataset | None,
+    progress: Progress,
+) -> Iterator[Begun]:
+    """Begin or resume a conversion; what stops it leaves what is done, and is told how to go on."""
+    plan = Plan(
+        options=job.table,
+        reading=job.reading,
+        shards=job.planned_shards,
+        npy_json=None if options.npy_json is None else str(Path(options.npy_json).absolute()),
+        base=held.manifest.files_checksum if held else None,
+        scratch=(str(scratch_folder(layout, options.scratch)),),
+    )
+    go_on = (
+        f"{layout.root} is unfinished. The same command goes on where it stopped; --overwrite "
+        "starts afresh."
+    )
     try:
-        parent = options.scratch or layout.conversion
-        parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix="a20-parquet-runs-", dir=parent))
-        try:
-            check_free_space(job, layout.root, scratch)
-            yield scratch
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+        begun = begin(layout, plan, overwrite=options.overwrite)
     except OSError as error:
-        layout.abandon()
-        raise DatasetError(f"{error}. Nothing was kept: mend the cause, convert again.") from error
-    except BaseException:
-        layout.abandon()
+        raise DatasetError(f"{layout.root}: can't be written: {error}") from error
+    if begun.is_resumed:
+        done = sum(len(unit.positions) for unit in begun.sorted)
+        progress.say(
+            f"going on with an unfinished conversion: {done} of {len(job.shards)} shards are sorted"
+        )
+    try:
+        units = len(job.shards) - sum(len(unit.positions) for unit in begun.sorted)
+        check_free_space(job, layout.root, begun.scratch, units=units)
+        yield begun
+    except OSError as error:
+        raise DatasetError(f"{error}. {go_on}") from error
+    except (A20ParquetError, KeyboardInterrupt):
+        progress.say(go_on)
         raise
-    layout.release()
+
+
+def _nothing_to_do(
+    held: HeldDataset, to_convert: ToConvert, listing: Listing, seconds: float
+) -> Conversion:
+    manifest = held.manifest
+    return Conversion(
+        dataset=held.layout.root,
+        totals=manifest.totals,
+        new_shards=0,
+        held_shards=to_convert.held,
+        new_windows=0,
+        left_out=0,
+        quarantine=manifest.count_reasons(),
+        duplicates=DuplicateCounts(),
+        dropped_duplicates=False,
+        shape_disagreements=0,
+        other_features=(),
+        is_resumed=False,
+        source_bytes=0,
+        seconds=seconds,
+        runs_on_disk=0,
+        passed_over=listing.passed_over,
+        warnings=listing.missing,
+        hint=None,
+        npy_json=None,
+    )

@@ -5,12 +5,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.quarantine import count_reasons
-from a20_parquet.table.partition import HIVE_NULL, PartitionBy
+from a20_parquet.dataset.manifest import data_files
+from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.sparse import sparse_partitions_hint
 
 
@@ -119,8 +118,10 @@ def catalog_info(catalog: Catalog) -> DatasetInfo:
         median_file_bytes=_number(files["bytes"].median()),
         largest=_partition(partitions, partitions["bytes"].arg_max()),
         smallest=_partition(partitions, partitions["bytes"].arg_min()),
-        quarantine=count_reasons(catalog),
-        hint=sparse_partitions_hint(_sizes(files, by), by),
+        quarantine=manifest.count_reasons(),
+        hint=sparse_partitions_hint(
+            ((file.site, file.period, file.bytes) for file in data_files(files, by)), by
+        ),
     )
 
 
@@ -151,24 +152,6 @@ def _periods(files: pl.DataFrame, by: PartitionBy) -> Periods | None:
         last=_text(values.max()),
         windows_without=int(files.filter(values.is_null())["rows"].sum()),
     )
-
-
-def _sizes(files: pl.DataFrame, by: PartitionBy) -> list[tuple[str, int | None, int]]:
-    """Site, period (see ``partition.periods``) and bytes of each file."""
-    if by.period is None:
-        periods: list[int | None] = [None] * len(files)
-    elif by.period == "date":
-        periods = files["date"].cast(pl.Int32).to_list()
-    elif by.period == "year":
-        periods = files["year"].to_list()
-    else:
-        periods = [_month(value) for value in files[by.period]]
-    sites = files["site"].fill_null(HIVE_NULL).to_list()
-    return list(zip(sites, periods, files["bytes"].to_list(), strict=True))
-
-
-def _month(value: str | None) -> int | None:
-    return None if value is None else int(np.datetime64(value, "M").astype(np.int64))
 
 
 def _text(value: Any) -> str | None:

@@ -24,7 +24,7 @@ from a20_parquet.source.shard import Codec, Shard, read_codec
 from a20_parquet.table.filename import FilenameRules
 from a20_parquet.table.schema import Feature
 from a20_parquet.table.selection import Selection
-from a20_parquet.table.sites import SiteTable
+from a20_parquet.table.sites import SiteTable, merged
 from a20_parquet.table.windows import WindowRules
 
 # Real embeddings shrink to about 0.85; a shard that shrinks more just spills more runs.
@@ -130,7 +130,7 @@ def plan_job(
             channels=options.channels,
             features=probe.features,
             filenames=filenames,
-            selection=Selection(options.site, options.from_date, options.until_date),
+            selection=Selection.of(options.site, options.from_date, options.until_date),
         ),
         sites=sites,
         memory=memory,
@@ -144,9 +144,7 @@ def check_options(listing: Listing, options: ConvertOptions, held: HeldDataset) 
     Raises:
         UsageError: they differ.
     """
-    differences = option_differences(
-        held.manifest.options, _table_options(listing, options, held)
-    )
+    differences = option_differences(held.manifest.options, _table_options(listing, options, held))
     if told := "; ".join(differences):
         raise UsageError(
             f"{held.layout.root} was made with other options: {told}. Give the same ones, or name "
@@ -208,9 +206,9 @@ def _filename_rules(
     """How filenames are read, and the sites table that the dataset gets, if it gets one."""
     before = held.sites if held else None
     given = None if options.sites is None else read_sites(options.sites)
-    merged = before.merged(given) if before and given else given
-    sites = merged or before
-    return FilenameRules(options.filename_pattern, sites, options.unknown_site), merged
+    new = merged(before, given) if before and given else given
+    sites = new or before
+    return FilenameRules(options.filename_pattern, sites, options.unknown_site), new
 
 
 def _reading_options(options: ConvertOptions, filenames: FilenameRules) -> ReadingOptions:

@@ -46,8 +46,17 @@ class MemoryPlan:
     """Rows of metadata that the merge reads of one run at a time."""
     staging_rows: int
     """Windows of several runs that the merge puts in order at a time."""
+    runs: int
+    """How many runs there are at the most."""
     holds_all: bool
     """Whether all windows of the input can stay in memory, so that no run is written."""
+
+    def slice_rows_of(self, runs: int) -> int:
+        """Rows of metadata to read of each run at a time, where there are so many of them.
+
+        There may be more than planned where a conversion goes on with a larger budget.
+        """
+        return max(1, min(self.slice_rows, self.slice_rows * self.runs // max(runs, 1)))
 
 
 def plan_memory(  # noqa: PLR0913 - what buffers depend on, each a keyword
@@ -123,6 +132,7 @@ def _divide(
         gather_rows=gather_rows,
         slice_rows=min(slice_rows, _MAX_SLICE_ROWS),
         staging_rows=staging_rows,
+        runs=runs,
         holds_all=holding <= budget and windows <= _MAX_RUN_ROWS,
     )
 

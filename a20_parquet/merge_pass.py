@@ -71,7 +71,6 @@ def merge_runs(
             table.partition_by,
             row_group_rows=table.row_group_rows,
             turn=turn,
-            features=table.features,
         )
         return writer, np.empty((memory.staging_rows, table.dims), np.float32)
 

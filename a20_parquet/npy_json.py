@@ -56,7 +56,7 @@ class NotebookOutput:
 
     folder: NpyJsonFolder
     names: Mapping[str, str]
-    """For each shard's label the name of its files, without suffix."""
+    """For each shard's URL the name of its files, without suffix."""
     renamed: tuple[str, ...]
     """A line for each name that several shards would have shared."""
 
@@ -65,11 +65,13 @@ class NotebookOutput:
         """Name the files of shards; pure."""
         labels = [shard.label for shard in shards]
         names, renamed = name_outputs([shard.path.rpartition("/")[2] for shard in shards], labels)
-        return cls(folder, dict(zip(labels, names, strict=True)), tuple(renamed))
+        return cls(
+            folder, dict(zip((shard.url for shard in shards), names, strict=True)), tuple(renamed)
+        )
 
     def writer(self, shard: Shard) -> AbstractContextManager[NpyJsonWriter]:
         """Lend the writer of a shard's files; see ``NpyJsonFolder.writer``."""
-        return self.folder.writer(self.names[shard.label])
+        return self.folder.writer(self.names[shard.url])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 from a20_parquet.errors import SourceError, UsageError
 from a20_parquet.source.decode import TensorFlowDecoder
-from a20_parquet.source.frames import FrameReader, Records
-from a20_parquet.source.shard import Shard, open_content
+from a20_parquet.source.frames import read_shard
+from a20_parquet.source.records import Records
+from a20_parquet.source.shard import Shard
 from a20_parquet.table.decoded import DecodedRecords
 from a20_parquet.table.filename import FilenameRules
 from a20_parquet.table.intake import RecordFilter
@@ -118,7 +119,6 @@ class _Search:
 
 
 def _records(shard: Shard) -> Iterator[Records]:
-    with open_content(shard) as content:
-        for item in FrameReader(shard, content, _PROBE_BYTES).read():
-            if isinstance(item, Records):
-                yield item
+    for item in read_shard(shard, _PROBE_BYTES):
+        if isinstance(item, Records):
+            yield item

@@ -7,8 +7,10 @@ from a20_parquet.dataset.manifest import QuarantinedShard, ShardSummary
 from a20_parquet.dataset.quarantine import QuarantineWriter
 from a20_parquet.error_limit import ErrorLimit
 from a20_parquet.job import Job
-from a20_parquet.source.frames import Damage, FrameReader, Records, tell_progress
-from a20_parquet.source.shard import Content, Shard
+from a20_parquet.source.content import Content
+from a20_parquet.source.frames import FrameReader, tell_progress
+from a20_parquet.source.records import Damage, Records
+from a20_parquet.source.shard import Shard
 from a20_parquet.table.decoded import DecodedRecords
 from a20_parquet.table.intake import RecordFilter
 from a20_parquet.table.rejection import Rejection
@@ -81,7 +83,6 @@ class ShardIntake:
         self._quarantine = quarantine
         self._errors = errors
         self._reader: FrameReader | None = None
-        self._damaged: set[int] = set()
         self._left_out = 0
         self._rejected = 0
         self._disagreements = 0
@@ -119,9 +120,8 @@ class ShardIntake:
             yield decoded, intake.taken
 
     def _keep_damage(self, damage: Damage) -> None:
-        if damage.number not in self._damaged:
-            self._damaged.add(damage.number)
-            self._errors.add(damage.error(self._shard.url))
+        if not damage.more:
+            self._errors.add(damage.error())
         rejection = Rejection(damage.number, damage.reason, damage.message)
         self._quarantine.keep_damage(rejection, damage.offset, damage.content)
 
@@ -129,7 +129,7 @@ class ShardIntake:
         self._rejected += 1
         number = rejection.number
         self._errors.add(records.error(rejection))
-        offset = records.offsets[number - records.first]
+        offset = records.offset(number)
         retry = self._job.retries.get(self._shard.position)
         if retry is not None:
             origin = retry.records[number]
@@ -150,10 +150,10 @@ class ShardIntake:
             shard=self._shard,
             label=retry.shard.label if retry else self._shard.label,
             checksum=self._reader.checksum,
-            records=self._reader.records - len(self._damaged),
+            records=self._reader.records,
             left_out=self._left_out,
             rejected=self._rejected,
-            damaged=len(self._damaged),
+            damaged=self._reader.damaged_ranges,
             shape_disagreements=self._disagreements,
             other_features=self._other_features,
             quarantined=self._quarantine.finish(),

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from a20_parquet.dataset.begin import Begun
-from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.held import Retry
+from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import QuarantinedShard, ShardSummary
 from a20_parquet.dataset.npy_json import NpyJsonWriter
 from a20_parquet.dataset.quarantine import QuarantineWriter
@@ -24,7 +24,8 @@ from a20_parquet.job import Job
 from a20_parquet.npy_json import NotebookOutput
 from a20_parquet.progress import Progress
 from a20_parquet.shard_intake import ShardIntake, ShardTally
-from a20_parquet.source.shard import Shard, open_content
+from a20_parquet.source.content import open_content
+from a20_parquet.source.shard import Shard
 from a20_parquet.table.intake import RecordFilter
 from a20_parquet.workers import Pool, Workers
 
@@ -110,10 +111,19 @@ def sort_shards(job: Job, begun: Begun, sinks: Sinks, progress: Progress) -> Sor
             *(DiskRun(files) for unit in units for files in unit.runs),
             *buffers.held_runs(new),
         ],
-        shards=[shard for unit in units for shard in unit.shards],
+        shards=_in_order(units),
         quarantine=[shard for unit in units for shard in unit.quarantine],
         other_features=tuple(sorted({name for unit in new for name in unit.other_features})),
     )
+
+
+def _in_order(units: Sequence[SortedShards]) -> list[ShardSummary]:
+    by_position = {
+        position: shard
+        for unit in units
+        for position, shard in zip(unit.positions, unit.shards, strict=True)
+    }
+    return [by_position[position] for position in sorted(by_position)]
 
 
 class _Buffers:

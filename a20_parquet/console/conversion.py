@@ -25,24 +25,74 @@ def print_conversion(conversion: "Conversion", *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(_conversion_json(conversion), indent=1, default=str))
         return
-    totals = conversion.totals
-    for line in _passed_over_lines(conversion.passed_over):
+    for line in (*_passed_over_lines(conversion.passed_over), *_remarks(conversion)):
         click.echo(line, err=True)
-    if conversion.hint:
-        click.echo(f"hint: {conversion.hint}", err=True)
-    rate = conversion.source_bytes / conversion.seconds / 1e6
+    for line in _summary_lines(conversion):
+        click.echo(line)
+
+
+def _summary_lines(conversion: "Conversion") -> Iterator[str]:
+    totals = conversion.totals
+    if conversion.held_shards:
+        new = format_count(conversion.new_shards, "new shard")
+        windows = format_count(conversion.new_windows, "window")
+        yield (
+            f"{new}, {windows}; {format_count(conversion.held_shards, 'shard')} held already"
+            if conversion.new_shards
+            else f"nothing left to do: {format_count(conversion.held_shards, 'shard')} held already"
+        )
     dates = f", {format_count(totals.dates, 'date')}" if totals.dates else ""
-    click.echo(
+    yield (
         f"{format_count(totals.shards, 'shard')}, {format_count(totals.records, 'record')}, "
-        f"{format_count(totals.windows, 'window')}\n"
-        f"{format_count(totals.sites, 'site')}{dates}, {format_count(totals.files, 'file')}, "
-        f"{format_bytes(totals.bytes)}\n"
-        f"{conversion.seconds:.1f} s, {rate:.0f} MB/s, "
-        f"{format_count(conversion.runs_on_disk, 'run')} on scratch disk\n"
-        f"{shown(conversion.dataset)}"
+        f"{format_count(totals.windows, 'window')}"
     )
+    yield (
+        f"{format_count(totals.sites, 'site')}{dates}, {format_count(totals.files, 'file')}, "
+        f"{format_bytes(totals.bytes)}"
+    )
+    if conversion.quarantine:
+        reasons = ", ".join(f"{count:,} {why}" for why, count in conversion.quarantine.items())
+        damaged = f" and {format_count(totals.damaged, 'damaged place')}" if totals.damaged else ""
+        yield f"{format_count(totals.quarantined, 'record')}{damaged} in quarantine: {reasons}"
+    if conversion.new_shards:
+        rate = conversion.source_bytes / conversion.seconds / 1e6
+        runs = format_count(conversion.runs_on_disk, "run")
+        yield f"{conversion.seconds:.1f} s, {rate:.0f} MB/s, {runs} on scratch disk"
+    yield shown(conversion.dataset)
     if conversion.npy_json:
-        click.echo(shown(conversion.npy_json))
+        yield shown(conversion.npy_json)
+
+
+def _remarks(conversion: "Conversion") -> Iterator[str]:
+    """What a user should know besides the totals."""
+    if conversion.left_out:
+        left_out = format_count(conversion.left_out, "window")
+        yield f"left out: {left_out} of other sites, dates or channels"
+    if conversion.other_features:
+        names = ", ".join(conversion.other_features)
+        yield f"left out: features {names}; --feature NAME carries one along"
+    if conversion.shape_disagreements:
+        records = format_count(conversion.shape_disagreements, "record")
+        yield f"{records} with an embedding_shape that is not the tensor's: the tensor's counts"
+    yield from _duplicate_lines(conversion)
+    if conversion.hint:
+        yield f"hint: {conversion.hint}"
+    if conversion.quarantine:
+        place = shown(conversion.dataset / "quarantine")
+        yield f"what could not be converted is in {place}, each with its reason in a .jsonl file"
+
+
+def _duplicate_lines(conversion: "Conversion") -> Iterator[str]:
+    counts = conversion.duplicates
+    if counts.identical:
+        done = "dropped" if conversion.dropped_duplicates else "kept; --drop-duplicates drops them"
+        windows = format_count(counts.identical, "window")
+        yield f"duplicates: {windows} equal to others of the same recording and time: {done}"
+    if counts.different:
+        windows = format_count(counts.different, "window")
+        yield f"duplicates: {windows} of the same recording and time as others differ: all kept"
+    if counts.names:
+        yield f"duplicates: such as {', '.join(counts.names[:_MAX_NAMES])}"
 
 
 def print_tour(tour: "Tour", *, as_json: bool) -> None:
@@ -92,4 +142,5 @@ def _passed_over_lines(passed_over: Sequence["PassedOver"]) -> Iterator[str]:
 
 
 def _conversion_json(conversion: "Conversion") -> dict[str, Any]:
-    return asdict(conversion) | {"totals": conversion.totals.model_dump()}
+    models = {"totals": conversion.totals, "duplicates": conversion.duplicates}
+    return asdict(conversion) | {name: model.model_dump() for name, model in models.items()}

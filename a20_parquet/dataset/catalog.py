@@ -50,13 +50,12 @@ class Catalog:
         is_local = isinstance(filesystem, LocalFileSystem)
         location = root if is_local else str(filesystem.unstrip_protocol(root))
         manifest = _read_manifest(filesystem, root, location)
-        content = _read(filesystem, f"{root}/files.parquet", location)
-        checksum = f"{crc32c.crc32c(content):08x}"
-        if checksum != manifest.files_checksum:
-            raise DatasetError(
-                f"{location}/files.parquet: its checksum is {checksum}, expected "
-                f"{manifest.files_checksum} as in manifest.json. Convert the shards again."
-            )
+        try:
+            content = _read_files(filesystem, root, location, manifest)
+        except DatasetError:
+            # What has just been appended to is read once more.
+            manifest = _read_manifest(filesystem, root, location)
+            content = _read_files(filesystem, root, location, manifest)
         files = pl.read_parquet(io.BytesIO(content))
         return cls(location, filesystem, root, manifest, files)
 
@@ -142,6 +141,24 @@ def _why_no_manifest(filesystem: Any, root: str, location: str) -> str:
             "run it again."
         )
     return "has no manifest.json, so it is no complete dataset. Name one that convert has finished."
+
+
+def _read_files(filesystem: Any, root: str, location: str, manifest: Manifest) -> bytes:
+    """Read the list of files that a manifest speaks of."""
+    content = _read(filesystem, f"{root}/files.parquet", location)
+    checksum = f"{crc32c.crc32c(content):08x}"
+    if checksum == manifest.files_checksum:
+        return content
+    # It may not have moved to its place yet after the manifest was replaced.
+    staged = f"{root}/conversion/files.parquet"
+    if filesystem.exists(staged):
+        moving = _read(filesystem, staged, location)
+        if f"{crc32c.crc32c(moving):08x}" == manifest.files_checksum:
+            return moving
+    raise DatasetError(
+        f"{location}/files.parquet: its checksum is {checksum}, expected "
+        f"{manifest.files_checksum} as in manifest.json. Convert the shards again."
+    )
 
 
 def _read(filesystem: Any, path: str, location: str) -> bytes:

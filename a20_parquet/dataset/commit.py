@@ -140,4 +140,3 @@ def flush_to_disk(folder: Path) -> None:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-

@@ -1,5 +1,6 @@
 """What makes a dataset complete: ``files.parquet`` and, written last, ``manifest.json``."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from typing import Any, Final, Literal
@@ -86,7 +87,8 @@ class TableOptions(_Frozen):
 
 class ReadingOptions(_Frozen):
     """Those options of a conversion that decide which records and windows it takes, and how it
-    reads their filenames; they may differ between the conversions of one dataset."""
+    reads their filenames; they may differ between the conversions of one dataset.
+    """
 
     filename_pattern: str | None = None
     unknown_site: str | None = None
@@ -167,6 +169,13 @@ class Manifest(_Frozen):
     conversions: tuple[ConversionSummary, ...] = ()
     """In the order in which they were made."""
     quarantine: tuple[QuarantinedShard, ...] = ()
+
+    def count_reasons(self) -> dict[str, int]:
+        """Count what lies in quarantine by reason, the most frequent first."""
+        counts: Counter[str] = Counter()
+        for shard in self.quarantine:
+            counts.update({reason.value: count for reason, count in shard.reasons.items()})
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def make_manifest(  # noqa: PLR0913 - what a manifest holds

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from a20_parquet.dataset.cursor import MergedRows, MetadataCursor
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.manifest import DataFile, commit_unit
+from a20_parquet.dataset.manifest import DataFile
 from a20_parquet.dataset.parquet import FlatGroup, ParquetLayout, ParquetWriter
 from a20_parquet.dataset.run import Rows, Run
 from a20_parquet.errors import DatasetError
@@ -129,7 +129,7 @@ class UnitWriter:
     def write(
         self, unit: MergeUnit, cursor: MergeCursor, advance: Callable[[int], None]
     ) -> list[DataFile]:
-        """Write all files of ``unit`` and then its commit marker.
+        """Write all files of ``unit``.
 
         Args:
             unit: what to write.
@@ -149,7 +149,6 @@ class UnitWriter:
             windows = self._read(sum(file.rows for file in group), cursor)
             with self._turn:
                 files += self._write_small_files(group, windows, advance)
-        commit_unit(self._layout, unit.number, files)
         return files
 
     def _read(self, rows: int, cursor: MergeCursor) -> Any:

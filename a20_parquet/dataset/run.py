@@ -20,6 +20,7 @@ from a20_parquet.dataset.sums import file_sum, has_sum
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.order import Partitions, find_partitions, sort_order
 
+
 class RunFile(BaseModel):
     """One file of a run, as it was written."""
 

@@ -75,6 +75,12 @@ def window_name(keyed: Any, row: int) -> WindowName:
     return filename, offset_s, channel
 
 
+def written_name(name: WindowName) -> str:
+    """Write a window's name as ``similar --to`` takes it, with the channel where that is not 0."""
+    filename, offset_s, channel = name
+    return f"{filename}@{offset_s:.15g}{f' channel {channel}' if channel else ''}"
+
+
 class RepeatCounter:
     """Compares windows that share their names, in sort order.
 

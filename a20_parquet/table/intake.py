@@ -118,5 +118,5 @@ class RecordFilter:
             pa.array(texts, pa.binary()).cast(pa.string()), self._rules.filenames
         )
         wanted = self._rules.selection.may_take(recordings).tolist()
-        for name, problem, is_wanted in zip(texts, recordings.problems(), wanted, strict=True):
+        for name, problem, is_wanted in zip(texts, recordings.problems, wanted, strict=True):
             yield name, _Verdict(problem, is_wanted)

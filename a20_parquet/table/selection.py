@@ -57,6 +57,11 @@ class Selection:
         return cls(tuple(_site(str(site)) for site in wanted), _date(first), _date(last))
 
     @property
+    def is_limited(self) -> bool:
+        """Whether any window is left out."""
+        return bool(self.sites) or self.limits_dates
+
+    @property
     def limits_dates(self) -> bool:
         """Whether windows without a date are left out."""
         return self.first is not None or self.last is not None

@@ -94,8 +94,9 @@ def keyed_metadata(
     shapes = [shape for batch in heads for shape in batch.shapes]
     windows, channels, _ = np.array(shapes, np.int64).reshape(-1, 3).T
     taken = rules.count_channels(channels)
-    record = np.repeat(np.arange(len(shapes)), windows * taken)
-    row = np.arange(len(record)) - np.repeat(np.cumsum(windows * taken) - windows * taken, windows * taken)
+    rows = windows * taken
+    record = np.repeat(np.arange(len(shapes)), rows)
+    row = np.arange(len(record)) - np.repeat(np.cumsum(rows) - rows, rows)
     window, channel = np.divmod(row, np.maximum(taken, 1)[record])
     if rules.channels is not None:
         channel = np.array(rules.channels, np.int64)[channel]
@@ -122,7 +123,7 @@ def keyed_metadata(
     }
     for feature in rules.features:
         tensors = (features or {})[feature.name]
-        columns[feature.name] = _feature_column(feature, tensors, windows * taken, rules)
+        columns[feature.name] = _feature_column(feature, tensors, rows, rules)
     schema = keyed_schema(rules.features)
     arrays = [pa.array(columns[field.name]).cast(field.type) for field in schema]
     return pa.record_batch(arrays, schema=schema)
@@ -138,7 +139,7 @@ def with_embeddings(metadata: Any, embeddings: npt.NDArray[np.float32]) -> Any:
     Returns:
         A record batch of ``window_schema(dims, features)``.
     """
-    rows, dims = embeddings.shape
+    dims = embeddings.shape[1]
     # No other column of the metadata is a list.
     features = tuple(
         Feature(field.name, field.type.list_size)

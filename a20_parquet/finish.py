@@ -1,0 +1,98 @@
+"""The end of a conversion: what it made becomes the dataset's new state."""
+
+from collections.abc import Iterator, Sequence
+
+from a20_parquet.dataset.begin import Begun
+from a20_parquet.dataset.commit import commit, settle
+from a20_parquet.dataset.held import HeldDataset
+from a20_parquet.dataset.layout import DatasetLayout
+from a20_parquet.dataset.manifest import (
+    ConversionSummary,
+    DataFile,
+    DuplicateCounts,
+    Manifest,
+    ShardSummary,
+    files_content,
+    make_manifest,
+)
+from a20_parquet.dataset.quarantine import merge_quarantine
+from a20_parquet.dataset.sites import write_sites
+from a20_parquet.job import Job
+from a20_parquet.sort_pass import Sorted
+
+
+def finish(  # noqa: PLR0913 - all that a conversion has made
+    layout: DatasetLayout,
+    job: Job,
+    begun: Begun,
+    held: HeldDataset | None,
+    made: Sorted,
+    duplicates: DuplicateCounts,
+    files: Sequence[DataFile],
+) -> Manifest:
+    """Commit a conversion and remove its traces.
+
+    Args:
+        layout: of the dataset.
+        job: what was to be done.
+        begun: how it began.
+        held: the dataset that it appends to, if there is one.
+        made: by the first pass.
+        duplicates: among the windows.
+        files: made by the second pass.
+
+    Raises:
+        OSError: something can't be written.
+    """
+    before = held.manifest if held else None
+    all_files = sorted([*(held.files if held else ()), *files], key=_partition_order)
+    listed = files_content(all_files, job.table.partition_by)
+    kept = {shard.label for shard in made.quarantine}
+    retried = {retry.shard.label for retry in job.retries.values()}
+    manifest = make_manifest(
+        job.table,
+        all_files,
+        listed,
+        list(_all_shards(job, before, made.shards)),
+        [
+            *(before.conversions if before else ()),
+            ConversionSummary(reading=job.reading, duplicates=duplicates),
+        ],
+        merge_quarantine(
+            before.quarantine if before else (), made.quarantine, sorted(retried - kept)
+        ),
+    )
+    sites = None if job.sites is None else write_sites(job.sites)
+    commit(layout, manifest, listed.to_pybytes(), sites)
+    settle(layout, begun.plan.scratch)
+    return manifest
+
+
+def _partition_order(file: DataFile) -> tuple[str, bool, int]:
+    # Files of one partition stay in the order in which they were written.
+    return file.site, file.period is not None, file.period or 0
+
+
+def _all_shards(
+    job: Job, before: Manifest | None, made: Sequence[ShardSummary]
+) -> Iterator[ShardSummary]:
+    """The shards of the dataset; those whose quarantine was retried have new counts."""
+    number = len(before.conversions) if before else 0
+    retried = {}
+    new = []
+    for position, summary in enumerate(made):
+        retry = job.retries.get(position)
+        if retry is None:
+            new.append(summary.model_copy(update={"conversion": number}))
+        else:
+            retried[retry.shard.label] = retry.shard.model_copy(
+                update={
+                    "windows": retry.shard.windows + summary.windows,
+                    "left_out": retry.shard.left_out + summary.left_out,
+                    "quarantined": summary.quarantined,
+                    "retried": (*retry.shard.retried, number),
+                }
+            )
+    for shard in before.shards if before else ():
+        yield retried.get(shard.label, shard)
+    yield from new
