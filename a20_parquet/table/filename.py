@@ -13,7 +13,15 @@ import pyarrow.compute as pc
 
 from a20_parquet.errors import UsageError
 from a20_parquet.table.clock import Flags, Integers, days_of, minutes_of, offsets_at, seconds_of
-from a20_parquet.table.name_parts import EXPECTED, GROUPS, NameParts, check_pattern, read_parts
+from a20_parquet.table.name_parts import (
+    EXPECTED,
+    GROUPS,
+    NameParts,
+    check_pattern,
+    flags,
+    read_parts,
+    tidy,
+)
 from a20_parquet.table.partition import name_tokens, site_tokens
 from a20_parquet.table.sites import SiteTable
 
@@ -99,23 +107,23 @@ def parse_filenames(filenames: Any, rules: FilenameRules = A2O_RULES) -> Recordi
     skipped it. An offset in the name always wins over a time zone; ``Z`` tells only the instant.
     """
     parts = read_parts(filenames, rules.pattern, partly=rules.unknown_site is not None)
-    site_id, no_site_id = _numbers(parts.site_id, 9, pa.int32())
-    file_seq_id, no_file_seq_id = _numbers(parts.file_seq_id, 18, pa.int64())
+    tidied, malformed = (parts, {}) if rules.pattern is None else tidy(parts)
+    site_id = tidied.site_id.cast(pa.int32())
     zones = None
     if rules.sites is not None:
         site_id, zones = rules.sites.look_up(site_id, parts.site_name, parts.subsite_name)
-    starts = _starts(parts, zones)
+    starts = _starts(tidied, malformed, zones)
     site = site_tokens(site_id, parts.site_name, parts.subsite_name)
-    wrong = {"site_id": no_site_id, "file_seq_id": no_file_seq_id, **starts.wrong}
     if rules.unknown_site is None:
-        valid = parts.matched & starts.known & _flags(site.is_valid())
-        valid &= ~(no_site_id | no_file_seq_id)
+        valid = parts.matched & starts.known & flags(site.is_valid())
+        for where in malformed.values():
+            valid &= ~where
     else:
         valid = np.ones(len(filenames), np.bool_)
         site = pc.fill_null(site, name_tokens(pa.array([rules.unknown_site]))[0])
     problems: list[str | None] = [None] * len(filenames)
     for index in np.flatnonzero(~valid).tolist():
-        found = _problem(index, rules, parts, wrong, starts.known)
+        found = _problem(index, rules, parts, starts, malformed)
         problems[index] = f"the filename {filenames[index].as_py()!r} {found}"
     return Recordings(
         valid=valid,
@@ -124,7 +132,7 @@ def parse_filenames(filenames: Any, rules: FilenameRules = A2O_RULES) -> Recordi
         site_id=site_id,
         site_name=parts.site_name,
         subsite_name=parts.subsite_name,
-        file_seq_id=file_seq_id,
+        file_seq_id=tidied.file_seq_id.cast(pa.int64()),
         file_timestamp=starts.file_timestamp,
         utc_offset_minutes=starts.utc_offset_minutes,
         file_seconds_since_midnight=starts.file_seconds_since_midnight,
@@ -136,47 +144,36 @@ class _Starts:
     """The time columns of recordings, null where not ``known``."""
 
     known: Flags
-    wrong: dict[str, Flags]
-    """For each group of a name, where it tells something impossible."""
+    impossible: dict[str, Flags]
+    """For each group that a time is made of, where there is no such date, time or offset."""
     file_timestamp: Any
     utc_offset_minutes: Any
     file_seconds_since_midnight: Any
 
 
-def _texts(values: Any, form: str) -> tuple[Any, Flags]:
-    """Keep texts of a form; also tell where there is another text."""
-    good = pc.match_substring_regex(values, form)
-    return pc.if_else(good, values, pa.scalar(None, pa.string())), _flags(pc.invert(good))
-
-
-def _starts(parts: NameParts, zones: Any) -> _Starts:
+def _starts(parts: NameParts, malformed: dict[str, Flags], zones: Any) -> _Starts:
     """When recordings start, and their local time.
 
     Args:
-        parts: of the filenames.
+        parts: tidied ones.
+        malformed: where they are null because the name has another text there.
         zones: names of time zones, an Arrow string array; none where none is known.
     """
-    dates, no_date = _texts(pc.replace_substring_regex(parts.date, "[^0-9]", ""), r"^\d{8}$")
-    times, no_time = _texts(pc.replace_substring_regex(parts.time, "[^0-9]", ""), r"^\d{6}$")
-    offsets, no_offset = _texts(parts.offset, r"^(?:Z|[+-]\d\d(?::?\d\d)?)$")
-    hhmm = pc.utf8_rpad(pc.replace_substring(offsets, ":", ""), 5, "0")
-    is_utc = _flags(pc.equal(offsets, "Z"))
-    days, day_ok = days_of(_integers(dates, "19700101"))
-    seconds, time_ok = seconds_of(_integers(times, "0"))
+    is_utc = pc.equal(parts.offset, "Z")
+    days, day_ok = days_of(_integers(parts.date, "19700101"))
+    seconds, time_ok = seconds_of(_integers(parts.time, "000000"))
     minutes, offset_ok = minutes_of(
-        _integers(pc.ascii_ltrim(pc.if_else(pc.equal(offsets, "Z"), "0", hhmm), "+"), "0")
+        _integers(pc.ascii_ltrim(pc.if_else(is_utc, "0", parts.offset), "+"), "0")
     )
-    wrong = {
-        "date": no_date | ~day_ok,
-        "time": no_time | ~time_ok,
-        "offset": no_offset | ~offset_ok,
-    }
-    known = _flags(dates.is_valid()) & _flags(times.is_valid())
-    known &= ~(wrong["date"] | wrong["time"] | wrong["offset"])
+    is_utc = flags(is_utc)
+    known = flags(pc.and_(parts.date.is_valid(), parts.time.is_valid()))
+    known &= day_ok & time_ok & offset_ok
+    if "offset" in malformed:
+        known &= ~malformed["offset"]
     start_s = days * 86_400 + seconds - minutes * 60
-    has_offset = _flags(offsets.is_valid()) & ~is_utc
+    has_offset = flags(parts.offset.is_valid()) & ~is_utc
     if zones is not None:
-        asked = np.flatnonzero(known & ~has_offset & _flags(zones.is_valid()))
+        asked = np.flatnonzero(known & ~has_offset & flags(zones.is_valid()))
         is_local = ~is_utc[asked]
         minutes[asked] = offsets_at(start_s[asked], zones.take(pa.array(asked)), is_local=is_local)
         has_offset[asked] = True
@@ -184,7 +181,7 @@ def _starts(parts: NameParts, zones: Any) -> _Starts:
         seconds[asked] = (start_s[asked] + minutes[asked] * 60) % 86_400
     return _Starts(
         known=known,
-        wrong=wrong,
+        impossible={"date": ~day_ok, "time": ~time_ok, "offset": ~offset_ok},
         file_timestamp=_where(known, start_s * _US, pa.timestamp("us", tz="UTC")),
         utc_offset_minutes=_where(known & has_offset, minutes, pa.int16()),
         file_seconds_since_midnight=_where(known, seconds, pa.int32()),
@@ -192,24 +189,19 @@ def _starts(parts: NameParts, zones: Any) -> _Starts:
 
 
 def _problem(
-    index: int, rules: FilenameRules, parts: NameParts, wrong: dict[str, Flags], dated: Flags
+    index: int, rules: FilenameRules, parts: NameParts, starts: _Starts, malformed: dict[str, Flags]
 ) -> str:
     """What keeps a recording from being taken, and what was expected."""
     if not parts.matched[index]:
         pattern = "" if rules.pattern is None else f", or what {rules.pattern!r} matches"
         return f"can't be read, expected {EXPECTED}{pattern}"
-    for group, where in wrong.items():
+    for group, where in (*malformed.items(), *starts.impossible.items()):
         if where[index]:
             text = getattr(parts, group)[index].as_py()
             return f"has the {group} {text!r}, expected one that exists: {GROUPS[group]}"
-    if not dated[index]:
+    if not starts.known[index]:
         return "tells no date and time of the start, expected both"
     return "tells no site, expected a site_id or site_name, or a folder site_NNNN/"
-
-
-def _numbers(texts: Any, most_digits: int, kind: Any) -> tuple[Any, Flags]:
-    digits, other = _texts(texts, rf"^\d{{1,{most_digits}}}$")
-    return digits.cast(kind), other
 
 
 def _where(keep: Flags, values: Integers, kind: Any) -> Any:
@@ -219,9 +211,3 @@ def _where(keep: Flags, values: Integers, kind: Any) -> Any:
 def _integers(digits: Any, default: str) -> Integers:
     values: Integers = pc.fill_null(digits, default).cast(pa.int64()).to_numpy()
     return values
-
-
-def _flags(values: Any) -> Flags:
-    """A boolean array as NumPy's; null is false."""
-    flags: Flags = pc.fill_null(values, False).to_numpy(zero_copy_only=False)
-    return flags

@@ -1,14 +1,13 @@
 """Filenames cut into parts: text, as the names have it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from a20_parquet.errors import UsageError
+from a20_parquet.table.clock import Flags
 
 GROUPS: Final = {
     "site_id": "number of the site, up to 9 digits",
@@ -37,18 +36,23 @@ _A2O: Final = (
     r")\.(?i:flac|wav|mp3|wv)$"
 )
 _ONLY_START: Final = r"(?:^|/)" + _START + r"(?:[_.][^/]*)?$"
+_FORMS: Final = {
+    "site_id": r"^\d{1,9}$",
+    "file_seq_id": r"^\d{1,18}$",
+    "date": r"^\d{8}$",
+    "time": r"^\d{6}$",
+    "offset": r"^(?:Z|[+-]\d\d(?:\d\d)?)$",
+}
 # RE2's \C matches a single byte, which may be no UTF-8.
 _BYTE: Final = r"(?:^|[^\\])(?:\\\\)*\\C"
+_NULL: Final = pa.scalar(None, pa.string())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameParts:
-    """Parts of filenames, Arrow string arrays with one item a filename, none of them empty text.
+    """Parts of filenames, Arrow string arrays with one item a filename, null where it has none."""
 
-    Each is null where the name does not have it.
-    """
-
-    matched: npt.NDArray[np.bool_]
+    matched: Flags
     """Whether the name has the A2O's form, or the pattern's."""
     site_id: Any
     site_name: Any
@@ -90,28 +94,58 @@ def read_parts(filenames: Any, pattern: str | None, *, partly: bool) -> NamePart
         partly: of a name of another form, take the time that it begins with.
     """
     found = pc.extract_regex(filenames, _A2O)
-    of_form = found.is_valid()
+    matched = found.is_valid()
     has_subsite = pc.greater(pc.binary_length(_part(found, "subsite_name")), 0)
-    parts = {name: _part(found, name) for name in GROUPS}
+    parts = {name: _part(found, name) for name in ("date", "time", "offset")}
+    parts["site_id"] = _without_empty(_part(found, "site_id"))
+    parts["subsite_name"] = pc.if_else(has_subsite, _part(found, "subsite_name"), _NULL)
     for name, other in (("site_name", "whole_name"), ("file_seq_id", "its_id")):
-        parts[name] = pc.if_else(has_subsite, parts[name], _part(found, other))
-    if partly and not pc.all(of_form).as_py():
+        parts[name] = pc.if_else(has_subsite, _part(found, name), _part(found, other))
+    if partly and not pc.all(matched).as_py():
         start = pc.extract_regex(filenames, _ONLY_START)
         for name in ("date", "time", "offset"):
             parts[name] = pc.coalesce(parts[name], _part(start, name))
     if pattern is not None:
         match = pc.extract_regex(filenames, pattern)
         known = {field.name for field in match.type}
-        nothing = pa.scalar(None, pa.string())
         for name in GROUPS:
-            told = _part(match, name) if name in known else nothing
+            told = _without_empty(_part(match, name)) if name in known else _NULL
             parts[name] = pc.if_else(match.is_valid(), told, parts[name])
-        of_form = pc.or_(of_form, match.is_valid())
-    parts = {name: _without_empty(values) for name, values in parts.items()}
-    if parts["site_id"].null_count:
+        matched = pc.or_(matched, match.is_valid())
+    if pattern is not None or not pc.all(matched).as_py():
         folder = pc.extract_regex(filenames, _FOLDER)
         parts["site_id"] = pc.coalesce(parts["site_id"], _part(folder, "site_id"))
-    return NameParts(matched=of_form.to_numpy(zero_copy_only=False), **parts)
+    return NameParts(matched=matched.to_numpy(zero_copy_only=False), **parts)
+
+
+def tidy(parts: NameParts) -> tuple[NameParts, dict[str, Flags]]:
+    """Write parts that a pattern found in the forms that the A2O's names have.
+
+    Returns:
+        The parts, null where there is no such form; and for some groups where that is so.
+    """
+    texts = {
+        "site_id": parts.site_id,
+        "file_seq_id": parts.file_seq_id,
+        "date": pc.replace_substring_regex(parts.date, "[^0-9]", ""),
+        "time": pc.replace_substring_regex(parts.time, "[^0-9]", ""),
+        "offset": pc.replace_substring_regex(parts.offset, r"^([+-]\d\d):?(\d\d)?$", r"\1\2"),
+    }
+    tidied, malformed = {}, {}
+    for name, form in _FORMS.items():
+        good = pc.match_substring_regex(texts[name], form)
+        tidied[name] = pc.if_else(good, texts[name], _NULL)
+        malformed[name] = flags(pc.invert(good))
+    tidied["offset"] = pc.if_else(
+        pc.equal(tidied["offset"], "Z"), "Z", pc.utf8_rpad(tidied["offset"], 5, "0")
+    )
+    return replace(parts, **tidied), malformed
+
+
+def flags(values: Any) -> Flags:
+    """A boolean array as NumPy's; null is false."""
+    found: Flags = pc.fill_null(values, False).to_numpy(zero_copy_only=False)
+    return found
 
 
 def _part(found: Any, name: str) -> Any:
@@ -119,7 +153,7 @@ def _part(found: Any, name: str) -> Any:
 
 
 def _without_empty(texts: Any) -> Any:
-    return pc.if_else(pc.equal(pc.binary_length(texts), 0), pa.scalar(None, pa.string()), texts)
+    return pc.if_else(pc.equal(texts, ""), _NULL, texts)
 
 
 def _bad_pattern(pattern: str, reason: str) -> UsageError:
