@@ -21,7 +21,7 @@ from a20_parquet.dataset.unfinished import Plan
 from a20_parquet.duplicates_pass import find_duplicates
 from a20_parquet.error_limit import ErrorLimit
 from a20_parquet.errors import A20ParquetError, DatasetError, UsageError
-from a20_parquet.finish import finish
+from a20_parquet.finish import Made, finish
 from a20_parquet.job import Job, check_free_space, check_options, plan_job
 from a20_parquet.merge_pass import merge_runs
 from a20_parquet.npy_json import NotebookOutput
@@ -122,23 +122,23 @@ def convert(
         job = plan_job(listing, to_convert, chosen, held)
         with _begun(layout, job, chosen, held, progress) as begun:
             sinks = _sinks(layout, begun, notebook, chosen)
-            made = sort_shards(job, begun, sinks, progress)
-            runs, duplicates = _without_duplicates(job, made.runs, held, progress)
-            before = (held.files, held.next_parts()) if held else ()
-            files = merge_runs(job, runs, layout, progress, *before)
-            manifest = finish(layout, job, begun, held, made, duplicates, files)
+            in_runs = sort_shards(job, begun, sinks, progress)
+            runs, duplicates = _without_duplicates(job, in_runs.runs, held, progress)
+            files = merge_runs(job, runs, layout, progress, held)
+            made = Made(sorted=in_runs, duplicates=duplicates, files=files)
+            manifest = finish(layout, job, begun, held, made)
     return Conversion(
         dataset=layout.root,
         totals=manifest.totals,
         new_shards=len(job.shards),
         held_shards=to_convert.held,
         new_windows=sum(file.rows for file in files),
-        left_out=sum(shard.left_out for shard in made.shards),
+        left_out=sum(shard.left_out for shard in in_runs.shards),
         quarantine=manifest.count_reasons(),
         duplicates=duplicates,
         dropped_duplicates=chosen.drop_duplicates,
-        shape_disagreements=sum(shard.shape_disagreements for shard in made.shards),
-        other_features=made.other_features,
+        shape_disagreements=sum(shard.shape_disagreements for shard in in_runs.shards),
+        other_features=in_runs.other_features,
         is_resumed=begun.is_resumed,
         source_bytes=sum(shard.size for shard in job.shards),
         seconds=time.monotonic() - started,

@@ -1,6 +1,7 @@
 """The end of a conversion: what it made becomes the dataset's new state."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from a20_parquet.dataset.begin import Begun
 from a20_parquet.dataset.commit import commit, settle
@@ -21,14 +22,20 @@ from a20_parquet.job import Job
 from a20_parquet.sort_pass import Sorted
 
 
-def finish(  # noqa: PLR0913 - all that a conversion has made
-    layout: DatasetLayout,
-    job: Job,
-    begun: Begun,
-    held: HeldDataset | None,
-    made: Sorted,
-    duplicates: DuplicateCounts,
-    files: Sequence[DataFile],
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What a conversion has made."""
+
+    sorted: Sorted
+    """By the first pass."""
+    duplicates: DuplicateCounts
+    """Among its windows."""
+    files: list[DataFile]
+    """By the second pass."""
+
+
+def finish(
+    layout: DatasetLayout, job: Job, begun: Begun, held: HeldDataset | None, made: Made
 ) -> Manifest:
     """Commit a conversion and remove its traces.
 
@@ -37,29 +44,27 @@ def finish(  # noqa: PLR0913 - all that a conversion has made
         job: what was to be done.
         begun: how it began.
         held: the dataset that it appends to, if there is one.
-        made: by the first pass.
-        duplicates: among the windows.
-        files: made by the second pass.
+        made: all that is new.
 
     Raises:
         OSError: something can't be written.
     """
     before = held.manifest if held else None
-    all_files = sorted([*(held.files if held else ()), *files], key=_partition_order)
+    all_files = sorted([*(held.files if held else ()), *made.files], key=_partition_order)
     listed = files_content(all_files, job.table.partition_by)
-    kept = {shard.label for shard in made.quarantine}
+    kept = {shard.label for shard in made.sorted.quarantine}
     retried = {retry.shard.label for retry in job.retries.values()}
     manifest = make_manifest(
         job.table,
-        all_files,
-        listed,
-        list(_all_shards(job, before, made.shards)),
-        [
+        files=all_files,
+        files_content=listed,
+        shards=list(_all_shards(job, before, made.sorted.shards)),
+        conversions=[
             *(before.conversions if before else ()),
-            ConversionSummary(reading=job.reading, duplicates=duplicates),
+            ConversionSummary(reading=job.reading, duplicates=made.duplicates),
         ],
-        merge_quarantine(
-            before.quarantine if before else (), made.quarantine, sorted(retried - kept)
+        quarantine=merge_quarantine(
+            before.quarantine if before else (), made.sorted.quarantine, sorted(retried - kept)
         ),
     )
     sites = None if job.sites is None else write_sites(job.sites)

@@ -1,11 +1,12 @@
 """The second pass: runs are merged into the dataset's Parquet files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from threading import Lock
 
 import numpy as np
 
 from a20_parquet.dataset.commit import remove_strays
+from a20_parquet.dataset.held import HeldDataset
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import DataFile
 from a20_parquet.dataset.merge import MergeCursor, UnitWriter
@@ -26,8 +27,7 @@ def merge_runs(
     runs: Sequence[Run],
     layout: DatasetLayout,
     progress: Progress,
-    held: Sequence[DataFile] = (),
-    next_parts: Mapping[tuple[str, int | None], int] | None = None,
+    held: HeldDataset | None = None,
 ) -> list[DataFile]:
     """Merge ``runs`` into Parquet files; each unit of the merge ends with its commit marker.
 
@@ -38,8 +38,7 @@ def merge_runs(
         runs: what to merge.
         layout: where the dataset lies.
         progress: told how far it is.
-        held: files that the dataset has already.
-        next_parts: for each partition that has files the number of its next one.
+        held: the dataset that they are appended to, if there is one.
 
     Returns:
         The new files, in the dataset's order.
@@ -53,11 +52,12 @@ def merge_runs(
         [run.partitions for run in runs],
         rows_per_file=max(1, table.max_file_size // row_bytes),
         rows_per_unit=max(1, _UNIT_BYTES // row_bytes),
-        next_parts=next_parts,
+        next_parts=held.next_parts() if held else None,
     )
     workers = Workers(memory.workers)
     files = _finished_units(layout, units, workers, progress)
-    remove_strays(layout, [file.path for unit in (held, *files.values()) for file in unit])
+    known = (held.files if held else (), *files.values())
+    remove_strays(layout, [file.path for unit in known for file in unit])
     left = [unit for unit in units if unit.number not in files]
     progress.start("writing Parquet", sum(unit.rows for unit in left) * row_bytes)
     parquet = ParquetLayout(window_schema(table.dims, table.features), table.compression)

@@ -86,8 +86,9 @@ class TableOptions(_Frozen):
 
 
 class ReadingOptions(_Frozen):
-    """Those options of a conversion that decide which records and windows it takes, and how it
-    reads their filenames; they may differ between the conversions of one dataset.
+    """Those options that decide which records and windows one conversion takes.
+
+    They may differ between the conversions of a dataset.
     """
 
     filename_pattern: str | None = None
@@ -180,6 +181,7 @@ class Manifest(_Frozen):
 
 def make_manifest(  # noqa: PLR0913 - what a manifest holds
     options: TableOptions,
+    *,
     files: Sequence[DataFile],
     files_content: Any,
     shards: Sequence[ShardSummary],

@@ -71,7 +71,7 @@ class WindowGatherer:
     def _note(self, taken: DecodedRecords, start: int, stop: int) -> None:
         self._heads.append(taken.heads.take(range(start, stop)))
         for name, tensors in self._features.items():
-            tensors += taken.features[name][start:stop]
+            tensors.extend(taken.features[name][start:stop])
 
     def rest(self) -> Iterator[HeldRun]:
         """Sort what the buffer still holds, if it holds anything."""
