@@ -122,7 +122,7 @@ def check_free_space(job: Job, dataset: Path, scratch: Path) -> None:
 def _first_embedding(shard: Shard, decoder: TensorFlowDecoder) -> Embedding | None:
     """Decode a shard's first record; none where it has no record."""
     for records in read_records(shard, _PROBE_BYTES):
-        return decoder.decode(records).embeddings[0]
+        return decoder.decode_strictly(records).embeddings[0]
     return None
 
 

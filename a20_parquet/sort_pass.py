@@ -16,8 +16,10 @@ from a20_parquet.dataset.sorting import WindowGatherer
 from a20_parquet.job import Job
 from a20_parquet.npy_json import NotebookOutput
 from a20_parquet.progress import Progress
+from a20_parquet.source.content import open_content
 from a20_parquet.source.frames import FrameReader, tell_progress
-from a20_parquet.source.shard import Shard, open_content
+from a20_parquet.source.records import strict
+from a20_parquet.source.shard import Shard
 from a20_parquet.workers import Pool, Workers
 
 
@@ -152,8 +154,8 @@ class _UnitSorter:
         windows_before = self._gatherer.windows
         with self._sinks.notebook_writer(shard) as writer, open_content(shard) as content:
             reader = FrameReader(shard, content, self._job.memory.batch_bytes)
-            for records in tell_progress(reader.batches(), content, self._advance):
-                decoded = self._job.decoder.decode(records)
+            for records in tell_progress(strict(reader.read()), content, self._advance):
+                decoded = self._job.decoder.decode_strictly(records)
                 for run in self._gatherer.add(decoded):
                     self._write(run)
                 if writer is not None:
