@@ -1,5 +1,10 @@
 """What can go wrong, as one family of exceptions."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from a20_parquet.table.rejection import Reason
+
 
 class A20ParquetError(Exception):
     """Base of every error this package raises on purpose; the command line prints it, exits 1."""
@@ -24,14 +29,25 @@ class RecordError(A20ParquetError):
         shard: where the shard lies.
         record: the record's number in the shard, from 0.
         offset: byte at which the record's frame starts, in the decompressed shard.
+        code: the reason's name, as quarantine lists it; none where it has none.
         reason: what was found and what was expected.
         fix: what the user can do about it.
     """
 
-    def __init__(self, *, shard: str, record: int, offset: int, reason: str, fix: str) -> None:
+    def __init__(  # noqa: PLR0913 -- an error says all of it
+        self,
+        *,
+        shard: str,
+        record: int,
+        offset: int,
+        reason: str,
+        fix: str,
+        code: "Reason | None" = None,
+    ) -> None:
         super().__init__(f"{shard}: record {record} at byte {offset}: {reason}. {fix}")
         self.shard = shard
         self.record = record
         self.offset = offset
+        self.code = code
         self.reason = reason
         self.fix = fix

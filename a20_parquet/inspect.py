@@ -9,11 +9,14 @@ from typing import Any
 import pyarrow as pa
 
 from a20_parquet.errors import RecordError
+from a20_parquet.source.content import open_content
 from a20_parquet.source.decode import load_tensorflow
 from a20_parquet.source.discover import find_shards
-from a20_parquet.source.frames import FrameReader, Records
-from a20_parquet.source.shard import Codec, Shard, open_content, read_codec
+from a20_parquet.source.frames import FrameReader
+from a20_parquet.source.records import Records, strict
+from a20_parquet.source.shard import Codec, Shard, read_codec
 from a20_parquet.table.filename import Recordings, parse_filenames
+from a20_parquet.table.rejection import Reason, Rejection
 
 _BATCH_BYTES = 4 << 20
 _FIRST_VALUES = 5
@@ -95,7 +98,7 @@ def _inspect_shard(shard: Shard) -> Inspection:
     with open_content(shard) as content:
         reader = FrameReader(shard, content, _BATCH_BYTES)
         try:
-            for records in reader.batches():
+            for records in strict(reader.read()):
                 _count(tally, records)
         except RecordError as error:
             if tally.records == 0:
@@ -124,8 +127,9 @@ def _count(tally: _Tally, records: Records) -> None:
         try:
             features = example_type.FromString(bytes(payload)).features.feature
         except DecodeError:
-            reason = "the payload is no tf.train.Example message"
-            raise records.error(index, reason, "Leave the shard out.") from None
+            message = "the payload is no tf.train.Example message"
+            rejection = Rejection(records.first + index, Reason.NOT_AN_EXAMPLE, message)
+            raise records.error(rejection) from None
         tally.records += 1
         for name, feature in features.items():
             kind = feature.WhichOneof("kind") or "empty"

@@ -62,7 +62,7 @@ def _decode(shards: Sequence[Shard], batch_bytes: int) -> Iterator[DecodedRecord
     decoder = TensorFlowDecoder()
     for shard in shards:
         for records in read_records(shard, batch_bytes):
-            yield decoder.decode(records)
+            yield decoder.decode_strictly(records)
 
 
 def _windows(

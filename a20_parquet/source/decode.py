@@ -8,23 +8,31 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import repeat
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from a20_parquet.errors import RecordError
-from a20_parquet.source.frames import Records
-from a20_parquet.source.tensors import TensorDecoder, TensorError
+from a20_parquet.source.example import (
+    MAX_TIMESTAMP_S,
+    TIMESTAMP,
+    RejectedError,
+    check_timestamp,
+    other_features,
+    take_apart,
+)
+from a20_parquet.source.records import Records
+from a20_parquet.source.tensors import FEATURE_LAYOUTS, TensorDecoder, TensorError
 from a20_parquet.table.decoded import DecodedRecords, Embedding, RecordHeads
+from a20_parquet.table.rejection import Reason, Rejection
 
-FEATURE_KINDS = {
-    "timestamp_s": "float_list",
-    "filename": "bytes_list",
-    "embedding": "bytes_list",
-}
-_FIX = "Leave the shard out, or have it written again."
+# What TensorFlow fills in where a record lacks a feature: values that no writer stores.
+_NO_TIMESTAMP = np.array(0x7FE20A20, np.uint32).view(np.float32)[()]
+_NO_OFFSET = -(2**63)
+_NO_SHAPE = (-(2**63),) * 3
+_NO_FEATURE = b"\xff a20_parquet: the record lacks this feature"
+_MOST_SIZES = 4096
 
 
 @lru_cache(maxsize=1)
@@ -52,36 +60,60 @@ def _silenced_stderr() -> Iterator[None]:
         os.close(kept)
 
 
-def _parse_batch(payloads: Any) -> tuple[Any, ...]:
-    tf = load_tensorflow()
-    features = tf.io.parse_example(
-        payloads,
-        {
-            "timestamp_s": tf.io.FixedLenFeature([], tf.float32),
-            "filename": tf.io.FixedLenFeature([], tf.string),
-            "embedding": tf.io.FixedLenFeature([], tf.string),
-        },
-    )
-    return features["timestamp_s"], features["filename"], features["embedding"]
+class _Decoded(NamedTuple):
+    """One record that can be used."""
+
+    filename: bytes
+    timestamp_s: float
+    embedding: Embedding
+    claims_another_shape: bool
+    features: tuple[Embedding | None, ...]
+    leftover_bytes: int
+    """Of the payload, without filename and tensors."""
 
 
-@lru_cache(maxsize=1)
-def _batch_parser() -> Any:
+@lru_cache(maxsize=16)
+def _batch_parser(features: tuple[str, ...]) -> Any:
     # Traced once a process: TensorFlow takes a second, and warns about a fifth trace.
     tf = load_tensorflow()
-    return tf.function(_parse_batch, input_signature=[tf.TensorSpec([None], tf.string)])
+    one = tf.io.FixedLenFeature
+    wanted = {
+        "timestamp_s": one([], tf.float32, _NO_TIMESTAMP),
+        "timestamp_offset": one([], tf.int64, _NO_OFFSET),
+        "embedding_shape": one([len(_NO_SHAPE)], tf.int64, _NO_SHAPE),
+        "filename": one([], tf.string),
+        "embedding": one([], tf.string),
+        **{name: one([], tf.string, _NO_FEATURE) for name in features},
+    }
+
+    def parse(payloads: Any) -> list[Any]:
+        parsed = tf.io.parse_example(payloads, wanted)
+        return [parsed[name] for name in wanted]
+
+    return tf.function(parse, input_signature=[tf.TensorSpec([None], tf.string)])
 
 
 class TensorFlowDecoder:
     """Decodes batches of records; one object may serve several threads.
 
-    Tensors are left to ``tensors.TensorDecoder``; float32 and float16 are kept as they are.
+    TensorFlow takes a batch at once. Where that fails, halves of it are taken, and a single record
+    that fails is taken apart by protobuf: so what becomes of a record does not depend on others.
+    Tensors are left to ``tensors.TensorDecoder``; float32 and float16 embeddings are kept as they
+    are.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, features: Sequence[str] = ()) -> None:
+        """Prepare to decode.
+
+        Args:
+            features: names of further features, one tensor of a record's windows each.
+        """
         self._tf: Any = load_tensorflow()
-        self._parse = _batch_parser()
+        self._wanted = tuple(features)
+        self._parse = _batch_parser(self._wanted)
         self._tensors = TensorDecoder(self._tf)
+        self._feature_tensors = TensorDecoder(self._tf, FEATURE_LAYOUTS)
+        self._others: dict[int, frozenset[str]] = {}
         errors = self._tf.errors
         self._parse_errors = (
             errors.InvalidArgumentError,
@@ -91,67 +123,174 @@ class TensorFlowDecoder:
         )
 
     def decode(self, records: Records) -> DecodedRecords:
-        """Decode one batch.
+        """Decode one batch; records that can't be used are in ``rejected``.
 
-        Raises:
-            RecordError: a record is no ``tf.train.Example``, lacks a feature, or its embedding is
-                no float32 or float16 tensor of shape ``(windows, channels, dims)``.
+        A record can be used if it is a ``tf.train.Example`` with a filename, a timestamp (``float``
+        ``timestamp_s`` or, of older writers, ``int64`` ``timestamp_offset``) and a serialized
+        float32 or float16 tensor of shape ``(windows, channels, dims)``.
         """
-        try:
-            timestamps, filenames, embeddings = self._decode_payloads(records.payloads)
-        except (TensorError, *self._parse_errors) as error:
-            raise self._first_error(records) from error
+        decoded = self._decode(records.payloads)
+        rejected = tuple(
+            Rejection(records.first + index, error.reason, error.message)
+            for index, error in enumerate(decoded)
+            if isinstance(error, RejectedError)
+        )
+        kept = [(i, item) for i, item in enumerate(decoded) if isinstance(item, _Decoded)]
         heads = RecordHeads(
             shard=records.shard.url,
             position=records.shard.position,
-            numbers=np.arange(records.first, records.first + len(records.payloads)),
-            offsets=records.offsets,
-            filenames=filenames.tolist(),
-            timestamps_s=timestamps.astype(np.float64),
-            shapes=[embedding.shape for embedding in embeddings],
+            numbers=np.array([records.first + index for index, _ in kept], np.int64),
+            offsets=[records.offsets[index] for index, _ in kept],
+            filenames=[item.filename for _, item in kept],
+            timestamps_s=np.array([item.timestamp_s for _, item in kept], np.float64),
+            shapes=[item.embedding.shape for _, item in kept],
         )
-        return DecodedRecords(heads, embeddings)
+        others = (self._other_features(records.payloads[i], item) for i, item in kept)
+        return DecodedRecords(
+            heads=heads,
+            embeddings=[item.embedding for _, item in kept],
+            features={
+                name: [item.features[place] for _, item in kept]
+                for place, name in enumerate(self._wanted)
+            },
+            rejected=rejected,
+            shape_disagreements=sum(item.claims_another_shape for _, item in kept),
+            other_features=frozenset().union(*others),
+        )
 
-    def _decode_payloads(
-        self, payloads: Sequence[bytes]
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.object_], list[Embedding]]:
+    def decode_strictly(self, records: Records) -> DecodedRecords:
+        """Decode one batch.
+
+        Raises:
+            RecordError: a record can't be used; the first that can't is named.
+        """
+        decoded = self.decode(records)
+        for rejection in decoded.rejected:
+            raise records.error(rejection)
+        return decoded
+
+    def _decode(self, payloads: Sequence[bytes]) -> list[_Decoded | RejectedError]:
+        if not payloads:
+            return []
+        try:
+            return self._decode_batch(payloads)
+        except (TensorError, RejectedError, *self._parse_errors):
+            if len(payloads) == 1:
+                return [self._decode_exactly(payloads[0])]
+        middle = len(payloads) // 2
+        return self._decode(payloads[:middle]) + self._decode(payloads[middle:])
+
+    def _decode_batch(self, payloads: Sequence[bytes]) -> list[_Decoded | RejectedError]:
+        """Decode a batch at once; raise one of many errors where a record is out of the way."""
         tensors = self._parse(self._tf.constant(payloads, self._tf.string))
-        timestamps, filenames, protos = (tensor.numpy() for tensor in tensors)
-        return timestamps, filenames, self._tensors.decode(protos)
+        stamps, offsets, claims, filenames, protos, *further = (
+            tensor.numpy() for tensor in tensors
+        )
+        embeddings = self._tensors.decode(protos)
+        is_stamped = stamps.view(np.uint32) != _NO_TIMESTAMP.view(np.uint32)
+        timestamps_s = np.where(is_stamped, stamps.astype(np.float64), offsets.astype(np.float64))
+        in_doubt = ~(np.abs(timestamps_s) <= MAX_TIMESTAMP_S)
+        for index in np.flatnonzero(~is_stamped).tolist():
+            in_doubt[index] |= TIMESTAMP.encode() in payloads[index]
+        shapes = np.array([tensor.shape for tensor in embeddings], np.int64)
+        claims_another = (claims != shapes).any(axis=1) & (claims != _NO_SHAPE).any(axis=1)
+        columns = [self._feature(column, embeddings) for column in further]
+        leftover = np.array(list(map(len, payloads)))
+        for column in (filenames, protos, *further):
+            leftover -= [0 if value == _NO_FEATURE else len(value) for value in column]
+        rows = zip(
+            filenames.tolist(),
+            timestamps_s.tolist(),
+            embeddings,
+            claims_another.tolist(),
+            zip(*columns, strict=True) if columns else repeat(()),
+            leftover.tolist(),
+            strict=False,
+        )
+        return [
+            self._decode_exactly(payload) if doubtful else _Decoded(*row)
+            for payload, doubtful, row in zip(payloads, in_doubt.tolist(), rows, strict=True)
+        ]
 
-    def _first_error(self, records: Records) -> RecordError:
-        # A batch's error says neither which record it was nor whether that is the first bad one.
-        for index, payload in enumerate(records.payloads):
-            try:
-                self._decode_payloads([payload])
-            except TensorError as error:
-                return records.error(index, str(error), _FIX)
-            except self._parse_errors:
-                reason = self._diagnose(payload) or "TensorFlow can't parse it"
-                return records.error(index, reason, _FIX)
-        return records.error(0, "TensorFlow can't parse this batch of records", _FIX)
-
-    def _diagnose(self, payload: bytes) -> str | None:
-        from google.protobuf.message import DecodeError
-        from tensorflow.core.framework.tensor_pb2 import TensorProto
-
+    def _decode_exactly(self, payload: bytes) -> _Decoded | RejectedError:
+        """Decode one record that is in the way of a batch, or tell why it can't be used."""
         try:
-            features = self._tf.train.Example.FromString(payload).features.feature
-        except DecodeError:
-            return "the payload is no tf.train.Example message"
-        for key, kind in FEATURE_KINDS.items():
-            if key not in features:
-                found = ", ".join(sorted(features)) or "none"
-                return f"it has no feature {key!r} (it has: {found})"
-            feature = features[key]
-            found = feature.WhichOneof("kind") or "feature without a value"
-            if found != kind:
-                return f"feature {key!r} is a {found}, expected a {kind}"
-            count = len(getattr(feature, kind).value)
-            if count != 1:
-                return f"feature {key!r} has {count} values, expected one"
+            parts = take_apart(payload, self._wanted)
+            embedding = self._exact_tensor(self._tensors, "embedding", parts.embedding)
+            features = tuple(
+                self._exact_feature(name, proto, embedding)
+                for name, proto in zip(self._wanted, parts.features, strict=True)
+            )
+            check_timestamp(parts.timestamp_s)
+        except RejectedError as error:
+            return error
+        serialized = (parts.filename, parts.embedding, *(p for p in parts.features if p))
+        return _Decoded(
+            parts.filename,
+            parts.timestamp_s,
+            embedding,
+            parts.claimed_shape not in {None, embedding.shape},
+            features,
+            len(payload) - sum(map(len, serialized)),
+        )
+
+    def _exact_tensor(
+        self, tensors: TensorDecoder, name: str, proto: bytes, bad: Reason = Reason.BAD_TENSOR
+    ) -> Embedding:
         try:
-            TensorProto.FromString(features["embedding"].bytes_list.value[0])
-        except DecodeError:
-            return "feature 'embedding' is no serialized TensorProto"
-        return None
+            return tensors.decode([proto])[0]
+        except TensorError as error:
+            raise RejectedError(bad, f"feature {name!r} can't be used: {error}") from None
+        except self._parse_errors:
+            raise RejectedError(bad, f"feature {name!r} is no serialized TensorProto") from None
+
+    def _exact_feature(
+        self, name: str, proto: bytes | None, embedding: Embedding
+    ) -> Embedding | None:
+        if proto is None:
+            return None
+        tensor = self._exact_tensor(self._feature_tensors, name, proto, Reason.BAD_FEATURE)
+        try:
+            return _per_window(tensor, embedding)
+        except TensorError as error:
+            message = f"feature {name!r} can't be used: {error}"
+            raise RejectedError(Reason.BAD_FEATURE, message) from None
+
+    def _feature(
+        self, protos: Sequence[bytes], embeddings: Sequence[Embedding]
+    ) -> list[Embedding | None]:
+        """Decode one further feature of a batch."""
+        found = iter(self._feature_tensors.decode([p for p in protos if p != _NO_FEATURE]))
+        return [
+            None if proto == _NO_FEATURE else _per_window(next(found), embedding)
+            for proto, embedding in zip(protos, embeddings, strict=True)
+        ]
+
+    def _other_features(self, payload: bytes, decoded: _Decoded) -> frozenset[str]:
+        # To look into each record would take long. Records of one writer that have as many bytes
+        # of other things have the same features.
+        names = self._others.get(decoded.leftover_bytes)
+        if names is None:
+            names = other_features(payload, self._wanted)
+            if len(self._others) >= _MOST_SIZES:
+                self._others.clear()
+            self._others[decoded.leftover_bytes] = names
+        return names
+
+
+def _per_window(tensor: Embedding, embedding: Embedding) -> Embedding:
+    """Widen a feature to float32 of shape ``(windows, channels, size)``.
+
+    Raises:
+        TensorError: it has other windows or channels than the embedding.
+    """
+    windows, channels, _ = embedding.shape
+    per_channel = tensor if tensor.ndim == embedding.ndim else tensor[:, None, :]
+    if tensor.ndim != embedding.ndim:
+        per_channel = np.repeat(per_channel, channels, axis=1)
+    if per_channel.shape[:2] != (windows, channels):
+        raise TensorError(
+            f"its shape is {tensor.shape}, but the embedding has {windows} windows and {channels} "
+            "channels"
+        )
+    return per_channel.astype(np.float32, copy=False)

@@ -13,12 +13,12 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from a20_parquet.errors import SourceError
+from a20_parquet.source.content import open_content
 from a20_parquet.source.shard import (
     HEADER_BYTES,
     Codec,
     Shard,
     detect_codec,
-    open_content,
     reading,
     starts_with_frame,
 )

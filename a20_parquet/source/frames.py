@@ -6,181 +6,220 @@ uint64 length, its masked CRC32C, the payload, the payload's masked CRC32C.
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
-from a20_parquet.errors import RecordError, SourceError
-from a20_parquet.source.shard import HEADER_BYTES, Content, Shard, masked_crc, open_content
+from a20_parquet.source.content import Content, open_content
+from a20_parquet.source.lookahead import READ_BYTES, Lookahead
+from a20_parquet.source.records import PIECE_BYTES, Damage, Records, strict
+from a20_parquet.source.resync import MAX_PAYLOAD_BYTES, find_frame, is_frame
+from a20_parquet.source.shard import (
+    FOOTER_BYTES,
+    HEADER_BYTES,
+    Shard,
+    masked_crc,
+    starts_with_frame,
+)
+from a20_parquet.table.rejection import Reason
 
-FOOTER_BYTES = 4
-# Small enough to stay in a core's cache from reading to checking to copying.
-_READ_BYTES = 1 << 20
-_MAX_PAYLOAD_BYTES = 2**31 - 1
-_DAMAGED = "The shard is damaged here: fetch it again, or leave it out."
+Item = TypeVar("Item")
 
 
-@dataclass(frozen=True, slots=True)
-class Records:
-    """Consecutive records of one shard."""
+class _Fault(NamedTuple):
+    """Why no whole frame stands at a place."""
 
-    shard: Shard
-    first: int
-    """Number of the first record in its shard, from 0."""
-    offsets: list[int]
-    """Where each record's frame starts, in bytes of the decompressed shard."""
-    payloads: list[bytes]
-    """Serialized ``tf.train.Example`` messages."""
-
-    @property
-    def payload_bytes(self) -> int:
-        """Bytes of all payloads."""
-        return sum(map(len, self.payloads))
-
-    def error(self, index: int, reason: str, fix: str) -> RecordError:
-        """Make the error that says why the record at ``index`` of this batch can't be used."""
-        return RecordError(
-            shard=self.shard.url,
-            record=self.first + index,
-            offset=self.offsets[index],
-            reason=reason,
-            fix=fix,
-        )
+    reason: Reason
+    message: str
+    size: int = 0
+    """Bytes of the damaged frame; 0 where frame boundaries are lost."""
 
 
 class FrameReader:
     """Reads one shard's frames in batches and checks both checksums of each.
 
     Attributes:
-        records: how many records have been read.
-        content_bytes: bytes of the decompressed shard that have been framed.
+        records: how many whole records have been read.
+        damaged_ranges: how many damaged ranges have been read.
     """
 
     def __init__(self, shard: Shard, content: Content, batch_bytes: int) -> None:
         self.records = 0
-        self.content_bytes = 0
+        self.damaged_ranges = 0
         self._shard = shard
         self._content = content
         self._batch_bytes = batch_bytes
-        self._buffer = bytearray(max(min(batch_bytes, _READ_BYTES), 2 * HEADER_BYTES))
+        buffer_bytes = max(min(batch_bytes, READ_BYTES), 2 * HEADER_BYTES)
+        self._ahead = Lookahead(content, buffer_bytes)
         self._digest = hashlib.sha256()
+
+    @property
+    def content_bytes(self) -> int:
+        """Bytes of the decompressed shard that have been framed or found damaged."""
+        return self._ahead.offset
 
     @property
     def checksum(self) -> str:
         """SHA-256 of the frames' lengths and payload CRCs so far, in hexadecimal.
 
         Every payload has been checked against its CRC, so equal checksums mean equal records.
+        Damaged bytes are all digested.
         """
         return self._digest.hexdigest()
 
-    def batches(self) -> Iterator[Records]:
-        """Yield all records in order, in batches of ``batch_bytes`` or a record more.
+    def read(self) -> Iterator[Records | Damage]:
+        """Yield all of the shard in order: records in batches, and what is damaged between them.
+
+        A batch holds ``batch_bytes`` or a record more, and ends before damage. The frames of all
+        records and the contents of all damage are the decompressed shard; where its compressed
+        stream is damaged, the stored bytes from there on come last.
+
+        Memory is bounded by ``batch_bytes``, ``PIECE_BYTES`` and twice the longest length that a
+        frame header with a right checksum tells.
 
         Raises:
-            RecordError: a length or payload checksum is wrong, or the shard ends inside a frame;
-                whole records before the damage are yielded first.
-            SourceError: the shard can't be read.
+            SourceError: the shard can't be read, or has changed while it was.
         """
-        records = Records(self._shard, 0, [], [])
-        size = 0
-        damage: RecordError | SourceError | None = None
-        try:
-            for offset, payload in self._frames():
-                records.offsets.append(offset)
-                records.payloads.append(payload)
-                size += HEADER_BYTES + len(payload) + FOOTER_BYTES
-                if size >= self._batch_bytes:
+        records, size = self._new_batch(), 0
+        while (found := self._next()) is not None:
+            if isinstance(found, _Fault):
+                if records.payloads:
                     yield records
-                    records = Records(self._shard, self.records, [], [])
-                    size = 0
-        except (RecordError, SourceError) as error:
-            damage = error
+                content = self._ahead.take(found.size) if found.size else self._lost()
+                yield from self._damage(found, self._ahead.offset, content)
+                records, size = self._new_batch(), 0
+                continue
+            records.offsets.append(self._ahead.offset)
+            records.payloads.append(found)
+            frame_bytes = HEADER_BYTES + len(found) + FOOTER_BYTES
+            self._ahead.skip(frame_bytes)
+            self.records += 1
+            size += frame_bytes
+            if size >= self._batch_bytes:
+                yield records
+                records, size = self._new_batch(), 0
         if records.payloads:
             yield records
-        if damage:
-            raise damage
+        if stream := self._content.damage:
+            fault = _Fault(Reason.BAD_STREAM, stream.message)
+            yield from self._damage(fault, stream.offset, self._content.rest())
 
-    def _frames(self) -> Iterator[tuple[int, bytes]]:
-        """Yield each frame's offset and checked payload."""
-        held = 0
-        at_end = False
-        while not at_end:
-            view = memoryview(self._buffer)
-            read = self._content.readinto(view[held:])
-            at_end = held + read < len(view)
-            filled = view[: held + read]
-            at = 0
-            while end := self._find_end(filled, at):
-                offset = self.content_bytes
-                payload = self._check_payload(filled[at:end])
-                self.records += 1
-                self.content_bytes += end - at
-                at = end
-                yield offset, payload
-            rest = bytes(filled[at:])
-            if at_end and rest:
-                raise self._damaged(f"the shard ends {len(rest)} bytes into a frame")
-            if not at and not at_end:
-                # One frame outgrows the buffer. Doubling, instead of trusting the length, keeps a
-                # damaged one from claiming all memory.
-                self._buffer = bytearray(2 * len(self._buffer))
-            self._buffer[: len(rest)] = rest
-            held = len(rest)
+    def _new_batch(self) -> Records:
+        return Records(self._shard, self.records + self.damaged_ranges, [], [])
 
-    def _find_end(self, filled: memoryview, at: int) -> int:
-        """Where the frame at ``at`` ends; 0 where ``filled`` does not hold all of it."""
-        if at + HEADER_BYTES > len(filled):
-            return 0
-        header = filled[at : at + HEADER_BYTES]
-        length = int.from_bytes(header[:8], "little")
-        if masked_crc(header[:8]) != int.from_bytes(header[8:], "little"):
-            raise self._damaged(
-                f"the frame's length ({length}) and its CRC32C do not agree: no TFRecord frame"
-            )
-        if length > _MAX_PAYLOAD_BYTES:
-            raise self._damaged(f"a payload of {length} bytes is more than a protobuf may hold")
-        end = at + HEADER_BYTES + length + FOOTER_BYTES
-        return end if end <= len(filled) else 0
-
-    def _check_payload(self, frame: memoryview) -> bytes:
+    def _next(self) -> bytes | _Fault | None:
+        """Check the next frame: its payload, why there is none, or none at the shard's end."""
+        header = self._ahead.peek(HEADER_BYTES)
+        if not header:
+            return None
+        if fault := self._check_header(header):
+            return fault
+        size = _frame_bytes(header)
+        frame = self._ahead.peek(size)
+        if len(frame) < size:
+            return self._overrun(size)
         # The copy is made while the bytes are in the cache: the next ones overwrite them.
         payload = bytes(frame[HEADER_BYTES:-FOOTER_BYTES])
         stored = frame[-FOOTER_BYTES:]
         crc = masked_crc(payload)
         if crc != int.from_bytes(stored, "little"):
-            raise self._damaged(
+            message = (
                 f"the payload's masked CRC32C is {crc:#010x}, its frame says "
                 f"{int.from_bytes(stored, 'little'):#010x}"
             )
+            behind = self._ahead.peek(size + HEADER_BYTES)[size:]
+            if behind and not starts_with_frame(behind):
+                return _Fault(Reason.BAD_PAYLOAD, f"{message}, and no frame follows it")
+            return _Fault(Reason.BAD_PAYLOAD, message, size)
         self._digest.update(frame[:HEADER_BYTES])
         self._digest.update(stored)
         return payload
 
-    def _damaged(self, reason: str) -> RecordError:
-        return RecordError(
-            shard=self._shard.url,
-            record=self.records,
-            offset=self.content_bytes,
-            reason=reason,
-            fix=_DAMAGED,
+    def _check_header(self, header: memoryview) -> _Fault | None:
+        if len(header) < HEADER_BYTES:
+            return _Fault(Reason.TRUNCATED, self._cut(len(header)))
+        length = int.from_bytes(header[:8], "little")
+        message = None
+        if not starts_with_frame(header):
+            message = f"the frame's length ({length}) and its CRC32C do not agree"
+        elif length > MAX_PAYLOAD_BYTES:
+            message = f"a payload of {length} bytes is more than a protobuf may hold"
+        return None if message is None else _Fault(Reason.BAD_LENGTH, message)
+
+    def _overrun(self, size: int) -> _Fault:
+        """Tell a cut shard from a frame that lost bytes, so that frames behind it still stand."""
+        held = self._ahead.held
+        if find_frame(held, 1, is_all=True) == len(held):
+            return _Fault(Reason.TRUNCATED, self._cut(len(held)))
+        return _Fault(
+            Reason.BAD_LENGTH,
+            f"the frame's {size} bytes reach {size - len(held)} bytes behind the shard's end, and "
+            "whole frames stand before it",
         )
+
+    def _cut(self, size: int) -> str:
+        end = "what can be inflated" if self._content.damage else "the shard"
+        return f"{end} ends {size} bytes into a frame"
+
+    def _lost(self) -> Iterator[bytes]:
+        """Take bytes up to the next whole frame or the end."""
+        ahead = self._ahead
+        while True:
+            yield from ahead.take(find_frame(ahead.held, 1, is_all=ahead.at_end))
+            header = ahead.peek(HEADER_BYTES)
+            if not header:
+                return
+            if self._check_header(header) is None and is_frame(ahead.peek(_frame_bytes(header))):
+                return
+
+    def _damage(self, fault: _Fault, offset: int, content: Iterable[bytes]) -> Iterator[Damage]:
+        """Cut a damaged range into pieces of one size, however it was read."""
+        number = self.records + self.damaged_ranges
+        self.damaged_ranges += 1
+        held = bytearray()
+
+        def piece(*, more: bool) -> Damage:
+            part = bytes(held[:PIECE_BYTES])
+            return Damage(self._shard, number, offset, fault.reason, fault.message, part, more)
+
+        for part in content:
+            self._digest.update(part)
+            held += part
+            while len(held) > PIECE_BYTES:
+                yield piece(more=True)
+                del held[:PIECE_BYTES]
+                offset += PIECE_BYTES
+        yield piece(more=False)
 
 
 def tell_progress(
-    batches: Iterable[Records], content: Content, advance: Callable[[int], None]
-) -> Iterator[Records]:
-    """Yield batches, and tell of each, once it is done with, how many stored bytes it took."""
+    items: Iterable[Item], content: Content, advance: Callable[[int], None]
+) -> Iterator[Item]:
+    """Yield items, and tell of each, once it is done with, how many stored bytes it took."""
     told = 0
-    for records in batches:
-        yield records
+    for item in items:
+        yield item
         advance(content.stored_bytes - told)
         told = content.stored_bytes
+
+
+def read_shard(shard: Shard, batch_bytes: int) -> Iterator[Records | Damage]:
+    """Open ``shard`` and yield all of it, see ``FrameReader.read``.
+
+    Raises:
+        SourceError: the shard can't be read, or has changed while it was.
+    """
+    with open_content(shard) as content:
+        yield from FrameReader(shard, content, batch_bytes).read()
 
 
 def read_records(shard: Shard, batch_bytes: int) -> Iterator[Records]:
     """Open ``shard`` and yield its records in batches of about ``batch_bytes``.
 
     Raises:
-        RecordError: the shard is damaged.
-        SourceError: the shard can't be read.
+        RecordError: the shard is damaged; records before are yielded first.
+        SourceError: the shard can't be read, or has changed while it was.
     """
-    with open_content(shard) as content:
-        yield from FrameReader(shard, content, batch_bytes).batches()
+    return strict(read_shard(shard, batch_bytes))
+
+
+def _frame_bytes(header: memoryview) -> int:
+    return HEADER_BYTES + int.from_bytes(header[:8], "little") + FOOTER_BYTES

@@ -16,12 +16,13 @@ from a20_parquet.table.decoded import Embedding
 _FIELDS = ("dtype", "tensor_shape", "tensor_content", "float_val", "half_val")
 _KINDS: dict[int, type[np.float32 | np.float16]] = {1: np.float32, 19: np.float16}
 _MAX_TENSOR_BYTES = 2**31 - 1
-_LAYOUT = "(windows, channels, dims)"
+EMBEDDING_LAYOUTS = ("(windows, channels, dims)",)
+FEATURE_LAYOUTS = ("(windows, channels, size)", "(windows, size)")
 _MOST_FORMS = 4096
 
 
 class TensorError(Exception):
-    """A tensor that is no embedding; the message says why."""
+    """A tensor that is not as expected; the message says why, without its name."""
 
 
 class _Form(NamedTuple):
@@ -40,20 +41,22 @@ class TensorDecoder:
     lies. TensorFlow takes apart all others.
     """
 
-    def __init__(self, tf: Any) -> None:
+    def __init__(self, tf: Any, layouts: tuple[str, ...] = EMBEDDING_LAYOUTS) -> None:
         """Prepare to decode.
 
         Args:
             tf: the module ``tensorflow``.
+            layouts: what the axes may be.
         """
         self._tf = tf
+        self._layouts = layouts
         self._forms: dict[int, _Form] = {}
 
     def decode(self, protos: Sequence[bytes]) -> list[Embedding]:
         """Decode tensors.
 
         Returns:
-            Read-only arrays of shape ``(windows, channels, dims)``, float32 or float16 as stored.
+            Arrays of the shapes that the tensors have, float32 or float16 as stored.
 
         Raises:
             TensorError: one is no such tensor.
@@ -88,7 +91,7 @@ class TensorDecoder:
         content = len(tensor.tensor_content)
         kind = _KINDS.get(tensor.dtype)
         shape = tuple(int(dim.size) for dim in tensor.tensor_shape.dim)
-        if not content or kind is None or not _is_embedding(shape):
+        if not content or kind is None or not _has_layout(shape, self._layouts):
             return None
         if content != math.prod(shape) * np.dtype(kind).itemsize:
             return None
@@ -113,7 +116,7 @@ class TensorDecoder:
         )
         columns = (dtype[:, 0], shape[:, 0], content[:, 0], floats, halves, counts[:, 3:])
         rows = zip(*(column.numpy() for column in columns), strict=True)
-        return [_to_array(_TensorFields(*row)) for row in rows]
+        return [_to_array(_TensorFields(*row), self._layouts) for row in rows]
 
 
 class _TensorFields(NamedTuple):
@@ -128,14 +131,14 @@ class _TensorFields(NamedTuple):
     """How many of ``floats`` and ``halves`` there are."""
 
 
-def _to_array(proto: _TensorFields) -> Embedding:
+def _to_array(proto: _TensorFields, layouts: tuple[str, ...]) -> Embedding:
     kind = _KINDS.get(proto.dtype)
     if kind is None:
         raise TensorError(
-            f"the embedding's dtype is number {proto.dtype} of TensorFlow's DataType, expected 1 "
+            f"its dtype is number {proto.dtype} of TensorFlow's DataType, expected 1 "
             "(float32) or 19 (float16)"
         )
-    shape = _tensor_shape(proto.shape)
+    shape = _tensor_shape(proto.shape, layouts)
     values: npt.NDArray[Any]
     if kind is np.float32:
         values = proto.floats[: proto.counts[0]]
@@ -145,16 +148,16 @@ def _to_array(proto: _TensorFields) -> Embedding:
     if proto.content:
         if len(proto.content) != expected * np.dtype(kind).itemsize:
             raise TensorError(
-                f"the embedding's content has {len(proto.content)} bytes, which do not fill shape "
+                f"its content has {len(proto.content)} bytes, which do not fill shape "
                 f"{shape} of {np.dtype(kind)}"
             )
         values = np.frombuffer(proto.content, kind)
         return values.reshape(shape)
     if len(values) > expected:
-        raise TensorError(f"the embedding has {len(values)} values, more than fill shape {shape}")
+        raise TensorError(f"it has {len(values)} values, more than fill shape {shape}")
     if expected * np.dtype(kind).itemsize > _MAX_TENSOR_BYTES:
         raise TensorError(
-            f"the embedding's shape {shape} needs more bytes than a protobuf may hold, but it has "
+            f"its shape {shape} needs more bytes than a protobuf may hold, but it has "
             f"only {len(values)} values"
         )
     # The format leaves out values that repeat the last one, or all of them where they are zero.
@@ -166,19 +169,20 @@ def _to_array(proto: _TensorFields) -> Embedding:
 
 
 @lru_cache(maxsize=256)
-def _tensor_shape(shape_proto: bytes) -> tuple[int, ...]:
+def _tensor_shape(shape_proto: bytes, layouts: tuple[str, ...]) -> tuple[int, ...]:
     from google.protobuf.message import DecodeError
     from tensorflow.core.framework.tensor_shape_pb2 import TensorShapeProto
 
     try:
         proto = TensorShapeProto.FromString(shape_proto)
     except DecodeError:
-        raise TensorError("the embedding's shape can't be parsed") from None
+        raise TensorError("its shape can't be parsed") from None
     shape = tuple(int(dim.size) for dim in proto.dim)
-    if not _is_embedding(shape):
-        raise TensorError(f"the embedding's shape is {shape}, expected {_LAYOUT}")
+    if not _has_layout(shape, layouts):
+        raise TensorError(f"its shape is {shape}, expected {' or '.join(layouts)}")
     return shape
 
 
-def _is_embedding(shape: tuple[int, ...]) -> bool:
-    return len(shape) == len(_LAYOUT.split(",")) and min(shape) >= 0 and shape[-1] > 0
+def _has_layout(shape: tuple[int, ...], layouts: tuple[str, ...]) -> bool:
+    ranks = {len(layout.split(",")) for layout in layouts}
+    return len(shape) in ranks and min(shape) >= 0 and shape[-1] > 0

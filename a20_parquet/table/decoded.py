@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from a20_parquet.errors import RecordError
-from a20_parquet.table.rejection import Rejection
+from a20_parquet.table.rejection import Reason, Rejection
 
 Embedding = npt.NDArray[np.floating[Any]]
 """One record's tensor, float32 or float16, shape ``(windows, channels, dims)``."""
@@ -61,12 +61,13 @@ class RecordHeads:
             shapes=[self.shapes[index] for index in indices],
         )
 
-    def error(self, index: int, reason: str, fix: str) -> RecordError:
+    def error(self, index: int, reason: str, fix: str, code: Reason | None = None) -> RecordError:
         """Make the error that says why the record at ``index`` of this batch can't be converted."""
         return RecordError(
             shard=self.shard,
             record=int(self.numbers[index]),
             offset=self.offsets[index],
+            code=code,
             reason=reason,
             fix=fix,
         )
@@ -118,5 +119,6 @@ class DecodedRecords:
                     index,
                     f"its embedding has {found} dimensions, expected {dims} as in the first record "
                     "or as --dims says",
-                    "Convert shards of different dimensions into separate datasets.",
+                    Reason.WRONG_DIMS.fix,
+                    Reason.WRONG_DIMS,
                 )

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from a20_parquet.errors import RecordError
 from a20_parquet.source.decode import TensorFlowDecoder
-from a20_parquet.source.frames import Records, read_records
+from a20_parquet.source.frames import read_records
+from a20_parquet.source.records import Records
 from a20_parquet.source.shard import Shard
 from a20_parquet.table.decoded import DecodedRecords
 from tests.shards import (
@@ -38,7 +39,7 @@ def decode(payloads: Sequence[bytes], first: int = 0) -> DecodedRecords:
     """Decode payloads as if they lay ``first`` records into a shard, 1,000 bytes apart."""
     offsets = [1000 * (first + index) for index in range(len(payloads))]
     records = Records(SHARD, first, offsets, list(payloads))
-    return TensorFlowDecoder().decode(records)
+    return TensorFlowDecoder().decode_strictly(records)
 
 
 def bits(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -106,7 +107,9 @@ def _float_val(content: bytes) -> bytes:
 @settings(deadline=None, max_examples=100)
 @given(
     st.lists(
-        st.tuples(protos(), st.floats(width=32), st.binary(max_size=30)), min_size=1, max_size=8
+        st.tuples(protos(), st.floats(-1e9, 1e9, width=32), st.binary(max_size=30)),
+        min_size=1,
+        max_size=8,
     )
 )
 def test_any_tensors_equal_tensorflows(records: list[tuple[bytes, float, bytes]]) -> None:
@@ -317,7 +320,7 @@ def test_bad_record(kind: str, before: int, after: int) -> None:
         1000 * (20 + before),
     )
     assert str(error).startswith(f"store://shard: record {20 + before} at byte {error.offset}: ")
-    assert str(error).endswith("Leave the shard out, or have it written again.")
+    assert str(error).endswith("Leave the shard out, or have the record written again.")
 
 
 @settings(deadline=None, max_examples=30)

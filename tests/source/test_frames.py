@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from a20_parquet.errors import RecordError, SourceError
+from a20_parquet.source.content import open_content
 from a20_parquet.source.frames import FrameReader, read_records
-from a20_parquet.source.shard import open_content
+from a20_parquet.source.records import strict
 from tests.shards import COMPRESS, frame, open_shard, write_content, write_shard
 
 DEFAULT_BATCH_BYTES = 8 << 20
@@ -49,7 +50,7 @@ def read(path: Path, batch_bytes: int = DEFAULT_BATCH_BYTES) -> Read:
     with open_content(shard) as content:
         reader = FrameReader(shard, content, batch_bytes)
         try:
-            for records in reader.batches():
+            for records in strict(reader.read()):
                 assert records.payload_bytes == sum(map(len, records.payloads))
                 result.payloads += map(bytes, records.payloads)
                 result.numbers += range(records.first, records.first + len(records.payloads))
@@ -276,7 +277,7 @@ def test_garbage_behind_a_compressed_shard_is_damage(tmp_path: Path, compression
     """Bytes behind the compressed stream that begin no further member are an error."""
     path = tmp_path / "shard"
     path.write_bytes(COMPRESS[compression](frame(b"one")) + b"garbage")
-    assert isinstance(read(path).error, SourceError)
+    assert isinstance(read(path).error, RecordError)
 
 
 @pytest.mark.parametrize("length", [248, 0x1F8B, 0x8B1F, 0x0178])

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from a20_parquet.errors import SourceError
+from a20_parquet.source.content import open_content
 from a20_parquet.source.shard import (
     HEADER_BYTES,
     Codec,
     Shard,
     detect_codec,
-    open_content,
     read_codec,
     starts_with_frame,
 )

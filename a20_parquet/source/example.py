@@ -1,0 +1,127 @@
+"""One record taken apart by protobuf: what is in it, or exactly why it can't be used.
+
+Source: tensorflow/core/example/example.proto and feature.proto. A feature without a value counts as
+absent, as TensorFlow takes it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from a20_parquet.table.rejection import Reason
+
+MAX_TIMESTAMP_S = 1e9
+TIMESTAMP, OLD_TIMESTAMP = "timestamp_s", "timestamp_offset"
+FILENAME, EMBEDDING, EMBEDDING_SHAPE = "filename", "embedding", "embedding_shape"
+_KNOWN = frozenset({TIMESTAMP, OLD_TIMESTAMP, FILENAME, EMBEDDING, EMBEDDING_SHAPE})
+_SHAPE_SUFFIX = "_shape"
+
+
+class RejectedError(Exception):
+    """A record that can't be used."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleParts:
+    """What a record holds, its tensors still serialized."""
+
+    filename: bytes
+    embedding: bytes
+    timestamp_s: float
+    """Any number, not checked."""
+    claimed_shape: tuple[int, ...] | None
+    """What ``embedding_shape`` says; ``(-1,)`` where it is no list of integers."""
+    features: tuple[bytes | None, ...]
+    """The further features that are wanted, none where the record lacks them."""
+
+
+def take_apart(payload: bytes, wanted: tuple[str, ...]) -> ExampleParts:
+    """Parse a serialized ``tf.train.Example``.
+
+    Raises:
+        RejectedError: it is none, or lacks what a record must have.
+    """
+    features = _parse(payload)
+    if features is None:
+        raise RejectedError(Reason.NOT_AN_EXAMPLE, "the payload is no tf.train.Example message")
+    timestamp_s = _timestamp(features)
+    filename = _required(features, FILENAME, "bytes_list")
+    embedding = _required(features, EMBEDDING, "bytes_list")
+    kind = _kind(features, EMBEDDING_SHAPE)
+    claimed_shape: tuple[int, ...] | None = None if kind is None else (-1,)
+    if kind == "int64_list":
+        claimed_shape = tuple(features[EMBEDDING_SHAPE].int64_list.value)
+    further = tuple(
+        None if _kind(features, name) is None else _required(features, name, "bytes_list")
+        for name in wanted
+    )
+    return ExampleParts(filename, embedding, timestamp_s, claimed_shape, further)
+
+
+def check_timestamp(timestamp_s: float) -> None:
+    """Check that seconds from the start of a recording can be that.
+
+    Raises:
+        RejectedError: they are no number, infinite or more than any recording has.
+    """
+    if not abs(timestamp_s) <= MAX_TIMESTAMP_S:
+        raise RejectedError(
+            Reason.BAD_TIMESTAMP,
+            f"{TIMESTAMP} is {timestamp_s}, expected seconds since the recording's start",
+        )
+
+
+def other_features(payload: bytes, wanted: tuple[str, ...]) -> frozenset[str]:
+    """Name the features of a record that are neither known nor wanted.
+
+    What tells the shape of another feature, by name, is none of its own.
+    """
+    names = frozenset(_parse(payload) or ())
+    return frozenset(
+        name
+        for name in names - _KNOWN - set(wanted)
+        if not (
+            name.endswith(_SHAPE_SUFFIX)
+            and name.removesuffix(_SHAPE_SUFFIX) in names | _KNOWN | set(wanted)
+        )
+    )
+
+
+def _parse(payload: bytes) -> Any:
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.example.example_pb2 import Example
+
+    try:
+        return Example.FromString(payload).features.feature
+    except DecodeError:
+        return None
+
+
+def _kind(features: Any, key: str) -> str | None:
+    # Asking a protobuf map for a key that it lacks would add it.
+    return features[key].WhichOneof("kind") if key in features else None
+
+
+def _timestamp(features: Any) -> float:
+    if _kind(features, TIMESTAMP) is None and _kind(features, OLD_TIMESTAMP) is not None:
+        return float(_required(features, OLD_TIMESTAMP, "int64_list"))
+    return float(_required(features, TIMESTAMP, "float_list"))
+
+
+def _required(features: Any, key: str, kind: str) -> Any:
+    if key not in features:
+        found = ", ".join(sorted(features)) or "none"
+        raise RejectedError(Reason.BAD_FEATURE, f"it has no feature {key!r} (it has: {found})")
+    found = _kind(features, key) or "feature without a value"
+    if found != kind:
+        message = f"feature {key!r} is a {found}, expected a {kind}"
+        raise RejectedError(Reason.BAD_FEATURE, message)
+    values = getattr(features[key], kind).value
+    if len(values) != 1:
+        message = f"feature {key!r} has {len(values)} values, expected one"
+        raise RejectedError(Reason.BAD_FEATURE, message)
+    return values[0]

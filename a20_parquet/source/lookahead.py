@@ -1,0 +1,66 @@
+"""A shard's decompressed bytes, looked at before they are taken."""
+
+from collections.abc import Iterator
+
+from a20_parquet.source.content import Content
+
+# Small enough to stay in a core's cache from reading to checking to copying.
+READ_BYTES = 1 << 20
+
+
+class Lookahead:
+    """Holds as many bytes as were asked for; views are good until the next call of ``peek``.
+
+    Attributes:
+        offset: where the first byte that is not taken lies in the decompressed shard.
+        at_end: whether all bytes of the shard have been read.
+    """
+
+    def __init__(self, content: Content, buffer_bytes: int) -> None:
+        self.offset = 0
+        self.at_end = False
+        self._content = content
+        self._buffer = bytearray(buffer_bytes)
+        self._view = memoryview(self._buffer)
+        self._at = 0
+        self._end = 0
+
+    @property
+    def held(self) -> memoryview:
+        """All bytes that are read and not taken."""
+        return self._view[self._at : self._end]
+
+    def peek(self, size: int) -> memoryview:
+        """Look at the next ``size`` bytes; fewer only where the shard ends.
+
+        Raises:
+            SourceError: the shard can't be read.
+        """
+        while self._end - self._at < size and not self.at_end:
+            self._read()
+        return self._view[self._at : min(self._at + size, self._end)]
+
+    def skip(self, size: int) -> None:
+        """Take bytes that were looked at."""
+        self._at += size
+        self.offset += size
+
+    def take(self, size: int) -> Iterator[bytes]:
+        """Take bytes, in copies of a bounded size."""
+        while size:
+            part = bytes(self.peek(min(size, READ_BYTES)))
+            self.skip(len(part))
+            size -= len(part)
+            yield part
+
+    def _read(self) -> None:
+        rest = bytes(self.held)
+        if len(rest) == len(self._buffer):
+            # Doubling, instead of trusting a frame's length, keeps a damaged one from claiming
+            # all memory.
+            self._buffer = bytearray(2 * len(self._buffer))
+            self._view = memoryview(self._buffer)
+        self._buffer[: len(rest)] = rest
+        read = self._content.readinto(self._view[len(rest) :])
+        self._at, self._end = 0, len(rest) + read
+        self.at_end = self._end < len(self._buffer)
