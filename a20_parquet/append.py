@@ -55,7 +55,7 @@ def find_new(
                 new.append(shard)
             elif all(retry.shard != other.shard for _, other in retried):
                 retried.append((shard, retry))
-    labels = make_labels([shard.url for shard in new], held.labels)
+    labels = make_labels([shard.url for shard in new])
     labelled = sorted(zip(labels, new, strict=True), key=lambda item: item[0])
     ordered = [replace(shard, label=label) for label, shard in labelled]
     ordered += [shard for shard, _ in retried]

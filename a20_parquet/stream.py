@@ -15,9 +15,10 @@ from a20_parquet.source.frames import read_records
 from a20_parquet.source.perch_config import read_hop_s
 from a20_parquet.source.shard import Shard
 from a20_parquet.table.decoded import DecodedRecords
+from a20_parquet.table.intake import RecordFilter
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.schema import window_schema
-from a20_parquet.table.windows import keyed_metadata, with_embeddings
+from a20_parquet.table.windows import WindowRules, keyed_metadata, with_embeddings
 
 _BATCH_BYTES = 8 << 20
 
@@ -69,12 +70,20 @@ def _windows(
     first: DecodedRecords, rest: Iterator[DecodedRecords], dims: int, window_s: float
 ) -> Iterator[Any]:
     batch: DecodedRecords | None = first
+    rules = WindowRules(window_s=window_s, by=PartitionBy.SITE, dims=dims)
+    record_filter = RecordFilter(rules)
     while batch is not None:
-        batch.check_dims(dims)
-        metadata = keyed_metadata([batch.heads], window_s, PartitionBy.SITE)
-        embeddings = [tensor.reshape(-1, dims) for tensor in batch.embeddings]
+        _check(batch, record_filter)
+        metadata = keyed_metadata([batch.heads], rules)
+        embeddings = [rules.pick(tensor) for tensor in batch.embeddings]
         if len(metadata):
             yield with_embeddings(
                 metadata, np.concatenate(embeddings).astype(np.float32, copy=False)
             )
         batch = next(rest, None)
+
+
+def _check(batch: DecodedRecords, record_filter: RecordFilter) -> None:
+    for rejection in record_filter.sort_out(batch).rejected:
+        index = batch.heads.numbers.tolist().index(rejection.number)
+        raise batch.heads.error(index, rejection.message, rejection.reason.fix)
