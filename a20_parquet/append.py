@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from a20_parquet.dataset.held import HeldDataset, Retry
 from a20_parquet.progress import Progress
@@ -48,13 +49,17 @@ def find_new(
         checksum = checksums.get(shard.position)
         if checksum is None:
             new.append(shard)
-        elif not held.holds(shard.size, checksum):
-            name = shard.path.rpartition("/")[2]
-            retry = held.find_retry(name, shard.size, checksum)
-            if retry is None:
-                new.append(shard)
-            elif all(retry.shard != other.shard for _, other in retried):
-                retried.append((shard, retry))
+            continue
+        # A shard of which nothing could be converted lies in quarantine as a whole.
+        is_meant = Path(shard.path).parent == held.layout.quarantine
+        if held.holds(shard.size, checksum) and not is_meant:
+            continue
+        name = shard.path.rpartition("/")[2]
+        retry = held.find_retry(name, shard.size, checksum)
+        if retry is None:
+            new.append(shard)
+        elif all(retry.shard != other.shard for _, other in retried):
+            retried.append((shard, retry))
     labels = make_labels([shard.url for shard in new])
     labelled = sorted(zip(labels, new, strict=True), key=lambda item: item[0])
     ordered = [replace(shard, label=label) for label, shard in labelled]

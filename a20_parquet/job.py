@@ -163,11 +163,16 @@ def _table_options(
         compression=options.compression,
         max_file_size=options.max_file_size,
         row_group_rows=options.row_group_rows,
-        window_seconds=options.window_seconds or read_hop_s(listing.configs),
+        window_seconds=options.window_seconds or _hop_s(listing, known),
         dims=options.dims or (known.dims if known else 0),
         channels=options.channels,
         features=tuple(Feature(name, sizes.get(name, 0)) for name in options.feature),
     )
+
+
+def _hop_s(listing: Listing, known: TableOptions | None) -> float:
+    # Where what a dataset holds in quarantine is converted there is no config.json.
+    return known.window_seconds if known and not listing.configs else read_hop_s(listing.configs)
 
 
 def check_free_space(job: Job, dataset: Path, scratch: Path, *, units: int) -> None:

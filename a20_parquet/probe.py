@@ -12,6 +12,7 @@ from a20_parquet.table.decoded import DecodedRecords
 from a20_parquet.table.filename import FilenameRules
 from a20_parquet.table.intake import RecordFilter
 from a20_parquet.table.partition import PartitionBy
+from a20_parquet.table.rejection import Rejection
 from a20_parquet.table.schema import Feature
 from a20_parquet.table.windows import WindowRules
 
@@ -56,9 +57,11 @@ def probe_shards(
     search = _Search(decoder, filenames, dims, dict(features))
     item_bytes = tuple(search.look_at(shard) for shard in shards)
     if search.dims is None:
-        why = f", the first one because {search.problem}" if search.problem else ""
+        if search.problem is None:
+            raise SourceError(f"none of the {len(shards)} shards holds a record")
         raise SourceError(
-            f"none of the {len(shards)} shards holds a record that can be converted{why}."
+            f"none of the {len(shards)} shards holds a record that can be converted, the first one "
+            f"because {search.problem.message}. {search.problem.reason.fix}"
         )
     if missing := [name for name, size in search.features.items() if size is None]:
         raise UsageError(
@@ -81,7 +84,7 @@ class _Search:
     ) -> None:
         self.dims = dims
         self.features = features
-        self.problem: str | None = None
+        self.problem: Rejection | None = None
         self._decoder = decoder
         self._rules = WindowRules(
             window_s=1, by=PartitionBy.SITE, dims=dims or 1, filenames=filenames
@@ -105,8 +108,7 @@ class _Search:
             expected = replace(self._rules, dims=self.dims or dims)
             intake = RecordFilter(expected).sort_out(record)
             if not intake.taken.embeddings:
-                rejected = intake.rejected
-                self.problem = self.problem or (rejected[0].message if rejected else None)
+                self._note(intake.rejected)
                 continue
             self.dims = self.dims or dims
             for name, (tensor,) in record.features.items():
@@ -114,8 +116,11 @@ class _Search:
                     self.features[name] = tensor.shape[2]
             if all(self.features.values()):
                 return
-        if decoded.rejected and self.problem is None:
-            self.problem = decoded.rejected[0].message
+        self._note(decoded.rejected)
+
+    def _note(self, rejected: Sequence[Rejection]) -> None:
+        if self.problem is None and rejected:
+            self.problem = rejected[0]
 
 
 def _records(shard: Shard) -> Iterator[Records]:

@@ -26,7 +26,7 @@ from a20_parquet.source.shard import (
 _NUMBERED = re.compile(r"^(?P<stem>.*)-(?P<number>\d{5,})-of-(?P<total>\d{5,})")
 _NAMED_TFRECORD = re.compile(r"\.tfrecord", re.IGNORECASE)
 # What others write beside shards, named after them; only its first frame can make it a shard.
-_SIDECAR = re.compile(r"\.(npy|json|txt|csv|parquet|idx|index|md5|sha\d*|crc\w*)$", re.IGNORECASE)
+_SIDECAR = re.compile(r"\.(npy|jsonl?|txt|csv|parquet|idx|index|md5|sha\d*|crc\w*)$", re.IGNORECASE)
 _GLOB_CHARACTER = re.compile(r"[*?\[]")
 _MAX_NAMED_MISSING = 5
 _NO_SHARD = "no TFRecord shard by name or first frame"
