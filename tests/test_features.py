@@ -1,5 +1,7 @@
 """Datasets with features: queries, DuckDB, search and report, against what pyarrow reads."""
 
+import io
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.parquet import Compression
 from a20_parquet.dataset.take import take
 from a20_parquet.dataset.window_source import WindowSource
+from a20_parquet.errors import DatasetError
 from a20_parquet.table.schema import METADATA, Feature
 from tests.dataset.datasets import encode, make_dataset
 from tests.dataset.features import list_bits, windows_with
@@ -172,6 +175,29 @@ def test_batches_are_smaller_where_features_are_read(dataset: Path) -> None:
 
     assert largest(["filename"]) == max(ROWS)
     assert largest(["filename", "Label"]) == 100_000 // (200 + 1200)
+
+
+def test_damaged_features(tmp_path: Path) -> None:
+    """Whatever byte of a feature's page head changes, there are all rows or an error."""
+    batch = windows_with({NUISANCES: np.arange(30) % 3 > 0}, 30, DIMS)
+    content = encode([batch], Compression.NONE)
+    chunk = pq.ParquetFile(io.BytesIO(content)).metadata.row_group(0).column(len(NAMES) + 1)
+    assert chunk.path_in_schema == "nuisances.list.element"
+    outcomes = Counter[str]()
+    for position in range(chunk.data_page_offset, chunk.data_page_offset + 60):
+        damaged = bytearray(content)
+        damaged[position] ^= 0x21
+        root = make_dataset(
+            tmp_path / str(position), [bytes(damaged)], [30], dims=DIMS, features=(NUISANCES,)
+        )
+        try:
+            found = a20_parquet.scan(root).select("nuisances").collect(engine="in-memory")
+        except DatasetError as error:
+            outcomes["error"] += "part-0000.parquet" in str(error)
+        else:
+            outcomes["read"] += len(found) == 30
+    assert sum(outcomes.values()) == 60
+    assert outcomes["error"] > 10
 
 
 def by_duckdb(relation: Any) -> pl.DataFrame:
