@@ -209,7 +209,9 @@ class WindowSource:
         self, pieces: Sequence[Piece], stored: Sequence[str], *, is_whole: bool
     ) -> pl.DataFrame:
         """Read columns of all rows of some pieces."""
-        if is_whole and self._catalog.is_local:
+        # polars panics on damaged lists, where pyarrow has an error.
+        has_lists = any(each.name in stored for each in self._features)
+        if is_whole and self._catalog.is_local and not has_lists:
             with suppress(OSError, pl.exceptions.PolarsError):
                 whole = self._read_whole(pieces, stored)
                 if len(whole) == sum(piece.part.rows for piece in pieces):

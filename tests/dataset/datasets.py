@@ -12,7 +12,7 @@ from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import DataFile, TableOptions, finalise
 from a20_parquet.dataset.parquet import Compression, ParquetLayout, ParquetWriter
 from a20_parquet.table.partition import PartitionBy
-from a20_parquet.table.schema import window_schema
+from a20_parquet.table.schema import Feature, window_schema
 
 
 def encode(batches: Sequence[Any], compression: Compression) -> bytes:
@@ -41,6 +41,7 @@ def make_dataset(  # noqa: PLR0913 - what a dataset is made of
     dims: int,
     compression: Compression = Compression.NONE,
     row_group_rows: int = 2048,
+    features: tuple[Feature, ...] = (),
 ) -> Path:
     """A complete dataset by site whose data files have these contents, one site each."""
     files = []
@@ -66,6 +67,7 @@ def make_dataset(  # noqa: PLR0913 - what a dataset is made of
         row_group_rows=row_group_rows,
         window_seconds=5.0,
         dims=dims,
+        features=features,
     )
     finalise(DatasetLayout.at(root), options, [], files)
     return root

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from a20_parquet.errors import RecordError
 from a20_parquet.table.decoded import DecodedRecords, RecordHeads
 from a20_parquet.table.partition import PartitionBy
-from a20_parquet.table.schema import keyed_schema, metadata_schema, window_schema
+from a20_parquet.table.schema import Feature, keyed_schema, metadata_schema, window_schema
 from a20_parquet.table.windows import keyed_metadata, with_embeddings
 from tests.table.heads import make_heads
 
@@ -349,3 +349,26 @@ def test_with_embeddings_of_slices() -> None:
     windows = with_embeddings(metadata, embeddings)
     assert windows["embedding"].to_pylist() == embeddings.tolist()
     assert windows["recording_offset_in_file"].to_pylist() == [10.0, 15.0, 20.0]
+
+
+def test_with_embeddings_keeps_features() -> None:
+    """Features stand behind the metadata as they are, nulls kept, and the keys are left out."""
+    features = (Feature("nuisances", 3), Feature("label", 1))
+    plain = keyed_metadata([make_heads([(NAMES[0], 0.0, (4, 1, 2))])], 5.0, PartitionBy.SITE)
+    values = [[[1.0, 2.0, 3.0], None, [-0.0, 5.0, 6.0], None], [None, None, None, [7.0]]]
+    arrays = [
+        pa.array(lists, feature.column.type)
+        for feature, lists in zip(features, values, strict=True)
+    ]
+    count = len(metadata_schema())
+    metadata = pa.record_batch(
+        [*plain.columns[:count], *arrays, *plain.columns[count:]], schema=keyed_schema(features)
+    )
+    embeddings = np.arange(8, dtype=np.float32).reshape(4, 2)
+    windows = with_embeddings(metadata, embeddings)
+    windows.validate(full=True)
+    assert windows.schema == window_schema(2, features)
+    assert [windows["nuisances"].to_pylist(), windows["label"].to_pylist()] == values
+    assert windows["embedding"].to_pylist() == embeddings.tolist()
+    part = with_embeddings(metadata.slice(1, 2), embeddings[1:3])
+    assert part.equals(windows.slice(1, 2))
