@@ -7,7 +7,6 @@ embeddings are read of those alone.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +20,6 @@ from a20_parquet.table.duplicates import (
     RepeatCounter,
     Repeats,
     repeats_previous,
-    window_name,
 )
 from a20_parquet.table.fingerprint import content_digests
 from a20_parquet.table.plan import MergeUnit, plan_merge
@@ -122,16 +120,25 @@ class Comparison:
         def advance_new(rows: MergedRows) -> None:
             advance(int(np.count_nonzero(rows.run < new)))
 
-        for rows in _repeated(cursor, sum(stop - start for start, stop in slices), advance_new):
-            for block, digests in reader.digests(rows):
-                for index, digest in enumerate(digests):
-                    run, row = int(block.run[index]), int(block.row[index])
-                    name = window_name(block.metadata, index)
-                    if counter.add(name, digest, is_held=run >= new):
+        total = sum(stop - start for start, stop in slices)
+        for picked in _repeated(cursor, total, advance_new):
+            for block, digests in reader.digests(picked):
+                rows = block.rows
+                each = zip(
+                    digests,
+                    rows.run.tolist(),
+                    rows.row.tolist(),
+                    block.is_first.tolist(),
+                    strict=True,
+                )
+                for index, (digest, run, row, is_first) in enumerate(each):
+                    is_held = run >= new
+                    if counter.add(
+                        rows.metadata, index, digest, is_first=is_first, is_held=is_held
+                    ):
                         dropped.append((run, row))
-        identical, different = counter.repeats()
         found = np.array(dropped, np.int64).reshape(-1, 2)
-        return UnitDuplicates(identical, different, found[:, 0], found[:, 1])
+        return UnitDuplicates(counter.identical, counter.different, found[:, 0], found[:, 1])
 
     def _held_runs(self, unit: ComparisonUnit) -> list[DatasetRun]:
         if self.held is None or unit.key is None:
@@ -164,7 +171,7 @@ def join_duplicates(units: Sequence[UnitDuplicates], runs: int) -> Duplicates:
 
 def _repeated(
     cursor: MetadataCursor, count: int, advance: Callable[[MergedRows], None]
-) -> Iterator[MergedRows]:
+) -> Iterator["_Picked"]:
     """Read ``count`` rows and pick those that share their name with a neighbour."""
     before: MergedRows | None = None
     was_picked = False
@@ -180,8 +187,20 @@ def _repeated(
             picked[0] = False
         was_picked = is_picked
         if picked.any():
-            yield rows.take(np.flatnonzero(picked))
+            yield _Picked(rows.take(np.flatnonzero(picked)), ~repeats[picked])
         advance(read)
+
+
+@dataclass(frozen=True, slots=True)
+class _Picked:
+    """Rows that share their names with others; all rows of one name are neighbours."""
+
+    rows: MergedRows
+    is_first: npt.NDArray[np.bool_]
+    """Whether a row has another name than the one before it."""
+
+    def slice(self, start: int, stop: int) -> "_Picked":
+        return _Picked(self.rows.slice(start, stop), self.is_first[start:stop])
 
 
 class _Reader:
@@ -193,15 +212,15 @@ class _Reader:
         self._buffer: Rows = np.empty((0, dims), np.float32)
         self._most = max(1, _BLOCK_BYTES // (4 * dims))
 
-    def digests(self, rows: MergedRows) -> Iterator[tuple[MergedRows, Iterator[bytes]]]:
+    def digests(self, picked: _Picked) -> Iterator[tuple[_Picked, Iterator[bytes]]]:
         """Digest the rows, block after block."""
         if not len(self._buffer):
             self._buffer = np.empty((self._most, self._buffer.shape[1]), np.float32)
-        for start in range(0, len(rows), self._most):
-            block = rows.slice(start, min(start + self._most, len(rows)))
-            embeddings = self._buffer[: len(block)]
-            self._read(block, embeddings)
-            features: list[Any] = [block.metadata.column(name) for name in self._features]
+        for start in range(0, len(picked.rows), self._most):
+            block = picked.slice(start, start + self._most)
+            embeddings = self._buffer[: len(block.rows)]
+            self._read(block.rows, embeddings)
+            features = [block.rows.metadata.column(name) for name in self._features]
             yield block, content_digests(embeddings, features)
 
     def _read(self, rows: MergedRows, out: Rows) -> None:

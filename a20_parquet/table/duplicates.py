@@ -82,53 +82,56 @@ def written_name(name: WindowName) -> str:
 
 
 class RepeatCounter:
-    """Compares windows that share their names, in sort order.
-
-    Attributes:
-        identical: windows that were counted as such.
-        different: likewise.
-    """
+    """Compares windows that share their names, in sort order."""
 
     def __init__(self) -> None:
-        self.identical = 0
-        self.different = 0
-        self.identical_names: list[WindowName] = []
-        self.different_names: list[WindowName] = []
-        self._name: WindowName | None = None
         self._seen: set[bytes] = set()
+        self._identical = _Counted()
+        self._different = _Counted()
 
-    def add(self, name: WindowName, digest: bytes, *, is_held: bool) -> bool:
+    def add(self, keyed: Any, row: int, digest: bytes, *, is_first: bool, is_held: bool) -> bool:
         """Compare a window with the earlier ones of its name.
 
         Args:
-            name: of the window.
+            keyed: a record batch of ``keyed_schema()``.
+            row: the window's row there.
             digest: of what it holds, see ``content_digests``.
-            is_held: whether the dataset holds it already.
+            is_first: whether it has another name than the window before it.
+            is_held: whether the dataset holds it already; then it is not counted.
 
         Returns:
             Whether it is identical with an earlier one and can be dropped.
         """
-        if name != self._name:
-            self._name = name
+        if is_first:
             self._seen = set()
         is_identical = digest in self._seen and not is_held
         if is_identical:
-            self.identical += 1
-            _keep(name, self.identical_names)
+            self._identical.add(keyed, row)
         elif self._seen and not is_held:
-            self.different += 1
-            _keep(name, self.different_names)
+            self._different.add(keyed, row)
         self._seen.add(digest)
         return is_identical
 
-    def repeats(self) -> tuple[Repeats, Repeats]:
-        """What was counted: identical ones, different ones."""
-        return (
-            Repeats(self.identical, tuple(self.identical_names)),
-            Repeats(self.different, tuple(self.different_names)),
-        )
+    @property
+    def identical(self) -> Repeats:
+        """Windows that were identical with an earlier one."""
+        return self._identical.repeats()
+
+    @property
+    def different(self) -> Repeats:
+        """Windows that differed from all earlier ones of their name."""
+        return self._different.repeats()
 
 
-def _keep(name: WindowName, names: list[WindowName]) -> None:
-    if len(names) < MOST_NAMES and name not in names:
-        names.append(name)
+class _Counted:
+    def __init__(self) -> None:
+        self._count = 0
+        self._names: dict[WindowName, None] = {}
+
+    def add(self, keyed: Any, row: int) -> None:
+        self._count += 1
+        if len(self._names) < MOST_NAMES:
+            self._names[window_name(keyed, row)] = None
+
+    def repeats(self) -> Repeats:
+        return Repeats(self._count, tuple(self._names))
