@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from a20_parquet.dataset.manifest import Manifest
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.partition import PartitionBy
-from a20_parquet.table.schema import METADATA, window_schema
+from a20_parquet.table.schema import METADATA, Feature, window_schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,11 @@ class Catalog:
     def dims(self) -> int:
         """Floats an embedding."""
         return self.manifest.options.dims
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """Further features of the records, each a column behind the metadata."""
+        return ()
 
     @property
     def schema(self) -> pl.Schema:
