@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -48,3 +49,14 @@ def _floats(lists: Any) -> npt.NDArray[np.float32]:
 
 def _little_endian(floats: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(floats, np.dtype("<f4"))
+
+
+@dataclass(frozen=True, slots=True)
+class WindowBlock:
+    """Some windows of a dataset or of a shard."""
+
+    metadata: Any
+    """A record batch that holds the columns of ``metadata_schema()``; those of a shard also
+    ``record``, the record's number in the shard."""
+    embeddings: npt.NDArray[np.float32]
+    """Shape ``(rows, dims)``, C-contiguous."""
