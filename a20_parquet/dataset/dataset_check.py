@@ -9,8 +9,7 @@ import polars as pl
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.file_check import ListedFile
 from a20_parquet.dataset.held_run import partition_keys
-from a20_parquet.dataset.quarantine import count_reasons
-from a20_parquet.errors import DatasetError
+from a20_parquet.dataset.quarantine_check import check_quarantine
 from a20_parquet.table.partition import hive_folder
 from a20_parquet.table.problem import Problem
 
@@ -59,6 +58,13 @@ def _totals(catalog: Catalog, files: list[ListedFile]) -> Iterator[tuple[str, in
     yield "dates", totals.dates, len({file.key[1] for file in files}) if has_period else 0
     yield "files", totals.files, len(files)
     yield "bytes", totals.bytes, sum(file.bytes for file in files)
+    quarantine = catalog.manifest.quarantine
+    damaged = sum(
+        count for shard in quarantine for reason, count in shard.reasons.items() if reason.is_damage
+    )
+    in_quarantine = sum(sum(shard.reasons.values()) for shard in quarantine)
+    yield "records in quarantine", totals.quarantined, in_quarantine - damaged
+    yield "damaged ranges", totals.damaged, damaged
 
 
 def check_folders(catalog: Catalog, files: list[ListedFile], *, strays: bool) -> Iterator[Problem]:
@@ -67,16 +73,13 @@ def check_folders(catalog: Catalog, files: list[ListedFile], *, strays: bool) ->
     Args:
         catalog: of the dataset.
         files: that it names.
-        strays: whether other files are wrong.
+        strays: whether other files, in either folder, are wrong.
     """
     named = {file.path for file in files}
     for path in _files_in_data(catalog) if strays else ():
         if path not in named:
             yield Problem(path, "lies in data/, but files.parquet does not name it")
-    try:
-        count_reasons(catalog)
-    except DatasetError as error:
-        yield Problem("quarantine", str(error))
+    yield from check_quarantine(catalog, strays=strays)
 
 
 def _files_in_data(catalog: Catalog) -> Iterator[str]:
