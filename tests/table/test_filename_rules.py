@@ -289,6 +289,38 @@ def test_against_the_slow_reading(
             assert repr(name) in str(recordings.problems[index])
 
 
+VALUES = {
+    "site_id": ["", "285", "7", "0012", "x", "1234567890"],
+    "site_name": ["", "Arkaba", "ARKABA", "Bon-Bon-Station", "Seven", "4E2"],
+    "subsite_name": ["", "Dry-A", "wet-b"],
+    "file_seq_id": ["", "49500", "0", "1" * 19],
+    "date": ["20201014", "2021-10-03", "2021 04 04", "20210229", ""],
+    "time": ["010000", "02:30:00", "16:30:00", "1:0:0", "23:59:60", ""],
+    "offset": ["", "Z", "+1030", "-03:30", "+10", "+2400", "z"],
+}
+PARTS = st.tuples(
+    *(st.just(good[1]) | st.sampled_from(good) | st.sampled_from(good) for good in VALUES.values())
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.lists(st.tuples(st.sampled_from(["", "site_0285/"]), PARTS), min_size=1, max_size=4),
+    st.sampled_from([[], RECORDERS]),
+    st.sampled_from([None, "Elsewhere"]),
+)
+def test_parts_against_the_slow_reading(
+    names: list[tuple[str, tuple[str, ...]]], recorders: list[dict[str, Any]], unknown: str | None
+) -> None:
+    """Likewise where a pattern finds every part, and most of them are good."""
+    pattern = "(?:^|/)" + "=".join(f"(?P<{group}>[^=/]*)" for group in VALUES) + "$"
+    sites = SiteTable.of(pl.DataFrame(recorders)) if recorders else None
+    texts = [folder + "=".join(values) for folder, values in names]
+    recordings = parse(*texts, pattern=pattern, sites=sites, unknown_site=unknown)
+    for index, name in enumerate(texts):
+        assert reading(recordings, index) == read_filename(name, pattern, recorders, unknown), name
+
+
 @settings(deadline=None, max_examples=200)
 @given(st.text(st.sampled_from(r"(?P<date>\dwC|[a-]*+.{1,9})^$:/i_ " + "\0\n"), max_size=30))
 def test_any_pattern(pattern: str) -> None:
