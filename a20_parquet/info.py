@@ -5,12 +5,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.held_run import partition_keys
 from a20_parquet.dataset.quarantine import count_reasons
-from a20_parquet.table.partition import HIVE_NULL, PartitionBy
+from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.sparse import sparse_partitions_hint
 
 
@@ -120,7 +120,13 @@ def catalog_info(catalog: Catalog) -> DatasetInfo:
         largest=_partition(partitions, partitions["bytes"].arg_max()),
         smallest=_partition(partitions, partitions["bytes"].arg_min()),
         quarantine=count_reasons(catalog),
-        hint=sparse_partitions_hint(_sizes(files, by), by),
+        hint=sparse_partitions_hint(
+            [
+                (*key, size)
+                for key, size in zip(partition_keys(catalog), files["bytes"], strict=True)
+            ],
+            by,
+        ),
     )
 
 
@@ -151,24 +157,6 @@ def _periods(files: pl.DataFrame, by: PartitionBy) -> Periods | None:
         last=_text(values.max()),
         windows_without=int(files.filter(values.is_null())["rows"].sum()),
     )
-
-
-def _sizes(files: pl.DataFrame, by: PartitionBy) -> list[tuple[str, int | None, int]]:
-    """Site, period (see ``partition.periods``) and bytes of each file."""
-    if by.period is None:
-        periods: list[int | None] = [None] * len(files)
-    elif by.period == "date":
-        periods = files["date"].cast(pl.Int32).to_list()
-    elif by.period == "year":
-        periods = files["year"].to_list()
-    else:
-        periods = [_month(value) for value in files[by.period]]
-    sites = files["site"].fill_null(HIVE_NULL).to_list()
-    return list(zip(sites, periods, files["bytes"].to_list(), strict=True))
-
-
-def _month(value: str | None) -> int | None:
-    return None if value is None else int(np.datetime64(value, "M").astype(np.int64))
 
 
 def _text(value: Any) -> str | None:
