@@ -24,7 +24,14 @@ def print_verification(verification: "Verification", *, as_json: bool) -> None:
         click.echo(str(problem))
     if further := verification.problem_count - len(verification.problems):
         click.echo(f"… and {format_count(further, 'more problem')}")
-    rate = verification.bytes / max(verification.seconds, 1e-9) / 1e6
+    source = verification.source
+    total = verification.bytes + (source.bytes if source else 0)
+    rate = total / max(verification.seconds, 1e-9) / 1e6
+    if source:
+        click.echo(
+            f"{format_count(source.shards, 'shard')}, {format_count(source.records, 'record')}, "
+            f"{format_count(source.windows, 'window')}, {format_bytes(source.bytes)}"
+        )
     click.echo(
         f"{format_count(verification.files, 'file')}, "
         f"{format_count(verification.windows, 'window')}, {format_bytes(verification.bytes)}\n"

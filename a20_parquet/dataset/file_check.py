@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import crc32c
@@ -11,7 +12,7 @@ from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import DataFile
 from a20_parquet.dataset.held_run import PartitionKey
 from a20_parquet.errors import DatasetError
-from a20_parquet.table.fingerprint import WindowBlock
+from a20_parquet.table.fingerprint import BlockSink, WindowBlock
 from a20_parquet.table.problem import Problem
 from a20_parquet.table.row_checks import RowChecker
 from a20_parquet.table.schema import metadata_schema, window_schema
@@ -52,14 +53,14 @@ class FileChecker:
         self,
         catalog: Catalog,
         advance: Callable[[int], None],
-        sink: Callable[[WindowBlock], None] | None = None,
+        sink: BlockSink | None = None,
     ) -> None:
         """Prepare to check.
 
         Args:
             catalog: of the dataset.
             advance: called with the number of bytes that were read of a file.
-            sink: gets all windows, some at a time, whose embeddings last until it returns.
+            sink: gets all windows, some at a time, with their file's path.
         """
         self._catalog = catalog
         self._advance = advance
@@ -118,11 +119,12 @@ class FileChecker:
 
     def _rows(self, file: ListedFile, opened: DataFile) -> Iterator[str]:
         checker = RowChecker(*file.key, self._catalog.partition_by)
+        sink = None if self._sink is None else partial(self._sink, file.path)
         for group in range(len(opened.rows)):
             metadata = opened.metadata([group], self._metadata)
             if len(metadata):
                 yield from checker.check(metadata)
-            self._embeddings(opened, group, metadata)
+            _read_group(opened, group, metadata, self._catalog.dims, sink)
         for name, found, expected in (
             ("first", checker.first_us, file.first_us),
             ("last", checker.last_us, file.last_us),
@@ -133,16 +135,37 @@ class FileChecker:
                     f"{_instant(expected)} as in files.parquet"
                 )
 
-    def _embeddings(self, opened: DataFile, group: int, metadata: Any) -> None:
-        pages = opened.pages(group)
-        most = max((page.rows for page in pages.pages), default=0)
-        buffer = np.empty((most, self._catalog.dims), np.float32)
-        batch = metadata.combine_chunks().to_batches()[0] if self._sink and len(metadata) else None
-        for page in pages.pages:
-            embeddings = buffer[: page.rows]
-            opened.read_page(pages, page, embeddings)
-            if self._sink is not None and batch is not None:
-                self._sink(WindowBlock(batch.slice(page.first, page.rows), embeddings))
+
+def read_file(catalog: Catalog, file: ListedFile, sink: BlockSink) -> None:
+    """Read all windows of a file that was checked before.
+
+    Raises:
+        DatasetError: the file can't be read.
+    """
+    columns = metadata_schema(catalog.features).names
+    give = partial(sink, file.path)
+    with DataFile(catalog, file.path, rows=file.rows, size=file.bytes) as opened:
+        for group in range(len(opened.rows)):
+            _read_group(opened, group, opened.metadata([group], columns), catalog.dims, give)
+
+
+def _read_group(
+    opened: DataFile,
+    group: int,
+    metadata: Any,
+    dims: int,
+    sink: Callable[[WindowBlock], None] | None,
+) -> None:
+    """Read a row group's embeddings, page by page."""
+    pages = opened.pages(group)
+    most = max((page.rows for page in pages.pages), default=0)
+    buffer = np.empty((most, dims), np.float32)
+    batch = metadata.combine_chunks().to_batches()[0] if sink and len(metadata) else None
+    for page in pages.pages:
+        embeddings = buffer[: page.rows]
+        opened.read_page(pages, page, embeddings)
+        if sink is not None and batch is not None:
+            sink(WindowBlock(batch.slice(page.first, page.rows), embeddings))
 
 
 def _open(catalog: Catalog, path: str) -> Any:
