@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from a20_parquet.scan import scan
     from a20_parquet.similar import similar
     from a20_parquet.stream import read_windows
+    from a20_parquet.verify import Verification, verify
 
 __all__ = [
     "A20ParquetError",
@@ -25,6 +26,7 @@ __all__ = [
     "DuckDBFile",
     "Inspection",
     "NotebookFiles",
+    "Verification",
     "connect",
     "convert",
     "duckdb",
@@ -35,6 +37,7 @@ __all__ = [
     "report",
     "scan",
     "similar",
+    "verify",
 ]
 __version__ = "0.1.0"
 
@@ -45,6 +48,7 @@ _HOMES = {
     "DuckDBFile": "a20_parquet.database",
     "Inspection": "a20_parquet.inspect",
     "NotebookFiles": "a20_parquet.npy_json",
+    "Verification": "a20_parquet.verify",
     "connect": "a20_parquet.connect",
     "convert": "a20_parquet.convert",
     "duckdb": "a20_parquet.database",
@@ -55,6 +59,7 @@ _HOMES = {
     "report": "a20_parquet.report",
     "scan": "a20_parquet.scan",
     "similar": "a20_parquet.similar",
+    "verify": "a20_parquet.verify",
 }
 
 

@@ -116,6 +116,29 @@ def info(dataset: str, *, as_json: bool) -> None:
 
 @cli.command()
 @options.dataset_argument
+@options.source_option
+@options.workers_option
+@options.json_option
+def verify(dataset: str, *, source: tuple[str, ...], workers: int | None, as_json: bool) -> None:
+    """Check a dataset, file by file and row by row.
+
+    Every file's size and checksum, its rows, columns, order and Hive keys; with --source also that
+    every window of the shards is there, bit for bit, and no other. Exits with 1 when something is
+    wrong, and prints what. DATASET is a folder or any fsspec URL of one.
+    """
+    from a20_parquet.console.progress import ConsoleProgress
+    from a20_parquet.console.verification import print_verification
+    from a20_parquet.verify import verify
+
+    with ConsoleProgress() as progress:
+        verification = verify(dataset, source, workers=workers, progress=progress)
+    print_verification(verification, as_json=as_json)
+    if not verification.is_good:
+        sys.exit(_EXIT_FAILED)
+
+
+@cli.command()
+@options.dataset_argument
 @options.report_file_option
 @options.json_option
 def report(dataset: str, *, file: Path | None, as_json: bool) -> None:

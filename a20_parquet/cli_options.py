@@ -7,6 +7,13 @@ import click
 sources_argument = click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 dataset_argument = click.argument("dataset")
 shards_argument = click.argument("shards", nargs=-1, required=True, metavar="SHARD...")
+source_option = click.option(
+    "--source",
+    multiple=True,
+    metavar="SOURCE",
+    help="Shards that the dataset was made of: a folder, a file, a glob or any fsspec URL; may be "
+    "given again for more. All of them must be given.",
+)
 folder_argument = click.argument(
     "folder", type=click.Path(path_type=Path, file_okay=False), default="a20-demo"
 )

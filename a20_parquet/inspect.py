@@ -1,6 +1,7 @@
 """What is in a shard: its features, counts, checksums and first record."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +11,10 @@ import pyarrow as pa
 
 from a20_parquet.errors import RecordError
 from a20_parquet.source.content import open_content
-from a20_parquet.source.decode import load_tensorflow
+from a20_parquet.source.decode import TensorFlowDecoder, load_tensorflow
 from a20_parquet.source.discover import find_shards
 from a20_parquet.source.frames import FrameReader
-from a20_parquet.source.records import Records, strict
+from a20_parquet.source.records import Damage, Records
 from a20_parquet.source.shard import Codec, Shard, read_codec
 from a20_parquet.table.filename import Recordings, parse_filenames
 from a20_parquet.table.rejection import Reason, Rejection
@@ -61,11 +62,17 @@ class Inspection:
     """Stored size."""
     compression: Codec
     records: int
-    """Records before the first damage."""
+    """Whole records that are a ``tf.train.Example``."""
     windows: int
     """Rows that their embeddings would make."""
     damage: str | None
     """The first record that is damaged or no ``tf.train.Example``; none where all are good."""
+    damaged_ranges: int
+    """How many ranges of bytes are in no whole record."""
+    damaged_bytes: int
+    """Bytes in them."""
+    rejected: dict[str, int]
+    """How many whole records can't be converted, by reason."""
     features: tuple[Feature, ...]
     first: FirstRecord | None
 
@@ -76,6 +83,9 @@ class _Tally:
     windows: int = 0
     shapes: dict[tuple[str, str, str], dict[tuple[int, ...], int]] = field(default_factory=dict)
     first: FirstRecord | None = None
+    damaged_bytes: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    error: RecordError | None = None
 
 
 def inspect(sources: str | Path | Sequence[str | Path]) -> list[Inspection]:
@@ -86,7 +96,8 @@ def inspect(sources: str | Path | Sequence[str | Path]) -> list[Inspection]:
 
     Raises:
         SourceError: a source can't be read or is no shard.
-        RecordError: a shard's very first record is damaged or no ``tf.train.Example``.
+        RecordError: a shard has records, and none is a whole ``tf.train.Example``; the first is
+            named.
     """
     listing = find_shards(sources)
     return [_inspect_shard(shard) for shard in listing.shards]
@@ -94,23 +105,32 @@ def inspect(sources: str | Path | Sequence[str | Path]) -> list[Inspection]:
 
 def _inspect_shard(shard: Shard) -> Inspection:
     tally = _Tally()
-    damage = None
+    decoder = TensorFlowDecoder()
     with open_content(shard) as content:
         reader = FrameReader(shard, content, _BATCH_BYTES)
-        try:
-            for records in strict(reader.read()):
-                _count(tally, records)
-        except RecordError as error:
-            if tally.records == 0:
-                raise
-            damage = f"record {error.record} at byte {error.offset}: {error.reason}"
+        for item in reader.read():
+            if isinstance(item, Damage):
+                tally.error = tally.error or item.error()
+                tally.damaged_bytes += len(item.content)
+            else:
+                _count(tally, item)
+                rejected = decoder.decode(item).rejected
+                tally.rejected.update(rejection.reason.value for rejection in rejected)
+    error = tally.error
+    if error is not None and not tally.records:
+        raise error
     return Inspection(
         url=shard.url,
         bytes=shard.size,
         compression=read_codec(shard),
         records=tally.records,
         windows=tally.windows,
-        damage=damage,
+        damage=None
+        if error is None
+        else f"record {error.record} at byte {error.offset}: {error.reason}",
+        damaged_ranges=reader.damaged_ranges,
+        damaged_bytes=tally.damaged_bytes,
+        rejected=dict(sorted(tally.rejected.items())),
         features=tuple(
             Feature(*key, shapes=tuple(shapes), records=sum(shapes.values()))
             for key, shapes in sorted(tally.shapes.items())
@@ -129,7 +149,8 @@ def _count(tally: _Tally, records: Records) -> None:
         except DecodeError:
             message = "the payload is no tf.train.Example message"
             rejection = Rejection(records.first + index, Reason.NOT_AN_EXAMPLE, message)
-            raise records.error(rejection) from None
+            tally.error = tally.error or records.error(rejection)
+            continue
         tally.records += 1
         for name, feature in features.items():
             kind = feature.WhichOneof("kind") or "empty"

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from click.testing import CliRunner
 
 from a20_parquet import inspect
+from a20_parquet.cli import cli
 from a20_parquet.errors import RecordError, SourceError
 from a20_parquet.inspect import Feature, Inspection
 from a20_parquet.source.shard import Codec
@@ -204,7 +206,7 @@ def test_filename_that_is_no_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["payload", "cut", "garbage", "no Example"])
 def test_damage_behind_good_records(tmp_path: Path, damage: str) -> None:
-    """The first damage is told, after the counts of all that stands before it."""
+    """The first damage is told, and how much there is, beside all that is good."""
     good = frame(make_record(TENSOR))
     bad = {
         "payload": good[:-1] + bytes([good[-1] ^ 1]) + good,
@@ -214,10 +216,36 @@ def test_damage_behind_good_records(tmp_path: Path, damage: str) -> None:
     }
     path = write_content(tmp_path / "x.tfrecord", good * 2 + bad[damage])
     found = inspect_one(path)
-    assert (found.records, found.windows) == (2, 24)
+    records = 3 if bad[damage].endswith(good) else 2
+    assert (found.records, found.windows) == (records, 12 * records)
     assert found.damage is not None
     assert found.damage.startswith(f"record 2 at byte {2 * len(good)}: ")
-    assert features_of(found)["embedding"].records == 2
+    assert features_of(found)["embedding"].records == records
+    if damage == "no Example":
+        assert (found.damaged_ranges, found.damaged_bytes) == (0, 0)
+        assert found.rejected == {"not_an_example": 1}
+    else:
+        size = len(bad[damage]) - (records - 2) * len(good)
+        assert (found.damaged_ranges, found.damaged_bytes) == (1, size)
+        assert found.rejected == {}
+
+
+def test_bad_records_are_counted_by_reason(tmp_path: Path) -> None:
+    """Whole records that can't be converted are told apart by why, in text too."""
+    payloads = [
+        make_record(TENSOR),
+        make_record(TENSOR, timestamp_s=float("nan")),
+        make_record(TENSOR, proto=b""),
+        make_record(TENSOR, proto=b"\xff"),
+    ]
+    content = b"".join(map(frame, payloads)) + b"garbage"
+    path = write_content(tmp_path / "x.tfrecord", content)
+    found = inspect_one(path)
+    assert (found.records, found.damaged_ranges, found.damaged_bytes) == (4, 1, 7)
+    assert found.rejected == {"bad_tensor": 2, "bad_timestamp": 1}
+    result = CliRunner().invoke(cli, ["inspect", str(path)])
+    assert "  damaged    1 range, 7 bytes\n" in result.stdout
+    assert "  unusable   2 bad_tensor, 1 bad_timestamp\n" in result.stdout
 
 
 @pytest.mark.parametrize("content", [b"this is a text, not a shard", b"short", frame(b"\xff" * 9)])

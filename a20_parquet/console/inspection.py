@@ -1,7 +1,7 @@
 """What is in shards."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,7 @@ def _inspection_text(inspection: "Inspection") -> str:
         f"  records    {inspection.records:,}",
         f"  windows    {inspection.windows:,}",
         f"  checksums  {'bad: ' + inspection.damage if inspection.damage else 'good'}",
+        *_bad_lines(inspection),
         "  features",
     ]
     width = max((len(feature.name) for feature in inspection.features), default=0)
@@ -45,6 +46,15 @@ def _inspection_text(inspection: "Inspection") -> str:
     if inspection.first:
         lines += _first_record_lines(inspection.first)
     return "\n".join(lines)
+
+
+def _bad_lines(inspection: "Inspection") -> Iterator[str]:
+    if inspection.damaged_ranges:
+        ranges = f"{inspection.damaged_ranges:,} range{'s' * (inspection.damaged_ranges > 1)}"
+        yield f"  damaged    {ranges}, {inspection.damaged_bytes:,} bytes"
+    if inspection.rejected:
+        reasons = (f"{count:,} {reason}" for reason, count in inspection.rejected.items())
+        yield f"  unusable   {', '.join(reasons)}"
 
 
 def _first_record_lines(first: "FirstRecord") -> list[str]:

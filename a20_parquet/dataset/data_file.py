@@ -101,6 +101,26 @@ class DataFile:
             )
         return groups
 
+    @property
+    def schema(self) -> Any:
+        """The Arrow schema of its columns.
+
+        Raises:
+            DatasetError: the file can't be read.
+        """
+        with self._reading:
+            return self._parquet.schema_arrow
+
+    @property
+    def stored_rows(self) -> int:
+        """How many rows its own footer tells.
+
+        Raises:
+            DatasetError: the file can't be read.
+        """
+        with self._reading:
+            return int(self._parquet.metadata.num_rows)
+
     def metadata(self, groups: Sequence[int], columns: Sequence[str]) -> Any:
         """Read columns but for the embedding.
 

@@ -51,7 +51,7 @@ def _parse(url: str, content: bytes) -> pl.DataFrame:
         raise UsageError(f"the file name tells no format, {_EXPECTED}.")
     try:
         return parse(content)
-    except (ValueError, pl.exceptions.PolarsError) as error:
+    except (ValueError, RecursionError, pl.exceptions.PolarsError) as error:
         raise UsageError(f"the sites table can't be read: {error}; {_EXPECTED}.") from error
 
 

@@ -2,10 +2,9 @@
 
 import os
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count, islice, takewhile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from a20_parquet.errors import SourceError
 from a20_parquet.source.content import open_content
+from a20_parquet.source.labels import NUMBERED, make_labels, missing_shards
 from a20_parquet.source.shard import (
     HEADER_BYTES,
     Codec,
@@ -23,12 +23,12 @@ from a20_parquet.source.shard import (
     starts_with_frame,
 )
 
-_NUMBERED = re.compile(r"^(?P<stem>.*)-(?P<number>\d{5,})-of-(?P<total>\d{5,})")
 _NAMED_TFRECORD = re.compile(r"\.tfrecord", re.IGNORECASE)
 # What others write beside shards, named after them; only its first frame can make it a shard.
 _SIDECAR = re.compile(r"\.(npy|jsonl?|txt|csv|parquet|idx|index|md5|sha\d*|crc\w*)$", re.IGNORECASE)
 _GLOB_CHARACTER = re.compile(r"[*?\[]")
-_MAX_NAMED_MISSING = 5
+_DAMAGED_SUFFIX = ".damaged"
+_VERSION_KEYS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "updated")
 _NO_SHARD = "no TFRecord shard by name or first frame"
 CONFIG_NAME = "config.json"
 
@@ -68,6 +68,8 @@ class _File:
     """Path below the source that was searched; empty for a file that was named itself."""
     is_regular: bool = True
     """False for links to folders, links to nothing and devices."""
+    version: str = ""
+    """As ``Shard`` has it."""
 
     @property
     def url(self) -> str:
@@ -80,11 +82,18 @@ class _File:
         return self.path.rpartition("/")[2]
 
 
-def find_shards(sources: str | Path | Sequence[str | Path]) -> Listing:
+def find_shards(
+    sources: str | Path | Sequence[str | Path], leave_out: Path | None = None
+) -> Listing:
     """Search folders, files, globs and fsspec URLs for shards; folders are searched whole.
 
     A file is a shard if its name says so or if it begins with a valid frame. A file that is named
     itself, not found in a folder or by a glob, must be one, unless it is known to lie beside them.
+
+    Args:
+        sources: where to search.
+        leave_out: a dataset, which may lie below a source; what it holds is passed over, unless a
+            source is it or lies in it.
 
     Raises:
         SourceError: a source does not exist, can't be listed, or nothing is a shard.
@@ -92,11 +101,15 @@ def find_shards(sources: str | Path | Sequence[str | Path]) -> Listing:
     if isinstance(sources, str | Path):
         sources = [sources]
     files: dict[str, _File] = {}
-    for source in sources:
-        for file in _files_of(str(source)):
-            if not file.below or file.url not in files:
-                files[file.url] = file
     passed_over, found = [], []
+    for source in sources:
+        listed = list(_files_of(str(source)))
+        is_left_out = _left_out(str(source), leave_out)
+        for file in listed:
+            if is_left_out(file):
+                passed_over.append(PassedOver(file.url, "part of the dataset"))
+            elif not file.below or file.url not in files:
+                files[file.url] = file
     for file in files.values():
         reason = _why_no_shard(file)
         if reason is None:
@@ -116,11 +129,11 @@ def find_shards(sources: str | Path | Sequence[str | Path]) -> Listing:
     folders = {file.path.rpartition("/")[0] for file in found}
     return Listing(
         shards=tuple(
-            Shard(label, file.url, position, file.path, file.size, file.filesystem)
+            Shard(label, file.url, position, file.path, file.size, file.filesystem, file.version)
             for position, (label, file) in enumerate(labelled)
         ),
         passed_over=tuple(sorted(passed_over, key=lambda item: item.url)),
-        missing=tuple(_missing([file.path for file in found])),
+        missing=tuple(missing_shards([file.path for file in found])),
         configs=tuple(
             (file.filesystem, file.path)
             for file in files.values()
@@ -129,48 +142,14 @@ def find_shards(sources: str | Path | Sequence[str | Path]) -> Listing:
     )
 
 
-def make_labels(paths: Sequence[str]) -> list[str]:
-    """Label files by name or, where they share it, by the shortest path tail that differs.
-
-    Folders in a label are joined by ``__``; the folder that holds all files is not part of a label,
-    so that labels stay when it moves. Labels are unique: those that meet because names hold ``__``
-    themselves are numbered.
-    """
-    whole = [path.strip("/").split("/") for path in paths]
-    levels = zip(*(part[:-1] for part in whole), strict=False)
-    common = sum(1 for _ in takewhile(lambda names: len(set(names)) == 1, levels))
-    parts = [part[common:] for part in whole]
-    depth = [1] * len(paths)
-    while True:
-        labels = ["__".join(part[-n:]) for part, n in zip(parts, depth, strict=True)]
-        times = Counter(labels)
-        grow = [
-            i for i, label in enumerate(labels) if times[label] > 1 and depth[i] < len(parts[i])
-        ]
-        if not grow:
-            return _number_repeated(labels, paths)
-        for i in grow:
-            depth[i] += 1
-
-
-def _number_repeated(labels: Sequence[str], paths: Sequence[str]) -> list[str]:
-    unique = list(labels)
-    used: set[str] = set()
-    for i in sorted(range(len(paths)), key=paths.__getitem__):
-        numbers = count(2)
-        while unique[i] in used:
-            unique[i] = f"{labels[i]}~{next(numbers)}"
-        used.add(unique[i])
-    return unique
-
-
 def _files_of(source: str) -> Iterator[_File]:
     try:
         filesystem, path = fsspec.core.url_to_fs(source)
         if isinstance(filesystem, LocalFileSystem):
             path = re.sub("^/+", "/", os.path.normpath(path))
         if filesystem.isfile(path):
-            yield _File(filesystem, path, filesystem.size(path), "")
+            info = filesystem.info(path)
+            yield _File(filesystem, path, info["size"], "", version=_version(info))
             yield from _configs_in(filesystem, {path.rpartition("/")[0]})
         elif filesystem.isdir(path):
             yield from _files_below(filesystem, path, path)
@@ -208,38 +187,70 @@ def _files_matching(
 
 
 def _files_below(filesystem: Any, folder: str, root: str) -> Iterator[_File]:
-    def stop(error: OSError) -> None:
-        raise error
-
-    for _, _, infos in filesystem.walk(folder, detail=True, on_error=stop):
-        for info in sorted(infos.values(), key=lambda info: str(info["name"])):
-            yield _file_below(filesystem, str(info["name"]), info, root)
+    # fsspec's own walk passes over folders that it can't list, but for the first.
+    for info in sorted(filesystem.ls(folder, detail=True), key=lambda info: str(info["name"])):
+        path = str(info["name"]).rstrip("/")
+        if path == folder.rstrip("/"):
+            continue  # an object that stands for the folder
+        if info["type"] == "directory":
+            yield from _files_below(filesystem, path, root)
+        else:
+            yield _file_below(filesystem, path, info, root)
 
 
 def _file_below(filesystem: Any, path: str, info: dict[str, Any], root: str) -> _File:
     below = path.removeprefix(root.rstrip("/")).strip("/")
     is_regular = info["type"] == "file" or filesystem.isfile(path)
-    return _File(filesystem, path, info["size"], below, is_regular)
+    return _File(filesystem, path, info["size"], below, is_regular, _version(info))
+
+
+def _version(info: dict[str, Any]) -> str:
+    found = [info[key] for key in _VERSION_KEYS if info.get(key)]
+    return str(found[0]) if found else ""
+
+
+def _left_out(source: str, dataset: Path | None) -> Callable[[_File], bool]:
+    """Make what tells whether a file of ``source`` is one of the dataset's."""
+    filesystem, path = fsspec.core.url_to_fs(source)
+    if dataset is None or not isinstance(filesystem, LocalFileSystem):
+        return lambda _: False
+    root = dataset.resolve()
+    if Path(path).resolve().is_relative_to(root):
+        return lambda _: False
+
+    @cache
+    def is_inside(folder: str) -> bool:
+        return Path(folder).resolve().is_relative_to(root)
+
+    return lambda file: is_inside(file.path.rpartition("/")[0])
 
 
 def _why_no_shard(file: _File) -> str | None:
     """Say why a file is passed over; None for a shard."""
+    if reason := _known_kind(file):
+        return reason
+    is_named = NUMBERED.match(file.name) or _NAMED_TFRECORD.search(file.name)
+    if is_named and not _SIDECAR.search(file.name):
+        return None
+    return None if _begins_like_shard(file) else _NO_SHARD
+
+
+def _known_kind(file: _File) -> str | None:
+    """Say what a file is that is known to be no shard."""
     folders = file.path.split("/")[:-1]
     if any(part.startswith(".") for part in file.below.split("/")):
         return "hidden"
     if not file.is_regular:
         return "no regular file; name a linked folder itself as a source"
+    if file.name.endswith(_DAMAGED_SUFFIX):
+        return "damaged bytes kept from another shard"
     if file.name == CONFIG_NAME:
         return "Perch's own configuration"
-    if folders and (folders[-1], file.name.rpartition(".")[2]) in {
+    is_notebooks = folders and (folders[-1], file.name.rpartition(".")[2]) in {
         ("embeddings", "npy"),
         ("metadata", "json"),
-    }:
-        return "written by the notebook"
-    is_named = _NUMBERED.match(file.name) or _NAMED_TFRECORD.search(file.name)
-    if is_named and not _SIDECAR.search(file.name):
-        return None
-    return None if _begins_like_shard(file) else _NO_SHARD
+    }
+    return "written by the notebook" if is_notebooks else None
 
 
 def _begins_like_shard(file: _File) -> bool:
@@ -257,24 +268,3 @@ def _begins_like_shard(file: _File) -> bool:
     except SourceError:
         return False
     return starts_with_frame(bytes(inflated))
-
-
-def _missing(paths: Iterable[str]) -> Iterator[str]:
-    sets: dict[tuple[str, str], set[int]] = defaultdict(set)
-    for path in paths:
-        folder, _, name = path.rpartition("/")
-        match = _NUMBERED.match(name)
-        if match:
-            key = f"{folder}/{match['stem']}" if folder else match["stem"]
-            sets[key, match["total"]].add(int(match["number"]))
-    for (stem, total), numbers in sorted(sets.items()):
-        # The total is only a name's word, and may be huge.
-        here = sum(number < int(total) for number in numbers)
-        absent = (number for number in range(int(total)) if number not in numbers)
-        named = [f"{number:0{len(total)}d}" for number in islice(absent, _MAX_NAMED_MISSING)]
-        if named:
-            more = ", …" if int(total) - here > len(named) else ""
-            yield (
-                f"{stem}-*-of-{total}: {here} of {int(total)} shards are here, missing "
-                f"{', '.join(named)}{more}"
-            )

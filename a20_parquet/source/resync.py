@@ -23,6 +23,7 @@ from a20_parquet.source.shard import (
 MAX_PAYLOAD_BYTES = 2**31 - 1
 LENGTH_OF_CRC_ZERO = 0x0DE7AA85
 """The only 32-bit length whose masked CRC32C is 0."""
+_FIRST_BLOCK_BYTES = 1 << 10
 _BLOCK_BYTES = 1 << 17
 _WORD_BYTES = 4
 _HALF_BITS = 16
@@ -40,13 +41,17 @@ def find_frame(data: memoryview, start: int, *, is_all: bool) -> int:
         The first place, from ``start`` on, where a whole frame starts; before it, unless
         ``is_all``, one where more bytes would have to be known to tell. ``len(data)`` if none.
     """
-    for begin in range(start, len(data) - HEADER_BYTES + 1, _BLOCK_BYTES):
-        block = data[begin : begin + _BLOCK_BYTES + HEADER_BYTES - 1]
+    begin, block_bytes = start, _FIRST_BLOCK_BYTES
+    while begin <= len(data) - HEADER_BYTES:
+        block = data[begin : begin + block_bytes + HEADER_BYTES - 1]
         for place in find_headers(block).tolist():
             frame = data[begin + place :]
             size = HEADER_BYTES + int.from_bytes(frame[:8], "little") + FOOTER_BYTES
             if is_frame(frame[:size]) if size <= len(frame) else not is_all:
                 return int(begin + place)
+        begin += block_bytes
+        # Most frames stand near: a shard of many small damages would be searched again and again.
+        block_bytes = min(4 * block_bytes, _BLOCK_BYTES)
     return len(data) if is_all else max(start, len(data) - HEADER_BYTES + 1)
 
 

@@ -39,6 +39,24 @@ def sort_order(keyed: Any) -> npt.NDArray[np.int64]:
     return indices
 
 
+def first_out_of_order(metadata: Any) -> int | None:
+    """Find the first window of one partition that should stand before the one above it.
+
+    Args:
+        metadata: a table that holds the columns of ``metadata_schema()``.
+
+    Returns:
+        Its row, none where all windows are sorted.
+    """
+    keys = [key for key in SORT_KEYS if key in metadata.column_names]
+    frame = pl.DataFrame(pl.from_arrow(metadata.select(keys)))
+    order = frame.select(pl.arg_sort_by(keys, nulls_last=False, maintain_order=True)).to_series()
+    rank = np.empty(len(order), np.int64)
+    rank[order.to_numpy()] = np.arange(len(order))
+    falls = np.flatnonzero(np.diff(rank) < 0)
+    return int(falls[0]) + 1 if len(falls) else None
+
+
 @dataclass(frozen=True, slots=True)
 class Partitions:
     """The partitions of sorted windows, in order, with how many rows each has."""

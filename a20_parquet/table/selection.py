@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -106,9 +106,10 @@ def _site(site: str) -> str:
 
 def _date(day: date | str | None) -> date | None:
     try:
-        return date.fromisoformat(day) if isinstance(day, str) else day
+        given = date.fromisoformat(day) if isinstance(day, str) else day
     except ValueError as error:
         raise UsageError(f"{day!r} is no date, expected YYYY-MM-DD.") from error
+    return given.date() if isinstance(given, datetime) else given
 
 
 def _flags(values: Any) -> Flags:

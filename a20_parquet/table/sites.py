@@ -115,10 +115,10 @@ class SiteTable:
         """
         full_names = recorder_names(site_name, subsite_name)
         rows = [pc.index_in(_normal_array(names), self._keys) for names in (full_names, site_name)]
-        ids = pc.coalesce(site_id, *(self._column("site_id").take(row) for row in rows))
+        ids = pc.coalesce(site_id, *(self._columns["site_id"].take(row) for row in rows))
         zone_ids, zones = self._zones_by_id
         by_id = zones.take(pc.index_in(ids, zone_ids))
-        return ids, pc.coalesce(*(self._column("time_zone").take(row) for row in rows), by_id)
+        return ids, pc.coalesce(*(self._columns["time_zone"].take(row) for row in rows), by_id)
 
     @cached_property
     def _keys(self) -> Any:
@@ -128,9 +128,6 @@ class SiteTable:
     def _columns(self) -> dict[str, Any]:
         types = {"site_id": pa.int32(), "time_zone": pa.string()}
         return {name: self.frame[name].to_arrow().cast(kind) for name, kind in types.items()}
-
-    def _column(self, name: str) -> Any:
-        return self._columns[name]
 
     @cached_property
     def _zones_by_id(self) -> tuple[Any, Any]:

@@ -5,7 +5,7 @@ from itertools import groupby
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from a20_parquet.dataset import partial_run
@@ -15,6 +15,7 @@ from tests.dataset.runs import embeddings_of, held, random_rows, read_run, sort_
 from tests.table.heads import make_keyed
 
 
+@settings(deadline=None)
 @given(
     seed=st.integers(0, 50),
     kept=st.lists(st.booleans(), min_size=1, max_size=40),

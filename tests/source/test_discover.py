@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from a20_parquet.errors import SourceError
-from a20_parquet.source.discover import Listing, find_shards, make_labels
+from a20_parquet.source.discover import Listing, find_shards
+from a20_parquet.source.labels import make_labels
 from tests.shards import COMPRESS, frame, write_content
 
 CONTENT = frame(b"one record")
@@ -452,6 +453,102 @@ def test_links(tmp_path: Path) -> None:
     assert [shard.size for shard in listing.shards] == [len(CONTENT)] * 2
     assert set(reasons(listing, source)) == {"loop", "dangling-00000-of-00001"}
     assert labels(find_shards([source / "loop"])) == ["y.tfrecord", "z.tfrecord"]
+
+
+def test_folder_that_fails_to_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder below a source that can't be listed is an error, for root too."""
+    lay(tmp_path, "x.tfrecord", "closed/y.tfrecord")
+    scandir = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(SourceError, match=r"can't be listed: .*Permission denied.*closed"):
+        find_shards([tmp_path])
+
+
+def test_damaged_bytes_are_no_shard(tmp_path: Path) -> None:
+    """What was kept of a damaged shard is passed over, also where it begins with a whole frame."""
+    lay(tmp_path, "x.tfrecord", "x.tfrecord.damaged", "y-00000-of-00001.damaged")
+    listing = find_shards([tmp_path])
+    assert labels(listing) == ["x.tfrecord"]
+    kept = "damaged bytes kept from another shard"
+    assert reasons(listing, tmp_path) == {
+        "x.tfrecord.damaged": kept,
+        "y-00000-of-00001.damaged": kept,
+    }
+    with pytest.raises(SourceError, match="no shard found"):
+        find_shards([tmp_path / "x.tfrecord.damaged"])
+
+
+@pytest.mark.parametrize("source", ["", "*", "*.tfrecord*", "link"])
+def test_dataset_inside_a_source_is_left_out(tmp_path: Path, source: str) -> None:
+    """Shards in the dataset that is being written are none of the source's."""
+    lay(tmp_path, "x.tfrecord", "out.tfrecords/quarantine/x.tfrecord", "out2/z.tfrecord")
+    (tmp_path / "link").symlink_to(tmp_path)
+    listing = find_shards([tmp_path / source], tmp_path / "link" / "out.tfrecords")
+    assert "x.tfrecord" in labels(listing)
+    assert all("quarantine" not in shard.url for shard in listing.shards)
+    left_out = [i.url for i in listing.passed_over if i.reason == "part of the dataset"]
+    assert [url.removesuffix("out.tfrecords/quarantine/x.tfrecord") != url for url in left_out] == [
+        True
+    ]
+
+
+@pytest.mark.parametrize("source", [".", "quarantine", "quarantine/*", "quarantine/x.tfrecord"])
+def test_source_inside_the_dataset_is_read(tmp_path: Path, source: str) -> None:
+    """Who names the quarantine as a source means it."""
+    lay(tmp_path, "out/quarantine/x.tfrecord")
+    listing = find_shards([tmp_path / "out" / source], tmp_path / "out")
+    assert labels(listing) == ["x.tfrecord"]
+
+
+def test_version_tells_a_changed_file(tmp_path: Path) -> None:
+    """A shard's version is the store's word for its content; empty where it has none."""
+    lay(tmp_path, "x.tfrecord")
+    version = find_shards([tmp_path]).shards[0].version
+    assert version
+    assert find_shards([tmp_path / "x.tfrecord"]).shards[0].version == version
+    os.utime(tmp_path / "x.tfrecord", (1, 1))
+    assert find_shards([tmp_path]).shards[0].version not in {version, ""}
+
+
+def test_version_of_a_store_without_one(memory: Any) -> None:
+    """A store that tells no time and no tag gives an empty version."""
+    memory.pipe("/shards/x.tfrecord", CONTENT)
+    assert find_shards(["memory://shards"]).shards[0].version == ""
+
+
+@pytest.mark.parametrize(
+    ("taken", "paths", "expected"),
+    [
+        ({"x": "/a/x"}, ["/b/x"], ["b__x"]),
+        ({"x": "/a/x"}, ["/a/y"], ["y"]),
+        ({"x": "/a/x"}, ["/a/x"], ["x~2"]),
+        ({"x": "/a/x", "a__x": "/c/a/x"}, ["/a/x"], ["a__x~2"]),
+        ({"x": "/a/x"}, ["/b/x", "/c/x", "/c/y"], ["b__x", "c__x", "y"]),
+        ({"x": "s3://bucket/a/x"}, ["/b/x"], ["b__x"]),
+    ],
+)
+def test_labels_of_an_append(taken: dict[str, str], paths: list[str], expected: list[str]) -> None:
+    """New shards get other labels than those held: longer tails first, then numbers."""
+    assert make_labels(paths, taken) == expected
+
+
+@given(
+    st.lists(st.text("ab_/", min_size=1, max_size=6), unique=True, max_size=6),
+    st.dictionaries(
+        st.text("ab_", min_size=1, max_size=4), st.text("ab_/", min_size=1), max_size=4
+    ),
+)
+def test_labels_of_an_append_are_new(paths: list[str], taken: dict[str, str]) -> None:
+    """Whatever is held, new labels are unique and none of the held ones."""
+    found = make_labels(paths, taken)
+    assert len(set(found)) == len(paths)
+    assert not set(found) & set(taken)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -5,11 +5,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from a20_parquet.errors import RecordError
+from a20_parquet.table.filename import FilenameRules
 from a20_parquet.table.notebook import (
     Reading,
     name_outputs,
@@ -17,6 +19,7 @@ from a20_parquet.table.notebook import (
     read_filenames,
     render_records,
 )
+from a20_parquet.table.sites import SiteTable
 from tests.notebook import read_name
 from tests.table.heads import make_heads
 
@@ -120,6 +123,48 @@ def test_names_that_only_the_datasets_read() -> None:
         None,
     ]
     assert readings[5] == Reading(1602599400, 3600, "0285", "Arkaba", "Dry-A", 49500)
+
+
+def test_names_that_rules_read() -> None:
+    """Rules count for names that the notebook can't read; without start or id none is read."""
+    recorders = {"name": ["site-3", "b"], "site_id": [7, 12345], "time_zone": ["Etc/GMT-10", None]}
+    rules = FilenameRules(
+        pattern="(?P<site_name>never)",
+        sites=SiteTable.of(pl.DataFrame(recorders)),
+        unknown_site="x",
+    )
+    names = [
+        b"20201014T010000Z_Site-3_7.flac",
+        ARKABA.encode(),
+        b"x.wav",
+        b"20201014T010000Z_x.wav",
+        b"site_1/20201314T010000Z_x_1.wav",
+    ]
+    at_utc = int(datetime(2020, 10, 14, 1, tzinfo=UTC).timestamp())
+    assert read_filenames(names, rules) == [
+        Reading(at_utc, 11 * 3600, "0007", "Site-3", None, 7),
+        Reading(1602599400, 3600, "0285", "Arkaba", "Dry-A", 49500),
+        None,
+        None,
+        None,
+    ]
+    pattern = r"(?P<site_id>\d*)=(?P<file_seq_id>\d*)=(?P<date>\d*)=(?P<time>\d*)"
+    heads = make_heads(
+        [("12=5=20201014=010000", 0.0, (1, 1, 4)), ("12==20201014=010000", 0.0, (1, 1, 4))]
+    )
+    rendered = render_records(heads, FilenameRules(pattern=pattern))
+    assert rendered.kept == (0,)
+    assert rendered.left_out == (b"12==20201014=010000",)
+    assert json.loads(rendered.json) == {
+        "file_timestamp": at_utc,
+        "file_seconds_since_midnight": 3600,
+        "recording_offset_in_file": 0,
+        "site_id": "0012",
+        "site_name": None,
+        "subsite_name": None,
+        "file_seq_id": 5,
+        "filename": "12=5=20201014=010000",
+    }
 
 
 finite = st.floats(width=32, allow_nan=False, allow_infinity=False)

@@ -1,5 +1,6 @@
 """Hive folders, as polars, DuckDB and pyarrow read them."""
 
+import re
 import string
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from a20_parquet.table.filename import parse_filenames
+from a20_parquet.table.filename import FilenameRules, parse_filenames
 from a20_parquet.table.partition import (
     HIVE_NULL,
     PartitionBy,
@@ -110,6 +111,18 @@ def test_readers_take_tokens_for_strings(name: str, tmp_path: Path) -> None:
     [token] = tokens(name)
     write_hive(tmp_path, [hive_folder(str(token), 0, PartitionBy.SITE)])
     assert [values(read(tmp_path), "site") for read in READERS] == [[token]] * 3
+
+
+@pytest.mark.parametrize("name", [name for name in NASTY if re.search("[A-Za-z0-9]", name)])
+def test_readers_take_unknown_sites_for_strings(name: str, tmp_path: Path) -> None:
+    """Whatever name recordings of unknown sites are given, every reader reads a string."""
+    rules = FilenameRules(unknown_site=name)
+    recordings = parse_filenames(pa.array(["x.wav", "site_0007/x.wav"]), rules)
+    token, numbered = recordings.site.to_pylist()
+    assert numbered == "site_0007"
+    assert token == tokens(name)[0]
+    write_hive(tmp_path, [hive_folder(token, None, PartitionBy.SITE_DATE)])
+    assert [values(read(tmp_path), "site") for read in READERS[:2]] == [[token]] * 2
 
 
 @pytest.mark.parametrize("read", READERS)

@@ -1,0 +1,44 @@
+"""What a check of a dataset found."""
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from a20_parquet.amounts import format_bytes, format_count
+
+if TYPE_CHECKING:
+    from a20_parquet.verify import Verification
+
+
+def print_verification(verification: "Verification", *, as_json: bool) -> None:
+    """Print what is wrong, a line each, and a summary."""
+    if as_json:
+        found = {"good": verification.is_good, **asdict(verification)}
+        click.echo(json.dumps(found, indent=1, default=str))
+        return
+    for note in verification.notes:
+        click.echo(f"note: {note}", err=True)
+    for problem in verification.problems:
+        click.echo(str(problem))
+    if further := verification.problem_count - len(verification.problems):
+        click.echo(f"… and {format_count(further, 'more problem')}")
+    source = verification.source
+    total = verification.bytes + (source.bytes if source else 0)
+    rate = total / max(verification.seconds, 1e-9) / 1e6
+    if source:
+        click.echo(
+            f"{format_count(source.shards, 'shard')}, {format_count(source.records, 'record')}, "
+            f"{format_count(source.windows, 'window')}, {format_bytes(source.bytes)}"
+        )
+    click.echo(
+        f"{format_count(verification.files, 'file')}, "
+        f"{format_count(verification.windows, 'window')}, {format_bytes(verification.bytes)}\n"
+        f"{verification.seconds:.1f} s, {rate:.0f} MB/s\n"
+        + ("all good" if verification.is_good else _wrong(verification.problem_count))
+    )
+
+
+def _wrong(count: int) -> str:
+    return f"{format_count(count, 'problem')} found"

@@ -1,0 +1,98 @@
+"""Checks a dataset as a whole: its manifest against its list of files, and both against folders."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+import polars as pl
+
+from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.file_check import ListedFile
+from a20_parquet.dataset.held_run import partition_keys
+from a20_parquet.dataset.quarantine_check import check_quarantine
+from a20_parquet.table.partition import hive_folder
+from a20_parquet.table.problem import Problem
+
+_MANIFEST = "manifest.json"
+_PART = re.compile(r"part-\d{4,}\.parquet")
+
+
+def listed_files(catalog: Catalog) -> list[ListedFile]:
+    """The data files that a dataset names, in its order."""
+    instants = pl.col("first_window_start", "last_window_start").dt.epoch("us")
+    rows = catalog.files.select("path", "rows", "bytes", "checksum", instants).iter_rows()
+    return [
+        ListedFile(path, count, size, checksum, first_us, last_us, key)
+        for (path, count, size, checksum, first_us, last_us), key in zip(
+            rows, partition_keys(catalog), strict=True
+        )
+    ]
+
+
+def check_lists(catalog: Catalog, files: list[ListedFile]) -> Iterator[Problem]:
+    """Check the manifest's totals, and the paths in ``files.parquet``."""
+    for name, found, expected in _totals(catalog, files):
+        if found != expected:
+            yield Problem(
+                _MANIFEST, f"its totals say {found:,} {name}, expected {expected:,} as counted"
+            )
+    repeated = Counter(file.path for file in files)
+    for path, count in repeated.items():
+        if count > 1:
+            yield Problem("files.parquet", f"it names {path} {count} times")
+    for file in files:
+        folder = f"data/{hive_folder(*file.key, catalog.partition_by)}"
+        head, _, name = file.path.rpartition("/")
+        if head != folder or not _PART.fullmatch(name):
+            yield Problem(file.path, f"its place should be {folder}/part-NNNN.parquet")
+
+
+def _totals(catalog: Catalog, files: list[ListedFile]) -> Iterator[tuple[str, int, int]]:
+    """Name, value in the manifest, value as counted."""
+    totals, shards = catalog.manifest.totals, catalog.manifest.shards
+    has_period = catalog.partition_by.period is not None
+    yield "shards", totals.shards, len(shards)
+    yield "records", totals.records, sum(shard.records for shard in shards)
+    yield "windows", totals.windows, sum(file.rows for file in files)
+    yield "sites", totals.sites, len({file.key[0] for file in files})
+    yield "dates", totals.dates, len({file.key[1] for file in files}) if has_period else 0
+    yield "files", totals.files, len(files)
+    yield "bytes", totals.bytes, sum(file.bytes for file in files)
+    quarantine = catalog.manifest.quarantine
+    damaged = sum(
+        count for shard in quarantine for reason, count in shard.reasons.items() if reason.is_damage
+    )
+    in_quarantine = sum(sum(shard.reasons.values()) for shard in quarantine)
+    yield "records in quarantine", totals.quarantined, in_quarantine - damaged
+    yield "damaged ranges", totals.damaged, damaged
+
+
+def check_folders(catalog: Catalog, files: list[ListedFile], *, strays: bool) -> Iterator[Problem]:
+    """Look at ``quarantine/``, and for files in ``data/`` that the dataset does not name.
+
+    Args:
+        catalog: of the dataset.
+        files: that it names.
+        strays: whether other files, in either folder, are wrong.
+    """
+    named = {file.path for file in files}
+    for path in _files_in_data(catalog) if strays else ():
+        if path not in named:
+            yield Problem(path, "lies in data/, but files.parquet does not name it")
+    yield from check_quarantine(catalog, strays=strays)
+
+
+def _files_in_data(catalog: Catalog) -> Iterator[str]:
+    """All files in ``data/``, relative to the dataset, sorted."""
+    root = f"{catalog.root}/"
+    try:
+        found = catalog.filesystem.find(catalog.path("data"))
+    except FileNotFoundError:
+        return
+    for path in sorted(found):
+        yield path[path.index(root) + len(root) :]
+
+
+def is_being_written(catalog: Catalog) -> bool:
+    """Whether something is being appended, or died while it was."""
+    return bool(catalog.filesystem.exists(catalog.path("conversion/plan.json")))

@@ -1,0 +1,55 @@
+"""Checks what lies in quarantine against what the manifest says of it."""
+
+from collections.abc import Iterator
+
+import crc32c
+
+from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.manifest import QuarantineFile
+from a20_parquet.table.problem import Problem
+
+_READ_BYTES = 1 << 20
+
+
+def check_quarantine(catalog: Catalog, *, strays: bool) -> Iterator[Problem]:
+    """Check every file in ``quarantine/``.
+
+    Args:
+        catalog: of the dataset.
+        strays: whether files that the manifest does not name are wrong.
+    """
+    files = [file for shard in catalog.manifest.quarantine for file in shard.files]
+    for file in files:
+        # What has just been committed may not have moved to its place yet.
+        places = [f"{folder}/{file.name}" for folder in ("quarantine", "conversion/quarantine")]
+        found = [list(_check(catalog, place, file)) for place in places]
+        yield from found[0] if all(found) else ()
+    if strays:
+        named = {file.name for file in files}
+        for name in _names(catalog):
+            if name not in named:
+                yield Problem(f"quarantine/{name}", "the manifest does not name it")
+
+
+def _check(catalog: Catalog, path: str, file: QuarantineFile) -> Iterator[Problem]:
+    size = checksum = 0
+    try:
+        with catalog.filesystem.open(catalog.path(path), "rb") as opened:
+            while piece := opened.read(_READ_BYTES):
+                size += len(piece)
+                checksum = crc32c.crc32c(piece, checksum)
+    except OSError as error:
+        yield Problem(path, f"can't be read: {error}")
+        return
+    if size != file.bytes:
+        yield Problem(path, f"has {size:,} bytes, expected {file.bytes:,}")
+    elif f"{checksum:08x}" != file.checksum:
+        yield Problem(path, f"its checksum is {checksum:08x}, expected {file.checksum}")
+
+
+def _names(catalog: Catalog) -> list[str]:
+    try:
+        found = catalog.filesystem.ls(catalog.path("quarantine"), detail=False)
+    except FileNotFoundError:
+        return []
+    return sorted(path.rstrip("/").rpartition("/")[2] for path in found)

@@ -1,0 +1,122 @@
+"""Proves that a dataset is whole: every file as it was written, every window where it belongs."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from a20_parquet.compare import FingerprintSink
+from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.dataset_check import (
+    check_folders,
+    check_lists,
+    is_being_written,
+    listed_files,
+)
+from a20_parquet.dataset.file_check import FileChecker
+from a20_parquet.memory import default_workers
+from a20_parquet.progress import NoProgress, Progress
+from a20_parquet.source.discover import find_shards
+from a20_parquet.table.problem import Problem, Problems
+from a20_parquet.verify_source import Sides, SourceVerification, verify_source
+from a20_parquet.workers import map_in_order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What a check of a dataset found."""
+
+    dataset: str
+    """Where it lies: an absolute path or a URL."""
+    files: int
+    """Data files that were checked."""
+    windows: int
+    """Rows that were read; those of files whose bytes are wrong are not."""
+    bytes: int
+    """Of all data files."""
+    problems: tuple[Problem, ...]
+    """What is wrong, files in the dataset's order; the first 1,000."""
+    problem_count: int
+    """How much is wrong in all."""
+    source: SourceVerification | None
+    """What was found in the shards, where they were given."""
+    notes: tuple[str, ...]
+    """What is worth knowing and not wrong."""
+    seconds: float
+    """Wall time."""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problem_count
+
+
+def verify(
+    dataset: str | Path,
+    source: str | Path | Sequence[str | Path] = (),
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Verification:
+    """Check a dataset.
+
+    Every file that it names: size, checksum, columns, number of rows, their order, and whether they
+    belong into the file's Hive folder; the totals; and that ``data/`` holds nothing else. With the
+    shards also that every record is accounted for and that the dataset has their windows, bit for
+    bit, and no others. What is wrong is told, not raised. Memory is bounded whatever the dataset's
+    size.
+
+    Args:
+        dataset: its folder, or any fsspec URL of it.
+        source: the shards that it was made of, all of them: folders, files, globs or fsspec URLs.
+        workers: threads; by default the machine's cores.
+        progress: told how far it is.
+
+    Raises:
+        DatasetError: it is none, is not complete, or its list of files is damaged.
+        SourceError: no shard is found.
+    """
+    started = time.monotonic()
+    progress = progress or NoProgress()
+    catalog = Catalog.open(dataset)
+    problems = Problems()
+    notes = []
+    if is_being_written(catalog):
+        notes.append(
+            "something is being appended, or died while it was: data/ was not searched for files "
+            "that files.parquet does not name"
+        )
+    workers = workers or default_workers()
+    sources = [source] if isinstance(source, str | Path) else list(source)
+    listing = find_shards(sources) if sources else None
+    files = listed_files(catalog)
+    fingerprint = FingerprintSink([feature.name for feature in catalog.features])
+    progress.start("checking files", sum(file.bytes for file in files))
+    checker = FileChecker(catalog, progress.advance, fingerprint if listing else None)
+    windows = 0
+    for check in map_in_order(workers, checker.check, files, ahead=16 * workers):
+        problems.add(check.problems)
+        windows += check.windows
+    problems.add(check_lists(catalog, files))
+    problems.add(check_folders(catalog, files, strays=not notes))
+    checked = None
+    if listing is not None:
+        unread = sum(file.rows for file in files) - windows
+        if unread:
+            notes.append(
+                f"{unread:,} windows of files whose bytes are wrong could not be read: the windows "
+                "were not compared with those of the shards"
+            )
+        sides = Sides(catalog, listing, workers, progress)
+        checked = verify_source(sides, None if unread else fingerprint.fingerprint, problems)
+    return Verification(
+        dataset=catalog.location,
+        files=len(files),
+        windows=windows,
+        bytes=sum(file.bytes for file in files),
+        problems=problems.kept,
+        problem_count=problems.count,
+        source=checked,
+        notes=tuple(notes),
+        seconds=time.monotonic() - started,
+    )

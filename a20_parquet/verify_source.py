@@ -1,0 +1,147 @@
+"""Compares a dataset with the shards that it was made of."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from a20_parquet.compare import Comparison, FingerprintSink
+from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.dataset_check import listed_files
+from a20_parquet.dataset.file_check import ListedFile, read_file
+from a20_parquet.dataset.manifest import ShardSummary
+from a20_parquet.progress import Progress
+from a20_parquet.source.discover import Listing
+from a20_parquet.source.shard import Shard
+from a20_parquet.source_windows import ShardAccount, SourceWindows
+from a20_parquet.table.fingerprint import BlockSink, Fingerprint
+from a20_parquet.table.problem import Problem, Problems
+from a20_parquet.workers import Workers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceVerification:
+    """What was found in a dataset's shards."""
+
+    shards: int
+    records: int
+    windows: int
+    bytes: int
+    """Stored size of all shards."""
+
+
+def verify_source(
+    sides: "Sides", dataset: Fingerprint | None, problems: Problems
+) -> SourceVerification:
+    """Read all shards and compare them with the dataset.
+
+    Args:
+        sides: the dataset and its shards.
+        dataset: the fingerprint of its windows; none where they could not all be read, so that
+            only the shards are compared.
+        problems: gets what is wrong.
+
+    Raises:
+        DatasetError: a file that was good before can't be read any more.
+    """
+    catalog = sides.catalog
+    features = tuple(feature.name for feature in catalog.features)
+    sink = FingerprintSink(features)
+    accounts = sides.read_shards("reading shards", sink)
+    problems.add(check_accounts(catalog.manifest.shards, accounts))
+    # What a shard that can't be read lacks has been said.
+    if dataset is not None and not any(account.problem for account in accounts):
+        comparison = Comparison(
+            shards=sides.scan_shards, dataset=sides.scan_dataset, features=features
+        )
+        difference = comparison.differences(sink.fingerprint, dataset)
+        problems.add(difference.problems, further=difference.unnamed + difference.groups_left)
+    return SourceVerification(
+        shards=len(accounts),
+        records=sum(account.records for account in accounts),
+        windows=sum(account.windows for account in accounts),
+        bytes=sum(account.bytes for account in accounts),
+    )
+
+
+def check_accounts(
+    expected: Sequence[ShardSummary], found: Sequence[ShardAccount]
+) -> Iterator[Problem]:
+    """Compare what became of the shards' records with what the manifest says.
+
+    A shard is the same when its size and checksum are, whatever it is called now.
+    """
+    rest = list(expected)
+    for account in found:
+        if account.problem is not None:
+            yield Problem(account.label, account.problem)
+        same = [each for each in rest if each.checksum == account.checksum]
+        same += [each for each in rest if not account.checksum and each.label == account.label]
+        if same:
+            rest.remove(same[0])
+        if account.problem is not None:
+            continue
+        if not same:
+            yield Problem(
+                account.label,
+                "the dataset was not made of this shard, or it has changed since: no shard in "
+                "manifest.json has its checksum",
+            )
+        elif (account.records, account.windows) != (same[0].records, same[0].windows):
+            yield Problem(
+                account.label,
+                f"it has {account.records:,} records with {account.windows:,} windows, expected "
+                f"{same[0].records:,} with {same[0].windows:,} as in manifest.json",
+            )
+    for shard in rest:
+        yield Problem(shard.label, "was converted, but is not among the sources")
+
+
+class Sides:
+    """Goes through shards and data files, once for each pass of the comparison."""
+
+    def __init__(
+        self, catalog: Catalog, listing: Listing, workers: int, progress: Progress
+    ) -> None:
+        """Prepare to go through them.
+
+        Args:
+            catalog: of the dataset.
+            listing: its shards.
+            workers: threads.
+            progress: told how far each pass is.
+        """
+        self.catalog = catalog
+        self._source = SourceWindows(listing, catalog.manifest.options)
+        self._workers = workers
+        self._progress = progress
+
+    def read_shards(self, name: str, sink: BlockSink) -> list[ShardAccount]:
+        """Hand the windows of all shards to a sink; account for each shard, in order."""
+        shards = self._source.shards
+        self._progress.start(name, sum(shard.size for shard in shards))
+        workers = Workers(self._workers)
+        advance = workers.checked(self._progress.advance)
+
+        def read(numbered: tuple[int, Shard]) -> tuple[int, ShardAccount]:
+            number, shard = numbered
+            return number, self._source.read(shard, sink, advance)
+
+        accounts = dict(workers.map(read, enumerate(shards)))
+        return [accounts[number] for number in range(len(shards))]
+
+    def scan_shards(self, name: str, sink: BlockSink) -> None:
+        """See ``compare.Scan``."""
+        self.read_shards(name, sink)
+
+    def scan_dataset(self, name: str, sink: BlockSink) -> None:
+        """See ``compare.Scan``."""
+        files = listed_files(self.catalog)
+        self._progress.start(name, sum(file.bytes for file in files))
+        workers = Workers(self._workers)
+        advance = workers.checked(self._progress.advance)
+
+        def read(file: ListedFile) -> None:
+            read_file(self.catalog, file, sink)
+            advance(file.bytes)
+
+        for _ in workers.map(read, files):
+            pass

@@ -1,0 +1,145 @@
+"""Sites tables in files: CSV, JSON and Parquet, read and written."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from a20_parquet.dataset.sites import read_sites, write_sites
+from a20_parquet.errors import UsageError
+from a20_parquet.table.sites import SCHEMA, SiteTable
+
+ROWS: list[dict[str, Any]] = [
+    {
+        "name": "Arkaba-Dry-A",
+        "site_id": 285,
+        "time_zone": "Australia/Adelaide",
+        "latitude": -31.7,
+        "longitude": 138.25,
+    },
+    {"name": "Kl9", "site_id": None, "time_zone": None, "latitude": None, "longitude": None},
+]
+TABLE = SiteTable(pl.DataFrame(ROWS, schema=SCHEMA))
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+CSV = "name,site_id,time_zone,latitude,longitude\n"
+ARKABA = "Arkaba-Dry-A,285,Australia/Adelaide,-31.7,138.25\n"
+
+
+BACKWARDS = "Arkaba-Dry-A,138.25,-31.7,Australia/Adelaide,285.0"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        CSV + ARKABA + "Kl9,,,,\n",
+        "\ufeff" + CSV + ARKABA + "Kl9,,,,\n",
+        CSV.replace(",", " , ") + ARKABA.replace(",", ", ") + ",,,,\n" + "Kl9,,,,",
+        (CSV + ARKABA + "Kl9,,,,\n").replace("\n", "\r\n"),
+        'x,name,longitude,latitude,time_zone,site_id\n"a, ""b""",' + BACKWARDS + "\n,Kl9,,,,\n",
+    ],
+)
+def test_csv(content: str, tmp_path: Path) -> None:
+    """CSV as spreadsheets and pandas write it, with columns in any order and others beside."""
+    assert read_sites(write(tmp_path / "sites.CSV", content)) == TABLE
+
+
+def test_json(tmp_path: Path) -> None:
+    """A list of objects, which may leave values out and write numbers as text."""
+    full = write(tmp_path / "full.json", json.dumps(ROWS))
+    texts = [{**ROWS[0], "site_id": "285", "latitude": "-31.7", "more": [1]}, {"name": "Kl9"}]
+    assert read_sites(full) == read_sites(write(tmp_path / "text.json", json.dumps(texts))) == TABLE
+    assert len(read_sites(write(tmp_path / "empty.json", "[]")).frame) == 0
+
+
+def test_json_map(tmp_path: Path) -> None:
+    """A plain map from names to ids, as text, numbers or null."""
+    path = write(tmp_path / "map.json", '{"b": "0286", "a": 285, "c": null, "d": ""}')
+    found = read_sites(path).frame
+    assert found["name"].to_list() == ["b", "a", "c", "d"]
+    assert found["site_id"].to_list() == [286, 285, None, None]
+    assert found.schema == SCHEMA
+
+
+def test_real_map(real_data: Path) -> None:
+    """The A2O's own map has 340 recorders, all with ids."""
+    found = read_sites(real_data / "a2o-sites.json")
+    known = json.loads((real_data / "a2o-sites.json").read_text())
+    pairs = zip(found.frame["name"], found.frame["site_id"], strict=True)
+    assert dict(pairs) == {name: int(number) for name, number in known.items()}
+    assert len(known) == 340
+
+
+def test_parquet_of_others(tmp_path: Path) -> None:
+    """Parquet with other types and columns, such as pandas writes."""
+    frame = pl.DataFrame({"x": [1, 2], "site_id": [285.0, None], "name": ["Arkaba-Dry-A", "Kl9"]})
+    frame.write_parquet(tmp_path / "a=b.parquet")
+    found = read_sites(tmp_path / "a=b.parquet")
+    assert found.frame["site_id"].to_list() == [285, None]
+
+
+def test_written_and_read_back(tmp_path: Path) -> None:
+    """What is written reads back equal, and the order of the rows changes no byte."""
+    content = write_sites(TABLE)
+    assert read_sites(write(tmp_path / "sites.parquet", content)) == TABLE
+    assert write_sites(SiteTable(TABLE.frame.reverse())) == content
+    table = pq.read_table(io.BytesIO(content))
+    assert table.to_pylist() == ROWS
+    empty = SiteTable(TABLE.frame.clear())
+    assert read_sites(write(tmp_path / "empty.parquet", write_sites(empty))) == empty
+
+
+def test_urls() -> None:
+    """Any fsspec URL is read."""
+    with fsspec.open("memory://tables/sites.csv", "wb") as file:
+        file.write((CSV + ARKABA).encode())
+    assert read_sites("memory://tables/sites.csv").frame["site_id"].to_list() == [285]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", "name", "tells no format, expected CSV, JSON"),
+        ("a", "name", "tells no format"),
+        ("a.csv", "site,site_id\nx,1\n", "has the columns site, site_id, expected name"),
+        ("a.csv", "", "can't be read: .*expected CSV"),
+        ("a.csv", b"name\n\xff\xfe\n", "can't be read: .*decode"),
+        ("a.csv", "name,site_id\nx,1,2,3\n", "can't be read: "),
+        ("a.csv", "name,site_id\nx,y\n", r"row 1 .*\('x'\) has site_id 'y'"),
+        ("a.json", "", "can't be read: "),
+        ("a.json", "3", "neither a list of objects nor an object"),
+        ("a.json", "[1]", "neither a list of objects nor an object"),
+        ("a.json", '[{"site_id": 1}]', "expected name"),
+        ("a.json", '[{"name": ["x"]}]', r'name is \["x"\], expected text or a number'),
+        ("a.json", '{"a": true}', "site_id is true, expected text or a number"),
+        ("a.json", '{"a": "x"}', "has site_id 'x'"),
+        ("a.json", '{"a": 1, "A": 2}', "one recorder twice"),
+        ("a.json", "[" * 100_000, "can't be read: "),
+        ("a.parquet", b"PAR1", "can't be read: "),
+        ("a.parquet", b"", "can't be read: "),
+    ],
+)
+def test_what_is_no_table(name: str, content: str | bytes, message: str, tmp_path: Path) -> None:
+    """Each is a usage error that names the file, what was found and what was expected."""
+    path = write(tmp_path / name, content)
+    with pytest.raises(UsageError, match=message) as raised:
+        read_sites(path)
+    assert str(raised.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize("name", ["none.csv", ".", "nothing://a/b.csv"])
+def test_unreadable(name: str, tmp_path: Path) -> None:
+    """A missing file, a folder and an unknown protocol are usage errors as well."""
+    path = name if "://" in name else tmp_path / name
+    with pytest.raises(UsageError, match="can't be read"):
+        read_sites(path)

@@ -1,0 +1,162 @@
+"""Verifying a dataset against the shards that it was made of."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import a20_parquet
+from a20_parquet.errors import SourceError
+from a20_parquet.verify import verify
+from tests.shards import make_record, random_tensor, write_shard
+from tests.test_cli import run
+from tests.test_verify import flip, largest, messages, rewrite, set_column
+
+NAME = "site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac"
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two shards, one of them float16, with two channels and names that come twice."""
+    folder = tmp_path_factory.mktemp("shards")
+    for shard in range(2):
+        dtype = (np.float32, np.float16)[shard]
+        records = [
+            make_record(random_tensor((3, 2, 8), n, dtype), NAME, 60.0 * (n % 7)) for n in range(9)
+        ]
+        write_shard(folder / f"e-{shard:05d}-of-00002", records)
+    return folder
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, shards: Path) -> Path:
+    """Their dataset, which may be spoilt."""
+    path = tmp_path / "dataset"
+    a20_parquet.convert(shards, path)
+    return path
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_what_was_converted_is_good(shards: Path, dataset: Path, workers: int) -> None:
+    """Every window of every shard is there, and all of them are counted."""
+    found = verify(dataset, shards, workers=workers)
+    assert messages(found) == []
+    assert found.source is not None
+    assert (found.source.shards, found.source.records, found.source.windows) == (2, 18, 108)
+    assert found.source.bytes == sum(path.stat().st_size for path in shards.iterdir())
+
+
+def test_shards_are_known_by_their_content(shards: Path, dataset: Path, tmp_path: Path) -> None:
+    """Shards that were moved and renamed are still the same."""
+    moved = [tmp_path / f"moved-{n}" / "x-00000-of-00001" for n in range(2)]
+    for source, target in zip(sorted(shards.iterdir()), moved, strict=True):
+        target.parent.mkdir()
+        shutil.copy(source, target)
+    assert verify(dataset, moved).is_good
+
+
+def change_value(table: pa.Table) -> pa.Table:
+    """The table with the lowest bit of one float changed."""
+    column = table["embedding"].combine_chunks()
+    bits = column.flatten().to_numpy().view(np.uint32).copy()
+    bits[8 * 11 + 5] ^= 1
+    floats = pa.array(bits.view(np.float32))
+    return set_column(
+        table, "embedding", pa.FixedSizeListArray.from_arrays(floats, type=column.type)
+    )
+
+
+def test_one_bit_of_one_float_is_told(shards: Path, dataset: Path) -> None:
+    """A value that differs in its last bit is named with shard, record and file."""
+    path = rewrite(dataset, change_value)
+    (line,) = messages(verify(dataset, shards))
+    assert line.startswith("e-0000")
+    assert f"{NAME}@" in line
+    assert line.endswith(f"differs from the one in {path.relative_to(dataset).as_posix()}")
+
+
+def test_a_missing_window_is_told(shards: Path, dataset: Path) -> None:
+    """A row that the dataset lost is named, though its lists agree with what is left."""
+    rewrite(dataset, lambda table: pa.concat_tables([table.slice(0, 40), table.slice(41)]))
+    (line,) = messages(verify(dataset, shards))
+    assert "record " in line
+    assert "is not in the dataset" in line or "times in the shards" in line
+
+
+def test_shards_that_are_not_the_datasets(shards: Path, dataset: Path, tmp_path: Path) -> None:
+    """A shard that is missing, new or changed is told, with its windows."""
+    one = shards / "e-00000-of-00002"
+    lines = messages(verify(dataset, one))
+    assert "e-00001-of-00002: was converted, but is not among the sources" in lines
+    assert sum("is not in the shards" in line for line in lines) == 54
+    other = write_shard(tmp_path / "f-00000-of-00001", [make_record(random_tensor((1, 1, 8), 99))])
+    lines = messages(verify(dataset, [shards, other]))
+    assert lines[0].startswith("f-00000-of-00001: the dataset was not made of this shard")
+    assert lines[1].startswith("f-00000-of-00001: record 0: ")
+    assert len(lines) == 2
+
+
+def test_a_damaged_shard_is_told(shards: Path, dataset: Path, tmp_path: Path) -> None:
+    """A shard that can't be read to its end any more is one problem."""
+    copies = Path(shutil.copytree(shards, tmp_path / "copies"))
+    flip(copies / "e-00001-of-00002")
+    (line,) = messages(verify(dataset, copies))
+    assert line.startswith("e-00001-of-00002: ")
+    assert "record 4 at byte" in line
+
+
+def test_a_manifest_with_other_counts(shards: Path, dataset: Path) -> None:
+    """Counts of a shard that are not what it holds are told."""
+    path = dataset / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["shards"][0]["records"] += 1
+    manifest["totals"]["records"] += 1
+    path.write_text(json.dumps(manifest))
+    (line,) = messages(verify(dataset, shards))
+    assert line == (
+        "e-00000-of-00002: it has 9 records with 54 windows, expected 10 with 54 as in "
+        "manifest.json"
+    )
+
+
+def test_damaged_files_are_not_compared(shards: Path, dataset: Path) -> None:
+    """Windows that can't be read are not called missing; a note says so."""
+    flip(largest(dataset))
+    found = verify(dataset, shards)
+    assert len(messages(found)) == 1
+    assert "could not be read" in found.notes[0]
+
+
+def test_no_shards(dataset: Path, tmp_path: Path) -> None:
+    """Sources without a shard are an error."""
+    with pytest.raises(SourceError):
+        verify(dataset, tmp_path / "nothing")
+
+
+def test_the_command(
+    shards: Path,
+    dataset: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """``--source`` may be given several times."""
+    paths = [argument for path in sorted(shards.iterdir()) for argument in ("--source", path)]
+    code, out, err = run(monkeypatch, capsys, "verify", dataset, *paths)
+    assert code == 0
+    assert "2 shards, 18 records, 108 windows" in out
+    assert "reading shards" in err
+    code, out, _ = run(monkeypatch, capsys, "verify", dataset, *paths[:2], "--json")
+    assert code == 1
+    assert json.loads(out)["source"]["shards"] == 1
+
+
+def test_real_shard(real_data: Path, tmp_path: Path) -> None:
+    """A real recording's windows are all there."""
+    shard = real_data / "perch-real" / "embeddings-00000-of-00003"
+    a20_parquet.convert(shard, tmp_path / "dataset")
+    found = verify(tmp_path / "dataset", shard)
+    assert messages(found) == []
+    assert found.windows == 359
