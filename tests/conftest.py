@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conversions import write_shuffled
+
 _REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -13,3 +15,9 @@ def real_data() -> Path:
     if not _REAL_DATA.is_dir():
         pytest.skip(f"no real data at {_REAL_DATA}")
     return _REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def shuffled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four shards of 120 records, see ``write_shuffled``; not to be changed."""
+    return write_shuffled(tmp_path_factory.mktemp("shuffled"))

@@ -10,9 +10,6 @@ import polars as pl
 import pytest
 
 import a20_parquet
-from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.quarantine import count_reasons
-from a20_parquet.errors import DatasetError
 from a20_parquet.info import DatasetInfo, info
 from tests.shards import make_record, random_tensor, write_shard
 from tests.test_cli import run
@@ -104,28 +101,16 @@ def test_by_url(make_dataset: MakeDataset) -> None:
     assert dataclasses.replace(found, dataset=str(dataset)) == info(dataset)
 
 
-def test_quarantine_is_counted_by_reason(make_dataset: MakeDataset) -> None:
+def test_quarantine_is_counted_by_reason(tmp_path: Path) -> None:
     """The most frequent reason comes first; nothing there is no reason at all."""
-    dataset = make_dataset("site,year")
-    assert info(dataset).quarantine == {}
-    folder = dataset / "quarantine"
-    folder.mkdir()
-    (folder / "a.jsonl").write_text('{"reason": "filename", "record": 1}\n{"reason": "shape"}\n')
-    (folder / "b.jsonl").write_text('{"reason": "shape"}\n')
-    (folder / "a.tfrecord").write_bytes(b"\xff")
-    assert list(info(dataset).quarantine.items()) == [("shape", 2), ("filename", 1)]
-
-
-@pytest.mark.parametrize("line", ['{"reason": "sha', "[]", '{"cause": "x"}', "\xff", ""])
-def test_unreadable_quarantine(make_dataset: MakeDataset, line: str) -> None:
-    """A line that tells no reason is an error with its file and number."""
-    catalog = Catalog.open(make_dataset("site,month"))
-    folder = Path(catalog.path("quarantine"))
-    folder.mkdir(exist_ok=True)
-    (folder / "a.jsonl").write_text(f'{{"reason": "shape"}}\n{line}\n', encoding="latin-1")
-    with pytest.raises(DatasetError, match=r"quarantine/a\.jsonl, line 2: .*expected"):
-        count_reasons(catalog)
-    (folder / "a.jsonl").unlink()
+    good = make_record(random_tensor((1, 1, 8)), NAMES[0])
+    a20_parquet.convert(write_shard(tmp_path / "good", [good]), tmp_path / "whole")
+    assert info(tmp_path / "whole").quarantine == {}
+    bad = [make_record(random_tensor((1, 1, dims)), NAMES[0]) for dims in (7, 9)]
+    records = [good, *bad, make_record(random_tensor((1, 1, 8)), "bad.wav")]
+    a20_parquet.convert(write_shard(tmp_path / "bad", records), tmp_path / "dataset")
+    found = list(info(tmp_path / "dataset").quarantine.items())
+    assert found == [("wrong_dims", 2), ("bad_filename", 1)]
 
 
 def test_command(

@@ -121,6 +121,7 @@ def test_convert_writes_them_in_its_first_pass(
             gather_rows=61,
             slice_rows=3,
             staging_rows=7,
+            runs=100,
             holds_all=False,
         )
         monkeypatch.setattr(job, "plan_memory", lambda **_: tiny)

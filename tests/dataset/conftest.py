@@ -1,16 +1,20 @@
 """Fixtures of the tests of what lies on disk."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from a20_parquet.dataset.begin import begin
+from a20_parquet.dataset.claim import locked
 from a20_parquet.dataset.layout import DatasetLayout
-from tests.dataset.units import PLAN
+from tests.dataset.units import make_plan
 
 
 @pytest.fixture
-def claimed(tmp_path: Path) -> DatasetLayout:
-    """A dataset that a conversion has begun."""
+def claimed(tmp_path: Path) -> Iterator[DatasetLayout]:
+    """A dataset that a conversion has begun, and that it keeps others from."""
     layout = DatasetLayout.at(tmp_path / "dataset")
-    layout.claim(PLAN, overwrite=False)
-    return layout
+    with locked(layout):
+        begin(layout, make_plan(layout), overwrite=False)
+        yield layout

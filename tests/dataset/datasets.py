@@ -8,8 +8,16 @@ import crc32c
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from a20_parquet.dataset.commit import commit, settle
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.manifest import DataFile, TableOptions, finalise
+from a20_parquet.dataset.manifest import (
+    DataFile,
+    Manifest,
+    ShardSummary,
+    TableOptions,
+    files_content,
+    make_manifest,
+)
 from a20_parquet.dataset.parquet import Compression, ParquetLayout, ParquetWriter
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.schema import Feature, window_schema
@@ -31,6 +39,24 @@ def encode_with_pyarrow(table: Any, **options: Any) -> bytes:
     pq.write_table(table.cast(window_schema(table.schema.field(0).type.list_size)), sink, **options)
     content: bytes = sink.getvalue().to_pybytes()
     return content
+
+
+def complete(
+    layout: DatasetLayout,
+    options: TableOptions,
+    shards: Sequence[ShardSummary],
+    files: Sequence[DataFile],
+    sites_content: bytes | None = None,
+) -> Manifest:
+    """Make data files that are there a complete dataset."""
+    layout.conversion.mkdir(parents=True, exist_ok=True)
+    listed = files_content(files, options.partition_by)
+    manifest = make_manifest(options, files=files, files_content=listed, shards=shards)
+    commit(layout, manifest, listed.to_pybytes(), sites_content)
+    settle(layout, [])
+    if not any(layout.conversion.iterdir()):
+        layout.conversion.rmdir()
+    return manifest
 
 
 def make_dataset(  # noqa: PLR0913 - what a dataset is made of
@@ -69,5 +95,5 @@ def make_dataset(  # noqa: PLR0913 - what a dataset is made of
         dims=dims,
         features=features,
     )
-    finalise(DatasetLayout.at(root), options, [], files)
+    complete(DatasetLayout.at(root), options, [], files)
     return root

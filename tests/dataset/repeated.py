@@ -10,11 +10,11 @@ import pyarrow as pa
 
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.manifest import finalise
 from a20_parquet.dataset.run import HeldRun
 from a20_parquet.table.partition import PartitionBy
+from tests.dataset.datasets import complete
 from tests.dataset.runs import DIMS, Row, sort_key
-from tests.dataset.units import OPTIONS, PLAN, write_runs
+from tests.dataset.units import OPTIONS, write_runs
 from tests.table.heads import make_keyed
 
 VALUES = np.array(
@@ -96,10 +96,10 @@ def names_of(rows: Sequence[Row]) -> tuple[tuple[str, float, int], ...]:
 def write_held(root: Path, conversions: Sequence[Sequence[Row]], by: str = "site,date") -> Catalog:
     """A dataset to which rows were appended several times, in files of 7 rows."""
     layout = DatasetLayout.at(root)
-    layout.claim(PLAN, overwrite=False)
+    layout.conversion.mkdir(parents=True)
     files = []
     for number, rows in enumerate(conversions):
         files += write_runs(layout, [run_of(rows)], by=by, first_part=100 * number)[1]
     options = OPTIONS.model_copy(update={"partition_by": PartitionBy(by), "row_group_rows": 3})
-    finalise(layout, options, [], files)
+    complete(layout, options, [], files)
     return Catalog.open(root)

@@ -14,7 +14,7 @@ from a20_parquet.dataset import duplicates as duplicates_module
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.duplicates import Comparison
 from a20_parquet.dataset.partial_run import WithoutRows
-from a20_parquet.dataset.run import HeldRun, Run
+from a20_parquet.dataset.run import DiskRun, HeldRun, Run
 from a20_parquet.duplicates_pass import find_duplicates
 from a20_parquet.errors import DatasetError
 from a20_parquet.progress import NoProgress
@@ -90,7 +90,7 @@ def test_duplicates_in_runs(
     rows = [repeated_rows(rng, size, shard, names) for shard, size in enumerate(sizes)]
     runs: list[Run] = [run_of(mine) for mine in rows]
     if seed % 2:
-        runs = [run_of(mine).write(tmp_path / str(i), 2) for i, mine in enumerate(rows)]
+        runs = [DiskRun(run_of(mine).write(tmp_path / str(i), 2)) for i, mine in enumerate(rows)]
     expected = search([], [row for mine in rows for row in mine])
     check(find(runs, workers=1 + seed % 3), expected, rows)
 

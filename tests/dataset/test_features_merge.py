@@ -12,7 +12,7 @@ import pytest
 
 from a20_parquet.dataset.merge import MergeCursor
 from a20_parquet.dataset.parquet import Compression
-from a20_parquet.dataset.run import HeldRun, Run
+from a20_parquet.dataset.run import DiskRun, HeldRun, Run
 from a20_parquet.table.schema import Feature, keyed_schema, metadata_schema, window_schema
 from a20_parquet.table.windows import with_embeddings
 from tests.dataset.datasets import encode
@@ -50,7 +50,8 @@ def test_features_stay_with_their_windows(tmp_path: Path, on_disk: bool, seed: i
     runs: list[Run] = []
     for shard, mine in enumerate(rows):
         run = HeldRun(embeddings_of(mine), np.arange(len(mine)), keyed_with_features(mine))
-        runs.append(run.write(tmp_path / f"run-{shard}", batch_rows=7) if on_disk else run)
+        path = tmp_path / f"run-{shard}"
+        runs.append(DiskRun(run.write(path, batch_rows=7)) if on_disk else run)
     slices = [(0, len(mine)) for mine in rows]
     staging = np.empty((11, DIMS), np.float32)
     cursor = MergeCursor(runs, slices, batch_rows=7, staging=staging)

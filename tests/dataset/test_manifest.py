@@ -15,14 +15,11 @@ from a20_parquet.dataset.manifest import (
     Manifest,
     ShardSummary,
     TableOptions,
-    commit_unit,
-    committed_files,
-    finalise,
 )
-from a20_parquet.errors import DatasetError
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.schema import Feature
-from tests.dataset.units import OPTIONS, PLAN
+from tests.dataset.datasets import complete
+from tests.dataset.units import OPTIONS, make_plan
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -40,24 +37,6 @@ def data_file(path: str = "data/site=a/part-0000.parquet", **other: Any) -> Data
         "last_window_us": 10**15,
     }
     return DataFile.model_validate(values | other)
-
-
-def test_markers(claimed: DatasetLayout) -> None:
-    """Files of all units come back in the order of the units, however they were committed."""
-    first, second, third = data_file("1"), data_file("2", period=None), data_file("3")
-    commit_unit(claimed, 1, [third])
-    commit_unit(claimed, 0, [first, second])
-    assert committed_files(claimed, 2) == [first, second, third]
-    assert committed_files(claimed, 0) == []
-    with pytest.raises(DatasetError, match=r"unit-000002\.json is missing"):
-        committed_files(claimed, 3)
-
-
-def test_half_written_marker_counts_for_nothing(claimed: DatasetLayout) -> None:
-    """What a crash leaves of a marker in the making is not taken for one."""
-    (claimed.units / "unit-000000.json.tmp").write_text("[")
-    with pytest.raises(DatasetError, match=r"unit-000000\.json is missing"):
-        committed_files(claimed, 1)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +58,7 @@ def test_files_parquet(
         data_file("3", period=None, first_window_us=None, last_window_us=None),
     ]
     options = OPTIONS.model_copy(update={"partition_by": PartitionBy(by)})
-    finalise(claimed, options, [], files)
+    complete(claimed, options, [], files)
     table = pq.read_table(claimed.files)
     key = PartitionBy(by).period
     names = ["rows", "bytes", "checksum", "first_window_start", "last_window_start"]
@@ -100,9 +79,18 @@ def test_files_parquet(
 
 def test_manifest(claimed: DatasetLayout) -> None:
     """The manifest counts what there is, knows the checksum, and reads back as it was."""
-    shard = ShardSummary(label="l", url="file:///l", bytes=10, checksum="00", records=2, windows=24)
+    shard = ShardSummary(
+        label="l",
+        url="file:///l",
+        bytes=10,
+        checksum="00",
+        records=2,
+        windows=24,
+        quarantined=1,
+        damaged=2,
+    )
     files = [data_file("1"), data_file("2", site="b"), data_file("3", period=7)]
-    manifest = finalise(claimed, OPTIONS, [shard, shard], files)
+    manifest = complete(claimed, OPTIONS, [shard, shard], files)
     assert manifest.totals.model_dump() == {
         "shards": 2,
         "records": 4,
@@ -111,12 +99,14 @@ def test_manifest(claimed: DatasetLayout) -> None:
         "dates": 2,
         "files": 3,
         "bytes": 300,
+        "quarantined": 2,
+        "damaged": 4,
     }
     checksum = crc32c.crc32c(claimed.files.read_bytes())
     assert manifest.files_checksum == f"{checksum:08x}"
     assert Manifest.model_validate_json(claimed.manifest.read_text()) == manifest
     once = (claimed.manifest.read_bytes(), claimed.files.read_bytes())
-    finalise(claimed, OPTIONS, [shard, shard], files)
+    complete(claimed, OPTIONS, [shard, shard], files)
     assert (claimed.manifest.read_bytes(), claimed.files.read_bytes()) == once
     for private in (str(claimed.root), os.uname().nodename):
         assert private not in claimed.manifest.read_text()
@@ -124,15 +114,15 @@ def test_manifest(claimed: DatasetLayout) -> None:
 
 def test_manifest_of_nothing(claimed: DatasetLayout) -> None:
     """A dataset without a window is complete, with an empty list of files of the same columns."""
-    manifest = finalise(claimed, OPTIONS, [], [])
+    manifest = complete(claimed, OPTIONS, [], [])
     assert set(manifest.totals.model_dump().values()) == {0}
     assert pq.read_table(claimed.files).num_rows == 0
     assert pq.read_schema(claimed.files).field("date").type == pa.date32()
 
 
-def test_models_are_strict() -> None:
+def test_models_are_strict(claimed: DatasetLayout) -> None:
     """What a marker or manifest of another version holds in addition is refused, not dropped."""
-    for value in (data_file(), PLAN, OPTIONS):
+    for value in (data_file(), make_plan(claimed), OPTIONS):
         with pytest.raises(ValueError, match="extra"):
             type(value).model_validate(value.model_dump() | {"extra": 1})
 

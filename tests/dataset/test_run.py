@@ -28,11 +28,10 @@ def test_held_and_disk_runs_give_the_same_rows(rows: int, batch_rows: int, tmp_p
     metadata = make_keyed(expected)
     embeddings = embeddings_of(expected)
     memory = held(unsorted, rng)
-    disk = memory.write(tmp_path / "run", batch_rows)
-    opened = DiskRun(tmp_path / "run", DIMS, batch_rows)
+    disk = DiskRun(memory.write(tmp_path / "run", batch_rows))
     groups = [(k, len(list(g))) for k, g in groupby((r["site"], r["period"]) for r in expected)]
     bounds = [(0, rows), (rows - 1, rows), *(sorted(rng.sample(range(rows + 1), 2)) for _ in "123")]
-    for run in (memory, disk, opened):
+    for run in (memory, disk):
         found = run.partitions
         assert found.site.to_pylist() == [site for (site, _), _ in groups]
         assert found.period.to_pylist() == [period for (_, period), _ in groups]
@@ -66,21 +65,23 @@ def test_writing_goes_through_a_small_buffer(
     rows = random_rows(random.Random(2), 20, 0)
     for size in (1, 7 * DIMS * 4, 10**6):
         monkeypatch.setattr(run_module, "COPY_BYTES", size)
-        disk = held(rows).write(tmp_path / str(size), 3)
+        disk = DiskRun(held(rows).write(tmp_path / str(size), 3))
         expected = embeddings_of(sorted(rows, key=sort_key))
         assert read_run(disk, 0, 20)[1].tobytes() == expected.tobytes()
 
 
 def test_names_with_dots_stay_apart(tmp_path: Path) -> None:
     """Two runs whose names differ in number only do not share files."""
-    first = held(random_rows(random.Random(3), 4, 0)).write(tmp_path / "run-000000-0000", 2)
+    first = DiskRun(
+        held(random_rows(random.Random(3), 4, 0)).write(tmp_path / "run-000000-0000", 2)
+    )
     held(random_rows(random.Random(4), 4, 1)).write(tmp_path / "run-000000-0001", 2)
     assert {row["shard"] for row in read_run(first, 0, 4)[0]} == {0}
 
 
 def test_a_cut_run_is_told(tmp_path: Path) -> None:
     """Embeddings that are shorter than when they were written are an error that names the file."""
-    disk = held(random_rows(random.Random(5), 4, 0)).write(tmp_path / "run", 2)
+    disk = DiskRun(held(random_rows(random.Random(5), 4, 0)).write(tmp_path / "run", 2))
     path = tmp_path / "run.embeddings"
     path.write_bytes(path.read_bytes()[:-1])
     read_run(disk, 0, 3)
@@ -91,11 +92,11 @@ def test_a_cut_run_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".metadata.arrow", ".index.arrow"])
 def test_damaged_metadata_is_told(suffix: str, tmp_path: Path) -> None:
     """Metadata or an index that was cut short is one of this package's errors too."""
-    held(random_rows(random.Random(6), 40, 0)).write(tmp_path / "run", 2)
+    files = held(random_rows(random.Random(6), 40, 0)).write(tmp_path / "run", 2)
     path = tmp_path / f"run{suffix}"
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(DatasetError):
-        read_run(DiskRun(tmp_path / "run", DIMS, 2), 0, 40)
+        read_run(DiskRun(files), 0, 40)
 
 
 def test_a_held_run_does_not_copy(tmp_path: Path) -> None:
@@ -106,6 +107,6 @@ def test_a_held_run_does_not_copy(tmp_path: Path) -> None:
     memory = run_module.HeldRun(buffer, np.arange(3), keyed)
     buffer[:] = 7
     assert read_run(memory, 0, 3)[1].tolist() == [[7.0] * DIMS] * 3
-    disk = memory.write(tmp_path / "run", 1)
+    disk = DiskRun(memory.write(tmp_path / "run", 1))
     buffer[:] = 8
     assert read_run(disk, 0, 3)[1].tolist() == [[7.0] * DIMS] * 3

@@ -8,14 +8,11 @@ from typing import Any
 import numpy as np
 
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.manifest import (
-    DataFile,
-    Plan,
-    TableOptions,
-)
+from a20_parquet.dataset.manifest import DataFile, ReadingOptions, TableOptions
 from a20_parquet.dataset.merge import MergeCursor, UnitWriter
 from a20_parquet.dataset.parquet import Compression, ParquetLayout
 from a20_parquet.dataset.run import Run
+from a20_parquet.dataset.unfinished import Plan, PlannedShard
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.plan import MergeUnit, plan_merge
 from a20_parquet.table.schema import window_schema
@@ -29,7 +26,20 @@ OPTIONS = TableOptions(
     window_seconds=5.0,
     dims=DIMS,
 )
-PLAN = Plan(options=OPTIONS, shards=(("shard", "file:///shard", 10),))
+SHARD = PlannedShard(label="shard", url="file:///shard", bytes=10, version="1")
+
+
+def make_plan(layout: DatasetLayout, **other: Any) -> Plan:
+    """What a conversion into a dataset was asked to do, its runs beside its plan."""
+    values = {
+        "options": OPTIONS,
+        "reading": ReadingOptions(),
+        "shards": (SHARD,),
+        "npy_json": None,
+        "base": None,
+        "scratch": (str(layout.conversion / "runs"),),
+    }
+    return Plan.model_validate(values | other)
 
 
 def buffer(rows: int) -> Any:

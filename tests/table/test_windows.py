@@ -1,6 +1,5 @@
 """Metadata of windows, against loops over ``datetime``."""
 
-import math
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -13,9 +12,15 @@ from hypothesis import strategies as st
 
 from a20_parquet.errors import RecordError
 from a20_parquet.table.decoded import DecodedRecords, RecordHeads
+from a20_parquet.table.filename import FilenameRules
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.schema import Feature, keyed_schema, metadata_schema, window_schema
-from a20_parquet.table.windows import keyed_metadata, with_embeddings
+from a20_parquet.table.windows import (
+    MAX_CHANNELS,
+    WindowRules,
+    keyed_metadata,
+    with_embeddings,
+)
 from tests.table.heads import make_heads
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,7 +45,7 @@ KEYS = [
     ("record", pa.int64(), False),
 ]
 # Filename, start in UTC, offset in minutes, and what else the name tells.
-RECORDINGS: list[tuple[str, datetime, int | None, dict[str, Any]]] = [
+RECORDINGS: list[tuple[str, datetime | None, int | None, dict[str, Any]]] = [
     (
         "site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac",
         datetime(2020, 10, 13, 14, 30, tzinfo=UTC),
@@ -80,23 +85,45 @@ RECORDINGS: list[tuple[str, datetime, int | None, dict[str, Any]]] = [
             "site": "a_b-Wet-B",
         },
     ),
+    (
+        "tests/files/audio/100sec.wav",
+        None,
+        None,
+        {
+            "site_id": None,
+            "site_name": None,
+            "subsite_name": None,
+            "file_seq_id": None,
+            "file_seconds_since_midnight": None,
+            "site": "elsewhere",
+        },
+    ),
 ]
+DATED = [name for name, start, _, _ in RECORDINGS if start is not None]
+ELSEWHERE = FilenameRules(unknown_site="elsewhere")
 FACTS = {name: (start, minutes, facts) for name, start, minutes, facts in RECORDINGS}
 NAMES = list(FACTS)
 
 
-def period_of(local: datetime, by: PartitionBy) -> int:
+def rules(by: PartitionBy) -> WindowRules:
+    """Rules for windows of 5 s and 8 floats."""
+    return WindowRules(window_s=5.0, by=by, dims=8)
+
+
+def period_of(local: datetime | None, by: PartitionBy) -> int | None:
     """The period of an instant, by ``datetime``."""
+    if by is PartitionBy.SITE:
+        return 0
+    if local is None:
+        return None
     if by is PartitionBy.SITE_DATE:
         return (local.date() - date(1970, 1, 1)).days
     if by is PartitionBy.SITE_MONTH:
         return (local.year - 1970) * 12 + local.month - 1
-    return local.year if by is PartitionBy.SITE_YEAR else 0
+    return local.year
 
 
-def expected_rows(
-    heads: Sequence[RecordHeads], window_s: float, by: PartitionBy
-) -> list[dict[str, Any]]:
+def expected_rows(heads: Sequence[RecordHeads], rules: WindowRules) -> list[dict[str, Any]]:
     """The rows, one after another."""
     rows = []
     for batch in heads:
@@ -104,9 +131,9 @@ def expected_rows(
             windows, channels, _ = batch.shapes[index]
             start, minutes, facts = FACTS[name.decode()]
             for window in range(windows):
-                offset_s = float(batch.timestamps_s[index]) + window * window_s
-                window_start = start + timedelta(microseconds=round(offset_s * 1e6))
-                local = window_start + timedelta(minutes=minutes or 0)
+                offset_s = float(batch.timestamps_s[index]) + window * rules.window_s
+                window_start = start and start + timedelta(microseconds=round(offset_s * 1e6))
+                local = window_start and window_start + timedelta(minutes=minutes or 0)
                 rows += [
                     {
                         **facts,
@@ -115,13 +142,14 @@ def expected_rows(
                         "utc_offset_minutes": minutes,
                         "recording_offset_in_file": offset_s,
                         "window_start": window_start,
-                        "window_start_local": local.replace(tzinfo=None),
+                        "window_start_local": local and local.replace(tzinfo=None),
                         "channel": channel,
-                        "period": period_of(local, by),
+                        "period": period_of(local, rules.by),
                         "shard": batch.position,
-                        "record": int(batch.numbers[0]) + index,
+                        "record": int(batch.numbers[index]),
                     }
                     for channel in range(channels)
+                    if rules.channels is None or channel in rules.channels
                 ]
     return rows
 
@@ -130,7 +158,8 @@ def rows_of(batch: Any) -> list[dict[str, Any]]:
     """Rows as Python values, instants in Python's own UTC."""
     instants = ("file_timestamp", "window_start")
     return [
-        row | {name: row[name].astimezone(UTC) for name in instants} for row in batch.to_pylist()
+        row | {name: row[name] and row[name].astimezone(UTC) for name in instants}
+        for row in batch.to_pylist()
     ]
 
 
@@ -146,20 +175,23 @@ RECORD = st.tuples(
     st.lists(st.tuples(st.lists(RECORD, max_size=4), st.integers(0, 10**6)), max_size=4),
     st.sampled_from([5.0, 0.1, 2.5, 1 / 3, 86_400.0]),
     st.sampled_from(list(PartitionBy)),
+    st.none() | st.sets(st.integers(0, 4), min_size=1).map(lambda some: tuple(sorted(some))),
 )
 def test_any_records(
     batches: list[tuple[list[tuple[str, float, tuple[int, int, int]]], int]],
     window_s: float,
     by: PartitionBy,
+    channels: tuple[int, ...] | None,
 ) -> None:
     """Any batches of any records give the oracle's rows, in its order and in the schema."""
+    chosen = WindowRules(window_s=window_s, by=by, dims=8, channels=channels, filenames=ELSEWHERE)
     heads = [
         make_heads(records, position, first) for position, (records, first) in enumerate(batches)
     ]
-    found = keyed_metadata(heads, window_s, by)
+    found = keyed_metadata(heads, chosen)
     assert found.schema == keyed_schema()
     found.validate(full=True)
-    assert rows_of(found) == expected_rows(heads, window_s, by)
+    assert rows_of(found) == expected_rows(heads, chosen)
 
 
 def test_schemas() -> None:
@@ -178,7 +210,8 @@ def test_schemas() -> None:
 def test_columns_that_are_never_null_hold_no_null() -> None:
     """Columns that the schema says are never null have none."""
     heads = [make_heads([(name, 0.0, (2, 2, 8)) for name in NAMES])]
-    found = keyed_metadata(heads, 5.0, PartitionBy.SITE_DATE)
+    chosen = WindowRules(window_s=5, by=PartitionBy.SITE_DATE, dims=8, filenames=ELSEWHERE)
+    found = keyed_metadata(heads, chosen)
     for name, _, nullable in [*DESIGN, *KEYS]:
         assert nullable or not found.column(name).null_count, name
 
@@ -186,7 +219,7 @@ def test_columns_that_are_never_null_hold_no_null() -> None:
 def test_windows_run_past_midnight() -> None:
     """The date is the local one of the window, not that of the recording or of UTC."""
     name = "20201014T235950+1000_A_1.flac"
-    found = keyed_metadata([make_heads([(name, 0.0, (4, 1, 8))])], 5.0, PartitionBy.SITE_DATE)
+    found = keyed_metadata([make_heads([(name, 0.0, (4, 1, 8))])], rules(PartitionBy.SITE_DATE))
     days = [str(np.datetime64(day, "D")) for day in found["period"].to_pylist()]
     assert days == ["2020-10-14", "2020-10-14", "2020-10-15", "2020-10-15"]
     assert {start.day for start in found["window_start"].to_pylist()} == {14}
@@ -206,14 +239,14 @@ def test_windows_run_past_midnight() -> None:
 def test_local_date(start: str, day: str) -> None:
     """The date is the one that the name writes, whatever the offset."""
     heads = [make_heads([(f"{start}_A_1.flac", 0.0, (1, 1, 8))])]
-    period = keyed_metadata(heads, 5.0, PartitionBy.SITE_DATE)["period"][0].as_py()
+    period = keyed_metadata(heads, rules(PartitionBy.SITE_DATE))["period"][0].as_py()
     assert str(np.datetime64(period, "D")) == day
 
 
 def test_order_of_channels() -> None:
     """A window's channels follow one another, then comes the next window."""
     heads = [make_heads([(NAMES[0], 60.0, (2, 3, 8)), (NAMES[1], 0.0, (1, 2, 8))])]
-    found = keyed_metadata(heads, 5.0, PartitionBy.SITE)
+    found = keyed_metadata(heads, rules(PartitionBy.SITE))
     assert found["channel"].to_pylist() == [0, 1, 2, 0, 1, 2, 0, 1]
     offsets_s = [60.0, 60.0, 60.0, 65.0, 65.0, 65.0, 0.0, 0.0]
     assert found["recording_offset_in_file"].to_pylist() == offsets_s
@@ -222,64 +255,15 @@ def test_order_of_channels() -> None:
 @pytest.mark.parametrize("heads", [[], [make_heads([])], [make_heads([]), make_heads([])]])
 def test_no_records(heads: list[RecordHeads]) -> None:
     """No records give no rows of the same schema."""
-    found = keyed_metadata(heads, 5.0, PartitionBy.SITE_DATE)
+    found = keyed_metadata(heads, rules(PartitionBy.SITE_DATE))
     assert (found.num_rows, found.schema) == (0, keyed_schema())
 
 
-BAD_RECORDS = [
-    ("neg/bar_neg.wav", 0.0, "bar_neg.wav"),
-    ("20210229T000000Z_A_1.flac", 0.0, "20210229T000000Z"),
-    ("", 0.0, "''"),
-    (b"\xff\xfe", 0.0, "UTF-8"),
-    (b"a\xed\xa0\x80", 0.0, "UTF-8"),
-    (b"\xc0\x80", 0.0, "UTF-8"),
-    (b"\xf4\x90\x80\x80", 0.0, "UTF-8"),
-    (NAMES[0], math.nan, "nan"),
-    (NAMES[0], math.inf, "inf"),
-    (NAMES[0], -math.inf, "-inf"),
-    (NAMES[0], 3.4e38, "3.4e+38"),
-    (NAMES[0], -1e18, "-1e+18"),
-]
-
-
-@pytest.mark.parametrize(("name", "timestamp_s", "told"), BAD_RECORDS)
-@pytest.mark.parametrize("place", [(0, 0), (1, 1), (2, 0), (2, 2)])
-def test_errors_name_the_record(
-    name: str | bytes, timestamp_s: float, told: str, place: tuple[int, int]
-) -> None:
-    """An error names shard, record and offset, also when there are several batches."""
-    good = (NAMES[1], 0.0, (2, 1, 8))
-    records: list[list[tuple[str | bytes, float, tuple[int, int, int]]]] = [
-        [good] * 3 for _ in range(3)
-    ]
-    batch, index = place
-    records[batch][index] = (name, timestamp_s, (2, 1, 8))
-    # An empty batch between the others must not shift the count.
-    heads = [make_heads([], shard="empty")]
-    heads += [make_heads(r, i, 10 * i, f"shard-{i}") for i, r in enumerate(records)]
-    with pytest.raises(RecordError) as caught:
-        keyed_metadata(heads, 5.0, PartitionBy.SITE_DATE)
-    error = caught.value
-    number = 10 * batch + index
-    assert (error.shard, error.record, error.offset) == (f"shard-{batch}", number, 1000 * number)
-    assert told in error.reason
-    assert error.fix
-
-
-def test_zero_window_records_are_checked() -> None:
-    """A record without windows must still have a name that can be read."""
-    heads = [make_heads([(NAMES[0], 0.0, (1, 1, 8)), ("bad", 0.0, (0, 1, 8))])]
-    with pytest.raises(RecordError, match="record 1 at byte 1000"):
-        keyed_metadata(heads, 5.0, PartitionBy.SITE_DATE)
-
-
-def test_too_many_channels() -> None:
-    """A tensor with more channels than the column can count is the record's error."""
-    heads = [make_heads([(NAMES[0], 0.0, (1, 1, 8)), (NAMES[0], 0.0, (1, 32_769, 8))])]
-    with pytest.raises(RecordError, match=r"record 1 .*32769 channels"):
-        keyed_metadata(heads, 5.0, PartitionBy.SITE_DATE)
-    heads = [make_heads([(NAMES[0], 0.0, (1, 32_768, 8))])]
-    assert keyed_metadata(heads, 5.0, PartitionBy.SITE)["channel"][-1].as_py() == 32_767
+def test_many_channels() -> None:
+    """The last channel that the column can count has its number."""
+    heads = [make_heads([(NAMES[0], 0.0, (1, MAX_CHANNELS, 8))])]
+    found = keyed_metadata(heads, rules(PartitionBy.SITE))
+    assert found["channel"].to_pylist() == list(range(32_768))
 
 
 def test_heads_must_match() -> None:
@@ -303,7 +287,7 @@ def test_part_of_heads() -> None:
     assert len(part) == 2
     assert (part.position, part.numbers.tolist()) == (3, [101, 102])
     assert part.offsets == [101_000, 102_000]
-    assert part.filenames == heads.filenames[1:]
+    assert part.filenames == heads.filenames[1:3]
     assert part.timestamps_s.tolist() == [1.0, 2.0]
     assert part.shapes == [(1, 1, 8), (2, 1, 8)]
 
@@ -321,7 +305,7 @@ def test_check_dims() -> None:
 def test_with_embeddings(rows: int, dims: int) -> None:
     """Embeddings and metadata are joined as they are, and neither is copied."""
     heads = [make_heads([(NAMES[0], 0.0, (rows, 1, dims))])]
-    metadata = keyed_metadata(heads, 5.0, PartitionBy.SITE)
+    metadata = keyed_metadata(heads, rules(PartitionBy.SITE))
     embeddings = np.random.default_rng(0).normal(size=(rows, dims)).astype(np.float32)
     embeddings[:1, :1] = np.nan
     windows = with_embeddings(metadata, embeddings)
@@ -343,7 +327,7 @@ def test_with_embeddings(rows: int, dims: int) -> None:
 def test_with_embeddings_of_slices() -> None:
     """Slices of metadata and of a larger buffer belong together row by row."""
     metadata = keyed_metadata(
-        [make_heads([(NAMES[0], 0.0, (6, 1, 4))])], 5.0, PartitionBy.SITE
+        [make_heads([(NAMES[0], 0.0, (6, 1, 4))])], rules(PartitionBy.SITE)
     ).slice(2, 3)
     embeddings = np.arange(40, dtype=np.float32).reshape(10, 4)[5:8]
     windows = with_embeddings(metadata, embeddings)
@@ -354,7 +338,7 @@ def test_with_embeddings_of_slices() -> None:
 def test_with_embeddings_keeps_features() -> None:
     """Features stand behind the metadata as they are, nulls kept, and the keys are left out."""
     features = (Feature("nuisances", 3), Feature("label", 1))
-    plain = keyed_metadata([make_heads([(NAMES[0], 0.0, (4, 1, 2))])], 5.0, PartitionBy.SITE)
+    plain = keyed_metadata([make_heads([(NAMES[0], 0.0, (4, 1, 2))])], rules(PartitionBy.SITE))
     values = [[[1.0, 2.0, 3.0], None, [-0.0, 5.0, 6.0], None], [None, None, None, [7.0]]]
     arrays = [
         pa.array(lists, feature.column.type)
