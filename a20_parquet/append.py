@@ -7,8 +7,9 @@ from pathlib import Path
 from a20_parquet.dataset.held import HeldDataset, Retry
 from a20_parquet.progress import Progress
 from a20_parquet.source.content import open_content
-from a20_parquet.source.discover import Listing, make_labels
+from a20_parquet.source.discover import Listing
 from a20_parquet.source.frames import FrameReader, tell_progress
+from a20_parquet.source.labels import make_labels
 from a20_parquet.source.shard import Shard
 from a20_parquet.workers import Workers
 
@@ -60,7 +61,7 @@ def find_new(
             new.append(shard)
         elif all(retry.shard != other.shard for _, other in retried):
             retried.append((shard, retry))
-    labels = make_labels([shard.url for shard in new])
+    labels = make_labels([shard.url for shard in new], held.labels)
     labelled = sorted(zip(labels, new, strict=True), key=lambda item: item[0])
     ordered = [replace(shard, label=label) for label, shard in labelled]
     ordered += [shard for shard, _ in retried]

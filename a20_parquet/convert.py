@@ -108,7 +108,7 @@ def convert(
     folder = _notebook_folder(chosen, layout)
     with locked(layout):
         held = find_held(layout, overwrite=chosen.overwrite)
-        listing = find_shards(sources)
+        listing = find_shards(sources, layout.root)
         for warning in listing.missing:
             progress.say(warning)
         if chosen.overwrite:

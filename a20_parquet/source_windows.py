@@ -1,18 +1,27 @@
-"""The windows of shards, as a comparison with their dataset needs them: again and again."""
+"""Shards read once more, as the conversions of their dataset read them, to be compared with it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
-from a20_parquet.dataset.manifest import TableOptions
-from a20_parquet.errors import RecordError, SourceError
+from a20_parquet.dataset.manifest import Manifest, QuarantinedShard, ShardSummary
+from a20_parquet.dataset.quarantine import QuarantineTally
+from a20_parquet.errors import SourceError
+from a20_parquet.source.content import open_content
 from a20_parquet.source.decode import TensorFlowDecoder
-from a20_parquet.source.discover import Listing
 from a20_parquet.source.frames import FrameReader, tell_progress
-from a20_parquet.source.shard import Shard, open_content
+from a20_parquet.source.records import Damage
+from a20_parquet.source.shard import Shard
+from a20_parquet.table.decoded import DecodedRecords
+from a20_parquet.table.filename import FilenameRules
 from a20_parquet.table.fingerprint import BlockSink, WindowBlock
-from a20_parquet.table.windows import keyed_metadata
+from a20_parquet.table.intake import RecordFilter
+from a20_parquet.table.rejection import Rejection
+from a20_parquet.table.selection import Selection
+from a20_parquet.table.sites import SiteTable
+from a20_parquet.table.windows import WindowRules, keyed_metadata
 
 _BATCH_BYTES = 8 << 20
 
@@ -22,65 +31,156 @@ class ShardAccount:
     """What became of a shard's records when they were read."""
 
     label: str
+    """As the dataset calls the shard; of another shard its name."""
     bytes: int
     """Stored size."""
     checksum: str
     """See ``ShardSummary``; empty where the shard could not be read to its end."""
     records: int
     windows: int
+    quarantined: QuarantinedShard | None = None
+    """What of it belongs into quarantine."""
     problem: str | None = None
     """Why it could not be read to its end."""
 
 
 class SourceWindows:
-    """Shards that are read as a dataset's conversion read them; may be shared by threads."""
+    """Reads shards of one dataset; may be shared by threads."""
 
-    def __init__(self, listing: Listing, options: TableOptions) -> None:
+    def __init__(self, manifest: Manifest, sites: SiteTable | None) -> None:
         """Prepare to read.
 
         Args:
-            listing: the shards.
-            options: of the dataset.
+            manifest: of the dataset.
+            sites: its sites table.
         """
-        self.shards = listing.shards
-        self._options = options
-        self._decoder = TensorFlowDecoder()
+        self._manifest = manifest
+        self._decoder = TensorFlowDecoder([f.name for f in manifest.options.features])
+        self._rules = [
+            _rules(manifest, sites, number) for number in range(len(manifest.conversions))
+        ]
 
     def read(self, shard: Shard, sink: BlockSink, advance: Callable[[int], None]) -> ShardAccount:
         """Read one shard.
 
         Args:
-            shard: one of ``shards``.
+            shard: to read.
             sink: gets its windows, with the shard's label.
             advance: called with the number of stored bytes that were read.
         """
-        windows = 0
-        problem = None
         try:
+            known = self._find(shard)
+            label = known.label if known else shard.label
+            reading = _Reading(label, self._chain(known), sink)
             with open_content(shard) as content:
                 reader = FrameReader(shard, content, _BATCH_BYTES)
-                for records in tell_progress(reader.batches(), content, advance):
-                    decoded = self._decoder.decode(records)
-                    decoded.check_dims(self._options.dims)
-                    metadata = keyed_metadata(
-                        [decoded.heads], self._options.window_seconds, self._options.partition_by
-                    )
-                    if len(metadata):
-                        tensors = [
-                            tensor.reshape(-1, self._options.dims) for tensor in decoded.embeddings
-                        ]
-                        embeddings = np.concatenate(tensors).astype(np.float32, copy=False)
-                        sink(shard.label, WindowBlock(metadata, embeddings))
-                    windows += len(metadata)
-            checksum, count = reader.checksum, reader.records
-        except (RecordError, SourceError) as error:
-            problem = str(error)
-            checksum, count = "", 0
+                for item in tell_progress(reader.read(), content, advance):
+                    if isinstance(item, Damage):
+                        rejection = Rejection(item.number, item.reason, item.message)
+                        reading.quarantine.keep_damage(rejection, item.offset, item.content)
+                        continue
+                    for rejection in reading.add(self._decoder.decode(item)):
+                        number = rejection.number
+                        reading.quarantine.keep_record(
+                            rejection, item.offset(number), item.frame(number)
+                        )
+        except SourceError as error:
+            return ShardAccount(
+                label=shard.label,
+                bytes=shard.size,
+                checksum="",
+                records=0,
+                windows=0,
+                problem=str(error),
+            )
         return ShardAccount(
-            label=shard.label,
+            label=label,
             bytes=shard.size,
-            checksum=checksum,
-            records=count,
-            windows=windows,
-            problem=problem,
+            checksum=reader.checksum,
+            records=reader.records,
+            windows=reading.windows,
+            quarantined=reading.quarantine.finish(),
         )
+
+    def _find(self, shard: Shard) -> ShardSummary | None:
+        """Find a shard among those that the dataset was made of."""
+        same_size = [each for each in self._manifest.shards if each.bytes == shard.size]
+        if len(same_size) < 2:  # noqa: PLR2004 - nothing to choose from
+            return same_size[0] if same_size else None
+        checksum = _checksum(shard)
+        same = [each for each in same_size if each.checksum == checksum]
+        # The same shard may have been given twice, under two names.
+        return next((each for each in same if each.label == shard.label), next(iter(same), None))
+
+    def _chain(self, known: ShardSummary | None) -> list[RecordFilter]:
+        """How the shard's records were read: at first, and when they were tried again."""
+        numbers = (known.conversion, *known.retried) if known else (len(self._rules) - 1,)
+        return [RecordFilter(self._rules[number]) for number in numbers]
+
+
+class _Reading:
+    """What is found in one shard."""
+
+    def __init__(self, label: str, chain: Sequence[RecordFilter], sink: BlockSink) -> None:
+        self.windows = 0
+        self.quarantine = QuarantineTally(label)
+        self._label = label
+        self._chain = chain
+        self._sink = sink
+
+    def add(self, decoded: DecodedRecords) -> list[Rejection]:
+        """Hand on the windows of a batch of records; those that belong into quarantine."""
+        rejected = list(decoded.rejected)
+        left = decoded.take(range(len(decoded.heads)))
+        still: tuple[Rejection, ...] = ()
+        for record_filter in self._chain:
+            intake = record_filter.sort_out(left)
+            for block in _blocks(intake.taken, record_filter.rules):
+                self.windows += len(block.metadata)
+                self._sink(self._label, block)
+            still = intake.rejected
+            numbers = {rejection.number for rejection in still}
+            left = left.take([i for i, n in enumerate(left.heads.numbers.tolist()) if n in numbers])
+        return sorted([*rejected, *still], key=lambda rejection: rejection.number)
+
+
+def _blocks(taken: DecodedRecords, rules: WindowRules) -> Iterator[WindowBlock]:
+    metadata = keyed_metadata([taken.heads], rules, taken.features)
+    rows = [rules.pick(tensor) for tensor in taken.embeddings]
+    if not len(metadata):
+        return
+    embeddings = np.concatenate(rows).astype(np.float32, copy=False)
+    if rules.selection.is_limited:
+        takes = rules.selection.takes(
+            metadata.column("site"), metadata.column("window_start_local")
+        )
+        metadata, embeddings = metadata.filter(pa.array(takes)), embeddings[takes]
+    if len(metadata):
+        yield WindowBlock(metadata, embeddings)
+
+
+def _rules(manifest: Manifest, sites: SiteTable | None, number: int) -> WindowRules:
+    """How a conversion read records."""
+    options, reading = manifest.options, manifest.conversions[number].reading
+    return WindowRules(
+        window_s=options.window_seconds,
+        by=options.partition_by,
+        dims=options.dims,
+        channels=options.channels,
+        features=options.features,
+        filenames=FilenameRules(
+            reading.filename_pattern,
+            # Later conversions may have added recorders to the table, and changed none.
+            sites if reading.sites else None,
+            reading.unknown_site,
+        ),
+        selection=Selection.of(reading.site, reading.from_date, reading.until_date),
+    )
+
+
+def _checksum(shard: Shard) -> str:
+    with open_content(shard) as content:
+        reader = FrameReader(shard, content, _BATCH_BYTES)
+        for _ in reader.read():
+            pass
+    return reader.checksum

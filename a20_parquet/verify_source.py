@@ -7,7 +7,8 @@ from a20_parquet.compare import Comparison, FingerprintSink
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.dataset_check import listed_files
 from a20_parquet.dataset.file_check import ListedFile, read_file
-from a20_parquet.dataset.manifest import ShardSummary
+from a20_parquet.dataset.manifest import QuarantinedShard, ShardSummary
+from a20_parquet.dataset.sites import read_kept_sites
 from a20_parquet.progress import Progress
 from a20_parquet.source.discover import Listing
 from a20_parquet.source.shard import Shard
@@ -24,6 +25,10 @@ class SourceVerification:
     shards: int
     records: int
     windows: int
+    quarantined: int
+    """Records in quarantine."""
+    damaged: int
+    """Ranges of damaged bytes in quarantine."""
     bytes: int
     """Stored size of all shards."""
 
@@ -47,10 +52,14 @@ def verify_source(
     sink = FingerprintSink(features)
     accounts = sides.read_shards("reading shards", sink)
     problems.add(check_accounts(catalog.manifest.shards, accounts))
+    problems.add(check_in_quarantine(catalog.manifest.quarantine, accounts))
     # What a shard that can't be read lacks has been said.
     if dataset is not None and not any(account.problem for account in accounts):
         comparison = Comparison(
-            shards=sides.scan_shards, dataset=sides.scan_dataset, features=features
+            shards=sides.scan_shards,
+            dataset=sides.scan_dataset,
+            features=features,
+            as_sets=any(each.reading.drop_duplicates for each in catalog.manifest.conversions),
         )
         difference = comparison.differences(sink.fingerprint, dataset)
         problems.add(difference.problems, further=difference.unnamed + difference.groups_left)
@@ -58,6 +67,8 @@ def verify_source(
         shards=len(accounts),
         records=sum(account.records for account in accounts),
         windows=sum(account.windows for account in accounts),
+        quarantined=catalog.manifest.totals.quarantined,
+        damaged=catalog.manifest.totals.damaged,
         bytes=sum(account.bytes for account in accounts),
     )
 
@@ -85,14 +96,40 @@ def check_accounts(
                 "the dataset was not made of this shard, or it has changed since: no shard in "
                 "manifest.json has its checksum",
             )
-        elif (account.records, account.windows) != (same[0].records, same[0].windows):
-            yield Problem(
-                account.label,
-                f"it has {account.records:,} records with {account.windows:,} windows, expected "
-                f"{same[0].records:,} with {same[0].windows:,} as in manifest.json",
-            )
+        else:
+            yield from _check_counts(account, same[0])
     for shard in rest:
         yield Problem(shard.label, "was converted, but is not among the sources")
+
+
+def _check_counts(account: ShardAccount, expected: ShardSummary) -> Iterator[Problem]:
+    if (account.records, account.windows) != (expected.records, expected.windows):
+        yield Problem(
+            account.label,
+            f"it has {account.records:,} records with {account.windows:,} windows, expected "
+            f"{expected.records:,} with {expected.windows:,} as in manifest.json",
+        )
+
+
+def check_in_quarantine(
+    expected: Sequence[QuarantinedShard], found: Sequence[ShardAccount]
+) -> Iterator[Problem]:
+    """Compare what of the shards belongs into quarantine with what the manifest says lies there."""
+    kept = {shard.label: shard for shard in expected}
+    for account in found:
+        is_there = kept.get(account.label)
+        if account.problem is None and account.quarantined != is_there:
+            yield Problem(
+                account.label,
+                f"{_said(account.quarantined)} belongs into quarantine, {_said(is_there)} lies "
+                "there as in manifest.json, or its bytes differ",
+            )
+
+
+def _said(shard: QuarantinedShard | None) -> str:
+    if shard is None:
+        return "nothing"
+    return ", ".join(f"{count:,} {reason.value}" for reason, count in shard.reasons.items())
 
 
 class Sides:
@@ -110,13 +147,14 @@ class Sides:
             progress: told how far each pass is.
         """
         self.catalog = catalog
-        self._source = SourceWindows(listing, catalog.manifest.options)
+        self._shards = listing.shards
+        self._source = SourceWindows(catalog.manifest, read_kept_sites(catalog))
         self._workers = workers
         self._progress = progress
 
     def read_shards(self, name: str, sink: BlockSink) -> list[ShardAccount]:
         """Hand the windows of all shards to a sink; account for each shard, in order."""
-        shards = self._source.shards
+        shards = self._shards
         self._progress.start(name, sum(shard.size for shard in shards))
         workers = Workers(self._workers)
         advance = workers.checked(self._progress.advance)

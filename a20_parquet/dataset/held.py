@@ -15,7 +15,7 @@ from a20_parquet.dataset.manifest import (
     data_files,
 )
 from a20_parquet.dataset.quarantine import DAMAGED, RECORDS, Entry, read_entries
-from a20_parquet.dataset.sites import read_sites
+from a20_parquet.dataset.sites import read_kept_sites
 from a20_parquet.table.sites import SiteTable
 
 
@@ -52,8 +52,7 @@ class HeldDataset:
         """
         catalog = Catalog.open(layout.root)
         files = tuple(data_files(catalog.files, catalog.partition_by))
-        sites = read_sites(layout.sites) if layout.sites.exists() else None
-        return cls(catalog, files, sites, layout)
+        return cls(catalog, files, read_kept_sites(catalog), layout)
 
     @property
     def manifest(self) -> Manifest:

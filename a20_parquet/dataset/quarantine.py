@@ -42,14 +42,114 @@ class Entry(BaseModel):
     """What was found and what was expected."""
 
 
-class QuarantineWriter:
+class QuarantineTally:
+    """Says what of one shard belongs into quarantine, without keeping it.
+
+    Attributes:
+        records: how many records there are.
+        damaged: how many ranges of damaged bytes.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        entries: Sequence[Entry] = (),
+        files: Sequence[QuarantineFile] = (),
+    ) -> None:
+        """Begin.
+
+        Args:
+            label: of the shard.
+            entries: of the shard's damaged bytes, where an earlier conversion has kept these.
+            files: where it has kept them.
+        """
+        self.records = 0
+        self.damaged = 0
+        self._label = label
+        self._entries = list(entries)
+        self._kept_before = len(self._entries)
+        self._files_before = files
+        self._files: dict[str, _SummedFile] = {}
+        self._shard_sum = hashlib.sha256()
+
+    def keep_record(self, rejection: Rejection, offset: int, frame: bytes) -> None:
+        """Keep an intact record.
+
+        Args:
+            rejection: which record of the shard, and why.
+            offset: where its frame starts.
+            frame: length, its CRC, payload and its CRC, as the shard has them.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        self.records += 1
+        self._entries.append(self._entry(rejection, offset, frame))
+        self._shard_sum.update(frame[:_HEADER_BYTES])
+        self._shard_sum.update(frame[-_FOOTER_BYTES:])
+        self._file(RECORDS).write(frame)
+
+    def keep_damage(self, rejection: Rejection, offset: int, content: bytes) -> None:
+        """Keep a piece of a damaged range; further pieces of it follow with the same number.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        last = self._entries[-1] if len(self._entries) > self._kept_before else None
+        if last is None or last.record != rejection.number:
+            self.damaged += 1
+            self._entries.append(self._entry(rejection, offset, content))
+        else:
+            length = last.length + len(content)
+            self._entries[-1] = last.model_copy(update={"length": length})
+        self._file(DAMAGED).write(content)
+
+    def _entry(self, rejection: Rejection, offset: int, content: bytes) -> Entry:
+        return Entry(
+            shard=self._label,
+            record=rejection.number,
+            offset=offset,
+            length=len(content),
+            reason=rejection.reason,
+            message=rejection.message,
+        )
+
+    def finish(self) -> QuarantinedShard | None:
+        """Write the list and say what was kept; none where that is nothing.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        if not self._entries:
+            return None
+        entries = sorted(self._entries, key=lambda entry: (entry.record, entry.offset))
+        for entry in entries:
+            self._file(LIST).write(entry.model_dump_json().encode() + b"\n")
+        reasons = Counter(entry.reason for entry in entries)
+        return QuarantinedShard(
+            label=self._label,
+            reasons={reason: reasons[reason] for reason in Reason if reasons[reason]},
+            files=(
+                *self._files_before,
+                *(self._files[suffix].summary for suffix in sorted(self._files)),
+            ),
+            checksum=self._shard_sum.hexdigest() if self.records else None,
+        )
+
+    def _file(self, suffix: str) -> "_SummedFile":
+        if suffix not in self._files:
+            name = f"{self._label}{suffix}"
+            self._files[suffix] = _SummedFile(self._create(name), name)
+        return self._files[suffix]
+
+    def _create(self, _name: str) -> BinaryIO | None:
+        return None
+
+
+class QuarantineWriter(QuarantineTally):
     """Keeps what of one shard can't be converted; makes no file where that is nothing.
 
     A context manager: it closes its files, which count only once ``finish`` has returned.
-
-    Attributes:
-        records: how many records it holds.
-        damaged: how many ranges of damaged bytes.
     """
 
     def __init__(
@@ -64,19 +164,12 @@ class QuarantineWriter:
         Args:
             folder: gets the files.
             label: of the shard.
-            entries: of the shard's damaged bytes, where an earlier conversion has kept these.
-            files: where it has kept them.
+            entries: see ``QuarantineTally``.
+            files: likewise.
         """
-        self.records = 0
-        self.damaged = 0
+        super().__init__(label, entries, files)
         self._folder = folder
-        self._label = label
-        self._entries = list(entries)
-        self._kept_before = len(self._entries)
-        self._files_before = files
-        self._files = ExitStack()
-        self._open: dict[str, _SummedFile] = {}
-        self._shard_sum = hashlib.sha256()
+        self._open = ExitStack()
 
     def __enter__(self) -> Self:
         return self
@@ -87,57 +180,7 @@ class QuarantineWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._files.close()
-
-    def keep_record(self, rejection: Rejection, offset: int, frame: bytes) -> None:
-        """Keep an intact record.
-
-        Args:
-            rejection: which record of the shard, and why.
-            offset: where its frame starts.
-            frame: length, its CRC, payload and its CRC, as the shard has them.
-
-        Raises:
-            OSError: it can't be written.
-        """
-        self.records += 1
-        self._entries.append(
-            Entry(
-                shard=self._label,
-                record=rejection.number,
-                offset=offset,
-                length=len(frame),
-                reason=rejection.reason,
-                message=rejection.message,
-            )
-        )
-        self._shard_sum.update(frame[:_HEADER_BYTES])
-        self._shard_sum.update(frame[-_FOOTER_BYTES:])
-        self._file(RECORDS).write(frame)
-
-    def keep_damage(self, rejection: Rejection, offset: int, content: bytes) -> None:
-        """Keep a piece of a damaged range; further pieces of it follow with the same number.
-
-        Raises:
-            OSError: it can't be written.
-        """
-        last = self._entries[-1] if len(self._entries) > self._kept_before else None
-        if last is None or last.record != rejection.number:
-            self.damaged += 1
-            self._entries.append(
-                Entry(
-                    shard=self._label,
-                    record=rejection.number,
-                    offset=offset,
-                    length=len(content),
-                    reason=rejection.reason,
-                    message=rejection.message,
-                )
-            )
-        else:
-            length = last.length + len(content)
-            self._entries[-1] = last.model_copy(update={"length": length})
-        self._file(DAMAGED).write(content)
+        self._open.close()
 
     def finish(self) -> QuarantinedShard | None:
         """Write the list, close the files and say what was kept; none where that is nothing.
@@ -145,43 +188,27 @@ class QuarantineWriter:
         Raises:
             OSError: it can't be written.
         """
-        if not self._entries:
-            return None
-        entries = sorted(self._entries, key=lambda entry: (entry.record, entry.offset))
-        for entry in entries:
-            self._file(LIST).write(entry.model_dump_json().encode() + b"\n")
-        self._files.close()
-        reasons = Counter(entry.reason for entry in entries)
-        return QuarantinedShard(
-            label=self._label,
-            reasons={reason: reasons[reason] for reason in Reason if reasons[reason]},
-            files=(
-                *self._files_before,
-                *(self._open[suffix].summary for suffix in sorted(self._open)),
-            ),
-            checksum=self._shard_sum.hexdigest() if self.records else None,
-        )
+        kept = super().finish()
+        self._open.close()
+        return kept
 
-    def _file(self, suffix: str) -> "_SummedFile":
-        if suffix not in self._open:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            path = self._folder / f"{self._label}{suffix}"
-            file = self._files.enter_context(path.open("wb"))
-            self._open[suffix] = _SummedFile(file, path.name)
-        return self._open[suffix]
+    def _create(self, name: str) -> BinaryIO:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self._open.enter_context((self._folder / name).open("wb"))
 
 
 class _SummedFile:
-    """A file that is written from start to end, with its checksum."""
+    """A file that is written from start to end, or none, and its checksum."""
 
-    def __init__(self, file: BinaryIO, name: str) -> None:
+    def __init__(self, file: BinaryIO | None, name: str) -> None:
         self._file = file
         self._name = name
         self._bytes = 0
         self._sum = 0
 
     def write(self, content: bytes) -> None:
-        self._file.write(content)
+        if self._file is not None:
+            self._file.write(content)
         self._bytes += len(content)
         self._sum = crc32c.crc32c(content, self._sum)
 

@@ -8,6 +8,7 @@ from typing import Any
 import fsspec
 import polars as pl
 
+from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import UsageError
 from a20_parquet.table.sites import SCHEMA, SiteTable
 
@@ -36,6 +37,17 @@ def read_sites(path: str | Path) -> SiteTable:
         return SiteTable.of(_parse(url, content))
     except UsageError as error:
         raise UsageError(f"{url}: {error}") from error
+
+
+def read_kept_sites(catalog: Catalog) -> SiteTable | None:
+    """Read the sites table that a dataset keeps; none where it has none.
+
+    Raises:
+        UsageError: it can't be read.
+    """
+    if not catalog.filesystem.exists(catalog.path("sites.parquet")):
+        return None
+    return read_sites(catalog.url("sites.parquet"))
 
 
 def write_sites(table: SiteTable) -> bytes:

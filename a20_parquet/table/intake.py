@@ -38,10 +38,13 @@ class RecordFilter:
     """Sorts out batches of records; for one thread.
 
     Filenames return from record to record: what one tells is remembered.
+
+    Attributes:
+        rules: how records become windows.
     """
 
     def __init__(self, rules: WindowRules) -> None:
-        self._rules = rules
+        self.rules = rules
         self._verdicts: dict[bytes, _Verdict] = {}
 
     def sort_out(self, decoded: DecodedRecords) -> Intake:
@@ -71,16 +74,16 @@ class RecordFilter:
         self, decoded: DecodedRecords, index: int, verdict: _Verdict
     ) -> tuple[Reason, str] | None:
         _, channels, dims = decoded.heads.shapes[index]
-        if dims != self._rules.dims:
+        if dims != self.rules.dims:
             return Reason.WRONG_DIMS, (
-                f"its embedding has {dims} dimensions, expected {self._rules.dims} as in the first "
+                f"its embedding has {dims} dimensions, expected {self.rules.dims} as in the first "
                 "record or as --dims says"
             )
         if channels > MAX_CHANNELS:
             return Reason.BAD_TENSOR, (
                 f"its embedding has {channels} channels, expected {MAX_CHANNELS} at most"
             )
-        for feature in self._rules.features:
+        for feature in self.rules.features:
             tensor = decoded.features[feature.name][index]
             if tensor is not None and tensor.shape[2] != feature.size:
                 return Reason.BAD_FEATURE, (
@@ -93,7 +96,7 @@ class RecordFilter:
 
     def _count_dropped(self, shape: tuple[int, int, int]) -> int:
         windows, channels, _ = shape
-        taken = int(self._rules.count_channels(np.array(channels, np.int64)))
+        taken = int(self.rules.count_channels(np.array(channels, np.int64)))
         return windows * (channels - taken)
 
     def _judge(self, filenames: Sequence[bytes]) -> list[_Verdict]:
@@ -115,8 +118,8 @@ class RecordFilter:
             else:
                 texts.append(name)
         recordings = parse_filenames(
-            pa.array(texts, pa.binary()).cast(pa.string()), self._rules.filenames
+            pa.array(texts, pa.binary()).cast(pa.string()), self.rules.filenames
         )
-        wanted = self._rules.selection.may_take(recordings).tolist()
+        wanted = self.rules.selection.may_take(recordings).tolist()
         for name, problem, is_wanted in zip(texts, recordings.problems, wanted, strict=True):
             yield name, _Verdict(problem, is_wanted)
