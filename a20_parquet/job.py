@@ -22,7 +22,7 @@ from a20_parquet.source.discover import Listing
 from a20_parquet.source.perch_config import read_hop_s
 from a20_parquet.source.shard import Codec, Shard, read_codec
 from a20_parquet.table.filename import FilenameRules
-from a20_parquet.table.schema import Feature
+from a20_parquet.table.schema import Feature, feature_bytes
 from a20_parquet.table.selection import Selection
 from a20_parquet.table.sites import SiteTable, merged
 from a20_parquet.table.windows import WindowRules
@@ -115,7 +115,7 @@ def plan_job(
         dims=probe.dims,
         row_group_rows=options.row_group_rows,
         windows=sum(windows),
-        feature_bytes=sum(feature.size * 4 for feature in probe.features),
+        feature_bytes=feature_bytes(probe.features),
     )
     return Job(
         shards=to_convert.shards,
@@ -187,7 +187,8 @@ def check_free_space(job: Job, dataset: Path, scratch: Path, *, units: int) -> N
     Raises:
         DatasetError: a disk has too little.
     """
-    row_bytes = job.table.dims * 4 + METADATA_ROW_BYTES // 2
+    floats_bytes = job.table.dims * 4 + feature_bytes(job.table.features)
+    row_bytes = floats_bytes + METADATA_ROW_BYTES // 2
     windows = sum(job.windows)
     needs = [(dataset, windows * row_bytes)]
     if units and not job.memory.holds_all:
