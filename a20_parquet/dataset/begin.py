@@ -47,6 +47,8 @@ def find_held(layout: DatasetLayout, *, overwrite: bool) -> HeldDataset | None:
     if find_state(layout) is State.UNFINISHED and is_committed(layout):
         settle(layout, Plan.read(layout).scratch)
     state = find_state(layout)
+    if state is State.COMPLETE:
+        clear_conversion(layout)  # whoever settled it may have been killed before the end
     if overwrite or state is State.EMPTY:
         return None
     if state is State.UNFINISHED and Plan.read(layout).base is None:
@@ -73,8 +75,8 @@ def begin(layout: DatasetLayout, plan: Plan, *, overwrite: bool) -> Begun:
         UsageError: an unfinished conversion of other inputs or options lies there.
         OSError: the folder can't be written.
     """
-    if find_state(layout) is State.UNFINISHED:
-        before = Plan.read(layout)
+    before = _plan_before(layout, overwrite=overwrite)
+    if before is not None:
         differences = list(before.differences(plan))
         if not differences:
             return _resume(layout, before, plan)
@@ -84,15 +86,28 @@ def begin(layout: DatasetLayout, plan: Plan, *, overwrite: bool) -> Begun:
                 f"{'; '.join(differences)}. Give the same ones to go on with it. {_AFRESH}"
             )
         _remove(before.scratch)
+    # Commit markers of another plan must be gone before this one is there.
+    clear_conversion(layout)
     # Whatever dies from now on is known as an unfinished conversion.
     write_durably(layout.plan, plan.model_dump_json(indent=1))
-    clear_conversion(layout)
     if plan.base is None:
         _clear_published(layout)
         if layout.data.exists():
             shutil.rmtree(layout.data)
     _make_folders(layout, plan)
     return Begun(plan=plan, sorted=(), is_resumed=False)
+
+
+def _plan_before(layout: DatasetLayout, *, overwrite: bool) -> Plan | None:
+    """The plan of the unfinished conversion; none without one, or where it may not be readable."""
+    if find_state(layout) is not State.UNFINISHED:
+        return None
+    try:
+        return Plan.read(layout)
+    except UsageError:
+        if overwrite:
+            return None
+        raise
 
 
 def _resume(layout: DatasetLayout, before: Plan, plan: Plan) -> Begun:
