@@ -34,7 +34,9 @@ def test_one_too_many() -> None:
     limit = ErrorLimit(2)
     limit.add(error(0))
     limit.add(error(1))
-    with pytest.raises(RecordError, match=r"it is bad\. That is more than --max-errors 2") as caught:
+    with pytest.raises(
+        RecordError, match=r"it is bad\. That is more than --max-errors 2"
+    ) as caught:
         limit.add(error(2))
     assert (caught.value.record, caught.value.offset) == (2, 7)
     assert "larger number" in caught.value.fix
