@@ -48,7 +48,8 @@ def find_held(layout: DatasetLayout, *, overwrite: bool) -> HeldDataset | None:
         settle(layout, Plan.read(layout).scratch)
     state = find_state(layout)
     if state is State.COMPLETE:
-        clear_conversion(layout)  # whoever settled it may have been killed before the end
+        # Traces of a conversion that was killed while it removed them.
+        clear_conversion(layout)
     if overwrite or state is State.EMPTY:
         return None
     if state is State.UNFINISHED and Plan.read(layout).base is None:
@@ -75,8 +76,8 @@ def begin(layout: DatasetLayout, plan: Plan, *, overwrite: bool) -> Begun:
         UsageError: an unfinished conversion of other inputs or options lies there.
         OSError: the folder can't be written.
     """
-    before = _plan_before(layout, overwrite=overwrite)
-    if before is not None:
+    if find_state(layout) is State.UNFINISHED:
+        before = Plan.read(layout)
         differences = list(before.differences(plan))
         if not differences:
             return _resume(layout, before, plan)
@@ -86,7 +87,7 @@ def begin(layout: DatasetLayout, plan: Plan, *, overwrite: bool) -> Begun:
                 f"{'; '.join(differences)}. Give the same ones to go on with it. {_AFRESH}"
             )
         _remove(before.scratch)
-    # Commit markers of another plan must be gone before this one is there.
+    # What an earlier conversion has finished must never be taken for this one's.
     clear_conversion(layout)
     # Whatever dies from now on is known as an unfinished conversion.
     write_durably(layout.plan, plan.model_dump_json(indent=1))
@@ -96,18 +97,6 @@ def begin(layout: DatasetLayout, plan: Plan, *, overwrite: bool) -> Begun:
             shutil.rmtree(layout.data)
     _make_folders(layout, plan)
     return Begun(plan=plan, sorted=(), is_resumed=False)
-
-
-def _plan_before(layout: DatasetLayout, *, overwrite: bool) -> Plan | None:
-    """The plan of the unfinished conversion; none without one, or where it may not be readable."""
-    if find_state(layout) is not State.UNFINISHED:
-        return None
-    try:
-        return Plan.read(layout)
-    except UsageError:
-        if overwrite:
-            return None
-        raise
 
 
 def _resume(layout: DatasetLayout, before: Plan, plan: Plan) -> Begun:

@@ -145,20 +145,25 @@ def _why_no_manifest(filesystem: Any, root: str, location: str) -> str:
 
 def _read_files(filesystem: Any, root: str, location: str, manifest: Manifest) -> bytes:
     """Read the list of files that a manifest speaks of."""
-    # It may not have moved to its place yet after the manifest was replaced.
+    try:
+        content = _read(filesystem, f"{root}/files.parquet", location)
+    except DatasetError as error:
+        problem = error
+    else:
+        checksum = f"{crc32c.crc32c(content):08x}"
+        if checksum == manifest.files_checksum:
+            return content
+        problem = DatasetError(
+            f"{location}/files.parquet: its checksum is {checksum}, expected "
+            f"{manifest.files_checksum} as in manifest.json. Convert the shards again."
+        )
+    # It may not have moved to its place yet after the manifest was written.
     staged = f"{root}/conversion/files.parquet"
     if filesystem.exists(staged):
         moving = _read(filesystem, staged, location)
         if f"{crc32c.crc32c(moving):08x}" == manifest.files_checksum:
             return moving
-    content = _read(filesystem, f"{root}/files.parquet", location)
-    checksum = f"{crc32c.crc32c(content):08x}"
-    if checksum == manifest.files_checksum:
-        return content
-    raise DatasetError(
-        f"{location}/files.parquet: its checksum is {checksum}, expected "
-        f"{manifest.files_checksum} as in manifest.json. Convert the shards again."
-    )
+    raise problem
 
 
 def _read(filesystem: Any, path: str, location: str) -> bytes:
