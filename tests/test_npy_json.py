@@ -213,7 +213,11 @@ def test_damage_leaves_no_half_file(tmp_path: Path, *, beside: bool) -> None:
     write_content(tmp_path / "in" / "a-00001-of-00002", content)
     out = tmp_path / "out"
     with pytest.raises(RecordError, match="record 1 "):
-        (write_beside if beside else a20_parquet.npy_json)(tmp_path / "in", out)
+        if beside:
+            dataset = tmp_path / "dataset"
+            a20_parquet.convert(tmp_path / "in", dataset, npy_json=out, on_error="fail")
+        else:
+            a20_parquet.npy_json(tmp_path / "in", out)
     assert pairs(out).keys() <= {
         "embeddings/a-00000-of-00002.npy",
         "metadata/a-00000-of-00002.json",
