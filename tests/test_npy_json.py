@@ -200,8 +200,9 @@ class Said:
 
 
 def write_beside(shards: Path, folder: Path) -> None:
-    """Write them beside a dataset."""
-    a20_parquet.convert(shards, folder.with_name("dataset"), npy_json=folder)
+    """Write them beside a dataset, and stop at what can't be converted."""
+    dataset = folder.with_name("dataset")
+    a20_parquet.convert(shards, dataset, npy_json=folder, on_error="fail")
 
 
 @pytest.mark.parametrize("beside", [False, True])
@@ -213,11 +214,7 @@ def test_damage_leaves_no_half_file(tmp_path: Path, *, beside: bool) -> None:
     write_content(tmp_path / "in" / "a-00001-of-00002", content)
     out = tmp_path / "out"
     with pytest.raises(RecordError, match="record 1 "):
-        if beside:
-            dataset = tmp_path / "dataset"
-            a20_parquet.convert(tmp_path / "in", dataset, npy_json=out, on_error="fail")
-        else:
-            a20_parquet.npy_json(tmp_path / "in", out)
+        (write_beside if beside else a20_parquet.npy_json)(tmp_path / "in", out)
     assert pairs(out).keys() <= {
         "embeddings/a-00000-of-00002.npy",
         "metadata/a-00000-of-00002.json",
