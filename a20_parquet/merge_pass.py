@@ -16,7 +16,7 @@ from a20_parquet.dataset.unfinished import commit_unit, committed_unit, is_whole
 from a20_parquet.job import Job
 from a20_parquet.progress import Progress
 from a20_parquet.table.plan import MergeUnit, plan_merge
-from a20_parquet.table.schema import window_schema
+from a20_parquet.table.schema import feature_bytes, window_schema
 from a20_parquet.workers import Pool, Workers
 
 _UNIT_BYTES = 64 << 20
@@ -47,7 +47,7 @@ def merge_runs(
         DatasetError: a file can't be written, or a run was damaged.
     """
     table, memory = job.table, job.memory
-    row_bytes = table.dims * 4
+    row_bytes = table.dims * 4 + feature_bytes(table.features)
     units = plan_merge(
         [run.partitions for run in runs],
         rows_per_file=max(1, table.max_file_size // row_bytes),
@@ -59,7 +59,7 @@ def merge_runs(
     known = (held.files if held else (), *files.values())
     remove_strays(layout, [file.path for unit in known for file in unit])
     left = [unit for unit in units if unit.number not in files]
-    progress.start("writing Parquet", sum(unit.rows for unit in left) * row_bytes)
+    progress.start("writing Parquet", sum(unit.rows for unit in left) * table.dims * 4)
     parquet = ParquetLayout(window_schema(table.dims, table.features), table.compression)
     advance = workers.checked(progress.advance)
     slice_rows = memory.slice_rows_of(len(runs))

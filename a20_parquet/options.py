@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Self, TypedDict
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ByteSize,
@@ -66,7 +67,15 @@ _Channels = Annotated[
     tuple[Annotated[int, Field(ge=0, lt=MAX_CHANNELS)], ...] | None,
     BeforeValidator(_channel_numbers),
 ]
-_FeatureName = Annotated[str, Field(min_length=1)]
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len({name.casefold() for name in names}) < len(names):
+        raise ValueError("expected each name once, whatever its case")
+    return names
+
+
+_Features = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], AfterValidator(_distinct)]
 
 
 class OptionValues(TypedDict, total=False):
@@ -121,7 +130,7 @@ class ConvertOptions(BaseModel):
     """Whether to delete a dataset that is already there."""
     dims: Annotated[int | None, Field(ge=1)] = None
     """Floats an embedding; by default those of the first record that can be converted."""
-    feature: tuple[_FeatureName, ...] = ()
+    feature: _Features = ()
     """Names of further features that windows carry along, each as a column."""
     channels: _Channels = None
     """Numbers of the channels to take, also as a text such as ``0,2``; by default all."""

@@ -30,7 +30,9 @@ def print_verification(verification: "Verification", *, as_json: bool) -> None:
     if source:
         click.echo(
             f"{format_count(source.shards, 'shard')}, {format_count(source.records, 'record')}, "
-            f"{format_count(source.windows, 'window')}, {format_bytes(source.bytes)}"
+            f"{format_count(source.windows, 'window')}, {format_bytes(source.bytes)}\n"
+            f"in quarantine: {format_count(source.quarantined, 'record')}, "
+            f"{format_count(source.damaged, 'damaged place')}"
         )
     click.echo(
         f"{format_count(verification.files, 'file')}, "

@@ -50,6 +50,7 @@ _MEANINGS = {
 _REWRITE = "Leave the shard out, or have the record written again."
 _FETCH = "The shard is damaged here: fetch it again, or leave it out."
 _FIXES = {reason: _FETCH if reason in _DAMAGE else _REWRITE for reason in Reason} | {
+    Reason.BAD_FEATURE: "Leave the shard or that --feature out, or have the record written again.",
     Reason.WRONG_DIMS: "Convert shards of different dimensions into separate datasets.",
     Reason.BAD_FILENAME: "Give --filename-pattern or --unknown-site, or leave the shard out.",
 }

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from a20_parquet.table.order import first_out_of_order
-from a20_parquet.table.partition import PartitionBy, name_tokens, period_value, periods
+from a20_parquet.table.partition import PartitionBy, period_value, periods, site_tokens
 from a20_parquet.table.schema import METADATA
 
 _US = 1_000_000
@@ -72,7 +72,8 @@ class RowChecker:
         self._before = metadata.slice(len(metadata) - 1)
 
     def _sites(self, metadata: Any) -> Iterator[str]:
-        tokens = _site_tokens(metadata)
+        names = ("site_id", "site_name", "subsite_name")
+        tokens = site_tokens(*(metadata[name] for name in names))
         wrong = pc.fill_null(pc.not_equal(tokens, self._site), False)
         if (row := _first(wrong)) is not None:
             yield (
@@ -100,14 +101,3 @@ class RowChecker:
 def _first(mask: Any) -> int | None:
     index = pc.index(mask, pa.scalar(True)).as_py()
     return None if index < 0 else int(index)
-
-
-def _site_tokens(metadata: Any) -> Any:
-    """The Hive value of ``site`` that each row's own columns tell, null where they tell none."""
-    digits = pc.utf8_lpad(metadata["site_id"].cast(pa.string()), 4, "0")
-    subsite = metadata["subsite_name"]
-    suffix = pc.if_else(
-        subsite.is_valid(), pc.binary_join_element_wise("-", pc.fill_null(subsite, ""), ""), ""
-    )
-    recorder = pc.binary_join_element_wise(metadata["site_name"], suffix, "")
-    return pc.coalesce(pc.binary_join_element_wise("site_", digits, ""), name_tokens(recorder))

@@ -6,7 +6,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from a20_parquet.errors import UsageError
+
 EMBEDDING = "embedding"
+MAX_FEATURE_SIZE = 100_000
+"""DuckDB's arrays are no longer."""
+NO_FEATURES = ("timestamp_s", "timestamp_offset", "embedding_shape", "a20_data_file")
+"""What records have besides features of their own, and what DuckDB calls a window's file here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +123,26 @@ class Feature:
     name: str
     """As the records and the column have it."""
     size: int
-    """Floats a window."""
+    """Floats a window; 0 where that is not known yet."""
+
+    def __post_init__(self) -> None:
+        """Check that a column can be called so, and hold so much.
+
+        Raises:
+            UsageError: it can't.
+        """
+        # DuckDB takes names for the same that differ in case only.
+        taken = {EMBEDDING, *(column.name for column in METADATA), *KEYS, *NO_FEATURES}
+        if self.name.casefold() in taken:
+            raise UsageError(
+                f"--feature {self.name} can't be carried along: a column or Hive key is called so, "
+                "or it is no feature of its own."
+            )
+        if not 0 <= self.size <= MAX_FEATURE_SIZE:
+            raise UsageError(
+                f"feature {self.name!r} has {self.size:,} values a window, more than the "
+                f"{MAX_FEATURE_SIZE:,} that a column can hold. Leave --feature {self.name} out."
+            )
 
     @property
     def column(self) -> Column:

@@ -125,7 +125,7 @@ def keyed_metadata(
         tensors = (features or {})[feature.name]
         columns[feature.name] = _feature_column(feature, tensors, rows, rules)
     schema = keyed_schema(rules.features)
-    arrays = [pa.array(columns[field.name]).cast(field.type) for field in schema]
+    arrays = [_cast(columns[field.name], field.type) for field in schema]
     return pa.record_batch(arrays, schema=schema)
 
 
@@ -179,6 +179,12 @@ def _list_array(
     if null is not None:
         validity = pa.py_buffer(np.packbits(~null, bitorder="little"))
     return pa.Array.from_buffers(kind, len(values), [validity], children=[floats])
+
+
+def _cast(values: Any, kind: Any) -> Any:
+    array = pa.array(values)
+    # Arrow can't cast lists of numbers that are never null where lists are.
+    return array if array.type == kind else array.cast(kind)
 
 
 def _int64(array: Any) -> npt.NDArray[np.int64]:
