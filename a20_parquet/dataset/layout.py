@@ -27,7 +27,7 @@ class DatasetLayout:
         text = str(dataset).removeprefix("file://")
         if "://" in text:
             raise UsageError(f"{dataset}: a dataset can only be written to a local folder.")
-        return cls(Path(text).absolute())
+        return cls(Path(text).expanduser().absolute())
 
     @property
     def data(self) -> Path:
