@@ -48,7 +48,7 @@ def parse_size(text: str) -> int:
         return int(TypeAdapter(_Size).validate_python(text))
     except ValidationError as error:
         problem = error.errors()[0]
-        raise UsageError(f"{text!r} is no size: {problem['msg']}") from error
+        raise UsageError(f"{text!r} is no size: {_told(problem['msg'])}") from error
 
 
 class OnError(enum.StrEnum):

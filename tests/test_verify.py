@@ -315,12 +315,12 @@ def test_files_that_nothing_names(dataset: Path) -> None:
     assert "being appended" in found.notes[0]
 
 
-def test_a_damaged_quarantine(dataset: Path) -> None:
-    """A list in quarantine that can't be read is told."""
+def test_a_stray_file_in_quarantine(dataset: Path) -> None:
+    """A file in quarantine that the manifest does not name is told."""
     (dataset / "quarantine").mkdir()
     (dataset / "quarantine" / "a.jsonl").write_text("no json\n")
     (line,) = messages(verify(dataset))
-    assert line.startswith("quarantine: ")
+    assert line == "quarantine/a.jsonl: the manifest does not name it"
 
 
 def test_no_dataset(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -9,6 +10,8 @@ from typing import Final, Self
 from a20_parquet.errors import UsageError
 
 FORMAT: Final = "a20_parquet"
+PART: Final = re.compile(r"part-\d{4,}\.parquet")
+"""Name of a data file."""
 
 
 @dataclass(frozen=True, slots=True)
