@@ -254,8 +254,7 @@ def _begun(
             f"going on with an unfinished conversion: {done} of {len(job.shards)} shards are sorted"
         )
     try:
-        units = len(job.shards) - sum(len(unit.positions) for unit in begun.sorted)
-        check_free_space(job, layout.root, begun.scratch, units=units)
+        check_free_space(job, layout, begun)
         yield begun
     except OSError as error:
         raise DatasetError(f"{error}. {go_on}") from error

@@ -8,7 +8,6 @@ from typing import Any
 import polars as pl
 
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.manifest import data_files
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.sparse import sparse_partitions_hint
 
@@ -120,7 +119,7 @@ def catalog_info(catalog: Catalog) -> DatasetInfo:
         smallest=_partition(partitions, partitions["bytes"].arg_min()),
         quarantine=manifest.count_reasons(),
         hint=sparse_partitions_hint(
-            ((file.site, file.period, file.bytes) for file in data_files(files, by)), by
+            ((file.site, file.period, file.bytes) for file in catalog.data_files()), by
         ),
     )
 

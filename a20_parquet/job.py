@@ -4,15 +4,16 @@ import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 
 from a20_parquet.append import ToConvert
+from a20_parquet.dataset.begin import Begun
 from a20_parquet.dataset.held import HeldDataset, Retry
+from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import ReadingOptions, TableOptions
 from a20_parquet.dataset.sites import read_sites
-from a20_parquet.dataset.unfinished import PlannedShard, option_differences
+from a20_parquet.dataset.unfinished import PlannedShard, option_differences, written_bytes
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.memory import METADATA_ROW_BYTES, MemoryPlan, plan_memory
 from a20_parquet.options import ConvertOptions
@@ -175,29 +176,27 @@ def _hop_s(listing: Listing, known: TableOptions | None) -> float:
     return known.window_seconds if known and not listing.configs else read_hop_s(listing.configs)
 
 
-def check_free_space(job: Job, dataset: Path, scratch: Path, *, units: int) -> None:
-    """Compare what a conversion will write with what the disks have free.
+def check_free_space(job: Job, layout: DatasetLayout, begun: Begun) -> None:
+    """Compare what a conversion has still to write with what the disks have free.
 
     Args:
         job: the conversion.
-        dataset: its folder.
-        scratch: folder of its runs.
-        units: how many units of the first pass are left.
+        layout: of the dataset.
+        begun: what of it was done before.
 
     Raises:
         DatasetError: a disk has too little.
     """
     floats_bytes = job.table.dims * 4 + feature_bytes(job.table.features)
     row_bytes = floats_bytes + METADATA_ROW_BYTES // 2
-    windows = sum(job.windows)
-    needs = [(dataset, windows * row_bytes)]
-    if units and not job.memory.holds_all:
-        needs.append((scratch, windows * row_bytes))
-    by_disk: dict[int, tuple[Path, int]] = {}
-    for folder, need in needs:
-        device = folder.stat().st_dev
-        by_disk[device] = (folder, by_disk.get(device, (folder, 0))[1] + need)
-    for folder, need in by_disk.values():
+    done = {position for unit in begun.sorted for position in unit.positions}
+    left = sum(count for position, count in enumerate(job.windows) if position not in done)
+    needs = [(layout.root, sum(job.windows) * row_bytes - written_bytes(layout))]
+    if not job.memory.holds_all:
+        needs.append((begun.scratch, left * row_bytes))
+    folders = {folder.stat().st_dev: folder for folder, _ in needs}
+    for device, folder in folders.items():
+        need = sum(each for place, each in needs if place.stat().st_dev == device)
         free = shutil.disk_usage(folder).free
         if free < need:
             raise DatasetError(

@@ -95,7 +95,8 @@ def sort_shards(job: Job, begun: Begun, sinks: Sinks, progress: Progress) -> Sor
     """
     done = {position for unit in begun.sorted for position in unit.positions}
     left = [shard for shard in job.shards if shard.position not in done]
-    progress.start("reading shards", sum(shard.size for shard in left))
+    if left:
+        progress.start("reading shards", sum(shard.size for shard in left))
     workers = Workers(job.memory.workers)
     buffers = _Buffers(job)
     advance = workers.checked(progress.advance)

@@ -11,7 +11,6 @@ from a20_parquet.dataset.dataset_check import (
     check_folders,
     check_lists,
     is_being_written,
-    listed_files,
 )
 from a20_parquet.dataset.file_check import FileChecker
 from a20_parquet.memory import default_workers
@@ -89,7 +88,7 @@ def verify(
     workers = workers or default_workers()
     sources = [source] if isinstance(source, str | Path) else list(source)
     listing = find_shards(sources) if sources else None
-    files = listed_files(catalog)
+    files = catalog.data_files()
     fingerprint = FingerprintSink([feature.name for feature in catalog.features])
     progress.start("checking files", sum(file.bytes for file in files))
     checker = FileChecker(catalog, progress.advance, fingerprint if listing else None)

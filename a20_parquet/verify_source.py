@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from a20_parquet.compare import Comparison, FingerprintSink
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.dataset_check import listed_files
-from a20_parquet.dataset.file_check import ListedFile, read_file
-from a20_parquet.dataset.manifest import QuarantinedShard, ShardSummary
+from a20_parquet.dataset.file_check import read_file
+from a20_parquet.dataset.manifest import DataFile, QuarantinedShard, ShardSummary
 from a20_parquet.dataset.sites import read_kept_sites
 from a20_parquet.progress import Progress
 from a20_parquet.source.discover import Listing
@@ -172,12 +171,12 @@ class Sides:
 
     def scan_dataset(self, name: str, sink: BlockSink) -> None:
         """See ``compare.Scan``."""
-        files = listed_files(self.catalog)
+        files = self.catalog.data_files()
         self._progress.start(name, sum(file.bytes for file in files))
         workers = Workers(self._workers)
         advance = workers.checked(self._progress.advance)
 
-        def read(file: ListedFile) -> None:
+        def read(file: DataFile) -> None:
             read_file(self.catalog, file, sink)
             advance(file.bytes)
 

@@ -33,14 +33,13 @@ def print_conversion(conversion: "Conversion", *, as_json: bool) -> None:
 
 def _summary_lines(conversion: "Conversion") -> Iterator[str]:
     totals = conversion.totals
-    if conversion.held_shards:
+    held = f"{format_count(conversion.held_shards, 'shard')} held already"
+    if not conversion.new_shards:
+        yield f"nothing left to do: {held}"
+    elif conversion.held_shards or totals.windows > conversion.new_windows:
         new = format_count(conversion.new_shards, "new shard")
         windows = format_count(conversion.new_windows, "window")
-        yield (
-            f"{new}, {windows}; {format_count(conversion.held_shards, 'shard')} held already"
-            if conversion.new_shards
-            else f"nothing left to do: {format_count(conversion.held_shards, 'shard')} held already"
-        )
+        yield f"{new}, {windows}{f'; {held}' if conversion.held_shards else ''}"
     dates = f", {format_count(totals.dates, 'date')}" if totals.dates else ""
     yield (
         f"{format_count(totals.shards, 'shard')}, {format_count(totals.records, 'record')}, "

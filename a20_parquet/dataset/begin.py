@@ -47,6 +47,9 @@ def find_held(layout: DatasetLayout, *, overwrite: bool) -> HeldDataset | None:
     if find_state(layout) is State.UNFINISHED and is_committed(layout):
         settle(layout, Plan.read(layout).scratch)
     state = find_state(layout)
+    if state is State.COMPLETE:
+        # Traces of a conversion that was killed while it removed them.
+        clear_conversion(layout)
     if overwrite or state is State.EMPTY:
         return None
     if state is State.UNFINISHED and Plan.read(layout).base is None:
@@ -84,9 +87,10 @@ def begin(layout: DatasetLayout, plan: Plan, *, overwrite: bool) -> Begun:
                 f"{'; '.join(differences)}. Give the same ones to go on with it. {_AFRESH}"
             )
         _remove(before.scratch)
+    # What an earlier conversion has finished must never be taken for this one's.
+    clear_conversion(layout)
     # Whatever dies from now on is known as an unfinished conversion.
     write_durably(layout.plan, plan.model_dump_json(indent=1))
-    clear_conversion(layout)
     if plan.base is None:
         _clear_published(layout)
         if layout.data.exists():

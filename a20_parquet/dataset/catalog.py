@@ -11,7 +11,7 @@ import polars as pl
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import ValidationError
 
-from a20_parquet.dataset.manifest import Manifest
+from a20_parquet.dataset.manifest import DataFile, Manifest, data_files
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.schema import Feature, metadata_schema, window_schema
@@ -91,6 +91,10 @@ class Catalog:
         """Names of the files' columns but for the embedding, features included."""
         return tuple(metadata_schema(self.features).names)
 
+    def data_files(self) -> list[DataFile]:
+        """The data files, in the dataset's order."""
+        return data_files(self.files, self.partition_by)
+
     def path(self, relative: str) -> str:
         """A file's path in ``filesystem``."""
         return f"{self.root}/{relative}"
@@ -145,20 +149,25 @@ def _why_no_manifest(filesystem: Any, root: str, location: str) -> str:
 
 def _read_files(filesystem: Any, root: str, location: str, manifest: Manifest) -> bytes:
     """Read the list of files that a manifest speaks of."""
-    content = _read(filesystem, f"{root}/files.parquet", location)
-    checksum = f"{crc32c.crc32c(content):08x}"
-    if checksum == manifest.files_checksum:
-        return content
-    # It may not have moved to its place yet after the manifest was replaced.
+    try:
+        content = _read(filesystem, f"{root}/files.parquet", location)
+    except DatasetError as error:
+        problem = error
+    else:
+        checksum = f"{crc32c.crc32c(content):08x}"
+        if checksum == manifest.files_checksum:
+            return content
+        problem = DatasetError(
+            f"{location}/files.parquet: its checksum is {checksum}, expected "
+            f"{manifest.files_checksum} as in manifest.json. Convert the shards again."
+        )
+    # It may not have moved to its place yet after the manifest was written.
     staged = f"{root}/conversion/files.parquet"
     if filesystem.exists(staged):
         moving = _read(filesystem, staged, location)
         if f"{crc32c.crc32c(moving):08x}" == manifest.files_checksum:
             return moving
-    raise DatasetError(
-        f"{location}/files.parquet: its checksum is {checksum}, expected "
-        f"{manifest.files_checksum} as in manifest.json. Convert the shards again."
-    )
+    raise problem
 
 
 def _read(filesystem: Any, path: str, location: str) -> bytes:

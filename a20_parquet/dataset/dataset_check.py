@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator
 
-import polars as pl
-
 from a20_parquet.dataset.catalog import Catalog
+<<<<<<< HEAD
 from a20_parquet.dataset.file_check import ListedFile
 from a20_parquet.dataset.held_run import partition_keys
 from a20_parquet.dataset.layout import PART
+=======
+from a20_parquet.dataset.manifest import DataFile
+>>>>>>> main
 from a20_parquet.dataset.quarantine_check import check_quarantine
 from a20_parquet.table.partition import hive_folder
 from a20_parquet.table.problem import Problem
@@ -16,19 +18,7 @@ from a20_parquet.table.problem import Problem
 _MANIFEST = "manifest.json"
 
 
-def listed_files(catalog: Catalog) -> list[ListedFile]:
-    """The data files that a dataset names, in its order."""
-    instants = pl.col("first_window_start", "last_window_start").dt.epoch("us")
-    rows = catalog.files.select("path", "rows", "bytes", "checksum", instants).iter_rows()
-    return [
-        ListedFile(path, count, size, checksum, first_us, last_us, key)
-        for (path, count, size, checksum, first_us, last_us), key in zip(
-            rows, partition_keys(catalog), strict=True
-        )
-    ]
-
-
-def check_lists(catalog: Catalog, files: list[ListedFile]) -> Iterator[Problem]:
+def check_lists(catalog: Catalog, files: list[DataFile]) -> Iterator[Problem]:
     """Check the manifest's totals, and the paths in ``files.parquet``."""
     for name, found, expected in _totals(catalog, files):
         if found != expected:
@@ -46,7 +36,7 @@ def check_lists(catalog: Catalog, files: list[ListedFile]) -> Iterator[Problem]:
             yield Problem(file.path, f"its place should be {folder}/part-NNNN.parquet")
 
 
-def _totals(catalog: Catalog, files: list[ListedFile]) -> Iterator[tuple[str, int, int]]:
+def _totals(catalog: Catalog, files: list[DataFile]) -> Iterator[tuple[str, int, int]]:
     """Name, value in the manifest, value as counted."""
     totals, shards = catalog.manifest.totals, catalog.manifest.shards
     has_period = catalog.partition_by.period is not None
@@ -66,7 +56,7 @@ def _totals(catalog: Catalog, files: list[ListedFile]) -> Iterator[tuple[str, in
     yield "damaged ranges", totals.damaged, damaged
 
 
-def check_folders(catalog: Catalog, files: list[ListedFile], *, strays: bool) -> Iterator[Problem]:
+def check_folders(catalog: Catalog, files: list[DataFile], *, strays: bool) -> Iterator[Problem]:
     """Look at ``quarantine/``, and for files in ``data/`` that the dataset does not name.
 
     Args:

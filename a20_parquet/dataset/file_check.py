@@ -10,7 +10,7 @@ import numpy as np
 
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import DataFile
-from a20_parquet.dataset.held_run import PartitionKey
+from a20_parquet.dataset.manifest import DataFile as ListedFile
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.fingerprint import BlockSink, WindowBlock
 from a20_parquet.table.problem import Problem
@@ -18,23 +18,6 @@ from a20_parquet.table.row_checks import RowChecker
 from a20_parquet.table.schema import metadata_schema, window_schema
 
 _READ_BYTES = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class ListedFile:
-    """A data file as ``files.parquet`` has it."""
-
-    path: str
-    """Relative to the dataset."""
-    rows: int
-    bytes: int
-    checksum: str
-    """CRC32C, eight hexadecimal digits."""
-    first_us: int | None
-    """Earliest ``window_start``, microseconds since 1970 in UTC."""
-    last_us: int | None
-    key: PartitionKey
-    """Its partition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +109,8 @@ class FileChecker:
                 yield from checker.check(metadata)
             _read_group(opened, group, metadata, self._catalog.dims, sink)
         for name, found, expected in (
-            ("first", checker.first_us, file.first_us),
-            ("last", checker.last_us, file.last_us),
+            ("first", checker.first_us, file.first_window_us),
+            ("last", checker.last_us, file.last_window_us),
         ):
             if found != expected:
                 yield (

@@ -12,7 +12,6 @@ from a20_parquet.dataset.manifest import (
     QuarantinedShard,
     QuarantineFile,
     ShardSummary,
-    data_files,
 )
 from a20_parquet.dataset.quarantine import DAMAGED, RECORDS, Entry, read_entries
 from a20_parquet.dataset.sites import read_kept_sites
@@ -51,7 +50,7 @@ class HeldDataset:
             DatasetError: it is damaged.
         """
         catalog = Catalog.open(layout.root)
-        files = tuple(data_files(catalog.files, catalog.partition_by))
+        files = tuple(catalog.data_files())
         return cls(catalog, files, read_kept_sites(catalog), layout)
 
     @property
@@ -118,6 +117,5 @@ class HeldDataset:
         parts: dict[tuple[str, int | None], int] = {}
         for file in self.files:
             number = int(file.path.rpartition("-")[2].removesuffix(".parquet"))
-            key = (file.site, file.period)
-            parts[key] = max(parts.get(key, 0), number + 1)
+            parts[file.key] = max(parts.get(file.key, 0), number + 1)
         return parts

@@ -6,7 +6,6 @@ from itertools import accumulate
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 
 from a20_parquet.dataset.catalog import Catalog
@@ -14,7 +13,6 @@ from a20_parquet.dataset.data_file import DataFile
 from a20_parquet.dataset.run import Rows
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.order import Partitions
-from a20_parquet.table.partition import HIVE_NULL
 from a20_parquet.table.schema import Feature, keyed_schema, metadata_schema
 
 HELD_SHARD = -1
@@ -26,22 +24,7 @@ PartitionKey = tuple[str, int | None]
 
 def partition_keys(catalog: Catalog) -> list[PartitionKey]:
     """The partition of each data file, in the catalog's order."""
-    sites = catalog.files["site"].fill_null(HIVE_NULL).to_list()
-    period = catalog.partition_by.period
-    if period is None:
-        return [(site, 0) for site in sites]
-    values = catalog.files[period]
-    if period == "date":
-        numbers = values.cast(pl.Int32).to_list()
-    elif period == "year":
-        numbers = values.to_list()
-    else:
-        months = values.fill_null("1970-01").to_numpy().astype("datetime64[M]").astype(np.int64)
-        numbers = [
-            None if value is None else int(month)
-            for value, month in zip(values, months, strict=True)
-        ]
-    return list(zip(sites, numbers, strict=True))
+    return [file.key for file in catalog.data_files()]
 
 
 class DatasetRun:

@@ -41,6 +41,11 @@ class DataFile(_Frozen):
     last_window_us: int | None
     """Latest ``window_start``, likewise."""
 
+    @property
+    def key(self) -> tuple[str, int | None]:
+        """Its partition: ``site`` and period."""
+        return self.site, self.period
+
 
 class ShardSummary(_Frozen):
     """One shard that a dataset was made of."""

@@ -122,7 +122,9 @@ class QuarantineTally:
         """
         if not self._entries:
             return None
-        entries = sorted(self._entries, key=lambda entry: (entry.record, entry.offset))
+        new = map(_with_size, self._entries[self._kept_before :])
+        entries = [*self._entries[: self._kept_before], *new]
+        entries.sort(key=lambda entry: (entry.record, entry.offset))
         for entry in entries:
             self._file(LIST).write(entry.model_dump_json().encode() + b"\n")
         reasons = Counter(entry.reason for entry in entries)
@@ -144,6 +146,13 @@ class QuarantineTally:
 
     def _create(self, _name: str) -> BinaryIO | None:
         return None
+
+
+def _with_size(entry: Entry) -> Entry:
+    if not entry.reason.is_damage:
+        return entry
+    message = f"{entry.message}; {entry.length:,} bytes skipped"
+    return entry.model_copy(update={"message": message})
 
 
 class QuarantineWriter(QuarantineTally):

@@ -159,6 +159,13 @@ def committed_unit(layout: DatasetLayout, number: int) -> tuple[DataFile, ...] |
     return _DATA_FILES.validate_json(marker.read_bytes()) if marker.exists() else None
 
 
+def written_bytes(layout: DatasetLayout) -> int:
+    """Bytes of all files that finished units of the merge have written."""
+    markers = layout.units.glob("*.json")
+    files = (file for path in markers for file in _DATA_FILES.validate_json(path.read_bytes()))
+    return sum(file.bytes for file in files)
+
+
 def is_whole(layout: DatasetLayout, files: Sequence[DataFile]) -> bool:
     """Whether the files of a unit are as they were written."""
     return all(has_sum(layout.root / file.path, file.bytes, file.checksum) for file in files)

@@ -184,11 +184,12 @@ class _InflatedContent:
 def _salvage(inflater: Any, stored: bytes, room: int) -> bytes:
     """Inflate all that comes before the error: zlib hands out nothing of a call that fails."""
     salvaged = b""
-    failing = room
-    while failing - len(salvaged) > 1:
-        middle = (len(salvaged) + failing) // 2
+    good, failing = 0, len(stored)
+    while failing - good > 1:
+        middle = (good + failing) // 2
         try:
-            salvaged = inflater.copy().decompress(stored, middle)
+            salvaged = inflater.copy().decompress(stored[:middle], room)
+            good = middle
         except zlib.error:
             failing = middle
     return salvaged

@@ -10,6 +10,7 @@ from pathlib import Path
 from a20_parquet.dataset.begin import begin
 from a20_parquet.dataset.claim import locked
 from a20_parquet.dataset.layout import DatasetLayout
+from a20_parquet.dataset.unfinished import commit_unit
 from tests.dataset.datasets import complete
 from tests.dataset.runs import random_rows
 from tests.dataset.units import OPTIONS, make_plan, write_all
@@ -83,7 +84,8 @@ def put_unfinished(root: Path) -> None:
     layout = DatasetLayout(root)
     with locked(layout):
         begin(layout, make_plan(layout), overwrite=False)
-    write_all(layout, [random_rows(random.Random(0), 9, 0)])
+    _, files, _ = write_all(layout, [random_rows(random.Random(0), 9, 0)])
+    commit_unit(layout, 0, files[:2])
     (layout.conversion / "runs" / "run.embeddings").write_bytes(b"1")
 
 

@@ -1,0 +1,234 @@
+"""The commit: whoever is killed, readers see the state before or the one after, nothing else."""
+
+# ruff: noqa: S311 - random rows, the same each time
+
+import contextlib
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import a20_parquet
+from a20_parquet.dataset.begin import begin, find_held
+from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.claim import State, find_state, locked
+from a20_parquet.dataset.commit import commit, is_committed, remove_strays, settle
+from a20_parquet.dataset.layout import DatasetLayout
+from a20_parquet.dataset.manifest import DataFile, Manifest, files_content, make_manifest
+from a20_parquet.dataset.quarantine import QuarantineWriter
+from a20_parquet.dataset.sites import read_sites, write_sites
+from a20_parquet.dataset.unfinished import Plan
+from a20_parquet.errors import DatasetError
+from a20_parquet.table.rejection import Reason, Rejection
+from a20_parquet.table.sites import SiteTable
+from tests.dataset.places import Put, put_complete, put_nothing, put_unfinished
+from tests.dataset.runs import held, random_rows
+from tests.dataset.units import OPTIONS, make_plan, write_runs
+from tests.shards import frame
+
+SITES = write_sites(SiteTable.of(pl.DataFrame({"name": ["Arkaba"], "site_id": [285]})))
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+class Death:
+    """Lets a number of changes to the file system happen, and none after them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, changes: int) -> None:
+        self.left = changes
+        self.died = False
+        for name in ("unlink", "rmdir", "mkdir", "replace", "remove"):
+            monkeypatch.setattr(os, name, self._wrap(getattr(os, name)))
+
+    def _wrap(self, change: Callable[..., Any]) -> Callable[..., Any]:
+        def limited(*args: Any, **options: Any) -> Any:
+            if self.left == 0:
+                self.died = True
+                raise Killed
+            self.left -= 1
+            return change(*args, **options)
+
+        return limited
+
+
+def quarantine(folder: Path, label: str) -> Any:
+    """Keep a record of a shard."""
+    with QuarantineWriter(folder, label) as writer:
+        writer.keep_record(Rejection(0, Reason.BAD_FILENAME, "m"), 0, frame(b"x"))
+        return writer.finish()
+
+
+def prepare(layout: DatasetLayout, part: int = 1) -> tuple[Manifest, bytes]:
+    """Do all of a conversion but its commit: five more windows, one more shard in quarantine."""
+    with locked(layout):
+        before = find_held(layout, overwrite=False)
+        base = before.manifest.files_checksum if before else None
+        begin(layout, make_plan(layout, base=base), overwrite=True)
+        rows = random_rows(random.Random(1), 5, 1)
+        _, files, _ = write_runs(layout, [held(rows)], first_part=part)
+    all_files: list[DataFile] = [*(before.files if before else ()), *files]
+    all_files.sort(key=lambda file: file.path)
+    content = files_content(all_files, OPTIONS.partition_by)
+    kept = [*(before.manifest.quarantine if before else ())]
+    kept += [quarantine(layout.staged_quarantine, f"shard-{len(kept)}")]
+    manifest = make_manifest(
+        OPTIONS, files=all_files, files_content=content, shards=[], quarantine=kept
+    )
+    return manifest, content.to_pybytes()
+
+
+def windows(layout: DatasetLayout) -> int | None:
+    """How many windows readers find, all of them read; none where there is no dataset."""
+    try:
+        catalog = Catalog.open(layout.root)
+    except DatasetError:
+        return None
+    count = len(a20_parquet.scan(layout.root).collect())
+    assert catalog.manifest.totals.windows == count
+    return count
+
+
+def names(layout: DatasetLayout) -> set[str]:
+    """What lies in the dataset's folder."""
+    return {path.name for path in layout.root.iterdir()}
+
+
+@pytest.mark.parametrize("put", [put_nothing, put_complete])
+def test_readers_see_the_old_state_until_the_manifest_and_then_the_new(
+    put: Put, tmp_path: Path
+) -> None:
+    """Killed at any change of the commit or after it: nothing in between is ever seen."""
+    seen = set()
+    for changes in range(100):
+        layout = DatasetLayout.at(tmp_path / str(changes))
+        put(layout.root)
+        old = windows(layout)
+        manifest, content = prepare(layout)
+        assert windows(layout) == old
+        new = (old or 0) + 5
+        with pytest.MonkeyPatch.context() as patch:
+            death = Death(patch, changes)
+            with contextlib.suppress(Killed):
+                commit(layout, manifest, content, SITES)
+                settle(layout, Plan.read(layout).scratch)
+        found = windows(layout)
+        assert found in (old, new)
+        was_committed = found == new
+        seen.add((was_committed, death.died))
+        # The next command finishes what was committed, or goes on with what was not.
+        with locked(layout):
+            held_now = find_held(layout, overwrite=False)
+        if was_committed:
+            assert held_now is not None
+            assert find_state(layout) is State.COMPLETE
+            assert names(layout) == {
+                "data",
+                "files.parquet",
+                "manifest.json",
+                "quarantine",
+                "sites.parquet",
+            }
+            kept = {path.name for path in layout.quarantine.iterdir()}
+            assert kept == {file.name for shard in manifest.quarantine for file in shard.files}
+            assert read_sites(layout.sites).frame["site_id"].to_list() == [285]
+        else:
+            assert find_state(layout) is State.UNFINISHED
+            assert not is_committed(layout)
+        assert windows(layout) == found
+        if not death.died:
+            break
+    else:
+        pytest.fail("it never came to an end")
+    assert seen == {(False, True), (True, True), (True, False)}
+
+
+@pytest.mark.parametrize("put", [put_nothing, put_unfinished, put_complete])
+def test_killed_while_it_begins_afresh(put: Put, tmp_path: Path) -> None:
+    """Nothing broken passes for complete, and the place can be taken again."""
+    for changes in range(1000):
+        layout = DatasetLayout.at(tmp_path / str(changes))
+        put(layout.root)
+        plan = make_plan(layout, options=OPTIONS.model_copy(update={"dims": 9}))
+        layout.conversion.mkdir(parents=True, exist_ok=True)
+        with pytest.MonkeyPatch.context() as patch:
+            death = Death(patch, changes)
+            with contextlib.suppress(Killed):
+                begin(layout, plan, overwrite=True)
+        assert windows(layout) in (None, 9)
+        with locked(layout):
+            find_held(layout, overwrite=True)
+            assert begin(layout, plan, overwrite=True).plan == plan
+            assert windows(layout) is None
+        assert {path.name for path in layout.conversion.iterdir()} == {
+            "plan.json",
+            "runs",
+            "sorted",
+            "units",
+        }
+        # No marker of what was there before passes for one of this conversion.
+        assert not any(layout.units.iterdir())
+        if not death.died:
+            assert changes > 0
+            return
+    pytest.fail("it never came to an end")
+
+
+def test_settling_again_changes_nothing(tmp_path: Path) -> None:
+    """Whatever is settled already stays."""
+    layout = DatasetLayout.at(tmp_path / "dataset")
+    manifest, content = prepare(layout)
+    commit(layout, manifest, content, None)
+    assert is_committed(layout)
+    scratch = Plan.read(layout).scratch
+    settle(layout, scratch)
+    before = {path: path.read_bytes() for path in layout.root.rglob("*") if path.is_file()}
+    settle(layout, scratch)
+    after = {path: path.read_bytes() for path in layout.root.rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_what_left_quarantine_is_removed(tmp_path: Path) -> None:
+    """Files that the new manifest does not name go, and the folder when it is empty."""
+    layout = DatasetLayout.at(tmp_path / "dataset")
+    layout.conversion.mkdir(parents=True)
+    for labels in (["a", "b"], ["b"], []):
+        kept = [quarantine(layout.staged_quarantine, label) for label in labels]
+        listed = files_content([], OPTIONS.partition_by)
+        manifest = make_manifest(
+            OPTIONS, files=[], files_content=listed, shards=[], quarantine=kept
+        )
+        commit(layout, manifest, listed.to_pybytes(), None)
+        settle(layout, [])
+        found = {path.stem for path in layout.quarantine.glob("*")}
+        assert found == set(labels)
+        assert layout.quarantine.exists() == bool(labels)
+
+
+def test_a_sites_table_stays_without_a_new_one(tmp_path: Path) -> None:
+    """An append that was given none leaves the dataset's."""
+    layout = DatasetLayout.at(tmp_path / "dataset")
+    for part, content in enumerate((SITES, None)):
+        manifest, listed = prepare(layout, part)
+        commit(layout, manifest, listed, content)
+        settle(layout, [])
+        assert layout.sites.read_bytes() == SITES
+
+
+def test_strays(tmp_path: Path) -> None:
+    """Files in data/ that nothing names are removed, and folders that are empty then."""
+    layout = DatasetLayout.at(tmp_path / "dataset")
+    paths = [f"data/site={site}/date=2020-01-01/part-000{n}.parquet" for site in "ab" for n in "01"]
+    for path in paths:
+        (layout.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (layout.root / path).touch()
+    remove_strays(layout, [paths[1]])
+    assert list(layout.data.rglob("*.parquet")) == [layout.root / paths[1]]
+    assert [path.name for path in layout.data.iterdir()] == ["site=a"]
+    remove_strays(layout, [])
+    assert list(layout.data.iterdir()) == []

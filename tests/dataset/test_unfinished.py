@@ -1,0 +1,151 @@
+"""Commit markers: what counts as done, and what has to be done again."""
+
+# ruff: noqa: S311 - random rows, the same each time
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from a20_parquet.dataset.layout import DatasetLayout
+from a20_parquet.dataset.manifest import DataFile, ShardSummary
+from a20_parquet.dataset.quarantine import QuarantineWriter
+from a20_parquet.dataset.unfinished import (
+    Plan,
+    SortedShards,
+    commit_sorted,
+    commit_unit,
+    committed_unit,
+    is_whole,
+    sorted_units,
+)
+from a20_parquet.table.rejection import Reason, Rejection
+from tests.dataset.runs import held, random_rows
+from tests.dataset.units import make_plan, write_all
+from tests.shards import frame
+
+Spoil = Callable[[Path], object]
+
+
+def flip(path: Path) -> None:
+    """Change a bit."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def cut(path: Path) -> None:
+    """Take the last byte."""
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def grow(path: Path) -> None:
+    """Add a byte."""
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
+def zero(path: Path) -> None:
+    """Leave the size and nothing else, as a power cut may."""
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+SPOILING: list[Spoil] = [Path.unlink, flip, cut, grow, zero]
+
+
+def sort_unit(layout: DatasetLayout, position: int) -> SortedShards:
+    """A finished unit of the first pass, with a run and a record in quarantine."""
+    rows = random_rows(random.Random(position), 9, position)
+    run = held(rows).write(layout.conversion / "runs" / f"run-{position}", 2)
+    with QuarantineWriter(layout.staged_quarantine, f"shard-{position}") as writer:
+        writer.keep_record(Rejection(0, Reason.BAD_FILENAME, "m"), 0, frame(b"x"))
+        writer.keep_damage(Rejection(1, Reason.BAD_PAYLOAD, "m"), 17, b"abc")
+        quarantined = writer.finish()
+    assert quarantined is not None
+    summary = ShardSummary(
+        label=f"shard-{position}", url="u", bytes=1, checksum="0", records=1, windows=9
+    )
+    return SortedShards(
+        positions=(position,), shards=(summary,), runs=(run,), quarantine=(quarantined,)
+    )
+
+
+def test_sorted_units_come_back(claimed: DatasetLayout) -> None:
+    """All that was told of them does, in the order of their shards."""
+    units = [sort_unit(claimed, position) for position in (2, 0, 1)]
+    for unit in units:
+        commit_sorted(claimed, unit)
+    assert list(sorted_units(claimed)) == sorted(units, key=lambda unit: unit.positions)
+    (claimed.sorted / "shards-000009.json.tmp").write_text("{")
+    assert len(list(sorted_units(claimed))) == 3
+
+
+@pytest.mark.parametrize("spoil", SPOILING)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "runs/run-1.embeddings",
+        "runs/run-1.metadata.arrow",
+        "runs/run-1.index.arrow",
+        "quarantine/shard-1.tfrecord",
+        "quarantine/shard-1.damaged",
+        "quarantine/shard-1.jsonl",
+    ],
+)
+def test_a_sorted_unit_whose_file_was_changed(
+    claimed: DatasetLayout, name: str, spoil: Spoil
+) -> None:
+    """Its marker counts for nothing, the others' do."""
+    units = [sort_unit(claimed, position) for position in range(3)]
+    for unit in units:
+        commit_sorted(claimed, unit)
+    spoil(claimed.conversion / name)
+    assert list(sorted_units(claimed)) == [units[0], units[2]]
+
+
+def test_merge_units_come_back(claimed: DatasetLayout) -> None:
+    """With all their files; a unit that was not finished has no marker."""
+    _, files, _ = write_all(claimed, [random_rows(random.Random(0), 40, 0)])
+    commit_unit(claimed, 1, files[2:])
+    commit_unit(claimed, 0, files[:2])
+    commit_unit(claimed, 2, [])
+    (claimed.units / "unit-000003.json.tmp").write_text("[")
+    found = [committed_unit(claimed, number) for number in range(4)]
+    assert found == [tuple(files[:2]), tuple(files[2:]), (), None]
+    assert all(is_whole(claimed, each) for each in found if each is not None)
+
+
+@pytest.mark.parametrize("spoil", SPOILING)
+def test_a_merge_unit_whose_file_was_changed(claimed: DatasetLayout, spoil: Spoil) -> None:
+    """It is not whole, whichever of its files it is."""
+    _, files, _ = write_all(claimed, [random_rows(random.Random(0), 40, 0)])
+    assert len(files) > 2
+    path = claimed.root / files[1].path
+    spoil(path)
+    assert not is_whole(claimed, files)
+    assert is_whole(claimed, [file for file in files if file != files[1]])
+
+
+def test_files_without_windows_in_time(claimed: DatasetLayout) -> None:
+    """What is null in a data file's description comes back as null."""
+    file = DataFile(
+        path="p",
+        site="s",
+        period=None,
+        rows=1,
+        bytes=2,
+        checksum="00000000",
+        first_window_us=None,
+        last_window_us=None,
+    )
+    commit_unit(claimed, 0, [file])
+    assert committed_unit(claimed, 0) == (file,)
+
+
+def test_a_plan_comes_back(claimed: DatasetLayout) -> None:
+    """As it was written, and without a difference to itself."""
+    plan = make_plan(claimed)
+    assert Plan.read(claimed) == plan
+    assert list(Plan.read(claimed).differences(plan)) == []
+    elsewhere = make_plan(claimed, scratch=("/x",), npy_json="/y")
+    assert list(plan.differences(elsewhere)) == []
