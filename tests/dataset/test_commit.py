@@ -20,7 +20,7 @@ from a20_parquet.dataset.commit import commit, is_committed, remove_strays, sett
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import DataFile, Manifest, files_content, make_manifest
 from a20_parquet.dataset.quarantine import QuarantineWriter
-from a20_parquet.dataset.sites import read_sites, write_sites
+from a20_parquet.dataset.sites import kept_content, read_sites
 from a20_parquet.dataset.unfinished import Plan
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.rejection import Reason, Rejection
@@ -30,7 +30,7 @@ from tests.dataset.runs import held, random_rows
 from tests.dataset.units import OPTIONS, make_plan, write_runs
 from tests.shards import frame
 
-SITES = write_sites(SiteTable.of(pl.DataFrame({"name": ["Arkaba"], "site_id": [285]})))
+SITES = kept_content(None, SiteTable.of(pl.DataFrame({"name": ["Arkaba"], "site_id": [285]})), 0)
 
 
 class Killed(BaseException):
