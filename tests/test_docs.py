@@ -52,6 +52,6 @@ def test_readme_has_its_two_commands() -> None:
 def test_readme_lists_every_reason() -> None:
     """What can bring a record into quarantine stands in the README, as the code says it."""
     for reason in Reason:
-        assert f"| `{reason}` | {reason.meaning}" in README
+        assert f"| {reason} | {reason.meaning}" in README.replace("`", "")
     for group in GROUPS:
         assert f"`{group}`" in README
