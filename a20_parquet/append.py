@@ -44,6 +44,7 @@ def find_new(
         return ToConvert(shards=listing.shards, retries={}, held=0)
     sizes = held.sizes
     checksums = _checksums([s for s in listing.shards if s.size in sizes], workers, progress)
+    quarantine = held.layout.quarantine.resolve()
     new: list[Shard] = []
     retried: list[tuple[Shard, Retry]] = []
     for shard in listing.shards:
@@ -52,7 +53,7 @@ def find_new(
             new.append(shard)
             continue
         # A shard of which nothing could be converted lies in quarantine as a whole.
-        is_meant = Path(shard.path).parent == held.layout.quarantine
+        is_meant = Path(shard.path).parent.resolve() == quarantine
         if held.holds(shard.size, checksum) and not is_meant:
             continue
         name = shard.path.rpartition("/")[2]

@@ -240,6 +240,10 @@ def main() -> None:
         _fail(str(error), _EXIT_USAGE)
     except A20ParquetError as error:
         _fail(str(error), _EXIT_FAILED)
+    except OSError as error:
+        _fail(str(error), _EXIT_FAILED)
+    except MemoryError as error:
+        _fail(f"out of memory: {error}. Give a smaller --memory or --workers.", _EXIT_FAILED)
 
 
 def _fail(message: str, code: int) -> None:

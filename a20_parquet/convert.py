@@ -116,6 +116,11 @@ def convert(
         if held is not None:
             check_options(listing, chosen, held)
         to_convert = find_new(listing, held, Workers(chosen.workers), progress)
+        if folder is not None and to_convert.held:
+            progress.say(
+                f"--npy-json writes no files of shards that the dataset holds already, "
+                f"{to_convert.held} here; a20-parquet npy-json does"
+            )
         if held is not None and not to_convert.shards and not layout.plan.exists():
             return _nothing_to_do(held, to_convert, listing, time.monotonic() - started)
         notebook = _notebook_output(folder, listing, progress)
@@ -231,7 +236,7 @@ def _begun(
         options=job.table,
         reading=job.reading,
         shards=job.planned_shards,
-        npy_json=None if options.npy_json is None else str(Path(options.npy_json).absolute()),
+        npy_json=None if options.npy_json is None else str(NpyJsonFolder.at(options.npy_json).root),
         base=held.manifest.files_checksum if held else None,
         scratch=(str(scratch_folder(layout, options.scratch)),),
     )

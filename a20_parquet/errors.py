@@ -51,3 +51,11 @@ class RecordError(A20ParquetError):
         self.code = code
         self.reason = reason
         self.fix = fix
+
+
+_FLAGS = {"features": "--feature", "from_date": "--from", "until_date": "--until"}
+
+
+def flag(option: str) -> str:
+    """What the command line, and so every message, calls an option of that name in Python."""
+    return _FLAGS.get(option, f"--{option.replace('_', '-')}")

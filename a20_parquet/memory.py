@@ -131,7 +131,7 @@ def _divide(
         batch_bytes=batch_bytes,
         gather_rows=gather_rows,
         slice_rows=min(slice_rows, _MAX_SLICE_ROWS),
-        staging_rows=staging_rows,
+        staging_rows=min(staging_rows, max(windows, _MIN_ROWS)),
         runs=runs,
         holds_all=holding <= budget and windows <= _MAX_RUN_ROWS,
     )

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from a20_parquet.dataset.parquet import Compression
-from a20_parquet.errors import UsageError
+from a20_parquet.errors import UsageError, flag
 from a20_parquet.memory import default_budget, default_workers
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.windows import MAX_CHANNELS
@@ -48,7 +48,7 @@ def parse_size(text: str) -> int:
         return int(TypeAdapter(_Size).validate_python(text))
     except ValidationError as error:
         problem = error.errors()[0]
-        raise UsageError(f"{text!r} is no size: {problem['msg']}") from error
+        raise UsageError(f"{text!r} is no size: {_told(problem['msg'])}") from error
 
 
 class OnError(enum.StrEnum):
@@ -76,6 +76,19 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 _Features = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], AfterValidator(_distinct)]
+
+
+def _day(value: object) -> object:
+    # What else pydantic takes for a date, such as a number of seconds, is none to a user.
+    if not isinstance(value, str):
+        return value
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise ValueError("expected a date YYYY-MM-DD") from None
+
+
+_Day = Annotated[date | None, BeforeValidator(_day)]
 
 
 class OptionValues(TypedDict, total=False):
@@ -142,9 +155,9 @@ class ConvertOptions(BaseModel):
     """Site of recordings whose names tell none; by default they go to quarantine."""
     site: tuple[str, ...] = ()
     """Take only these sites, as the key ``site`` has them or as numbers."""
-    from_date: date | None = None
+    from_date: _Day = None
     """Take only windows from this local date on."""
-    until_date: date | None = None
+    until_date: _Day = None
     """Take only windows until this local date, inclusive."""
     drop_duplicates: bool = False
     """Whether to leave out windows that equal another one bit for bit, name and time included."""
@@ -166,8 +179,12 @@ class ConvertOptions(BaseModel):
             return cls.model_validate(values)
         except ValidationError as error:
             problems = "; ".join(
-                f"--{'.'.join(map(str, problem['loc'])).replace('_', '-')}: "
-                f"{problem['msg']}, got {problem['input']!r}"
+                f"{flag(str(problem['loc'][0]))}: {_told(problem['msg'])}, got {problem['input']!r}"
                 for problem in error.errors()
             )
             raise UsageError(problems) from error
+
+
+def _told(message: str) -> str:
+    """A message of pydantic's, as one after a colon."""
+    return message.removeprefix("Value error, ").replace("Input should be", "expected")

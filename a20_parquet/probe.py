@@ -58,7 +58,10 @@ def probe_shards(
     item_bytes = tuple(search.look_at(shard) for shard in shards)
     if search.dims is None:
         if search.problem is None:
-            raise SourceError(f"none of the {len(shards)} shards holds a record")
+            raise SourceError(
+                f"none of the {len(shards)} shards holds a record that is whole, {shards[0].url} "
+                "the first of them. Name others; with --dims what is damaged goes to quarantine."
+            )
         raise SourceError(
             f"none of the {len(shards)} shards holds a record that can be converted, the first one "
             f"because {search.problem.message}. {search.problem.reason.fix}"

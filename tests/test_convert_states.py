@@ -78,7 +78,7 @@ def test_an_unfinished_conversion_goes_on(
         ({"channels": "0"}, "--channels is 0, was not given"),
         ({"unknown_site": "x"}, "--unknown-site is x, was not given"),
         ({"site": ["site_0285"]}, "--site is site_0285, was not given"),
-        ({"from_date": "2020-01-01"}, "--from-date is 2020-01-01, was not given"),
+        ({"from_date": "2020-01-01"}, "--from is 2020-01-01, was not given"),
         ({"drop_duplicates": True}, "--drop-duplicates is True, was not given"),
         ({"row_group_rows": 7, "max_file_size": 9}, "--row-group-rows is 7, was 2048"),
     ],

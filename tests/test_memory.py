@@ -264,6 +264,31 @@ def test_bad_options(option: str, value: Any) -> None:
     assert repr(value) in str(told.value)
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("from_date", "yesterday", "--from: expected a date YYYY-MM-DD, got 'yesterday'"),
+        ("from_date", "1602633600", "--from: expected a date YYYY-MM-DD, got '1602633600'"),
+        ("until_date", "2020-02-30", "--until: expected a date YYYY-MM-DD, got '2020-02-30'"),
+        ("channels", "0,x", "--channels: "),
+        ("channels", "-1", "--channels: expected greater than or equal to 0, got -1"),
+        ("memory", "much", "--memory: expected a size such as 500MB"),
+        ("feature", ("",), "--feature: "),
+    ],
+)
+def test_options_are_told_as_they_are_typed(option: str, value: Any, told: str) -> None:
+    """A message names the option as the command line has it, and what would be right."""
+    with pytest.raises(UsageError) as caught:
+        parse(option, value)
+    assert str(caught.value).startswith(told)
+
+
+def test_more_memory_than_there_is() -> None:
+    """Buffers are no larger than the input needs, however large the budget is."""
+    numbers = {"workers": 2, "dims": 8, "row_group_rows": 2048}
+    assert plan_memory(budget=1 << 90, windows=1000, **numbers).staging_rows == 1000
+
+
 def test_all_bad_options_are_told() -> None:
     """Two mistakes are told at once."""
     with pytest.raises(UsageError, match=r"--workers: .*; --dims: "):

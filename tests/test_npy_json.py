@@ -200,8 +200,9 @@ class Said:
 
 
 def write_beside(shards: Path, folder: Path) -> None:
-    """Write them beside a dataset."""
-    a20_parquet.convert(shards, folder.with_name("dataset"), npy_json=folder)
+    """Write them beside a dataset, and stop at what can't be converted."""
+    dataset = folder.with_name("dataset")
+    a20_parquet.convert(shards, dataset, npy_json=folder, on_error="fail")
 
 
 def test_damage_leaves_no_half_file(tmp_path: Path) -> None:

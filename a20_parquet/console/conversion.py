@@ -78,7 +78,10 @@ def _remarks(conversion: "Conversion") -> Iterator[str]:
         yield f"hint: {conversion.hint}"
     if conversion.quarantine:
         place = shown(conversion.dataset / "quarantine")
-        yield f"what could not be converted is in {place}, each with its reason in a .jsonl file"
+        yield (
+            f"what could not be converted is in {place}, each with its reason in a .jsonl file; "
+            "with other options it can be converted from there"
+        )
 
 
 def _duplicate_lines(conversion: "Conversion") -> Iterator[str]:

@@ -61,7 +61,7 @@ def scratch_folder(layout: DatasetLayout, parent: Path | None) -> Path:
     """Name a folder for the runs of a new conversion."""
     if parent is None:
         return layout.conversion / "runs"
-    return parent.absolute() / f"a20-parquet-runs-{secrets.token_hex(8)}"
+    return parent.expanduser().absolute() / f"a20-parquet-runs-{secrets.token_hex(8)}"
 
 
 def begin(layout: DatasetLayout, plan: Plan, *, overwrite: bool) -> Begun:

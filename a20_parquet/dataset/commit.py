@@ -11,13 +11,15 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from a20_parquet.dataset.claim import clear_conversion
-from a20_parquet.dataset.layout import DatasetLayout, write_durably
+from a20_parquet.dataset.layout import PART, DatasetLayout, write_durably
 from a20_parquet.dataset.manifest import Manifest
+from a20_parquet.dataset.quarantine import DAMAGED, LIST, RECORDS
 
 
 class _Commit(BaseModel):
@@ -78,14 +80,19 @@ def settle(layout: DatasetLayout, scratch: Sequence[str]) -> None:
         if staged.exists():
             place.parent.mkdir(exist_ok=True)
             staged.replace(place)
-    names = {file.name for shard in manifest.quarantine for file in shard.files}
-    if layout.quarantine.exists():
-        for path in layout.quarantine.iterdir():
-            if path.name not in names:
-                path.unlink()
-        if not names:
-            layout.quarantine.rmdir()
+    _empty_quarantine(layout, manifest)
     _release(layout, scratch)
+
+
+def _empty_quarantine(layout: DatasetLayout, manifest: Manifest) -> None:
+    """Remove what was kept of shards of which less, or nothing, is in quarantine now."""
+    left = {file.name for shard in manifest.quarantine for file in shard.files}
+    for shard in manifest.shards:
+        for suffix in (RECORDS, DAMAGED, LIST):
+            if (name := f"{shard.label}{suffix}") not in left:
+                (layout.quarantine / name).unlink(missing_ok=True)
+    with suppress(OSError):
+        layout.quarantine.rmdir()  # only where it is empty
 
 
 def _staged_quarantine(layout: DatasetLayout) -> Sequence[tuple[Path, Path]]:
@@ -105,7 +112,9 @@ def _release(layout: DatasetLayout, scratch: Sequence[str]) -> None:
 
 
 def remove_strays(layout: DatasetLayout, known: Sequence[str]) -> None:
-    """Remove files that units left half-written, and folders that are empty then.
+    """Remove data files that units left half-written, and folders that are empty then.
+
+    Whatever else a user keeps there stays.
 
     Args:
         layout: of the dataset.
@@ -115,7 +124,7 @@ def remove_strays(layout: DatasetLayout, known: Sequence[str]) -> None:
     for folder, _, names in os.walk(layout.data, topdown=False):
         for name in names:
             path = f"{folder}/{name}"
-            if path not in keep:
+            if path not in keep and PART.fullmatch(name):
                 Path(path).unlink()
         if folder != str(layout.data) and not any(Path(folder).iterdir()):
             Path(folder).rmdir()

@@ -1,17 +1,16 @@
 """Checks a dataset as a whole: its manifest against its list of files, and both against folders."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 
 from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.layout import PART
 from a20_parquet.dataset.manifest import DataFile
 from a20_parquet.dataset.quarantine_check import check_quarantine
 from a20_parquet.table.partition import hive_folder
 from a20_parquet.table.problem import Problem
 
 _MANIFEST = "manifest.json"
-_PART = re.compile(r"part-\d{4,}\.parquet")
 
 
 def check_lists(catalog: Catalog, files: list[DataFile]) -> Iterator[Problem]:
@@ -28,7 +27,7 @@ def check_lists(catalog: Catalog, files: list[DataFile]) -> Iterator[Problem]:
     for file in files:
         folder = f"data/{hive_folder(*file.key, catalog.partition_by)}"
         head, _, name = file.path.rpartition("/")
-        if head != folder or not _PART.fullmatch(name):
+        if head != folder or not PART.fullmatch(name):
             yield Problem(file.path, f"its place should be {folder}/part-NNNN.parquet")
 
 

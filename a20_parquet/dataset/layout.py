@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from typing import Final, Self
 from a20_parquet.errors import UsageError
 
 FORMAT: Final = "a20_parquet"
+PART: Final = re.compile(r"part-\d{4,}\.parquet")
+"""Name of a data file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class DatasetLayout:
         text = str(dataset).removeprefix("file://")
         if "://" in text:
             raise UsageError(f"{dataset}: a dataset can only be written to a local folder.")
-        return cls(Path(text).absolute())
+        return cls(Path(text).expanduser().absolute())
 
     @property
     def data(self) -> Path:

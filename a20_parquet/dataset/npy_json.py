@@ -129,7 +129,7 @@ class NpyJsonFolder:
         text = str(folder).removeprefix("file://")
         if "://" in text:
             raise UsageError(f"{folder}: .npy and .json can only be written to a local folder.")
-        root = Path(text).absolute()
+        root = Path(text).expanduser().absolute()
         with _writing(root):
             is_file = root.exists() and not root.is_dir()
         if is_file:

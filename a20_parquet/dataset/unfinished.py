@@ -22,7 +22,7 @@ from a20_parquet.dataset.manifest import (
 )
 from a20_parquet.dataset.run import DiskRun, RunFiles
 from a20_parquet.dataset.sums import has_sum
-from a20_parquet.errors import UsageError
+from a20_parquet.errors import UsageError, flag
 
 _MOST_NAMED = 3
 
@@ -89,8 +89,7 @@ def option_differences(before: BaseModel, now: BaseModel) -> Iterator[str]:
     for name in type(before).model_fields:
         was, is_now = getattr(before, name), getattr(now, name)
         if was != is_now:
-            option = f"--{name.removesuffix('s') if name == 'features' else name}"
-            yield f"{option.replace('_', '-')} is {_said(is_now)}, was {_said(was)}"
+            yield f"{flag(name)} is {_said(is_now)}, was {_said(was)}"
 
 
 def _said(value: object) -> str:
@@ -124,6 +123,8 @@ class SortedShards(_Frozen):
     shards: tuple[ShardSummary, ...]
     runs: tuple[RunFiles, ...]
     quarantine: tuple[QuarantinedShard, ...]
+    other_features: tuple[str, ...] = ()
+    """Names of features that the records have and the dataset has not."""
 
 
 def commit_sorted(layout: DatasetLayout, unit: SortedShards) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from a20_parquet.dataset.layout import DatasetLayout, is_ours, write_durably
+from a20_parquet.dataset.npy_json import NpyJsonFolder
 from a20_parquet.errors import UsageError
 
 
@@ -38,6 +39,9 @@ def test_a_small_file_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A dataset's place is a local folder, made absolute; other URLs are refused."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert DatasetLayout.at("~/a").root == tmp_path / "home" / "a"
+    assert NpyJsonFolder.at("~/a").root == tmp_path / "home" / "a"
     assert DatasetLayout.at("a").root == tmp_path / "a"
     assert DatasetLayout.at(tmp_path / "a").root == tmp_path / "a"
     assert DatasetLayout.at(f"file://{tmp_path}/a").root == tmp_path / "a"
