@@ -184,7 +184,8 @@ class _InflatedContent:
 def _salvage(inflater: Any, stored: bytes, room: int) -> bytes:
     """Inflate all that comes before the error: zlib hands out nothing of a call that fails."""
     salvaged = b""
-    good, failing = 0, len(stored)
+    # Without any further bytes, what had no room before may still come.
+    good, failing = -1, len(stored)
     while failing - good > 1:
         middle = (good + failing) // 2
         try:

@@ -19,6 +19,8 @@ from tests.robustness.messy import write_messy_shards
 TINY, SMALL, LARGE = "7MB", "12MB", "1GiB"
 _COMMON: Mapping[str, Any] = {"row_group_rows": 200, "max_file_size": 400 * 1024}
 _UNIT_BYTES = 1 << 19
+_STOP_AT = 40
+"""A step of the second pass, where some units have been committed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ def make_scenes(place: Place, *, shards: int = 5, records: int = 120) -> list[Sc
         place,
         Scene(name="", sources=list(first), options={"partition_by": "site"}),
         "stopped",
-        at=60,
+        at=_STOP_AT,
     )
     return [
         Scene(name="new", sources=everything),
