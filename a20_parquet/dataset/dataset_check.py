@@ -4,13 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from a20_parquet.dataset.catalog import Catalog
-<<<<<<< HEAD
-from a20_parquet.dataset.file_check import ListedFile
-from a20_parquet.dataset.held_run import partition_keys
 from a20_parquet.dataset.layout import PART
-=======
 from a20_parquet.dataset.manifest import DataFile
->>>>>>> main
 from a20_parquet.dataset.quarantine_check import check_quarantine
 from a20_parquet.table.partition import hive_folder
 from a20_parquet.table.problem import Problem
