@@ -257,7 +257,7 @@ def _begun(
         check_free_space(job, layout, begun)
         yield begun
     except OSError as error:
-        raise DatasetError(f"{error}. {go_on}") from error
+        raise DatasetError(f"{error}. Mend that, for example make room. {go_on}") from error
     except (A20ParquetError, KeyboardInterrupt):
         progress.say(go_on)
         raise

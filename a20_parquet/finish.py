@@ -17,7 +17,7 @@ from a20_parquet.dataset.manifest import (
     make_manifest,
 )
 from a20_parquet.dataset.quarantine import merge_quarantine
-from a20_parquet.dataset.sites import write_sites
+from a20_parquet.dataset.sites import kept_content
 from a20_parquet.job import Job
 from a20_parquet.sort_pass import Sorted
 
@@ -67,7 +67,10 @@ def finish(
             before.quarantine if before else (), made.sorted.quarantine, sorted(retried - kept)
         ),
     )
-    sites = None if job.sites is None else write_sites(job.sites)
+    sites = None
+    if job.sites is not None:
+        number = len(before.conversions) if before else 0
+        sites = kept_content(held.sites if held else None, job.sites, number)
     commit(layout, manifest, listed.to_pybytes(), sites)
     settle(layout, begun.plan.scratch)
     return manifest

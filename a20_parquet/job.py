@@ -209,7 +209,8 @@ def _filename_rules(
     options: ConvertOptions, held: HeldDataset | None
 ) -> tuple[FilenameRules, SiteTable | None]:
     """How filenames are read, and the sites table that the dataset gets, if it gets one."""
-    before = held.sites if held else None
+    kept = held.sites if held else None
+    before = kept.until(len(held.manifest.conversions)) if held and kept else None
     given = None if options.sites is None else read_sites(options.sites)
     new = merged(before, given) if before and given else given
     sites = new or before

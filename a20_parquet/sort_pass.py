@@ -73,7 +73,6 @@ class _Unit:
     none without any."""
     rows: npt.NDArray[np.int64]
     """In which rows of the buffer they lie."""
-    other_features: frozenset[str]
 
 
 def sort_shards(job: Job, begun: Begun, sinks: Sinks, progress: Progress) -> Sorted:
@@ -114,7 +113,7 @@ def sort_shards(job: Job, begun: Begun, sinks: Sinks, progress: Progress) -> Sor
         ],
         shards=_in_order(units),
         quarantine=[shard for unit in units for shard in unit.quarantine],
-        other_features=tuple(sorted({name for unit in new for name in unit.other_features})),
+        other_features=tuple(sorted({name for unit in units for name in unit.other_features})),
     )
 
 
@@ -190,11 +189,11 @@ class _UnitSorter:
             shards=tuple(self._summary(tally) for tally in tallies),
             runs=tuple(self._runs),
             quarantine=tuple(tally.quarantined for tally in tallies if tally.quarantined),
+            other_features=tuple({name for tally in tallies for name in tally.other_features}),
         )
         if held is None:
             commit_sorted(self._sinks.layout, unit)
-        others = frozenset[str]().union(*(tally.other_features for tally in tallies))
-        return _Unit(unit, held if held is not None and len(held) else None, rows, others)
+        return _Unit(unit, held if held is not None and len(held) else None, rows)
 
     def _gather(self, shard: Shard) -> ShardTally:
         job, sinks = self._job, self._sinks

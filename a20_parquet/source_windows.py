@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from a20_parquet.dataset.manifest import Manifest, QuarantinedShard, ShardSummary
 from a20_parquet.dataset.quarantine import QuarantineTally
+from a20_parquet.dataset.sites import KeptSites
 from a20_parquet.errors import SourceError
 from a20_parquet.source.content import open_content
 from a20_parquet.source.decode import TensorFlowDecoder
@@ -20,7 +21,6 @@ from a20_parquet.table.fingerprint import BlockSink, WindowBlock
 from a20_parquet.table.intake import RecordFilter
 from a20_parquet.table.rejection import Rejection
 from a20_parquet.table.selection import Selection
-from a20_parquet.table.sites import SiteTable
 from a20_parquet.table.windows import WindowRules, keyed_metadata
 
 _BATCH_BYTES = 8 << 20
@@ -47,7 +47,7 @@ class ShardAccount:
 class SourceWindows:
     """Reads shards of one dataset; may be shared by threads."""
 
-    def __init__(self, manifest: Manifest, sites: SiteTable | None) -> None:
+    def __init__(self, manifest: Manifest, sites: KeptSites | None) -> None:
         """Prepare to read.
 
         Args:
@@ -155,7 +155,7 @@ def _blocks(taken: DecodedRecords, rules: WindowRules) -> Iterator[WindowBlock]:
         yield WindowBlock(metadata, embeddings)
 
 
-def _rules(manifest: Manifest, sites: SiteTable | None, number: int) -> WindowRules:
+def _rules(manifest: Manifest, sites: KeptSites | None, number: int) -> WindowRules:
     """How a conversion read records."""
     options, reading = manifest.options, manifest.conversions[number].reading
     return WindowRules(
@@ -166,8 +166,7 @@ def _rules(manifest: Manifest, sites: SiteTable | None, number: int) -> WindowRu
         features=options.features,
         filenames=FilenameRules(
             reading.filename_pattern,
-            # Later conversions may have added recorders to the table, and changed none.
-            sites if reading.sites else None,
+            sites.until(number) if sites and reading.sites else None,
             reading.unknown_site,
         ),
         selection=Selection.of(reading.site, reading.from_date, reading.until_date),

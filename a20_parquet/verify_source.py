@@ -7,7 +7,7 @@ from a20_parquet.compare import Comparison, FingerprintSink
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.file_check import read_file
 from a20_parquet.dataset.manifest import DataFile, QuarantinedShard, ShardSummary
-from a20_parquet.dataset.sites import read_kept_sites
+from a20_parquet.dataset.sites import KeptSites
 from a20_parquet.progress import Progress
 from a20_parquet.shard_match import match_shards
 from a20_parquet.source.discover import Listing
@@ -163,7 +163,7 @@ class Sides:
         self.copies = matched.copies
         """Further copies of the dataset's shards among the sources."""
         self._shards = matched.pairs
-        self._source = SourceWindows(catalog.manifest, read_kept_sites(catalog))
+        self._source = SourceWindows(catalog.manifest, KeptSites.read(catalog))
         self._workers = workers
         self._progress = progress
 

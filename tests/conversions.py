@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,8 +106,8 @@ TINY = MemoryPlan(
 """Buffers so small that any input is far larger than all of them."""
 
 
-def use_tiny_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def use_tiny_memory(monkeypatch: pytest.MonkeyPatch, workers: int = TINY.workers) -> None:
     """Convert with these buffers from now on."""
     from a20_parquet import job
 
-    monkeypatch.setattr(job, "plan_memory", lambda **_: TINY)
+    monkeypatch.setattr(job, "plan_memory", lambda **_: replace(TINY, workers=workers))

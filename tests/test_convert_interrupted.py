@@ -90,7 +90,7 @@ def many_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Sources of which each shard is a unit, and each data file of what becomes of them."""
     from a20_parquet import merge_pass
 
-    use_tiny_memory(monkeypatch)
+    use_tiny_memory(monkeypatch, workers=1)
     monkeypatch.setattr(merge_pass, "_UNIT_BYTES", 1)
     return write_shuffled(tmp_path / "in", shards=3)
 

@@ -160,6 +160,24 @@ def test_a_dataset_that_lacks_some(shuffled: Path, tmp_path: Path, memory: str) 
     assert digests(out) == digests(tmp_path / "other")
 
 
+@pytest.mark.parametrize("memory", ["1GiB", "10MB"])
+def test_an_unfinished_append(stopping: Path, tmp_path: Path, memory: str) -> None:
+    """The dataset stays readable as it was, and the same command ends as if never stopped."""
+    first = min(stopping.iterdir())
+    for name in ("out", "fresh"):
+        a20_parquet.convert(first, tmp_path / name, row_group_rows=50)
+    out = tmp_path / "out"
+    before = a20_parquet.scan(out).collect()
+    stop(stopping, out, memory=memory, row_group_rows=50)
+    assert a20_parquet.scan(out).collect().equals(before)
+    with pytest.raises(UsageError, match=r"missing: .*a-00001-of-00002"):
+        a20_parquet.convert(first, out, row_group_rows=50)
+    conversion = a20_parquet.convert(stopping, out, memory=memory, row_group_rows=50)
+    assert (conversion.is_resumed, conversion.held_shards, conversion.new_shards) == (True, 1, 1)
+    a20_parquet.convert(stopping, tmp_path / "fresh", row_group_rows=50)
+    assert digests(out) == digests(tmp_path / "fresh")
+
+
 @pytest.mark.parametrize(
     ("other", "told"),
     [

@@ -76,8 +76,8 @@ def begin(layout: DatasetLayout, plan: Plan, *, overwrite: bool) -> Begun:
         UsageError: an unfinished conversion of other inputs or options lies there.
         OSError: the folder can't be written.
     """
-    if find_state(layout) is State.UNFINISHED:
-        before = Plan.read(layout)
+    before = _plan_before(layout, overwrite=overwrite)
+    if before is not None:
         differences = list(before.differences(plan))
         if not differences:
             return _resume(layout, before, plan)
@@ -97,6 +97,18 @@ def begin(layout: DatasetLayout, plan: Plan, *, overwrite: bool) -> Begun:
             shutil.rmtree(layout.data)
     _make_folders(layout, plan)
     return Begun(plan=plan, sorted=(), is_resumed=False)
+
+
+def _plan_before(layout: DatasetLayout, *, overwrite: bool) -> Plan | None:
+    """The plan of the unfinished conversion; none without one, or where it may not be readable."""
+    if find_state(layout) is not State.UNFINISHED:
+        return None
+    try:
+        return Plan.read(layout)
+    except UsageError:
+        if overwrite:
+            return None
+        raise
 
 
 def _resume(layout: DatasetLayout, before: Plan, plan: Plan) -> Begun:

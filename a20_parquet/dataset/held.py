@@ -14,8 +14,7 @@ from a20_parquet.dataset.manifest import (
     ShardSummary,
 )
 from a20_parquet.dataset.quarantine import DAMAGED, RECORDS, Entry, read_entries
-from a20_parquet.dataset.sites import read_kept_sites
-from a20_parquet.table.sites import SiteTable
+from a20_parquet.dataset.sites import KeptSites
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class HeldDataset:
     catalog: Catalog
     files: tuple[DataFile, ...]
     """In the dataset's order."""
-    sites: SiteTable | None
+    sites: KeptSites | None
     layout: DatasetLayout
 
     @classmethod
@@ -51,7 +50,7 @@ class HeldDataset:
         """
         catalog = Catalog.open(layout.root)
         files = tuple(catalog.data_files())
-        return cls(catalog, files, read_kept_sites(catalog), layout)
+        return cls(catalog, files, KeptSites.read(catalog), layout)
 
     @property
     def manifest(self) -> Manifest:

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -117,11 +119,26 @@ def temporary(path: Path) -> Path:
     return path.with_name(path.name + ".tmp")
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have a failure to write say which file: one of an open file does not.
+
+    Raises:
+        OSError: the body raised one.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
 def write_durably(path: Path, content: str | bytes) -> None:
     """Write a small file so that after a crash it is whole or not there."""
     hidden = temporary(path)
     try:
-        with hidden.open("wb") as file:
+        with naming(path), hidden.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())

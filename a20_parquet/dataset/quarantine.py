@@ -16,6 +16,7 @@ from typing import BinaryIO, Self
 import crc32c
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from a20_parquet.dataset.layout import naming
 from a20_parquet.dataset.manifest import QuarantinedShard, QuarantineFile
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.rejection import Reason, Rejection
@@ -203,7 +204,10 @@ class QuarantineWriter(QuarantineTally):
 
     def _create(self, name: str) -> BinaryIO:
         self._folder.mkdir(parents=True, exist_ok=True)
-        return self._open.enter_context((self._folder / name).open("wb"))
+        path = self._folder / name
+        # Closing writes what is left.
+        self._open.enter_context(naming(path))
+        return self._open.enter_context(path.open("wb"))
 
 
 class _SummedFile:
@@ -217,7 +221,8 @@ class _SummedFile:
 
     def write(self, content: bytes) -> None:
         if self._file is not None:
-            self._file.write(content)
+            with naming(Path(self._file.name)):
+                self._file.write(content)
         self._bytes += len(content)
         self._sum = crc32c.crc32c(content, self._sum)
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from a20_parquet.dataset.layout import naming
 from a20_parquet.dataset.sums import file_sum, has_sum
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.order import Partitions, find_partitions, sort_order
@@ -118,7 +119,8 @@ class HeldRun:
         dims = self._embeddings.shape[1]
         block = np.empty((max(1, COPY_BYTES // (dims * 4)), dims), np.float32)
         checksum = 0
-        with open(_embeddings_path(path), "wb", buffering=0) as file:
+        place = _embeddings_path(path)
+        with naming(place), open(place, "wb", buffering=0) as file:
             for start in range(0, len(self._rows), len(block)):
                 piece = block[: len(self._rows) - start]
                 self.read_embeddings(start, piece)
@@ -228,7 +230,12 @@ def _one_batch(table: Any) -> Any:
 
 
 def _write_ipc(path: Path, batches: Sequence[Any]) -> RunFile:
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, batches[0].schema) as writer:
+    schema = batches[0].schema
+    with (
+        naming(path),
+        pa.OSFile(str(path), "wb") as file,
+        pa.ipc.new_file(file, schema) as writer,
+    ):
         for batch in batches:
             writer.write_batch(batch)
     return RunFile(bytes=path.stat().st_size, checksum=file_sum(path))

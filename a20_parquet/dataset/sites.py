@@ -2,16 +2,19 @@
 
 import io
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import fsspec
 import polars as pl
 
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.errors import UsageError
+from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.table.sites import SCHEMA, SiteTable
 
+_KEPT = "sites.parquet"
+_BROUGHT_BY = "conversion"
 _EXPECTED = (
     "expected CSV, JSON (a list of objects, or one object from names to site ids) or Parquet with "
     "the column name and, where known, site_id, time_zone, latitude and longitude"
@@ -39,21 +42,51 @@ def read_sites(path: str | Path) -> SiteTable:
         raise UsageError(f"{url}: {error}") from error
 
 
-def read_kept_sites(catalog: Catalog) -> SiteTable | None:
-    """Read the sites table that a dataset keeps; none where it has none.
+@dataclass(frozen=True, slots=True)
+class KeptSites:
+    """The sites table that a dataset keeps, and which of its conversions brought each row."""
 
-    Raises:
-        UsageError: it can't be read.
+    frame: pl.DataFrame
+    """The columns of a sites table and ``conversion``, a number as in the manifest."""
+
+    @classmethod
+    def read(cls, catalog: Catalog) -> Self | None:
+        """Read the table; none where the dataset has none.
+
+        Raises:
+            DatasetError: it can't be read.
+        """
+        path = catalog.path(_KEPT)
+        if not catalog.filesystem.exists(path):
+            return None
+        try:
+            return cls(pl.read_parquet(io.BytesIO(catalog.filesystem.cat_file(path))))
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise DatasetError(
+                f"{catalog.url(_KEPT)}: can't be read: {error}. Copy it from where it is whole, or "
+                "convert the shards again."
+            ) from error
+
+    def until(self, conversion: int) -> SiteTable:
+        """The table as it was for a conversion."""
+        rows = self.frame.filter(pl.col(_BROUGHT_BY) <= conversion)
+        return SiteTable(rows.select(SCHEMA.names()))
+
+
+def kept_content(before: KeptSites | None, table: SiteTable, conversion: int) -> bytes:
+    """Write the table that a dataset keeps as the content of a Parquet file.
+
+    Args:
+        before: what it has kept so far.
+        table: all of that and what is new, see ``merged``.
+        conversion: number of the conversion that brings what is new.
     """
-    if not catalog.filesystem.exists(catalog.path("sites.parquet")):
-        return None
-    return read_sites(catalog.url("sites.parquet"))
-
-
-def write_sites(table: SiteTable) -> bytes:
-    """Write a sites table as the content of a Parquet file, the same for the same rows."""
+    rows = table.canonical.with_columns(pl.lit(conversion, pl.Int32).alias(_BROUGHT_BY))
+    if before is not None:
+        new = rows.join(before.frame, on="name", how="anti")
+        rows = pl.concat([before.frame, new]).sort("name")
     file = io.BytesIO()
-    table.canonical.write_parquet(file, compression="uncompressed", statistics=False)
+    rows.write_parquet(file, compression="uncompressed", statistics=False)
     return file.getvalue()
 
 

@@ -123,6 +123,8 @@ class SortedShards(_Frozen):
     shards: tuple[ShardSummary, ...]
     runs: tuple[RunFiles, ...]
     quarantine: tuple[QuarantinedShard, ...]
+    other_features: tuple[str, ...] = ()
+    """Names of features that the records have and the dataset has not."""
 
 
 def commit_sorted(layout: DatasetLayout, unit: SortedShards) -> None:

@@ -18,9 +18,15 @@ from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.claim import State, find_state, locked
 from a20_parquet.dataset.commit import commit, is_committed, remove_strays, settle
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.manifest import DataFile, Manifest, files_content, make_manifest
+from a20_parquet.dataset.manifest import (
+    DataFile,
+    Manifest,
+    ShardSummary,
+    files_content,
+    make_manifest,
+)
 from a20_parquet.dataset.quarantine import QuarantineWriter
-from a20_parquet.dataset.sites import read_sites, write_sites
+from a20_parquet.dataset.sites import kept_content, read_sites
 from a20_parquet.dataset.unfinished import Plan
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.rejection import Reason, Rejection
@@ -30,7 +36,7 @@ from tests.dataset.runs import held, random_rows
 from tests.dataset.units import OPTIONS, make_plan, write_runs
 from tests.shards import frame
 
-SITES = write_sites(SiteTable.of(pl.DataFrame({"name": ["Arkaba"], "site_id": [285]})))
+SITES = kept_content(None, SiteTable.of(pl.DataFrame({"name": ["Arkaba"], "site_id": [285]})), 0)
 
 
 class Killed(BaseException):
@@ -194,14 +200,18 @@ def test_settling_again_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_what_left_quarantine_is_removed(tmp_path: Path) -> None:
-    """Files that the new manifest does not name go, and the folder when it is empty."""
+    """Files of shards that the new manifest does not name go, and the folder when it is empty."""
     layout = DatasetLayout.at(tmp_path / "dataset")
     layout.conversion.mkdir(parents=True)
     for labels in (["a", "b"], ["b"], []):
         kept = [quarantine(layout.staged_quarantine, label) for label in labels]
         listed = files_content([], OPTIONS.partition_by)
+        shards = [
+            ShardSummary(label=label, url=label, bytes=0, checksum="", records=0, windows=0)
+            for label in "ab"
+        ]
         manifest = make_manifest(
-            OPTIONS, files=[], files_content=listed, shards=[], quarantine=kept
+            OPTIONS, files=[], files_content=listed, shards=shards, quarantine=kept
         )
         commit(layout, manifest, listed.to_pybytes(), None)
         settle(layout, [])

@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from a20_parquet.dataset.sites import read_sites, write_sites
+from a20_parquet.dataset.sites import KeptSites, kept_content, read_sites
 from a20_parquet.errors import UsageError
 from a20_parquet.table.sites import SCHEMA, SiteTable
 
@@ -88,15 +88,26 @@ def test_parquet_of_others(tmp_path: Path) -> None:
     assert found.frame["site_id"].to_list() == [285, None]
 
 
-def test_written_and_read_back(tmp_path: Path) -> None:
-    """What is written reads back equal, and the order of the rows changes no byte."""
-    content = write_sites(TABLE)
+def test_kept_and_read_back(tmp_path: Path) -> None:
+    """What a dataset keeps reads back equal, and the order of the rows changes no byte."""
+    content = kept_content(None, TABLE, 0)
     assert read_sites(write(tmp_path / "sites.parquet", content)) == TABLE
-    assert write_sites(SiteTable(TABLE.frame.reverse())) == content
+    assert kept_content(None, SiteTable(TABLE.frame.reverse()), 0) == content
     table = pq.read_table(io.BytesIO(content))
-    assert table.to_pylist() == ROWS
+    assert table.to_pylist() == [{**row, "conversion": 0} for row in ROWS]
     empty = SiteTable(TABLE.frame.clear())
-    assert read_sites(write(tmp_path / "empty.parquet", write_sites(empty))) == empty
+    kept = kept_content(None, empty, 0)
+    assert read_sites(write(tmp_path / "empty.parquet", kept)) == empty
+
+
+def test_each_conversion_has_its_own_table() -> None:
+    """What a later conversion brings was not known to an earlier one."""
+    first = SiteTable(TABLE.frame.head(1))
+    before = KeptSites(pl.read_parquet(io.BytesIO(kept_content(None, first, 1))))
+    kept = KeptSites(pl.read_parquet(io.BytesIO(kept_content(before, TABLE, 3))))
+    rows = [len(kept.until(number).frame) for number in range(5)]
+    assert rows == [0, 1, 1, len(ROWS), len(ROWS)]
+    assert (kept.until(2), kept.until(3)) == (first, TABLE)
 
 
 def test_urls() -> None:

@@ -71,7 +71,7 @@ class Child:
 
 
 def start(work: Callable[[], object], output: Path) -> Child:
-    """Do ``work`` in a fork of this process; its exit code is 1 where that raises."""
+    """Do ``work`` in a fork of this process; its exit code is its own, or 1 where it raises."""
     pid = os.fork()
     if pid:
         return Child(pid, output)
@@ -82,6 +82,8 @@ def start(work: Callable[[], object], output: Path) -> Child:
         os.dup2(descriptor, 2)
         work()
         code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
     except BaseException:  # noqa: BLE001 -- nothing may get back into the parent's code
         traceback.print_exc()
     finally:

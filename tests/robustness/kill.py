@@ -267,7 +267,7 @@ def differences(found: Any, expected: Any) -> list[str]:
 @click.option("--folder", type=Path, help="Where to work; by default a temporary folder.")
 def main(runs: int, seed: int, records: int, sweep: str | None, folder: Path | None) -> None:
     """Kill conversions and print what was hit."""
-    load_tensorflow()
+    load_tensorflow()  # so that no fork has to
     began = time.monotonic()
     with TemporaryDirectory(dir=folder) as temporary:
         place = Place(Path(temporary))
