@@ -8,8 +8,10 @@ from typing import get_type_hints
 from pydantic import TypeAdapter
 
 from a20_parquet.dataset.manifest import Manifest
+from a20_parquet.dataset.quarantine import Entry
 from a20_parquet.table.notebook import NotebookWindow
 from a20_parquet.table.partition import PartitionBy
+from a20_parquet.table.rejection import Reason
 from a20_parquet.table.schema import KEYS, columns
 from a20_parquet.table.sql import comments, create_table
 
@@ -37,6 +39,15 @@ def manifest_json() -> str:
     return _json(Manifest.model_json_schema(mode="serialization"))
 
 
+def quarantine_json() -> str:
+    """The JSON Schema of a line of ``quarantine/SHARD.jsonl``, the reasons described."""
+    schema = Entry.model_json_schema(mode="serialization")
+    schema["$defs"][Reason.__name__] = {
+        "oneOf": [{"const": reason.value, "description": reason.meaning} for reason in Reason]
+    }
+    return _json(schema)
+
+
 def npy_json_metadata_json() -> str:
     """The JSON Schema of the notebook's ``metadata/SHARD.json``."""
     schema = TypeAdapter(list[NotebookWindow]).json_schema()
@@ -61,6 +72,7 @@ def _json(value: object) -> str:
 EXPORTS: dict[str, Callable[[], str]] = {
     "manifest.schema.json": manifest_json,
     "npy-json-metadata.schema.json": npy_json_metadata_json,
+    "quarantine.schema.json": quarantine_json,
     "windows.json": windows_json,
     "windows.sql": windows_sql,
 }

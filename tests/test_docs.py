@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from a20_parquet.table.name_parts import GROUPS
+from a20_parquet.table.rejection import Reason
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 PYTHON_BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -44,3 +47,11 @@ def test_readme_has_its_two_commands() -> None:
     """One command installs and runs the demo, one installs and runs the tests."""
     assert "$ pip install . && a20-parquet demo\n" in README
     assert "$ pip install '.[dev]' && pytest\n" in README
+
+
+def test_readme_lists_every_reason() -> None:
+    """What can bring a record into quarantine stands in the README, as the code says it."""
+    for reason in Reason:
+        assert f"| {reason} | {reason.meaning}" in README.replace("`", "")
+    for group in GROUPS:
+        assert f"`{group}`" in README

@@ -10,6 +10,7 @@ import jsonschema
 
 import a20_parquet
 from a20_parquet.table.notebook import NotebookWindow
+from a20_parquet.table.rejection import Reason
 from a20_parquet.table.schema import columns, window_schema
 from tests.shards import make_record, random_tensor, write_shard
 
@@ -54,6 +55,23 @@ def test_manifest_has_its_schema(tmp_path: Path) -> None:
     validator = _validator("manifest.schema.json")
     validator.validate(manifest)
     assert not validator.is_valid({key: manifest[key] for key in manifest if key != "totals"})
+
+
+def test_quarantine_has_its_schema(tmp_path: Path) -> None:
+    """Each line of a list in quarantine is valid, and every reason is described."""
+    good = make_record(random_tensor((2, 1, 4)))
+    shard = write_shard(tmp_path / "a.tfrecord", [good, b"no record", good])
+    shard.write_bytes(shard.read_bytes()[:-1])
+    a20_parquet.convert(shard, tmp_path / "dataset")
+    validator = _validator("quarantine.schema.json")
+    text = (tmp_path / "dataset" / "quarantine" / "a.tfrecord.jsonl").read_text()
+    entries = [json.loads(line) for line in text.splitlines()]
+    assert [entry["reason"] for entry in entries] == ["not_an_example", "truncated"]
+    for entry in entries:
+        validator.validate(entry)
+        assert not validator.is_valid({**entry, "reason": "unknown"})
+    described = json.loads((SCHEMAS / "quarantine.schema.json").read_text())["$defs"]["Reason"]
+    assert {each["const"] for each in described["oneOf"]} == set(Reason)
 
 
 def test_notebook_metadata_has_its_schema(real_data: Path) -> None:
