@@ -60,17 +60,23 @@ class SourceWindows:
             _rules(manifest, sites, number) for number in range(len(manifest.conversions))
         ]
 
-    def read(self, shard: Shard, sink: BlockSink, advance: Callable[[int], None]) -> ShardAccount:
+    def read(
+        self,
+        shard: Shard,
+        known: ShardSummary | None,
+        sink: BlockSink,
+        advance: Callable[[int], None],
+    ) -> ShardAccount:
         """Read one shard.
 
         Args:
             shard: to read.
+            known: what the dataset says of it; none where the dataset was not made of it.
             sink: gets its windows, with the shard's label.
             advance: called with the number of stored bytes that were read.
         """
+        label = known.label if known else shard.label
         try:
-            known = self._find(shard)
-            label = known.label if known else shard.label
             reading = _Reading(label, self._chain(known), sink)
             with open_content(shard) as content:
                 reader = FrameReader(shard, content, _BATCH_BYTES)
@@ -86,7 +92,7 @@ class SourceWindows:
                         )
         except SourceError as error:
             return ShardAccount(
-                label=shard.label,
+                label=label,
                 bytes=shard.size,
                 checksum="",
                 records=0,
@@ -101,16 +107,6 @@ class SourceWindows:
             windows=reading.windows,
             quarantined=reading.quarantine.finish(),
         )
-
-    def _find(self, shard: Shard) -> ShardSummary | None:
-        """Find a shard among those that the dataset was made of."""
-        same_size = [each for each in self._manifest.shards if each.bytes == shard.size]
-        if len(same_size) < 2:  # noqa: PLR2004 - nothing to choose from
-            return same_size[0] if same_size else None
-        checksum = _checksum(shard)
-        same = [each for each in same_size if each.checksum == checksum]
-        # The same shard may have been given twice, under two names.
-        return next((each for each in same if each.label == shard.label), next(iter(same), None))
 
     def _chain(self, known: ShardSummary | None) -> list[RecordFilter]:
         """How the shard's records were read: at first, and when they were tried again."""
@@ -175,11 +171,3 @@ def _rules(manifest: Manifest, sites: KeptSites | None, number: int) -> WindowRu
         ),
         selection=Selection.of(reading.site, reading.from_date, reading.until_date),
     )
-
-
-def _checksum(shard: Shard) -> str:
-    with open_content(shard) as content:
-        reader = FrameReader(shard, content, _BATCH_BYTES)
-        for _ in reader.read():
-            pass
-    return reader.checksum

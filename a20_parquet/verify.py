@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from a20_parquet.amounts import format_count
 from a20_parquet.compare import FingerprintSink
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.dataset_check import (
@@ -87,7 +88,8 @@ def verify(
         )
     workers = workers or default_workers()
     sources = [source] if isinstance(source, str | Path) else list(source)
-    listing = find_shards(sources) if sources else None
+    place = Path(catalog.root) if catalog.is_local else None
+    listing = find_shards(sources, place) if sources else None
     files = catalog.data_files()
     fingerprint = FingerprintSink([feature.name for feature in catalog.features])
     progress.start("checking files", sum(file.bytes for file in files))
@@ -108,6 +110,11 @@ def verify(
             )
         sides = Sides(catalog, listing, workers, progress)
         checked = verify_source(sides, None if unread else fingerprint.fingerprint, problems)
+        if checked.copies:
+            notes.append(
+                f"{format_count(checked.copies, 'source')} left out: a further copy of a shard "
+                "that is among them"
+            )
     return Verification(
         dataset=catalog.location,
         files=len(files),

@@ -9,8 +9,8 @@ from a20_parquet.dataset.file_check import read_file
 from a20_parquet.dataset.manifest import DataFile, QuarantinedShard, ShardSummary
 from a20_parquet.dataset.sites import KeptSites
 from a20_parquet.progress import Progress
+from a20_parquet.shard_match import match_shards
 from a20_parquet.source.discover import Listing
-from a20_parquet.source.shard import Shard
 from a20_parquet.source_windows import ShardAccount, SourceWindows
 from a20_parquet.table.fingerprint import BlockSink, Fingerprint
 from a20_parquet.table.problem import Problem, Problems
@@ -30,6 +30,8 @@ class SourceVerification:
     """Ranges of damaged bytes in quarantine."""
     bytes: int
     """Stored size of all shards."""
+    copies: int
+    """Further copies of these shards, which were left out."""
 
 
 def verify_source(
@@ -69,6 +71,7 @@ def verify_source(
         quarantined=catalog.manifest.totals.quarantined,
         damaged=catalog.manifest.totals.damaged,
         bytes=sum(account.bytes for account in accounts),
+        copies=sides.copies,
     )
 
 
@@ -80,25 +83,35 @@ def check_accounts(
     A shard is the same when its size and checksum are, whatever it is called now.
     """
     rest = list(expected)
+    unknown = []
     for account in found:
         if account.problem is not None:
             yield Problem(account.label, account.problem)
-        same = [each for each in rest if each.checksum == account.checksum]
-        same += [each for each in rest if not account.checksum and each.label == account.label]
-        if same:
-            rest.remove(same[0])
-        if account.problem is not None:
-            continue
-        if not same:
-            yield Problem(
-                account.label,
-                "the dataset was not made of this shard, or it has changed since: no shard in "
-                "manifest.json has its checksum",
-            )
+            _take(rest, label=account.label)
+        elif same := _take(rest, checksum=account.checksum):
+            yield from _check_counts(account, same)
         else:
-            yield from _check_counts(account, same[0])
+            unknown.append(account)
+    for account in unknown:
+        was = _take(rest, label=account.label)
+        yield Problem(
+            account.label,
+            f"has changed since it was converted: its checksum is {account.checksum}, expected "
+            f"{was.checksum} as in manifest.json"
+            if was
+            else "the dataset was not made of this shard: none in manifest.json has its checksum",
+        )
     for shard in rest:
         yield Problem(shard.label, "was converted, but is not among the sources")
+
+
+def _take(shards: list[ShardSummary], **fields: str) -> ShardSummary | None:
+    """Take the first shard with these values out of a list."""
+    for shard in shards:
+        if all(getattr(shard, name) == value for name, value in fields.items()):
+            shards.remove(shard)
+            return shard
+    return None
 
 
 def _check_counts(account: ShardAccount, expected: ShardSummary) -> Iterator[Problem]:
@@ -145,8 +158,11 @@ class Sides:
             workers: threads.
             progress: told how far each pass is.
         """
+        matched = match_shards(catalog.manifest.shards, listing.shards, Workers(workers), progress)
         self.catalog = catalog
-        self._shards = listing.shards
+        self.copies = matched.copies
+        """Further copies of the dataset's shards among the sources."""
+        self._shards = matched.pairs
         self._source = SourceWindows(catalog.manifest, KeptSites.read(catalog))
         self._workers = workers
         self._progress = progress
@@ -154,15 +170,15 @@ class Sides:
     def read_shards(self, name: str, sink: BlockSink) -> list[ShardAccount]:
         """Hand the windows of all shards to a sink; account for each shard, in order."""
         shards = self._shards
-        self._progress.start(name, sum(shard.size for shard in shards))
+        self._progress.start(name, sum(shard.size for shard, _ in shards))
         workers = Workers(self._workers)
         advance = workers.checked(self._progress.advance)
 
-        def read(numbered: tuple[int, Shard]) -> tuple[int, ShardAccount]:
-            number, shard = numbered
-            return number, self._source.read(shard, sink, advance)
+        def read(number: int) -> tuple[int, ShardAccount]:
+            shard, known = shards[number]
+            return number, self._source.read(shard, known, sink, advance)
 
-        accounts = dict(workers.map(read, enumerate(shards)))
+        accounts = dict(workers.map(read, range(len(shards))))
         return [accounts[number] for number in range(len(shards))]
 
     def scan_shards(self, name: str, sink: BlockSink) -> None:

@@ -185,7 +185,7 @@ def test_an_unfinished_append(stopping: Path, tmp_path: Path, memory: str) -> No
         ({"dims": 9}, "--dims is 9, was 16"),
         ({"compression": "zstd"}, "--compression is zstd, was none"),
         ({"channels": "0"}, "--channels is 0, was not given"),
-        ({"feature": ["label"]}, "--feature is "),
+        ({"feature": ["label"]}, "--feature is label, was not given"),
         ({"window_seconds": 1}, "--window-seconds is 1.0, was 5.0"),
     ],
     ids=str,

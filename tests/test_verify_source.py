@@ -100,12 +100,27 @@ def test_shards_that_are_not_the_datasets(shards: Path, dataset: Path, tmp_path:
 
 
 def test_a_damaged_shard_is_told(shards: Path, dataset: Path, tmp_path: Path) -> None:
-    """A shard that can't be read to its end any more is one problem."""
+    """One flipped bit in a shard is told with all that follows from it."""
     copies = Path(shutil.copytree(shards, tmp_path / "copies"))
     flip(copies / "e-00001-of-00002")
-    (line,) = messages(verify(dataset, copies))
-    assert line.startswith("e-00001-of-00002: ")
-    assert "record 4 at byte" in line
+    changed, damage, *windows = messages(verify(dataset, copies))
+    assert changed.startswith("e-00001-of-00002: has changed since it was converted: ")
+    assert damage.startswith("e-00001-of-00002: 1 bad_payload belongs into quarantine, nothing ")
+    assert len(windows) == 6
+    assert all("times in the shards" in line or "not in the shards" in line for line in windows)
+
+
+def test_a_cut_compressed_shard_is_told(tmp_path: Path) -> None:
+    """A GZIP stream that has lost its end is told with the windows that it lacks now."""
+    records = [make_record(random_tensor((3, 1, 8), n), NAME, 60.0 * n) for n in range(9)]
+    shard = write_shard(tmp_path / "a-00000-of-00001", records, "GZIP")
+    a20_parquet.convert(shard, tmp_path / "dataset")
+    shard.write_bytes(shard.read_bytes()[:-200])
+    changed, damage, *windows = messages(verify(tmp_path / "dataset", shard))
+    assert "has changed since it was converted" in changed
+    assert "1 bad_stream" in damage
+    assert windows
+    assert all("is not in the shards" in line for line in windows)
 
 
 def test_a_manifest_with_other_counts(shards: Path, dataset: Path) -> None:

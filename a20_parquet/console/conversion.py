@@ -10,6 +10,7 @@ import click
 from a20_parquet.amounts import format_bytes, format_count
 from a20_parquet.console.paths import shown
 from a20_parquet.table.name_parts import EXPECTED
+from a20_parquet.table.rejection import Reason
 
 if TYPE_CHECKING:
     from a20_parquet.convert import Conversion
@@ -78,10 +79,12 @@ def _remarks(conversion: "Conversion") -> Iterator[str]:
         yield f"hint: {conversion.hint}"
     if conversion.quarantine:
         place = shown(conversion.dataset / "quarantine")
-        yield (
-            f"what could not be converted is in {place}, each with its reason in a .jsonl file; "
-            "with other options it can be converted from there"
-        )
+        yield f"what could not be converted is in {place}, each with its reason in a .jsonl file"
+        if Reason.BAD_FILENAME in conversion.quarantine:
+            yield (
+                f"{Reason.BAD_FILENAME}: mended by converting {place} into the same dataset with "
+                "--unknown-site or --filename-pattern"
+            )
 
 
 def _duplicate_lines(conversion: "Conversion") -> Iterator[str]:

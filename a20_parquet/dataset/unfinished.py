@@ -23,6 +23,7 @@ from a20_parquet.dataset.manifest import (
 from a20_parquet.dataset.run import DiskRun, RunFiles
 from a20_parquet.dataset.sums import has_sum
 from a20_parquet.errors import UsageError, flag
+from a20_parquet.table.schema import Feature
 
 _MOST_NAMED = 3
 
@@ -95,7 +96,9 @@ def option_differences(before: BaseModel, now: BaseModel) -> Iterator[str]:
 def _said(value: object) -> str:
     if value in (None, (), False):
         return "not given"
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if isinstance(value, tuple):
+        return ",".join(each.name if isinstance(each, Feature) else str(each) for each in value)
+    return str(value)
 
 
 def _shard_differences(

@@ -1,0 +1,258 @@
+"""What is wrong with a dataset is found, though all of its lists agree with it."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import crc32c
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import a20_parquet
+from a20_parquet.verify import verify
+from tests.conversions import A2O_NAMES
+from tests.shards import frame, make_record, random_tensor, write_content, write_shard
+from tests.test_verify import messages, replace_files, rewrite
+from tests.test_verify_conversions import record, rejected_records, write_damaged
+from tests.test_verify_source import change_value
+
+BAD = "bad-00000-of-00001"
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Good records, records for quarantine, and damage of each kind."""
+    folder = tmp_path_factory.mktemp("in")
+    write_shard(
+        folder / "good-00000-of-00001", [record(n, A2O_NAMES[n % 3]) for n in range(200, 230)]
+    )
+    write_shard(folder / BAD, rejected_records())
+    write_damaged(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Their dataset, which must not be changed."""
+    path = tmp_path_factory.mktemp("whole") / "dataset"
+    a20_parquet.convert(shards, path)
+    assert messages(verify(path, shards)) == []
+    return path
+
+
+@pytest.fixture
+def dataset(whole: Path, tmp_path: Path) -> Path:
+    """A copy that may be spoilt."""
+    return Path(shutil.copytree(whole, tmp_path / "dataset"))
+
+
+def patch(dataset: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the manifest."""
+    path = dataset / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+def quarantined(manifest: dict[str, Any]) -> dict[str, Any]:
+    """What the manifest says of one shard's quarantine."""
+    found: dict[str, Any] = next(each for each in manifest["quarantine"] if each["label"] == BAD)
+    return found
+
+
+def change_quarantine(dataset: Path, name: str, change: Callable[[bytes], bytes]) -> None:
+    """Change a file in quarantine, and what the manifest says of it."""
+    path = dataset / "quarantine" / name
+    content = change(path.read_bytes())
+    path.write_bytes(content)
+
+    def accept(manifest: dict[str, Any]) -> None:
+        for shard in manifest["quarantine"]:
+            for file in shard["files"]:
+                if file["name"] == name:
+                    file |= {"bytes": len(content), "checksum": f"{crc32c.crc32c(content):08x}"}
+
+    patch(dataset, accept)
+
+
+def only_the_shards_tell(dataset: Path, shards: Path) -> list[str]:
+    """What is wrong by the shards; without them nothing must be."""
+    assert messages(verify(dataset)) == []
+    return messages(verify(dataset, shards))
+
+
+def test_a_changed_float(dataset: Path, shards: Path) -> None:
+    """One bit of one float."""
+    path = rewrite(dataset, change_value)
+    (line,) = only_the_shards_tell(dataset, shards)
+    assert line.endswith(f"differs from the one in {path.relative_to(dataset).as_posix()}")
+
+
+def test_a_removed_window(dataset: Path, shards: Path) -> None:
+    """A row less."""
+    rewrite(dataset, lambda table: pa.concat_tables([table.slice(0, 4), table.slice(5)]))
+    (line,) = only_the_shards_tell(dataset, shards)
+    assert "record " in line
+    assert line.endswith(" is not in the dataset")
+
+
+def test_a_doubled_window(dataset: Path, shards: Path) -> None:
+    """A row more, in its place of the order."""
+    rewrite(dataset, lambda table: pa.concat_tables([table.slice(0, 5), table.slice(4)]))
+    (line,) = only_the_shards_tell(dataset, shards)
+    assert line.endswith(" is 1 times in the shards, 2 times in the dataset")
+
+
+def test_two_windows_that_changed_places(dataset: Path, shards: Path) -> None:
+    """Embeddings that belong to each other's window."""
+
+    def swap(table: pa.Table) -> pa.Table:
+        order = [1, 0, *range(2, len(table))]
+        index = table.schema.get_field_index("embedding")
+        column = table["embedding"].combine_chunks().take(pa.array(order))
+        return table.set_column(index, table.schema.field(index), column)
+
+    rewrite(dataset, swap)
+    lines = only_the_shards_tell(dataset, shards)
+    assert len(lines) == 2
+    assert all("differs from the one in " in line for line in lines)
+
+
+def test_a_lost_file(dataset: Path, shards: Path) -> None:
+    """A data file that no list names any more."""
+    files = pl.read_parquet(dataset / "files.parquet").sort("rows")
+    gone = files.row(0, named=True)
+    (dataset / gone["path"]).unlink()
+    replace_files(dataset, files[1:].sort("path"))
+
+    def recount(manifest: dict[str, Any]) -> None:
+        manifest["totals"] |= {
+            "files": len(files) - 1,
+            "sites": files[1:]["site"].n_unique(),
+            "dates": files[1:]["date"].n_unique(),
+        }
+
+    patch(dataset, recount)
+    lines = only_the_shards_tell(dataset, shards)
+    assert len(lines) == gone["rows"]
+    assert all(line.endswith(" is not in the dataset") for line in lines)
+
+
+def drop_entry(dataset: Path) -> None:
+    """Forget one quarantined record, its bytes, its line and its count."""
+    size = len(frame(b"no example"))
+    change_quarantine(dataset, f"{BAD}.tfrecord", lambda content: content[size:])
+    change_quarantine(
+        dataset, f"{BAD}.jsonl", lambda text: b"".join(text.splitlines(keepends=True)[1:])
+    )
+
+    def recount(manifest: dict[str, Any]) -> None:
+        del quarantined(manifest)["reasons"]["not_an_example"]
+        manifest["totals"]["quarantined"] -= 1
+
+    patch(dataset, recount)
+
+
+def drop_shard(dataset: Path) -> None:
+    """Forget all that lies in quarantine of a shard."""
+    for path in (dataset / "quarantine").glob(f"{BAD}.*"):
+        path.unlink()
+
+    def recount(manifest: dict[str, Any]) -> None:
+        manifest["totals"]["quarantined"] -= sum(quarantined(manifest)["reasons"].values())
+        manifest["quarantine"].remove(quarantined(manifest))
+
+    patch(dataset, recount)
+
+
+def change_byte(name: str) -> Callable[[Path], None]:
+    """Change one bit of a file in quarantine."""
+
+    def change(content: bytes) -> bytes:
+        spoilt = bytearray(content)
+        spoilt[len(spoilt) // 2] ^= 1
+        return bytes(spoilt)
+
+    return lambda dataset: change_quarantine(dataset, name, change)
+
+
+def change_reason(dataset: Path) -> None:
+    """Count a record under another reason."""
+
+    def recount(manifest: dict[str, Any]) -> None:
+        reasons = quarantined(manifest)["reasons"]
+        reasons["bad_tensor"] += reasons.pop("bad_filename")
+
+    patch(dataset, recount)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "label"),
+    [
+        (drop_entry, BAD),
+        (drop_shard, BAD),
+        (change_reason, BAD),
+        (change_byte(f"{BAD}.tfrecord"), BAD),
+        (change_byte(f"{BAD}.jsonl"), BAD),
+        (change_byte("damaged-00000-of-00001.damaged"), "damaged-00000-of-00001"),
+        (change_byte("stream-00000-of-00001.damaged"), "stream-00000-of-00001"),
+    ],
+)
+def test_quarantine(dataset: Path, shards: Path, spoil: Callable[[Path], None], label: str) -> None:
+    """What of a shard belongs into quarantine and is not there, or is changed there."""
+    spoil(dataset)
+    (line,) = only_the_shards_tell(dataset, shards)
+    assert line.startswith(f"{label}: ")
+    assert "belongs into quarantine" in line
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(b"x")])
+@pytest.mark.parametrize("suffix", ["tfrecord", "jsonl"])
+def test_quarantine_files(dataset: Path, spoil: Callable[[Path], object], suffix: str) -> None:
+    """A file in quarantine that is gone or not as the manifest says, told without the shards."""
+    spoil(dataset / "quarantine" / f"{BAD}.{suffix}")
+    (line,) = messages(verify(dataset))
+    assert line.startswith(f"quarantine/{BAD}.{suffix}: ")
+
+
+@pytest.mark.parametrize("name", ["good-00000-of-00001", BAD, "damaged-00000-of-00001"])
+@pytest.mark.parametrize("place", [0.001, 0.3, 0.5, 0.999])
+def test_a_bit_of_a_shard(
+    whole: Path, shards: Path, tmp_path: Path, name: str, place: float
+) -> None:
+    """A shard that differs in one bit, wherever it is, is told first."""
+    copies = Path(shutil.copytree(shards, tmp_path / "in"))
+    content = bytearray((copies / name).read_bytes())
+    content[int(place * len(content))] ^= 1
+    (copies / name).write_bytes(content)
+    first, *_ = messages(verify(whole, copies))
+    assert first.startswith(f"{name}: has changed since it was converted: its checksum is ")
+
+
+def test_a_changed_float_with_a_right_checksum(whole: Path, shards: Path, tmp_path: Path) -> None:
+    """A shard that was written anew with another float is no damage, and told by its window."""
+    copies = Path(shutil.copytree(shards, tmp_path / "in"))
+    records = [record(n, A2O_NAMES[n % 3]) for n in range(200, 230)]
+    tensor = random_tensor((3, 2, 8), 204)
+    tensor[1, 0, 3] = -tensor[1, 0, 3]
+    records[4] = make_record(tensor, A2O_NAMES[204 % 3], 60.0 * 204)
+    write_content(copies / "good-00000-of-00001", b"".join(map(frame, records)))
+    first, second = messages(verify(whole, copies))
+    assert "has changed since it was converted" in first
+    assert second.startswith("good-00000-of-00001: record 4: ")
+    assert f"@{60 * 204 + 5} channel 0 differs" in second
+
+
+def test_missing_and_new_shards(whole: Path, shards: Path, tmp_path: Path) -> None:
+    """A shard that is not among the sources, and one that was never converted."""
+    copies = Path(shutil.copytree(shards, tmp_path / "in"))
+    (copies / BAD).rename(tmp_path / BAD)
+    write_shard(copies / "new-00000-of-00001", [record(300)])
+    lines = messages(verify(whole, copies))
+    assert f"{BAD}: was converted, but is not among the sources" in lines
+    assert any(line.startswith("new-00000-of-00001: the dataset was not made") for line in lines)
+    assert sum("is not in the shards" in line for line in lines) == 3 * 6
+    assert sum("is not in the dataset" in line for line in lines) == 6
