@@ -1,18 +1,14 @@
 """Which of a dataset's shards is which file among the sources, whatever it is called now."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from a20_parquet.content_sums import content_sums
 from a20_parquet.dataset.manifest import ShardSummary
-from a20_parquet.errors import SourceError
 from a20_parquet.progress import Progress
-from a20_parquet.source.content import open_content
-from a20_parquet.source.frames import FrameReader, tell_progress
 from a20_parquet.source.shard import Shard
 from a20_parquet.workers import Workers
-
-_BATCH_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +46,9 @@ def match_shards(
         if shard.size in left
         and (sizes[shard.size], [each.label for each in left[shard.size]]) != (1, [shard.label])
     ]
-    checksums = _checksums(unclear, workers, progress) if unclear else {}
+    # One that can't be read has no checksum that another could have.
+    checksums = {shard.position: "" for shard in unclear}
+    checksums.update(content_sums(unclear, workers, progress))
     known: dict[int, ShardSummary] = {}
     # Of shards with the same content each is the one that is called so, if one is.
     for by_label in (True, False):
@@ -69,21 +67,3 @@ def match_shards(
         if shard.position in known or (shard.size, checksums.get(shard.position)) not in contents
     )
     return MatchedShards(pairs, len(found) - len(pairs))
-
-
-def _checksums(shards: Sequence[Shard], workers: Workers, progress: Progress) -> dict[int, str]:
-    """The content checksum of shards by their positions; empty where one can't be read."""
-    progress.start("comparing shards", sum(shard.size for shard in shards))
-    advance = workers.checked(progress.advance)
-    return dict(workers.map(lambda shard: (shard.position, _checksum(shard, advance)), shards))
-
-
-def _checksum(shard: Shard, advance: Callable[[int], None]) -> str:
-    try:
-        with open_content(shard) as content:
-            reader = FrameReader(shard, content, _BATCH_BYTES)
-            for _ in tell_progress(reader.read(), content, advance):
-                pass
-    except SourceError:
-        return ""  # whoever reads its records says why
-    return reader.checksum

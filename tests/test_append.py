@@ -114,8 +114,8 @@ def test_counts_of_what_is_held(dataset: Path) -> None:
     manifest = held.manifest
     kept = dataset / "quarantine" / "a-00000-of-00001.tfrecord"
     assert held.sizes == {manifest.shards[0].bytes, kept.stat().st_size}
-    assert held.holds(manifest.shards[0].bytes, manifest.shards[0].checksum)
-    assert not held.holds(manifest.shards[0].bytes + 1, manifest.shards[0].checksum)
+    assert (manifest.shards[0].bytes, manifest.shards[0].checksum) in held.contents
+    assert (manifest.shards[0].bytes + 1, manifest.shards[0].checksum) not in held.contents
     assert list(held.labels) == ["a-00000-of-00001"]
     assert held.next_parts() == {("site_0000", 18549): 1, ("site_0001", 18549): 1}
 

@@ -68,9 +68,10 @@ class HeldDataset:
         shards = {shard.bytes for shard in self.manifest.shards}
         return shards | {file.bytes for _, file in self._quarantined_records()}
 
-    def holds(self, size: int, checksum: str) -> bool:
-        """Whether it was made of a shard with this stored size and content checksum."""
-        return any((size, checksum) == (s.bytes, s.checksum) for s in self.manifest.shards)
+    @property
+    def contents(self) -> set[tuple[int, str]]:
+        """Stored size and content checksum of all shards that it was made of."""
+        return {(shard.bytes, shard.checksum) for shard in self.manifest.shards}
 
     def find_retry(self, name: str, size: int, checksum: str) -> Retry | None:
         """Find the records in quarantine that a shard consists of.
