@@ -91,6 +91,24 @@ def test_a_changed_float(dataset: Path, shards: Path) -> None:
     assert line.endswith(f"differs from the one in {path.relative_to(dataset).as_posix()}")
 
 
+@pytest.mark.parametrize("column", ["file_seq_id", "file_seconds_since_midnight", "subsite_name"])
+@pytest.mark.parametrize("value", [None, "other"])
+def test_changed_metadata(dataset: Path, shards: Path, column: str, value: str | None) -> None:
+    """One value of one column that no folder and no order depends on."""
+
+    def change(table: pa.Table) -> pa.Table:
+        index = table.schema.get_field_index(column)
+        values = table[column].to_pylist()
+        other = "Wet-B" if isinstance(values[3], str) else values[3] + 1
+        values[3] = None if value is None else other
+        field = table.schema.field(column)
+        return table.set_column(index, field, pa.array(values, field.type))
+
+    path = rewrite(dataset, change)
+    (line,) = only_the_shards_tell(dataset, shards)
+    assert line.endswith(f"differs from the one in {path.relative_to(dataset).as_posix()}")
+
+
 def test_a_removed_window(dataset: Path, shards: Path) -> None:
     """A row less."""
     rewrite(dataset, lambda table: pa.concat_tables([table.slice(0, 4), table.slice(5)]))

@@ -11,6 +11,8 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from a20_parquet.table.schema import METADATA
+
 DIGEST_BYTES = 16
 """128 bits: among a trillion windows two that differ share one with a chance of 1 in 10^15."""
 
@@ -78,13 +80,20 @@ Buckets: TypeAlias = npt.NDArray[np.uint32]
 Hashes: TypeAlias = npt.NDArray[np.uint64]
 """Each window's hash, of name and content, shape ``(rows, 2)``."""
 
+_TOLD = [
+    column.name
+    for column in METADATA
+    if column.name not in {"filename", "recording_offset_in_file", "channel"}
+]
 _TAIL = np.dtype([("offset", "<f8"), ("channel", "<i2")])
 
 
 def window_hashes(
     block: WindowBlock, features: Sequence[str] = (), among: npt.NDArray[np.bool_] | None = None
 ) -> tuple[npt.NDArray[np.int64], Buckets, Hashes]:
-    """Hash windows: equal when filename, offset, channel, embedding and features are, bit for bit.
+    """Hash windows: equal when metadata, embedding and features are, bit for bit.
+
+    The bucket follows from filename, offset and channel alone, so that windows of one name meet.
 
     Args:
         block: the windows.
@@ -108,11 +117,26 @@ def window_hashes(
         embeddings = embeddings[rows]
         arrays = [array.take(pa.array(rows)) for array in arrays]
     digests = content_digests(embeddings, arrays)
+    told = _told(block.metadata)
     hashes = b"".join(
-        hashlib.blake2b(keys[row] + digest, digest_size=DIGEST_BYTES).digest()
+        hashlib.blake2b(keys[row] + told[row] + digest, digest_size=DIGEST_BYTES).digest()
         for row, digest in zip(rows.tolist(), digests, strict=True)
     )
     return rows, buckets[rows], np.frombuffer(hashes, np.uint64).reshape(-1, 2)
+
+
+def _told(metadata: Any) -> list[bytes]:
+    """What each row's columns hold besides its name; a null differs from any value."""
+    names = [name for name in _TOLD if name in metadata.schema.names]
+    columns = [metadata.column(name) for name in names]
+    numbers = [column for column in columns if not pa.types.is_string(column.type)]
+    values = np.zeros((len(metadata), 2 * len(numbers)), "<i8")
+    for index, column in enumerate(numbers):
+        values[:, 2 * index] = column.cast(pa.int64()).fill_null(0).to_numpy()
+        values[:, 2 * index + 1] = column.is_valid().to_numpy(zero_copy_only=False)
+    texts = [column.to_pylist() for column in columns if pa.types.is_string(column.type)]
+    said = [repr(row).encode() for row in zip(*texts, strict=True)] or [b""] * len(metadata)
+    return [row.tobytes() + text for row, text in zip(values, said, strict=True)]
 
 
 class Fingerprint:
