@@ -205,7 +205,8 @@ def write_beside(shards: Path, folder: Path) -> None:
     a20_parquet.convert(shards, dataset, npy_json=folder, on_error="fail")
 
 
-def test_damage_leaves_no_half_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("beside", [False, True])
+def test_damage_leaves_no_half_file(tmp_path: Path, *, beside: bool) -> None:
     """What was whole before the damage may stay; nothing else does."""
     good = make_record(random_tensor((3, 1, 8)))
     write_shard(tmp_path / "in" / "a-00000-of-00002", [good])
@@ -213,7 +214,7 @@ def test_damage_leaves_no_half_file(tmp_path: Path) -> None:
     write_content(tmp_path / "in" / "a-00001-of-00002", content)
     out = tmp_path / "out"
     with pytest.raises(RecordError, match="record 1 "):
-        a20_parquet.npy_json(tmp_path / "in", out)
+        (write_beside if beside else a20_parquet.npy_json)(tmp_path / "in", out)
     assert pairs(out).keys() <= {
         "embeddings/a-00000-of-00002.npy",
         "metadata/a-00000-of-00002.json",
@@ -227,7 +228,7 @@ def test_damage_beside_a_dataset(tmp_path: Path) -> None:
     bad = frame(good)[:-1] + bytes([frame(good)[-1] ^ 1])
     write_content(tmp_path / "in" / "a.tfrecord", frame(good) + bad + frame(good))
     a20_parquet.npy_json(tmp_path / "whole", tmp_path / "expected")
-    write_beside(tmp_path / "in", tmp_path / "out")
+    a20_parquet.convert(tmp_path / "in", tmp_path / "dataset", npy_json=tmp_path / "out")
     assert pairs(tmp_path / "out") == pairs(tmp_path / "expected")
 
 

@@ -77,12 +77,12 @@ def test_the_list(tmp_path: Path) -> None:
             "offset": offset,
             "length": length,
             "reason": reason,
-            "message": f"what is wrong with {number} \N{KOALA}",
+            "message": f"what is wrong with {number} \N{KOALA}{skipped}",
         }
-        for number, offset, length, reason in (
-            (1, 50, 17, "bad_filename"),
-            (2, 67, 3, "bad_payload"),
-            (5, 300, 18, "wrong_dims"),
+        for number, offset, length, reason, skipped in (
+            (1, 50, 17, "bad_filename", ""),
+            (2, 67, 3, "bad_payload", "; 3 bytes skipped"),
+            (5, 300, 18, "wrong_dims", ""),
         )
     ]
     assert [entry.model_dump(mode="json") for entry in read_entries(tmp_path, "a__b")] == lines
