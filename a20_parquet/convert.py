@@ -42,7 +42,9 @@ class Conversion:
     totals: Totals
     """Of the dataset, what it held before included."""
     new_shards: int
-    """That were converted."""
+    """That were converted, those in quarantine that were tried again left out."""
+    retried_shards: int
+    """Shards in quarantine that were tried again."""
     held_shards: int
     """Of the sources, that the dataset had already."""
     new_windows: int
@@ -135,7 +137,8 @@ def convert(
     return Conversion(
         dataset=layout.root,
         totals=manifest.totals,
-        new_shards=len(job.shards),
+        new_shards=len(job.shards) - len(job.retries),
+        retried_shards=len(job.retries),
         held_shards=to_convert.held,
         new_windows=sum(file.rows for file in files),
         left_out=sum(shard.left_out for shard in in_runs.shards),
@@ -271,6 +274,7 @@ def _nothing_to_do(
         dataset=held.layout.root,
         totals=manifest.totals,
         new_shards=0,
+        retried_shards=0,
         held_shards=to_convert.held,
         new_windows=0,
         left_out=0,

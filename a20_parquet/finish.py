@@ -9,8 +9,8 @@ from a20_parquet.dataset.held import HeldDataset
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import (
     ConversionSummary,
-    DataFile,
     DuplicateCounts,
+    FileSummary,
     Manifest,
     ShardSummary,
     files_content,
@@ -30,7 +30,7 @@ class Made:
     """By the first pass."""
     duplicates: DuplicateCounts
     """Among its windows."""
-    files: list[DataFile]
+    files: list[FileSummary]
     """By the second pass."""
 
 
@@ -76,7 +76,7 @@ def finish(
     return manifest
 
 
-def _partition_order(file: DataFile) -> tuple[str, bool, int]:
+def _partition_order(file: FileSummary) -> tuple[str, bool, int]:
     # Files of one partition stay in the order in which they were written.
     return file.site, file.period is not None, file.period or 0
 

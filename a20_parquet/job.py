@@ -18,13 +18,13 @@ from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.memory import METADATA_ROW_BYTES, MemoryPlan, plan_memory
 from a20_parquet.options import ConvertOptions
 from a20_parquet.probe import probe_shards
+from a20_parquet.rules import window_rules
 from a20_parquet.source.decode import TensorFlowDecoder
 from a20_parquet.source.discover import Listing
 from a20_parquet.source.perch_config import read_hop_s
 from a20_parquet.source.shard import Codec, Shard, read_codec
 from a20_parquet.table.filename import FilenameRules
 from a20_parquet.table.schema import Feature, feature_bytes
-from a20_parquet.table.selection import Selection
 from a20_parquet.table.sites import SiteTable, merged
 from a20_parquet.table.windows import WindowRules
 
@@ -95,7 +95,8 @@ def plan_job(
         SourceError: a shard can't be read, or no shard holds a record that can be converted.
         UsageError: the memory budget does not suffice, or an option's value can't be used.
     """
-    filenames, sites = _filename_rules(options, held)
+    sites, new_sites = _sites(options, held)
+    filenames = FilenameRules(options.filename_pattern, sites, options.unknown_site)
     decoder = TensorFlowDecoder(options.feature)
     wanted = _table_options(listing, options, held)
     probe = probe_shards(
@@ -106,6 +107,7 @@ def plan_job(
         features={feature.name: feature.size or None for feature in wanted.features},
     )
     table = wanted.model_copy(update={"dims": probe.dims, "features": probe.features})
+    reading = _reading_options(options, sites)
     windows = tuple(
         _count_windows(shard, probe.dims * itemsize)
         for shard, itemsize in zip(to_convert.shards, probe.item_bytes, strict=True)
@@ -123,17 +125,9 @@ def plan_job(
         retries=to_convert.retries,
         windows=windows,
         table=table,
-        reading=_reading_options(options, filenames),
-        rules=WindowRules(
-            window_s=table.window_seconds,
-            by=options.partition_by,
-            dims=probe.dims,
-            channels=options.channels,
-            features=probe.features,
-            filenames=filenames,
-            selection=Selection.of(options.site, options.from_date, options.until_date),
-        ),
-        sites=sites,
+        reading=reading,
+        rules=window_rules(table, reading, sites),
+        sites=new_sites,
         memory=memory,
         decoder=decoder,
     )
@@ -205,23 +199,22 @@ def check_free_space(job: Job, layout: DatasetLayout, begun: Begun) -> None:
             )
 
 
-def _filename_rules(
+def _sites(
     options: ConvertOptions, held: HeldDataset | None
-) -> tuple[FilenameRules, SiteTable | None]:
-    """How filenames are read, and the sites table that the dataset gets, if it gets one."""
+) -> tuple[SiteTable | None, SiteTable | None]:
+    """The sites table that is used, and the one that the dataset gets; none where there is none."""
     kept = held.sites if held else None
     before = kept.until(len(held.manifest.conversions)) if held and kept else None
     given = None if options.sites is None else read_sites(options.sites)
     new = merged(before, given) if before and given else given
-    sites = new or before
-    return FilenameRules(options.filename_pattern, sites, options.unknown_site), new
+    return new or before, new
 
 
-def _reading_options(options: ConvertOptions, filenames: FilenameRules) -> ReadingOptions:
+def _reading_options(options: ConvertOptions, sites: SiteTable | None) -> ReadingOptions:
     return ReadingOptions(
         filename_pattern=options.filename_pattern,
         unknown_site=options.unknown_site,
-        sites=filenames.sites.fingerprint if filenames.sites else None,
+        sites=sites.fingerprint if sites else None,
         site=options.site,
         from_date=options.from_date,
         until_date=options.until_date,

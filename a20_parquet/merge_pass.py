@@ -8,7 +8,7 @@ import numpy as np
 from a20_parquet.dataset.commit import remove_strays
 from a20_parquet.dataset.held import HeldDataset
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.manifest import DataFile
+from a20_parquet.dataset.manifest import FileSummary
 from a20_parquet.dataset.merge import MergeCursor, UnitWriter
 from a20_parquet.dataset.parquet import ParquetLayout
 from a20_parquet.dataset.run import Rows, Run
@@ -28,7 +28,7 @@ def merge_runs(
     layout: DatasetLayout,
     progress: Progress,
     held: HeldDataset | None = None,
-) -> list[DataFile]:
+) -> list[FileSummary]:
     """Merge ``runs`` into Parquet files; each unit of the merge ends with its commit marker.
 
     Units that an earlier try has finished are left as they are.
@@ -74,7 +74,7 @@ def merge_runs(
         )
         return writer, np.empty((memory.staging_rows, table.dims), np.float32)
 
-    def merge_unit(unit: MergeUnit) -> tuple[int, tuple[DataFile, ...]]:
+    def merge_unit(unit: MergeUnit) -> tuple[int, tuple[FileSummary, ...]]:
         with buffers.borrow() as (writer, staging):
             cursor = MergeCursor(runs, unit.slices, batch_rows=slice_rows, staging=staging)
             written = tuple(writer.write(unit, cursor, advance))
@@ -89,7 +89,7 @@ def merge_runs(
 
 def _finished_units(
     layout: DatasetLayout, units: Sequence[MergeUnit], workers: Workers, progress: Progress
-) -> dict[int, tuple[DataFile, ...]]:
+) -> dict[int, tuple[FileSummary, ...]]:
     """The files of units that an earlier try has finished and that are still as it wrote them."""
     found = {unit.number: committed_unit(layout, unit.number) for unit in units}
     known = {number: files for number, files in found.items() if files is not None}

@@ -10,17 +10,16 @@ from a20_parquet.dataset.manifest import Manifest, QuarantinedShard, ShardSummar
 from a20_parquet.dataset.quarantine import QuarantineTally
 from a20_parquet.dataset.sites import KeptSites
 from a20_parquet.errors import SourceError
+from a20_parquet.rules import window_rules
 from a20_parquet.source.content import open_content
 from a20_parquet.source.decode import TensorFlowDecoder
 from a20_parquet.source.frames import FrameReader, tell_progress
 from a20_parquet.source.records import Damage
 from a20_parquet.source.shard import Shard
 from a20_parquet.table.decoded import DecodedRecords
-from a20_parquet.table.filename import FilenameRules
 from a20_parquet.table.fingerprint import BlockSink, WindowBlock
 from a20_parquet.table.intake import RecordFilter
 from a20_parquet.table.rejection import Rejection
-from a20_parquet.table.selection import Selection
 from a20_parquet.table.windows import WindowRules, keyed_metadata
 
 _BATCH_BYTES = 8 << 20
@@ -157,17 +156,6 @@ def _blocks(taken: DecodedRecords, rules: WindowRules) -> Iterator[WindowBlock]:
 
 def _rules(manifest: Manifest, sites: KeptSites | None, number: int) -> WindowRules:
     """How a conversion read records."""
-    options, reading = manifest.options, manifest.conversions[number].reading
-    return WindowRules(
-        window_s=options.window_seconds,
-        by=options.partition_by,
-        dims=options.dims,
-        channels=options.channels,
-        features=options.features,
-        filenames=FilenameRules(
-            reading.filename_pattern,
-            sites.until(number) if sites and reading.sites else None,
-            reading.unknown_site,
-        ),
-        selection=Selection.of(reading.site, reading.from_date, reading.until_date),
-    )
+    reading = manifest.conversions[number].reading
+    known = sites.until(number) if sites and reading.sites else None
+    return window_rules(manifest.options, reading, known)

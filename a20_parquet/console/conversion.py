@@ -34,13 +34,19 @@ def print_conversion(conversion: "Conversion", *, as_json: bool) -> None:
 
 def _summary_lines(conversion: "Conversion") -> Iterator[str]:
     totals = conversion.totals
+    done = []
+    if conversion.new_shards:
+        done.append(format_count(conversion.new_shards, "new shard"))
+    if conversion.retried_shards:
+        again = format_count(conversion.retried_shards, "shard")
+        done.append(f"{again} in quarantine tried again")
     held = f"{format_count(conversion.held_shards, 'shard')} held already"
-    if not conversion.new_shards:
+    if not done:
         yield f"nothing left to do: {held}"
     elif conversion.held_shards or totals.windows > conversion.new_windows:
-        new = format_count(conversion.new_shards, "new shard")
         windows = format_count(conversion.new_windows, "window")
-        yield f"{new}, {windows}{f'; {held}' if conversion.held_shards else ''}"
+        more = f"; {held}" if conversion.held_shards else ""
+        yield f"{', '.join(done)}: {windows}{more}"
     dates = f", {format_count(totals.dates, 'date')}" if totals.dates else ""
     yield (
         f"{format_count(totals.shards, 'shard')}, {format_count(totals.records, 'record')}, "
@@ -54,7 +60,7 @@ def _summary_lines(conversion: "Conversion") -> Iterator[str]:
         reasons = ", ".join(f"{count:,} {why}" for why, count in conversion.quarantine.items())
         damaged = f" and {format_count(totals.damaged, 'damaged place')}" if totals.damaged else ""
         yield f"{format_count(totals.quarantined, 'record')}{damaged} in quarantine: {reasons}"
-    if conversion.new_shards:
+    if done:
         rate = conversion.source_bytes / conversion.seconds / 1e6
         runs = format_count(conversion.runs_on_disk, "run")
         yield f"{conversion.seconds:.1f} s, {rate:.0f} MB/s, {runs} on scratch disk"

@@ -11,7 +11,7 @@ import polars as pl
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import ValidationError
 
-from a20_parquet.dataset.manifest import DataFile, Manifest, data_files
+from a20_parquet.dataset.manifest import FileSummary, Manifest, data_files
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.schema import Feature, metadata_schema, window_schema
@@ -91,7 +91,7 @@ class Catalog:
         """Names of the files' columns but for the embedding, features included."""
         return tuple(metadata_schema(self.features).names)
 
-    def data_files(self) -> list[DataFile]:
+    def data_files(self) -> list[FileSummary]:
         """The data files, in the dataset's order."""
         return data_files(self.files, self.partition_by)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.layout import PART
-from a20_parquet.dataset.manifest import DataFile
+from a20_parquet.dataset.manifest import FileSummary
 from a20_parquet.dataset.quarantine_check import check_quarantine
 from a20_parquet.table.partition import hive_folder
 from a20_parquet.table.problem import Problem
@@ -13,7 +13,7 @@ from a20_parquet.table.problem import Problem
 _MANIFEST = "manifest.json"
 
 
-def check_lists(catalog: Catalog, files: list[DataFile]) -> Iterator[Problem]:
+def check_lists(catalog: Catalog, files: list[FileSummary]) -> Iterator[Problem]:
     """Check the manifest's totals, and the paths in ``files.parquet``."""
     for name, found, expected in _totals(catalog, files):
         if found != expected:
@@ -31,7 +31,7 @@ def check_lists(catalog: Catalog, files: list[DataFile]) -> Iterator[Problem]:
             yield Problem(file.path, f"its place should be {folder}/part-NNNN.parquet")
 
 
-def _totals(catalog: Catalog, files: list[DataFile]) -> Iterator[tuple[str, int, int]]:
+def _totals(catalog: Catalog, files: list[FileSummary]) -> Iterator[tuple[str, int, int]]:
     """Name, value in the manifest, value as counted."""
     totals, shards = catalog.manifest.totals, catalog.manifest.shards
     has_period = catalog.partition_by.period is not None
@@ -51,7 +51,7 @@ def _totals(catalog: Catalog, files: list[DataFile]) -> Iterator[tuple[str, int,
     yield "damaged ranges", totals.damaged, damaged
 
 
-def check_folders(catalog: Catalog, files: list[DataFile], *, strays: bool) -> Iterator[Problem]:
+def check_folders(catalog: Catalog, files: list[FileSummary], *, strays: bool) -> Iterator[Problem]:
     """Look at ``quarantine/``, and for files in ``data/`` that the dataset does not name.
 
     Args:

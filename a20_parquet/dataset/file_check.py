@@ -10,7 +10,7 @@ import numpy as np
 
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import DataFile
-from a20_parquet.dataset.manifest import DataFile as ListedFile
+from a20_parquet.dataset.manifest import FileSummary
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.fingerprint import BlockSink, WindowBlock
 from a20_parquet.table.problem import Problem
@@ -51,7 +51,7 @@ class FileChecker:
         self._schema = window_schema(catalog.dims, catalog.features)
         self._metadata = metadata_schema(catalog.features).names
 
-    def check(self, file: ListedFile) -> FileCheck:
+    def check(self, file: FileSummary) -> FileCheck:
         """Check one file; of one whose bytes are not what was written, the rows are not read."""
         found = list(self._bytes(file))
         windows = 0
@@ -66,7 +66,7 @@ class FileChecker:
                 found.append(str(error))
         return FileCheck(tuple(Problem(file.path, message) for message in found), windows)
 
-    def _bytes(self, file: ListedFile) -> Iterator[str]:
+    def _bytes(self, file: FileSummary) -> Iterator[str]:
         read = 0
         checksum = 0
         buffer = memoryview(bytearray(min(_READ_BYTES, file.bytes + 1)))
@@ -93,14 +93,14 @@ class FileChecker:
                 "is damaged or was changed"
             )
 
-    def _footer(self, file: ListedFile, opened: DataFile) -> Iterator[str]:
+    def _footer(self, file: FileSummary, opened: DataFile) -> Iterator[str]:
         found = opened.schema
         if not found.equals(self._schema):
             yield f"its columns are not the dataset's: {_schema_difference(found, self._schema)}"
         if opened.stored_rows != file.rows:
             yield f"has {opened.stored_rows:,} rows, expected {file.rows:,} as in files.parquet"
 
-    def _rows(self, file: ListedFile, opened: DataFile) -> Iterator[str]:
+    def _rows(self, file: FileSummary, opened: DataFile) -> Iterator[str]:
         checker = RowChecker(*file.key, self._catalog.partition_by)
         sink = None if self._sink is None else partial(self._sink, file.path)
         for group in range(len(opened.rows)):
@@ -119,7 +119,7 @@ class FileChecker:
                 )
 
 
-def read_file(catalog: Catalog, file: ListedFile, sink: BlockSink) -> None:
+def read_file(catalog: Catalog, file: FileSummary, sink: BlockSink) -> None:
     """Read all windows of a file that was checked before.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Self
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import (
-    DataFile,
+    FileSummary,
     Manifest,
     QuarantinedShard,
     QuarantineFile,
@@ -36,7 +36,7 @@ class HeldDataset:
     """A complete dataset."""
 
     catalog: Catalog
-    files: tuple[DataFile, ...]
+    files: tuple[FileSummary, ...]
     """In the dataset's order."""
     sites: KeptSites | None
     layout: DatasetLayout

@@ -24,7 +24,7 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class DataFile(_Frozen):
+class FileSummary(_Frozen):
     """One Parquet file under ``data/``."""
 
     path: str
@@ -187,7 +187,7 @@ class Manifest(_Frozen):
 def make_manifest(  # noqa: PLR0913 - what a manifest holds
     options: TableOptions,
     *,
-    files: Sequence[DataFile],
+    files: Sequence[FileSummary],
     files_content: Any,
     shards: Sequence[ShardSummary],
     conversions: Sequence[ConversionSummary] = (),
@@ -224,14 +224,14 @@ def make_manifest(  # noqa: PLR0913 - what a manifest holds
     )
 
 
-def files_content(files: Sequence[DataFile], by: PartitionBy) -> Any:
+def files_content(files: Sequence[FileSummary], by: PartitionBy) -> Any:
     """What ``files.parquet`` holds, as an Arrow buffer."""
     sink = pa.BufferOutputStream()
     pq.write_table(_files_table(files, by), sink)
     return sink.getvalue()
 
 
-def _files_table(files: Sequence[DataFile], by: PartitionBy) -> Any:
+def _files_table(files: Sequence[FileSummary], by: PartitionBy) -> Any:
     instant = pa.timestamp("us", tz="UTC")
     columns: dict[str, Any] = {
         "path": pa.array([file.path for file in files], pa.string()),
@@ -254,7 +254,7 @@ def _files_table(files: Sequence[DataFile], by: PartitionBy) -> Any:
     return pa.table(columns)
 
 
-def data_files(table: pl.DataFrame, by: PartitionBy) -> list[DataFile]:
+def data_files(table: pl.DataFrame, by: PartitionBy) -> list[FileSummary]:
     """The data files that ``files.parquet`` lists, in its order."""
     if by.period is None:
         period = pl.lit(0)
@@ -276,4 +276,4 @@ def data_files(table: pl.DataFrame, by: PartitionBy) -> list[DataFile]:
         pl.col("first_window_start").cast(pl.Int64).alias("first_window_us"),
         pl.col("last_window_start").cast(pl.Int64).alias("last_window_us"),
     )
-    return [DataFile(**row) for row in rows.iter_rows(named=True)]
+    return [FileSummary(**row) for row in rows.iter_rows(named=True)]

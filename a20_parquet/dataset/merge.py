@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from a20_parquet.dataset.cursor import MergedRows, MetadataCursor
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.manifest import DataFile
+from a20_parquet.dataset.manifest import FileSummary
 from a20_parquet.dataset.parquet import FlatGroup, ParquetLayout, ParquetWriter
 from a20_parquet.dataset.run import Rows, Run
 from a20_parquet.errors import DatasetError
@@ -128,7 +128,7 @@ class UnitWriter:
 
     def write(
         self, unit: MergeUnit, cursor: MergeCursor, advance: Callable[[int], None]
-    ) -> list[DataFile]:
+    ) -> list[FileSummary]:
         """Write all files of ``unit``.
 
         Args:
@@ -139,7 +139,7 @@ class UnitWriter:
         Raises:
             DatasetError: a file can't be written.
         """
-        files: list[DataFile] = []
+        files: list[FileSummary] = []
         small_rows = min(SMALL_FILE_ROWS, len(self._buffer))
         for group in group_files(unit.files, len(self._buffer), small_rows):
             if group[0].rows > small_rows:
@@ -162,7 +162,7 @@ class UnitWriter:
 
     def _write_small_files(
         self, files: Sequence[OutputFile], windows: Any, advance: Callable[[int], None]
-    ) -> Iterator[DataFile]:
+    ) -> Iterator[FileSummary]:
         """Write files of one row group each, which lie one behind the other in ``windows``."""
         encoded = self._parquet.encode_groups(windows, [file.rows for file in files])
         start = 0
@@ -175,7 +175,7 @@ class UnitWriter:
         file: OutputFile,
         row_groups: Iterable[tuple[Any, FlatGroup | None]],
         advance: Callable[[int], None],
-    ) -> DataFile:
+    ) -> FileSummary:
         name = hive_file(file.site, file.period, file.part, self._by)
         path = f"{self._layout.data}/{name}"
         first = last = None
@@ -194,7 +194,7 @@ class UnitWriter:
                     advance(len(windows) * self._row_bytes)
         except OSError as error:
             raise DatasetError(f"{path}: can't be written: {error}") from error
-        return DataFile(
+        return FileSummary(
             path=f"{self._layout.data.name}/{name}",
             site=file.site,
             period=file.period,

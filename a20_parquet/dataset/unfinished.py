@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from a20_parquet.dataset.layout import FORMAT, DatasetLayout, write_durably
 from a20_parquet.dataset.manifest import (
     VERSION,
-    DataFile,
+    FileSummary,
     QuarantinedShard,
     QuarantineFile,
     ReadingOptions,
@@ -150,15 +150,15 @@ def _are_whole(folder: Path, files: Sequence[QuarantineFile]) -> bool:
     return all(has_sum(folder / file.name, file.bytes, file.checksum) for file in files)
 
 
-_DATA_FILES = TypeAdapter(tuple[DataFile, ...])
+_DATA_FILES = TypeAdapter(tuple[FileSummary, ...])
 
 
-def commit_unit(layout: DatasetLayout, number: int, files: Sequence[DataFile]) -> None:
+def commit_unit(layout: DatasetLayout, number: int, files: Sequence[FileSummary]) -> None:
     """Write the commit marker of a unit of the merge, after all its files."""
     write_durably(_marker(layout, number), _DATA_FILES.dump_json(tuple(files)))
 
 
-def committed_unit(layout: DatasetLayout, number: int) -> tuple[DataFile, ...] | None:
+def committed_unit(layout: DatasetLayout, number: int) -> tuple[FileSummary, ...] | None:
     """Read the files of a unit of the merge; none where it has no commit marker."""
     marker = _marker(layout, number)
     return _DATA_FILES.validate_json(marker.read_bytes()) if marker.exists() else None
@@ -171,7 +171,7 @@ def written_bytes(layout: DatasetLayout) -> int:
     return sum(file.bytes for file in files)
 
 
-def is_whole(layout: DatasetLayout, files: Sequence[DataFile]) -> bool:
+def is_whole(layout: DatasetLayout, files: Sequence[FileSummary]) -> bool:
     """Whether the files of a unit are as they were written."""
     return all(has_sum(layout.root / file.path, file.bytes, file.checksum) for file in files)
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from a20_parquet.dataset.commit import commit, settle
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import (
-    DataFile,
+    FileSummary,
     Manifest,
     ShardSummary,
     TableOptions,
@@ -45,7 +45,7 @@ def complete(
     layout: DatasetLayout,
     options: TableOptions,
     shards: Sequence[ShardSummary],
-    files: Sequence[DataFile],
+    files: Sequence[FileSummary],
     sites_content: bytes | None = None,
 ) -> Manifest:
     """Make data files that are there a complete dataset."""
@@ -75,7 +75,7 @@ def make_dataset(  # noqa: PLR0913 - what a dataset is made of
         path = root / "data" / f"site=site_{number:04d}" / "part-0000.parquet"
         path.parent.mkdir(parents=True)
         path.write_bytes(content)
-        file = DataFile(
+        file = FileSummary(
             path=path.relative_to(root).as_posix(),
             site=f"site_{number:04d}",
             period=0,

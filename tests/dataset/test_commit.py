@@ -19,7 +19,7 @@ from a20_parquet.dataset.claim import State, find_state, locked
 from a20_parquet.dataset.commit import commit, is_committed, remove_strays, settle
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import (
-    DataFile,
+    FileSummary,
     Manifest,
     ShardSummary,
     files_content,
@@ -78,7 +78,7 @@ def prepare(layout: DatasetLayout, part: int = 1) -> tuple[Manifest, bytes]:
         begin(layout, make_plan(layout, base=base), overwrite=True)
         rows = random_rows(random.Random(1), 5, 1)
         _, files, _ = write_runs(layout, [held(rows)], first_part=part)
-    all_files: list[DataFile] = [*(before.files if before else ()), *files]
+    all_files: list[FileSummary] = [*(before.files if before else ()), *files]
     all_files.sort(key=lambda file: file.path)
     content = files_content(all_files, OPTIONS.partition_by)
     kept = [*(before.manifest.quarantine if before else ())]

@@ -11,7 +11,7 @@ import pytest
 
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import (
-    DataFile,
+    FileSummary,
     Manifest,
     ShardSummary,
     TableOptions,
@@ -24,7 +24,7 @@ from tests.dataset.units import OPTIONS, make_plan
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def data_file(path: str = "data/site=a/part-0000.parquet", **other: Any) -> DataFile:
+def data_file(path: str = "data/site=a/part-0000.parquet", **other: Any) -> FileSummary:
     """A data file that nobody wrote."""
     values = {
         "path": path,
@@ -36,7 +36,7 @@ def data_file(path: str = "data/site=a/part-0000.parquet", **other: Any) -> Data
         "first_window_us": -1,
         "last_window_us": 10**15,
     }
-    return DataFile.model_validate(values | other)
+    return FileSummary.model_validate(values | other)
 
 
 @pytest.mark.parametrize(

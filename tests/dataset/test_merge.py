@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.manifest import DataFile
+from a20_parquet.dataset.manifest import FileSummary
 from a20_parquet.dataset.merge import MergeCursor
 from a20_parquet.dataset.run import DiskRun, Run
 from a20_parquet.errors import DatasetError
@@ -146,7 +146,7 @@ def test_files(claimed: DatasetLayout, row_group_rows: int) -> None:
     assert done == len(expected)
 
 
-def check_file(path: Path, file: DataFile, rows: list[Row]) -> None:
+def check_file(path: Path, file: FileSummary, rows: list[Row]) -> None:
     """Compare one file, and what is told of it, with its rows."""
     content = path.read_bytes()
     assert (file.bytes, file.checksum) == (len(content), f"{crc32c.crc32c(content):08x}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.manifest import DataFile, ShardSummary
+from a20_parquet.dataset.manifest import FileSummary, ShardSummary
 from a20_parquet.dataset.quarantine import QuarantineWriter
 from a20_parquet.dataset.unfinished import (
     Plan,
@@ -128,7 +128,7 @@ def test_a_merge_unit_whose_file_was_changed(claimed: DatasetLayout, spoil: Spoi
 
 def test_files_without_windows_in_time(claimed: DatasetLayout) -> None:
     """What is null in a data file's description comes back as null."""
-    file = DataFile(
+    file = FileSummary(
         path="p",
         site="s",
         period=None,

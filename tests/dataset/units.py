@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.manifest import DataFile, ReadingOptions, TableOptions
+from a20_parquet.dataset.manifest import FileSummary, ReadingOptions, TableOptions
 from a20_parquet.dataset.merge import MergeCursor, UnitWriter
 from a20_parquet.dataset.parquet import Compression, ParquetLayout
 from a20_parquet.dataset.run import Run
@@ -49,7 +49,7 @@ def buffer(rows: int) -> Any:
 
 def write_all(
     layout: DatasetLayout, rows: list[list[Row]], row_group_rows: int = 3, by: str = "site,date"
-) -> tuple[list[MergeUnit], list[DataFile], list[int]]:
+) -> tuple[list[MergeUnit], list[FileSummary], list[int]]:
     """Merge rows into a claimed dataset, with files of 7 rows and units of 20."""
     return write_runs(layout, [held(mine) for mine in rows], row_group_rows, by)
 
@@ -60,7 +60,7 @@ def write_runs(
     row_group_rows: int = 3,
     by: str = "site,date",
     first_part: int = 0,
-) -> tuple[list[MergeUnit], list[DataFile], list[int]]:
+) -> tuple[list[MergeUnit], list[FileSummary], list[int]]:
     """Merge runs likewise; the first file of each partition gets the number ``first_part``."""
     units = plan_merge([run.partitions for run in runs], rows_per_file=7, rows_per_unit=20)
     parquet = ParquetLayout(window_schema(DIMS), Compression.NONE)

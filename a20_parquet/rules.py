@@ -1,0 +1,28 @@
+"""How a conversion's options make records into windows."""
+
+from a20_parquet.dataset.manifest import ReadingOptions, TableOptions
+from a20_parquet.table.filename import FilenameRules
+from a20_parquet.table.selection import Selection
+from a20_parquet.table.sites import SiteTable
+from a20_parquet.table.windows import WindowRules
+
+
+def window_rules(
+    table: TableOptions, reading: ReadingOptions, sites: SiteTable | None
+) -> WindowRules:
+    """Put the rules together.
+
+    Args:
+        table: options of the dataset.
+        reading: options of one of its conversions.
+        sites: the sites table of that conversion, where it had one.
+    """
+    return WindowRules(
+        window_s=table.window_seconds,
+        by=table.partition_by,
+        dims=table.dims,
+        channels=table.channels,
+        features=table.features,
+        filenames=FilenameRules(reading.filename_pattern, sites, reading.unknown_site),
+        selection=Selection.of(reading.site, reading.from_date, reading.until_date),
+    )
