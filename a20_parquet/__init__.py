@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from a20_parquet.connect import connect
-    from a20_parquet.convert import Conversion, convert
+    from a20_parquet.conversion import Conversion
+    from a20_parquet.convert import convert
     from a20_parquet.database import DuckDBFile, duckdb
     from a20_parquet.errors import A20ParquetError
     from a20_parquet.info import DatasetInfo, info
@@ -43,7 +44,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "A20ParquetError": "a20_parquet.errors",
-    "Conversion": "a20_parquet.convert",
+    "Conversion": "a20_parquet.conversion",
     "DatasetInfo": "a20_parquet.info",
     "DuckDBFile": "a20_parquet.database",
     "Inspection": "a20_parquet.inspect",

@@ -3,17 +3,17 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
 from a20_parquet.append import ToConvert, find_new
+from a20_parquet.conversion import Conversion
 from a20_parquet.dataset.begin import Begun, begin, find_held, scratch_folder
 from a20_parquet.dataset.claim import locked
 from a20_parquet.dataset.duplicates import Comparison
 from a20_parquet.dataset.held import HeldDataset
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.manifest import DuplicateCounts, Totals
+from a20_parquet.dataset.manifest import DuplicateCounts
 from a20_parquet.dataset.npy_json import NpyJsonFolder
 from a20_parquet.dataset.partial_run import WithoutRows
 from a20_parquet.dataset.run import Run
@@ -28,55 +28,10 @@ from a20_parquet.npy_json import NotebookOutput
 from a20_parquet.options import ConvertOptions, OnError, OptionValues
 from a20_parquet.progress import NoProgress, Progress
 from a20_parquet.sort_pass import Sinks, sort_shards
-from a20_parquet.source.discover import Listing, PassedOver, find_shards
+from a20_parquet.source.discover import Listing, find_shards
 from a20_parquet.table.duplicates import written_name
 from a20_parquet.table.sparse import sparse_partitions_hint
 from a20_parquet.workers import Workers
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conversion:
-    """What a finished conversion did."""
-
-    dataset: Path
-    totals: Totals
-    """Of the dataset, what it held before included."""
-    new_shards: int
-    """That were converted, those in quarantine that were tried again left out."""
-    retried_shards: int
-    """Shards in quarantine that were tried again."""
-    held_shards: int
-    """Of the sources, that the dataset had already."""
-    new_windows: int
-    """That were written."""
-    left_out: int
-    """Windows of the new shards outside of what was asked for: other sites, dates, channels."""
-    quarantine: dict[str, int]
-    """What lies in quarantine, counted by reason, the most frequent first."""
-    duplicates: DuplicateCounts
-    """Among the new windows, and between these and what the dataset held."""
-    dropped_duplicates: bool
-    """Whether the identical ones were left out."""
-    shape_disagreements: int
-    """Records whose ``embedding_shape`` is not their tensor's."""
-    other_features: tuple[str, ...]
-    """Names of features that the records have and the dataset has not."""
-    is_resumed: bool
-    """Whether it went on with an unfinished conversion."""
-    source_bytes: int
-    """Stored size of all new shards."""
-    seconds: float
-    """Wall time."""
-    runs_on_disk: int
-    """Runs that went to scratch disk; 0 where all windows fitted the memory budget."""
-    passed_over: tuple[PassedOver, ...]
-    """Files of the sources that are no shards."""
-    warnings: tuple[str, ...]
-    """Shards that seem to be missing."""
-    hint: str | None
-    """Advice on the Hive keys."""
-    npy_json: Path | None
-    """Folder of the notebook's files, where they were asked for."""
 
 
 def convert(
@@ -111,21 +66,21 @@ def convert(
     with locked(layout):
         held = find_held(layout, overwrite=chosen.overwrite)
         listing = find_shards(sources, layout.root)
-        for warning in listing.missing:
-            progress.say(warning)
-        if chosen.overwrite:
-            _check_outside(listing, layout)
-        if held is not None:
-            check_options(listing, chosen, held)
+        _check(listing, chosen, layout, held)
         to_convert = find_new(listing, held, Workers(chosen.workers), progress)
-        if folder is not None and to_convert.held:
-            progress.say(
-                f"--npy-json writes no files of shards that the dataset holds already, "
-                f"{to_convert.held} here; a20-parquet npy-json does"
-            )
+        notebook = _notebook_output(folder, listing)
+        for line in _remarks(listing, to_convert, notebook):
+            progress.say(line)
         if held is not None and not to_convert.shards and not layout.plan.exists():
-            return _nothing_to_do(held, to_convert, listing, time.monotonic() - started)
-        notebook = _notebook_output(folder, listing, progress)
+            return Conversion(
+                dataset=layout.root,
+                totals=held.manifest.totals,
+                held_shards=to_convert.held,
+                quarantine=held.manifest.count_reasons(),
+                seconds=time.monotonic() - started,
+                passed_over=listing.passed_over,
+                warnings=listing.missing,
+            )
         job = plan_job(listing, to_convert, chosen, held)
         with _begun(layout, job, chosen, held, progress) as begun:
             sinks = _sinks(layout, begun, notebook, chosen)
@@ -156,19 +111,23 @@ def convert(
         hint=sparse_partitions_hint(
             ((file.site, file.period, file.bytes) for file in files), job.table.partition_by
         ),
-        npy_json=None if folder is None else folder.root,
+        npy_json=None if notebook is None else notebook.folder.root,
     )
 
 
-def _check_outside(listing: Listing, layout: DatasetLayout) -> None:
-    """Refuse to delete what is to be converted."""
+def _check(
+    listing: Listing, options: ConvertOptions, layout: DatasetLayout, held: HeldDataset | None
+) -> None:
+    """Refuse to delete what is to be converted, or to mix what does not go together."""
     inside = layout.root.resolve()
-    for shard in listing.shards:
+    for shard in listing.shards if options.overwrite else ():
         if Path(shard.path).resolve().is_relative_to(inside):
             raise UsageError(
                 f"{shard.url} lies in {layout.root}, which --overwrite would delete first. Leave "
                 "the option out, or copy the shard elsewhere."
             )
+    if held is not None:
+        check_options(listing, options, held)
 
 
 def _notebook_folder(options: ConvertOptions, layout: DatasetLayout) -> NpyJsonFolder | None:
@@ -179,15 +138,22 @@ def _notebook_folder(options: ConvertOptions, layout: DatasetLayout) -> NpyJsonF
     return folder
 
 
-def _notebook_output(
-    folder: NpyJsonFolder | None, listing: Listing, progress: Progress
-) -> NotebookOutput | None:
-    if folder is None:
-        return None
-    output = NotebookOutput.plan(folder, listing.shards)
-    for line in output.renamed:
-        progress.say(line)
-    return output
+def _notebook_output(folder: NpyJsonFolder | None, listing: Listing) -> NotebookOutput | None:
+    return None if folder is None else NotebookOutput.plan(folder, listing.shards)
+
+
+def _remarks(
+    listing: Listing, to_convert: ToConvert, notebook: NotebookOutput | None
+) -> Iterator[str]:
+    """What a user should know before it begins."""
+    yield from listing.missing
+    if notebook is not None:
+        yield from notebook.renamed
+        if to_convert.held:
+            yield (
+                f"--npy-json writes no files of shards that the dataset holds already, "
+                f"{to_convert.held} here; a20-parquet npy-json does"
+            )
 
 
 def _sinks(
@@ -264,31 +230,3 @@ def _begun(
     except (A20ParquetError, KeyboardInterrupt):
         progress.say(go_on)
         raise
-
-
-def _nothing_to_do(
-    held: HeldDataset, to_convert: ToConvert, listing: Listing, seconds: float
-) -> Conversion:
-    manifest = held.manifest
-    return Conversion(
-        dataset=held.layout.root,
-        totals=manifest.totals,
-        new_shards=0,
-        retried_shards=0,
-        held_shards=to_convert.held,
-        new_windows=0,
-        left_out=0,
-        quarantine=manifest.count_reasons(),
-        duplicates=DuplicateCounts(),
-        dropped_duplicates=False,
-        shape_disagreements=0,
-        other_features=(),
-        is_resumed=False,
-        source_bytes=0,
-        seconds=seconds,
-        runs_on_disk=0,
-        passed_over=listing.passed_over,
-        warnings=listing.missing,
-        hint=None,
-        npy_json=None,
-    )

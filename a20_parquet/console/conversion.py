@@ -13,7 +13,7 @@ from a20_parquet.table.name_parts import EXPECTED
 from a20_parquet.table.rejection import Reason
 
 if TYPE_CHECKING:
-    from a20_parquet.convert import Conversion
+    from a20_parquet.conversion import Conversion
     from a20_parquet.demo.tour import Tour
     from a20_parquet.npy_json import NotebookFiles
     from a20_parquet.source.discover import PassedOver

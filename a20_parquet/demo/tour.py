@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from a20_parquet.convert import Conversion, convert
+from a20_parquet.conversion import Conversion
+from a20_parquet.convert import convert
 from a20_parquet.demo.shards import DemoPlan, write_demo_shards
 from a20_parquet.errors import UsageError
 from a20_parquet.progress import NoProgress, Progress

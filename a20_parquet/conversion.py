@@ -1,0 +1,52 @@
+"""What a finished conversion did."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from a20_parquet.dataset.manifest import DuplicateCounts, Totals
+from a20_parquet.source.discover import PassedOver
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """What a finished conversion did."""
+
+    dataset: Path
+    totals: Totals
+    """Of the dataset, what it held before included."""
+    new_shards: int = 0
+    """That were converted, those in quarantine that were tried again left out."""
+    retried_shards: int = 0
+    """Shards in quarantine that were tried again."""
+    held_shards: int = 0
+    """Of the sources, that the dataset had already."""
+    new_windows: int = 0
+    """That were written."""
+    left_out: int = 0
+    """Windows of the new shards outside of what was asked for: other sites, dates, channels."""
+    quarantine: dict[str, int]
+    """What lies in quarantine, counted by reason, the most frequent first."""
+    duplicates: DuplicateCounts = field(default_factory=DuplicateCounts)
+    """Among the new windows, and between these and what the dataset held."""
+    dropped_duplicates: bool = False
+    """Whether the identical ones were left out."""
+    shape_disagreements: int = 0
+    """Records whose ``embedding_shape`` is not their tensor's."""
+    other_features: tuple[str, ...] = ()
+    """Names of features that the records have and the dataset has not."""
+    is_resumed: bool = False
+    """Whether it went on with an unfinished conversion."""
+    source_bytes: int = 0
+    """Stored size of all new shards."""
+    seconds: float
+    """Wall time."""
+    runs_on_disk: int = 0
+    """Runs that went to scratch disk; 0 where all windows fitted the memory budget."""
+    passed_over: tuple[PassedOver, ...]
+    """Files of the sources that are no shards."""
+    warnings: tuple[str, ...]
+    """Shards that seem to be missing."""
+    hint: str | None = None
+    """Advice on the Hive keys."""
+    npy_json: Path | None = None
+    """Folder of the notebook's files, where they were asked for."""
