@@ -39,6 +39,8 @@ class ShardAccount:
     windows: int
     quarantined: QuarantinedShard | None = None
     """What of it belongs into quarantine."""
+    listed: str | None = None
+    """``list_sum`` of that."""
     problem: str | None = None
     """Why it could not be read to its end."""
 
@@ -105,6 +107,7 @@ class SourceWindows:
             records=reader.records,
             windows=reading.windows,
             quarantined=reading.quarantine.finish(),
+            listed=reading.quarantine.listed,
         )
 
     def _chain(self, known: ShardSummary | None) -> list[RecordFilter]:

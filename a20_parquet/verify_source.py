@@ -8,6 +8,7 @@ from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.file_check import read_file
 from a20_parquet.dataset.manifest import FileSummary, QuarantinedShard, ShardSummary
 from a20_parquet.dataset.quarantine import LIST
+from a20_parquet.dataset.quarantine_check import kept_list_sum
 from a20_parquet.dataset.sites import KeptSites
 from a20_parquet.progress import Progress
 from a20_parquet.shard_match import match_shards
@@ -54,7 +55,7 @@ def verify_source(
     sink = FingerprintSink(features)
     accounts = sides.read_shards("reading shards", sink)
     problems.add(check_accounts(catalog.manifest.shards, accounts))
-    problems.add(check_in_quarantine(catalog.manifest.quarantine, accounts))
+    problems.add(check_in_quarantine(catalog, accounts))
     # What a shard that can't be read lacks has been said.
     if dataset is not None and not any(account.problem for account in accounts):
         comparison = Comparison(
@@ -124,19 +125,21 @@ def _check_counts(account: ShardAccount, expected: ShardSummary) -> Iterator[Pro
         )
 
 
-def check_in_quarantine(
-    expected: Sequence[QuarantinedShard], found: Sequence[ShardAccount]
-) -> Iterator[Problem]:
-    """Compare what of the shards belongs into quarantine with what the manifest says lies there."""
-    kept = {shard.label: shard for shard in expected}
+def check_in_quarantine(catalog: Catalog, found: Sequence[ShardAccount]) -> Iterator[Problem]:
+    """Compare what of the shards belongs into quarantine with what lies there."""
+    kept = {shard.label: shard for shard in catalog.manifest.quarantine}
     for account in found:
+        if account.problem is not None:
+            continue
         is_there = kept.get(account.label)
-        if account.problem is None and _contents(account.quarantined) != _contents(is_there):
-            yield Problem(
-                account.label,
-                f"{_said(account.quarantined)} belongs into quarantine, {_said(is_there)} lies "
-                "there as in manifest.json, or its bytes differ",
-            )
+        same = _contents(account.quarantined) == _contents(is_there)
+        if same and (is_there is None or kept_list_sum(catalog, account.label) == account.listed):
+            continue
+        yield Problem(
+            account.label,
+            f"{_said(account.quarantined)} belongs into quarantine, {_said(is_there)} lies there "
+            "as in manifest.json, or its bytes or its list differ",
+        )
 
 
 def _contents(shard: QuarantinedShard | None) -> QuarantinedShard | None:

@@ -7,7 +7,7 @@ make them look whole; ``LABEL.jsonl`` lists both, one ``Entry`` a line, in the o
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -49,6 +49,7 @@ class QuarantineTally:
     Attributes:
         records: how many records there are.
         damaged: how many ranges of damaged bytes.
+        listed: ``list_sum`` of all, once they are finished; none where there is nothing.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class QuarantineTally:
         """
         self.records = 0
         self.damaged = 0
+        self.listed: str | None = None
         self._label = label
         self._entries = list(entries)
         self._kept_before = len(self._entries)
@@ -126,6 +128,7 @@ class QuarantineTally:
         new = map(_with_size, self._entries[self._kept_before :])
         entries = [*self._entries[: self._kept_before], *new]
         entries.sort(key=lambda entry: (entry.record, entry.offset))
+        self.listed = list_sum(entries)
         for entry in entries:
             self._file(LIST).write(entry.model_dump_json().encode() + b"\n")
         reasons = Counter(entry.reason for entry in entries)
@@ -231,6 +234,15 @@ class _SummedFile:
         return QuarantineFile(name=self._name, bytes=self._bytes, checksum=f"{self._sum:08x}")
 
 
+def list_sum(entries: Iterable[Entry]) -> str:
+    """SHA-256 of a list without its messages, whose wording may change, in hexadecimal."""
+    digest = hashlib.sha256()
+    for entry in entries:
+        told = f"{entry.shard} {entry.record} {entry.offset} {entry.length} {entry.reason.value}"
+        digest.update(f"{told}\n".encode())
+    return digest.hexdigest()
+
+
 def read_entries(folder: Path, label: str) -> Iterator[Entry]:
     """Read what of a shard lies in quarantine, in the order of the shard.
 
@@ -241,12 +253,17 @@ def read_entries(folder: Path, label: str) -> Iterator[Entry]:
     try:
         with path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
-                yield _parse(line, f"{path}, line {number}")
+                yield parse_entry(line, f"{path}, line {number}")
     except OSError as error:
         raise DatasetError(f"{path}: can't be read: {error}") from error
 
 
-def _parse(line: bytes, where: str) -> Entry:
+def parse_entry(line: bytes, where: str) -> Entry:
+    """Read one line of a list.
+
+    Raises:
+        DatasetError: it was changed; ``where`` says which line it is.
+    """
     try:
         return Entry.model_validate_json(line)
     except ValidationError as error:

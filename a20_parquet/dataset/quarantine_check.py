@@ -6,6 +6,8 @@ import crc32c
 
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.manifest import QuarantineFile
+from a20_parquet.dataset.quarantine import LIST, list_sum, parse_entry
+from a20_parquet.errors import DatasetError
 from a20_parquet.table.problem import Problem
 
 _READ_BYTES = 1 << 20
@@ -29,6 +31,18 @@ def check_quarantine(catalog: Catalog, *, strays: bool) -> Iterator[Problem]:
         for name in _names(catalog):
             if name not in named:
                 yield Problem(f"quarantine/{name}", "the manifest does not name it")
+
+
+def kept_list_sum(catalog: Catalog, label: str) -> str | None:
+    """The ``list_sum`` of what is kept of a shard; none where its list can't be read."""
+    for folder in ("quarantine", "conversion/quarantine"):
+        path = f"{folder}/{label}{LIST}"
+        try:
+            with catalog.filesystem.open(catalog.path(path), "rb") as lines:
+                return list_sum(parse_entry(line, path) for line in lines)
+        except (OSError, DatasetError):
+            continue
+    return None
 
 
 def _check(catalog: Catalog, path: str, file: QuarantineFile) -> Iterator[Problem]:
