@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from a20_parquet.errors import SourceError
 from a20_parquet.progress import Progress
 from a20_parquet.source.content import open_content
-from a20_parquet.source.frames import FrameReader, tell_progress
+from a20_parquet.source.frames import BATCH_BYTES, FrameReader, tell_progress
 from a20_parquet.source.shard import Shard
 from a20_parquet.workers import Workers
-
-_BATCH_BYTES = 8 << 20
 
 
 def content_sums(shards: Sequence[Shard], workers: Workers, progress: Progress) -> dict[int, str]:
@@ -27,7 +25,7 @@ def content_sums(shards: Sequence[Shard], workers: Workers, progress: Progress) 
     def read(shard: Shard) -> tuple[int, str | None]:
         try:
             with open_content(shard) as content:
-                reader = FrameReader(shard, content, _BATCH_BYTES)
+                reader = FrameReader(shard, content, BATCH_BYTES)
                 for _ in tell_progress(reader.read(), content, advance):
                     pass
         except SourceError:

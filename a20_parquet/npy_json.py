@@ -15,13 +15,12 @@ from a20_parquet.progress import NoProgress, Progress
 from a20_parquet.source.content import open_content
 from a20_parquet.source.decode import TensorFlowDecoder
 from a20_parquet.source.discover import PassedOver, find_shards
-from a20_parquet.source.frames import FrameReader, tell_progress
+from a20_parquet.source.frames import BATCH_BYTES, FrameReader, tell_progress
 from a20_parquet.source.records import strict
 from a20_parquet.source.shard import Shard
 from a20_parquet.table.notebook import name_outputs
 from a20_parquet.workers import Workers
 
-_BATCH_BYTES = 8 << 20
 _MOST_LEFT_OUT_NAMES = 3
 
 
@@ -149,7 +148,7 @@ def _write_all(
 
     def write(shard: Shard) -> _WrittenShard:
         with output.writer(shard) as writer, open_content(shard) as content:
-            reader = FrameReader(shard, content, _BATCH_BYTES)
+            reader = FrameReader(shard, content, BATCH_BYTES)
             for records in tell_progress(strict(reader.read()), content, advance):
                 writer.add(decoder.decode_strictly(records))
         return _WrittenShard(

@@ -122,8 +122,7 @@ class ShardIntake:
     def _keep_damage(self, damage: Damage) -> None:
         if not damage.more:
             self._errors.add(damage.error())
-        rejection = Rejection(damage.number, damage.reason, damage.message)
-        self._quarantine.keep_damage(rejection, damage.offset, damage.content)
+        self._quarantine.keep_damage(damage.rejection, damage.offset, damage.content)
 
     def _keep_record(self, records: Records, rejection: Rejection) -> None:
         self._rejected += 1

@@ -13,7 +13,7 @@ from a20_parquet.errors import SourceError
 from a20_parquet.rules import window_rules
 from a20_parquet.source.content import open_content
 from a20_parquet.source.decode import TensorFlowDecoder
-from a20_parquet.source.frames import FrameReader, tell_progress
+from a20_parquet.source.frames import BATCH_BYTES, FrameReader, tell_progress
 from a20_parquet.source.records import Damage
 from a20_parquet.source.shard import Shard
 from a20_parquet.table.decoded import DecodedRecords
@@ -21,8 +21,6 @@ from a20_parquet.table.fingerprint import BlockSink, WindowBlock
 from a20_parquet.table.intake import RecordFilter
 from a20_parquet.table.rejection import Rejection
 from a20_parquet.table.windows import WindowRules, keyed_metadata
-
-_BATCH_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +78,10 @@ class SourceWindows:
         try:
             reading = _Reading(label, self._chain(known), sink)
             with open_content(shard) as content:
-                reader = FrameReader(shard, content, _BATCH_BYTES)
+                reader = FrameReader(shard, content, BATCH_BYTES)
                 for item in tell_progress(reader.read(), content, advance):
                     if isinstance(item, Damage):
-                        rejection = Rejection(item.number, item.reason, item.message)
-                        reading.quarantine.keep_damage(rejection, item.offset, item.content)
+                        reading.quarantine.keep_damage(item.rejection, item.offset, item.content)
                         continue
                     for rejection in reading.add(self._decoder.decode(item)):
                         number = rejection.number

@@ -11,7 +11,7 @@ import pyarrow as pa
 from a20_parquet.errors import SourceError, UsageError
 from a20_parquet.source.decode import TensorFlowDecoder
 from a20_parquet.source.discover import find_shards
-from a20_parquet.source.frames import read_records
+from a20_parquet.source.frames import BATCH_BYTES, read_records
 from a20_parquet.source.perch_config import read_hop_s
 from a20_parquet.source.shard import Shard
 from a20_parquet.table.decoded import DecodedRecords
@@ -20,14 +20,12 @@ from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.schema import window_schema
 from a20_parquet.table.windows import WindowRules, keyed_metadata, with_embeddings
 
-_BATCH_BYTES = 8 << 20
-
 
 def read_windows(
     sources: str | Path | Sequence[str | Path],
     *,
     window_seconds: float | None = None,
-    batch_bytes: int = _BATCH_BYTES,
+    batch_bytes: int = BATCH_BYTES,
 ) -> Any:
     """Stream the windows of shards in shard, then record order.
 
@@ -73,7 +71,7 @@ def _windows(
     rules = WindowRules(window_s=window_s, by=PartitionBy.SITE, dims=dims)
     record_filter = RecordFilter(rules)
     while batch is not None:
-        _check(batch, record_filter)
+        record_filter.check(batch)
         metadata = keyed_metadata([batch.heads], rules)
         embeddings = [rules.pick(tensor) for tensor in batch.embeddings]
         if len(metadata):
@@ -81,9 +79,3 @@ def _windows(
                 metadata, np.concatenate(embeddings).astype(np.float32, copy=False)
             )
         batch = next(rest, None)
-
-
-def _check(batch: DecodedRecords, record_filter: RecordFilter) -> None:
-    for rejection in record_filter.sort_out(batch).rejected:
-        index = batch.heads.numbers.tolist().index(rejection.number)
-        raise batch.heads.error(index, rejection.message, rejection.reason.fix)

@@ -14,8 +14,8 @@ import pytest
 import a20_parquet
 from a20_parquet import cli
 from a20_parquet.errors import RecordError, UsageError
-from a20_parquet.memory import MemoryPlan
 from tests import notebook
+from tests.conversions import use_tiny_memory
 from tests.notebook import pairs
 from tests.shards import FILENAME, frame, make_record, random_tensor, write_content, write_shard
 
@@ -67,7 +67,7 @@ def test_real_shards_give_the_notebooks_bytes(
     """Every file that the notebook wrote, and no other."""
     if batch_bytes:
         module = importlib.import_module("a20_parquet.npy_json")
-        monkeypatch.setattr(module, "_BATCH_BYTES", batch_bytes)
+        monkeypatch.setattr(module, "BATCH_BYTES", batch_bytes)
     files = a20_parquet.npy_json(
         real_data / "notebook" / "shards", tmp_path / "out", workers=workers
     )
@@ -113,18 +113,7 @@ def test_convert_writes_them_in_its_first_pass(
 ) -> None:
     """In memory, with runs on disk and with the tiniest batches."""
     if memory is None:
-        from a20_parquet import job
-
-        tiny = MemoryPlan(
-            workers=2,
-            batch_bytes=100,
-            gather_rows=61,
-            slice_rows=3,
-            staging_rows=7,
-            runs=100,
-            holds_all=False,
-        )
-        monkeypatch.setattr(job, "plan_memory", lambda **_: tiny)
+        use_tiny_memory(monkeypatch)
     a20_parquet.convert(
         shards,
         tmp_path / "out",

@@ -21,6 +21,9 @@ from a20_parquet.source.shard import (
 )
 from a20_parquet.table.rejection import Reason
 
+BATCH_BYTES = 8 << 20
+"""A good size of batches where no memory budget tells one."""
+
 Item = TypeVar("Item")
 
 

@@ -72,6 +72,11 @@ class Damage:
     more: bool
     """Whether another piece of the range follows."""
 
+    @property
+    def rejection(self) -> Rejection:
+        """Why the range is in no record, as quarantine lists it."""
+        return Rejection(self.number, self.reason, self.message)
+
     def error(self) -> RecordError:
         """Make the error that says what is damaged."""
         return RecordError(

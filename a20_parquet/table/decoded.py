@@ -106,19 +106,3 @@ class DecodedRecords:
         """The records whose embeddings have ``dims`` floats."""
         same = [i for i, (_, _, found) in enumerate(self.heads.shapes) if found == dims]
         return self if len(same) == len(self.heads) else self.take(same)
-
-    def check_dims(self, dims: int) -> None:
-        """Check that every embedding has ``dims`` floats.
-
-        Raises:
-            RecordError: one has another number.
-        """
-        for index, (_, _, found) in enumerate(self.heads.shapes):
-            if found != dims:
-                raise self.heads.error(
-                    index,
-                    f"its embedding has {found} dimensions, expected {dims} as in the first record "
-                    "or as --dims says",
-                    Reason.WRONG_DIMS.fix,
-                    Reason.WRONG_DIMS,
-                )

@@ -70,6 +70,18 @@ class RecordFilter:
             left_out,
         )
 
+    def check(self, decoded: DecodedRecords) -> None:
+        """Check that every record of a batch can be converted.
+
+        Raises:
+            RecordError: one can't; the first is named.
+        """
+        for rejection in self.sort_out(decoded).rejected:
+            index = decoded.heads.numbers.tolist().index(rejection.number)
+            raise decoded.heads.error(
+                index, rejection.message, rejection.reason.fix, rejection.reason
+            )
+
     def _reject(
         self, decoded: DecodedRecords, index: int, verdict: _Verdict
     ) -> tuple[Reason, str] | None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from a20_parquet.errors import RecordError
 from a20_parquet.table.decoded import DecodedRecords, RecordHeads
 from a20_parquet.table.filename import FilenameRules
+from a20_parquet.table.intake import RecordFilter
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.schema import Feature, keyed_schema, metadata_schema, window_schema
 from a20_parquet.table.windows import (
@@ -292,12 +293,12 @@ def test_part_of_heads() -> None:
     assert part.shapes == [(1, 1, 8), (2, 1, 8)]
 
 
-def test_check_dims() -> None:
+def test_wrong_dims_are_the_records_error() -> None:
     """A tensor of another size is the record's error, with its number."""
     heads = make_heads([(NAMES[0], 0.0, (1, 1, 8)), (NAMES[0], 0.0, (1, 1, 9))], first=5)
     decoded = DecodedRecords(heads, [np.zeros(shape, np.float32) for shape in heads.shapes])
     with pytest.raises(RecordError, match=r"record 6 at byte 6000.* 9 dimensions, expected 8"):
-        decoded.check_dims(8)
+        RecordFilter(WindowRules(window_s=5, by=PartitionBy.SITE, dims=8)).check(decoded)
 
 
 @pytest.mark.parametrize("dims", [1, 3, 1280])
