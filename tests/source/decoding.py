@@ -1,0 +1,89 @@
+"""Records to decode, and what TensorFlow makes of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from a20_parquet.source.decode import TensorFlowDecoder
+from a20_parquet.source.records import Records
+from a20_parquet.source.shard import Shard
+from a20_parquet.table.decoded import DecodedRecords
+from tests.shards import (
+    make_features,
+    make_record,
+    random_tensor,
+    serialize,
+    tensor_proto,
+)
+
+FLOAT32, FLOAT64, STRING, FLOAT16, BFLOAT16 = 1, 2, 7, 19, 14
+BITS = {np.dtype(np.float32): np.uint32, np.dtype(np.float16): np.uint16}
+SHAPE = (2, 1, 4)
+TENSOR = random_tensor(SHAPE)
+SHARD = Shard("shard", "store://shard", 3, "shard", 0, None)
+
+
+def as_records(payloads: Sequence[bytes], first: int = 0) -> Records:
+    """Payloads as if they lay ``first`` records into a shard, 1,000 bytes apart."""
+    offsets = [1000 * (first + index) for index in range(len(payloads))]
+    return Records(SHARD, first, offsets, list(payloads))
+
+
+def decode(payloads: Sequence[bytes], first: int = 0) -> DecodedRecords:
+    """Decode payloads that all can be."""
+    return TensorFlowDecoder().decode_strictly(as_records(payloads, first))
+
+
+def bits(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The values as integers, for NaN is not equal to itself, but -0.0 is to 0.0."""
+    return np.ascontiguousarray(array).view(BITS[array.dtype])
+
+
+def assert_equals_tensorflow(payloads: Sequence[bytes], found: DecodedRecords) -> None:
+    assert len(found.heads) == len(found.embeddings) == len(payloads)
+    for index, payload in enumerate(payloads):
+        parsed = tf.io.parse_single_example(
+            payload,
+            {
+                "timestamp_s": tf.io.FixedLenFeature([], tf.float32),
+                "filename": tf.io.FixedLenFeature([], tf.string),
+                "embedding": tf.io.FixedLenFeature([], tf.string),
+            },
+        )
+        embedding = found.embeddings[index]
+        tensor = tf.io.parse_tensor(parsed["embedding"], tf.as_dtype(embedding.dtype)).numpy()
+        assert embedding.shape == tensor.shape == found.heads.shapes[index]
+        np.testing.assert_array_equal(bits(embedding), bits(tensor))
+        assert found.heads.filenames[index] == parsed["filename"].numpy()
+        stamp = np.float32(found.heads.timestamps_s[index])
+        assert stamp.tobytes() == parsed["timestamp_s"].numpy().tobytes()
+
+
+def bytes_feature(*values: bytes) -> Any:
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+
+
+def integers_feature(*values: int) -> Any:
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+
+def raw_float_feature(raw: int) -> Any:
+    """A float whose bits no Python float keeps."""
+    return tf.train.Feature.FromString(b"\x12\x06\x0a\x04" + raw.to_bytes(4, "little"))
+
+
+def floats_feature(*values: float) -> Any:
+    return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+
+
+def record_with(**features: Any) -> bytes:
+    """A record with other features; None leaves one out."""
+    merged = make_features(TENSOR) | features
+    return serialize({name: value for name, value in merged.items() if value is not None})
+
+
+def record_with_proto(*args: Any, **values: Any) -> bytes:
+    return make_record(TENSOR, proto=tensor_proto(*args, **values))
