@@ -155,3 +155,11 @@ def digest_tree(root: Path) -> dict[str, str]:
         )
         for path in sorted(root.rglob("*"))
     }
+
+
+def count_markers(folder: Path) -> int:
+    """How many commit markers lie in a folder that a conversion may remove at any moment."""
+    try:
+        return sum(path.suffix == ".json" for path in folder.iterdir())
+    except FileNotFoundError:
+        return 0

@@ -17,7 +17,7 @@ import numpy as np
 
 from a20_parquet import cli, merge_pass
 from a20_parquet.source.decode import load_tensorflow
-from tests.robustness.children import Child, digest_tree, start
+from tests.robustness.children import Child, count_markers, digest_tree, start
 from tests.robustness.messy import write_messy_shards
 
 _USAGE, _QUARANTINE, _INTERRUPTED = 2, 3, 130
@@ -37,7 +37,7 @@ def convert(shards: Path, dataset: Path, workers: int, memory: str) -> None:
 
 def _await(child: Child, marks: Path, count: int) -> bool:
     """Wait until that many marks lie there, or the child ends; whether they do."""
-    while len(list(marks.glob("*"))) < count:
+    while count_markers(marks) < count:
         if os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
             return False
         time.sleep(0.0005)

@@ -17,7 +17,7 @@ import numpy as np
 
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.source.decode import load_tensorflow
-from tests.robustness.children import StepTrap, digest_tree, start
+from tests.robustness.children import StepTrap, count_markers, digest_tree, start
 from tests.robustness.power import cut_power
 from tests.robustness.scenes import (
     LARGE,
@@ -218,8 +218,8 @@ class Killer:
         count = int(self._draw.integers(1, 9))
         choices = [
             layout.plan.exists,
-            lambda: len(list(layout.sorted.glob("*.json"))) >= count,
-            lambda: len(list(layout.units.glob("*.json"))) >= count,
+            lambda: count_markers(layout.sorted) >= count,
+            lambda: count_markers(layout.units) >= count,
             layout.staged_files.exists,
             layout.commit.exists,
             lambda: self._is_new(layout.manifest, expected),
