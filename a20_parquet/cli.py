@@ -44,6 +44,7 @@ def cli() -> None:
 @options.on_error_option
 @options.max_errors_option
 @options.npy_json_option
+@options.decoder_option
 @options.json_option
 def convert(sources: tuple[str, ...], dataset: str, *, as_json: bool, **given: Any) -> None:
     """Convert shards to a dataset.
@@ -83,8 +84,9 @@ def inspect(shards: tuple[str, ...], *, as_json: bool) -> None:
 @options.sources_argument
 @options.notebook_folder_argument
 @options.workers_option
+@options.decoder_option
 @options.json_option
-def npy_json(sources: tuple[str, ...], folder: str, *, workers: int | None, as_json: bool) -> None:
+def npy_json(sources: tuple[str, ...], folder: str, *, as_json: bool, **given: Any) -> None:
     """Write only the notebook's files, byte for byte.
 
     Each shard gets FOLDER/embeddings/SHARD.npy, float32 with one row a window, and
@@ -95,7 +97,7 @@ def npy_json(sources: tuple[str, ...], folder: str, *, workers: int | None, as_j
     from a20_parquet.npy_json import npy_json
 
     with ConsoleProgress() as progress:
-        files = npy_json(sources, folder, workers=workers, progress=progress)
+        files = npy_json(sources, folder, progress=progress, **given)
     print_notebook_files(files, as_json=as_json)
 
 

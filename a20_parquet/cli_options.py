@@ -173,6 +173,14 @@ from_option = click.option(
 until_option = click.option(
     "--until", "until_date", metavar="DATE", help="Search only until this local date, inclusive."
 )
+decoder_option = click.option(
+    "--decoder",
+    type=click.Choice(["tensorflow", "wire"]),
+    default="tensorflow",
+    show_default=True,
+    help="What decodes records. wire reads their bytes itself, leaves to TensorFlow only what is "
+    "of another form, and gives the same.",
+)
 npy_json_option = click.option(
     "--npy-json",
     type=click.Path(file_okay=False),

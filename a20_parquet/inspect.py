@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from a20_parquet.errors import RecordError
 from a20_parquet.source.content import open_content
-from a20_parquet.source.decode import TensorFlowDecoder, load_tensorflow
 from a20_parquet.source.discover import find_shards
 from a20_parquet.source.frames import FrameReader
 from a20_parquet.source.records import Damage, Records
 from a20_parquet.source.shard import Codec, Shard, read_codec
+from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder, load_tensorflow
 from a20_parquet.table.filename import Recordings, parse_filenames
 from a20_parquet.table.rejection import Reason, Rejection
 

@@ -19,7 +19,7 @@ from a20_parquet.memory import METADATA_ROW_BYTES, MemoryPlan, plan_memory
 from a20_parquet.options import ConvertOptions
 from a20_parquet.probe import probe_shards
 from a20_parquet.rules import window_rules
-from a20_parquet.source.decode import TensorFlowDecoder
+from a20_parquet.source.decode import Decoder, make_decoder
 from a20_parquet.source.discover import Listing
 from a20_parquet.source.perch_config import read_hop_s
 from a20_parquet.source.shard import Codec, Shard, read_codec
@@ -48,7 +48,7 @@ class Job:
     sites: SiteTable | None
     """What becomes the dataset's sites table; none where it has none, or keeps it."""
     memory: MemoryPlan
-    decoder: TensorFlowDecoder
+    decoder: Decoder
 
     @property
     def planned_shards(self) -> tuple[PlannedShard, ...]:
@@ -97,7 +97,7 @@ def plan_job(
     """
     sites, new_sites = _sites(options, held)
     filenames = FilenameRules(options.filename_pattern, sites, options.unknown_site)
-    decoder = TensorFlowDecoder(options.feature)
+    decoder = make_decoder(options.decoder, options.feature)
     wanted = _table_options(listing, options, held)
     probe = probe_shards(
         to_convert.shards,

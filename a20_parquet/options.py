@@ -21,6 +21,7 @@ from pydantic import (
 from a20_parquet.dataset.parquet import Compression
 from a20_parquet.errors import UsageError, flag
 from a20_parquet.memory import default_budget, default_workers
+from a20_parquet.source.decode import DecoderName
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.windows import MAX_CHANNELS
 
@@ -116,6 +117,7 @@ class OptionValues(TypedDict, total=False):
     on_error: OnError | str
     max_errors: int | None
     npy_json: Path | str | None
+    decoder: DecoderName | str
 
 
 class ConvertOptions(BaseModel):
@@ -167,6 +169,8 @@ class ConvertOptions(BaseModel):
     """Give up when more records and damaged places than this go to quarantine."""
     npy_json: Path | str | None = None
     """Folder for the notebook's ``.npy`` and ``.json`` files; by default none are written."""
+    decoder: DecoderName = DecoderName.TENSORFLOW
+    """What decodes records; the result is the same."""
 
     @classmethod
     def parse(cls, values: OptionValues) -> Self:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from a20_parquet.errors import SourceError, UsageError
-from a20_parquet.source.decode import TensorFlowDecoder
+from a20_parquet.source.decode import Decoder
 from a20_parquet.source.frames import read_shard
 from a20_parquet.source.records import Records
 from a20_parquet.source.shard import Shard
@@ -34,7 +34,7 @@ class Probe:
 
 def probe_shards(
     shards: Sequence[Shard],
-    decoder: TensorFlowDecoder,
+    decoder: Decoder,
     filenames: FilenameRules,
     *,
     dims: int | None,
@@ -80,7 +80,7 @@ class _Search:
 
     def __init__(
         self,
-        decoder: TensorFlowDecoder,
+        decoder: Decoder,
         filenames: FilenameRules,
         dims: int | None,
         features: dict[str, int | None],

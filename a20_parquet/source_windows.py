@@ -12,10 +12,10 @@ from a20_parquet.dataset.sites import KeptSites
 from a20_parquet.errors import SourceError
 from a20_parquet.rules import window_rules
 from a20_parquet.source.content import open_content
-from a20_parquet.source.decode import TensorFlowDecoder
 from a20_parquet.source.frames import BATCH_BYTES, FrameReader, tell_progress
 from a20_parquet.source.records import Damage
 from a20_parquet.source.shard import Shard
+from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder
 from a20_parquet.table.decoded import DecodedRecords
 from a20_parquet.table.fingerprint import BlockSink, WindowBlock
 from a20_parquet.table.intake import RecordFilter

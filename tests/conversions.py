@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from a20_parquet.memory import MemoryPlan
-from a20_parquet.source.decode import load_tensorflow
+from a20_parquet.source.tensorflow_decoder import load_tensorflow
 from tests.shards import make_record, random_tensor, write_shard
 
 Windows = dict[tuple[str, float, int], npt.NDArray[np.uint32]]

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 import a20_parquet
-from a20_parquet.source.decode import load_tensorflow
+from a20_parquet.source.tensorflow_decoder import load_tensorflow
 from tests.conversions import (
     Windows,
     as_bits,

@@ -1,126 +1,31 @@
-"""The decode stage: serialized ``tf.train.Example`` records as NumPy tensors, with TensorFlow.
+"""The decode stage: serialized ``tf.train.Example`` records become NumPy tensors.
 
-TensorFlow takes whole batches. Embeddings come out as views of the bytes that it cut out of each
-record, so that the only copy left is the one to the place where they belong.
+Two implementations of ``Decoder`` give the same values and verdicts, bit for bit.
 """
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import lru_cache
-from itertools import repeat
-from types import ModuleType
-from typing import Any, NamedTuple
+import enum
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from a20_parquet.source.example import (
-    MAX_TIMESTAMP_S,
-    TIMESTAMP,
-    RejectedError,
-    check_timestamp,
-    other_features,
-    take_apart,
-)
+from a20_parquet.errors import UsageError
+from a20_parquet.source.example import RejectedError
 from a20_parquet.source.records import Records
-from a20_parquet.source.tensors import FEATURE_LAYOUTS, TensorDecoder, TensorError
+from a20_parquet.source.tensors import TensorError
 from a20_parquet.table.decoded import DecodedRecords, Embedding, RecordHeads
-from a20_parquet.table.rejection import Reason, Rejection
-
-# What TensorFlow fills in where a record lacks a feature: values that no writer stores.
-_NO_TIMESTAMP = np.array(0x7FE20A20, np.uint32).view(np.float32)[()]
-_NO_OFFSET = -(2**63)
-_NO_SHAPE = (-(2**63),) * 3
-_NO_FEATURE = b"\xff a20_parquet: the record lacks this feature"
-_MOST_SIZES = 4096
+from a20_parquet.table.rejection import Rejection
 
 
-@lru_cache(maxsize=1)
-def load_tensorflow() -> ModuleType:
-    """Import TensorFlow, without its start-up messages and without looking for GPUs."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-    with _silenced_stderr():
-        import tensorflow as tf
+class DecoderName(enum.StrEnum):
+    """What can decode records."""
 
-    module: ModuleType = tf
-    return module
+    TENSORFLOW = "tensorflow"
+    WIRE = "wire"
 
 
-@contextmanager
-def _silenced_stderr() -> Iterator[None]:
-    # TensorFlow's C++ part writes to the file descriptor before any log level counts.
-    kept = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
-class _Decoded(NamedTuple):
-    """One record that can be used."""
-
-    filename: bytes
-    timestamp_s: float
-    embedding: Embedding
-    claims_another_shape: bool
-    features: tuple[Embedding | None, ...]
-    leftover_bytes: int
-    """Of the payload, without filename and tensors."""
-
-
-@lru_cache(maxsize=16)
-def _batch_parser(features: tuple[str, ...]) -> Any:
-    # Traced once a process: TensorFlow takes a second, and warns about a fifth trace.
-    tf = load_tensorflow()
-    one = tf.io.FixedLenFeature
-    wanted = {
-        "timestamp_s": one([], tf.float32, _NO_TIMESTAMP),
-        "timestamp_offset": one([], tf.int64, _NO_OFFSET),
-        "embedding_shape": one([len(_NO_SHAPE)], tf.int64, _NO_SHAPE),
-        "filename": one([], tf.string),
-        "embedding": one([], tf.string),
-        **{name: one([], tf.string, _NO_FEATURE) for name in features},
-    }
-
-    def parse(payloads: Any) -> list[Any]:
-        parsed = tf.io.parse_example(payloads, wanted)
-        return [parsed[name] for name in wanted]
-
-    return tf.function(parse, input_signature=[tf.TensorSpec([None], tf.string)])
-
-
-class TensorFlowDecoder:
-    """Decodes batches of records; one object may serve several threads.
-
-    TensorFlow takes a batch at once. Where that fails, halves of it are taken, and a single record
-    that fails is taken apart by protobuf: so what becomes of a record does not depend on others.
-    Tensors are left to ``tensors.TensorDecoder``; float32 and float16 embeddings are kept as they
-    are.
-    """
-
-    def __init__(self, features: Sequence[str] = ()) -> None:
-        """Prepare to decode.
-
-        Args:
-            features: names of further features, one tensor of a record's windows each.
-        """
-        self._tf: Any = load_tensorflow()
-        self._wanted = tuple(features)
-        self._parse = _batch_parser(self._wanted)
-        self._tensors = TensorDecoder(self._tf)
-        self._feature_tensors = TensorDecoder(self._tf, FEATURE_LAYOUTS)
-        self._others: dict[int, frozenset[str]] = {}
-        errors = self._tf.errors
-        self._parse_errors = (
-            errors.InvalidArgumentError,
-            errors.DataLossError,
-            # TensorFlow quotes the record in its message, and fails where that is no text.
-            UnicodeDecodeError,
-        )
+class Decoder(Protocol):
+    """Decodes batches of records; one object may serve several threads."""
 
     def decode(self, records: Records) -> DecodedRecords:
         """Decode one batch; records that can't be used are in ``rejected``.
@@ -128,157 +33,96 @@ class TensorFlowDecoder:
         A record can be used if it is a ``tf.train.Example`` with a filename, a timestamp (``float``
         ``timestamp_s`` or, of older writers, ``int64`` ``timestamp_offset``) and a serialized
         float32 or float16 tensor of shape ``(windows, channels, dims)``.
+
+        Embeddings may be views of the payloads, and are good as long as these are.
         """
-        decoded = self._decode(records.payloads)
-        rejected = tuple(
-            Rejection(records.first + index, error.reason, error.message)
-            for index, error in enumerate(decoded)
-            if isinstance(error, RejectedError)
-        )
-        kept = [(i, item) for i, item in enumerate(decoded) if isinstance(item, _Decoded)]
-        heads = RecordHeads(
-            shard=records.shard.url,
-            position=records.shard.position,
-            numbers=np.array([records.first + index for index, _ in kept], np.int64),
-            offsets=[records.offsets[index] for index, _ in kept],
-            filenames=[item.filename for _, item in kept],
-            timestamps_s=np.array([item.timestamp_s for _, item in kept], np.float64),
-            shapes=[item.embedding.shape for _, item in kept],
-        )
-        others = (self._other_features(records.payloads[i], item) for i, item in kept)
-        return DecodedRecords(
-            heads=heads,
-            embeddings=[item.embedding for _, item in kept],
-            features={
-                name: [item.features[place] for _, item in kept]
-                for place, name in enumerate(self._wanted)
-            },
-            rejected=rejected,
-            shape_disagreements=sum(item.claims_another_shape for _, item in kept),
-            other_features=frozenset().union(*others),
-        )
-
-    def decode_strictly(self, records: Records) -> DecodedRecords:
-        """Decode one batch.
-
-        Raises:
-            RecordError: a record can't be used; the first that can't is named.
-        """
-        decoded = self.decode(records)
-        for rejection in decoded.rejected:
-            raise records.error(rejection)
-        return decoded
-
-    def _decode(self, payloads: Sequence[bytes]) -> list[_Decoded | RejectedError]:
-        if not payloads:
-            return []
-        try:
-            return self._decode_batch(payloads)
-        except (TensorError, RejectedError, *self._parse_errors):
-            if len(payloads) == 1:
-                return [self._decode_exactly(payloads[0])]
-        middle = len(payloads) // 2
-        return self._decode(payloads[:middle]) + self._decode(payloads[middle:])
-
-    def _decode_batch(self, payloads: Sequence[bytes]) -> list[_Decoded | RejectedError]:
-        """Decode a batch at once; raise one of many errors where a record is out of the way."""
-        tensors = self._parse(self._tf.constant(payloads, self._tf.string))
-        stamps, offsets, claims, filenames, protos, *further = (
-            tensor.numpy() for tensor in tensors
-        )
-        embeddings = self._tensors.decode(protos)
-        is_stamped = stamps.view(np.uint32) != _NO_TIMESTAMP.view(np.uint32)
-        timestamps_s = np.where(is_stamped, stamps.astype(np.float64), offsets.astype(np.float64))
-        in_doubt = ~(np.abs(timestamps_s) <= MAX_TIMESTAMP_S)
-        for index in np.flatnonzero(~is_stamped).tolist():
-            in_doubt[index] |= TIMESTAMP.encode() in payloads[index]
-        shapes = np.array([tensor.shape for tensor in embeddings], np.int64)
-        claims_another = (claims != shapes).any(axis=1) & (claims != _NO_SHAPE).any(axis=1)
-        columns = [self._feature(column, embeddings) for column in further]
-        leftover = np.array(list(map(len, payloads)))
-        for column in (filenames, protos, *further):
-            leftover -= [0 if value == _NO_FEATURE else len(value) for value in column]
-        rows = zip(
-            filenames.tolist(),
-            timestamps_s.tolist(),
-            embeddings,
-            claims_another.tolist(),
-            zip(*columns, strict=True) if columns else repeat(()),
-            leftover.tolist(),
-            strict=False,
-        )
-        return [
-            self._decode_exactly(payload) if doubtful else _Decoded(*row)
-            for payload, doubtful, row in zip(payloads, in_doubt.tolist(), rows, strict=True)
-        ]
-
-    def _decode_exactly(self, payload: bytes) -> _Decoded | RejectedError:
-        """Decode one record that is in the way of a batch, or tell why it can't be used."""
-        try:
-            parts = take_apart(payload, self._wanted)
-            embedding = self._exact_tensor(self._tensors, "embedding", parts.embedding)
-            features = tuple(
-                self._exact_feature(name, proto, embedding)
-                for name, proto in zip(self._wanted, parts.features, strict=True)
-            )
-            check_timestamp(parts.timestamp_s)
-        except RejectedError as error:
-            return error
-        serialized = (parts.filename, parts.embedding, *(p for p in parts.features if p))
-        return _Decoded(
-            parts.filename,
-            parts.timestamp_s,
-            embedding,
-            parts.claimed_shape not in {None, embedding.shape},
-            features,
-            len(payload) - sum(map(len, serialized)),
-        )
-
-    def _exact_tensor(
-        self, tensors: TensorDecoder, name: str, proto: bytes, bad: Reason = Reason.BAD_TENSOR
-    ) -> Embedding:
-        try:
-            return tensors.decode([proto])[0]
-        except TensorError as error:
-            raise RejectedError(bad, f"feature {name!r} can't be used: {error}") from None
-        except self._parse_errors:
-            raise RejectedError(bad, f"feature {name!r} is no serialized TensorProto") from None
-
-    def _exact_feature(
-        self, name: str, proto: bytes | None, embedding: Embedding
-    ) -> Embedding | None:
-        if proto is None:
-            return None
-        tensor = self._exact_tensor(self._feature_tensors, name, proto, Reason.BAD_FEATURE)
-        try:
-            return _per_window(tensor, embedding)
-        except TensorError as error:
-            message = f"feature {name!r} can't be used: {error}"
-            raise RejectedError(Reason.BAD_FEATURE, message) from None
-
-    def _feature(
-        self, protos: Sequence[bytes], embeddings: Sequence[Embedding]
-    ) -> list[Embedding | None]:
-        """Decode one further feature of a batch."""
-        found = iter(self._feature_tensors.decode([p for p in protos if p != _NO_FEATURE]))
-        return [
-            None if proto == _NO_FEATURE else _per_window(next(found), embedding)
-            for proto, embedding in zip(protos, embeddings, strict=True)
-        ]
-
-    def _other_features(self, payload: bytes, decoded: _Decoded) -> frozenset[str]:
-        # To look into each record would take long. Records of one writer that have as many bytes
-        # of other things have the same features.
-        names = self._others.get(decoded.leftover_bytes)
-        if names is None:
-            names = other_features(payload, self._wanted)
-            if len(self._others) >= _MOST_SIZES:
-                self._others.clear()
-            self._others[decoded.leftover_bytes] = names
-        return names
+        ...
 
 
-def _per_window(tensor: Embedding, embedding: Embedding) -> Embedding:
+def make_decoder(name: DecoderName | str, features: Sequence[str] = ()) -> Decoder:
+    """Make a decoder.
+
+    Args:
+        name: which one.
+        features: names of further features, one tensor of a record's windows each.
+
+    Raises:
+        UsageError: there is none of this name.
+    """
+    if name not in set(DecoderName):
+        raise UsageError(f"--decoder is {name!r}, expected {' or '.join(DecoderName)}")
+    if name == DecoderName.WIRE:
+        from a20_parquet.source.wire import WireDecoder
+
+        return WireDecoder(features)
+    from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder
+
+    return TensorFlowDecoder(features)
+
+
+def decode_strictly(decoder: Decoder, records: Records) -> DecodedRecords:
+    """Decode one batch.
+
+    Raises:
+        RecordError: a record can't be used; the first that can't is named.
+    """
+    decoded = decoder.decode(records)
+    for rejection in decoded.rejected:
+        raise records.error(rejection)
+    return decoded
+
+
+class DecodedRecord(NamedTuple):
+    """One record that can be used."""
+
+    filename: bytes
+    timestamp_s: float
+    embedding: Embedding
+    claims_another_shape: bool
+    features: tuple[Embedding | None, ...]
+    other_features: frozenset[str]
+    """Names of features that were found and not decoded."""
+
+
+def gather(
+    records: Records, found: Sequence[DecodedRecord | RejectedError], wanted: Sequence[str]
+) -> DecodedRecords:
+    """Make a batch of what was found in each of its records.
+
+    Args:
+        records: the batch.
+        found: one item a record.
+        wanted: names of the further features that were decoded.
+    """
+    kept = [item for item in found if isinstance(item, DecodedRecord)]
+    places = [i for i, item in enumerate(found) if isinstance(item, DecodedRecord)]
+    rejected = tuple(
+        Rejection(records.first + index, error.reason, error.message)
+        for index, error in enumerate(found)
+        if isinstance(error, RejectedError)
+    )
+    heads = RecordHeads(
+        shard=records.shard.url,
+        position=records.shard.position,
+        numbers=np.array(places, np.int64) + records.first,
+        offsets=[records.offsets[index] for index in places],
+        filenames=[item.filename for item in kept],
+        timestamps_s=np.array([item.timestamp_s for item in kept], np.float64),
+        shapes=[item.embedding.shape for item in kept],
+    )
+    return DecodedRecords(
+        heads=heads,
+        embeddings=[item.embedding for item in kept],
+        features={
+            name: [item.features[place] for item in kept] for place, name in enumerate(wanted)
+        },
+        rejected=rejected,
+        shape_disagreements=sum(item.claims_another_shape for item in kept),
+        other_features=frozenset().union(*{item.other_features for item in kept}),
+    )
+
+
+def per_window(tensor: Embedding, embedding: Embedding) -> Embedding:
     """Widen a feature to float32 of shape ``(windows, channels, size)``.
 
     Raises:

@@ -4,6 +4,7 @@ Source: tensorflow/core/example/example.proto and feature.proto. A feature witho
 absent, as TensorFlow takes it.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from a20_parquet.table.rejection import Reason
 MAX_TIMESTAMP_S = 1e9
 TIMESTAMP, OLD_TIMESTAMP = "timestamp_s", "timestamp_offset"
 FILENAME, EMBEDDING, EMBEDDING_SHAPE = "filename", "embedding", "embedding_shape"
-_KNOWN = frozenset({TIMESTAMP, OLD_TIMESTAMP, FILENAME, EMBEDDING, EMBEDDING_SHAPE})
+KNOWN = frozenset({TIMESTAMP, OLD_TIMESTAMP, FILENAME, EMBEDDING, EMBEDDING_SHAPE})
 _SHAPE_SUFFIX = "_shape"
 
 
@@ -76,17 +77,22 @@ def check_timestamp(timestamp_s: float) -> None:
 
 
 def other_features(payload: bytes, wanted: tuple[str, ...]) -> frozenset[str]:
-    """Name the features of a record that are neither known nor wanted.
+    """Name the features of a record that are neither known nor wanted."""
+    return other_names(_parse(payload) or (), wanted)
+
+
+def other_names(found: Iterable[str], wanted: tuple[str, ...]) -> frozenset[str]:
+    """Name those of a record's features that are neither known nor wanted.
 
     What tells the shape of another feature, by name, is none of its own.
     """
-    names = frozenset(_parse(payload) or ())
+    names = frozenset(found)
+    expected = KNOWN | set(wanted)
     return frozenset(
         name
-        for name in names - _KNOWN - set(wanted)
+        for name in names - expected
         if not (
-            name.endswith(_SHAPE_SUFFIX)
-            and name.removesuffix(_SHAPE_SUFFIX) in names | _KNOWN | set(wanted)
+            name.endswith(_SHAPE_SUFFIX) and name.removesuffix(_SHAPE_SUFFIX) in names | expected
         )
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
 from a20_parquet.source.content import Content, open_content
-from a20_parquet.source.lookahead import READ_BYTES, Lookahead
+from a20_parquet.source.lookahead import Lookahead
 from a20_parquet.source.records import PIECE_BYTES, Damage, Records, strict
 from a20_parquet.source.resync import MAX_PAYLOAD_BYTES, find_frame, is_frame
 from a20_parquet.source.shard import (
@@ -50,8 +50,7 @@ class FrameReader:
         self._shard = shard
         self._content = content
         self._batch_bytes = batch_bytes
-        buffer_bytes = max(min(batch_bytes, READ_BYTES), 2 * HEADER_BYTES)
-        self._ahead = Lookahead(content, buffer_bytes)
+        self._ahead = Lookahead(content, max(batch_bytes, 2 * HEADER_BYTES))
         self._digest = hashlib.sha256()
 
     @property
@@ -71,9 +70,11 @@ class FrameReader:
     def read(self) -> Iterator[Records | Damage]:
         """Yield all of the shard in order: records in batches, and what is damaged between them.
 
-        A batch holds ``batch_bytes`` or a record more, and ends before damage. The frames of all
-        records and the contents of all damage are the decompressed shard; where its compressed
-        stream is damaged, the stored bytes from there on come last.
+        A batch holds about ``batch_bytes``, or one record that is longer, and ends before damage.
+        Its payloads are views of the buffer that the next ones are read into: they are good until
+        the next item is asked for. The frames of all records and the contents of all damage are the
+        decompressed shard; where its compressed stream is damaged, the stored bytes from there on
+        come last.
 
         Memory is bounded by ``batch_bytes``, ``PIECE_BYTES`` and twice the longest length that a
         frame header with a right checksum tells.
@@ -81,60 +82,68 @@ class FrameReader:
         Raises:
             SourceError: the shard can't be read, or has changed while it was.
         """
-        records, size = self._new_batch(), 0
-        while (found := self._next()) is not None:
-            if isinstance(found, _Fault):
+        while self._ahead.peek(HEADER_BYTES):
+            fault = self._check_next()
+            if fault is None:
+                records = self._take_whole_frames()
                 if records.payloads:
                     yield records
-                content = self._ahead.take(found.size) if found.size else self._lost()
-                yield from self._damage(found, self._ahead.offset, content)
-                records, size = self._new_batch(), 0
-                continue
-            records.offsets.append(self._ahead.offset)
-            records.payloads.append(found)
-            frame_bytes = HEADER_BYTES + len(found) + FOOTER_BYTES
-            self._ahead.skip(frame_bytes)
-            self.records += 1
-            size += frame_bytes
-            if size >= self._batch_bytes:
-                yield records
-                records, size = self._new_batch(), 0
-        if records.payloads:
-            yield records
+                    continue
+                fault = self._bad_payload()
+            content = self._ahead.take(fault.size) if fault.size else self._lost()
+            yield from self._damage(fault, self._ahead.offset, content)
         if stream := self._content.damage:
             fault = _Fault(Reason.BAD_STREAM, stream.message)
             yield from self._damage(fault, stream.offset, self._content.rest())
 
-    def _new_batch(self) -> Records:
-        return Records(self._shard, self.records + self.damaged_ranges, [], [])
-
-    def _next(self) -> bytes | _Fault | None:
-        """Check the next frame: its payload, why there is none, or none at the shard's end."""
+    def _check_next(self) -> _Fault | None:
+        """Read the next frame to its end; why there is none, but for its payload's checksum."""
         header = self._ahead.peek(HEADER_BYTES)
-        if not header:
-            return None
         if fault := self._check_header(header):
             return fault
         size = _frame_bytes(header)
+        return self._overrun(size) if len(self._ahead.peek(size)) < size else None
+
+    def _take_whole_frames(self) -> Records:
+        """Take the frames that are held, up to one that is out of order or not all there."""
+        held, first = self._ahead.held, self._ahead.offset
+        offsets: list[int] = []
+        payloads: list[memoryview] = []
+        sums: list[memoryview] = []
+        at = 0
+        while at + HEADER_BYTES <= len(held) and at < self._batch_bytes:
+            header = held[at : at + HEADER_BYTES]
+            payload_at = at + HEADER_BYTES
+            footer_at = payload_at + int.from_bytes(header[:8], "little")
+            if footer_at + FOOTER_BYTES > len(held) or self._check_header(header):
+                break
+            payload = held[payload_at:footer_at]
+            stored = held[footer_at : footer_at + FOOTER_BYTES]
+            if masked_crc(payload) != int.from_bytes(stored, "little"):
+                break
+            offsets.append(first + at)
+            payloads.append(payload)
+            sums += (header, stored)
+            at = footer_at + FOOTER_BYTES
+        self._digest.update(b"".join(sums))
+        self._ahead.skip(at)
+        number = self.records + self.damaged_ranges
+        self.records += len(payloads)
+        return Records(self._shard, number, offsets, payloads)
+
+    def _bad_payload(self) -> _Fault:
+        """Say what is wrong with the next frame, which is held and of which all else is right."""
+        size = _frame_bytes(self._ahead.peek(HEADER_BYTES))
+        behind = self._ahead.peek(size + HEADER_BYTES)[size:]
         frame = self._ahead.peek(size)
-        if len(frame) < size:
-            return self._overrun(size)
-        # The copy is made while the bytes are in the cache: the next ones overwrite them.
-        payload = bytes(frame[HEADER_BYTES:-FOOTER_BYTES])
-        stored = frame[-FOOTER_BYTES:]
-        crc = masked_crc(payload)
-        if crc != int.from_bytes(stored, "little"):
-            message = (
-                f"the payload's masked CRC32C is {crc:#010x}, its frame says "
-                f"{int.from_bytes(stored, 'little'):#010x}"
-            )
-            behind = self._ahead.peek(size + HEADER_BYTES)[size:]
-            if behind and not starts_with_frame(behind):
-                return _Fault(Reason.BAD_PAYLOAD, f"{message}, and no frame follows it")
-            return _Fault(Reason.BAD_PAYLOAD, message, size)
-        self._digest.update(frame[:HEADER_BYTES])
-        self._digest.update(stored)
-        return payload
+        crc = masked_crc(frame[HEADER_BYTES:-FOOTER_BYTES])
+        message = (
+            f"the payload's masked CRC32C is {crc:#010x}, its frame says "
+            f"{int.from_bytes(frame[-FOOTER_BYTES:], 'little'):#010x}"
+        )
+        if behind and not starts_with_frame(behind):
+            return _Fault(Reason.BAD_PAYLOAD, f"{message}, and no frame follows it")
+        return _Fault(Reason.BAD_PAYLOAD, message, size)
 
     def _check_header(self, header: memoryview) -> _Fault | None:
         if len(header) < HEADER_BYTES:

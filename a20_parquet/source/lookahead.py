@@ -4,12 +4,11 @@ from collections.abc import Iterator
 
 from a20_parquet.source.content import Content
 
-# Small enough to stay in a core's cache from reading to checking to copying.
-READ_BYTES = 1 << 20
+_COPY_BYTES = 1 << 20
 
 
 class Lookahead:
-    """Holds as many bytes as were asked for; views are good until the next call of ``peek``.
+    """Holds as many bytes as were asked for; views are good until more than is held is asked for.
 
     Attributes:
         offset: where the first byte that is not taken lies in the decompressed shard.
@@ -20,8 +19,7 @@ class Lookahead:
         self.offset = 0
         self.at_end = False
         self._content = content
-        self._buffer = bytearray(buffer_bytes)
-        self._view = memoryview(self._buffer)
+        self._view = memoryview(bytearray(buffer_bytes))
         self._at = 0
         self._end = 0
 
@@ -48,19 +46,18 @@ class Lookahead:
     def take(self, size: int) -> Iterator[bytes]:
         """Take bytes, in copies of a bounded size."""
         while size:
-            part = bytes(self.peek(min(size, READ_BYTES)))
+            part = bytes(self.peek(min(size, _COPY_BYTES)))
             self.skip(len(part))
             size -= len(part)
             yield part
 
     def _read(self) -> None:
-        rest = bytes(self.held)
-        if len(rest) == len(self._buffer):
+        rest = self.held
+        if len(rest) == len(self._view):
             # Doubling, instead of trusting a frame's length, keeps a damaged one from claiming
             # all memory.
-            self._buffer = bytearray(2 * len(self._buffer))
-            self._view = memoryview(self._buffer)
-        self._buffer[: len(rest)] = rest
+            self._view = memoryview(bytearray(2 * len(rest)))
+        self._view[: len(rest)] = rest
         read = self._content.readinto(self._view[len(rest) :])
         self._at, self._end = 0, len(rest) + read
-        self.at_end = self._end < len(self._buffer)
+        self.at_end = self._end < len(self._view)

@@ -1,11 +1,14 @@
 """What framing hands on: batches of records, and the damage between them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from a20_parquet.errors import RecordError
 from a20_parquet.source.shard import FOOTER_BYTES, Shard, masked_crc
 from a20_parquet.table.rejection import Reason, Rejection
+
+Buffer = bytes | memoryview
+"""Contiguous bytes."""
 
 PIECE_BYTES = 1 << 20
 """The most bytes of a damaged range that are handed on at once."""
@@ -20,8 +23,9 @@ class Records:
     """Number of the first record in its shard, from 0."""
     offsets: list[int]
     """Where each record's frame starts, in bytes of the decompressed shard."""
-    payloads: list[bytes]
-    """Serialized ``tf.train.Example`` messages."""
+    payloads: Sequence[Buffer]
+    """Serialized ``tf.train.Example`` messages; those of a shard that is being read are good until
+    the next batch is asked for."""
 
     @property
     def payload_bytes(self) -> int:
@@ -101,5 +105,5 @@ def strict(items: Iterable[Records | Damage]) -> Iterator[Records]:
         yield item
 
 
-def _stored_crc(data: bytes) -> bytes:
+def _stored_crc(data: Buffer) -> bytes:
     return masked_crc(data).to_bytes(FOOTER_BYTES, "little")

@@ -16,9 +16,9 @@ from a20_parquet.dataset.quarantine import (
     read_entries,
 )
 from a20_parquet.errors import DatasetError
-from a20_parquet.source.decode import load_tensorflow
 from a20_parquet.source.frames import FrameReader
 from a20_parquet.source.shard import Shard
+from a20_parquet.source.tensorflow_decoder import load_tensorflow
 from a20_parquet.table.rejection import Reason, Rejection
 from tests.shards import frame, open_shard
 

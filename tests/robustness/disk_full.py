@@ -20,7 +20,7 @@ import click
 
 from a20_parquet import cli, finish
 from a20_parquet.dataset.commit import commit
-from a20_parquet.source.decode import load_tensorflow
+from a20_parquet.source.tensorflow_decoder import load_tensorflow
 from tests.robustness.children import digest_tree, start
 from tests.robustness.messy import write_messy_shards
 

@@ -16,7 +16,7 @@ import click
 import numpy as np
 
 from a20_parquet import cli, merge_pass
-from a20_parquet.source.decode import load_tensorflow
+from a20_parquet.source.tensorflow_decoder import load_tensorflow
 from tests.robustness.children import Child, count_markers, digest_tree, start
 from tests.robustness.messy import write_messy_shards
 

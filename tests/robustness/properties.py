@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from a20_parquet.source.decode import TensorFlowDecoder, load_tensorflow
 from a20_parquet.source.records import Records
 from a20_parquet.source.shard import Shard
+from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder, load_tensorflow
 from a20_parquet.table.filename import FilenameRules, Recordings, parse_filenames
 from a20_parquet.table.rejection import Reason
 from tests.filenames import Reading, read_filename

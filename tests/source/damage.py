@@ -44,7 +44,7 @@ def read_all(path: Path, batch_bytes: int) -> list[Range | Whole]:
             assert item.payloads
             assert not pieces
             assert sum(map(len, item.payloads[:-1])) < batch_bytes
-            for index, payload in enumerate(item.payloads):
+            for index, payload in enumerate(map(bytes, item.payloads)):
                 number = item.first + index
                 assert item.frame(number) == frame(payload)
                 assert item.offset(number) == item.offsets[index]

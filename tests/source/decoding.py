@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from a20_parquet.source.decode import TensorFlowDecoder
+from a20_parquet.source.decode import decode_strictly
 from a20_parquet.source.records import Records
 from a20_parquet.source.shard import Shard
+from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder
 from a20_parquet.table.decoded import DecodedRecords
 from tests.shards import (
     make_features,
@@ -34,7 +35,7 @@ def as_records(payloads: Sequence[bytes], first: int = 0) -> Records:
 
 def decode(payloads: Sequence[bytes], first: int = 0) -> DecodedRecords:
     """Decode payloads that all can be."""
-    return TensorFlowDecoder().decode_strictly(as_records(payloads, first))
+    return decode_strictly(TensorFlowDecoder(), as_records(payloads, first))
 
 
 def bits(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

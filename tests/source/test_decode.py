@@ -10,8 +10,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from a20_parquet.source.decode import TensorFlowDecoder
 from a20_parquet.source.frames import read_records
+from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder
 from tests.shards import (
     FILENAME,
     make_features,

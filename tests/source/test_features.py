@@ -8,9 +8,9 @@ import numpy.typing as npt
 import pytest
 import tensorflow as tf
 
-from a20_parquet.source.decode import TensorFlowDecoder
 from a20_parquet.source.records import Records
 from a20_parquet.source.shard import Shard
+from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder
 from a20_parquet.table.decoded import DecodedRecords
 from a20_parquet.table.rejection import Reason
 from tests.shards import make_features, random_tensor, serialize, tensor_proto

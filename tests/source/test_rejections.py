@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from a20_parquet.errors import RecordError
-from a20_parquet.source.decode import TensorFlowDecoder
+from a20_parquet.source.decode import decode_strictly
+from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder
 from a20_parquet.table.rejection import Reason
 from tests.shards import (
     make_record,
@@ -257,7 +258,7 @@ def test_bad_record(kind: str, before: int, after: int) -> None:
     assert found.heads.offsets == [1000 * number for number in numbers]
     assert_equals_tensorflow(payloads[:before] + payloads[before + 1 :], found)
     with pytest.raises(RecordError, match=message) as caught:
-        TensorFlowDecoder().decode_strictly(records)
+        decode_strictly(TensorFlowDecoder(), records)
     error = caught.value
     assert (error.shard, error.record, error.offset, error.code) == (
         "store://shard",
