@@ -5,7 +5,9 @@ uint64 length, its masked CRC32C, the payload, the payload's masked CRC32C.
 """
 
 import hashlib
+import struct
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 from a20_parquet.source.content import Content, open_content
@@ -23,6 +25,8 @@ from a20_parquet.table.rejection import Reason
 
 BATCH_BYTES = 8 << 20
 """A good size of batches where no memory budget tells one."""
+
+_HEADER, _FOOTER = struct.Struct("<QI"), struct.Struct("<I")
 
 Item = TypeVar("Item")
 
@@ -109,23 +113,24 @@ class FrameReader:
         held, first = self._ahead.held, self._ahead.offset
         offsets: list[int] = []
         payloads: list[memoryview] = []
-        sums: list[memoryview] = []
-        at = 0
+        between: list[memoryview] = []
+        at = behind = 0
         while at + HEADER_BYTES <= len(held) and at < self._batch_bytes:
-            header = held[at : at + HEADER_BYTES]
+            length, length_crc = _HEADER.unpack_from(held, at)
             payload_at = at + HEADER_BYTES
-            footer_at = payload_at + int.from_bytes(header[:8], "little")
-            if footer_at + FOOTER_BYTES > len(held) or self._check_header(header):
+            footer_at = payload_at + length
+            if footer_at + FOOTER_BYTES > len(held) or length_crc != _length_crc(length):
                 break
             payload = held[payload_at:footer_at]
-            stored = held[footer_at : footer_at + FOOTER_BYTES]
-            if masked_crc(payload) != int.from_bytes(stored, "little"):
+            if _FOOTER.unpack_from(held, footer_at) != (masked_crc(payload),):
                 break
             offsets.append(first + at)
             payloads.append(payload)
-            sums += (header, stored)
+            # A footer and the header that follows it.
+            between.append(held[behind:payload_at])
+            behind = footer_at
             at = footer_at + FOOTER_BYTES
-        self._digest.update(b"".join(sums))
+        self._digest.update(b"".join([*between, held[behind:at]]))
         self._ahead.skip(at)
         number = self.records + self.damaged_ranges
         self.records += len(payloads)
@@ -231,6 +236,12 @@ def read_records(shard: Shard, batch_bytes: int) -> Iterator[Records]:
         SourceError: the shard can't be read, or has changed while it was.
     """
     return strict(read_shard(shard, batch_bytes))
+
+
+# Lengths return: records of a shard differ in little but their filenames.
+@lru_cache(maxsize=1 << 12)
+def _length_crc(length: int) -> int:
+    return masked_crc(length.to_bytes(8, "little"))
 
 
 def _frame_bytes(header: memoryview) -> int:
