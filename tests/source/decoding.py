@@ -1,6 +1,7 @@
-"""Records to decode, and what TensorFlow makes of them."""
+"""Records to decode, what both decoders make of them, and what TensorFlow does."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,11 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from a20_parquet.source.decode import decode_strictly
-from a20_parquet.source.records import Records
+from a20_parquet.source.records import Buffer, Records
 from a20_parquet.source.shard import Shard
 from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder
-from a20_parquet.table.decoded import DecodedRecords
+from a20_parquet.source.wire import WireDecoder
+from a20_parquet.table.decoded import DecodedRecords, Embedding
 from tests.shards import (
     make_features,
     make_record,
@@ -27,15 +29,63 @@ TENSOR = random_tensor(SHAPE)
 SHARD = Shard("shard", "store://shard", 3, "shard", 0, None)
 
 
-def as_records(payloads: Sequence[bytes], first: int = 0) -> Records:
+def as_records(payloads: Sequence[Buffer], first: int = 0) -> Records:
     """Payloads as if they lay ``first`` records into a shard, 1,000 bytes apart."""
     offsets = [1000 * (first + index) for index in range(len(payloads))]
     return Records(SHARD, first, offsets, list(payloads))
 
 
+@lru_cache
+def _wire_decoder(features: tuple[str, ...]) -> WireDecoder:
+    # Whatever forms one test's records have are known in the next.
+    return WireDecoder(features)
+
+
+class BothDecoders:
+    """Decodes with each decoder, and makes sure that they agree."""
+
+    def __init__(self, features: tuple[str, ...] = ()) -> None:
+        self._tensorflow = TensorFlowDecoder(features)
+        self._wire = _wire_decoder(features)
+
+    def decode(self, records: Records) -> DecodedRecords:
+        """What both give."""
+        found = self._tensorflow.decode(records)
+        assert_same(self._wire.decode(records), found)
+        return found
+
+
+def assert_same(found: DecodedRecords, expected: DecodedRecords) -> None:
+    """Both are alike to the last bit."""
+    assert found.rejected == expected.rejected
+    assert found.shape_disagreements == expected.shape_disagreements
+    heads, other = found.heads, expected.heads
+    assert (heads.shard, heads.position) == (other.shard, other.position)
+    assert heads.numbers.tolist() == other.numbers.tolist()
+    assert heads.offsets == other.offsets
+    assert heads.filenames == other.filenames
+    assert heads.timestamps_s.tobytes() == other.timestamps_s.tobytes()
+    assert list(heads.shapes) == list(other.shapes)
+    assert_same_tensors(found.embeddings, expected.embeddings)
+    assert found.features.keys() == expected.features.keys()
+    for name, tensors in found.features.items():
+        assert_same_tensors(tensors, expected.features[name])
+
+
+def assert_same_tensors(
+    found: Sequence[Embedding | None], expected: Sequence[Embedding | None]
+) -> None:
+    for one, other in zip(found, expected, strict=True):
+        if one is None or other is None:
+            assert one is other
+            continue
+        assert (one.dtype, one.shape) == (other.dtype, other.shape)
+        assert one.tobytes() == other.tobytes()
+
+
 def decode(payloads: Sequence[bytes], first: int = 0) -> DecodedRecords:
     """Decode payloads that all can be."""
-    return decode_strictly(TensorFlowDecoder(), as_records(payloads, first))
+    return decode_strictly(BothDecoders(), as_records(payloads, first))
 
 
 def bits(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -11,16 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from a20_parquet.source.frames import read_records
-from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder
 from tests.shards import (
-    FILENAME,
     make_features,
     make_record,
     open_shard,
     random_tensor,
     serialize,
     tensor_proto,
-    write_shard,
 )
 from tests.source.decoding import (
     BITS,
@@ -28,6 +25,7 @@ from tests.source.decoding import (
     FLOAT32,
     SHAPE,
     TENSOR,
+    BothDecoders,
     assert_equals_tensorflow,
     bits,
     bytes_feature,
@@ -227,7 +225,7 @@ def test_real_shards(real_data: Path, folder: str, batch_bytes: int) -> None:
     """Every record of every real shard is what TensorFlow reads."""
     paths = sorted((real_data / folder).glob("embeddings-*"))
     assert paths
-    decoder = TensorFlowDecoder()
+    decoder = BothDecoders()
     for path in paths:
         expected = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
         count = 0
@@ -238,18 +236,3 @@ def test_real_shards(real_data: Path, folder: str, batch_bytes: int) -> None:
             assert (found.heads.numbers[0], found.heads.shard) == (count, str(path))
             count += len(payloads)
         assert count == len(expected)
-
-
-def test_values_outlive_the_buffer(tmp_path: Path) -> None:
-    """Decoded values stay when the next batch overwrites the buffer they were read into."""
-    tensors = [random_tensor(SHAPE, seed) for seed in range(20)]
-    path = write_shard(
-        tmp_path / "shard", [make_record(t, f"{FILENAME}{i}") for i, t in enumerate(tensors)]
-    )
-    decoder = TensorFlowDecoder()
-    kept = [decoder.decode(records) for records in read_records(open_shard(path), 1)]
-    assert len(kept) > 1
-    found = [embedding for batch in kept for embedding in batch.embeddings]
-    np.testing.assert_array_equal(found, tensors)
-    names = [name for batch in kept for name in batch.heads.filenames]
-    assert names == [f"{FILENAME}{index}".encode() for index in range(20)]

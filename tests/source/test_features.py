@@ -1,6 +1,7 @@
 """Further features that windows carry along, and those that are only named."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,12 +9,15 @@ import numpy.typing as npt
 import pytest
 import tensorflow as tf
 
+from a20_parquet.source.decode import Decoder
 from a20_parquet.source.records import Records
 from a20_parquet.source.shard import Shard
 from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder
+from a20_parquet.source.wire import WireDecoder
 from a20_parquet.table.decoded import DecodedRecords
 from a20_parquet.table.rejection import Reason
 from tests.shards import make_features, random_tensor, serialize, tensor_proto
+from tests.source.decoding import BothDecoders
 
 SHARD = Shard("shard", "store://shard", 0, "shard", 0, None)
 WINDOWS, CHANNELS = 3, 2
@@ -42,7 +46,7 @@ def integers(*values: int) -> Any:
 
 def decode(*payloads: bytes, features: tuple[str, ...] = ("label",)) -> DecodedRecords:
     offsets = list(range(len(payloads)))
-    return TensorFlowDecoder(features).decode(Records(SHARD, 0, offsets, list(payloads)))
+    return BothDecoders(features).decode(Records(SHARD, 0, offsets, list(payloads)))
 
 
 @pytest.mark.parametrize(
@@ -124,7 +128,13 @@ def test_other_features_are_named() -> None:
     ]
     assert decode(*payloads).other_features == {"nuisances", "odd_shape"}
     assert decode(*payloads, features=()).other_features == {"label", "nuisances", "odd_shape"}
-    decoder = TensorFlowDecoder()
+
+
+@pytest.mark.parametrize("make", [TensorFlowDecoder, WireDecoder])
+def test_other_features_are_named_each_time(make: Callable[[], Decoder]) -> None:
+    """Also where records of the same form have come before."""
+    payloads = [record(nuisances=LOGITS, nuisances_shape=integers(3, 2, 5), odd_shape=integers(1))]
+    decoder = make()
     for _ in range(2):
-        found = decoder.decode(Records(SHARD, 0, [0], payloads[1:2]))
+        found = decoder.decode(Records(SHARD, 0, [0], payloads))
         assert found.other_features == {"nuisances", "odd_shape"}

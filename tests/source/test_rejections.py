@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from a20_parquet.errors import RecordError
 from a20_parquet.source.decode import decode_strictly
-from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder
 from a20_parquet.table.rejection import Reason
 from tests.shards import (
     make_record,
@@ -25,6 +24,7 @@ from tests.source.decoding import (
     SHAPE,
     STRING,
     TENSOR,
+    BothDecoders,
     as_records,
     assert_equals_tensorflow,
     bits,
@@ -249,7 +249,7 @@ def test_bad_record(kind: str, before: int, after: int) -> None:
     make, code, message = BAD[kind]
     payloads = [make_record(TENSOR)] * before + [make()] + [make_record(TENSOR)] * after
     records = as_records(payloads, first=20)
-    found = TensorFlowDecoder().decode(records)
+    found = BothDecoders().decode(records)
     (rejection,) = found.rejected
     assert (rejection.number, rejection.reason) == (20 + before, code)
     assert re.search(message, rejection.message)
@@ -258,7 +258,7 @@ def test_bad_record(kind: str, before: int, after: int) -> None:
     assert found.heads.offsets == [1000 * number for number in numbers]
     assert_equals_tensorflow(payloads[:before] + payloads[before + 1 :], found)
     with pytest.raises(RecordError, match=message) as caught:
-        decode_strictly(TensorFlowDecoder(), records)
+        decode_strictly(BothDecoders(), records)
     error = caught.value
     assert (error.shard, error.record, error.offset, error.code) == (
         "store://shard",
@@ -277,7 +277,7 @@ def test_a_records_fate_does_not_depend_on_others(kinds: list[str]) -> None:
     payloads = [SOME_GOOD[kind]() if kind in SOME_GOOD else BAD[kind][0]() for kind in kinds]
 
     def decode_in(size: int) -> tuple[Any, ...]:
-        decoder = TensorFlowDecoder()
+        decoder = BothDecoders()
         batches = [
             decoder.decode(as_records(payloads[start : start + size], start))
             for start in range(0, len(payloads), size)
@@ -306,8 +306,8 @@ def test_changed_payload_is_rejected_or_what_tensorflow_reads(data: st.DataObjec
     for _ in range(data.draw(st.integers(1, 3))):
         payload[data.draw(st.integers(0, len(payload) - 1))] = data.draw(st.integers(0, 255))
     payloads = [make_record(TENSOR), bytes(payload)]
-    found = TensorFlowDecoder().decode(as_records(payloads))
-    alone = TensorFlowDecoder().decode(as_records(payloads[1:], 1))
+    found = BothDecoders().decode(as_records(payloads))
+    alone = BothDecoders().decode(as_records(payloads[1:], 1))
     assert alone.rejected == found.rejected
     assert found.heads.numbers.tolist() == ([0] if found.rejected else [0, 1])
     if found.rejected:

@@ -1,0 +1,204 @@
+"""The wire decoder: what it takes without TensorFlow, and what it leaves to it."""
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from a20_parquet.source import wire
+from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder
+from a20_parquet.source.wire import WireDecoder
+from a20_parquet.table.decoded import DecodedRecords
+from tests.shards import FILENAME, make_features, make_record, random_tensor, tensor_proto
+from tests.source.decoding import (
+    FLOAT32,
+    TENSOR,
+    as_records,
+    assert_same,
+    bytes_feature,
+    floats_feature,
+    integers_feature,
+    record_with,
+)
+
+CANONICAL: dict[str, Callable[[], bytes]] = {
+    "float32": lambda: make_record(TENSOR),
+    "float16": lambda: make_record(random_tensor((3, 1, 5), 1, np.float16)),
+    "channels": lambda: make_record(random_tensor((2, 5, 8), 2)),
+    "no name": lambda: make_record(TENSOR, ""),
+    "a name that is no text": lambda: make_record(TENSOR, b"\xff\xfe\x0a\x00"),
+    "before the recording": lambda: make_record(TENSOR, timestamp_s=-0.0),
+    "no shape": lambda: record_with(embedding_shape=None),
+    "another shape": lambda: record_with(embedding_shape=integers_feature(7, 300, 2**40)),
+    "more features": lambda: record_with(
+        nuisances=bytes_feature(b"one", b"", b"three" * 100),
+        scores=floats_feature(1.5, float("nan")),
+        none=floats_feature(),
+        labels=integers_feature(-1, 0, 2**63 - 1, 300),
+    ),
+}
+
+
+class _Unwanted(WireDecoder):
+    """Fails where TensorFlow is asked for."""
+
+    def _tensorflow(self) -> NoReturn:
+        raise AssertionError("a record was left to TensorFlow")
+
+
+def decode_alone(*payloads: bytes, features: tuple[str, ...] = ()) -> DecodedRecords:
+    """Decode without TensorFlow, and make sure that it would say the same; twice."""
+    decoder, records = _Unwanted(features), as_records(payloads, 7)
+    expected = TensorFlowDecoder(features).decode(records)
+    for _ in range(2):
+        found = decoder.decode(records)
+        assert_same(found, expected)
+        assert found.other_features == expected.other_features
+    return found
+
+
+@pytest.mark.parametrize("kind", CANONICAL)
+def test_canonical_record(kind: str) -> None:
+    """TensorFlow says the same, and is not needed."""
+    assert len(decode_alone(CANONICAL[kind]()).heads) == 1
+
+
+def test_records_of_all_forms_at_once() -> None:
+    """Each is decoded as its own form says."""
+    payloads = [make() for make in CANONICAL.values()]
+    found = decode_alone(*payloads, *reversed(payloads))
+    assert len(found.heads) == 2 * len(payloads)
+    assert found.other_features == {"nuisances", "scores", "none", "labels"}
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 3), (2, 3)])
+def test_features_that_are_wanted(shape: tuple[int, ...]) -> None:
+    """They are tensors like the embedding; null where a record lacks them."""
+    values = random_tensor(shape, 5, np.float16)
+    payloads = [
+        record_with(logits=bytes_feature(tensor_proto(19, shape, tensor_content=values.tobytes()))),
+        make_record(TENSOR),
+    ]
+    found = decode_alone(*payloads, features=("logits",))
+    (logits, missing) = found.features["logits"]
+    assert missing is None
+    assert logits is not None
+    np.testing.assert_array_equal(logits, values.reshape(2, 1, 3))
+
+
+def test_embeddings_are_used_where_they_lie() -> None:
+    """No byte of them is copied."""
+    payload = memoryview(bytearray(make_record(TENSOR)))
+    records = as_records([payload])
+    (embedding,) = _Unwanted().decode(records).embeddings
+    assert np.shares_memory(embedding, np.frombuffer(payload, np.uint8))
+
+
+def _entry(name: str, feature: Any) -> bytes:
+    content: bytes = feature.SerializeToString()
+    key = b"\x0a" + _varint(len(name)) + name.encode()
+    entry = key + b"\x12" + _varint(len(content)) + content
+    return b"\x0a" + _varint(len(entry)) + entry
+
+
+def _varint(number: int) -> bytes:
+    found = b""
+    while number > 0x7F:
+        found += bytes([number & 0x7F | 0x80])
+        number >>= 7
+    return found + bytes([number])
+
+
+def _example(names: list[str], features: dict[str, Any]) -> bytes:
+    """A record whose features come in this order."""
+    content = b"".join(_entry(name, features[name]) for name in names)
+    return b"\x0a" + _varint(len(content)) + content
+
+
+NAMES = ["embedding", "embedding_shape", "filename", "timestamp_s"]
+RECORDS = st.builds(
+    lambda names, shape, seed, is_half, filename, start_s: _example(
+        names,
+        make_features(
+            random_tensor(shape, seed, np.float16 if is_half else np.float32), filename, start_s
+        ),
+    ),
+    st.permutations(NAMES),
+    st.tuples(st.integers(1, 3), st.integers(1, 2), st.sampled_from([1, 4, 40])),
+    st.integers(0, 3),
+    st.booleans(),
+    st.binary(max_size=3),
+    st.floats(-1e9, 1e9, width=32),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(RECORDS, min_size=1, max_size=8))
+def test_features_in_any_order(payloads: list[bytes]) -> None:
+    """A map has no order: each that a writer may choose is one more form."""
+    assert len(decode_alone(*payloads).heads) == len(payloads)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.data())
+def test_changed_records_beside_their_originals(data: st.DataObject) -> None:
+    """Whatever bytes change in a record whose form is known, TensorFlow says the same of it."""
+    payload = data.draw(RECORDS)
+    changed = bytearray(payload)
+    for _ in range(data.draw(st.integers(1, 3))):
+        # Most bytes are an embedding's, where any change is as good as none.
+        place = data.draw(st.integers(0, len(payload) - 1))
+        changed[place] = data.draw(st.sampled_from([0, 1, 0x7F, 0x80, 0xFF, changed[place] ^ 1]))
+    cut = bytes(changed[: data.draw(st.sampled_from([len(payload), len(payload) - 1]))])
+    decoder = WireDecoder()
+    for payloads in ([payload], [payload, cut], [cut]):
+        records = as_records(payloads)
+        assert_same(decoder.decode(records), TensorFlowDecoder().decode(records))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        record_with(timestamp_s=None, timestamp_offset=integers_feature(3)),
+        make_record(TENSOR, proto=tensor_proto(FLOAT32, (2, 1, 4), float_val=[1.0])),
+        make_record(TENSOR[:0]),
+        make_record(TENSOR, timestamp_s=float("nan")),
+        make_record(TENSOR, timestamp_s=2e9),
+        record_with(embedding_shape=integers_feature(1)),
+        record_with(filename=bytes_feature(b"a", b"b")),
+        record_with(timestamp_s=floats_feature(1, 2)),
+        make_record(TENSOR) + make_record(TENSOR),
+        b"",
+    ],
+)
+def test_what_is_left_to_tensorflow(payload: bytes) -> None:
+    """It is asked where a record is of another form, and only then."""
+    with pytest.raises(AssertionError, match="left to TensorFlow"):
+        _Unwanted().decode(as_records([make_record(TENSOR), payload]))
+    decoder = WireDecoder()
+    for payloads in ([payload], [make_record(TENSOR), payload, make_record(TENSOR)]):
+        records = as_records(payloads, 3)
+        assert_same(decoder.decode(records), TensorFlowDecoder().decode(records))
+
+
+def test_more_forms_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records of further forms are decoded as well."""
+    monkeypatch.setattr(wire, "_MOST_LENGTHS", 2)
+    monkeypatch.setattr(wire, "_MOST_FORMS_A_LENGTH", 1)
+    payloads = [
+        _example(names, make_features(TENSOR, "x" * length))
+        for names in (NAMES, NAMES[::-1])
+        for length in (3, 1, 2, 3)
+    ]
+    assert len(decode_alone(*payloads).heads) == len(payloads)
+
+
+def test_a_name_twice() -> None:
+    """Which value counts is TensorFlow's to say."""
+    features = make_features(TENSOR, FILENAME)
+    payload = _example(["filename", *NAMES], features)
+    with pytest.raises(AssertionError, match="left to TensorFlow"):
+        _Unwanted().decode(as_records([payload]))
