@@ -7,7 +7,13 @@ import pytest
 
 import a20_parquet
 from a20_parquet.dataset.quarantine import read_entries
-from tests.conversions import as_bits, assert_same_windows, read_with_tensorflow
+from tests.conversions import (
+    as_bits,
+    assert_same_windows,
+    digests,
+    read_with_tensorflow,
+    use_tiny_memory,
+)
 from tests.shards import make_record, random_tensor, write_shard
 from tests.test_cli import run
 
@@ -51,6 +57,34 @@ def test_hoplite(real_data: Path, tmp_path: Path) -> None:
     assert frame["embedding"].dtype == pl.Array(pl.Float32, 128)
     assert not frame["embedding"].to_numpy().any()
     assert frame["site"].unique().to_list() == ["elsewhere"]
+
+
+@pytest.mark.parametrize("folder", ["perch-real", "hoplite", "notebook/shards"])
+@pytest.mark.parametrize("by", ["site", "site,date"])
+def test_both_decoders_give_the_same(
+    real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, by: str
+) -> None:
+    """Each file of the dataset and of the notebook is the same, whatever the memory."""
+
+    def convert(decoder: str) -> tuple[Path, Path]:
+        out, npy = tmp_path / decoder, tmp_path / f"{decoder}-npy"
+        a20_parquet.convert(
+            real_data / folder,
+            out,
+            partition_by=by,
+            unknown_site="elsewhere",
+            npy_json=npy,
+            overwrite=True,
+            decoder=decoder,
+        )
+        return out, npy
+
+    out, npy = map(digests, convert("tensorflow"))
+    assert out
+    assert npy
+    assert tuple(map(digests, convert("wire"))) == (out, npy)
+    use_tiny_memory(monkeypatch)
+    assert tuple(map(digests, convert("wire"))) == (out, npy)
 
 
 def test_sites(real_data: Path, tmp_path: Path) -> None:

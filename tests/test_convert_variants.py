@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 import a20_parquet
+from a20_parquet.source.decode import DecoderName
 from a20_parquet.source.tensorflow_decoder import load_tensorflow
 from tests.conversions import (
     Windows,
@@ -107,6 +108,9 @@ def test_every_variant(tmp_path: Path, dims: int) -> None:
     conversion = a20_parquet.convert(shard, tmp_path / "out")
     assert conversion.quarantine == {}
     assert conversion.shape_disagreements == 2
+    other = a20_parquet.convert(shard, tmp_path / "wire", decoder="wire")
+    assert other.shape_disagreements == 2
+    assert digests(tmp_path / "wire") == digests(tmp_path / "out")
     expected = read(shard)
     assert conversion.new_windows == len(expected) > 40
     frame = pl.read_parquet(tmp_path / "out" / "data")
@@ -120,8 +124,9 @@ def test_memory_does_not_change_variants(tmp_path: Path, monkeypatch: pytest.Mon
     shard = write_shard(tmp_path / "a-00000-of-00001", map(serialize, variants(128)))
     a20_parquet.convert(shard, tmp_path / "large")
     use_tiny_memory(monkeypatch)
-    a20_parquet.convert(shard, tmp_path / "tiny")
-    assert digests(tmp_path / "tiny") == digests(tmp_path / "large")
+    for decoder in DecoderName:
+        a20_parquet.convert(shard, tmp_path / decoder, decoder=decoder)
+        assert digests(tmp_path / decoder) == digests(tmp_path / "large")
 
 
 @pytest.mark.parametrize("start_s", [float("nan"), float("inf"), -float("inf")])
@@ -179,8 +184,9 @@ def test_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = frame.select("recording_offset_in_file", "channel").rows()
     assert dict(zip(keys, frame["label"].to_list(), strict=True)) == expected
     use_tiny_memory(monkeypatch)
-    a20_parquet.convert(shard, tmp_path / "tiny", feature=["label"])
-    assert digests(tmp_path / "tiny") == digests(tmp_path / "out")
+    for decoder in DecoderName:
+        a20_parquet.convert(shard, tmp_path / decoder, feature=["label"], decoder=decoder)
+        assert digests(tmp_path / decoder) == digests(tmp_path / "out")
 
 
 def test_features_that_are_not_asked_for(tmp_path: Path) -> None:

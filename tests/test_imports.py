@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import a20_parquet
+from tests.shards import make_record, random_tensor, write_shard
 
 PACKAGE = Path(a20_parquet.__file__).parent
 FORBIDDEN = {
@@ -57,6 +58,27 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_wire_needs_no_tensorflow(tmp_path: Path) -> None:
+    """Shards as Perch writes them are converted without it, by each command that decodes."""
+    write_shard(tmp_path / "a-00000-of-00001", [make_record(random_tensor((2, 1, 8)))])
+    code = (
+        "import sys\n"
+        "from a20_parquet.cli import cli\n"
+        "shard, out = sys.argv[1:]\n"
+        "for arguments in (['convert', shard, out + '/a', '--npy-json', out + '/b'],\n"
+        "                  ['npy-json', shard, out + '/c']):\n"
+        "    cli([*arguments, '--decoder', 'wire'], standalone_mode=False)\n"
+        "import a20_parquet\n"
+        "assert len(a20_parquet.read_windows(shard, decoder='wire').read_all()) == 2\n"
+        "sys.exit(str({'tensorflow', 'google.protobuf'} & set(sys.modules) or '') or 0)"
+    )
+    arguments = [str(tmp_path / "a-00000-of-00001"), str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 

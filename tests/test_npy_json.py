@@ -14,6 +14,7 @@ import pytest
 import a20_parquet
 from a20_parquet import cli
 from a20_parquet.errors import RecordError, UsageError
+from a20_parquet.source.decode import DecoderName
 from tests import notebook
 from tests.conversions import use_tiny_memory
 from tests.notebook import pairs
@@ -55,22 +56,21 @@ def expected(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return pairs(folder)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("options", [{"workers": 1}, {"workers": 2}, {"decoder": "wire"}])
 @pytest.mark.parametrize("batch_bytes", [1, None])
 def test_real_shards_give_the_notebooks_bytes(
     real_data: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    workers: int,
+    options: dict[str, Any],
     batch_bytes: int | None,
 ) -> None:
     """Every file that the notebook wrote, and no other."""
     if batch_bytes:
         module = importlib.import_module("a20_parquet.npy_json")
         monkeypatch.setattr(module, "BATCH_BYTES", batch_bytes)
-    files = a20_parquet.npy_json(
-        real_data / "notebook" / "shards", tmp_path / "out", workers=workers
-    )
+    shards = real_data / "notebook" / "shards"
+    files = a20_parquet.npy_json(shards, tmp_path / "out", **options)
     written = pairs(real_data / "notebook")
     assert pairs(tmp_path / "out") == {
         name: content for name, content in written.items() if not name.startswith("shards/")
@@ -93,12 +93,13 @@ def test_convert_gives_the_notebooks_bytes(real_data: Path, tmp_path: Path) -> N
     assert pairs(tmp_path / "out") == pairs(tmp_path / "without")
 
 
+@pytest.mark.parametrize("decoder", DecoderName)
 @pytest.mark.parametrize("workers", [1, 2])
 def test_files_are_those_of_the_notebooks_loop(
-    shards: Path, expected: dict[str, bytes], tmp_path: Path, workers: int
+    shards: Path, expected: dict[str, bytes], tmp_path: Path, workers: int, decoder: DecoderName
 ) -> None:
     """A loop over single records with TensorFlow, NumPy and json writes the same."""
-    files = a20_parquet.npy_json(shards, tmp_path / "out", workers=workers)
+    files = a20_parquet.npy_json(shards, tmp_path / "out", workers=workers, decoder=decoder)
     assert pairs(tmp_path / "out") == expected
     assert (files.shards, files.records, files.left_out) == (4, 120, 0)
 
@@ -308,6 +309,7 @@ def test_wrong_usage(
         [shards, "gs://bucket/folder"],
         [shards, tmp_path / "file"],
         [shards, tmp_path / "out", "--workers", "0"],
+        [shards, tmp_path / "out", "--decoder", "protobuf"],
         [shards],
     ):
         assert run(monkeypatch, "npy-json", *arguments) == 2

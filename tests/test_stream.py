@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from a20_parquet import read_windows
 from a20_parquet.errors import RecordError, SourceError, UsageError
+from a20_parquet.source.decode import DecoderName
 from a20_parquet.table.schema import window_schema
 from tests.shards import frame, make_record, random_tensor, write_content, write_shard
 
@@ -54,10 +55,12 @@ def test_batch_size_changes_nothing(tmp_path: Path, compression: str) -> None:
         ]
         write_shard(tmp_path / f"x-0000{number}-of-00002", payloads, compression)
     default = read_windows(tmp_path).read_all()
-    reader = read_windows(tmp_path, batch_bytes=1)
-    batches = list(reader)
-    assert len(batches) > 4
-    assert pa.Table.from_batches(batches, reader.schema).equals(default)
+    for decoder in DecoderName:
+        assert read_windows(tmp_path, decoder=decoder).read_all().equals(default)
+        reader = read_windows(tmp_path, batch_bytes=1, decoder=decoder)
+        batches = list(reader)
+        assert len(batches) > 4
+        assert pa.Table.from_batches(batches, reader.schema).equals(default)
     assert default.schema.equals(window_schema(4), check_metadata=True)
     default.validate(full=True)
 
@@ -104,6 +107,13 @@ def test_no_hop(tmp_path: Path, window_seconds: float) -> None:
     path = write_shard(tmp_path / "x.tfrecord", [make_record(TENSOR)])
     with pytest.raises(UsageError, match="window_seconds"):
         read_windows(path, window_seconds=window_seconds)
+
+
+def test_no_such_decoder(tmp_path: Path) -> None:
+    """The error names those that there are."""
+    write_shard(tmp_path / "x-00000-of-00001", [make_record(random_tensor((1, 1, 4)))])
+    with pytest.raises(UsageError, match="expected tensorflow or wire"):
+        read_windows(tmp_path, decoder="protobuf")
 
 
 def test_no_record(tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ class Decoder(Protocol):
         ``timestamp_s`` or, of older writers, ``int64`` ``timestamp_offset``) and a serialized
         float32 or float16 tensor of shape ``(windows, channels, dims)``.
 
-        Embeddings may be views of the payloads, and are good as long as these are.
+        Embeddings may be views of the payloads, and are good as long as these are; features are
+        copies.
         """
         ...
 

@@ -77,7 +77,8 @@ class WireDecoder:
         embedding = _view(payload, form.embedding)
         try:
             features = tuple(
-                None if place is None else per_window(_view(payload, place), embedding)
+                # Copied, for they are kept until a run is sorted.
+                None if place is None else per_window(_view(payload, place).copy(), embedding)
                 for place in form.features
             )
         except TensorError:

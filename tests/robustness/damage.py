@@ -21,6 +21,7 @@ import numpy.typing as npt
 import polars as pl
 
 import a20_parquet
+from tests.conversions import digests
 from tests.robustness.mutations import mutate
 from tests.shards import COMPRESS, frame, make_record, random_tensor
 
@@ -115,15 +116,19 @@ def check_batch(folder: Path, first: int, count: int, seed: int, tally: Tally) -
         (shards / label).write_bytes(originals[label].mutated)
     out = folder / "out"
     memory, workers = (("1GiB", 1), ("7MB", 2))[first // _BATCH % 2]
-    a20_parquet.convert(
-        shards,
-        out,
-        dims=DIMS,
-        partition_by="site",
-        row_group_rows=100,
-        memory=memory,
-        workers=workers,
-    )
+    for decoder, folder_of in (("tensorflow", out), ("wire", folder / "wire")):
+        a20_parquet.convert(
+            shards,
+            folder_of,
+            dims=DIMS,
+            partition_by="site",
+            row_group_rows=100,
+            memory=memory,
+            workers=workers,
+            decoder=decoder,
+        )
+    assert digests(folder / "wire") == digests(out)
+    shutil.rmtree(folder / "wire")
     manifest = json.loads((out / "manifest.json").read_text())
     counted = {shard["label"]: shard for shard in manifest["shards"]}
     expected: Counter[Key] = Counter()

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from a20_parquet.source.records import Records
 from a20_parquet.source.shard import Shard
 from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder, load_tensorflow
+from a20_parquet.source.wire import WireDecoder
 from a20_parquet.table.filename import FilenameRules, Recordings, parse_filenames
 from a20_parquet.table.rejection import Reason
 from tests.filenames import Reading, read_filename
 from tests.robustness.damage import inflate
 from tests.shards import COMPRESS, frame, make_features, random_tensor, serialize, tensor_proto
 from tests.source.damage import Range, Whole, read_all
+from tests.source.decoding import assert_same
 
 _SHARD = Shard("shard", "store://shard", 0, "shard", 0, None)
 _LONGEST_MATCH = 258
@@ -128,16 +130,23 @@ PAYLOADS = edited(
 )
 
 
+def _records(payloads: Sequence[bytes]) -> Records:
+    return Records(_SHARD, 0, list(range(len(payloads))), list(payloads))
+
+
 class Decoding:
-    """The decode stage, which takes seconds to make."""
+    """Both implementations of the decode stage, which takes seconds to make."""
 
     def __init__(self) -> None:
         self._tf = load_tensorflow()
         self._decoder = TensorFlowDecoder(("label",))
+        # It keeps the forms that it has learnt.
+        self._wire = WireDecoder(("label",))
 
     def check(self, payloads: Sequence[bytes]) -> None:
         """Each record is decoded as TensorFlow decodes its parts, or rejected, whatever others."""
         decoded = self._decode(payloads)
+        assert_same(self._wire.decode(_records(payloads)), decoded)
         heads = decoded.heads
         rejected = [rejection.number for rejection in decoded.rejected]
         assert sorted([*heads.numbers.tolist(), *rejected]) == list(range(len(payloads)))
@@ -149,7 +158,7 @@ class Decoding:
             assert (reason.reason, reason.message) == (rejection.reason, rejection.message)
 
     def _decode(self, payloads: Sequence[bytes]) -> Any:
-        return self._decoder.decode(Records(_SHARD, 0, list(range(len(payloads))), list(payloads)))
+        return self._decoder.decode(_records(payloads))
 
     def _compare(self, payload: bytes, decoded: Any, index: int) -> None:
         features = self._tf.train.Example.FromString(payload).features.feature
