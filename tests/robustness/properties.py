@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from google.protobuf.message import DecodeError
 from hypothesis import strategies as st
 
 from a20_parquet.source.records import Records
@@ -160,13 +161,28 @@ class Decoding:
     def _decode(self, payloads: Sequence[bytes]) -> Any:
         return self._decoder.decode(_records(payloads))
 
-    def _compare(self, payload: bytes, decoded: Any, index: int) -> None:
-        features = self._tf.train.Example.FromString(payload).features.feature
-        assert [decoded.heads.filenames[index]] == list(features["filename"].bytes_list.value)
+    def _read(self, payload: bytes) -> tuple[bytes, float, bytes]:
+        """Filename, timestamp and serialized tensor of a record that can be decoded."""
+        try:
+            features = self._tf.train.Example.FromString(payload).features.feature
+        except DecodeError:
+            # TensorFlow's own parser also takes names of features that are no text.
+            tf = self._tf
+            kinds = {"filename": tf.string, "timestamp_s": tf.float32, "embedding": tf.string}
+            wanted = {name: tf.io.FixedLenFeature([], kind) for name, kind in kinds.items()}
+            parsed = tf.io.parse_single_example(payload, wanted)
+            filename, timestamp_s, proto = (parsed[name].numpy() for name in kinds)
+            return filename, timestamp_s, proto
+        [filename] = features["filename"].bytes_list.value
         stamps = features["timestamp_s"].float_list.value
         stamps = stamps or features["timestamp_offset"].int64_list.value
-        assert decoded.heads.timestamps_s[index] == stamps[0]
         [proto] = features["embedding"].bytes_list.value
+        return filename, stamps[0], proto
+
+    def _compare(self, payload: bytes, decoded: Any, index: int) -> None:
+        filename, timestamp_s, proto = self._read(payload)
+        assert decoded.heads.filenames[index] == filename
+        assert decoded.heads.timestamps_s[index] == timestamp_s
         kind = decoded.embeddings[index].dtype
         expected = self._tf.io.parse_tensor(proto, self._tf.as_dtype(kind)).numpy()
         assert decoded.heads.shapes[index] == expected.shape
