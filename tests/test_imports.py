@@ -60,6 +60,20 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_command_does_without_pandas(shuffled: Path, tmp_path: Path) -> None:
+    """It takes long to import: neither Arrow nor TensorFlow load it for a conversion."""
+    code = (
+        "import sys\n"
+        "from a20_parquet.cli import main\n"
+        f"sys.argv = ['a20-parquet', 'convert', {str(shuffled)!r}, {str(tmp_path / 'out')!r}]\n"
+        "main()\n"
+        "sys.exit('pandas was imported' if 'pandas' in sys.modules else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "manifest.json").exists()
+
+
 def test_function_is_not_hidden_by_its_module() -> None:
     """``a20_parquet.convert`` is the function also after its module was imported."""
     import a20_parquet.convert
