@@ -36,7 +36,7 @@ def sort_order(keyed: Any) -> npt.NDArray[np.int64]:
     Returns:
         Row numbers, shape ``(rows,)``.
     """
-    return _order_by(keyed, SORT_KEYS)
+    return order_by(keyed, SORT_KEYS)
 
 
 def first_out_of_order(metadata: Any) -> int | None:
@@ -48,18 +48,25 @@ def first_out_of_order(metadata: Any) -> int | None:
     Returns:
         Its row, none where all windows are sorted.
     """
-    order = _order_by(metadata, [key for key in SORT_KEYS if key in metadata.column_names])
+    order = order_by(metadata, [key for key in SORT_KEYS if key in metadata.column_names])
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
     falls = np.flatnonzero(np.diff(rank) < 0)
     return int(falls[0]) + 1 if len(falls) else None
 
 
-def _order_by(table: Any, keys: Sequence[str]) -> npt.NDArray[np.int64]:
-    """The order by some columns, texts by their bytes; equal rows stay as they are.
+def order_by(table: Any, keys: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Find the order by some columns, texts by their bytes, nulls first; equal rows stay.
 
     Almost all windows differ in partition or start: whatever else counts is looked at for those
     alone that don't.
+
+    Args:
+        table: a record batch or table that holds the columns.
+        keys: some of ``SORT_KEYS``, in their order.
+
+    Returns:
+        Row numbers, shape ``(rows,)``.
     """
     leading = [_ranks(table.column(key)) for key in keys if key in _LEADING]
     order = _sort_by_ranks(leading)
