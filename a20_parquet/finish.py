@@ -17,7 +17,6 @@ from a20_parquet.dataset.manifest import (
     make_manifest,
 )
 from a20_parquet.dataset.quarantine import merge_quarantine
-from a20_parquet.dataset.sites import kept_content
 from a20_parquet.job import Job
 from a20_parquet.sort_pass import Sorted
 
@@ -69,6 +68,8 @@ def finish(
     )
     sites = None
     if job.sites is not None:
+        from a20_parquet.dataset.sites import kept_content
+
         number = len(before.conversions) if before else 0
         sites = kept_content(held.sites if held else None, job.sites, number)
     commit(layout, manifest, listed.to_pybytes(), sites)

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +13,6 @@ from a20_parquet.dataset.begin import Begun
 from a20_parquet.dataset.held import HeldDataset, Retry
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import ReadingOptions, TableOptions
-from a20_parquet.dataset.sites import read_sites
 from a20_parquet.dataset.unfinished import PlannedShard, option_differences, written_bytes
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.memory import METADATA_ROW_BYTES, MemoryPlan, plan_memory
@@ -25,8 +25,10 @@ from a20_parquet.source.perch_config import read_hop_s
 from a20_parquet.source.shard import Codec, Shard, read_codec
 from a20_parquet.table.filename import FilenameRules
 from a20_parquet.table.schema import Feature, feature_bytes
-from a20_parquet.table.sites import SiteTable, merged
 from a20_parquet.table.windows import WindowRules
+
+if TYPE_CHECKING:
+    from a20_parquet.table.sites import SiteTable
 
 # Real embeddings shrink to about 0.85; a shard that shrinks more just spills more runs.
 _INFLATED_RATIO = 1.25
@@ -45,7 +47,7 @@ class Job:
     table: TableOptions
     reading: ReadingOptions
     rules: WindowRules
-    sites: SiteTable | None
+    sites: "SiteTable | None"
     """What becomes the dataset's sites table; none where it has none, or keeps it."""
     memory: MemoryPlan
     decoder: Decoder
@@ -201,16 +203,21 @@ def check_free_space(job: Job, layout: DatasetLayout, begun: Begun) -> None:
 
 def _sites(
     options: ConvertOptions, held: HeldDataset | None
-) -> tuple[SiteTable | None, SiteTable | None]:
+) -> "tuple[SiteTable | None, SiteTable | None]":
     """The sites table that is used, and the one that the dataset gets; none where there is none."""
     kept = held.sites if held else None
+    if kept is None and options.sites is None:
+        return None, None
+    from a20_parquet.dataset.sites import read_sites
+    from a20_parquet.table.sites import merged
+
     before = kept.until(len(held.manifest.conversions)) if held and kept else None
     given = None if options.sites is None else read_sites(options.sites)
     new = merged(before, given) if before and given else given
     return new or before, new
 
 
-def _reading_options(options: ConvertOptions, sites: SiteTable | None) -> ReadingOptions:
+def _reading_options(options: ConvertOptions, sites: "SiteTable | None") -> ReadingOptions:
     return ReadingOptions(
         filename_pattern=options.filename_pattern,
         unknown_site=options.unknown_site,

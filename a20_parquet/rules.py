@@ -1,14 +1,18 @@
 """How a conversion's options make records into windows."""
 
+from typing import TYPE_CHECKING
+
 from a20_parquet.dataset.manifest import ReadingOptions, TableOptions
 from a20_parquet.table.filename import FilenameRules
 from a20_parquet.table.selection import Selection
-from a20_parquet.table.sites import SiteTable
 from a20_parquet.table.windows import WindowRules
+
+if TYPE_CHECKING:
+    from a20_parquet.table.sites import SiteTable
 
 
 def window_rules(
-    table: TableOptions, reading: ReadingOptions, sites: SiteTable | None
+    table: TableOptions, reading: ReadingOptions, sites: "SiteTable | None"
 ) -> WindowRules:
     """Put the rules together.
 

@@ -1,14 +1,20 @@
 """Writes the schemas beside it: run ``python schemas/export.py``."""
 
+import ast
+import inspect
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
-from typing import get_type_hints
+from types import ModuleType
+from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter
 
+from a20_parquet.dataset import manifest, quarantine
 from a20_parquet.dataset.manifest import Manifest
 from a20_parquet.dataset.quarantine import Entry
+from a20_parquet.table import schema as table_schema
 from a20_parquet.table.notebook import NotebookWindow
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.rejection import Reason
@@ -36,12 +42,16 @@ def windows_json() -> str:
 
 def manifest_json() -> str:
     """The JSON Schema of ``manifest.json``."""
-    return _json(Manifest.model_json_schema(mode="serialization"))
+    schema = Manifest.model_json_schema(mode="serialization")
+    for module in (manifest, table_schema):
+        _describe(schema, module)
+    return _json(schema)
 
 
 def quarantine_json() -> str:
     """The JSON Schema of a line of ``quarantine/SHARD.jsonl``, the reasons described."""
     schema = Entry.model_json_schema(mode="serialization")
+    _describe(schema, quarantine)
     schema["$defs"][Reason.__name__] = {
         "oneOf": [{"const": reason.value, "description": reason.meaning} for reason in Reason]
     }
@@ -63,6 +73,25 @@ def windows_sql() -> str:
     by = PartitionBy.SITE_DATE
     statements = [create_table(A2O_DIMS, by), *comments(A2O_DIMS, by)]
     return "".join(f"{statement};\n" for statement in statements)
+
+
+def _describe(schema: dict[str, Any], module: ModuleType) -> None:
+    """Add what the texts under the fields of a module's models say.
+
+    Pydantic can do so for each model when it is made, and takes 15 ms a model of every process.
+    """
+    models = {schema["title"]: schema, **schema.get("$defs", {})}
+    for node in ast.parse(inspect.getsource(module)).body:
+        if isinstance(node, ast.ClassDef) and node.name in models:
+            properties = models[node.name]["properties"]
+            for field, text in pairwise(node.body):
+                match field, text:
+                    case (
+                        ast.AnnAssign(target=ast.Name(id=name)),
+                        ast.Expr(value=ast.Constant(value=str(words))),
+                    ):
+                        described = properties[name] | {"description": inspect.cleandoc(words)}
+                        properties[name] = dict(sorted(described.items()))
 
 
 def _json(value: object) -> str:

@@ -82,6 +82,21 @@ def test_wire_needs_no_tensorflow(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_conversion_does_without(shuffled: Path, tmp_path: Path) -> None:
+    """What takes long to import and is not needed is not: pandas by Arrow, TensorFlow or polars."""
+    code = (
+        "import sys\n"
+        "from a20_parquet.cli import main\n"
+        f"sys.argv = ['a20-parquet', 'convert', {str(shuffled)!r}, {str(tmp_path / 'out')!r}]\n"
+        "main()\n"
+        "needless = {'pandas', 'polars', 'duckdb'} & set(sys.modules)\n"
+        "sys.exit(str(needless) if needless else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "manifest.json").exists()
+
+
 def test_function_is_not_hidden_by_its_module() -> None:
     """``a20_parquet.convert`` is the function also after its module was imported."""
     import a20_parquet.convert

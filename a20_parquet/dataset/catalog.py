@@ -11,7 +11,7 @@ import polars as pl
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import ValidationError
 
-from a20_parquet.dataset.manifest import FileSummary, Manifest, data_files
+from a20_parquet.dataset.manifest import FileSummary, Manifest
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.schema import Feature, metadata_schema, window_schema
@@ -93,7 +93,7 @@ class Catalog:
 
     def data_files(self) -> list[FileSummary]:
         """The data files, in the dataset's order."""
-        return data_files(self.files, self.partition_by)
+        return _data_files(self.files, self.partition_by)
 
     def path(self, relative: str) -> str:
         """A file's path in ``filesystem``."""
@@ -179,3 +179,28 @@ def _read(filesystem: Any, path: str, location: str) -> bytes:
             "again."
         ) from error
     return content
+
+
+def _data_files(table: pl.DataFrame, by: PartitionBy) -> list[FileSummary]:
+    """The data files that ``files.parquet`` lists, in its order."""
+    if by.period is None:
+        period = pl.lit(0)
+    elif by.period == "date":
+        period = pl.col("date").cast(pl.Int32)
+    elif by.period == "month":
+        month = pl.col("month").str.split("-").list
+        since_year_0 = month.get(0).cast(pl.Int32) * 12 + month.get(1).cast(pl.Int32) - 1
+        period = since_year_0 - 1970 * 12
+    else:
+        period = pl.col("year").cast(pl.Int32)
+    rows = table.select(
+        "path",
+        "site",
+        period.alias("period"),
+        "rows",
+        "bytes",
+        "checksum",
+        pl.col("first_window_start").cast(pl.Int64).alias("first_window_us"),
+        pl.col("last_window_start").cast(pl.Int64).alias("last_window_us"),
+    )
+    return [FileSummary(**row) for row in rows.iter_rows(named=True)]

@@ -7,13 +7,12 @@ embeddings are read of those alone.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.cursor import MergedRows, MetadataCursor, concat_rows
-from a20_parquet.dataset.held_run import DatasetRun, PartitionKey, partition_keys
 from a20_parquet.dataset.run import Rows, Run
 from a20_parquet.table.duplicates import (
     Duplicates,
@@ -21,9 +20,12 @@ from a20_parquet.table.duplicates import (
     Repeats,
     repeats_previous,
 )
-from a20_parquet.table.fingerprint import content_digests
 from a20_parquet.table.plan import MergeUnit, plan_merge
 from a20_parquet.table.schema import Feature
+
+if TYPE_CHECKING:
+    from a20_parquet.dataset.catalog import Catalog
+    from a20_parquet.dataset.held_run import DatasetRun
 
 _UNIT_ROWS = 1 << 18
 _BLOCK_BYTES = 1 << 20
@@ -39,7 +41,7 @@ class ComparisonUnit:
     """For each run the rows ``(start, stop)``."""
     held: tuple[int, ...] = ()
     """Numbers of the dataset's files in the same partition, then only one."""
-    key: PartitionKey | None = None
+    key: tuple[str, int | None] | None = None
     """That partition."""
 
     @property
@@ -65,7 +67,7 @@ class Comparison:
     """What is compared: sorted runs of new windows, and the dataset that they are appended to."""
 
     runs: Sequence[Run]
-    held: Catalog | None = None
+    held: "Catalog | None" = None
     """The dataset, if there is one."""
     dims: int
     """Floats an embedding."""
@@ -76,9 +78,9 @@ class Comparison:
 
     def units(self) -> list[ComparisonUnit]:
         """Divide the work into independent units, in sort order."""
-        files: dict[PartitionKey, list[int]] = {}
-        for number, key in enumerate([] if self.held is None else partition_keys(self.held)):
-            files.setdefault(key, []).append(number)
+        files: dict[tuple[str, int | None], list[int]] = {}
+        for number, file in enumerate(self.held.data_files() if self.held else ()):
+            files.setdefault(file.key, []).append(number)
         units: list[ComparisonUnit] = []
         # Where windows are held already a unit is one partition, so that few files are read at
         # a time.
@@ -140,9 +142,11 @@ class Comparison:
         found = np.array(dropped, np.int64).reshape(-1, 2)
         return UnitDuplicates(counter.identical, counter.different, found[:, 0], found[:, 1])
 
-    def _held_runs(self, unit: ComparisonUnit) -> list[DatasetRun]:
+    def _held_runs(self, unit: ComparisonUnit) -> list["DatasetRun"]:
         if self.held is None or unit.key is None:
             return []
+        from a20_parquet.dataset.held_run import DatasetRun
+
         return [DatasetRun(self.held, number, unit.key, self.features) for number in unit.held]
 
 
@@ -214,6 +218,8 @@ class _Reader:
 
     def digests(self, picked: _Picked) -> Iterator[tuple[_Picked, Iterator[bytes]]]:
         """Digest the rows, block after block."""
+        from a20_parquet.table.fingerprint import content_digests
+
         if not len(self._buffer):
             self._buffer = np.empty((self._most, self._buffer.shape[1]), np.float32)
         for start in range(0, len(picked.rows), self._most):

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import (
     FileSummary,
@@ -14,7 +13,10 @@ from a20_parquet.dataset.manifest import (
     ShardSummary,
 )
 from a20_parquet.dataset.quarantine import DAMAGED, RECORDS, Entry, read_entries
-from a20_parquet.dataset.sites import KeptSites
+
+if TYPE_CHECKING:
+    from a20_parquet.dataset.catalog import Catalog
+    from a20_parquet.dataset.sites import KeptSites
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +37,10 @@ class Retry:
 class HeldDataset:
     """A complete dataset."""
 
-    catalog: Catalog
+    catalog: "Catalog"
     files: tuple[FileSummary, ...]
     """In the dataset's order."""
-    sites: KeptSites | None
+    sites: "KeptSites | None"
     layout: DatasetLayout
 
     @classmethod
@@ -48,6 +50,9 @@ class HeldDataset:
         Raises:
             DatasetError: it is damaged.
         """
+        from a20_parquet.dataset.catalog import Catalog
+        from a20_parquet.dataset.sites import KeptSites
+
         catalog = Catalog.open(layout.root)
         files = tuple(catalog.data_files())
         return cls(catalog, files, KeptSites.read(catalog), layout)

@@ -22,11 +22,6 @@ PartitionKey = tuple[str, int | None]
 """``site`` and period, see ``partition.periods``."""
 
 
-def partition_keys(catalog: Catalog) -> list[PartitionKey]:
-    """The partition of each data file, in the catalog's order."""
-    return [file.key for file in catalog.data_files()]
-
-
 class DatasetRun:
     """One data file of a dataset as a run; for one thread.
 

@@ -6,7 +6,6 @@ from datetime import date
 from typing import Any, Final, Literal
 
 import crc32c
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
@@ -21,7 +20,7 @@ VERSION: Final = 1
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class FileSummary(_Frozen):
@@ -252,28 +251,3 @@ def _files_table(files: Sequence[FileSummary], by: PartitionBy) -> Any:
         "last_window_start": pa.array([file.last_window_us for file in files], instant),
     }
     return pa.table(columns)
-
-
-def data_files(table: pl.DataFrame, by: PartitionBy) -> list[FileSummary]:
-    """The data files that ``files.parquet`` lists, in its order."""
-    if by.period is None:
-        period = pl.lit(0)
-    elif by.period == "date":
-        period = pl.col("date").cast(pl.Int32)
-    elif by.period == "month":
-        month = pl.col("month").str.split("-").list
-        since_year_0 = month.get(0).cast(pl.Int32) * 12 + month.get(1).cast(pl.Int32) - 1
-        period = since_year_0 - 1970 * 12
-    else:
-        period = pl.col("year").cast(pl.Int32)
-    rows = table.select(
-        "path",
-        "site",
-        period.alias("period"),
-        "rows",
-        "bytes",
-        "checksum",
-        pl.col("first_window_start").cast(pl.Int64).alias("first_window_us"),
-        pl.col("last_window_start").cast(pl.Int64).alias("last_window_us"),
-    )
-    return [FileSummary(**row) for row in rows.iter_rows(named=True)]

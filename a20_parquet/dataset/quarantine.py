@@ -27,7 +27,7 @@ _HEADER_BYTES, _FOOTER_BYTES = 12, 4
 class Entry(BaseModel):
     """One record, or one range of damaged bytes, in quarantine."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     shard: str
     """Label of the shard that it is from."""

@@ -1,7 +1,9 @@
 """The first pass: records are gathered in memory, and their windows sorted into runs."""
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -49,27 +51,34 @@ class WindowGatherer:
         Raises:
             UsageError: one record alone is larger than the buffer.
         """
+        picked = [self._rules.pick(embedding) for embedding in taken.embeddings]
         first = 0
-        for index, embedding in enumerate(taken.embeddings):
-            picked = self._rules.pick(embedding)
-            rows = len(picked)
-            if self._used + rows > len(self._buffer):
-                self._note(taken, first, index)
-                first = index
-                if self._used:
-                    yield from self._sort()
-                if rows > len(self._buffer):
-                    raise UsageError(
-                        f"one record of {taken.heads.shard} has {rows} windows, more than "
-                        f"--memory leaves room for ({len(self._buffer)}): give more memory or "
-                        "fewer workers."
-                    )
-            self._buffer[self._used : self._used + rows] = picked
-            self._used += rows
-        self._note(taken, first, len(taken.embeddings))
+        while first < len(picked):
+            count, rows = self._fitting(picked[first:])
+            if count:
+                into = self._buffer[self._used : self._used + rows]
+                np.concatenate(picked[first : first + count], out=into, casting="same_kind")
+                self._used += rows
+                self._note(taken, first, first + count)
+                first += count
+            elif self._used:
+                yield from self._sort()
+            else:
+                raise UsageError(
+                    f"one record of {taken.heads.shard} has {len(picked[first])} windows, more "
+                    f"than --memory leaves room for ({len(self._buffer)}): give more memory or "
+                    "fewer workers."
+                )
+
+    def _fitting(self, picked: Sequence[Embedding]) -> tuple[int, int]:
+        """How many of some records the buffer still has room for, and their rows."""
+        rows = list(accumulate(map(len, picked)))
+        count = bisect_right(rows, len(self._buffer) - self._used)
+        return count, rows[count - 1] if count else 0
 
     def _note(self, taken: DecodedRecords, start: int, stop: int) -> None:
-        self._heads.append(taken.heads.take(range(start, stop)))
+        whole = stop - start == len(taken.heads)
+        self._heads.append(taken.heads if whole else taken.heads.take(range(start, stop)))
         for name, tensors in self._features.items():
             tensors.extend(taken.features[name][start:stop])
 

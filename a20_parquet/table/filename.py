@@ -5,14 +5,14 @@ name's length whatever the name is.
 """
 
 from dataclasses import dataclass, fields
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from a20_parquet.errors import UsageError
-from a20_parquet.table.clock import Flags, Integers, days_of, minutes_of, offsets_at, seconds_of
+from a20_parquet.table.clock import Flags, Integers, days_of, minutes_of, seconds_of
 from a20_parquet.table.name_parts import (
     EXPECTED,
     GROUPS,
@@ -23,7 +23,9 @@ from a20_parquet.table.name_parts import (
     tidy,
 )
 from a20_parquet.table.partition import name_tokens, site_tokens
-from a20_parquet.table.sites import SiteTable
+
+if TYPE_CHECKING:
+    from a20_parquet.table.sites import SiteTable
 
 _US: Final = 1_000_000
 _NOT_COLUMNS: Final = ("valid", "problems", "site")
@@ -41,7 +43,7 @@ class FilenameRules:
     pattern: str | None = None
     """An RE2 expression with groups of ``GROUPS``, searched in the whole filename; names that it
     does not match are read as the A2O's."""
-    sites: SiteTable | None = None
+    sites: "SiteTable | None" = None
     """Fills in site ids, and local times where the name tells the time in UTC or names no offset.
     """
     unknown_site: str | None = None
@@ -173,6 +175,8 @@ def _starts(parts: NameParts, malformed: dict[str, Flags], zones: Any) -> _Start
     start_s = days * 86_400 + seconds - minutes * 60
     has_offset = flags(parts.offset.is_valid()) & ~is_utc
     if zones is not None:
+        from a20_parquet.table.zones import offsets_at
+
         asked = np.flatnonzero(known & ~has_offset & flags(zones.is_valid()))
         is_local = ~is_utc[asked]
         minutes[asked] = offsets_at(start_s[asked], zones.take(pa.array(asked)), is_local=is_local)

@@ -1,6 +1,7 @@
 """Which records of a decoded batch become windows, which are wanted, and which are rejected."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,7 @@ import pyarrow as pa
 
 from a20_parquet.table.decoded import DecodedRecords
 from a20_parquet.table.filename import parse_filenames
+from a20_parquet.table.name_parts import PLAIN
 from a20_parquet.table.rejection import Reason, Rejection
 from a20_parquet.table.windows import MAX_CHANNELS, WindowRules
 
@@ -34,6 +36,9 @@ class _Verdict:
     """Whether any window of it may be in the selection."""
 
 
+_GOOD = _Verdict(None, is_wanted=True)
+
+
 class RecordFilter:
     """Sorts out batches of records; for one thread.
 
@@ -45,19 +50,31 @@ class RecordFilter:
 
     def __init__(self, rules: WindowRules) -> None:
         self.rules = rules
-        self._verdicts: dict[bytes, _Verdict] = {}
+        self._takes_plain = rules.filenames.pattern is None and not rules.selection.sites
+        self._good: set[bytes] = set()
+        self._others: dict[bytes, _Verdict] = {}
 
     def sort_out(self, decoded: DecodedRecords) -> Intake:
         """Say which records of a batch go on."""
-        verdicts = self._judge(decoded.heads.filenames)
+        heads = decoded.heads
+        # Names are judged in any case.
+        if self._all_good(heads.filenames) and self._fit(decoded):
+            left_out = sum(
+                count * self._count_dropped(shape) for shape, count in Counter(heads.shapes).items()
+            )
+            return Intake(decoded, decoded.rejected, left_out)
+        return self._sort_out_each(decoded)
+
+    def _sort_out_each(self, decoded: DecodedRecords) -> Intake:
         rejected = list(decoded.rejected)
         taken = []
         left_out = 0
         for index, number in enumerate(decoded.heads.numbers.tolist()):
-            found = self._reject(decoded, index, verdicts[index])
+            verdict = self._others.get(decoded.heads.filenames[index], _GOOD)
+            found = self._reject(decoded, index, verdict)
             if found is not None:
                 rejected.append(Rejection(number, *found))
-            elif verdicts[index].is_wanted:
+            elif verdict.is_wanted:
                 taken.append(index)
                 left_out += self._count_dropped(decoded.heads.shapes[index])
             else:
@@ -106,21 +123,51 @@ class RecordFilter:
             return Reason.BAD_FILENAME, verdict.problem
         return None
 
+    def _fit(self, decoded: DecodedRecords) -> bool:
+        """Whether all tensors are as large as they should be, and nothing was rejected before."""
+        return (
+            not decoded.rejected
+            and all(
+                dims == self.rules.dims and channels <= MAX_CHANNELS
+                for _, channels, dims in set(decoded.heads.shapes)
+            )
+            and all(
+                tensor is None or tensor.shape[2] == feature.size
+                for feature in self.rules.features
+                for tensor in decoded.features[feature.name]
+            )
+        )
+
     def _count_dropped(self, shape: tuple[int, int, int]) -> int:
+        if self.rules.channels is None:
+            return 0
         windows, channels, _ = shape
         taken = int(self.rules.count_channels(np.array(channels, np.int64)))
         return windows * (channels - taken)
 
-    def _judge(self, filenames: Sequence[bytes]) -> list[_Verdict]:
-        new = {name for name in filenames if name not in self._verdicts}
-        if new:
-            if len(self._verdicts) > _MOST_NAMES:
-                self._verdicts.clear()
-                new = set(filenames)
-            self._verdicts.update(self._read(sorted(new)))
-        return [self._verdicts[name] for name in filenames]
+    def _all_good(self, filenames: Sequence[bytes]) -> bool:
+        """Judge names; whether all can be taken and are wanted."""
+        if self._good.issuperset(filenames):
+            return True
+        new = set(filenames) - self._good - self._others.keys()
+        if len(self._good) + len(self._others) > _MOST_NAMES:
+            self._good.clear()
+            self._others.clear()
+            new = set(filenames)
+        if self._takes_plain:
+            plain = set(filter(PLAIN.fullmatch, new))
+            self._good |= plain
+            new -= plain
+        for name, verdict in self._judge(sorted(new)):
+            if verdict == _GOOD:
+                self._good.add(name)
+            else:
+                self._others[name] = verdict
+        return self._good.issuperset(filenames)
 
-    def _read(self, names: Sequence[bytes]) -> Iterator[tuple[bytes, _Verdict]]:
+    def _judge(self, names: Collection[bytes]) -> Iterator[tuple[bytes, _Verdict]]:
+        if not names:
+            return
         texts = []
         for name in names:
             try:

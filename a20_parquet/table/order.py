@@ -1,11 +1,12 @@
 """The order of windows: by partition, then time, and never left to chance."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,6 +22,10 @@ SORT_KEYS = (
     "record",
 )
 
+_LEADING = frozenset(SORT_KEYS[:3])
+_ROW = "row"
+_MOST_RANKS = np.iinfo(np.int64).max
+
 
 def sort_order(keyed: Any) -> npt.NDArray[np.int64]:
     """Find the order that sorts windows by ``SORT_KEYS``, nulls first.
@@ -31,12 +36,7 @@ def sort_order(keyed: Any) -> npt.NDArray[np.int64]:
     Returns:
         Row numbers, shape ``(rows,)``.
     """
-    frame = pl.DataFrame(pl.from_arrow(keyed.select(list(SORT_KEYS))))
-    order = frame.select(
-        pl.arg_sort_by(list(SORT_KEYS), nulls_last=False, maintain_order=True).cast(pl.Int64)
-    )
-    indices: npt.NDArray[np.int64] = order.to_series().to_numpy()
-    return indices
+    return order_by(keyed, SORT_KEYS)
 
 
 def first_out_of_order(metadata: Any) -> int | None:
@@ -48,19 +48,80 @@ def first_out_of_order(metadata: Any) -> int | None:
     Returns:
         Its row, none where all windows are sorted.
     """
-    starts = metadata["window_start"]
-    if not starts.null_count:
-        # Where each window starts later than the one above, no other key counts.
-        steps = np.diff(starts.cast(pa.int64()).to_numpy())
-        if (steps > 0).all():
-            return None
-    keys = [key for key in SORT_KEYS if key in metadata.column_names]
-    frame = pl.DataFrame(pl.from_arrow(metadata.select(keys)))
-    order = frame.select(pl.arg_sort_by(keys, nulls_last=False, maintain_order=True)).to_series()
+    order = order_by(metadata, [key for key in SORT_KEYS if key in metadata.column_names])
     rank = np.empty(len(order), np.int64)
-    rank[order.to_numpy()] = np.arange(len(order))
+    rank[order] = np.arange(len(order))
     falls = np.flatnonzero(np.diff(rank) < 0)
     return int(falls[0]) + 1 if len(falls) else None
+
+
+def order_by(table: Any, keys: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Find the order by some columns, texts by their bytes, nulls first; equal rows stay.
+
+    Almost all windows differ in partition or start: whatever else counts is looked at for those
+    alone that don't.
+
+    Args:
+        table: a record batch or table that holds the columns.
+        keys: some of ``SORT_KEYS``, in their order.
+
+    Returns:
+        Row numbers, shape ``(rows,)``.
+    """
+    leading = [_ranks(table.column(key)) for key in keys if key in _LEADING]
+    order = _sort_by_ranks(leading)
+    is_first = np.arange(len(order)) == 0
+    for ranks in leading:
+        in_order = ranks[order]
+        is_first[1:] |= in_order[1:] != in_order[:-1]
+    for key in (*(key for key in keys if key not in _LEADING), _ROW):
+        is_alone = is_first & np.append(is_first[1:], True)
+        places = np.flatnonzero(~is_alone)
+        if not len(places):
+            break
+        rows = order[places]
+        ranks = rows if key == _ROW else _ranks(table.column(key).take(pa.array(rows)))
+        inner = np.lexsort((ranks, np.cumsum(is_first)[places]))
+        order[places] = rows[inner]
+        in_order = ranks[inner]
+        is_first[places[1:]] |= in_order[1:] != in_order[:-1]
+    return order
+
+
+def _sort_by_ranks(keys: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    """An order by several keys; where rows are equal, any."""
+    spans = [int(ranks.max(initial=0)) + 1 for ranks in keys]
+    if prod(spans) > _MOST_RANKS:
+        return np.lexsort(keys[::-1])
+    # Numbers of one kind are sorted many times faster than rows are compared.
+    packed = np.zeros(len(keys[0]), np.int64)
+    for ranks, span in zip(keys, spans, strict=True):
+        packed *= span
+        packed += ranks
+    return np.argsort(packed)
+
+
+def _ranks(column: Any) -> npt.NDArray[Any]:
+    """Numbers that are ordered as a column's values are, null first; from 0 on but for floats."""
+    values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if pa.types.is_string(values.type):
+        encoded = values.dictionary_encode()
+        by_bytes = pc.array_sort_indices(encoded.dictionary).to_numpy()
+        rank_of = np.zeros(len(by_bytes) + 1, np.int64)
+        rank_of[by_bytes] = np.arange(1, len(by_bytes) + 1)
+        ranks: npt.NDArray[np.int64] = rank_of[encoded.indices.fill_null(len(by_bytes)).to_numpy()]
+        return ranks
+    if pa.types.is_floating(values.type):
+        floats: npt.NDArray[np.float64] = values.fill_null(-np.inf).to_numpy()
+        return floats
+    numbers: npt.NDArray[np.int64] = values.cast(pa.int64()).fill_null(0).to_numpy()
+    bounds = pc.min_max(values.cast(pa.int64())).as_py()
+    low, high = bounds["min"] or 0, bounds["max"] or 0
+    if high - low < _MOST_RANKS:
+        ranks = numbers - low + 1
+    else:
+        ranks = np.unique(numbers, return_inverse=True)[1] + 1
+    return np.where(values.is_null(), 0, ranks) if values.null_count else ranks
 
 
 @dataclass(frozen=True, slots=True)

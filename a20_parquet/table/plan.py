@@ -5,13 +5,12 @@ Files follow from the partitions' rows alone, so neither memory nor workers chan
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
+import pyarrow as pa
 
-from a20_parquet.table.order import Partitions
+from a20_parquet.table.order import Partitions, find_partitions, order_by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,43 +124,14 @@ def _slice(
 
 def _combine(runs: Sequence[Partitions]) -> tuple[Partitions, list[npt.NDArray[np.int64]]]:
     """Add up the partitions of all runs; number each run's partitions among them."""
-    nothing = pl.DataFrame(
-        schema={"site": pl.String, "period": pl.Int32, "rows": pl.Int64, "run": pl.Int32}
-    )
-    frames = [
-        pl.DataFrame(
-            {"site": _series(run.site), "period": _series(run.period), "rows": run.rows},
-        ).with_columns(run=pl.lit(number, pl.Int32))
-        for number, run in enumerate(runs)
-    ]
-    numbered = (
-        pl.concat([nothing, *frames])
-        .sort("site", "period", "run", nulls_last=False)
-        .with_columns(
-            number=(pl.struct("site", "period") != pl.struct("site", "period").shift())
-            .fill_null(value=True)
-            .cum_sum()
-            .cast(pl.Int64)
-            - 1
-        )
-    )
-    total = numbered.group_by("number").agg(
-        pl.col("site").first(), pl.col("period").first(), pl.col("rows").sum()
-    )
-    total = total.sort("number")
-    numbers = [
-        numbered.filter(pl.col("run") == number)["number"].to_numpy() for number in range(len(runs))
-    ]
-    arrow = total.to_arrow()
-    return (
-        Partitions(
-            arrow["site"].combine_chunks(),
-            arrow["period"].combine_chunks(),
-            total["rows"].to_numpy(),
-        ),
-        numbers,
-    )
-
-
-def _series(array: Any) -> pl.Series:
-    return pl.Series(pl.from_arrow(array))
+    sites = pa.chunked_array([run.site for run in runs], pa.string()).combine_chunks()
+    periods = pa.chunked_array([run.period for run in runs], pa.int32()).combine_chunks()
+    each = pa.record_batch([sites, periods], names=["site", "period"])
+    order = order_by(each, each.schema.names)
+    found = find_partitions(each.take(pa.array(order)))
+    numbers = np.empty(len(order), np.int64)
+    numbers[order] = np.repeat(np.arange(len(found)), found.rows)
+    rows = np.zeros(len(found), np.int64)
+    np.add.at(rows, numbers, np.concatenate([np.zeros(0, np.int64), *(run.rows for run in runs)]))
+    ends = np.cumsum([len(run) for run in runs])
+    return Partitions(found.site, found.period, rows), np.split(numbers, ends)[: len(runs)]

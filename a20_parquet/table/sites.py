@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from a20_parquet.errors import UsageError
-from a20_parquet.table.clock import is_time_zone
 from a20_parquet.table.partition import recorder_names
+from a20_parquet.table.zones import is_time_zone
 
 SCHEMA = pl.Schema(
     {

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.held_run import DatasetRun, partition_keys
+from a20_parquet.dataset.held_run import DatasetRun
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.schema import Feature, keyed_schema, window_schema
 from tests.dataset.datasets import make_dataset
@@ -29,7 +29,7 @@ def test_a_data_file_is_the_run_that_it_was_written_from(seed: int, tmp_path: Pa
     catalog = write_held(tmp_path / "dataset", [rows])
     expected = sorted(rows, key=sort_key)
     done = 0
-    keys = partition_keys(catalog)
+    keys = [file.key for file in catalog.data_files()]
     for number, count in enumerate(catalog.files["rows"].to_list()):
         run = DatasetRun(catalog, number, keys[number])
         mine = expected[done : done + count]
@@ -55,7 +55,7 @@ def test_a_data_file_is_the_run_that_it_was_written_from(seed: int, tmp_path: Pa
 def test_a_file_is_open_only_while_it_is_read(tmp_path: Path) -> None:
     """A file that vanishes between two reads is an error that names it."""
     catalog = write_held(tmp_path / "dataset", [repeated_rows(random.Random(1), 9, 0, 1)])
-    run = DatasetRun(catalog, 0, partition_keys(catalog)[0])
+    run = DatasetRun(catalog, 0, catalog.data_files()[0].key)
     assert len(run.read_metadata(0, 1)) == 1
     (tmp_path / "dataset" / catalog.files["path"][0]).unlink()
     with pytest.raises(DatasetError, match=r"part-0000\.parquet is missing"):
@@ -75,7 +75,7 @@ def test_features_come_along_and_may_be_null(tmp_path: Path) -> None:
     pq.write_table(pa.table([columns[name] for name in schema.names], schema=schema), sink)
     content = sink.getvalue().to_pybytes()
     catalog = Catalog.open(make_dataset(tmp_path / "dataset", [content], [3], dims=DIMS))
-    run = DatasetRun(catalog, 0, partition_keys(catalog)[0], features)
+    run = DatasetRun(catalog, 0, catalog.data_files()[0].key, features)
     found = run.read_metadata(1, 3)
     assert found.schema == keyed_schema(features)
     assert found.column("label").to_pylist() == [None, [3.0, 4.0]]
@@ -90,4 +90,4 @@ def test_a_column_of_another_type_is_an_error(tmp_path: Path) -> None:
     content = sink.getvalue().to_pybytes()
     catalog = Catalog.open(make_dataset(tmp_path / "dataset", [content], [5], dims=8))
     with pytest.raises(DatasetError, match="its column channel is string, expected int16"):
-        DatasetRun(catalog, 0, partition_keys(catalog)[0]).read_metadata(0, 1)
+        DatasetRun(catalog, 0, catalog.data_files()[0].key).read_metadata(0, 1)

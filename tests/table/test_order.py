@@ -4,6 +4,8 @@ from collections import Counter
 from itertools import groupby
 from typing import Any
 
+import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -160,3 +162,38 @@ def test_partitions_of_a_slice() -> None:
     assert found.site.to_pylist() == ["a", "a", "b"]
     assert found.period.to_pylist() == [None, 1, None]
     assert found.rows.tolist() == [1, 2, 1]
+
+
+TEXTS = st.sampled_from([None, "", "a", "a\0", "ab", "\u00e9", "\uffff", "\U0001f428"])
+LARGEST = 2**63 - 1
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "site": TEXTS,
+                "period": st.sampled_from([None, -(2**31), -1, 0, 2**31 - 1]),
+                "window_start": st.sampled_from([None, -LARGEST - 1, -LARGEST, -1, 0, LARGEST]),
+                "filename": TEXTS.filter(lambda text: text is not None),
+                "recording_offset_in_file": st.sampled_from([-1e300, -5.0, -0.0, 0.0, 5e-324]),
+                "channel": st.sampled_from([0, 1]),
+                "shard": st.sampled_from([-1, 0]),
+                "record": st.sampled_from([0, 1]),
+            }
+        ),
+        max_size=40,
+    ),
+    st.integers(0, 40),
+)
+def test_order_is_that_of_polars(rows: list[Row], cut: int) -> None:
+    """Extreme values, nulls and all kinds of ties sort as by another implementation."""
+    keyed = make_keyed(rows)
+    table = pa.Table.from_batches([keyed.slice(0, cut), keyed.slice(cut)])
+    frame = pl.DataFrame(pl.from_arrow(keyed.select(list(SORT_KEYS))))
+    expected = frame.select(
+        pl.arg_sort_by(list(SORT_KEYS), nulls_last=False, maintain_order=True)
+    ).to_series()
+    assert sort_order(keyed).tolist() == expected.to_list()
+    assert sort_order(table).tolist() == expected.to_list()

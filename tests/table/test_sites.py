@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from a20_parquet.errors import UsageError
-from a20_parquet.table.clock import is_time_zone, offsets_at
 from a20_parquet.table.filename import FilenameRules, Recordings, parse_filenames
 from a20_parquet.table.sites import SCHEMA, SiteTable, merged
+from a20_parquet.table.zones import is_time_zone, offsets_at
 
 ZONES = [
     *["Australia/Sydney", "Australia/Adelaide", "Australia/Lord_Howe", "Australia/Darwin"],
