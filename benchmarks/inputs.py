@@ -14,6 +14,31 @@ from a20_parquet.demo.shards import DemoPlan, write_demo_shards
 SHARDS_FOLDER = Path(tempfile.gettempdir()) / "a20-parquet-benchmarks" / "shards"
 OUT_FOLDER = Path(tempfile.gettempdir()) / "a20-parquet-benchmarks" / "out"
 
+shards_option = click.option(
+    "--shards",
+    type=click.Path(path_type=Path, resolve_path=True),
+    default=SHARDS_FOLDER,
+    show_default=True,
+    help="Where shards are made and kept; a folder that holds shards itself is measured as it is.",
+)
+out_option = click.option(
+    "--out",
+    type=click.Path(path_type=Path, resolve_path=True),
+    default=OUT_FOLDER,
+    show_default=True,
+    help="Where output goes; deleted after each run.",
+)
+repeat_option = click.option(
+    "--repeat", type=click.IntRange(1), default=3, show_default=True, help="Rounds."
+)
+save_option = click.option(
+    "--save",
+    "save_to",
+    type=click.File("a"),
+    help="Append every run to this file, one JSON line.",
+)
+
+_READ_BYTES = 1 << 20
 _LAYOUT = re.compile(r"(\d+)x(?:(\d+)x)?(\d+[a-zA-Z]*)")
 _SHARD_BYTES = 200_000_000
 _FEWEST_SHARDS = 4
@@ -67,6 +92,22 @@ def plan_of_size(size_bytes: int) -> DemoPlan:
     partitions = max(1, size_bytes // _PARTITION_BYTES)
     recorders = max(1, round(partitions**0.5))
     return plan(recorders, max(1, round(partitions / recorders)), _PARTITION_BYTES)
+
+
+def find_shards(folder: Path) -> list[Path]:
+    """The shards of a folder, in the order of their names."""
+    return sorted(folder.glob("embeddings-*"))
+
+
+def read_all(folder: Path) -> int:
+    """Reads the shards of a folder into the page cache, and tells how many bytes they have."""
+    buffer = bytearray(_READ_BYTES)
+    total = 0
+    for shard in find_shards(folder):
+        with open(shard, "rb", buffering=0) as file:
+            while count := file.readinto(buffer):
+                total += count
+    return total
 
 
 def make_shards(folder: Path, plan: DemoPlan) -> Path:
