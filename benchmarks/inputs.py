@@ -76,8 +76,7 @@ class Layout(click.ParamType[DemoPlan]):
         partition_bytes = Size().convert(each, param, ctx)
         if second:
             return plan(int(first), int(second), partition_bytes)
-        recorders = max(1, round(int(first) ** 0.5))
-        return plan(recorders, max(1, round(int(first) / recorders)), partition_bytes)
+        return plan_of_layout(int(first), partition_bytes)
 
 
 def plan(recorders: int, days: int, partition_bytes: int) -> DemoPlan:
@@ -87,11 +86,15 @@ def plan(recorders: int, days: int, partition_bytes: int) -> DemoPlan:
     return DemoPlan(size_bytes=size_bytes, shards=shards, recorders=recorders, days=days)
 
 
+def plan_of_layout(partitions: int, partition_bytes: int) -> DemoPlan:
+    """The plan of so many partitions, of about as many sites as days."""
+    recorders = max(1, round(partitions**0.5))
+    return plan(recorders, max(1, round(partitions / recorders)), partition_bytes)
+
+
 def plan_of_size(size_bytes: int) -> DemoPlan:
     """The plan of about ``size_bytes`` in partitions of 430 KB, which the A2O's sample has."""
-    partitions = max(1, size_bytes // _PARTITION_BYTES)
-    recorders = max(1, round(partitions**0.5))
-    return plan(recorders, max(1, round(partitions / recorders)), _PARTITION_BYTES)
+    return plan_of_layout(max(1, size_bytes // _PARTITION_BYTES), _PARTITION_BYTES)
 
 
 def find_shards(folder: Path) -> list[Path]:

@@ -23,7 +23,7 @@ from benchmarks.inputs import (
     shards_option,
 )
 from benchmarks.names import DECODERS, KEYS, PROGRAM, Choice, convert_name
-from benchmarks.processes import Measured, measure, program
+from benchmarks.processes import measure, program
 from benchmarks.run import run_once
 from benchmarks.runs import Run, good, median_wall_s, peak_bytes, save
 
@@ -82,15 +82,16 @@ def main(  # noqa: PLR0913 - one parameter an option
         )
     sources = [make_shards(shards, plan_of_size(size)) for size in sorted(sizes)]
     names = [convert_name(keys, decoder) for decoder in decoders]
-    libraries = {
-        name: measure([sys.executable, "-c", _LIBRARIES[decoder]])
-        for name, decoder in zip(names, decoders, strict=True)
-    }
     runs = []
     for run in within_budget(sources, out, names, memory, repeat):
         save(run, save_to)
         runs.append(run)
-    Console(width=max(110, Console().width)).print(_table(runs, memory, libraries))
+    console = Console(width=max(110, Console().width))
+    console.print(summary(runs, memory))
+    for decoder in decoders:
+        alone = measure([sys.executable, "-c", _LIBRARIES[decoder]])
+        peak = alone.error or f"{alone.peak_rss_bytes / 1e6:,.0f} MB"
+        console.print(f"libraries alone, with {decoder}: {peak}")
     sys.exit(any(run.measured.error for run in runs))
 
 
@@ -124,15 +125,15 @@ def time_ratio(runs: Sequence[Run], name: str, source: str, base: str) -> float 
     return median(ratios) if ratios else None
 
 
-def _table(runs: Sequence[Run], memory: int, libraries: dict[str, Measured]) -> Table:
+def summary(runs: Sequence[Run], memory: int) -> Table:
+    """One line a conversion and input, of medians over the repetitions, but for the peak."""
     table = Table(title=f"budget {memory / 1e6:,.0f} MB")
     table.add_column("conversion")
     columns = ("input MB", "peak MB", "peak - budget MB", "runs on disk", "wall s", "CPU s")
     for column in (*columns, "of the smallest's wall s"):
         table.add_column(column, justify="right")
     sources = list(dict.fromkeys(run.source for run in runs))
-    for name, alone in libraries.items():
-        table.add_row(name, "none", alone.error or f"{alone.peak_rss_bytes / 1e6:,.0f}")
+    for name in dict.fromkeys(run.name for run in runs):
         for source in sources:
             table.add_row(name, *_cells(runs, name, source, sources[0], memory))
     return table

@@ -127,6 +127,12 @@ def rate(run: Run, *, per: str = "seconds") -> float:
     return run.input_bytes / float(run.measured.result[per])
 
 
+def median_rate(runs: Sequence[Run], name: str) -> float | None:
+    """Bytes a second of CPU time; none where no run of this name succeeded."""
+    rates = [rate(run, per="cpu_seconds") for run in good(runs, name)]
+    return median(rates) if rates else None
+
+
 def _run(stage: str, setting: Setting, repetition: int) -> Run:
     shutil.rmtree(setting.scratch, ignore_errors=True)
     setting.scratch.mkdir(parents=True)
@@ -174,7 +180,7 @@ def _cells(name: str, runs: Sequence[Run]) -> list[str]:
         f"{wall_s:.3f}",
         f"{median(run.measured.result['cpu_seconds'] for run in mine):.3f}",
         f"{median(rate(run) for run in mine) / 1e6:,.0f}",
-        f"{median(rate(run, per='cpu_seconds') for run in mine) / 1e6:,.0f}",
+        f"{(median_rate(mine, name) or 0) / 1e6:,.0f}",
         f"{median(run.measured.peak_rss_bytes for run in mine) / 1e6:,.0f}",
         f"{files:,}" if files else "",
         f"{wall_s / files * 1e3:.2f}" if files else "",
