@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from a20_parquet.dataset.duplicates import Comparison
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.merge import MergeCursor
 from a20_parquet.dataset.parquet import Compression, ParquetLayout, ParquetWriter
 from a20_parquet.dataset.run import DiskRun, HeldRun, Rows, Run, RunFiles
 from a20_parquet.dataset.sorting import WindowGatherer
+from a20_parquet.duplicates_pass import find_duplicates
 from a20_parquet.job import Job
 from a20_parquet.merge_pass import merge_runs
 from a20_parquet.progress import NoProgress
@@ -140,6 +142,26 @@ def parquet(setting: Setting, *, compression: str) -> Work:
     return Work(pieces=pieces * times, size=size * times)
 
 
+def duplicates(setting: Setting) -> Work:
+    """Looks for windows that come twice among those that lie sorted in memory."""
+    job = setting.job()
+    run = _held_run(job, *(shard.position for shard in job.shards))
+    comparison = Comparison(
+        runs=[run],
+        held=None,
+        dims=job.table.dims,
+        features=job.table.features,
+        batch_rows=job.memory.slice_rows_of(1),
+    )
+    return Work(
+        # One piece: it divides itself among the workers.
+        pieces=[
+            lambda: find_duplicates(comparison, workers=setting.threads, progress=NoProgress())
+        ],
+        size=int(run.partitions.rows.sum()) * job.table.dims * 4,
+    )
+
+
 def write_dataset(setting: Setting, *, keys: str) -> Work:
     """The whole second pass, from windows that lie unsorted in memory to committed units."""
     job = setting.job(partition_by=",".join(KEYS[keys]))
@@ -148,7 +170,7 @@ def write_dataset(setting: Setting, *, keys: str) -> Work:
     for folder in (layout.data, layout.units):
         folder.mkdir(parents=True)
     return Work(
-        # One piece: it divides itself among the workers.
+        # Likewise.
         pieces=[lambda: merge_runs(job, [run], layout, NoProgress())],
         size=int(run.partitions.rows.sum()) * job.table.dims * 4,
     )
@@ -218,6 +240,7 @@ PIPELINE: dict[str, Callable[[Setting], Work]] = {
     **{f"frame_decode_{decoder}": partial(frame_decode, decoder=decoder) for decoder in DECODERS},
     "sort": partial(sort, spill=False),
     "sort_spill": partial(sort, spill=True),
+    "duplicates": duplicates,
     "merge": merge,
     **{f"parquet_{each}": partial(parquet, compression=each) for each in COMPRESSIONS},
     **{f"write_{keys}": partial(write_dataset, keys=keys) for keys in KEYS},
