@@ -7,7 +7,6 @@ prints one JSON line about it.
 import importlib
 import json
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -17,15 +16,11 @@ from typing import Any
 
 import click
 
-_KEYS = {"site": ["site"], "site_date": ["site", "date"]}
+from benchmarks.names import KEYS
+
 # Smaller row groups cost pyarrow more CPU; a partition's last group is as small as it must be.
 _LEAST_ROWS_A_GROUP = 1024
 _SPARE_FILES = 100
-
-
-def cp(shards: list[Path], out: Path) -> None:
-    """Copies the shard folder: the least that any conversion has to move."""
-    subprocess.run(["cp", "-r", str(shards[0].parent), str(out)], check=True)  # noqa: S603, S607
 
 
 def notebook(shards: list[Path], out: Path) -> None:
@@ -35,13 +30,13 @@ def notebook(shards: list[Path], out: Path) -> None:
     convert(shards, out)
 
 
-def write_dataset(shards: list[Path], out: Path, *, keys: list[str]) -> None:
+def write_dataset(shards: list[Path], out: Path, *, keys: tuple[str, ...]) -> None:
     """Everything in memory, then ``pyarrow.dataset.write_dataset`` with every file open at once."""
     import pyarrow.dataset as ds
 
     from benchmarks.decoding import read_tables
 
-    table = read_tables(shards)
+    table = read_tables(shards, keys)
     metadata = [name for name in table.column_names if name != "embedding"]
     parquet = ds.ParquetFileFormat()
     open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -53,7 +48,7 @@ def write_dataset(shards: list[Path], out: Path, *, keys: list[str]) -> None:
         file_options=parquet.make_write_options(
             compression="none", use_dictionary=metadata, write_statistics=metadata
         ),
-        partitioning=ds.partitioning(table.select(keys).schema, flavor="hive"),
+        partitioning=ds.partitioning(table.select(list(keys)).schema, flavor="hive"),
         max_partitions=table.num_rows,
         max_open_files=max(_SPARE_FILES, open_files - _SPARE_FILES),
         min_rows_per_group=_LEAST_ROWS_A_GROUP,
@@ -61,7 +56,7 @@ def write_dataset(shards: list[Path], out: Path, *, keys: list[str]) -> None:
     )
 
 
-def polars(shards: list[Path], out: Path, *, keys: list[str], compression: Any) -> None:
+def polars(shards: list[Path], out: Path, *, keys: tuple[str, ...], compression: Any) -> None:
     """Everything in memory, then polars' ``sink_parquet(PartitionBy)``."""
     import polars as pl
 
@@ -69,9 +64,9 @@ def polars(shards: list[Path], out: Path, *, keys: list[str], compression: Any) 
 
     # In one piece: with a chunk a batch, thousands of partitions take polars minutes. As above,
     # sorting only costs time; so do statistics, which polars has for all columns or none.
-    frame: Any = pl.from_arrow(read_tables(shards), rechunk=True)
+    frame: Any = pl.from_arrow(read_tables(shards, keys), rechunk=True)
     frame.lazy().sink_parquet(
-        pl.PartitionBy(out, key=keys, include_key=False),
+        pl.PartitionBy(out, key=list(keys), include_key=False),
         compression=compression,
         statistics=False,
         mkdir=True,
@@ -79,14 +74,13 @@ def polars(shards: list[Path], out: Path, *, keys: list[str], compression: Any) 
 
 
 CONTENDERS: dict[str, Callable[[list[Path], Path], None]] = {
-    "cp": cp,
     "notebook": notebook,
-    **{f"write_dataset_{name}": partial(write_dataset, keys=keys) for name, keys in _KEYS.items()},
+    **{f"write_dataset_{name}": partial(write_dataset, keys=keys) for name, keys in KEYS.items()},
     **{
         f"polars_{name}": partial(polars, keys=keys, compression="uncompressed")
-        for name, keys in _KEYS.items()
+        for name, keys in KEYS.items()
     },
-    "polars_site_zstd": partial(polars, keys=["site"], compression="zstd"),
+    "polars_site_zstd": partial(polars, keys=KEYS["site"], compression="zstd"),
 }
 
 
@@ -100,8 +94,7 @@ def main(name: str, shard_folder: Path, out: Path) -> None:
     if not shards:
         raise click.UsageError(f"{shard_folder} holds no embeddings-* shard")
     begun_s = time.perf_counter()
-    if name != "cp":
-        importlib.import_module("tensorflow")
+    importlib.import_module("tensorflow")
     imported_s = time.perf_counter()
     CONTENDERS[name](shards, out)
     done_s = time.perf_counter()
@@ -109,7 +102,7 @@ def main(name: str, shard_folder: Path, out: Path) -> None:
     figures = {
         "name": name,
         "seconds": done_s - begun_s,
-        "tensorflow_import_seconds": imported_s - begun_s if name != "cp" else 0.0,
+        "tensorflow_import_seconds": imported_s - begun_s,
         "input_bytes": sum(shard.stat().st_size for shard in shards),
         "output_bytes": sum(written),
         "files": len(written),

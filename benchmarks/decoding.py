@@ -3,7 +3,7 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,18 +66,19 @@ def _offset_minutes(offset: str) -> int | None:
     return -minutes if offset[0] == "-" else minutes
 
 
-def read_tables(shards: list[Path]) -> Any:
+def read_tables(shards: list[Path], keys: tuple[str, ...]) -> Any:
     """All windows of the shards as one ``pyarrow.Table``, a chunk for every 128 records.
 
-    Columns are the dataset's, and ``site`` and ``date`` as strings to partition by.
+    Columns are the dataset's, and as strings those of ``site``, ``month`` and ``date`` that are
+    among ``keys``, to partition by.
     """
     import pyarrow as pa
 
     with ThreadPoolExecutor(_THREADS) as threads:
-        return pa.concat_tables(list(threads.map(_read_shard, shards)))
+        return pa.concat_tables(list(threads.map(partial(_read_shard, keys=keys), shards)))
 
 
-def _read_shard(shard: Path) -> Any:
+def _read_shard(shard: Path, keys: tuple[str, ...]) -> Any:
     import pyarrow as pa
     import tensorflow as tf
 
@@ -102,6 +103,7 @@ def _read_shard(shard: Path) -> Any:
                 parsed["timestamp_s"].numpy().astype(np.float64),
                 parsed["embedding_shape"].numpy(),
                 values,
+                keys,
             )
         )
     return pa.Table.from_batches(batches)
@@ -112,6 +114,7 @@ def _batch(
     timestamps_s: NDArray[np.float64],
     shapes: NDArray[np.int64],
     values: NDArray[np.float32],
+    keys: tuple[str, ...],
 ) -> Any:
     """One Arrow batch with a row a window.
 
@@ -120,6 +123,7 @@ def _batch(
         timestamps_s: shape (records,).
         shapes: windows, channels and dims of each record, shape (records, 3).
         values: the embeddings of all records, end to end.
+        keys: columns to partition by.
     """
     import pyarrow as pa
 
@@ -143,7 +147,16 @@ def _batch(
     utc_us = np.array([each.file_timestamp for each in recordings])[recording] + offset_us
     ahead_us = np.array([(each.utc_offset_minutes or 0) * 60_000_000 for each in recordings])
     local = (utc_us + ahead_us[recording]).astype("datetime64[us]")
-    days, day = np.unique(local.astype("datetime64[D]"), return_inverse=True)
+
+    def period(unit: Any) -> Any:
+        names, name = np.unique(local.astype(unit), return_inverse=True)
+        return pa.array(names.astype(str).tolist(), pa.string()).take(pa.array(name))
+
+    partition_keys = {
+        "site": lambda: column("site", pa.string()),
+        "month": lambda: period("datetime64[M]"),
+        "date": lambda: period("datetime64[D]"),
+    }
     embedding = pa.field("element", pa.float32(), nullable=False)
     columns = {
         "embedding": pa.FixedSizeListArray.from_arrays(
@@ -161,7 +174,6 @@ def _batch(
         "window_start": pa.array(utc_us, pa.timestamp("us", "UTC")),
         "window_start_local": pa.array(local),
         "channel": pa.array(channel.astype(np.int16)),
-        "site": column("site", pa.string()),
-        "date": pa.array(days.astype(str).tolist(), pa.string()).take(pa.array(day)),
+        **{key: partition_keys[key]() for key in keys},
     }
     return pa.RecordBatch.from_pydict(columns)

@@ -14,6 +14,31 @@ from a20_parquet.demo.shards import DemoPlan, write_demo_shards
 SHARDS_FOLDER = Path(tempfile.gettempdir()) / "a20-parquet-benchmarks" / "shards"
 OUT_FOLDER = Path(tempfile.gettempdir()) / "a20-parquet-benchmarks" / "out"
 
+shards_option = click.option(
+    "--shards",
+    type=click.Path(path_type=Path, resolve_path=True),
+    default=SHARDS_FOLDER,
+    show_default=True,
+    help="Where shards are made and kept; a folder that holds shards itself is measured as it is.",
+)
+out_option = click.option(
+    "--out",
+    type=click.Path(path_type=Path, resolve_path=True),
+    default=OUT_FOLDER,
+    show_default=True,
+    help="Where output goes; deleted after each run.",
+)
+repeat_option = click.option(
+    "--repeat", type=click.IntRange(1), default=3, show_default=True, help="Rounds."
+)
+save_option = click.option(
+    "--save",
+    "save_to",
+    type=click.File("a"),
+    help="Append every run to this file, one JSON line.",
+)
+
+_READ_BYTES = 1 << 20
 _LAYOUT = re.compile(r"(\d+)x(?:(\d+)x)?(\d+[a-zA-Z]*)")
 _SHARD_BYTES = 200_000_000
 _FEWEST_SHARDS = 4
@@ -51,8 +76,7 @@ class Layout(click.ParamType[DemoPlan]):
         partition_bytes = Size().convert(each, param, ctx)
         if second:
             return plan(int(first), int(second), partition_bytes)
-        recorders = max(1, round(int(first) ** 0.5))
-        return plan(recorders, max(1, round(int(first) / recorders)), partition_bytes)
+        return plan_of_layout(int(first), partition_bytes)
 
 
 def plan(recorders: int, days: int, partition_bytes: int) -> DemoPlan:
@@ -62,11 +86,31 @@ def plan(recorders: int, days: int, partition_bytes: int) -> DemoPlan:
     return DemoPlan(size_bytes=size_bytes, shards=shards, recorders=recorders, days=days)
 
 
+def plan_of_layout(partitions: int, partition_bytes: int) -> DemoPlan:
+    """The plan of so many partitions, of about as many sites as days."""
+    recorders = max(1, round(partitions**0.5))
+    return plan(recorders, max(1, round(partitions / recorders)), partition_bytes)
+
+
 def plan_of_size(size_bytes: int) -> DemoPlan:
     """The plan of about ``size_bytes`` in partitions of 430 KB, which the A2O's sample has."""
-    partitions = max(1, size_bytes // _PARTITION_BYTES)
-    recorders = max(1, round(partitions**0.5))
-    return plan(recorders, max(1, round(partitions / recorders)), _PARTITION_BYTES)
+    return plan_of_layout(max(1, size_bytes // _PARTITION_BYTES), _PARTITION_BYTES)
+
+
+def find_shards(folder: Path) -> list[Path]:
+    """The shards of a folder, in the order of their names."""
+    return sorted(folder.glob("embeddings-*"))
+
+
+def read_all(folder: Path) -> int:
+    """Reads the shards of a folder into the page cache, and tells how many bytes they have."""
+    buffer = bytearray(_READ_BYTES)
+    total = 0
+    for shard in find_shards(folder):
+        with open(shard, "rb", buffering=0) as file:
+            while count := file.readinto(buffer):
+                total += count
+    return total
 
 
 def make_shards(folder: Path, plan: DemoPlan) -> Path:

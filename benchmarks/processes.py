@@ -56,9 +56,8 @@ def measure(command: list[str]) -> Measured:
 
 
 def program(*arguments: str | Path) -> list[str]:
-    """The command that runs ``a20-parquet convert`` with these arguments."""
-    fixed = [sys.executable, "-m", "a20_parquet", "convert", "--overwrite", "--json"]
-    return fixed + [str(argument) for argument in arguments]
+    """The command that runs ``a20-parquet`` with these arguments and prints JSON."""
+    return [sys.executable, "-m", "a20_parquet", *map(str, arguments), "--json"]
 
 
 def _text(file: Any) -> str:

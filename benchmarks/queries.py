@@ -5,192 +5,95 @@ and repeated, and prints medians. Imports are not counted.
 """
 
 import json
+import math
 import multiprocessing
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
-import polars as pl
 
-from benchmarks.processes import measure
+from benchmarks.processes import Measured, measure
+from benchmarks.query_ways import WAYS, prepare
 
-_TOP = 10
-_BLOCK_ROWS = 4096
-
-
-def scan_column(dataset: Path) -> int:
-    """All embeddings through ``a20_parquet.scan``."""
-    import a20_parquet
-
-    return len(a20_parquet.scan(dataset).select("embedding").collect())
-
-
-def scan_column_polars(dataset: Path) -> int:
-    """All embeddings through plain ``pl.scan_parquet``."""
-    return len(pl.scan_parquet(dataset / "data").select("embedding").collect())
-
-
-def scan_column_pyarrow(dataset: Path) -> int:
-    """All embeddings through a ``pyarrow.dataset``."""
-    import pyarrow.dataset as ds
-
-    data = ds.dataset(dataset / "data", partitioning="hive")
-    return int(data.to_table(columns=["embedding"]).num_rows)
-
-
-def scan_dawn(dataset: Path) -> int:
-    """The embeddings of one hour of the day through ``a20_parquet.scan``."""
-    import a20_parquet
-
-    return _dawn(a20_parquet.scan(dataset))
-
-
-def scan_dawn_polars(dataset: Path) -> int:
-    """The same through plain ``pl.scan_parquet``."""
-    return _dawn(pl.scan_parquet(dataset / "data"))
-
-
-def _dawn(windows: pl.LazyFrame) -> int:
-    at_five = pl.col("window_start_local").dt.hour() == 5  # noqa: PLR2004 - o'clock
-    return len(windows.filter(at_five).select("filename", "embedding").collect())
-
-
-def similar(dataset: Path) -> list[Any]:
-    """``a20_parquet.similar``."""
-    import a20_parquet
-
-    found = a20_parquet.similar(dataset, _query(dataset), top=_TOP)
-    return found["similarity"].to_list()
-
-
-def similar_duckdb(dataset: Path) -> list[Any]:
-    """Plain DuckDB over the Parquet files."""
-    import duckdb
-
-    return _nearest_in_duckdb(
-        duckdb.connect(), f"read_parquet('{dataset}/data/**/*.parquet')", dataset
-    )
-
-
-def similar_connect(dataset: Path) -> list[Any]:
-    """DuckDB through ``a20_parquet.connect``."""
-    import a20_parquet
-
-    return _nearest_in_duckdb(a20_parquet.connect(dataset), "windows", dataset)
-
-
-def similar_numpy(dataset: Path) -> list[Any]:
-    """NumPy over a memory-mapped ``.npy`` of all embeddings, block by block."""
-    embeddings = np.load(_npy(dataset), mmap_mode="r")
-    query = _query(dataset)
-    query = query / np.linalg.norm(query)
-    best = np.empty(0, np.float32)
-    for first in range(0, len(embeddings), _BLOCK_ROWS):
-        block = embeddings[first : first + _BLOCK_ROWS]
-        cosines = block @ query / np.linalg.norm(block, axis=1)
-        best = np.sort(np.concatenate([best, cosines]))[-_TOP:]
-    return list(best[::-1].tolist())
-
-
-def _nearest_in_duckdb(connection: Any, relation: str, dataset: Path) -> list[Any]:
-    query = _query(dataset)
-    found = connection.execute(
-        f"select filename, recording_offset_in_file, array_cosine_similarity("  # noqa: S608
-        f"embedding::FLOAT[{len(query)}], ?::FLOAT[{len(query)}]) as similarity "
-        f"from {relation} order by similarity desc limit {_TOP}",
-        [query.tolist()],
-    ).fetchall()
-    return [row[2] for row in found]
-
-
-def _query(dataset: Path) -> np.ndarray[Any, Any]:
-    return np.load(dataset.with_name(dataset.name + ".query.npy"))  # type: ignore[no-any-return]
-
-
-def _npy(dataset: Path) -> Path:
-    return dataset.with_name(dataset.name + ".npy")
-
-
-GROUPS: dict[str, dict[str, Callable[[Path], Any]]] = {
-    "the embedding column into memory": {
-        "scan": scan_column,
-        "pl.scan_parquet": scan_column_polars,
-        "pyarrow.dataset": scan_column_pyarrow,
-    },
-    "embeddings of one hour of the day": {
-        "scan": scan_dawn,
-        "pl.scan_parquet": scan_dawn_polars,
-    },
-    "the ten nearest windows": {
-        "similar": similar,
-        "DuckDB": similar_duckdb,
-        "DuckDB through connect": similar_connect,
-        "NumPy, memory-mapped .npy": similar_numpy,
-    },
-}
-
-
-def _write_inputs(dataset: Path) -> None:
-    """Write the query vector and the ``.npy``, once."""
-    import a20_parquet
-
-    if _npy(dataset).exists():
-        return
-    click.echo(f"writing {_npy(dataset)}", err=True)
-    windows = a20_parquet.scan(dataset).select("embedding").collect()["embedding"]
-    np.save(dataset.with_name(dataset.name + ".query.npy"), windows.head(1).to_numpy()[0])
-    np.save(_npy(dataset), windows.to_numpy())
+_TOLERANCE = 1e-5
 
 
 @click.command()
 @click.argument("dataset", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--repeat", default=3, show_default=True, help="Rounds.")
+@click.option("--repeat", type=click.IntRange(1), default=3, show_default=True, help="Rounds.")
 @click.option("--run", "name", hidden=True, help="One contender, GROUP/NAME, in this process.")
 def main(dataset: Path, repeat: int, name: str | None) -> None:
     """Time queries on DATASET beside other ways to run them."""
     if name is not None:
-        group, _, contender = name.partition("/")
-        work = GROUPS[group][contender]
-        for module in ("a20_parquet.scan", "a20_parquet.similar", "duckdb", "pyarrow.dataset"):
-            __import__(module)
-        begun_s = time.perf_counter()
-        answer = work(dataset)
-        click.echo(json.dumps({"seconds": time.perf_counter() - begun_s, "answer": answer}))
+        click.echo(json.dumps(timed(name, dataset)))
         return
     # In a process of its own: its memory here would be counted as every contender's peak.
     with multiprocessing.get_context("spawn").Pool(1) as process:
-        process.apply(_write_inputs, (dataset,))
-    megabytes = sum(file.stat().st_size for file in (dataset / "data").rglob("*.parquet")) / 1e6
-    for group, contenders in GROUPS.items():
-        seconds: dict[str, list[float]] = {each: [] for each in contenders}
-        peaks = dict.fromkeys(contenders, 0)
+        process.apply(prepare, (dataset,))
+    size = sum(file.stat().st_size for file in (dataset / "data").rglob("*.parquet"))
+    for group, ways in WAYS.items():
+        runs: dict[str, list[Measured]] = {way: [] for way in ways}
         for _ in range(repeat):
-            for each in contenders:
+            for way, measured in runs.items():
                 command = [sys.executable, "-m", "benchmarks.queries", str(dataset)]
-                measured = measure([*command, "--run", f"{group}/{each}"])
-                if measured.error:
-                    raise click.ClickException(f"{each}: {measured.error}")
-                seconds[each].append(measured.result["seconds"])
-                peaks[each] = max(peaks[each], measured.peak_rss_bytes)
-        _print_group(group, seconds, peaks, megabytes)
+                measured.append(measure([*command, "--run", f"{group}/{way}"]))
+                if error := measured[-1].error:
+                    raise click.ClickException(f"{group}, {way}: {error}")
+        click.echo(table(group, runs, size))
 
 
-def _print_group(
-    group: str, seconds: dict[str, list[float]], peaks: dict[str, int], megabytes: float
-) -> None:
-    medians = {each: statistics.median(times) for each, times in seconds.items()}
-    ours = next(iter(medians.values()))
-    click.echo(f"\n| {group} | s | MB/s | ours is faster by | peak MB |\n|---|---|---|---|---|")
-    for each, median_s in medians.items():
-        click.echo(
-            f"| {each} | {median_s:.2f} | {megabytes / median_s:.0f} | {median_s / ours:.2f} x | "
-            f"{peaks[each] / 1e6:.0f} |"
+def timed(name: str, dataset: Path) -> dict[str, Any]:
+    """Runs one query, imports not counted; its times in seconds and its answer."""
+    group, _, way = name.partition("/")
+    work = WAYS[group][way]
+    for module in ("a20_parquet.scan", "a20_parquet.similar", "duckdb", "pyarrow.dataset"):
+        __import__(module)
+    cpu_s, begun_s = time.process_time(), time.perf_counter()
+    answer = work(dataset)
+    return {
+        "seconds": time.perf_counter() - begun_s,
+        "cpu_seconds": time.process_time() - cpu_s,
+        "answer": answer,
+    }
+
+
+def same(answers: Sequence[Any]) -> bool:
+    """Whether all answers are the same, but for what rounding does to a cosine."""
+    first = answers[0]
+    if not isinstance(first, list):
+        return all(answer == first for answer in answers)
+    return all(
+        len(answer) == len(first)
+        and all(map(lambda a, b: math.isclose(a, b, abs_tol=_TOLERANCE), answer, first))
+        for answer in answers
+    )
+
+
+def table(group: str, runs: Mapping[str, Sequence[Measured]], size: int) -> str:
+    """One line a way, of medians; ratios are to the first way.
+
+    Raises:
+        click.ClickException: They gave different answers.
+    """
+    answers = {way: measured[0].result["answer"] for way, measured in runs.items()}
+    if not same(list(answers.values())):
+        raise click.ClickException(f"{group}: answers differ: {answers}")
+    lines = [f"\n| {group} | s | CPU s | MB/s | first is faster by | peak MB |", "|---" * 6 + "|"]
+    ours_s = None
+    for way, measured in runs.items():
+        wall_s = statistics.median(each.result["seconds"] for each in measured)
+        cpu_s = statistics.median(each.result["cpu_seconds"] for each in measured)
+        ours_s = ours_s or wall_s
+        peak = max(each.peak_rss_bytes for each in measured)
+        lines.append(
+            f"| {way} | {wall_s:.2f} | {cpu_s:.2f} | {size / wall_s / 1e6:.0f} | "
+            f"{wall_s / ours_s:.2f} x | {peak / 1e6:.0f} |"
         )
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,217 @@
+"""Ways to ask a dataset, each a function of its folder that gives back the answer."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+_TOP = 10
+_BLOCK_ROWS = 4096
+_DAWN = 5
+_DAWN_SQL = f"hour(window_start_local) = {_DAWN}"
+
+Floats = npt.NDArray[np.float32]
+
+
+def prepare(dataset: Path) -> None:
+    """Writes, once, what queries need beside the dataset: the query vector and an ``.npy``."""
+    import a20_parquet
+
+    if _npy(dataset).exists():
+        return
+    windows = a20_parquet.scan(dataset).select("embedding").collect()["embedding"]
+    np.save(_query_file(dataset), windows.head(1).to_numpy()[0])
+    np.save(_npy(dataset), windows.to_numpy())
+
+
+def column_scan(dataset: Path) -> int:
+    """All embeddings through ``a20_parquet.scan``."""
+    import a20_parquet
+
+    return len(a20_parquet.scan(dataset).select("embedding").collect())
+
+
+def column_connect(dataset: Path) -> int:
+    """All embeddings as an Arrow table through ``a20_parquet.connect``."""
+    import a20_parquet
+
+    return _fetched_rows(a20_parquet.connect(dataset), "select embedding from windows")
+
+
+def column_polars(dataset: Path) -> int:
+    """All embeddings through plain ``pl.scan_parquet``."""
+    return len(pl.scan_parquet(dataset / "data").select("embedding").collect())
+
+
+def column_pyarrow(dataset: Path) -> int:
+    """All embeddings through a ``pyarrow.dataset``."""
+    return int(_pyarrow(dataset).to_table(columns=["embedding"]).num_rows)
+
+
+def column_duckdb(dataset: Path) -> int:
+    """All embeddings as an Arrow table through plain DuckDB."""
+    import duckdb
+
+    return _fetched_rows(duckdb.connect(), f"select embedding from {_parquet(dataset)}")  # noqa: S608
+
+
+def dawn_scan(dataset: Path) -> int:
+    """The embeddings of one hour of the day through ``a20_parquet.scan``."""
+    import a20_parquet
+
+    return _dawn_rows(a20_parquet.scan(dataset))
+
+
+def dawn_connect(dataset: Path) -> int:
+    """The same through ``a20_parquet.connect``."""
+    import a20_parquet
+
+    query = f"select filename, embedding from windows where {_DAWN_SQL}"  # noqa: S608
+    return _fetched_rows(a20_parquet.connect(dataset), query)
+
+
+def dawn_polars(dataset: Path) -> int:
+    """The same through plain ``pl.scan_parquet``."""
+    return _dawn_rows(pl.scan_parquet(dataset / "data"))
+
+
+def dawn_pyarrow(dataset: Path) -> int:
+    """The same through a ``pyarrow.dataset``."""
+    import pyarrow.compute as pc
+
+    at_five = pc.hour(pc.field("window_start_local")) == _DAWN
+    table = _pyarrow(dataset).to_table(columns=["filename", "embedding"], filter=at_five)
+    return int(table.num_rows)
+
+
+def dawn_duckdb(dataset: Path) -> int:
+    """The same through plain DuckDB."""
+    import duckdb
+
+    query = f"select filename, embedding from {_parquet(dataset)} where {_DAWN_SQL}"  # noqa: S608
+    return _fetched_rows(duckdb.connect(), query)
+
+
+def nearest_similar(dataset: Path) -> list[float]:
+    """The cosines of the nearest windows by ``a20_parquet.similar``."""
+    import a20_parquet
+
+    found = a20_parquet.similar(dataset, _query(dataset), top=_TOP)
+    return found["similarity"].to_list()
+
+
+def nearest_duckdb(dataset: Path) -> list[float]:
+    """The same by plain DuckDB over the Parquet files."""
+    import duckdb
+
+    return _nearest_in_duckdb(duckdb.connect(), _parquet(dataset), dataset)
+
+
+def nearest_connect(dataset: Path) -> list[float]:
+    """The same by DuckDB through ``a20_parquet.connect``."""
+    import a20_parquet
+
+    return _nearest_in_duckdb(a20_parquet.connect(dataset), "windows", dataset)
+
+
+def nearest_pyarrow(dataset: Path) -> list[float]:
+    """The same by NumPy over the batches of a ``pyarrow.dataset``."""
+    query = _query(dataset)
+    best = np.empty(0, np.float32)
+    for batch in _pyarrow(dataset).to_batches(columns=["embedding"]):
+        block = batch.column("embedding").flatten().to_numpy().reshape(-1, len(query))
+        best = _nearer(best, block, query)
+    return _descending(best)
+
+
+def nearest_numpy(dataset: Path) -> list[float]:
+    """The same by NumPy over a memory-mapped ``.npy`` of all embeddings, block by block."""
+    embeddings = np.load(_npy(dataset), mmap_mode="r")
+    query = _query(dataset)
+    best = np.empty(0, np.float32)
+    for first in range(0, len(embeddings), _BLOCK_ROWS):
+        best = _nearer(best, embeddings[first : first + _BLOCK_ROWS], query)
+    return _descending(best)
+
+
+WAYS: dict[str, dict[str, Callable[[Path], Any]]] = {
+    "the embedding column into memory": {
+        "scan": column_scan,
+        "connect": column_connect,
+        "pl.scan_parquet": column_polars,
+        "pyarrow.dataset": column_pyarrow,
+        "DuckDB": column_duckdb,
+    },
+    "embeddings of one hour of the day": {
+        "scan": dawn_scan,
+        "connect": dawn_connect,
+        "pl.scan_parquet": dawn_polars,
+        "pyarrow.dataset": dawn_pyarrow,
+        "DuckDB": dawn_duckdb,
+    },
+    "the ten nearest windows": {
+        "similar": nearest_similar,
+        "connect, array_cosine_similarity": nearest_connect,
+        "DuckDB, array_cosine_similarity": nearest_duckdb,
+        "pyarrow.dataset and NumPy": nearest_pyarrow,
+        "NumPy, memory-mapped .npy": nearest_numpy,
+    },
+}
+"""Ways to ask the same, by what is asked; the program's own come first."""
+
+
+def _nearer(best: Floats, block: Floats, query: Floats) -> Floats:
+    """The largest cosines of those so far and a block's."""
+    norms = np.linalg.norm(block, axis=1) * np.linalg.norm(query)
+    return np.sort(np.concatenate([best, block @ query / norms]))[-_TOP:]
+
+
+def _descending(best: Floats) -> list[float]:
+    values: list[float] = best[::-1].tolist()
+    return values
+
+
+def _nearest_in_duckdb(connection: Any, relation: str, dataset: Path) -> list[float]:
+    query = _query(dataset)
+    found = connection.execute(
+        f"select array_cosine_similarity("  # noqa: S608
+        f"embedding::FLOAT[{len(query)}], ?::FLOAT[{len(query)}]) as similarity, "
+        f"filename, recording_offset_in_file from {relation} order by similarity desc limit {_TOP}",
+        [query.tolist()],
+    ).fetchall()
+    return [row[0] for row in found]
+
+
+def _fetched_rows(connection: Any, query: str) -> int:
+    return int(connection.sql(query).to_arrow_table().num_rows)
+
+
+def _dawn_rows(windows: pl.LazyFrame) -> int:
+    at_five = pl.col("window_start_local").dt.hour() == _DAWN
+    return len(windows.filter(at_five).select("filename", "embedding").collect())
+
+
+def _pyarrow(dataset: Path) -> Any:
+    import pyarrow.dataset as ds
+
+    return ds.dataset(dataset / "data", partitioning="hive")
+
+
+def _parquet(dataset: Path) -> str:
+    return f"read_parquet('{dataset}/data/**/*.parquet')"
+
+
+def _query(dataset: Path) -> Floats:
+    query: Floats = np.load(_query_file(dataset))
+    return query
+
+
+def _query_file(dataset: Path) -> Path:
+    return dataset.with_name(dataset.name + ".query.npy")
+
+
+def _npy(dataset: Path) -> Path:
+    return dataset.with_name(dataset.name + ".npy")

@@ -1,0 +1,72 @@
+"""What was measured, and the figures that follow from it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import TextIO
+
+from benchmarks.processes import Measured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One process that did its work once."""
+
+    source: str
+    """Which shards."""
+    repetition: int
+    """From 0."""
+    name: str
+    """What was run."""
+    input_bytes: int
+    output_bytes: int
+    files: int
+    """That it left."""
+    measured: Measured
+
+
+def save(run: Run, file: TextIO | None) -> None:
+    """Appends a run to a file as one JSON line, where there is a file."""
+    if file:
+        file.write(json.dumps(asdict(run)) + "\n")
+        file.flush()
+
+
+def good(runs: Sequence[Run], name: str) -> list[Run]:
+    """The runs of this name that did not fail."""
+    return [run for run in runs if run.name == name and run.measured.error is None]
+
+
+def median_wall_s(runs: Sequence[Run], name: str) -> float | None:
+    """Median wall time in seconds; none where none succeeded."""
+    walls_s = [run.measured.wall_s for run in good(runs, name)]
+    return median(walls_s) if walls_s else None
+
+
+def times_as_fast(runs: Sequence[Run], name: str, other: str) -> float | None:
+    """How many times the other's speed by wall time, each repetition compared with itself.
+
+    Returns:
+        The median of the repetitions in which both succeeded; none without any.
+    """
+    others_s = {run.repetition: run.measured.wall_s for run in good(runs, other)}
+    ratios = [
+        others_s[run.repetition] / run.measured.wall_s
+        for run in good(runs, name)
+        if run.repetition in others_s
+    ]
+    return median(ratios) if ratios else None
+
+
+def peak_bytes(runs: Sequence[Run], name: str) -> int | None:
+    """The largest resident memory of all runs of this name; none where none succeeded."""
+    return max((run.measured.peak_rss_bytes for run in good(runs, name)), default=None)
+
+
+def output_ratio(runs: Sequence[Run], name: str, other: str) -> float | None:
+    """How large a contender's output is beside another's, each the median of its runs."""
+    mine, others = good(runs, name), good(runs, other)
+    if not mine or not others:
+        return None
+    return median(run.output_bytes for run in mine) / median(run.output_bytes for run in others)
