@@ -1,9 +1,11 @@
 """The second pass: runs are merged, slice by slice, into Parquet files."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from io import FileIO
 from threading import Lock
-from typing import Any, BinaryIO
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +13,7 @@ import pyarrow as pa
 from a20_parquet.dataset.cursor import MergedRows, MetadataCursor
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import FileSummary
-from a20_parquet.dataset.parquet import FlatGroup, ParquetLayout, ParquetWriter
+from a20_parquet.dataset.parquet import GroupEncoder, ParquetLayout, ParquetWriter
 from a20_parquet.dataset.run import Rows, Run
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.partition import PartitionBy, hive_file
@@ -21,6 +23,10 @@ from a20_parquet.table.windows import with_embeddings
 
 SMALL_FILE_ROWS = 512
 """Files of no more rows than this are encoded many at a time."""
+
+_TimeSpan: TypeAlias = tuple[int | None, int | None]
+"""Starts of the first and the last window, microseconds since 1970 in UTC; None where no window has
+one."""
 
 
 class MergeCursor:
@@ -117,8 +123,9 @@ class UnitWriter:
                 Python, in short pieces between calls that let go of the GIL: two threads at it
                 take longer than one after the other.
         """
-        self._layout = layout
+        self._folder = str(layout.data)
         self._parquet = parquet
+        self._encoder = GroupEncoder(parquet)
         self._by = by
         self._turn = turn
         dims = parquet.schema.field(EMBEDDING).type.list_size
@@ -143,8 +150,7 @@ class UnitWriter:
         small_rows = min(SMALL_FILE_ROWS, len(self._buffer))
         for group in group_files(unit.files, len(self._buffer), small_rows):
             if group[0].rows > small_rows:
-                row_groups = self._read_row_groups(group[0], cursor)
-                files.append(self._write_file(group[0], row_groups, advance))
+                files.append(self._write_large_file(group[0], cursor, advance))
                 continue
             windows = self._read(sum(file.rows for file in group), cursor)
             with self._turn:
@@ -156,61 +162,104 @@ class UnitWriter:
         embeddings = self._buffer[:rows]
         return with_embeddings(cursor.read(embeddings), embeddings)
 
-    def _read_row_groups(self, file: OutputFile, cursor: MergeCursor) -> Iterator[tuple[Any, None]]:
-        for rows in split_rows(file.rows, len(self._buffer)):
-            yield self._read(rows, cursor), None
+    def _write_large_file(
+        self, file: OutputFile, cursor: MergeCursor, advance: Callable[[int], None]
+    ) -> FileSummary:
+        times: list[_TimeSpan] = []
+        name = self._name(file)
+        with self._opened(name) as writer:
+            for rows in split_rows(file.rows, len(self._buffer)):
+                windows = self._read(rows, cursor)
+                times += _time_spans(windows.column(self._start_column), [rows])
+                writer.write_row_group(windows)
+                advance(rows * self._row_bytes)
+        # Within a file windows are sorted by start, those without one first.
+        known = [time for span in times for time in span if time is not None]
+        return _summarize(file, name, writer, (known[0], known[-1]) if known else (None, None))
 
     def _write_small_files(
         self, files: Sequence[OutputFile], windows: Any, advance: Callable[[int], None]
-    ) -> Iterator[FileSummary]:
+    ) -> list[FileSummary]:
         """Write files of one row group each, which lie one behind the other in ``windows``."""
-        encoded = self._parquet.encode_groups(windows, [file.rows for file in files])
-        start = 0
-        for file, flat in zip(files, encoded, strict=True):
-            yield self._write_file(file, [(windows.slice(start, file.rows), flat)], advance)
-            start += file.rows
+        written = []
+        rows = [file.rows for file in files]
+        spans = _time_spans(windows.column(self._start_column), rows)
+        groups = self._encoder.encode_many(windows, rows)
+        for file, span, group in zip(files, spans, groups, strict=True):
+            name = self._name(file)
+            with self._opened(name) as writer:
+                writer.put(group)
+            written.append(_summarize(file, name, writer, span))
+        # A progress bar takes as long to move as a small file to be written.
+        advance(sum(rows) * self._row_bytes)
+        return written
 
-    def _write_file(
-        self,
-        file: OutputFile,
-        row_groups: Iterable[tuple[Any, FlatGroup | None]],
-        advance: Callable[[int], None],
-    ) -> FileSummary:
-        name = hive_file(file.site, file.period, file.part, self._by)
-        path = f"{self._layout.data}/{name}"
-        first = last = None
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[ParquetWriter]:
+        """A new file, whole when the block ends.
+
+        Args:
+            name: of the file, its folders included.
+
+        Raises:
+            DatasetError: it can't be written.
+        """
+        path = f"{self._folder}/{name}"
         try:
             with (
                 _create(path) as opened,
-                ParquetWriter(opened, self._parquet) as writer,
+                ParquetWriter(opened, self._parquet, self._encoder) as writer,
             ):
-                for windows, flat in row_groups:
-                    # Within a file windows are sorted by start, those without one first.
-                    starts = windows.column(self._start_column)
-                    if starts.null_count < len(starts):
-                        first = starts[starts.null_count].value if first is None else first
-                        last = starts[-1].value
-                    writer.write_row_group(windows, flat)
-                    advance(len(windows) * self._row_bytes)
+                yield writer
         except OSError as error:
             raise DatasetError(f"{path}: can't be written: {error}") from error
-        return FileSummary(
-            path=f"{self._layout.data.name}/{name}",
-            site=file.site,
-            period=file.period,
-            rows=writer.rows,
-            bytes=writer.size,
-            checksum=f"{writer.checksum:08x}",
-            first_window_us=first,
-            last_window_us=last,
-        )
+
+    def _name(self, file: OutputFile) -> str:
+        """The file's path below the Hive folders."""
+        return hive_file(file.site, file.period, file.part, self._by)
 
 
-def _create(path: str) -> BinaryIO:
+def _summarize(file: OutputFile, name: str, writer: ParquetWriter, span: _TimeSpan) -> FileSummary:
+    first, last = span
+    return FileSummary(
+        path=f"data/{name}",
+        site=file.site,
+        period=file.period,
+        rows=writer.rows,
+        bytes=writer.size,
+        checksum=f"{writer.checksum:08x}",
+        first_window_us=first,
+        last_window_us=last,
+    )
+
+
+def _time_spans(starts: Any, rows: Sequence[int]) -> list[_TimeSpan]:
+    """The first and the last start of the windows of consecutive row groups.
+
+    Args:
+        starts: an Arrow array of timestamps, sorted within each row group, nulls first.
+        rows: of each row group, 1 or more.
+    """
+    times = starts.cast(pa.int64()).fill_null(0).to_numpy()
+    valid = starts.is_valid().to_numpy(zero_copy_only=False)
+    ends = np.cumsum(np.asarray(rows, np.int64))
+    counts = np.add.reduceat(valid, ends - rows, dtype=np.int64)
+    lasts = times[ends - 1].tolist()
+    firsts = times[np.minimum(ends - counts, ends - 1)].tolist()
+    return [
+        (first, last) if count else (None, None)
+        for first, last, count in zip(firsts, lasts, counts.tolist(), strict=True)
+    ]
+
+
+def _create(path: str) -> FileIO:
     """Make a new file and, where they are missing, the folders above it."""
+    folder = path.rpartition("/")[0]
     try:
-        return open(path, "xb", buffering=0)
+        # Most files are the first of their partition. Path.mkdir takes three times as long.
+        os.mkdir(folder)  # noqa: PTH102
+    except FileExistsError:
+        pass
     except FileNotFoundError:
-        # Path.mkdir takes three times as long, and 7,000 partitions are nothing unusual.
-        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
-        return open(path, "xb", buffering=0)
+        os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+    return FileIO(path, "xb")

@@ -1,6 +1,7 @@
 """Partitions: which Hive folder a window belongs to."""
 
 import enum
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,8 @@ def periods(start_local_s: npt.NDArray[np.int64], by: PartitionBy) -> npt.NDArra
     return since_1970 + (1970 if by.period == "year" else 0)
 
 
+# Sites have their days in common.
+@lru_cache(maxsize=1 << 14)
 def period_value(period: int | None, by: PartitionBy) -> str:
     """Write a period as its Hive value, such as ``2020-10-14``, ``2020-10`` or ``2020``."""
     if period is None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from a20_parquet.dataset.parquet import Compression, FlatGroup, ParquetLayout, ParquetWriter
+from a20_parquet.dataset.parquet import Compression, GroupEncoder, ParquetLayout, ParquetWriter
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.schema import Feature, window_schema
 from tests.dataset.datasets import encode
@@ -155,23 +155,25 @@ def test_small_files_know_nothing_of_each_other(compression: Compression) -> Non
     batch = windows_with(dict(zip(features, (valid, ~valid), strict=True)), 100, 8)
     layout = ParquetLayout(batch.schema, compression)
 
-    def written(part: Any, flat: FlatGroup) -> io.BytesIO:
-        file = io.BytesIO()
-        with ParquetWriter(file, layout) as writer:
-            writer.write_row_group(part, flat)
-        return file
+    def written(part: Any, rows: list[int]) -> list[bytes]:
+        encoder = GroupEncoder(layout)
+        files = []
+        for group in encoder.encode_many(part, rows):
+            file = io.BytesIO()
+            with ParquetWriter(file, layout, encoder) as writer:
+                writer.put(group)
+            files.append(file.getvalue())
+        return files
 
     start = 0
-    for count, flat in zip(rows, layout.encode_groups(batch, rows), strict=True):
+    for count, content in zip(rows, written(batch, rows), strict=True):
         part = batch.slice(start, count)
-        file = written(part, flat)
         for feature in features:
-            assert list_bits(pq.read_table(file)[feature.name]) == list_bits(part[feature.name])
+            found = pq.read_table(io.BytesIO(content))[feature.name]
+            assert list_bits(found) == list_bits(part[feature.name])
         arrays = [pa.concat_arrays([array, array[:0]]) for array in part.columns]
         copied = pa.record_batch(arrays, schema=part.schema)
-        assert (
-            written(copied, layout.encode_groups(copied, [count])[0]).getvalue() == file.getvalue()
-        )
+        assert written(copied, [count]) == [content]
         start += count
 
 

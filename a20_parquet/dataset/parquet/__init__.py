@@ -1,6 +1,5 @@
 """Writes and reads Parquet files of windows as fast as their bytes can be copied."""
 
-from a20_parquet.dataset.parquet.columns import FlatGroup
 from a20_parquet.dataset.parquet.embedding_pages import (
     LONGEST_HEADER,
     ChunkPlace,
@@ -8,6 +7,7 @@ from a20_parquet.dataset.parquet.embedding_pages import (
     Embeddings,
     Page,
 )
+from a20_parquet.dataset.parquet.encoder import GroupEncoder
 from a20_parquet.dataset.parquet.footer import MAGIC
 from a20_parquet.dataset.parquet.input import HeldInput, Input, LocalInput
 from a20_parquet.dataset.parquet.layout import ParquetLayout
@@ -21,7 +21,7 @@ __all__ = [
     "Compression",
     "EmbeddingPages",
     "Embeddings",
-    "FlatGroup",
+    "GroupEncoder",
     "HeldInput",
     "Input",
     "LocalInput",

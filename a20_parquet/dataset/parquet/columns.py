@@ -3,20 +3,35 @@
 Source: apache/parquet-format, ``README.md`` and ``parquet.thrift``.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from a20_parquet.dataset.parquet import levels
 from a20_parquet.dataset.parquet.encoding import Array
-from a20_parquet.dataset.parquet.footer import Statistics, chunk, chunk_head
+from a20_parquet.dataset.parquet.footer import chunk_head, chunk_sizes, chunk_statistics
 from a20_parquet.dataset.parquet.numbers import NumberType, encode_numbers
-from a20_parquet.dataset.parquet.pages import Compression, Pages
+from a20_parquet.dataset.parquet.pages import Compression, PageEncoder, data_page_header
 from a20_parquet.dataset.parquet.strings import encode_strings
 from a20_parquet.dataset.parquet.structures import Encoding, Physical
 from a20_parquet.dataset.parquet.values import Values
 from a20_parquet.errors import DatasetError
+
+
+class FlatChunk(NamedTuple):
+    """One row group of a flat column, encoded but for where in the file it lies."""
+
+    content: bytes
+    """All its pages."""
+    size: int
+    """Bytes of the same before compression."""
+    dictionary_size: int
+    """Bytes of the dictionary page, which is the first; 0 where there is none."""
+    sizes: bytes
+    """See ``footer.chunk_sizes``."""
+    statistics: bytes
+    """See ``footer.chunk_statistics``."""
 
 
 class FlatColumn:
@@ -45,62 +60,58 @@ class FlatColumn:
             for encoding in (Encoding.PLAIN, Encoding.RLE_DICTIONARY)
         )
 
-    def put(
-        self, values: Values, rows: int, nulls: int, valid: Array | None, pages: Pages
-    ) -> bytes:
-        """Puts the pages of one row group.
+    def encode(
+        self, values: Values, rows: int, nulls: int, valid: Array | None, pages: PageEncoder
+    ) -> FlatChunk:
+        """Encodes one row group.
 
         Args:
             values: those that are not null.
             rows: nulls included.
             nulls: how many there are.
             valid: shape (rows,), bool: what is not null; None where nothing is.
-            pages: where to put them.
+            pages: makes the pages.
 
-        Returns:
-            The ``ColumnChunk`` for the footer.
+        Raises:
+            DatasetError: a page is larger than the format allows.
         """
         if values.dictionary is None:
             head, encoding = self._plain_head, Encoding.PLAIN
         else:
             head, encoding = self._dictionary_head, Encoding.RLE_DICTIONARY
         definition = levels.flat(rows, valid) if self.nullable else b""
-        start = pages.output.size
-        size, data_page = pages.put_values(definition, values, rows, encoding)
-        return chunk(
-            head,
-            rows,
+        content, size, dictionary_size = pages.flat(definition, values, rows, encoding)
+        return FlatChunk(
+            content,
             size,
-            pages.output.size - start,
-            start + data_page,
-            start if data_page else None,
-            Statistics(nulls, values.low, values.high),
+            dictionary_size,
+            chunk_sizes(head, rows, size, len(content)),
+            chunk_statistics(nulls, values.low, values.high),
         )
 
+    def uncompressed_frame(self, rows: int) -> tuple[bytes, bytes]:
+        """What surrounds PLAIN numbers none of which is null, whichever these are.
 
-class FlatGroup(NamedTuple):
-    """One row group of all flat columns, encoded."""
-
-    rows: int
-    columns: Sequence[tuple[Values, int, Array | None]]
-    """Of each column the values that are not null, the number of nulls, and what is not null: shape
-    (rows,), bool, or None where nothing is null."""
-
-    def put(self, columns: Iterable[FlatColumn], pages: Pages) -> list[bytes]:
-        """Puts the pages of all columns; gives each one's ``ColumnChunk`` for the footer."""
-        return [
-            column.put(values, self.rows, nulls, valid, pages)
-            for column, (values, nulls, valid) in zip(columns, self.columns, strict=True)
-        ]
+        Returns:
+            What precedes them in the file, and the ``chunk_sizes``.
+        """
+        definition = levels.flat(rows, None) if self.nullable else b""
+        plain_size = self.number.size * rows if self.number else 0
+        size = len(definition) + plain_size
+        front = data_page_header(size, size, rows, Encoding.PLAIN) + definition
+        size = len(front) + plain_size
+        return front, chunk_sizes(self._plain_head, rows, size, size)
 
 
-def encode_group(columns: Sequence[FlatColumn], arrays: Sequence[Any], rows: int) -> FlatGroup:
+def encode_group(
+    columns: Sequence[FlatColumn], arrays: Sequence[Any], pages: PageEncoder
+) -> list[FlatChunk]:
     """Encodes one row group of all flat columns.
 
     Args:
         columns: the flat columns.
-        arrays: their Arrow arrays; they may be slices.
-        rows: of each array, 1 or more.
+        arrays: their Arrow arrays, of one row or more; they may be slices.
+        pages: makes the pages.
 
     Raises:
         DatasetError: an array has nulls, and its column must not.
@@ -116,15 +127,16 @@ def encode_group(columns: Sequence[FlatColumn], arrays: Sequence[Any], rows: int
             ]
         )
     )
-    encoded = [
-        (
+    return [
+        column.encode(
             next(numbers) if column.number else encode_strings(array, present),
+            len(array),
             array.null_count,
             present,
+            pages,
         )
         for (column, array), present in zip(pairs, valid, strict=True)
     ]
-    return FlatGroup(rows, encoded)
 
 
 def validity(array: Any, name: str, *, nullable: bool) -> Array | None:

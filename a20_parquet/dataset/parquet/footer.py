@@ -2,18 +2,17 @@
 
 Source: apache/parquet-format, ``parquet.thrift``; its names are in quotes below. What is the same
 for all files of a layout is encoded once, in ``chunk_head`` and ``FooterFrame``; the rest is joined
-from constants, because 7,000 small files hold 100,000 column chunks.
+from constants, because 7,000 small files hold 100,000 column chunks. What a chunk says is the same
+wherever it lies, so that those of columns that don't change can be kept for further files.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from a20_parquet.dataset.parquet import thrift
 from a20_parquet.dataset.parquet.structures import Encoding, Physical
 from a20_parquet.dataset.parquet.thrift import (
     BINARY,
     I32,
-    I64,
     LIST,
     STRUCT,
     integer,
@@ -23,15 +22,6 @@ from a20_parquet.dataset.parquet.thrift import (
 
 MAGIC = b"PAR1"
 CREATED_BY = b"a20_parquet"
-
-
-class Statistics(NamedTuple):
-    """What a column chunk's values are like, so that readers can skip it."""
-
-    nulls: int
-    low: bytes | None = None
-    """The smallest value as PLAIN encodes it, without a length; None where there is none."""
-    high: bytes | None = None
 
 
 def chunk_head(
@@ -55,54 +45,19 @@ def chunk_head(
 
 # null_count, or that and the exact bounds.
 _NULL_COUNT = thrift.SKIP_2_I64
-_BOUNDS_ARE_EXACT = thrift.NEXT_TRUE + thrift.NEXT_TRUE
 _END_OF_CHUNK = 3 * thrift.STOP
+_BOUNDS_ARE_EXACT = thrift.NEXT_TRUE + thrift.NEXT_TRUE + _END_OF_CHUNK
 
 
-def chunk(  # noqa: PLR0913, PLR0917 - a struct of the format, on the hot path
-    head: bytes,
-    values: int,
-    size: int,
-    stored_size: int,
-    data_page: int,
-    dictionary_page: int | None,
-    statistics: Statistics,
-) -> bytes:
-    """``ColumnChunk``.
+def chunk_sizes(head: bytes, values: int, size: int, stored_size: int) -> bytes:
+    """``ColumnChunk`` up to where its pages lie.
 
     Args:
         head: from ``chunk_head``.
         values: number of values, nulls included.
         size: bytes of all pages with their headers, before compression.
         stored_size: the same as they lie in the file.
-        data_page: offset of the first data page in the file, in bytes.
-        dictionary_page: the same of the dictionary page, None where there is none.
-        statistics: of the chunk's values.
     """
-    if dictionary_page is None:
-        pages = thrift.SKIP_1_I64 + integer(data_page) + thrift.SKIP_2_STRUCT
-    else:
-        pages = b"".join(
-            (
-                thrift.SKIP_1_I64,
-                integer(data_page),
-                thrift.SKIP_1_I64,
-                integer(dictionary_page),
-                thrift.NEXT_STRUCT,
-            )
-        )
-    nulls, low, high = statistics
-    bounds = b""
-    if low is not None and high is not None:
-        bounds = b"".join(
-            (
-                thrift.SKIP_1_BINARY,
-                thrift.binary(high),
-                thrift.NEXT_BINARY,
-                thrift.binary(low),
-                _BOUNDS_ARE_EXACT,
-            )
-        )
     return b"".join(
         (
             head,
@@ -111,37 +66,82 @@ def chunk(  # noqa: PLR0913, PLR0917 - a struct of the format, on the hot path
             integer(size),
             thrift.NEXT_I64,
             integer(stored_size),
-            pages,
-            _NULL_COUNT,
-            integer(nulls),
-            bounds,
-            _END_OF_CHUNK,
+            thrift.SKIP_1_I64,
         )
     )
 
 
-class RowGroup(NamedTuple):
-    """``RowGroup``: one slice of rows, all columns."""
+def chunk_places(start: int, dictionary_size: int) -> bytes:
+    """Where a column chunk's pages lie; what follows in the struct is its ``chunk_statistics``.
 
-    chunks: Sequence[bytes]
-    """Each column's ``ColumnChunk``."""
-    rows: int
-    offset: int
-    """Of the first page in the file, in bytes."""
-    size: int
-    """Bytes of all pages with their headers, before compression."""
-    stored_size: int
-    """The same as they lie in the file."""
-
-    def encode(self) -> bytes:
-        """The struct's bytes."""
-        return struct(
-            (1, LIST, items(STRUCT, self.chunks)),
-            (2, I64, integer(self.size)),
-            (3, I64, integer(self.rows)),
-            (5, I64, integer(self.offset)),
-            (6, I64, integer(self.stored_size)),
+    Args:
+        start: of the first page in the file, in bytes.
+        dictionary_size: bytes of the dictionary page, which is the first; 0 where there is none.
+    """
+    if not dictionary_size:
+        return integer(start) + thrift.SKIP_2_STRUCT
+    return b"".join(
+        (
+            integer(start + dictionary_size),
+            thrift.SKIP_1_I64,
+            integer(start),
+            thrift.NEXT_STRUCT,
         )
+    )
+
+
+def chunk_statistics(nulls: int, low: bytes | None = None, high: bytes | None = None) -> bytes:
+    """The end of a ``ColumnChunk``: what its values are like, so that readers can skip it.
+
+    Args:
+        nulls: how many there are.
+        low: the smallest value as PLAIN encodes it, without a length; None where there is none.
+        high: the greatest, likewise.
+    """
+    count = _NULL_COUNT + integer(nulls)
+    if low is None or high is None:
+        return count + _END_OF_CHUNK
+    return b"".join(
+        (
+            count,
+            thrift.SKIP_1_BINARY,
+            thrift.varint(len(high)),
+            high,
+            thrift.NEXT_BINARY,
+            thrift.varint(len(low)),
+            low,
+            _BOUNDS_ARE_EXACT,
+        )
+    )
+
+
+def row_group(
+    chunks: Sequence[bytes], rows: int, offset: int, size: int, stored_size: int
+) -> bytes:
+    """``RowGroup``: one slice of rows, all columns.
+
+    Args:
+        chunks: each column's ``ColumnChunk``.
+        rows: of the group.
+        offset: of the first page in the file, in bytes.
+        size: bytes of all pages with their headers, before compression.
+        stored_size: the same as they lie in the file.
+    """
+    return b"".join(
+        (
+            thrift.NEXT_LIST,
+            items(STRUCT, chunks),
+            thrift.NEXT_I64,
+            integer(size),
+            thrift.NEXT_I64,
+            integer(rows),
+            thrift.SKIP_1_I64,
+            integer(offset),
+            thrift.NEXT_I64,
+            integer(stored_size),
+            thrift.STOP,
+        )
+    )
 
 
 class FooterFrame:

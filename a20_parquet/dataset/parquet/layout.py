@@ -1,15 +1,13 @@
 """What all files of one schema have in common, worked out once."""
 
 import base64
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from a20_parquet.dataset.parquet.columns import FlatColumn, FlatGroup
+from a20_parquet.dataset.parquet.columns import FlatColumn
 from a20_parquet.dataset.parquet.footer import FooterFrame
-from a20_parquet.dataset.parquet.groups import encode_groups
 from a20_parquet.dataset.parquet.lists import ListColumn
 from a20_parquet.dataset.parquet.numbers import NumberType
 from a20_parquet.dataset.parquet.pages import Compression
@@ -83,20 +81,6 @@ class ParquetLayout:
         arrow_schema = base64.b64encode(schema.serialize().to_pybytes())
         metadata = {**(schema.metadata or {}), b"ARROW:schema": arrow_schema}
         self.footer = FooterFrame(elements, len(schema), metadata)
-
-    def encode_groups(self, windows: Any, rows: Sequence[int]) -> list[FlatGroup]:
-        """Encodes the flat columns of consecutive small row groups, cheaper than one by one.
-
-        Args:
-            windows: a ``pyarrow.RecordBatch`` with the layout's schema.
-            rows: of each row group, together those of ``windows``.
-
-        Raises:
-            DatasetError: the schema differs, or there are nulls where it forbids them.
-        """
-        self.check(windows)
-        arrays = windows.columns
-        return encode_groups(list(self.flat.values()), [arrays[index] for index in self.flat], rows)
 
     def check(self, windows: Any) -> None:
         """Refuses windows of another schema.

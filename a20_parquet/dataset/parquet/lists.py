@@ -3,15 +3,22 @@
 Source: apache/parquet-format, ``README.md`` (nested encoding) and ``Encodings.md``.
 """
 
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from a20_parquet.dataset.parquet.columns import validity
 from a20_parquet.dataset.parquet.encoding import Array, byte_stream_split
-from a20_parquet.dataset.parquet.footer import Statistics, chunk, chunk_head
+from a20_parquet.dataset.parquet.footer import (
+    chunk_head,
+    chunk_places,
+    chunk_sizes,
+    chunk_statistics,
+)
 from a20_parquet.dataset.parquet.levels import ListLevels
-from a20_parquet.dataset.parquet.pages import Compression, Pages
+from a20_parquet.dataset.parquet.pages import Compression, ListPage, PageEncoder, uncopied_lists
 from a20_parquet.dataset.parquet.structures import Encoding, Physical
 from a20_parquet.errors import DatasetError
 
@@ -35,75 +42,55 @@ class ListColumn:
             compression: with ZSTD the bytes of floats that are never null are split into streams,
                 which makes them smaller; LZ4 finds nothing in them either way.
         """
-        self._name = field.name
+        self.name = field.name
+        self.nullable = field.nullable
         self._length = field.type.list_size
-        self._nullable = field.nullable
+        self.row_bytes = 4 * self._length
+        """Of a list that is not null."""
+        self.rows_a_page = rows_a_page(self._length)
+        """But for a row group's last page."""
         self._levels = ListLevels(self._length, nullable=field.nullable)
-        self._rows_a_page = rows_a_page(self._length)
-        self._full_page_levels = self._levels.full(self._rows_a_page)
+        self._full_levels = lru_cache(maxsize=1 << 8)(self._levels.full)
         # polars 2.1 panics on pages of split bytes with nulls, whoever wrote them.
         self._splits = compression is Compression.ZSTD and not field.nullable
         self._encoding = Encoding.BYTE_STREAM_SPLIT if self._splits else Encoding.PLAIN
         path = [field.name, "list", "element"]
         self._head = chunk_head(Physical.FLOAT, self._encoding, path, compression.codec)
 
-    def put(self, array: Any, pages: Pages) -> bytes:
-        """Puts the pages of one row group.
+    def floats(self, array: Any) -> memoryview:
+        """The bytes of all lists that are not null; a view, where none is null.
 
         Args:
-            array: an Arrow array of one row or more; it may be a slice.
-            pages: where to put them.
-
-        Returns:
-            The ``ColumnChunk`` for the footer.
+            array: an Arrow array of the column; it may be a slice.
 
         Raises:
-            DatasetError: lists or elements are null that must not be.
+            DatasetError: elements are null.
         """
-        rows = len(array)
-        valid = validity(array, self._name, nullable=self._nullable)
-        row_bytes = 4 * self._length
-        # Flattening copies where there are nulls: then it is done page by page.
-        whole = self._floats(array) if valid is None else memoryview(b"")
-        size, start = pages.size, pages.output.size
-        for first in range(0, rows, self._rows_a_page):
-            last = min(first + self._rows_a_page, rows)
-            if valid is None:
-                floats, present = whole[first * row_bytes : last * row_bytes], None
-            else:
-                floats, present = self._floats(array.slice(first, last - first)), valid[first:last]
-            self._put_page(last - first, present, floats, pages)
-        nulls = array.null_count
-        return chunk(
-            self._head,
-            (rows - nulls) * self._length + nulls,
-            pages.size - size,
-            pages.output.size - start,
-            start,
-            None,
-            Statistics(nulls),
-        )
-
-    def _floats(self, array: Any) -> memoryview:
-        """The bytes of all lists that are not null; a view, where none is null."""
         floats = array.flatten()
         if floats.null_count:
-            raise DatasetError(f"column {self._name!r} has null elements; its type forbids them")
+            raise DatasetError(f"column {self.name!r} has null elements; its type forbids them")
         first = 4 * floats.offset
         return memoryview(floats.buffers()[1]).cast("B")[first : first + 4 * len(floats)]
 
-    def _put_page(self, rows: int, valid: Array | None, values: memoryview, pages: Pages) -> None:
-        lists = len(values) // (4 * self._length)
-        if valid is not None and lists < rows:
-            page_levels = self._levels.sparse(valid)
-        elif rows == self._rows_a_page:
-            page_levels = self._full_page_levels
+    def page(
+        self, rows: int, valid: Array | None, values: memoryview, pages: PageEncoder
+    ) -> ListPage:
+        """Encodes one page.
+
+        Args:
+            rows: of the page, at most ``rows_a_page``.
+            valid: shape (rows,), bool: what is not null; None where nothing is.
+            values: from ``floats``, of these rows.
+            pages: makes the page.
+        """
+        lists = len(values) // self.row_bytes
+        if valid is None or lists == rows:
+            page_levels = self._full_levels(rows)
         else:
-            page_levels = self._levels.full(rows)
+            page_levels = self._levels.sparse(valid)
         count = lists * self._length + rows - lists
         if not pages.compresses:
-            pages.put_lists_uncopied(page_levels, values, count)
-            return
+            return uncopied_lists(page_levels, values, count)
         page = pages.scratch(len(page_levels) + len(values))
         page[: len(page_levels)] = np.frombuffer(page_levels, np.uint8)
         body = page[len(page_levels) :]
@@ -111,4 +98,61 @@ class ListColumn:
             byte_stream_split(np.frombuffer(values, "<u4"), body.reshape(4, -1))
         else:
             np.copyto(body, np.frombuffer(values, np.uint8))
-        pages.put_lists(page, count, self._encoding)
+        return pages.lists(page, count, self._encoding)
+
+    def chunk(self, rows: int, nulls: int, start: int, size: int, stored_size: int) -> bytes:
+        """The ``ColumnChunk`` of a row group.
+
+        Args:
+            rows: nulls included.
+            nulls: how many there are.
+            start: of the first page in the file, in bytes.
+            size: bytes of all pages with their headers, before compression.
+            stored_size: the same as they lie in the file.
+        """
+        values = (rows - nulls) * self._length + nulls
+        return b"".join(
+            (
+                chunk_sizes(self._head, values, size, stored_size),
+                chunk_places(start, 0),
+                chunk_statistics(nulls),
+            )
+        )
+
+
+class Lists:
+    """A column's lists, in memory; they may be those of many row groups."""
+
+    def __init__(self, column: ListColumn, array: Any) -> None:
+        """Takes the lists as they are.
+
+        Args:
+            column: of the lists.
+            array: an Arrow array; it may be a slice.
+
+        Raises:
+            DatasetError: lists or elements are null that must not be.
+        """
+        self.column = column
+        self._array = array
+        self._valid = validity(array, column.name, nullable=column.nullable)
+        # Flattening copies where there are nulls: then it is done page by page.
+        self._floats = column.floats(array) if self._valid is None else memoryview(b"")
+
+    def pages(self, first: int, last: int, pages: PageEncoder) -> Iterator[ListPage]:
+        """Encodes the rows ``first`` to before ``last``, page by page."""
+        row_bytes = self.column.row_bytes
+        for start in range(first, last, self.column.rows_a_page):
+            stop = min(start + self.column.rows_a_page, last)
+            if self._valid is None:
+                floats, valid = self._floats[start * row_bytes : stop * row_bytes], None
+            else:
+                floats = self.column.floats(self._array.slice(start, stop - start))
+                valid = self._valid[start:stop]
+            yield self.column.page(stop - start, valid, floats, pages)
+
+    def count_nulls(self, first: int, last: int) -> int:
+        """How many of the rows ``first`` to before ``last`` are null."""
+        if self._valid is None:
+            return 0
+        return last - first - int(np.count_nonzero(self._valid[first:last]))

@@ -94,7 +94,7 @@ def _encode_table(types: Sequence[NumberType], columns: Sequence[Array]) -> list
         low, high = lows[index], highs[index]
         if kind.is_float:
             floats = row.view(np.float64)
-            bounds = float_bounds(floats.min(), floats.max())
+            bounds = float_bounds(floats.min(keepdims=True), floats.max(keepdims=True))[0]
         else:
             bounds = _integer_bytes(low, size), _integer_bytes(high, size)
         encoded.append(Values(body, *bounds, dictionary, entries))
@@ -138,15 +138,18 @@ def _integer_bytes(number: int, size: int) -> bytes:
     return number.to_bytes(size, "little", signed=True)
 
 
-def float_bounds(low: float, high: float) -> tuple[bytes | None, bytes | None]:
-    """The bounds of floats as PLAIN encodes them, given the least and the greatest.
+def float_bounds(lows: Array, highs: Array) -> list[tuple[bytes | None, bytes | None]]:
+    """The bounds of floats as PLAIN encodes them.
 
     Args:
-        low: NaN where there is any.
-        high: likewise.
+        lows: the least of each row group, NaN where there is any; shape (groups,), float64.
+        highs: the greatest, likewise.
     """
-    # The format wants no bounds where there is NaN (which isn't equal to itself), and readers may
-    # tell 0.0 from -0.0, of which the values may hold both.
-    if low != low:  # noqa: PLR0124
-        return None, None
-    return np.float64(low or -0.0).tobytes(), np.float64(high or 0.0).tobytes()
+    # The format wants no bounds where there is NaN, and readers may tell 0.0 from -0.0, of which
+    # the values may hold both.
+    low_bytes = np.where(lows == 0, -0.0, lows).astype("<f8").tobytes()
+    high_bytes = np.where(highs == 0, 0.0, highs).astype("<f8").tobytes()
+    return [
+        (None, None) if unknown else (low_bytes[place : place + 8], high_bytes[place : place + 8])
+        for place, unknown in zip(range(0, len(low_bytes), 8), np.isnan(lows), strict=True)
+    ]

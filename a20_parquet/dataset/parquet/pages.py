@@ -1,4 +1,4 @@
-"""Puts one column chunk's pages out: compresses each, and gives it a header.
+"""Makes a column chunk's pages: compresses each, and gives it a header.
 
 Source: apache/parquet-format, ``parquet.thrift`` and ``Compression.md``.
 """
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from a20_parquet.dataset.parquet import thrift
 from a20_parquet.dataset.parquet.encoding import Array
-from a20_parquet.dataset.parquet.output import Buffer, Output
+from a20_parquet.dataset.parquet.output import Buffer
 from a20_parquet.dataset.parquet.structures import Encoding
 from a20_parquet.dataset.parquet.thrift import I32, integer
 from a20_parquet.dataset.parquet.values import Values
@@ -129,13 +129,20 @@ class Compression(enum.StrEnum):
 _LARGEST_PAGE = 2**31 - 1
 
 
-class Pages:
-    """Takes the pages of a file's column chunks, one after the other."""
+class ListPage(NamedTuple):
+    """A data page of lists."""
 
-    def __init__(self, output: Output, compression: Compression) -> None:
-        self.output = output
-        self.size = 0
-        """Bytes of all pages so far with their headers, before compression."""
+    head: bytes
+    body: Buffer
+    """What follows the head in the file."""
+    size: int
+    """Bytes of both, before compression."""
+
+
+class PageEncoder:
+    """Makes pages: compresses them and gives them headers; for one thread."""
+
+    def __init__(self, compression: Compression) -> None:
         self._compressor = compression.compressor()
         self._scratch: Array = np.empty(0, np.uint8)
 
@@ -150,10 +157,10 @@ class Pages:
             self._scratch = np.empty(size, np.uint8)
         return self._scratch[:size]
 
-    def put_values(
+    def flat(
         self, levels: bytes, values: Values, rows: int, encoding: Encoding
-    ) -> tuple[int, int]:
-        """Puts the data page of a column that is no list, behind its dictionary if it has one.
+    ) -> tuple[bytes, int, int]:
+        """The data page of a column that is no list, behind its dictionary if it has one.
 
         Args:
             levels: definition levels.
@@ -162,28 +169,27 @@ class Pages:
             encoding: of the data page.
 
         Returns:
-            Bytes before compression, and the offset of the data page from the first byte put.
+            The pages, their bytes before compression, and the bytes of the dictionary page.
 
         Raises:
             DatasetError: a page is larger than the format allows.
         """
-        dictionary = b""
-        size = 0
-        if values.dictionary is not None:
-            stored = self._compressed(values.dictionary)
-            head = dictionary_page_header(len(values.dictionary), len(stored), values.entries)
-            dictionary = b"".join((head, stored))
-            size = len(head) + len(values.dictionary)
-        body = b"".join((levels, values.body))
+        body = levels + values.body
         stored = self._compressed(body)
         head = data_page_header(len(body), len(stored), rows, encoding)
-        size += len(head) + len(body)
-        self.size += size
-        self.output.put(b"".join((dictionary, head, stored)))
-        return size, len(dictionary)
+        size = len(head) + len(body)
+        if values.dictionary is None:
+            return b"".join((head, stored)), size, 0
+        entries = self._compressed(values.dictionary)
+        first = dictionary_page_header(len(values.dictionary), len(entries), values.entries)
+        return (
+            b"".join((first, entries, head, stored)),
+            size + len(first) + len(values.dictionary),
+            len(first) + len(entries),
+        )
 
-    def put_lists(self, page: Array, count: int, encoding: Encoding) -> None:
-        """Puts a data page of lists.
+    def lists(self, page: Array, count: int, encoding: Encoding) -> ListPage:
+        """A data page of lists.
 
         Args:
             page: levels and values, shape (bytes,), uint8.
@@ -192,17 +198,7 @@ class Pages:
         """
         stored = self._compressed(page.data)
         head = data_page_header(len(page), len(stored), count, encoding)
-        self.size += len(head) + len(page)
-        self.output.put(head)
-        self.output.put(stored)
-
-    def put_lists_uncopied(self, levels: bytes, values: memoryview, count: int) -> None:
-        """Puts a data page of lists, PLAIN and uncompressed, without copying the values."""
-        size = len(levels) + len(values)
-        head = data_page_header(size, size, count, Encoding.PLAIN) + levels
-        self.size += len(head) + len(values)
-        self.output.put(head)
-        self.output.put(values)
+        return ListPage(head, stored, len(head) + len(page))
 
     def _compressed(self, page: Buffer) -> Buffer:
         if len(page) > _LARGEST_PAGE:
@@ -215,3 +211,10 @@ class Pages:
         stored = self._compressor.compress(page)
         # The buffer was made larger, and its memoryview still has that length.
         return memoryview(stored)[: stored.size]
+
+
+def uncopied_lists(levels: bytes, values: memoryview, count: int) -> ListPage:
+    """A data page of lists, PLAIN and uncompressed, without copying the values."""
+    size = len(levels) + len(values)
+    head = data_page_header(size, size, count, Encoding.PLAIN) + levels
+    return ListPage(head, values, len(head) + len(values))

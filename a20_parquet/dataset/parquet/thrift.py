@@ -31,11 +31,14 @@ SKIP_2_STRUCT = b"\x3c"
 SKIP_3_STRUCT = b"\x4c"
 
 _CONTINUES = 0x80
+_ONE_BYTE = [bytes((number,)) for number in range(_CONTINUES)]
 _LONGEST_SHORT_LIST = 14
 
 
 def varint(number: int) -> bytes:
     """A non-negative number in groups of seven bits, the lowest first (ULEB128)."""
+    if number < _CONTINUES:
+        return _ONE_BYTE[number]
     groups = bytearray()
     while number >= _CONTINUES:
         groups.append(number & 0x7F | _CONTINUES)

@@ -3,11 +3,10 @@
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from a20_parquet.dataset.parquet.columns import FlatGroup, encode_group
-from a20_parquet.dataset.parquet.footer import MAGIC, RowGroup
+from a20_parquet.dataset.parquet.encoder import EncodedGroup, GroupEncoder
+from a20_parquet.dataset.parquet.footer import MAGIC, chunk_places, row_group
 from a20_parquet.dataset.parquet.layout import ParquetLayout
 from a20_parquet.dataset.parquet.output import Output
-from a20_parquet.dataset.parquet.pages import Pages
 
 
 class ParquetWriter:
@@ -17,22 +16,24 @@ class ParquetWriter:
     without an exception. Without ``close`` there is no footer, and every reader refuses the file.
     """
 
-    def __init__(self, file: BinaryIO, layout: ParquetLayout) -> None:
+    def __init__(
+        self, file: BinaryIO, layout: ParquetLayout, encoder: GroupEncoder | None = None
+    ) -> None:
         """Writes the magic.
 
         Args:
             file: where to write to, at its position 0; it stays open. An unbuffered local file
                 gets many buffers a call, any other object needs only ``write``.
             layout: of the file.
+            encoder: of this layout; whoever writes many files gives all of them the same.
 
         Raises:
             OSError: the file does not take the bytes.
         """
         self.rows = 0
         """Rows written so far."""
-        self._layout = layout
+        self._encoder = encoder or GroupEncoder(layout)
         self._output = Output(file)
-        self._pages = Pages(self._output, layout.compression)
         self._row_groups: list[bytes] = []
         self._open = True
         self._output.put(MAGIC)
@@ -47,38 +48,33 @@ class ParquetWriter:
         """CRC32C of the bytes written so far."""
         return self._output.checksum
 
-    def write_row_group(self, windows: Any, flat: FlatGroup | None = None) -> None:
+    def write_row_group(self, windows: Any) -> None:
         """Writes one row group. When it returns, the windows' memory may be used for others.
 
         Args:
             windows: a ``pyarrow.RecordBatch`` with the layout's schema; it may be a slice.
-            flat: its flat columns, where ``ParquetLayout.encode_groups`` has encoded them.
 
         Raises:
             ValueError: there are no rows, or the writer is closed or has failed before.
             DatasetError: the schema differs, or there are nulls where it forbids them.
             OSError: the file does not take the bytes.
         """
-        rows = windows.num_rows
-        if not rows:
-            raise ValueError("a row group needs at least one row")
-        self._layout.check(windows)
-        self._begin()
-        layout, output, pages = self._layout, self._output, self._pages
-        offset, size = output.size, pages.size
-        arrays = windows.columns
-        chunks = [b""] * len(arrays)
-        for index, column in layout.lists.items():
-            chunks[index] = column.put(arrays[index], pages)
-        columns = layout.flat.values()
-        if flat is None:
-            flat = encode_group(list(columns), [arrays[index] for index in layout.flat], rows)
-        for index, chunk in zip(layout.flat, flat.put(columns, pages), strict=True):
-            chunks[index] = chunk
-        output.flush()
-        group = RowGroup(chunks, rows, offset, pages.size - size, output.size - offset)
-        self._row_groups.append(group.encode())
-        self.rows += rows
+        self._put(self._encoder.encode(windows))
+        self._output.flush()
+        self._open = True
+
+    def put(self, group: EncodedGroup) -> None:
+        """Puts one row group. Until ``close`` the memory of its lists must not change.
+
+        Args:
+            group: from this writer's encoder, or another of the same layout.
+
+        Raises:
+            ValueError: the writer is closed or has failed before.
+            DatasetError: there are nulls where the schema forbids them.
+            OSError: the file does not take the bytes.
+        """
+        self._put(group)
         self._open = True
 
     def close(self) -> None:
@@ -89,7 +85,7 @@ class ParquetWriter:
             OSError: the file does not take the bytes.
         """
         self._begin()
-        self._output.put(self._layout.footer.encode(self.rows, self._row_groups))
+        self._output.put(self._encoder.layout.footer.encode(self.rows, self._row_groups))
         self._output.flush()
 
     def __enter__(self) -> Self:
@@ -103,6 +99,34 @@ class ParquetWriter:
     ) -> None:
         if kind is None:
             self.close()
+
+    def _put(self, group: EncodedGroup) -> None:
+        self._begin()
+        layout, output = self._encoder.layout, self._output
+        rows = group.last - group.first
+        chunks = [b""] * len(layout.schema)
+        offset, size = output.size, 0
+        for index, lists in zip(layout.lists, group.lists, strict=True):
+            start, list_size = output.size, 0
+            for page in lists.pages(group.first, group.last, self._encoder.pages):
+                output.put(page.head)
+                output.put(page.body)
+                list_size += page.size
+            nulls = lists.count_nulls(group.first, group.last)
+            stored_size = output.size - start
+            chunks[index] = lists.column.chunk(rows, nulls, start, list_size, stored_size)
+            size += list_size
+        contents = []
+        start = output.size
+        for index, flat in zip(layout.flat, group.flat, strict=True):
+            content, flat_size, dictionary_size, sizes, statistics = flat
+            contents.append(content)
+            chunks[index] = b"".join((sizes, chunk_places(start, dictionary_size), statistics))
+            start += len(content)
+            size += flat_size
+        output.put(b"".join(contents))
+        self._row_groups.append(row_group(chunks, rows, offset, size, output.size - offset))
+        self.rows += rows
 
     def _begin(self) -> None:
         # A write that fails leaves a torn file: it never gets a footer.

@@ -1,0 +1,85 @@
+"""Encodes row groups, one or many at once; what a file's place decides is left to the writer."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from a20_parquet.dataset.parquet.columns import FlatChunk, encode_group
+from a20_parquet.dataset.parquet.groups import GroupBounds, GroupColumn
+from a20_parquet.dataset.parquet.layout import ParquetLayout
+from a20_parquet.dataset.parquet.lists import Lists
+from a20_parquet.dataset.parquet.pages import PageEncoder
+
+
+class EncodedGroup(NamedTuple):
+    """One row group: its flat columns encoded, its lists where they lie."""
+
+    first: int
+    """Its first row in ``lists``."""
+    last: int
+    """The row behind its last."""
+    lists: Sequence[Lists]
+    """Of each list column, in the layout's order."""
+    flat: Sequence[FlatChunk]
+    """Of each flat column, likewise."""
+
+
+class GroupEncoder:
+    """Encodes the row groups of any number of files; for one thread."""
+
+    def __init__(self, layout: ParquetLayout) -> None:
+        """Prepares to encode.
+
+        Args:
+            layout: of the files.
+        """
+        self.layout = layout
+        self.pages = PageEncoder(layout.compression)
+        """Makes the pages of what it encodes."""
+        self._columns = [GroupColumn(column, self.pages) for column in layout.flat.values()]
+
+    def encode(self, windows: Any) -> EncodedGroup:
+        """Encodes one row group.
+
+        Args:
+            windows: a ``pyarrow.RecordBatch`` with the layout's schema; it may be a slice.
+
+        Raises:
+            ValueError: there are no rows.
+            DatasetError: the schema differs, or there are nulls where it forbids them.
+        """
+        rows = windows.num_rows
+        if not rows:
+            raise ValueError("a row group needs at least one row")
+        layout, arrays = self.layout, self._arrays(windows)
+        flat = [arrays[index] for index in layout.flat]
+        return EncodedGroup(
+            0, rows, self._lists(arrays), encode_group(list(layout.flat.values()), flat, self.pages)
+        )
+
+    def encode_many(self, windows: Any, rows: Sequence[int]) -> Iterator[EncodedGroup]:
+        """Encodes consecutive small row groups, cheaper than one by one.
+
+        Args:
+            windows: a ``pyarrow.RecordBatch`` with the layout's schema.
+            rows: of each row group, 1 or more; together those of ``windows``.
+
+        Raises:
+            DatasetError: the schema differs, or there are nulls where it forbids them.
+        """
+        arrays = self._arrays(windows)
+        lists = self._lists(arrays)
+        bounds = GroupBounds.of(rows)
+        flat = [
+            column.encode(arrays[index], bounds)
+            for index, column in zip(self.layout.flat, self._columns, strict=True)
+        ]
+        for span, chunks in zip(bounds.spans, zip(*flat, strict=True), strict=True):
+            yield EncodedGroup(*span, lists, chunks)
+
+    def _arrays(self, windows: Any) -> Sequence[Any]:
+        self.layout.check(windows)
+        arrays: Sequence[Any] = windows.columns
+        return arrays
+
+    def _lists(self, arrays: Sequence[Any]) -> list[Lists]:
+        return [Lists(column, arrays[index]) for index, column in self.layout.lists.items()]
