@@ -86,7 +86,7 @@ def main(  # noqa: PLR0913 - one parameter an option
     for run in within_budget(sources, out, names, memory, repeat):
         save(run, save_to)
         runs.append(run)
-    console = Console(width=max(110, Console().width))
+    console = Console(width=max(120, Console().width))
     console.print(summary(runs, memory))
     for decoder in decoders:
         alone = measure([sys.executable, "-c", _LIBRARIES[decoder]])
@@ -130,7 +130,7 @@ def summary(runs: Sequence[Run], memory: int) -> Table:
     table = Table(title=f"budget {memory / 1e6:,.0f} MB")
     table.add_column("conversion")
     columns = ("input MB", "peak MB", "peak - budget MB", "runs on disk", "wall s", "CPU s")
-    for column in (*columns, "of the smallest's wall s"):
+    for column in (*columns, "of smallest"):
         table.add_column(column, justify="right")
     sources = list(dict.fromkeys(run.source for run in runs))
     for name in dict.fromkeys(run.name for run in runs):
