@@ -240,10 +240,14 @@ def _time_spans(starts: Any, rows: Sequence[int]) -> list[_TimeSpan]:
         starts: an Arrow array of timestamps, sorted within each row group, nulls first.
         rows: of each row group, 1 or more.
     """
-    times = starts.cast(pa.int64()).fill_null(0).to_numpy()
-    valid = starts.is_valid().to_numpy(zero_copy_only=False)
-    ends = np.cumsum(np.asarray(rows, np.int64))
-    counts = np.add.reduceat(valid, ends - rows, dtype=np.int64)
+    counts = np.asarray(rows, np.int64)
+    ends = np.cumsum(counts)
+    times = starts.view(pa.int64())
+    if starts.null_count:
+        valid = starts.is_valid().to_numpy(zero_copy_only=False)
+        counts = np.add.reduceat(valid, ends - counts, dtype=np.int64)
+        times = times.fill_null(0)
+    times = times.to_numpy()
     lasts = times[ends - 1].tolist()
     firsts = times[np.minimum(ends - counts, ends - 1)].tolist()
     return [

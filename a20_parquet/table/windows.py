@@ -88,29 +88,33 @@ def keyed_metadata(
         A record batch of ``keyed_schema(rules.features)``.
     """
     names = [name for batch in heads for name in batch.filenames]
-    filenames = pa.array(names, pa.binary()).cast(pa.string())
-    recordings = parse_filenames(filenames, rules.filenames)
+    # Each name is read once, however many records are of the recording.
+    filenames = pa.array(names, pa.binary()).cast(pa.string()).dictionary_encode()
+    recordings = parse_filenames(filenames.dictionary, rules.filenames)
     timestamps_s = np.concatenate([np.zeros(0), *(batch.timestamps_s for batch in heads)])
     shapes = [shape for batch in heads for shape in batch.shapes]
     windows, channels, _ = np.array(shapes, np.int64).reshape(-1, 3).T
     taken = rules.count_channels(channels)
     rows = windows * taken
     record = np.repeat(np.arange(len(shapes)), rows)
+    recording = filenames.indices.to_numpy()[record]
     row = np.arange(len(record)) - np.repeat(np.cumsum(rows) - rows, rows)
     window, channel = np.divmod(row, np.maximum(taken, 1)[record])
     if rules.channels is not None:
         channel = np.array(rules.channels, np.int64)[channel]
     offset_s = timestamps_s[record] + window * rules.window_s
 
-    undated = recordings.file_timestamp.is_null().to_numpy(zero_copy_only=False)[record]
-    start_us = _int64(recordings.file_timestamp)[record] + np.rint(offset_s * _US).astype(np.int64)
+    undated = recordings.file_timestamp.is_null().to_numpy(zero_copy_only=False)[recording]
+    start_us = _int64(recordings.file_timestamp)[recording] + np.rint(offset_s * _US).astype(
+        np.int64
+    )
     utc_offset_s = _int64(recordings.utc_offset_minutes) * 60
-    start_local_us = start_us + utc_offset_s[record] * _US
+    start_local_us = start_us + utc_offset_s[recording] * _US
     has_no_period = undated & (rules.by.period is not None)
 
-    repeat = pa.array(record)
+    repeat = pa.array(recording)
     columns = {
-        "filename": filenames.take(repeat),
+        "filename": filenames.dictionary.take(repeat),
         **{name: getattr(recordings, name).take(repeat) for name in Recordings.columns()},
         "recording_offset_in_file": offset_s,
         "window_start": pa.array(start_us, mask=undated),
