@@ -120,9 +120,10 @@ def info(dataset: str, *, as_json: bool) -> None:
 @cli.command()
 @options.dataset_argument
 @options.source_option
+@options.decoder_option
 @options.workers_option
 @options.json_option
-def verify(dataset: str, *, source: tuple[str, ...], workers: int | None, as_json: bool) -> None:
+def verify(dataset: str, *, source: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Check a dataset, file by file and row by row.
 
     Every file's size and checksum, its rows, columns, order and Hive keys; with --source also that
@@ -134,7 +135,7 @@ def verify(dataset: str, *, source: tuple[str, ...], workers: int | None, as_jso
     from a20_parquet.verify import verify
 
     with ConsoleProgress() as progress:
-        verification = verify(dataset, source, workers=workers, progress=progress)
+        verification = verify(dataset, source, progress=progress, **given)
     print_verification(verification, as_json=as_json)
     if not verification.is_good:
         sys.exit(_EXIT_FAILED)

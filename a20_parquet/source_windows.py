@@ -12,10 +12,10 @@ from a20_parquet.dataset.sites import KeptSites
 from a20_parquet.errors import SourceError
 from a20_parquet.rules import window_rules
 from a20_parquet.source.content import open_content
+from a20_parquet.source.decode import DecoderName, make_decoder
 from a20_parquet.source.frames import BATCH_BYTES, FrameReader, tell_progress
 from a20_parquet.source.records import Damage
 from a20_parquet.source.shard import Shard
-from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder
 from a20_parquet.table.decoded import DecodedRecords
 from a20_parquet.table.fingerprint import BlockSink, WindowBlock
 from a20_parquet.table.intake import RecordFilter
@@ -46,15 +46,22 @@ class ShardAccount:
 class SourceWindows:
     """Reads shards of one dataset; may be shared by threads."""
 
-    def __init__(self, manifest: Manifest, sites: KeptSites | None) -> None:
+    def __init__(
+        self, manifest: Manifest, sites: KeptSites | None, decoder: DecoderName | str
+    ) -> None:
         """Prepare to read.
 
         Args:
             manifest: of the dataset.
             sites: its sites table.
+            decoder: what decodes records.
+
+        Raises:
+            UsageError: there is no such decoder.
         """
         self._manifest = manifest
-        self._decoder = TensorFlowDecoder([f.name for f in manifest.options.features])
+        features = [feature.name for feature in manifest.options.features]
+        self._decoder = make_decoder(decoder, features)
         self._rules = [
             _rules(manifest, sites, number) for number in range(len(manifest.conversions))
         ]

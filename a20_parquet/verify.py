@@ -16,6 +16,7 @@ from a20_parquet.dataset.dataset_check import (
 from a20_parquet.dataset.file_check import FileChecker
 from a20_parquet.memory import default_workers
 from a20_parquet.progress import NoProgress, Progress
+from a20_parquet.source.decode import DecoderName
 from a20_parquet.source.discover import find_shards
 from a20_parquet.table.problem import Problem, Problems
 from a20_parquet.verify_source import Sides, SourceVerification, verify_source
@@ -56,6 +57,7 @@ def verify(
     source: str | Path | Sequence[str | Path] = (),
     *,
     workers: int | None = None,
+    decoder: DecoderName | str = DecoderName.TENSORFLOW,
     progress: Progress | None = None,
 ) -> Verification:
     """Check a dataset.
@@ -70,9 +72,11 @@ def verify(
         dataset: its folder, or any fsspec URL of it.
         source: the shards that it was made of, all of them: folders, files, globs or fsspec URLs.
         workers: threads; by default the machine's cores.
+        decoder: what decodes the shards' records: ``tensorflow``, or ``wire``, which is faster.
         progress: told how far it is.
 
     Raises:
+        UsageError: there is no such decoder.
         DatasetError: it is none, is not complete, or its list of files is damaged.
         SourceError: no shard is found.
     """
@@ -108,7 +112,7 @@ def verify(
                 f"{unread:,} windows of files whose bytes are wrong could not be read: the windows "
                 "were not compared with those of the shards"
             )
-        sides = Sides(catalog, listing, workers, progress)
+        sides = Sides(catalog, listing, decoder=decoder, workers=workers, progress=progress)
         checked = verify_source(sides, None if unread else fingerprint.fingerprint, problems)
         if checked.copies:
             notes.append(

@@ -12,6 +12,7 @@ from a20_parquet.dataset.quarantine_check import kept_list_sum
 from a20_parquet.dataset.sites import KeptSites
 from a20_parquet.progress import Progress
 from a20_parquet.shard_match import match_shards
+from a20_parquet.source.decode import DecoderName
 from a20_parquet.source.discover import Listing
 from a20_parquet.source_windows import ShardAccount, SourceWindows
 from a20_parquet.table.fingerprint import BlockSink, Fingerprint
@@ -160,22 +161,32 @@ class Sides:
     """Goes through shards and data files, once for each pass of the comparison."""
 
     def __init__(
-        self, catalog: Catalog, listing: Listing, workers: int, progress: Progress
+        self,
+        catalog: Catalog,
+        listing: Listing,
+        *,
+        decoder: DecoderName | str,
+        workers: int,
+        progress: Progress,
     ) -> None:
         """Prepare to go through them.
 
         Args:
             catalog: of the dataset.
             listing: its shards.
+            decoder: what decodes their records.
             workers: threads.
             progress: told how far each pass is.
+
+        Raises:
+            UsageError: there is no such decoder.
         """
         matched = match_shards(catalog.manifest.shards, listing.shards, Workers(workers), progress)
         self.catalog = catalog
         self.copies = matched.copies
         """Further copies of the dataset's shards among the sources."""
         self._shards = matched.pairs
-        self._source = SourceWindows(catalog.manifest, KeptSites.read(catalog))
+        self._source = SourceWindows(catalog.manifest, KeptSites.read(catalog), decoder)
         self._workers = workers
         self._progress = progress
 

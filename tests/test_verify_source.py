@@ -10,6 +10,7 @@ import pytest
 
 import a20_parquet
 from a20_parquet.errors import SourceError
+from a20_parquet.source.decode import DecoderName
 from a20_parquet.verify import verify
 from tests.shards import make_record, random_tensor, write_shard
 from tests.test_cli import run
@@ -40,9 +41,12 @@ def dataset(tmp_path: Path, shards: Path) -> Path:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_what_was_converted_is_good(shards: Path, dataset: Path, workers: int) -> None:
+@pytest.mark.parametrize("decoder", DecoderName)
+def test_what_was_converted_is_good(
+    shards: Path, dataset: Path, workers: int, decoder: DecoderName
+) -> None:
     """Every window of every shard is there, and all of them are counted."""
-    found = verify(dataset, shards, workers=workers)
+    found = verify(dataset, shards, workers=workers, decoder=decoder)
     assert messages(found) == []
     assert found.source is not None
     assert (found.source.shards, found.source.records, found.source.windows) == (2, 18, 108)
@@ -69,10 +73,11 @@ def change_value(table: pa.Table) -> pa.Table:
     )
 
 
-def test_one_bit_of_one_float_is_told(shards: Path, dataset: Path) -> None:
+@pytest.mark.parametrize("decoder", DecoderName)
+def test_one_bit_of_one_float_is_told(shards: Path, dataset: Path, decoder: DecoderName) -> None:
     """A value that differs in its last bit is named with shard, record and file."""
     path = rewrite(dataset, change_value)
-    (line,) = messages(verify(dataset, shards))
+    (line,) = messages(verify(dataset, shards, decoder=decoder))
     assert line.startswith("e-0000")
     assert f"{NAME}@" in line
     assert line.endswith(f"differs from the one in {path.relative_to(dataset).as_posix()}")
