@@ -83,18 +83,37 @@ def test_wire_needs_no_tensorflow(tmp_path: Path) -> None:
 
 
 def test_a_conversion_does_without(shuffled: Path, tmp_path: Path) -> None:
-    """What takes long to import and is not needed is not: pandas by Arrow, TensorFlow or polars."""
+    """What takes long to import and is not needed is not, though Arrow or TensorFlow would."""
     code = (
         "import sys\n"
         "from a20_parquet.cli import main\n"
         f"sys.argv = ['a20-parquet', 'convert', {str(shuffled)!r}, {str(tmp_path / 'out')!r}]\n"
         "main()\n"
-        "needless = {'pandas', 'polars', 'duckdb'} & set(sys.modules)\n"
+        "needless = {'pandas', 'polars', 'duckdb', 'keras'} & set(sys.modules)\n"
         "sys.exit(str(needless) if needless else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_keras_is_still_there() -> None:
+    """TensorFlow comes without Keras, and gives the same one as ever where it is asked for it."""
+    code = (
+        "import gc, os, sys\n"
+        "from a20_parquet.source.tensorflow_decoder import load_tensorflow\n"
+        "tf = load_tensorflow()\n"
+        "assert 'keras' not in sys.modules\n"
+        "assert 'TF_USE_LEGACY_KERAS' not in os.environ\n"
+        "assert gc.isenabled()\n"
+        "made = tf.keras.layers.Dense(2)\n"
+        "from tensorflow.keras.layers import Dense\n"
+        "import keras\n"
+        "assert Dense is keras.layers.Dense\n"
+        "assert type(made) is Dense"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_function_is_not_hidden_by_its_module() -> None:
