@@ -17,13 +17,12 @@ from tests.conversions import digests, use_tiny_memory, write_shuffled
 KILLED = """
 import sys, time, a20_parquet
 from a20_parquet.dataset import merge
-write = merge.UnitWriter._write_file
+summarize = merge._summarize
 def slow(*args):
-    file = write(*args)
     print('written', flush=True)
     time.sleep(60)
-    return file
-merge.UnitWriter._write_file = slow
+    return summarize(*args)
+merge._summarize = slow
 a20_parquet.convert(sys.argv[1], sys.argv[2])
 """
 INTERRUPTED = """
@@ -34,7 +33,7 @@ def slow(*args):
     print('writing', flush=True)
     time.sleep(2)
     raise OSError('not reached in the main thread')
-merge.UnitWriter._write_file = slow
+merge._create = slow
 sys.argv[1:] = ['convert', *sys.argv[1:]]
 cli.main()
 """

@@ -21,8 +21,8 @@ from a20_parquet.dataset.parquet.pages import PageEncoder
 from a20_parquet.dataset.parquet.strings import encode_strings
 from a20_parquet.dataset.parquet.values import NO_VALUES, Values, index_width, pays, zeros
 
-# A chunk takes some 300 bytes.
-_KEPT_CHUNKS = 1 << 12
+# Of each column; a chunk takes some 500 bytes.
+_KEPT_CHUNKS = 1 << 9
 
 _EncodeGroup: TypeAlias = Callable[[int], FlatChunk]
 """Encodes the row group with a number, which has no nulls."""
