@@ -9,7 +9,7 @@ import click
 from a20_parquet import __version__
 from a20_parquet import cli_options as options
 from a20_parquet.errors import A20ParquetError, UsageError
-from a20_parquet.without_pandas import hide_pandas
+from a20_parquet.startup import collect_seldom, hide_pandas
 
 _EXIT_FAILED, _EXIT_USAGE, _EXIT_QUARANTINE, _EXIT_INTERRUPTED = 1, 2, 3, 130
 
@@ -232,6 +232,7 @@ def demo(folder: Path, size: str, *, as_json: bool) -> None:
 def main() -> None:
     """Run the command line; every error of this package becomes one clean line and exit code."""
     hide_pandas()
+    collect_seldom()
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Abort:
