@@ -5,6 +5,7 @@ Two implementations of ``Decoder`` give the same values and verdicts, bit for bi
 
 import enum
 from collections.abc import Sequence
+from itertools import repeat
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -96,30 +97,33 @@ def gather(
         wanted: names of the further features that were decoded.
     """
     kept = [item for item in found if isinstance(item, DecodedRecord)]
-    places = [i for i, item in enumerate(found) if isinstance(item, DecodedRecord)]
-    rejected = tuple(
-        Rejection(records.first + index, error.reason, error.message)
-        for index, error in enumerate(found)
-        if isinstance(error, RejectedError)
-    )
+    places: Sequence[int] = range(len(found))
+    rejected: tuple[Rejection, ...] = ()
+    if len(kept) < len(found):
+        places = [i for i, item in enumerate(found) if isinstance(item, DecodedRecord)]
+        rejected = tuple(
+            Rejection(records.first + index, error.reason, error.message)
+            for index, error in enumerate(found)
+            if isinstance(error, RejectedError)
+        )
+    columns = zip(*kept, strict=True) if kept else repeat((), len(DecodedRecord._fields))
+    filenames, timestamps_s, embeddings, claims_another_shape, features, others = columns
     heads = RecordHeads(
         shard=records.shard.url,
         position=records.shard.position,
         numbers=np.array(places, np.int64) + records.first,
         offsets=[records.offsets[index] for index in places],
-        filenames=[item.filename for item in kept],
-        timestamps_s=np.array([item.timestamp_s for item in kept], np.float64),
-        shapes=[item.embedding.shape for item in kept],
+        filenames=list(filenames),
+        timestamps_s=np.array(timestamps_s, np.float64),
+        shapes=[embedding.shape for embedding in embeddings],
     )
     return DecodedRecords(
         heads=heads,
-        embeddings=[item.embedding for item in kept],
-        features={
-            name: [item.features[place] for item in kept] for place, name in enumerate(wanted)
-        },
+        embeddings=list(embeddings),
+        features={name: [row[i] for row in features] for i, name in enumerate(wanted)},
         rejected=rejected,
-        shape_disagreements=sum(item.claims_another_shape for item in kept),
-        other_features=frozenset().union(*{item.other_features for item in kept}),
+        shape_disagreements=sum(claims_another_shape),
+        other_features=frozenset().union(*set(others)),
     )
 
 

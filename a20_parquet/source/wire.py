@@ -75,14 +75,12 @@ class WireDecoder:
             return None
         first, stop = form.filename
         embedding = _view(payload, form.embedding)
-        try:
-            features = tuple(
-                # Copied, for they are kept until a run is sorted.
-                None if place is None else per_window(_view(payload, place).copy(), embedding)
-                for place in form.features
-            )
-        except TensorError:
-            return None
+        features: tuple[Embedding | None, ...] = ()
+        if form.features:
+            try:
+                features = _features(payload, form.features, embedding)
+            except TensorError:
+                return None
         return DecodedRecord(
             bytes(payload[first:stop]),
             timestamp_s,
@@ -109,6 +107,20 @@ class WireDecoder:
                 self._forms.clear()
             self._forms[len(payload)] = (*known, form)
         return form
+
+
+def _features(
+    payload: Buffer, places: Sequence[TensorPlace | None], embedding: Embedding
+) -> tuple[Embedding | None, ...]:
+    """Tensors of the embedding's windows, in copies: they are kept until a run is sorted.
+
+    Raises:
+        TensorError: one has other windows or channels than the embedding.
+    """
+    return tuple(
+        None if place is None else per_window(_view(payload, place).copy(), embedding)
+        for place in places
+    )
 
 
 def _view(payload: Buffer, place: TensorPlace) -> Embedding:
