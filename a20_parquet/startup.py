@@ -27,13 +27,13 @@ def hide_pandas() -> None:
     pyarrow imports it for its first array, and TensorFlow when it is imported itself: where it is
     installed that takes as long as all other imports of a conversion.
     """
-    sys.meta_path.insert(0, _Hidden())
+    if not any(isinstance(finder, _Hidden) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Hidden())
 
 
 def collect_seldom() -> None:
-    """Look for garbage a hundred times less often.
+    """Look for garbage a hundred times less often than Python does by default.
 
     Nearly all objects of a process that starts and soon ends are what it imports, which stays.
     """
-    newest, *older = gc.get_threshold()
-    gc.set_threshold(100 * newest, *older)
+    gc.set_threshold(70_000)
