@@ -75,9 +75,7 @@ def _dictionary(bits: Array, size: int) -> _Dictionary | None:
         return np.fromiter(keys, bits.dtype, count), body
     if rows < _ROWS_TO_HASH or (runs == rows and (bits[1:] > bits[:-1]).all()):
         return None
-    # pa.array would import pandas.
-    array = pa.Array.from_buffers(pa.from_numpy_dtype(bits.dtype), rows, [None, pa.py_buffer(bits)])
-    encoded = array.dictionary_encode()
+    encoded = pa.array(bits).dictionary_encode()
     if not pays(len(encoded.dictionary) * size, 0, rows * size):
         return None
     return encoded.dictionary.to_numpy(), indices(encoded)
