@@ -116,27 +116,16 @@ def encode_group(
     Raises:
         DatasetError: an array has nulls, and its column must not.
     """
-    pairs = list(zip(columns, arrays, strict=True))
-    valid = [validity(array, column.name, nullable=column.nullable) for column, array in pairs]
-    numbers = iter(
-        encode_numbers(
-            [
-                (column.number, array, present)
-                for (column, array), present in zip(pairs, valid, strict=True)
-                if column.number
-            ]
-        )
-    )
-    return [
-        column.encode(
-            next(numbers) if column.number else encode_strings(array, present),
-            len(array),
-            array.null_count,
-            present,
-            pages,
-        )
-        for (column, array), present in zip(pairs, valid, strict=True)
-    ]
+    return [_encode(column, array, pages) for column, array in zip(columns, arrays, strict=True)]
+
+
+def _encode(column: FlatColumn, array: Any, pages: PageEncoder) -> FlatChunk:
+    valid = validity(array, column.name, nullable=column.nullable)
+    if column.number is None:
+        values = encode_strings(array, valid)
+    else:
+        values = encode_numbers(column.number, array, valid)
+    return column.encode(values, len(array), array.null_count, valid, pages)
 
 
 def validity(array: Any, name: str, *, nullable: bool) -> Array | None:

@@ -53,7 +53,10 @@ def hybrid(values: Array, width: int) -> bytes:
         values: shape (n,), n > 0, non-negative integers below ``2**width``.
         width: bits a value, 1 to 32.
     """
-    bounds = bounds_of(values[1:] != values[:-1])
+    changes = values[1:] != values[:-1]
+    if not _may_be_short(int(np.count_nonzero(changes)) + 1, len(values), width):
+        return _packed(values, width)
+    bounds = bounds_of(changes)
     return _short_runs(values[bounds[:-1]], bounds, width) or _packed(values, width)
 
 
@@ -75,8 +78,10 @@ def packed_header(count: int) -> bytes:
 
 
 def _packed(values: Array, width: int) -> bytes:
-    words = values.astype("<u4").view(np.uint8).reshape(-1, 4)
-    bits = np.unpackbits(words, axis=1, count=width, bitorder="little")
+    word = 1 << (_whole_bytes(width) - 1).bit_length()
+    # With an axis numpy unpacks a word at a time, in three times as long.
+    bits = np.unpackbits(values.astype(f"<u{word}").view(np.uint8), bitorder="little")
+    bits = bits.reshape(-1, _BITS_A_BYTE * word)[:, :width]
     size = _whole_bytes(len(values)) * width
     body = np.packbits(bits, bitorder="little").tobytes()
     return packed_header(len(values)) + body.ljust(size, b"\x00")
@@ -87,12 +92,16 @@ def _short_runs(values: Array, bounds: Array, width: int) -> bytes:
     count = int(bounds[-1])
     if len(values) == 1:
         return run(int(values[0]), count, width)
-    packed_size = _whole_bytes(count) * width
-    # The shortest run takes one byte and its value.
-    if len(values) * (1 + _whole_bytes(width)) >= packed_size:
+    if not _may_be_short(len(values), count, width):
         return b""
     runs = _runs(values, bounds, width)
-    return runs if len(runs) < packed_size else b""
+    return runs if len(runs) < _whole_bytes(count) * width else b""
+
+
+def _may_be_short(runs: int, count: int, width: int) -> bool:
+    """Whether runs can be shorter than one bit-packed run, or there is one run only."""
+    # The shortest run takes one byte and its value.
+    return runs == 1 or runs * (1 + _whole_bytes(width)) < _whole_bytes(count) * width
 
 
 def _runs(values: Array, bounds: Array, width: int) -> bytes:

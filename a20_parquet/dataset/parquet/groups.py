@@ -111,7 +111,7 @@ class GroupColumn:
         if column.number is None:
             values = encode_strings(array, valid)
         else:
-            values = encode_numbers([(column.number, array, valid)])[0]
+            values = encode_numbers(column.number, array, valid)
         return column.encode(values, len(array), array.null_count, valid, self._pages)
 
     def _numbers(self, kind: NumberType, array: Any, bounds: GroupBounds) -> _EncodeGroup:

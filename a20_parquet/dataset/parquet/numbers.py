@@ -1,11 +1,8 @@
-"""Integers, floats and times of a row group, all columns at once.
+"""Integers, floats and times of a row group.
 
-A call of numpy costs more than what it does to the 80 rows of a small file; a table with a row a
-column takes a fraction of the calls. Source: apache/parquet-format, ``Encodings.md``, and
-``parquet.thrift`` on the bounds of floats.
+Source: apache/parquet-format, ``Encodings.md``, and ``parquet.thrift`` on the bounds of floats.
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -22,13 +19,12 @@ from a20_parquet.dataset.parquet.values import (
     zeros,
 )
 
-_INT64 = np.dtype("<i8")
 # With fewer rows a dictionary saves some hundred bytes beside the embeddings' 100,000 or more, and
 # takes longer to find than all else of the column.
 _ROWS_TO_HASH = 256
 
-_Pages: TypeAlias = tuple[bytes, bytes | None, int]
-"""Body of the data page, dictionary if there is one, number of values in it."""
+_Dictionary: TypeAlias = tuple[Array, bytes]
+"""Distinct values in the order they first appear, and all rows' indices into them."""
 
 
 class NumberType(NamedTuple):
@@ -41,101 +37,68 @@ class NumberType(NamedTuple):
     is_float: bool = False
 
 
-def encode_numbers(columns: Sequence[tuple[NumberType, Any, Array | None]]) -> list[Values]:
-    """Encodes all number columns of a row group.
+def encode_numbers(kind: NumberType, array: Any, valid: Array | None) -> Values:
+    """Encodes a number column.
 
     Args:
-        columns: of each its type, its Arrow array of shape (rows,), rows > 0, which may be a slice,
-            and a bool array of the same shape that tells what is not null, or None.
-
-    Returns:
-        What to put in each column's pages.
+        kind: its type.
+        array: an Arrow array of shape (rows,), rows > 0; it may be a slice.
+        valid: shape (rows,), bool: what is not null; None where nothing is.
     """
-    encoded = [NO_VALUES] * len(columns)
-    full: list[tuple[int, NumberType, Array]] = []
-    for index, (kind, array, valid) in enumerate(columns):
-        start = array.offset * kind.arrow.itemsize
-        bits: Array = np.frombuffer(array.buffers()[1], kind.arrow, len(array), start)
-        if valid is None:
-            full.append((index, kind, bits))
-        elif valid.any():
-            encoded[index] = _encode_table([kind], [bits[valid]])[0]
-    if full:
-        places, kinds, table = zip(*full, strict=True)
-        for index, values in zip(places, _encode_table(kinds, table), strict=True):
-            encoded[index] = values
-    return encoded
+    start = array.offset * kind.arrow.itemsize
+    bits: Array = np.frombuffer(array.buffers()[1], kind.arrow, len(array), start)
+    if valid is not None:
+        bits = bits[valid]
+        if not len(bits):
+            return NO_VALUES
+    size = kind.size
+    found = _dictionary(bits, size)
+    if found is None:
+        return Values(_plain(bits, size), *_bounds(bits, kind))
+    entries, body = found
+    bounds = _bounds(entries, kind)
+    if pays(len(entries) * size, len(body), len(bits) * size):
+        return Values(body, *bounds, _plain(entries, size), len(entries))
+    return Values(_plain(bits, size), *bounds)
 
 
-def _encode_table(types: Sequence[NumberType], columns: Sequence[Array]) -> list[Values]:
-    """Encodes columns of one length without nulls."""
-    table = np.empty((len(columns), len(columns[0])), _INT64)
-    for row, column in zip(table, columns, strict=True):
-        row[:] = column
-    before, after = table[:, :-1], table[:, 1:]
-    changes = before != after
-    change_counts = np.add.reduce(changes, axis=1, dtype=np.int64).tolist()
-    rises = np.logical_and.reduce(before < after, axis=1).tolist()
-    lows = np.minimum.reduce(table, axis=1).tolist()
-    highs = np.maximum.reduce(table, axis=1).tolist()
-    encoded = []
-    for index, kind in enumerate(types):
-        row = table[index]
-        runs = change_counts[index] + 1
-        size = kind.size
-        if runs == 1:
-            body, dictionary, entries = _constant(row, size)
-        elif rises[index]:
-            body, dictionary, entries = _plain(row, size), None, 0
-        elif RUN_LENGTH * runs <= len(row):
-            body, dictionary, entries = _in_runs(row, size, bounds_of(changes[index]))
-        else:
-            body, dictionary, entries = _in_any_order(row, size)
-        low, high = lows[index], highs[index]
-        if kind.is_float:
-            floats = row.view(np.float64)
-            bounds = float_bounds(floats.min(keepdims=True), floats.max(keepdims=True))[0]
-        else:
-            bounds = _integer_bytes(low, size), _integer_bytes(high, size)
-        encoded.append(Values(body, *bounds, dictionary, entries))
-    return encoded
+def _dictionary(bits: Array, size: int) -> _Dictionary | None:
+    """Finds the distinct values, or nothing where a dictionary can't pay."""
+    rows = len(bits)
+    changes = bits[1:] != bits[:-1]
+    runs = int(np.count_nonzero(changes)) + 1
+    if runs == 1:
+        return bits[:1], zeros(rows)
+    if RUN_LENGTH * runs <= rows:
+        bounds = bounds_of(changes)
+        keys, count, body = indices_of_runs(bits[bounds[:-1]].tolist(), bounds)
+        return np.fromiter(keys, bits.dtype, count), body
+    if rows < _ROWS_TO_HASH or (runs == rows and (bits[1:] > bits[:-1]).all()):
+        return None
+    encoded = pa.array(bits).dictionary_encode()
+    if not pays(len(encoded.dictionary) * size, 0, rows * size):
+        return None
+    return encoded.dictionary.to_numpy(), indices(encoded)
 
 
-def _constant(row: Array, size: int) -> _Pages:
-    body = zeros(len(row))
-    if pays(size, len(body), size * len(row)):
-        return body, _plain(row[:1], size), 1
-    return _plain(row, size), None, 0
-
-
-def _in_runs(row: Array, size: int, bounds: Array) -> _Pages:
-    entries, count, body = indices_of_runs(row[bounds[:-1]].tolist(), bounds)
-    if pays(count * size, len(body), size * len(row)):
-        return body, _plain(np.fromiter(entries, _INT64, count), size), count
-    return _plain(row, size), None, 0
-
-
-def _in_any_order(row: Array, size: int) -> _Pages:
-    if len(row) < _ROWS_TO_HASH:
-        return _plain(row, size), None, 0
-    buffers = [None, pa.py_buffer(row)]
-    encoded = pa.Array.from_buffers(pa.int64(), len(row), buffers).dictionary_encode()
-    entries = encoded.dictionary
-    if pays(len(entries) * size, 0, size * len(row)):
-        body = indices(encoded)
-        if pays(len(entries) * size, len(body), size * len(row)):
-            distinct = np.frombuffer(entries.buffers()[1], _INT64, len(entries))
-            return body, _plain(distinct, size), len(entries)
-    return _plain(row, size), None, 0
+def _bounds(values: Array, kind: NumberType) -> tuple[bytes | None, bytes | None]:
+    """The smallest and the greatest as PLAIN encodes them."""
+    if kind.is_float:
+        floats = values.view(np.float64)
+        return float_bounds(
+            np.minimum.reduce(floats, keepdims=True), np.maximum.reduce(floats, keepdims=True)
+        )[0]
+    if len(values) == 1:
+        only = _plain(values, kind.size)
+        return only, only
+    limits = np.array((np.minimum.reduce(values), np.maximum.reduce(values)))
+    plain = _plain(limits, kind.size)
+    return plain[: kind.size], plain[kind.size :]
 
 
 def _plain(numbers: Array, size: int) -> bytes:
     """PLAIN encoding: the numbers' lower ``size`` bytes, little-endian."""
     return numbers.astype(f"<i{size}", copy=False).tobytes()
-
-
-def _integer_bytes(number: int, size: int) -> bytes:
-    return number.to_bytes(size, "little", signed=True)
 
 
 def float_bounds(lows: Array, highs: Array) -> list[tuple[bytes | None, bytes | None]]:

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from a20_parquet.dataset.parquet.encoding import Array, bounds_of, plain_strings
+from a20_parquet.dataset.parquet.encoding import Array, plain_strings
 from a20_parquet.dataset.parquet.values import (
     NO_VALUES,
     RUN_LENGTH,
@@ -19,9 +20,6 @@ from a20_parquet.dataset.parquet.values import (
     pays,
     zeros,
 )
-
-# Up to here one comparison of all bytes takes less than hashing the strings with Arrow.
-_FEW_ROWS = 512
 
 
 def encode_strings(array: Any, valid: Array | None) -> Values:
@@ -36,26 +34,48 @@ def encode_strings(array: Any, valid: Array | None) -> Values:
     if not count:
         return NO_VALUES
     offsets, text = _parts(present)
-    size = len(text) + 4 * count
+    if _is_constant(offsets, text):
+        first = bytes(text[: len(text) // count])
+        return _with_dictionary([first], 1, zeros(count), offsets, text)
+    runs = pc.run_end_encode(present)
+    ends = runs.run_ends.to_numpy()
+    if RUN_LENGTH * len(ends) > count:
+        return _in_any_order(present, offsets, text)
+    bounds = np.zeros(len(ends) + 1, np.int64)
+    bounds[1:] = ends
+    keys = runs.values.cast(pa.binary()).to_pylist()
+    return _with_dictionary(*indices_of_runs(keys, bounds), offsets, text)
+
+
+def _is_constant(offsets: Array, text: memoryview) -> bool:
+    """Whether all strings are equal; there is one at least."""
+    count = len(offsets) - 1
     length, rest = divmod(len(text), count)
-    # Names of one site are mostly of one length.
-    if length and not rest and (offsets[1:] - offsets[:-1] == length).all():
-        first = bytes(text[:length])
-        if text == first * count:
-            body = zeros(count)
-            if pays(4 + length, len(body), size):
-                return Values(body, first, first, _joined([first]), 1)
-        elif count <= _FEW_ROWS:
-            texts: Array = np.frombuffer(text, f"V{length}")
-            bounds = bounds_of(texts[1:] != texts[:-1])
-            if RUN_LENGTH * (len(bounds) - 1) <= count:
-                keys = texts[bounds[:-1]].tolist()
-                entries, number, body = indices_of_runs(keys, bounds)
-                low, high = min(entries), max(entries)
-                if pays(number * (4 + length), len(body), size):
-                    return Values(body, low, high, _joined(entries), number)
-                return Values(plain_strings(offsets, text), low, high)
-    return _in_any_order(present, offsets, text)
+    # In windows sorted by time the last name is seldom the first again.
+    if rest or text[:length] != text[len(text) - length :]:
+        return False
+    # Bytes are compared in a tenth of the time that memoryviews take.
+    whole = bytes(text)
+    return whole.startswith(whole[length:]) and bool((offsets[1:] - offsets[:-1] == length).all())
+
+
+def _with_dictionary(
+    entries: Iterable[bytes], number: int, body: bytes, offsets: Array, text: memoryview
+) -> Values:
+    """A dictionary of few strings, or PLAIN where it does not pay.
+
+    Args:
+        entries: distinct strings in the order they first appear.
+        number: of entries.
+        body: all rows' indices into them.
+        offsets: of the rows, see ``_parts``.
+        text: likewise.
+    """
+    low, high = min(entries), max(entries)
+    dictionary = b"".join([len(entry).to_bytes(4, "little") + entry for entry in entries])
+    if pays(len(dictionary), len(body), len(text) + 4 * (len(offsets) - 1)):
+        return Values(body, low, high, dictionary, number)
+    return Values(plain_strings(offsets, text), low, high)
 
 
 def _in_any_order(present: Any, offsets: Array, text: memoryview) -> Values:
@@ -71,11 +91,6 @@ def _in_any_order(present: Any, offsets: Array, text: memoryview) -> Values:
         if pays(dictionary_size, len(body), size):
             return Values(body, low, high, plain_strings(entry_offsets, entry_text), number)
     return Values(plain_strings(offsets, text), low, high)
-
-
-def _joined(entries: Iterable[bytes]) -> bytes:
-    """A dictionary's few strings, PLAIN."""
-    return b"".join([part for text in entries for part in (len(text).to_bytes(4, "little"), text)])
 
 
 def _parts(array: Any) -> tuple[Array, memoryview]:
