@@ -6,10 +6,11 @@ from threading import Lock
 import numpy as np
 
 from a20_parquet.dataset.commit import remove_strays
+from a20_parquet.dataset.cursor import MergeCursor
 from a20_parquet.dataset.held import HeldDataset
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import FileSummary
-from a20_parquet.dataset.merge import MergeCursor, UnitWriter
+from a20_parquet.dataset.merge import UnitWriter
 from a20_parquet.dataset.parquet import ParquetLayout
 from a20_parquet.dataset.run import Rows, Run
 from a20_parquet.dataset.unfinished import commit_unit, committed_unit, is_whole

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from a20_parquet.dataset.cursor import MergeCursor
 from a20_parquet.dataset.duplicates import Comparison
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.merge import MergeCursor
 from a20_parquet.dataset.parquet import Compression, ParquetLayout, ParquetWriter
 from a20_parquet.dataset.run import DiskRun, HeldRun, Rows, Run, RunFiles
 from a20_parquet.dataset.sorting import WindowGatherer

@@ -10,11 +10,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from a20_parquet.dataset.cursor import MergedRows, MetadataCursor
+from a20_parquet.dataset.cursor import MergeCursor
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import FileSummary
 from a20_parquet.dataset.parquet import GroupEncoder, ParquetLayout, ParquetWriter
-from a20_parquet.dataset.run import Rows, Run
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.partition import PartitionBy, hive_file
 from a20_parquet.table.plan import MergeUnit, OutputFile, group_files, split_rows
@@ -24,80 +23,11 @@ from a20_parquet.table.windows import with_embeddings
 SMALL_FILE_ROWS = 512
 """Files of no more rows than this are encoded many at a time."""
 
+_START = "window_start"
+
 _TimeSpan: TypeAlias = tuple[int | None, int | None]
 """Starts of the first and the last window, microseconds since 1970 in UTC; None where no window has
 one."""
-
-
-class MergeCursor:
-    """Reads slices of several runs as one sorted sequence, each run in one forward pass."""
-
-    def __init__(
-        self,
-        runs: Sequence[Run],
-        slices: Sequence[tuple[int, int]],
-        *,
-        batch_rows: int,
-        staging: Rows,
-    ) -> None:
-        """Start before the first row.
-
-        Args:
-            runs: what to merge.
-            slices: for each run the rows ``(start, stop)`` to read.
-            batch_rows: rows of metadata to read of each run at a time.
-            staging: where embeddings of several runs are read before they are put in order, shape
-                ``(rows, dims)``.
-        """
-        self._runs = runs
-        self._cursor = MetadataCursor(runs, slices, batch_rows=batch_rows)
-        self._is_alone = sum(start < stop for start, stop in slices) == 1
-        self._staging = staging
-        self._merged: MergedRows | None = None
-        self._at = 0
-
-    def read(self, out: Rows) -> Any:
-        """Read the next ``len(out)`` rows.
-
-        Args:
-            out: filled with their embeddings, shape ``(rows, dims)``.
-
-        Returns:
-            Their metadata, a record batch of ``keyed_schema()``.
-
-        Raises:
-            EOFError: the slices hold fewer rows.
-        """
-        pieces = []
-        done = 0
-        while done < len(out):
-            if self._merged is None or self._at == len(self._merged):
-                self._merged = self._cursor.read()
-                self._at = 0
-            count = min(len(out) - done, len(self._merged) - self._at)
-            if not self._is_alone:
-                count = min(count, len(self._staging))
-            rows = self._merged.slice(self._at, self._at + count)
-            pieces.append(rows.metadata)
-            self._read_embeddings(rows, out[done : done + count])
-            self._at += count
-            done += count
-        return pieces[0] if len(pieces) == 1 else pa.concat_batches(pieces)
-
-    def _read_embeddings(self, rows: MergedRows, out: Rows) -> None:
-        """Fill ``out``; a run's rows among them are consecutive."""
-        if self._is_alone:
-            self._runs[rows.run[0]].read_embeddings(int(rows.row[0]), out)
-            return
-        by_run = np.argsort(rows.run, kind="stable")
-        present, firsts = np.unique(rows.run[by_run], return_index=True)
-        bounds = [*firsts.tolist(), len(out)]
-        for number, first, last in zip(present.tolist(), bounds, bounds[1:], strict=False):
-            start = int(rows.row[by_run[first]])
-            self._runs[number].read_embeddings(start, self._staging[first:last])
-        place = np.empty(len(out), np.int64)
-        place[by_run] = np.arange(len(out))
-        np.take(self._staging, place, axis=0, out=out, mode="clip")
 
 
 class UnitWriter:
@@ -131,7 +61,7 @@ class UnitWriter:
         dims = parquet.schema.field(EMBEDDING).type.list_size
         self._buffer = np.empty((row_group_rows, dims), np.float32)
         self._row_bytes = self._buffer[:1].nbytes
-        self._start_column = parquet.schema.get_field_index("window_start")
+        self._metadata_columns = [name for name in parquet.schema.names if name != EMBEDDING]
 
     def write(
         self, unit: MergeUnit, cursor: MergeCursor, advance: Callable[[int], None]
@@ -152,15 +82,12 @@ class UnitWriter:
             if group[0].rows > small_rows:
                 files.append(self._write_large_file(group[0], cursor, advance))
                 continue
-            windows = self._read(sum(file.rows for file in group), cursor)
+            # Its embeddings lie in the buffer until it is filled again.
+            embeddings = self._buffer[: sum(file.rows for file in group)]
+            windows = with_embeddings(cursor.read(embeddings), embeddings)
             with self._turn:
                 files += self._write_small_files(group, windows, advance)
         return files
-
-    def _read(self, rows: int, cursor: MergeCursor) -> Any:
-        """The next windows, whose embeddings lie in the buffer until it is filled again."""
-        embeddings = self._buffer[:rows]
-        return with_embeddings(cursor.read(embeddings), embeddings)
 
     def _write_large_file(
         self, file: OutputFile, cursor: MergeCursor, advance: Callable[[int], None]
@@ -169,9 +96,10 @@ class UnitWriter:
         name = self._name(file)
         with self._opened(name) as writer:
             for rows in split_rows(file.rows, len(self._buffer)):
-                windows = self._read(rows, cursor)
-                times += _time_spans(windows.column(self._start_column), [rows])
-                writer.write_row_group(windows)
+                keyed, read = cursor.read_paged(self._buffer[:rows])
+                times += _time_spans(keyed.column(_START), [rows])
+                metadata = keyed.select(self._metadata_columns)
+                writer.put(self._encoder.encode_paged(metadata, EMBEDDING, read))
                 advance(rows * self._row_bytes)
         # Within a file windows are sorted by start, those without one first.
         known = [time for span in times for time in span if time is not None]
@@ -183,7 +111,7 @@ class UnitWriter:
         """Write files of one row group each, which lie one behind the other in ``windows``."""
         written = []
         rows = [file.rows for file in files]
-        spans = _time_spans(windows.column(self._start_column), rows)
+        spans = _time_spans(windows.column(_START), rows)
         groups = self._encoder.encode_many(windows, rows)
         for file, span, group in zip(files, spans, groups, strict=True):
             name = self._name(file)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from a20_parquet.dataset.merge import MergeCursor
+from a20_parquet.dataset.cursor import MergeCursor
 from a20_parquet.dataset.parquet import Compression
 from a20_parquet.dataset.run import DiskRun, HeldRun, Run
 from a20_parquet.table.schema import Feature, keyed_schema, metadata_schema, window_schema

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import crc32c
 import duckdb
@@ -15,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from a20_parquet.dataset.cursor import MergeCursor
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import FileSummary
-from a20_parquet.dataset.merge import MergeCursor
 from a20_parquet.dataset.run import DiskRun, Run
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.plan import MergeUnit, OutputFile
@@ -49,21 +50,33 @@ def make_runs(rng: random.Random, rows: list[list[Row]], folder: Path, batch: in
     return runs
 
 
+def read_rows(cursor: MergeCursor, count: int, steps: Callable[[], int]) -> tuple[Any, bytes]:
+    """Read rows and the bytes of their embeddings, at once or in pages of some size."""
+    out = buffer(count)
+    if steps() == 1:
+        return cursor.read(out), out.tobytes()
+    metadata, read = cursor.read_paged(out)
+    page = steps()
+    spans = [(start, min(start + page, count)) for start in range(0, count, page)]
+    return metadata, b"".join(read(start, stop).tobytes() for start, stop in spans)
+
+
 def check_cursor(cursor: MergeCursor, expected: list[Row], steps: Callable[[], int]) -> None:
     """Read all rows in some steps and compare them with the oracle's."""
     metadata = make_keyed(expected)
     done = 0
     while done < len(expected):
         count = min(steps(), len(expected) - done)
-        out = buffer(count)
-        batch = cursor.read(out)
+        batch, embeddings = read_rows(cursor, count, steps)
         assert isinstance(batch, pa.RecordBatch)
         assert batch.schema == keyed_schema()
         assert batch.to_pylist() == metadata.slice(done, count).to_pylist()
-        assert out.tobytes() == embeddings_of(expected[done : done + count]).tobytes()
+        assert embeddings == embeddings_of(expected[done : done + count]).tobytes()
         done += count
     with pytest.raises(EOFError):
         cursor.read(buffer(1))
+    with pytest.raises(EOFError):
+        cursor.read_paged(buffer(1))
 
 
 @pytest.mark.parametrize("disjoint", [False, True])

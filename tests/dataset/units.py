@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from a20_parquet.dataset.cursor import MergeCursor
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import FileSummary, ReadingOptions, TableOptions
-from a20_parquet.dataset.merge import MergeCursor, UnitWriter
+from a20_parquet.dataset.merge import UnitWriter
 from a20_parquet.dataset.parquet import Compression, ParquetLayout
 from a20_parquet.dataset.run import Run
 from a20_parquet.dataset.unfinished import Plan, PlannedShard

@@ -11,6 +11,7 @@ from a20_parquet.dataset.parquet.encoder import GroupEncoder
 from a20_parquet.dataset.parquet.footer import MAGIC
 from a20_parquet.dataset.parquet.input import HeldInput, Input, LocalInput
 from a20_parquet.dataset.parquet.layout import ParquetLayout
+from a20_parquet.dataset.parquet.lists import ReadLists
 from a20_parquet.dataset.parquet.pages import Compression
 from a20_parquet.dataset.parquet.writer import ParquetWriter
 
@@ -28,4 +29,5 @@ __all__ = [
     "Page",
     "ParquetLayout",
     "ParquetWriter",
+    "ReadLists",
 ]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from a20_parquet.dataset.parquet.columns import FlatChunk, encode_group
 from a20_parquet.dataset.parquet.groups import GroupBounds, GroupColumn
 from a20_parquet.dataset.parquet.layout import ParquetLayout
-from a20_parquet.dataset.parquet.lists import Lists
+from a20_parquet.dataset.parquet.lists import Lists, PagedLists, ReadLists
 from a20_parquet.dataset.parquet.pages import PageEncoder
 
 
@@ -17,7 +17,7 @@ class EncodedGroup(NamedTuple):
     """Its first row in ``lists``."""
     last: int
     """The row behind its last."""
-    lists: Sequence[Lists]
+    lists: Sequence[Lists | PagedLists]
     """Of each list column, in the layout's order."""
     flat: Sequence[FlatChunk]
     """Of each flat column, likewise."""
@@ -47,14 +47,30 @@ class GroupEncoder:
             ValueError: there are no rows.
             DatasetError: the schema differs, or there are nulls where it forbids them.
         """
-        rows = windows.num_rows
-        if not rows:
-            raise ValueError("a row group needs at least one row")
-        layout, arrays = self.layout, self._arrays(windows)
-        flat = [arrays[index] for index in layout.flat]
-        return EncodedGroup(
-            0, rows, self._lists(arrays), encode_group(list(layout.flat.values()), flat, self.pages)
-        )
+        arrays = self._arrays(windows)
+        return self._group(windows.num_rows, arrays, self._lists(arrays))
+
+    def encode_paged(self, windows: Any, column: str, read: ReadLists) -> EncodedGroup:
+        """Encodes one row group, of which one list column is read only while it is written.
+
+        Args:
+            windows: a ``pyarrow.RecordBatch`` with the layout's schema but for ``column``.
+            column: lists of which none is null.
+            read: gives the column's lists by their rows, from 0.
+
+        Raises:
+            ValueError: there are no rows.
+            DatasetError: the schema differs, or there are nulls where it forbids them.
+        """
+        layout = self.layout
+        place = layout.schema.get_field_index(column)
+        layout.check(windows, without=place)
+        arrays = [*windows.columns[:place], None, *windows.columns[place:]]
+        lists = [
+            PagedLists(kind, read) if index == place else Lists(kind, arrays[index])
+            for index, kind in layout.lists.items()
+        ]
+        return self._group(windows.num_rows, arrays, lists)
 
     def encode_many(self, windows: Any, rows: Sequence[int]) -> Iterator[EncodedGroup]:
         """Encodes consecutive small row groups, cheaper than one by one.
@@ -75,6 +91,15 @@ class GroupEncoder:
         ]
         for span, chunks in zip(bounds.spans, zip(*flat, strict=True), strict=True):
             yield EncodedGroup(*span, lists, chunks)
+
+    def _group(
+        self, rows: int, arrays: Sequence[Any], lists: Sequence[Lists | PagedLists]
+    ) -> EncodedGroup:
+        if not rows:
+            raise ValueError("a row group needs at least one row")
+        columns = self.layout.flat
+        flat = [arrays[index] for index in columns]
+        return EncodedGroup(0, rows, lists, encode_group(list(columns.values()), flat, self.pages))
 
     def _arrays(self, windows: Any) -> Sequence[Any]:
         self.layout.check(windows)

@@ -82,16 +82,19 @@ class ParquetLayout:
         metadata = {**(schema.metadata or {}), b"ARROW:schema": arrow_schema}
         self.footer = FooterFrame(elements, len(schema), metadata)
 
-    def check(self, windows: Any) -> None:
+    def check(self, windows: Any, without: int | None = None) -> None:
         """Refuses windows of another schema.
+
+        Args:
+            windows: a ``pyarrow.RecordBatch``.
+            without: place of a column that they lack.
 
         Raises:
             DatasetError: it differs.
         """
-        if windows.schema != self.schema:
-            raise DatasetError(
-                f"the windows' columns are {windows.schema}, the file's {self.schema}"
-            )
+        expected = self.schema if without is None else self.schema.remove(without)
+        if windows.schema != expected:
+            raise DatasetError(f"the windows' columns are {windows.schema}, the file's {expected}")
 
 
 def _require_list(field: Any) -> None:

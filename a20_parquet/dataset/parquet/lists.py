@@ -3,9 +3,9 @@
 Source: apache/parquet-format, ``README.md`` (nested encoding) and ``Encodings.md``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -24,6 +24,10 @@ from a20_parquet.errors import DatasetError
 
 # Readers decode a page at a time: smaller ones cost headers, larger ones leave the cache.
 _PAGE_BYTES = 1 << 20
+
+ReadLists: TypeAlias = Callable[[int, int], Array]
+"""Gives the lists of the rows from the first number to before the second, shape (rows, length),
+float32, C-contiguous. They may change with the next call."""
 
 
 def rows_a_page(dims: int) -> int:
@@ -57,6 +61,11 @@ class ListColumn:
         path = [field.name, "list", "element"]
         self._head = chunk_head(Physical.FLOAT, self._encoding, path, compression.codec)
 
+    def page_spans(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """For each page of the rows ``first`` to before ``last`` its own first and last."""
+        for start in range(first, last, self.rows_a_page):
+            yield start, min(start + self.rows_a_page, last)
+
     def floats(self, array: Any) -> memoryview:
         """The bytes of all lists that are not null; a view, where none is null.
 
@@ -80,7 +89,7 @@ class ListColumn:
         Args:
             rows: of the page, at most ``rows_a_page``.
             valid: shape (rows,), bool: what is not null; None where nothing is.
-            values: from ``floats``, of these rows.
+            values: the bytes of these rows' lists but for the null ones.
             pages: makes the page.
         """
         lists = len(values) // self.row_bytes
@@ -123,6 +132,9 @@ class ListColumn:
 class Lists:
     """A column's lists, in memory; they may be those of many row groups."""
 
+    changes = False
+    """Whether a page's body may change when the next page is asked for."""
+
     def __init__(self, column: ListColumn, array: Any) -> None:
         """Takes the lists as they are.
 
@@ -142,8 +154,7 @@ class Lists:
     def pages(self, first: int, last: int, pages: PageEncoder) -> Iterator[ListPage]:
         """Encodes the rows ``first`` to before ``last``, page by page."""
         row_bytes = self.column.row_bytes
-        for start in range(first, last, self.column.rows_a_page):
-            stop = min(start + self.column.rows_a_page, last)
+        for start, stop in self.column.page_spans(first, last):
             if self._valid is None:
                 floats, valid = self._floats[start * row_bytes : stop * row_bytes], None
             else:
@@ -156,3 +167,38 @@ class Lists:
         if self._valid is None:
             return 0
         return last - first - int(np.count_nonzero(self._valid[first:last]))
+
+
+class PagedLists:
+    """A column's lists, none of them null, which are read when their page is encoded."""
+
+    changes = True
+    """See ``Lists``."""
+
+    def __init__(self, column: ListColumn, read: ReadLists) -> None:
+        """Takes the column; nothing is read yet.
+
+        Args:
+            column: of the lists.
+            read: asked for one page after another.
+        """
+        self.column = column
+        self._read = read
+
+    def pages(self, first: int, last: int, pages: PageEncoder) -> Iterator[ListPage]:
+        """Encodes the rows ``first`` to before ``last``, page by page.
+
+        Raises:
+            ValueError: what was read is not as long as the rows.
+        """
+        for start, stop in self.column.page_spans(first, last):
+            values = self._read(start, stop).data.cast("B")
+            expected = (stop - start) * self.column.row_bytes
+            if len(values) != expected:
+                raise ValueError(f"{stop - start} lists take {expected} bytes, not {len(values)}")
+            yield self.column.page(stop - start, None, values, pages)
+
+    def count_nulls(self, first: int, last: int) -> int:
+        """How many of the rows ``first`` to before ``last`` are null: none."""
+        del first, last
+        return 0

@@ -66,6 +66,8 @@ class ParquetWriter:
     def put(self, group: EncodedGroup) -> None:
         """Puts one row group. Until ``close`` the memory of its lists must not change.
 
+        Lists that are read page by page are written before the next page is read.
+
         Args:
             group: from this writer's encoder, or another of the same layout.
 
@@ -111,6 +113,8 @@ class ParquetWriter:
             for page in lists.pages(group.first, group.last, self._encoder.pages):
                 output.put(page.head)
                 output.put(page.body)
+                if lists.changes:
+                    output.flush()
                 list_size += page.size
             nulls = lists.count_nulls(group.first, group.last)
             stored_size = output.size - start
