@@ -20,6 +20,7 @@ from a20_parquet.table.duplicates import (
     Repeats,
     repeats_previous,
 )
+from a20_parquet.table.partition import PartitionKey
 from a20_parquet.table.plan import MergeUnit, plan_merge
 from a20_parquet.table.schema import Feature
 
@@ -41,7 +42,7 @@ class ComparisonUnit:
     """For each run the rows ``(start, stop)``."""
     held: tuple[int, ...] = ()
     """Numbers of the dataset's files in the same partition, then only one."""
-    key: tuple[str, int | None] | None = None
+    key: PartitionKey | None = None
     """That partition."""
 
     @property
@@ -78,7 +79,7 @@ class Comparison:
 
     def units(self) -> list[ComparisonUnit]:
         """Divide the work into independent units, in sort order."""
-        files: dict[tuple[str, int | None], list[int]] = {}
+        files: dict[PartitionKey, list[int]] = {}
         for number, file in enumerate(self.held.data_files() if self.held else ()):
             files.setdefault(file.key, []).append(number)
         units: list[ComparisonUnit] = []

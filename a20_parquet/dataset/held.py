@@ -13,6 +13,7 @@ from a20_parquet.dataset.manifest import (
     ShardSummary,
 )
 from a20_parquet.dataset.quarantine import DAMAGED, RECORDS, Entry, read_entries
+from a20_parquet.table.partition import PartitionKey
 
 if TYPE_CHECKING:
     from a20_parquet.dataset.catalog import Catalog
@@ -117,9 +118,9 @@ class HeldDataset:
             files=tuple(f for f in quarantined.files if f.name == f"{label}{DAMAGED}"),
         )
 
-    def next_parts(self) -> dict[tuple[str, int | None], int]:
+    def next_parts(self) -> dict[PartitionKey, int]:
         """For each partition the number of its next file."""
-        parts: dict[tuple[str, int | None], int] = {}
+        parts: dict[PartitionKey, int] = {}
         for file in self.files:
             number = int(file.path.rpartition("-")[2].removesuffix(".parquet"))
             parts[file.key] = max(parts.get(file.key, 0), number + 1)

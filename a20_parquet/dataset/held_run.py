@@ -13,13 +13,11 @@ from a20_parquet.dataset.data_file import DataFile
 from a20_parquet.dataset.run import Rows
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.order import Partitions
+from a20_parquet.table.partition import PartitionKey
 from a20_parquet.table.schema import Feature, keyed_schema, metadata_schema
 
 HELD_SHARD = -1
 """Stands for the shard of windows that a dataset holds already: they come before all others."""
-
-PartitionKey = tuple[str, int | None]
-"""``site`` and period, see ``partition.periods``."""
 
 
 class DatasetRun:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from a20_parquet.dataset.layout import FORMAT
 from a20_parquet.dataset.parquet import Compression
-from a20_parquet.table.partition import PartitionBy, period_value
+from a20_parquet.table.partition import PartitionBy, PartitionKey, period_value
 from a20_parquet.table.rejection import Reason
 from a20_parquet.table.schema import KEYS, Feature
 
@@ -41,7 +41,7 @@ class FileSummary(_Frozen):
     """Latest ``window_start``, likewise."""
 
     @property
-    def key(self) -> tuple[str, int | None]:
+    def key(self) -> PartitionKey:
         """Its partition: ``site`` and period."""
         return self.site, self.period
 

@@ -53,7 +53,7 @@ class UnitWriter:
                 Python, in short pieces between calls that let go of the GIL: two threads at it
                 take longer than one after the other.
         """
-        self._folder = str(layout.data)
+        self._layout = layout
         self._parquet = parquet
         self._encoder = GroupEncoder(parquet)
         self._by = by
@@ -127,12 +127,12 @@ class UnitWriter:
         """A new file, whole when the block ends.
 
         Args:
-            name: of the file, its folders included.
+            name: of the file, relative to the dataset.
 
         Raises:
             DatasetError: it can't be written.
         """
-        path = f"{self._folder}/{name}"
+        path = f"{self._layout.root}/{name}"
         try:
             with (
                 _create(path) as opened,
@@ -143,14 +143,15 @@ class UnitWriter:
             raise DatasetError(f"{path}: can't be written: {error}") from error
 
     def _name(self, file: OutputFile) -> str:
-        """The file's path below the Hive folders."""
-        return hive_file(file.site, file.period, file.part, self._by)
+        """The file's path in the dataset."""
+        place = hive_file(file.site, file.period, file.part, self._by)
+        return f"{self._layout.data.name}/{place}"
 
 
 def _summarize(file: OutputFile, name: str, writer: ParquetWriter, span: _TimeSpan) -> FileSummary:
     first, last = span
     return FileSummary(
-        path=f"data/{name}",
+        path=name,
         site=file.site,
         period=file.period,
         rows=writer.rows,

@@ -2,7 +2,7 @@
 
 import enum
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,9 @@ import pyarrow.compute as pc
 
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 """The folder value that every reader takes for null."""
+
+PartitionKey: TypeAlias = tuple[str, int | None]
+"""``site`` and period, see ``periods``."""
 
 _SECONDS_A_DAY = 86_400
 # Words that polars, DuckDB or pyarrow take for a number, a boolean, a date or null.

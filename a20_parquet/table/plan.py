@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from a20_parquet.table.order import Partitions, find_partitions, order_by
+from a20_parquet.table.partition import PartitionKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ def plan_merge(
     *,
     rows_per_file: int,
     rows_per_unit: int,
-    next_parts: Mapping[tuple[str, int | None], int] | None = None,
+    next_parts: Mapping[PartitionKey, int] | None = None,
 ) -> list[MergeUnit]:
     """Divide the merge of ``runs`` into units.
 

@@ -6,7 +6,7 @@ from statistics import median
 
 import numpy as np
 
-from a20_parquet.table.partition import PartitionBy
+from a20_parquet.table.partition import PartitionBy, PartitionKey
 
 SMALL_FILE_BYTES = 1_000_000
 
@@ -29,7 +29,7 @@ def sparse_partitions_hint(
     now = median(size for _, _, size in sizes)
     order = list(PartitionBy)
     for coarser in order[order.index(by) + 1 :]:
-        merged: dict[tuple[str, int | None], int] = defaultdict(int)
+        merged: dict[PartitionKey, int] = defaultdict(int)
         for site, period, size in sizes:
             merged[site, _coarsen(period, by, coarser)] += size
         then = median(merged.values())
