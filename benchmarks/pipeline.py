@@ -226,11 +226,10 @@ def _windows(run: HeldRun, start: int, stop: int, dims: int) -> Any:
 
 
 def _plan(job: Job, runs: Sequence[Run]) -> MergePlan:
-    row_bytes = job.table.dims * 4
     return plan_merge(
         [run.partitions for run in runs],
-        rows_per_file=max(1, job.table.max_file_size // row_bytes),
-        rows_per_unit=unit_rows(_UNIT_BYTES // row_bytes, len(runs)),
+        rows_per_file=job.table.rows_per_file,
+        rows_per_unit=unit_rows(_UNIT_BYTES // job.table.row_bytes, len(runs)),
     )
 
 
