@@ -71,8 +71,8 @@ rate_option = click.option(
 )
 scratch_option = click.option(
     "--scratch",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for sorted runs, needed where the input exceeds --memory.  "
+    metavar="FOLDER",
+    help="Folder or URL for sorted runs, needed where the input exceeds --memory.  "
     "[default: inside DATASET]",
 )
 compression_option = click.option(
