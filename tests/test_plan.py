@@ -21,7 +21,7 @@ SITES, DAYS, RECORDS = 6, 20, 600
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five shards of records from 6 sites and 20 days at random, 3 windows of 64 floats each."""
+    """Five shards of records from 6 sites and 20 days at random, 3 windows of 640 floats each."""
     folder = tmp_path_factory.mktemp("planned")
     draw = np.random.default_rng(5)
     names = [
@@ -32,7 +32,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     for shard in range(5):
         records = [
-            make_record(random_tensor((3, 1, 64), number), names[number], 60.0 * number)
+            make_record(random_tensor((3, 1, 640), number), names[number], 60.0 * number)
             for number in range(shard, RECORDS, 5)
         ]
         write_shard(folder / f"embeddings-{shard:05d}-of-00005", records)
@@ -92,7 +92,7 @@ def test_options_of_a_conversion_count(shards: Path) -> None:
     one = a20_parquet.plan(shards, site=["site_0001"], partition_by="site").forecast
     assert (one.sites.number, one.key.partitions) == (1, 1)
     assert 0 < one.windows < every.windows
-    split = a20_parquet.plan(shards, partition_by="site", max_file_size="20kB").forecast
+    split = a20_parquet.plan(shards, partition_by="site", max_file_size="200kB").forecast
     assert split.key.files > split.key.partitions == SITES
 
 
