@@ -22,7 +22,8 @@ from a20_parquet.rules import window_rules
 from a20_parquet.source.decode import Decoder, make_decoder
 from a20_parquet.source.discover import Listing
 from a20_parquet.source.perch_config import read_hop_s
-from a20_parquet.source.shard import Codec, Shard, read_codec
+from a20_parquet.source.shard import Codec, Shard
+from a20_parquet.storage.stream import READ_AHEAD
 from a20_parquet.table.filename import FilenameRules
 from a20_parquet.table.schema import Feature, feature_bytes
 from a20_parquet.table.windows import WindowRules
@@ -111,8 +112,10 @@ def plan_job(
     table = wanted.model_copy(update={"dims": probe.dims, "features": probe.features})
     reading = _reading_options(options, sites)
     windows = tuple(
-        _count_windows(shard, probe.dims * itemsize)
-        for shard, itemsize in zip(to_convert.shards, probe.item_bytes, strict=True)
+        _count_windows(shard, codec, probe.dims * itemsize)
+        for shard, codec, itemsize in zip(
+            to_convert.shards, probe.codecs, probe.item_bytes, strict=True
+        )
     )
     memory = plan_memory(
         budget=options.memory,
@@ -121,6 +124,7 @@ def plan_job(
         row_group_rows=options.row_group_rows,
         windows=sum(windows),
         feature_bytes=feature_bytes(probe.features),
+        read_ahead=0 if all(shard.is_local for shard in to_convert.shards) else READ_AHEAD,
     )
     return Job(
         shards=to_convert.shards,
@@ -229,6 +233,6 @@ def _reading_options(options: ConvertOptions, sites: "SiteTable | None") -> Read
     )
 
 
-def _count_windows(shard: Shard, window_bytes: int) -> int:
-    is_plain = read_codec(shard) is Codec.NONE
-    return int(np.ceil(shard.size * (1 if is_plain else _INFLATED_RATIO) / window_bytes))
+def _count_windows(shard: Shard, codec: Codec, window_bytes: int) -> int:
+    ratio = 1 if codec is Codec.NONE else _INFLATED_RATIO
+    return int(np.ceil(shard.size * ratio / window_bytes))

@@ -16,6 +16,7 @@ FORBIDDEN = {
     "table": {"a20_parquet.source", "a20_parquet.dataset", "tensorflow", "fsspec", "duckdb", "os"},
     "source": {"a20_parquet.dataset", "duckdb", "polars"},
     "dataset": {"a20_parquet.source", "tensorflow"},
+    "storage": {"tensorflow", "pyarrow", "duckdb", "polars"},
 }
 
 
@@ -37,10 +38,11 @@ def test_layers_do_not_import_each_other(layer: str) -> None:
                 assert not f"{module}.".startswith(f"{forbidden}."), f"{path} imports {module}"
 
 
-@pytest.mark.parametrize("layer", ["source", "table", "dataset"])
+@pytest.mark.parametrize("layer", ["source", "table", "dataset", "storage"])
 def test_layers_do_not_import_what_joins_them(layer: str) -> None:
     """The layers know nothing of the command line or of the conversion."""
-    allowed = {f"a20_parquet.{name}" for name in ("errors", "source", "table", "dataset")}
+    below = ("errors", "storage") + (() if layer == "storage" else ("source", "table", "dataset"))
+    allowed = {f"a20_parquet.{name}" for name in below}
     for path in (PACKAGE / layer).rglob("*.py"):
         for module in imported_modules(path):
             if module.startswith("a20_parquet."):
