@@ -186,14 +186,24 @@ def _matches(filesystem: Any, pattern: str) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = filesystem.glob(pattern, detail=True)
         return found
     # fsspec's own passes over folders that it can't list.
-    root = _root(pattern)
-    depth = None if "**" in pattern else pattern[len(root) :].strip("/").count("/") + 1
-    matcher = re.compile(glob_translate(pattern))
+    parts = pattern.split("/")
+
+    def may_hold_some(folder: str) -> bool:
+        """Whether a folder matches as much of the pattern as names folders so deep."""
+        begin = parts[: folder.count("/") + 1]
+        if any("**" in part for part in begin):
+            return True
+        return len(begin) < len(parts) and _is_match(folder, "/".join(begin))
+
     try:
-        infos = list(_infos_below(filesystem, [root], depth))
+        infos = list(_infos_below(filesystem, [_root(pattern)], may_hold_some))
     except FileNotFoundError:
         return {}
-    return {path: info for path, info in infos if matcher.match(path)}
+    return {path: info for path, info in infos if _is_match(path, pattern)}
+
+
+def _is_match(path: str, pattern: str) -> bool:
+    return re.match(glob_translate(pattern), path) is not None
 
 
 def _root(pattern: str) -> str:
@@ -221,11 +231,18 @@ def _files_below(filesystem: Any, folders: Iterable[str], root: str) -> Iterator
 
 
 def _infos_below(
-    filesystem: Any, folders: Iterable[str], depth: int | None = None
+    filesystem: Any,
+    folders: Iterable[str],
+    is_wanted: Callable[[str], bool] = lambda _: True,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the path of all that lies below folders, and what the filesystem says of it.
 
     fsspec's own walk passes over folders that it can't list, but for the first.
+
+    Args:
+        filesystem: holds the folders.
+        folders: paths of these.
+        is_wanted: whether to look into a further folder.
     """
 
     def list_folder(folder: str) -> list[tuple[str, dict[str, Any]]]:
@@ -235,11 +252,10 @@ def _infos_below(
 
     at_once = requests_at_once([filesystem])
     level = list(folders)
-    while level and depth != 0:
+    while level:
         listed = [i for items in each(list_folder, level, at_once=at_once) for i in items]
         yield from listed
-        level = [path for path, info in listed if info["type"] == "directory"]
-        depth = None if depth is None else depth - 1
+        level = [path for path, info in listed if info["type"] == "directory" and is_wanted(path)]
 
 
 def _file_below(filesystem: Any, path: str, info: dict[str, Any], root: str) -> SourceFile:
