@@ -13,13 +13,13 @@ from a20_parquet.source.files import (
     CONFIG_NAME,
     SourceFile,
     each,
-    is_local,
     list_source,
-    locate,
     requests_at_once,
 )
 from a20_parquet.source.labels import NUMBERED, make_labels, missing_shards
 from a20_parquet.source.shard import HEADER_BYTES, Shard, starts_with_frame
+from a20_parquet.storage.locate import locate
+from a20_parquet.storage.place import Place, lies_in
 
 _NAMED_TFRECORD = re.compile(r"\.tfrecord", re.IGNORECASE)
 # What others write beside shards, named after them; only its first frame can make it a shard.
@@ -55,7 +55,7 @@ class Listing:
 
 
 def find_shards(
-    sources: str | Path | Sequence[str | Path], leave_out: Path | None = None
+    sources: str | Path | Sequence[str | Path], leave_out: Place | None = None
 ) -> Listing:
     """Search folders, files, globs and fsspec URLs for shards; folders are searched whole.
 
@@ -69,6 +69,7 @@ def find_shards(
 
     Raises:
         SourceError: a source does not exist, can't be listed, or nothing is a shard.
+        UsageError: a source's store can't be opened, as its client is not installed.
     """
     if isinstance(sources, str | Path):
         sources = [sources]
@@ -114,19 +115,17 @@ def find_shards(
     )
 
 
-def _left_out(source: str, dataset: Path | None) -> Callable[[SourceFile], bool]:
+def _left_out(source: str, dataset: Place | None) -> Callable[[SourceFile], bool]:
     """Make what tells whether a file of ``source`` is one of the dataset's."""
     filesystem, path = locate(source)
-    if dataset is None or not is_local(filesystem):
-        return lambda _: False
-    root = dataset.resolve()
-    if Path(path).resolve().is_relative_to(root):
-        return lambda _: False
 
     @cache
     def is_inside(folder: str) -> bool:
-        return Path(folder).resolve().is_relative_to(root)
+        """Whether a folder is the dataset, or lies in it."""
+        return dataset is not None and lies_in(filesystem, f"{folder}/.", dataset)
 
+    if is_inside(path):
+        return lambda _: False
     return lambda file: is_inside(file.folder)
 
 

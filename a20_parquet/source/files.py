@@ -1,17 +1,17 @@
 """Listing sources: which files lie in a folder, match a glob or are named themselves."""
 
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import fsspec
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import glob_translate
 
 from a20_parquet.errors import SourceError
+from a20_parquet.storage.locate import locate
+from a20_parquet.storage.place import StorePath, check_bucket
 from a20_parquet.storage.stream import REQUESTS
 
 CONFIG_NAME = "config.json"
@@ -99,14 +99,13 @@ def list_source(source: str) -> list[SourceFile]:
 
     Raises:
         SourceError: it does not exist or can't be listed.
+        UsageError: its store can't be opened.
     """
     try:
         filesystem, path = locate(source)
-        if not is_local(filesystem):
-            # What was listed before may have changed since.
-            filesystem.invalidate_cache()
         info = _info(filesystem, path)
         kind = None if info is None else info["type"]
+        missing = "does not exist. Name a shard, a folder of them or a glob."
         if info is not None and kind == "file":
             return [_named(filesystem, path, info), *_configs(filesystem, [path], ())]
         if kind == "directory":
@@ -114,22 +113,12 @@ def list_source(source: str) -> list[SourceFile]:
         if _GLOB_CHARACTER.search(path):
             if matches := _matches(filesystem, path):
                 return list(_files_matching(filesystem, path, matches))
-            raise SourceError(f"{source}: nothing matches. Check the pattern and its folder.")
-    except (OSError, ValueError, ImportError) as error:
+            missing = "nothing matches. Check the pattern and its folder."
+        if not is_local(filesystem):
+            check_bucket(StorePath(filesystem, path))
+    except (OSError, ValueError) as error:
         raise SourceError(f"{source}: can't be listed: {error}") from error
-    raise SourceError(f"{source}: does not exist. Name a shard, a folder of them or a glob.")
-
-
-def locate(source: str) -> tuple[Any, str]:
-    """Filesystem and path of a source.
-
-    Raises:
-        OSError, ValueError, ImportError: it can't be reached.
-    """
-    filesystem, path = fsspec.core.url_to_fs(source)
-    if is_local(filesystem):
-        path = re.sub("^/+", "/", os.path.normpath(path))
-    return filesystem, path
+    raise SourceError(f"{source}: {missing}")
 
 
 def _info(filesystem: Any, path: str) -> dict[str, Any] | None:

@@ -1,1 +1,1 @@
-"""Files and folders, local or in an object store, as both ends of the package use them."""
+"""Where bytes lie: local files and object stores, both behind the same few functions."""
