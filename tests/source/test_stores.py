@@ -3,6 +3,7 @@
 import pickle
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from a20_parquet.errors import SourceError
 from a20_parquet.source.content import open_content
 from a20_parquet.source.discover import Listing, find_shards
 from a20_parquet.source.perch_config import read_hop_s
+from a20_parquet.storage.place import place_of
 from a20_parquet.storage.stream import ReadAhead
 from tests.shards import COMPRESS, frame
 from tests.source.store import URL, FakeStore, Request, fake_store, reads, refuse
@@ -174,6 +176,27 @@ def test_a_file_without_a_size_is_refused() -> None:
     FakeStore.tells["size"] = None
     with pytest.raises(SourceError, match=r"x\.tfrecord: the server does not tell its size"):
         find_shards(f"{URL}/in/x.tfrecord")
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("", ["x.tfrecord", "z.tfrecord"]),
+        ("in", ["x.tfrecord", "z.tfrecord"]),
+        ("in/*", ["x.tfrecord", "z.tfrecord"]),
+        ("in/out", ["y.tfrecord"]),
+        ("in/out/quarantine/*", ["y.tfrecord"]),
+    ],
+)
+def test_the_dataset_is_left_out(source: str, expected: list[str], tmp_path: Path) -> None:
+    """A dataset below a source in the same store is none of its shards, unless it is named."""
+    lay("in/x.tfrecord", "in/out/quarantine/y.tfrecord", "in/out2/z.tfrecord")
+    dataset = place_of(f"{URL}/in/out")
+    assert labels(find_shards(f"{URL}/{source}", dataset)) == expected
+    # A folder of this machine holds nothing of a store, whatever its path.
+    everything = find_shards(f"{URL}/in", Path("/bucket/in/out"))
+    assert len(everything.shards) == len(find_shards(f"{URL}/in", tmp_path).shards) == 3
 
 
 @pytest.mark.usefixtures("store")
