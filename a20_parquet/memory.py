@@ -61,6 +61,10 @@ class MemoryPlan:
         """
         return max(1, min(self.slice_rows, self.slice_rows * self.runs // max(runs, 1)))
 
+    def block_rows_of(self, runs: int) -> int:
+        """Embeddings that the merge has room for of each run at a time, where there are so many."""
+        return max(1, self.staging_rows // max(runs, 1))
+
 
 def plan_memory(  # noqa: PLR0913 - what buffers depend on, each a keyword
     *,
