@@ -20,6 +20,7 @@ _TOLD = {
     },
     "gcs": {
         403: ("forbidden", "Caller does not have storage.objects access to the bucket."),
+        401: ("required", "Anonymous caller does not have storage.objects.get access."),
         500: ("internalError", "Internal Server Error"),
         503: ("backendError", "Backend Error"),
     },

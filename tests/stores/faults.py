@@ -3,6 +3,7 @@
 Only what belongs to the connection is its own: it answers ``Expect: 100-continue`` itself.
 """
 
+import json
 import re
 import socket
 import socketserver
@@ -10,7 +11,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, replace
-from io import BufferedIOBase
+from io import BufferedIOBase, BufferedReader
 from typing import Any, Self
 from urllib.parse import unquote
 
@@ -27,6 +28,8 @@ from tests.stores.deeds import (
 )
 from tests.stores.messages import CHUNK, Head, pieces, read_head, reset
 
+_NAME = re.compile(rb'"name": ("(?:[^"\\]|\\.)*")')
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -34,7 +37,7 @@ class Request:
 
     method: str
     target: str
-    """Path and query, unquoted."""
+    """Path and query, unquoted; where Google's name of an object stands in the body, that too."""
     range: str | None
     """The header, such as ``bytes=0-99``."""
     sent: int = 0
@@ -53,14 +56,15 @@ class _Rule:
     target: re.Pattern[str]
     skip: int
     times: int | None
+    every: int
     hits: int = 0
 
     def takes(self, request: Request) -> bool:
         if not (self.method.fullmatch(request.method) and self.target.search(request.target)):
             return False
         self.hits += 1
-        past = self.hits - self.skip
-        return past > 0 and (self.times is None or past <= self.times)
+        number, rest = divmod(self.hits - self.skip - 1, self.every)
+        return number >= 0 and not rest and (self.times is None or number < self.times)
 
 
 class Proxy:
@@ -93,7 +97,7 @@ class Proxy:
             for request in self.log
         )
 
-    def inject(
+    def inject(  # noqa: PLR0913 -- each a keyword
         self,
         deed: Deed,
         method: str = ".*",
@@ -101,6 +105,7 @@ class Proxy:
         *,
         skip: int = 0,
         times: int | None = 1,
+        every: int = 1,
     ) -> None:
         """Do this to requests; of several rules the first one that takes a request has it.
 
@@ -110,9 +115,12 @@ class Proxy:
             target: one that is found in the unquoted path and query.
             skip: so many matching requests go by first.
             times: then so many have the fault; none for all of them.
+            every: and those between them go by.
         """
         with self._lock:
-            self._rules.append(_Rule(deed, re.compile(method), re.compile(target), skip, times))
+            self._rules.append(
+                _Rule(deed, re.compile(method), re.compile(target), skip, times, every)
+            )
 
     def clear(self) -> None:
         """Forget all rules and the log, and cut off what is held."""
@@ -180,7 +188,8 @@ class _Connection(socketserver.StreamRequestHandler):
         with self.server.proxy.connect() as upstream, upstream.makefile("rb") as answers:
             while (head := read_head(self.rfile)) is not None:
                 method, target, _ = head.first.split(" ", 2)
-                request = Request(method, unquote(target), head.fields.get("range"))
+                name = self._uploaded_name() if "uploadType=multipart" in target else ""
+                request = Request(method, unquote(target) + name, head.fields.get("range"))
                 exchange = _Exchange(self, upstream, answers, request)
                 self.server.proxy.note(exchange)
                 try:
@@ -189,6 +198,12 @@ class _Connection(socketserver.StreamRequestHandler):
                 except _CutError:
                     reset(self.connection)
                     return
+
+    def _uploaded_name(self) -> str:
+        """The name of an object, from the beginning of a request's body."""
+        assert isinstance(self.rfile, BufferedReader)
+        found = _NAME.search(self.rfile.peek(1))
+        return f"&name={json.loads(found[1])}" if found else ""
 
 
 class _Exchange:

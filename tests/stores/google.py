@@ -19,6 +19,7 @@ from collections.abc import Callable
 from functools import partial, wraps
 from http import HTTPStatus
 from http.server import ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 from gcp_storage_emulator import server, settings
@@ -147,7 +148,7 @@ def _list(request: Any, response: Any, storage: Storage) -> None:
 def _cancel(request: Any, response: Any, storage: Storage) -> None:
     storage.resumable.pop(request.query["upload_id"][0], None)
     # Google's own number: https://cloud.google.com/storage/docs/performing-resumable-uploads
-    response.status = objects.GoogleHTTPStatus(499)
+    response.status = SimpleNamespace(value=499, phrase="Client Closed Request")
 
 
 _MENDED: tuple[tuple[str, dict[str, Handler]], ...] = (

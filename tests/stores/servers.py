@@ -20,12 +20,16 @@ CREDENTIALS: Mapping[str, str] = {
     "AWS_SECRET_ACCESS_KEY": "testing",
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
+    "S3_UPLOAD_PART_MIN_SIZE": "1",
+    "MOTO_S3_DEFAULT_KEY_BUFFER_SIZE": str(1 << 24),
     "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
 }
-"""Environment of whoever speaks with the servers.
+"""Environment of the servers and of whoever speaks with them.
 
-The last one keeps gcsfs from asking, over gRPC, what kind of bucket it has: the emulator can't say,
-and gcsfs would wait a minute for it."""
+moto takes small parts of uploads, so that tests need no large ones, and keeps all in memory. The
+last one keeps gcsfs from asking, over gRPC, what kind of bucket it has: the emulator can't say, and
+gcsfs would wait a minute for it.
+"""
 
 
 @dataclass(frozen=True, slots=True)

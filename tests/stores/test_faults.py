@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from urllib.parse import urlsplit
 
+import fsspec
 import pytest
 
 from tests.stores.deeds import (
@@ -73,6 +74,27 @@ def test_answers_with_an_error(
     assert (b"<Code>" if store.scheme == "s3" else b'"error"') in found[1][1]
     faults = [request.fault for request in store.proxy.log]
     assert faults == [None, Answer(status), Answer(status), None]
+
+
+def test_faults_come_regularly(store: Store, connection: HTTPConnection, path: str) -> None:
+    """Every so many requests, from one on."""
+    store.proxy.inject(Answer(500), skip=1, times=2, every=3)
+    found = []
+    for _ in range(9):
+        answer = _ask(connection, path)
+        answer.read()
+        found.append(answer.status)
+    assert found == [200, 500, 200, 200, 500, 200, 200, 200, 200]
+
+
+def test_names_in_bodies_are_seen(stores: dict[str, Store]) -> None:
+    """Where Google's client uploads an object, its name stands nowhere else."""
+    store = stores["gs"]
+    store.open().mkdir("named")
+    filesystem = fsspec.filesystem("gs", **store.configuration)
+    store.proxy.clear()
+    filesystem.pipe_file('named/a "ü"/x', b"x")
+    assert store.proxy.count("POST", 'name=a "ü"/x$') == 1
 
 
 @pytest.mark.parametrize("deed", [Drop(), LoseAnswer(), CutAnswer(), CutAnswer(1000)], ids=str)
