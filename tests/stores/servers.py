@@ -48,14 +48,21 @@ class Store:
         return self._reach(self.proxy.url)
 
     @property
+    def protocol(self) -> str:
+        """Under which fsspec looks for its configuration."""
+        return {"s3": "s3", "gs": "gcs"}[self.scheme]
+
+    @property
     def environment(self) -> dict[str, str]:
         """The same as environment variables, for other processes."""
-        name = {"s3": "S3", "gs": "GCS"}[self.scheme]
-        return {f"FSSPEC_{name}_{key.upper()}": value for key, value in self.configuration.items()}
+        prefix = f"FSSPEC_{self.protocol.upper()}_"
+        return {f"{prefix}{key.upper()}": value for key, value in self.configuration.items()}
 
     def open(self) -> Any:
         """A filesystem that goes past the proxy and keeps nothing in mind."""
         reach = self._reach(f"http://127.0.0.1:{self.port}")
+        if self.scheme == "s3":
+            reach |= {"key": "testing", "secret": "testing"}
         return fsspec.filesystem(self.scheme, **reach, use_listings_cache=False)
 
     def put(self, folder: Path, place: str) -> str:
