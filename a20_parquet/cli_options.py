@@ -51,8 +51,8 @@ memory_option = click.option(
 )
 scratch_option = click.option(
     "--scratch",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for sorted runs, needed where the input exceeds --memory.  "
+    metavar="FOLDER",
+    help="Folder or URL for sorted runs, needed where the input exceeds --memory.  "
     "[default: inside DATASET]",
 )
 compression_option = click.option(

@@ -11,7 +11,8 @@ from a20_parquet.source.discover import PassedOver
 class Conversion:
     """What a finished conversion did."""
 
-    dataset: Path
+    dataset: Path | str
+    """Its folder, or its URL where it lies in a store."""
     totals: Totals
     """Of the dataset, what it held before included."""
     new_shards: int = 0

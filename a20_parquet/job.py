@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -173,7 +174,7 @@ def _hop_s(listing: Listing, known: TableOptions | None) -> float:
 
 
 def check_free_space(job: Job, layout: DatasetLayout, begun: Begun) -> None:
-    """Compare what a conversion has still to write with what the disks have free.
+    """Compare what a conversion has still to write with what the disks of this machine have free.
 
     Args:
         job: the conversion.
@@ -190,9 +191,10 @@ def check_free_space(job: Job, layout: DatasetLayout, begun: Begun) -> None:
     needs = [(layout.root, sum(job.windows) * row_bytes - written_bytes(layout))]
     if not job.memory.holds_all:
         needs.append((begun.scratch, left * row_bytes))
-    folders = {folder.stat().st_dev: folder for folder, _ in needs}
+    here = [(place, need) for place, need in needs if isinstance(place, Path)]
+    folders = {folder.stat().st_dev: folder for folder, _ in here}
     for device, folder in folders.items():
-        need = sum(each for place, each in needs if place.stat().st_dev == device)
+        need = sum(each for place, each in here if place.stat().st_dev == device)
         free = shutil.disk_usage(folder).free
         if free < need:
             raise DatasetError(

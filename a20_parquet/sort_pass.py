@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from a20_parquet.progress import Progress
 from a20_parquet.shard_intake import ShardIntake, ShardTally
 from a20_parquet.source.content import open_content
 from a20_parquet.source.shard import Shard
+from a20_parquet.storage.place import Place
 from a20_parquet.table.intake import RecordFilter
 from a20_parquet.workers import Pool, Workers
 
@@ -47,7 +47,7 @@ class Sinks:
     """Where the pass writes to."""
 
     layout: DatasetLayout
-    scratch: Path
+    scratch: Place
     notebook: NotebookOutput | None
     errors: ErrorLimit
 

@@ -84,7 +84,7 @@ def _remarks(conversion: "Conversion") -> Iterator[str]:
     if conversion.hint:
         yield f"hint: {conversion.hint}"
     if conversion.quarantine:
-        place = shown(conversion.dataset / "quarantine")
+        place = f"{shown(conversion.dataset)}/quarantine"
         yield f"what could not be converted is in {place}, each with its reason in a .jsonl file"
         if Reason.BAD_FILENAME in conversion.quarantine:
             yield (

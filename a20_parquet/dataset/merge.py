@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from io import FileIO
+from pathlib import Path
 from threading import Lock
 from typing import Any, TypeAlias
 
@@ -15,6 +15,8 @@ from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import FileSummary
 from a20_parquet.dataset.parquet import GroupEncoder, ParquetLayout, ParquetWriter
 from a20_parquet.errors import DatasetError
+from a20_parquet.storage.files import NewFile
+from a20_parquet.storage.place import Place
 from a20_parquet.table.partition import PartitionBy, hive_file
 from a20_parquet.table.plan import MergeUnit, OutputFile, group_files, split_rows
 from a20_parquet.table.schema import EMBEDDING
@@ -132,15 +134,14 @@ class UnitWriter:
         Raises:
             DatasetError: it can't be written.
         """
-        path = f"{self._layout.root}/{name}"
+        place = self._layout.root / name
         try:
-            with (
-                _create(path) as opened,
-                ParquetWriter(opened, self._parquet, self._encoder) as writer,
-            ):
-                yield writer
+            with _create(place) as new:
+                with ParquetWriter(new.file, self._parquet, self._encoder) as writer:
+                    yield writer
+                new.expect(writer.size, writer.checksum)
         except OSError as error:
-            raise DatasetError(f"{path}: can't be written: {error}") from error
+            raise DatasetError(f"{place}: can't be written: {error}") from error
 
     def _name(self, file: OutputFile) -> str:
         """The file's path in the dataset."""
@@ -185,14 +186,15 @@ def _time_spans(starts: Any, rows: Sequence[int]) -> list[_TimeSpan]:
     ]
 
 
-def _create(path: str) -> FileIO:
+def _create(place: Place) -> NewFile:
     """Make a new file and, where they are missing, the folders above it."""
-    folder = path.rpartition("/")[0]
-    try:
-        # Most files are the first of their partition. Path.mkdir takes three times as long.
-        os.mkdir(folder)  # noqa: PTH102
-    except FileExistsError:
-        pass
-    except FileNotFoundError:
-        os.makedirs(folder, exist_ok=True)  # noqa: PTH103
-    return FileIO(path, "xb")
+    if isinstance(place, Path):
+        folder = str(place).rpartition("/")[0]
+        try:
+            # Most files are the first of their partition. Path.mkdir takes three times as long.
+            os.mkdir(folder)  # noqa: PTH102
+        except FileExistsError:
+            pass
+        except FileNotFoundError:
+            os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+    return NewFile(place, "xb", buffering=0)

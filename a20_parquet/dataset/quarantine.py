@@ -8,16 +8,16 @@ make them look whole; ``LABEL.jsonl`` lists both, one ``Entry`` a line, in the o
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, Self
 
 import crc32c
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from a20_parquet.dataset.layout import naming
 from a20_parquet.dataset.manifest import QuarantinedShard, QuarantineFile
 from a20_parquet.errors import DatasetError
+from a20_parquet.storage.files import NewFile, naming
+from a20_parquet.storage.place import Place
 from a20_parquet.table.rejection import Reason, Rejection
 
 RECORDS, DAMAGED, LIST = ".tfrecord", ".damaged", ".jsonl"
@@ -166,7 +166,7 @@ class QuarantineWriter(QuarantineTally):
 
     def __init__(
         self,
-        folder: Path,
+        folder: Place,
         label: str,
         entries: Sequence[Entry] = (),
         files: Sequence[QuarantineFile] = (),
@@ -181,30 +181,32 @@ class QuarantineWriter(QuarantineTally):
         """
         super().__init__(label, entries, files)
         self._folder = folder
-        self._open = ExitStack()
+        self._new: list[NewFile] = []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._open.close()
+        for file in self._new:
+            file.close()
 
     def finish(self) -> QuarantinedShard | None:
-        """Write the list, close the files and say what was kept; none where that is nothing.
+        """Write the list, have all files at their places and say what was kept, if anything was.
 
         Raises:
             OSError: it can't be written.
         """
         kept = super().finish()
-        self._open.close()
+        for file in self._new:
+            file.keep()
+            file.close()
         return kept
 
     def _create(self, name: str) -> BinaryIO:
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / name
-        # Closing writes what is left.
-        self._open.enter_context(naming(path))
-        return self._open.enter_context(path.open("wb"))
+        file = NewFile(self._folder / name)
+        self._new.append(file)
+        return file.file
 
 
 class _SummedFile:
@@ -237,7 +239,7 @@ def list_sum(entries: Iterable[Entry]) -> str:
     return digest.hexdigest()
 
 
-def read_entries(folder: Path, label: str) -> Iterator[Entry]:
+def read_entries(folder: Place, label: str) -> Iterator[Entry]:
     """Read what of a shard lies in quarantine, in the order of the shard.
 
     Raises:
@@ -245,11 +247,11 @@ def read_entries(folder: Path, label: str) -> Iterator[Entry]:
     """
     path = folder / f"{label}{LIST}"
     try:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                yield parse_entry(line, f"{path}, line {number}")
+        content = path.read_bytes()
     except OSError as error:
         raise DatasetError(f"{path}: can't be read: {error}") from error
+    for number, line in enumerate(content.splitlines(keepends=True), 1):
+        yield parse_entry(line, f"{path}, line {number}")
 
 
 def parse_entry(line: bytes, where: str) -> Entry:

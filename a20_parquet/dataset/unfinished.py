@@ -5,12 +5,11 @@ and left the marker, the unit is done again.
 """
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from a20_parquet.dataset.layout import FORMAT, DatasetLayout, write_durably
+from a20_parquet.dataset.layout import FORMAT, DatasetLayout
 from a20_parquet.dataset.manifest import (
     VERSION,
     FileSummary,
@@ -21,8 +20,9 @@ from a20_parquet.dataset.manifest import (
     TableOptions,
 )
 from a20_parquet.dataset.run import DiskRun, RunFiles
-from a20_parquet.dataset.sums import has_sum
 from a20_parquet.errors import UsageError, flag
+from a20_parquet.storage.files import has_sum, write_whole
+from a20_parquet.storage.place import Place
 from a20_parquet.table.schema import Feature
 
 _MOST_NAMED = 3
@@ -132,21 +132,21 @@ class SortedShards(_Frozen):
 
 def commit_sorted(layout: DatasetLayout, unit: SortedShards) -> None:
     """Write the commit marker of a unit of the first pass, after all its files."""
-    layout.sorted.mkdir(exist_ok=True)
+    layout.sorted.mkdir(parents=True, exist_ok=True)
     name = f"shards-{unit.positions[0]:06d}.json"
-    write_durably(layout.sorted / name, unit.model_dump_json())
+    write_whole(layout.sorted / name, unit.model_dump_json())
 
 
 def sorted_units(layout: DatasetLayout) -> Iterator[SortedShards]:
     """Read the commit markers of the first pass whose files are all as they were written."""
-    for marker in sorted(layout.sorted.glob("*.json")):
+    for marker in _markers_in(layout.sorted):
         unit = SortedShards.model_validate_json(marker.read_bytes())
         staged = [file for shard in unit.quarantine for file in shard.files]
         if all(map(DiskRun.is_whole, unit.runs)) and _are_whole(layout.staged_quarantine, staged):
             yield unit
 
 
-def _are_whole(folder: Path, files: Sequence[QuarantineFile]) -> bool:
+def _are_whole(folder: Place, files: Sequence[QuarantineFile]) -> bool:
     return all(has_sum(folder / file.name, file.bytes, file.checksum) for file in files)
 
 
@@ -155,18 +155,20 @@ _DATA_FILES = TypeAdapter(tuple[FileSummary, ...])
 
 def commit_unit(layout: DatasetLayout, number: int, files: Sequence[FileSummary]) -> None:
     """Write the commit marker of a unit of the merge, after all its files."""
-    write_durably(_marker(layout, number), _DATA_FILES.dump_json(tuple(files)))
+    write_whole(_marker(layout, number), _DATA_FILES.dump_json(tuple(files)))
 
 
 def committed_unit(layout: DatasetLayout, number: int) -> tuple[FileSummary, ...] | None:
     """Read the files of a unit of the merge; none where it has no commit marker."""
-    marker = _marker(layout, number)
-    return _DATA_FILES.validate_json(marker.read_bytes()) if marker.exists() else None
+    try:
+        return _DATA_FILES.validate_json(_marker(layout, number).read_bytes())
+    except FileNotFoundError:
+        return None
 
 
 def written_bytes(layout: DatasetLayout) -> int:
     """Bytes of all files that finished units of the merge have written."""
-    markers = layout.units.glob("*.json")
+    markers = _markers_in(layout.units)
     files = (file for path in markers for file in _DATA_FILES.validate_json(path.read_bytes()))
     return sum(file.bytes for file in files)
 
@@ -176,5 +178,11 @@ def is_whole(layout: DatasetLayout, files: Sequence[FileSummary]) -> bool:
     return all(has_sum(layout.root / file.path, file.bytes, file.checksum) for file in files)
 
 
-def _marker(layout: DatasetLayout, number: int) -> Path:
+def _marker(layout: DatasetLayout, number: int) -> Place:
     return layout.units / f"unit-{number:06d}.json"
+
+
+def _markers_in(folder: Place) -> list[Place]:
+    """The markers in a folder, in order."""
+    names = {path.name: path for path in (folder.iterdir() if folder.exists() else ())}
+    return [names[name] for name in sorted(names) if name.endswith(".json")]

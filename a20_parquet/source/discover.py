@@ -22,6 +22,7 @@ from a20_parquet.source.shard import (
     reading,
     starts_with_frame,
 )
+from a20_parquet.storage.place import Place
 
 _NAMED_TFRECORD = re.compile(r"\.tfrecord", re.IGNORECASE)
 # What others write beside shards, named after them; only its first frame can make it a shard.
@@ -83,7 +84,7 @@ class _File:
 
 
 def find_shards(
-    sources: str | Path | Sequence[str | Path], leave_out: Path | None = None
+    sources: str | Path | Sequence[str | Path], leave_out: Place | None = None
 ) -> Listing:
     """Search folders, files, globs and fsspec URLs for shards; folders are searched whole.
 
@@ -209,10 +210,10 @@ def _version(info: dict[str, Any]) -> str:
     return str(found[0]) if found else ""
 
 
-def _left_out(source: str, dataset: Path | None) -> Callable[[_File], bool]:
+def _left_out(source: str, dataset: Place | None) -> Callable[[_File], bool]:
     """Make what tells whether a file of ``source`` is one of the dataset's."""
     filesystem, path = fsspec.core.url_to_fs(source)
-    if dataset is None or not isinstance(filesystem, LocalFileSystem):
+    if not isinstance(dataset, Path) or not isinstance(filesystem, LocalFileSystem):
         return lambda _: False
     root = dataset.resolve()
     if Path(path).resolve().is_relative_to(root):

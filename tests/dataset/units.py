@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from a20_parquet.dataset.cursor import MergeCursor
-from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import FileSummary, ReadingOptions, TableOptions
 from a20_parquet.dataset.merge import UnitWriter
 from a20_parquet.dataset.parquet import Compression, ParquetLayout
@@ -18,6 +17,7 @@ from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.plan import MergeUnit, plan_merge
 from a20_parquet.table.schema import window_schema
 from tests.dataset.runs import DIMS, Row, held
+from tests.layout import LocalLayout
 
 OPTIONS = TableOptions(
     partition_by=PartitionBy.SITE_DATE,
@@ -30,7 +30,7 @@ OPTIONS = TableOptions(
 SHARD = PlannedShard(label="shard", url="file:///shard", bytes=10, version="1")
 
 
-def make_plan(layout: DatasetLayout, **other: Any) -> Plan:
+def make_plan(layout: LocalLayout, **other: Any) -> Plan:
     """What a conversion into a dataset was asked to do, its runs beside its plan."""
     values = {
         "options": OPTIONS,
@@ -49,14 +49,14 @@ def buffer(rows: int) -> Any:
 
 
 def write_all(
-    layout: DatasetLayout, rows: list[list[Row]], row_group_rows: int = 3, by: str = "site,date"
+    layout: LocalLayout, rows: list[list[Row]], row_group_rows: int = 3, by: str = "site,date"
 ) -> tuple[list[MergeUnit], list[FileSummary], list[int]]:
     """Merge rows into a claimed dataset, with files of 7 rows and units of 20."""
     return write_runs(layout, [held(mine) for mine in rows], row_group_rows, by)
 
 
 def write_runs(
-    layout: DatasetLayout,
+    layout: LocalLayout,
     runs: Sequence[Run],
     row_group_rows: int = 3,
     by: str = "site,date",

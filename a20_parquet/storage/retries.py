@@ -1,0 +1,111 @@
+"""Requests to a store, tried again where what went wrong may pass."""
+
+import errno
+from collections.abc import Callable
+from threading import Lock
+from typing import TypeVar
+
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+
+Answer = TypeVar("Answer")
+
+_MOST_TRIES = 7
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 16.0
+# What clients raise that is no OSError, by the package that defines it.
+_CLIENTS = frozenset({"aiohttp", "botocore", "gcsfs", "google", "requests", "urllib3"})
+_PASSING_CODES = frozenset({408, 429, *range(500, 600)})
+_LASTING = (
+    FileNotFoundError,
+    FileExistsError,
+    PermissionError,
+    NotADirectoryError,
+    IsADirectoryError,
+)
+_LASTING_NUMBERS = frozenset(
+    {errno.EINVAL, errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT}
+)
+_LASTING_NAMES = frozenset({"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"})
+_LASTING_WORDS = ("forbidden", "access denied", "credentials", "unauthorized", "anonymous caller")
+
+
+class ShortAnswerError(OSError):
+    """A store answered with fewer bytes than it was asked for, or with more."""
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the same request may succeed a moment later.
+
+    Errors of the connection, time limits and a server's own failures (429 and 5xx) may; what the
+    server refuses for good does not.
+    """
+    if isinstance(error, ShortAnswerError | ConnectionError | TimeoutError):
+        return True
+    if type(error).__name__ in _LASTING_NAMES or isinstance(error, _LASTING):
+        return False
+    code = _status(error)
+    if code is not None:
+        return code in _PASSING_CODES
+    if isinstance(error, OSError) and error.errno in _LASTING_NUMBERS:
+        return False
+    if any(word in str(error).lower() for word in _LASTING_WORDS):
+        return False
+    return isinstance(error, OSError) or is_clients(error)
+
+
+def is_clients(error: BaseException) -> bool:
+    """Whether an error is one that a store's client defines."""
+    return any(kind.__module__.partition(".")[0] in _CLIENTS for kind in type(error).__mro__)
+
+
+def _status(error: BaseException) -> int | None:
+    """The HTTP status in an error, where it has one."""
+    for name in ("code", "status"):
+        code = str(getattr(error, name, None))
+        if code.isdigit():
+            return int(code)
+    response = getattr(error.__cause__ or error, "response", None)
+    if isinstance(response, dict):
+        code = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return code if isinstance(code, int) else None
+    return None
+
+
+class Retries:
+    """Tries requests again, waiting longer each time; may be shared by threads.
+
+    Attributes:
+        count: how many requests were repeated.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lock = Lock()
+
+    def call(self, request: Callable[[], Answer]) -> Answer:
+        """Make a request.
+
+        Raises:
+            BaseException: what it raised last.
+        """
+        retrying = Retrying(
+            retry=retry_if_exception(may_pass),
+            stop=stop_after_attempt(_MOST_TRIES),
+            wait=wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S),
+            before_sleep=self._note,
+            reraise=True,
+        )
+        return retrying(request)
+
+    def _note(self, _: RetryCallState) -> None:
+        with self._lock:
+            self.count += 1
+
+    def __reduce__(self) -> tuple[type["Retries"], tuple[()]]:
+        """Another process counts its own."""
+        return Retries, ()
