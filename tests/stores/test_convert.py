@@ -138,10 +138,11 @@ def test_an_unfinished_conversion(
     source = store.put(messy, f"{bucket}/in")
     _stop(source, out)
     before = store.digests(out)
-    for sources, options, told in (
+    others: list[tuple[str, dict[str, Any], str]] = [
         (source, {"partition_by": "site"}, "--partition-by is site, was site,date"),
         (f"{source}/{min(messy.iterdir()).name}", {}, "missing: "),
-    ):
+    ]
+    for sources, options, told in others:
         with pytest.raises(UsageError, match="unfinished conversion of other") as caught:
             a20_parquet.convert(sources, out, **OPTIONS, **options)
         assert told in str(caught.value)

@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 import a20_parquet
 from tests.conversions import A2O_NAMES
 from tests.stores.conversions import read_folder
-from tests.stores.deeds import Answer, CutAnswer, Drop
+from tests.stores.deeds import Answer, CutAnswer, Deed, Drop
 from tests.stores.servers import Store
 
 pytestmark = pytest.mark.usefixtures("impatient")
@@ -30,7 +30,8 @@ def copies(stores: dict[str, Store], messy: Path, shuffled: Path, local: Path) -
 @pytest.fixture
 def copy(store: Store, copies: dict[str, str]) -> str:
     """The URL of one of them; some requests to it fail."""
-    for number, deed in enumerate((Answer(503), CutAnswer(), Drop())):
+    deeds: list[Deed] = [Answer(503), CutAnswer(), Drop()]
+    for number, deed in enumerate(deeds):
         store.proxy.inject(deed, "GET|HEAD", skip=3 + 2 * number, times=None, every=15)
     return copies[store.scheme]
 
@@ -80,7 +81,7 @@ def test_scan(copy: str, local: Path) -> None:
 def test_connect(copy: str, local: Path) -> None:
     """DuckDB reads through fsspec."""
     query = (
-        "select site, date, count(*), sum(embedding[3]), max(window_start) from windows "
+        "select site, date, count(*), sum(embedding[3]), epoch(max(window_start)) from windows "
         "group by all order by all"
     )
     with a20_parquet.connect(f"{copy}/out") as found, a20_parquet.connect(local) as expected:
