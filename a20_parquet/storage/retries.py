@@ -1,7 +1,7 @@
 """Requests to a store, tried again where what went wrong may pass."""
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import Lock
 from typing import TypeVar
 
@@ -44,6 +44,21 @@ def may_pass(error: BaseException) -> bool:
     Errors of the connection, time limits and a server's own failures (429 and 5xx) may; what the
     server refuses for good does not.
     """
+    if isinstance(error, FileNotFoundError):
+        # Clients give up a failed upload, which is not there where the store had ended it and its
+        # answer was lost.
+        return any(map(_may_pass_by_itself, _handled_before(error)))
+    return _may_pass_by_itself(error)
+
+
+def _handled_before(error: BaseException) -> Iterator[BaseException]:
+    before = error.__cause__ or error.__context__
+    while before is not None:
+        yield before
+        before = before.__cause__ or before.__context__
+
+
+def _may_pass_by_itself(error: BaseException) -> bool:
     if isinstance(error, ShortAnswerError | ConnectionError | TimeoutError):
         return True
     if type(error).__name__ in _LASTING_NAMES or isinstance(error, _LASTING):
