@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import ReadingOptions, TableOptions
 from a20_parquet.dataset.unfinished import PlannedShard, option_differences, written_bytes
 from a20_parquet.errors import DatasetError, UsageError
+from a20_parquet.executor import Executor
 from a20_parquet.memory import METADATA_ROW_BYTES, MemoryPlan, plan_memory
 from a20_parquet.options import ConvertOptions
 from a20_parquet.probe import probe_shards
@@ -51,6 +52,8 @@ class Job:
     """What becomes the dataset's sites table; none where it has none, or keeps it."""
     memory: MemoryPlan
     decoder: Decoder
+    slots: int
+    """How many units the first pass should have at least, where it writes runs."""
 
     @property
     def planned_shards(self) -> tuple[PlannedShard, ...]:
@@ -73,9 +76,10 @@ class Job:
             return [(position,) for position in left]
         bounds = [0]
         filled = 0
+        most = min(self.memory.gather_rows, -(-sum(self.windows) // self.slots))
         for place, position in enumerate(left):
             windows = self.windows[position]
-            if filled and filled + windows > self.memory.gather_rows:
+            if filled and filled + windows > most:
                 bounds.append(place)
                 filled = 0
             filled += windows
@@ -83,7 +87,11 @@ class Job:
 
 
 def plan_job(
-    listing: Listing, to_convert: ToConvert, options: ConvertOptions, held: HeldDataset | None
+    listing: Listing,
+    to_convert: ToConvert,
+    options: ConvertOptions,
+    held: HeldDataset | None,
+    executor: Executor,
 ) -> Job:
     """Look at the shards' first records and plan their conversion.
 
@@ -92,6 +100,7 @@ def plan_job(
         to_convert: what of it is to be converted.
         options: of the conversion.
         held: the dataset that it appends to, if there is one.
+        executor: will do it.
 
     Raises:
         SourceError: a shard can't be read, or no shard holds a record that can be converted.
@@ -115,8 +124,8 @@ def plan_job(
         for shard, itemsize in zip(to_convert.shards, probe.item_bytes, strict=True)
     )
     memory = plan_memory(
-        budget=options.memory,
-        workers=options.workers,
+        budget=options.memory if "memory" in options.model_fields_set else executor.budget,
+        workers=executor.threads,
         dims=probe.dims,
         row_group_rows=options.row_group_rows,
         windows=sum(windows),
@@ -130,8 +139,9 @@ def plan_job(
         reading=reading,
         rules=window_rules(table, reading, sites),
         sites=new_sites,
-        memory=memory,
+        memory=replace(memory, holds_all=memory.holds_all and executor.is_here),
         decoder=decoder,
+        slots=executor.slots,
     )
 
 

@@ -12,6 +12,8 @@ from typing import Final, Self
 from a20_parquet.errors import UsageError
 
 FORMAT: Final = "a20_parquet"
+DATA: Final = "data"
+"""Name of the folder that holds the Hive folders."""
 PART: Final = re.compile(r"part-\d{4,}\.parquet")
 """Name of a data file."""
 
@@ -37,7 +39,7 @@ class DatasetLayout:
     @property
     def data(self) -> Path:
         """The Hive folders, and nothing else."""
-        return self.root / "data"
+        return self.root / DATA
 
     @property
     def manifest(self) -> Path:

@@ -9,12 +9,14 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from io import BufferedWriter, FileIO
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import crc32c
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from a20_parquet.dataset.create import Create
 from a20_parquet.dataset.layout import naming
 from a20_parquet.dataset.manifest import QuarantinedShard, QuarantineFile
 from a20_parquet.errors import DatasetError
@@ -170,6 +172,7 @@ class QuarantineWriter(QuarantineTally):
         label: str,
         entries: Sequence[Entry] = (),
         files: Sequence[QuarantineFile] = (),
+        create: Create | None = None,
     ) -> None:
         """Prepare to write.
 
@@ -178,16 +181,18 @@ class QuarantineWriter(QuarantineTally):
             label: of the shard.
             entries: see ``QuarantineTally``.
             files: likewise.
+            create: makes the files, unbuffered; by default they grow where they lie.
         """
         super().__init__(label, entries, files)
         self._folder = folder
+        self._make = create or _grow
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
+    def __exit__(self, *failure: Any) -> None:  # noqa: PYI036 - as they come
+        self._open.__exit__(*failure)
 
     def finish(self) -> QuarantinedShard | None:
         """Write the list, close the files and say what was kept; none where that is nothing.
@@ -204,7 +209,12 @@ class QuarantineWriter(QuarantineTally):
         path = self._folder / name
         # Closing writes what is left.
         self._open.enter_context(naming(path))
-        return self._open.enter_context(path.open("wb"))
+        raw = self._open.enter_context(self._make(str(path)))
+        return self._open.enter_context(BufferedWriter(raw))
+
+
+def _grow(path: str) -> FileIO:
+    return FileIO(path, "wb")
 
 
 class _SummedFile:
