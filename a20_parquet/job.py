@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import ReadingOptions, TableOptions
 from a20_parquet.dataset.unfinished import PlannedShard, option_differences, written_bytes
 from a20_parquet.errors import DatasetError, UsageError
+from a20_parquet.executor import Executor
 from a20_parquet.memory import METADATA_ROW_BYTES, MemoryPlan, plan_memory
 from a20_parquet.options import ConvertOptions
 from a20_parquet.probe import probe_shards
@@ -53,6 +54,8 @@ class Job:
     """What becomes the dataset's sites table; none where it has none, or keeps it."""
     memory: MemoryPlan
     decoder: Decoder
+    slots: int
+    """How many units the first pass should have at least, where it writes runs."""
 
     @property
     def planned_shards(self) -> tuple[PlannedShard, ...]:
@@ -74,12 +77,17 @@ class Job:
         if self.memory.holds_all:
             return [(position,) for position in left]
         windows = [self.windows[position] for position in left]
-        bounds = divide_shards(windows, self.memory.gather_rows)
+        most = min(self.memory.gather_rows, -(-sum(self.windows) // self.slots))
+        bounds = divide_shards(windows, most)
         return [tuple(left[first:end]) for first, end in bounds]
 
 
 def plan_job(
-    listing: Listing, to_convert: ToConvert, options: ConvertOptions, held: HeldDataset | None
+    listing: Listing,
+    to_convert: ToConvert,
+    options: ConvertOptions,
+    held: HeldDataset | None,
+    executor: Executor,
 ) -> Job:
     """Look at the shards' first records and plan their conversion.
 
@@ -88,6 +96,7 @@ def plan_job(
         to_convert: what of it is to be converted.
         options: of the conversion.
         held: the dataset that it appends to, if there is one.
+        executor: will do it.
 
     Raises:
         SourceError: a shard can't be read, or no shard holds a record that can be converted.
@@ -112,6 +121,13 @@ def plan_job(
             to_convert.shards, probe.codecs, probe.item_bytes, strict=True
         )
     )
+    budget = options.memory if "memory" in options.model_fields_set else executor.budget
+    memory = divide_memory(
+        options.model_copy(update={"memory": budget, "workers": executor.threads}),
+        table,
+        sum(windows),
+        from_store=not all(shard.is_local for shard in to_convert.shards),
+    )
     return Job(
         shards=to_convert.shards,
         retries=to_convert.retries,
@@ -120,10 +136,9 @@ def plan_job(
         reading=reading,
         rules=window_rules(table, reading, sites),
         sites=new_sites,
-        memory=divide_memory(
-            options, table, sum(windows), from_store=not all(s.is_local for s in to_convert.shards)
-        ),
+        memory=replace(memory, holds_all=memory.holds_all and executor.is_here),
         decoder=decoder,
+        slots=executor.slots,
     )
 
 

@@ -8,7 +8,7 @@ as the run's commit marker, ``NAME.index.arrow`` (its partitions with their rows
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import crc32c
 import numpy as np
@@ -157,11 +157,12 @@ class DiskRun:
         self._path = path
         self._dims = files.dims
         self._batch_rows = files.batch_rows
-        with _reading_ipc(_index_path(path)) as reader:
-            index = _one_batch(reader.read_all())
-        self._partitions = Partitions(
-            index.column("site"), index.column("period"), index.column("rows").to_numpy()
-        )
+        self._files = files
+        self._partitions: Partitions | None = None
+
+    def __reduce__(self) -> tuple[type[Self], tuple[RunFiles]]:
+        """Opened anew in another process, which may need no partitions."""
+        return type(self), (self._files,)
 
     @staticmethod
     def is_whole(files: RunFiles) -> bool:
@@ -174,6 +175,12 @@ class DiskRun:
     @property
     def partitions(self) -> Partitions:
         """Its partitions, in order."""
+        if self._partitions is None:
+            with _reading_ipc(_index_path(self._path)) as reader:
+                index = _one_batch(reader.read_all())
+            self._partitions = Partitions(
+                index.column("site"), index.column("period"), index.column("rows").to_numpy()
+            )
         return self._partitions
 
     def read_metadata(self, start: int, stop: int) -> Any:

@@ -3,10 +3,9 @@
 import errno
 from collections.abc import Callable, Iterator
 from threading import Lock
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from tenacity import (
-    RetryCallState,
     Retrying,
     retry_if_exception,
     stop_after_attempt,
@@ -91,36 +90,41 @@ def _status(error: BaseException) -> int | None:
     return None
 
 
-class Retries:
-    """Tries requests again, waiting longer each time; may be shared by threads.
-
-    Attributes:
-        count: how many requests were repeated.
-    """
+class Tally:
+    """Counts, from any thread."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self._count = 0
         self._lock = Lock()
 
-    def call(self, request: Callable[[], Answer]) -> Answer:
-        """Make a request.
-
-        Raises:
-            BaseException: what it raised last.
-        """
-        retrying = Retrying(
-            retry=retry_if_exception(may_pass),
-            stop=stop_after_attempt(_MOST_TRIES),
-            wait=wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S),
-            before_sleep=self._note,
-            reraise=True,
-        )
-        return retrying(request)
-
-    def _note(self, _: RetryCallState) -> None:
+    def add(self) -> None:
+        """Count one more."""
         with self._lock:
-            self.count += 1
+            self._count += 1
 
-    def __reduce__(self) -> tuple[type["Retries"], tuple[()]]:
-        """Another process counts its own."""
-        return Retries, ()
+    def take(self) -> int:
+        """How many there were since this was last asked."""
+        with self._lock:
+            count, self._count = self._count, 0
+        return count
+
+
+REPEATED: Final = Tally()
+"""Requests that this process has repeated, of whichever store: clients, and so filesystems, are
+made anew in each thread and each process, so that none of them knows all."""
+
+
+def call(request: Callable[[], Answer]) -> Answer:
+    """Make a request, again where it may succeed then, and longer after each time.
+
+    Raises:
+        BaseException: what it raised last.
+    """
+    retrying = Retrying(
+        retry=retry_if_exception(may_pass),
+        stop=stop_after_attempt(_MOST_TRIES),
+        wait=wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S),
+        before_sleep=lambda _: REPEATED.add(),
+        reraise=True,
+    )
+    return retrying(request)

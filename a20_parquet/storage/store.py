@@ -5,7 +5,7 @@ from typing import Any, Final, TypeVar
 
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
-from a20_parquet.storage.retries import PASSING_CODES, Retries, ShortAnswerError, is_clients
+from a20_parquet.storage.retries import PASSING_CODES, ShortAnswerError, call, is_clients
 
 Answer = TypeVar("Answer")
 
@@ -26,7 +26,6 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
 
     Attributes:
         inner: the client's own filesystem.
-        retries: counts requests that were repeated.
     """
 
     cachable = False
@@ -41,7 +40,6 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
         super().__init__()
         self.inner = inner
         self.protocol = inner.protocol
-        self.retries = Retries()
         self._scheme = inner.protocol if isinstance(inner.protocol, str) else inner.protocol[0]
         self._strip_protocol = inner._strip_protocol  # noqa: SLF001 - fsspec's way
         _try_once(inner)
@@ -169,7 +167,7 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
             OSError: it failed.
         """
         try:
-            return self.retries.call(request)
+            return call(request)
         except (FileNotFoundError, FileExistsError, NotADirectoryError):
             raise
         except Exception as error:

@@ -14,8 +14,8 @@ from a20_parquet.table.plan import (
 
 _PAGE = 1000
 """Objects that a store lists with one request."""
-_PUT_BYTES = 50 << 20
-"""Larger objects are put in parts of this size, as s3fs and gcsfs do it."""
+_PUT_BYTES = 8 << 20
+"""Larger objects are put in parts of this size."""
 _FILES_A_RUN = 3
 _LAST_FILES = 6
 """The plan of the conversion, what it commits, and the manifest."""
