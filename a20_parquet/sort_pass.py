@@ -26,6 +26,7 @@ from a20_parquet.shard_intake import ShardIntake, ShardTally
 from a20_parquet.source.content import open_content
 from a20_parquet.source.shard import Shard
 from a20_parquet.storage.place import Place
+from a20_parquet.storage.stream import ReadAhead
 from a20_parquet.table.intake import RecordFilter
 from a20_parquet.workers import Pool, Workers
 
@@ -200,7 +201,7 @@ class _UnitSorter:
         with (
             sinks.notebook_writer(shard) as notebook,
             sinks.quarantine_writer(shard, job.retries.get(shard.position)) as quarantine,
-            open_content(shard) as content,
+            open_content(shard, ReadAhead(job.memory.batch_bytes)) as content,
         ):
             intake = ShardIntake(job, shard, self._filter, quarantine, sinks.errors)
             for decoded, taken in intake.read(content, self._advance):

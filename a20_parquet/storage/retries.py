@@ -19,7 +19,7 @@ _MOST_TRIES = 7
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 16.0
 # What clients raise that is no OSError, by the package that defines it.
 _CLIENTS = frozenset({"aiohttp", "botocore", "gcsfs", "google", "requests", "urllib3"})
-_PASSING_CODES = frozenset({408, 429, *range(500, 600)})
+PASSING_CODES = frozenset({408, 429, *range(500, 600)})
 _LASTING = (
     FileNotFoundError,
     FileExistsError,
@@ -65,7 +65,7 @@ def _may_pass_by_itself(error: BaseException) -> bool:
         return False
     code = _status(error)
     if code is not None:
-        return code in _PASSING_CODES
+        return code in PASSING_CODES
     if isinstance(error, OSError) and error.errno in _LASTING_NUMBERS:
         return False
     if any(word in str(error).lower() for word in _LASTING_WORDS):
@@ -80,7 +80,7 @@ def is_clients(error: BaseException) -> bool:
 
 def _status(error: BaseException) -> int | None:
     """The HTTP status in an error, where it has one."""
-    for name in ("code", "status"):
+    for name in ("status", "code"):
         code = str(getattr(error, name, None))
         if code.isdigit():
             return int(code)

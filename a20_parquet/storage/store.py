@@ -5,10 +5,11 @@ from typing import Any, Final, TypeVar
 
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
-from a20_parquet.storage.retries import Retries, ShortAnswerError, is_clients
+from a20_parquet.storage.retries import PASSING_CODES, Retries, ShortAnswerError, is_clients
 
 Answer = TypeVar("Answer")
 
+_REFUSED: Final = {401, 403}
 _MIB = 1 << 20
 _READ_AHEAD_BYTES = 256 << 10
 _PUT_OPTIONS: Final[dict[str, dict[str, int]]] = {
@@ -51,7 +52,22 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
 
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
         """What the store tells of a file or folder."""
-        return self._call(lambda: self.inner.info(path, **kwargs), path)
+
+        def look() -> dict[str, Any]:
+            try:
+                told: dict[str, Any] = self.inner.info(path, **kwargs)
+            except FileNotFoundError as error:
+                # fsspec's HTTP says so of whatever goes wrong.
+                cause = error.__cause__
+                status = getattr(cause, "status", None)
+                if status in _REFUSED:
+                    raise PermissionError(str(cause)) from error
+                if cause is not None and (status in PASSING_CODES or isinstance(cause, OSError)):
+                    raise cause from None
+                raise
+            return told
+
+        return self._call(look, path)
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:  # noqa: FBT001, FBT002 - fsspec's
         """What lies in a folder."""
