@@ -1,7 +1,7 @@
 """Commands, as a user would type them, in one process that has what a user's has and no more.
 
-``python -m tests.stores.commands`` reads them as JSON, a list of ``[arguments, hidden]``, and prints
-for each its exit code and what it printed, as JSON too. ``hidden`` is a module that can't be
+``python -m tests.stores.commands`` reads them as JSON, a list of ``[arguments, hidden]``, and tells
+of each its exit code and what it printed, as JSON too. ``hidden`` is a module that can't be
 imported, or the beginning of names of environment variables that are not there, or nothing.
 """
 
@@ -10,8 +10,11 @@ import io
 import json
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from unittest import mock
+
+from fsspec.spec import AbstractFileSystem
 
 from a20_parquet import cli
 from a20_parquet.storage import retries
@@ -37,6 +40,12 @@ def _run(arguments: list[str], hidden: str) -> tuple[int | str | None, str]:
             cli.main()
         except SystemExit as end:
             code = end.code
+        except BaseException:  # noqa: BLE001 -- the next command goes on
+            code = "crashed"
+            traceback.print_exc()
+    for kind in AbstractFileSystem.__subclasses__():
+        for inner in (kind, *kind.__subclasses__()):
+            inner.clear_instance_cache()
     return code, printed.getvalue()
 
 
