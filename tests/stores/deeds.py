@@ -89,8 +89,8 @@ class Hold:
 Deed = Answer | Drop | LoseAnswer | CutRequest | CutAnswer | Slow | Hold
 
 
-def error_answer(store: str, status: int) -> bytes:
-    """A whole answer, as a store would word it."""
+def error_answer(store: str, status: int, method: str) -> bytes:
+    """A whole answer, as a store would word it; without a body where the method allows none."""
     code, message = _TOLD[store][status]
     template, kind = {
         "s3": (_S3_ERROR, "application/xml"),
@@ -101,4 +101,4 @@ def error_answer(store: str, status: int) -> bytes:
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {kind}\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
-    return head.encode() + body
+    return head.encode() + (b"" if method == "HEAD" else body)

@@ -246,7 +246,8 @@ class _Exchange:
             if isinstance(self._fault, Drop):
                 raise _CutError
             self.request = replace(self.request, status=self._fault.status)
-            self._client.wfile.write(error_answer(self._proxy.store, self._fault.status))
+            method = self.request.method
+            self._client.wfile.write(error_answer(self._proxy.store, self._fault.status, method))
             return True
         self._upstream.sendall(head.raw)
         for piece in pieces(self._client.rfile, head):

@@ -10,17 +10,15 @@ from http.server import HTTPServer
 
 
 def _serve_s3() -> HTTPServer:
-    from moto.moto_server.werkzeug_app import (
-        DomainDispatcherApplication,
-        MotoRequestHandler,
-        create_backend_app,
-    )
+    from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
     from werkzeug.serving import make_server
 
+    class Handler(MotoRequestHandler):
+        disable_nagle_algorithm = True
+
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    application = DomainDispatcherApplication(create_backend_app)
     return make_server(
-        "127.0.0.1", 0, application, threaded=True, request_handler=MotoRequestHandler
+        "127.0.0.1", 0, create_backend_app("s3"), threaded=True, request_handler=Handler
     )
 
 
