@@ -16,11 +16,11 @@ from a20_parquet.dataset.run import Rows, Run
 from a20_parquet.dataset.unfinished import commit_unit, committed_unit, is_whole
 from a20_parquet.job import Job
 from a20_parquet.progress import Progress
-from a20_parquet.table.plan import MergeUnit, plan_merge
+from a20_parquet.table.plan import UNIT_BYTES, MergeUnit, plan_merge, unit_rows
 from a20_parquet.table.schema import feature_bytes, window_schema
 from a20_parquet.workers import Pool, Workers
 
-_UNIT_BYTES = 64 << 20
+_UNIT_BYTES = UNIT_BYTES
 
 
 def merge_runs(
@@ -52,7 +52,7 @@ def merge_runs(
     units = plan_merge(
         [run.partitions for run in runs],
         rows_per_file=max(1, table.max_file_size // row_bytes),
-        rows_per_unit=max(1, _UNIT_BYTES // row_bytes),
+        rows_per_unit=unit_rows(_UNIT_BYTES // row_bytes, len(runs)),
         next_parts=held.next_parts() if held else None,
     )
     workers = Workers(memory.workers)

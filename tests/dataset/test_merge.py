@@ -222,4 +222,4 @@ def test_a_folder_that_can_not_be_made(claimed: LocalLayout) -> None:
 def test_output_file_is_what_the_plan_says() -> None:
     """Rows of a unit are those of its files."""
     files = tuple(OutputFile(site="a", period=0, part=part, rows=part + 1) for part in range(3))
-    assert MergeUnit(number=0, files=files, slices=()).rows == 6
+    assert MergeUnit(number=0, files=files, slices=np.zeros((0, 2), np.int64)).rows == 6
