@@ -49,6 +49,26 @@ memory_option = click.option(
     help="All buffers together, such as 500MB, 64MiB or 4GiB.  "
     "[default: a quarter of what the process may use]",
 )
+cluster_option = click.option(
+    "--cluster",
+    is_flag=True,
+    help="Plan for a cluster: --workers are its processes, each with --memory for itself.",
+)
+sample_option = click.option(
+    "--sample",
+    type=int,
+    metavar="N",
+    default=4000,
+    show_default=True,
+    help="Records to read; more make estimates surer.",
+)
+rate_option = click.option(
+    "--rate",
+    type=float,
+    metavar="MB/s",
+    help="What one worker converts in a second.  [default: reading as measured here, the rest as "
+    "benchmarked]",
+)
 scratch_option = click.option(
     "--scratch",
     metavar="FOLDER",
@@ -180,6 +200,12 @@ decoder_option = click.option(
     show_default=True,
     help="What decodes records. wire reads their bytes itself, leaves to TensorFlow only what is "
     "of another form, and gives the same.",
+)
+dask_option = click.option(
+    "--dask",
+    metavar="ADDRESS|local:N",
+    help="Have the workers of a Dask cluster do the work: its scheduler's address, such as "
+    "tcp://10.0.0.1:8786, or local:N for N processes on this machine. --memory is for each.",
 )
 npy_json_option = click.option(
     "--npy-json",

@@ -17,6 +17,7 @@ from a20_parquet.dataset.parquet import Compression, ParquetLayout, ParquetWrite
 from a20_parquet.dataset.run import DiskRun, HeldRun, Rows, Run, RunFiles
 from a20_parquet.dataset.sorting import WindowGatherer
 from a20_parquet.duplicates_pass import find_duplicates
+from a20_parquet.executor import Threads
 from a20_parquet.job import Job
 from a20_parquet.merge_pass import merge_runs
 from a20_parquet.progress import NoProgress
@@ -156,7 +157,7 @@ def duplicates(setting: Setting) -> Work:
     return Work(
         # One piece: it divides itself among the workers.
         pieces=[
-            lambda: find_duplicates(comparison, workers=setting.threads, progress=NoProgress())
+            lambda: find_duplicates(comparison, workers=setting.threads, executor=_threads(setting))
         ],
         size=int(run.partitions.rows.sum()) * job.table.dims * 4,
     )
@@ -171,9 +172,13 @@ def write_dataset(setting: Setting, *, keys: str) -> Work:
         folder.mkdir(parents=True)
     return Work(
         # Likewise.
-        pieces=[lambda: merge_runs(job, [run], layout, NoProgress())],
+        pieces=[lambda: merge_runs(job, [run], layout, _threads(setting))],
         size=int(run.partitions.rows.sum()) * job.table.dims * 4,
     )
+
+
+def _threads(setting: Setting) -> Threads:
+    return Threads(setting.threads, NoProgress())
 
 
 def _decoded(job: Job, position: int) -> list[DecodedRecords]:
@@ -226,11 +231,10 @@ def _windows(run: HeldRun, start: int, stop: int, dims: int) -> Any:
 
 
 def _plan(job: Job, runs: Sequence[Run]) -> MergePlan:
-    row_bytes = job.table.dims * 4
     return plan_merge(
         [run.partitions for run in runs],
-        rows_per_file=max(1, job.table.max_file_size // row_bytes),
-        rows_per_unit=unit_rows(_UNIT_BYTES // row_bytes, len(runs)),
+        rows_per_file=job.table.rows_per_file,
+        rows_per_unit=unit_rows(_UNIT_BYTES // job.table.row_bytes, len(runs)),
     )
 
 

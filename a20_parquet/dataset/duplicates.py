@@ -21,14 +21,14 @@ from a20_parquet.table.duplicates import (
     repeats_previous,
 )
 from a20_parquet.table.partition import PartitionKey
-from a20_parquet.table.plan import MergeUnit, plan_merge, unit_rows
+from a20_parquet.table.plan import COMPARED_ROWS, MergeUnit, plan_merge, unit_rows
 from a20_parquet.table.schema import Feature
 
 if TYPE_CHECKING:
     from a20_parquet.dataset.catalog import Catalog
     from a20_parquet.dataset.held_run import DatasetRun
 
-_UNIT_ROWS = 1 << 18
+_UNIT_ROWS = COMPARED_ROWS
 _BLOCK_BYTES = 1 << 20
 # What stays in memory is not copied, however much is read of it.
 _ROWS_IN_MEMORY = 1 << 16

@@ -5,10 +5,11 @@ from typing import Any, Final, TypeVar
 
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
-from a20_parquet.storage.retries import Retries, ShortAnswerError, is_clients
+from a20_parquet.storage.retries import PASSING_CODES, ShortAnswerError, call, is_clients
 
 Answer = TypeVar("Answer")
 
+_REFUSED: Final = {401, 403}
 _MIB = 1 << 20
 _READ_AHEAD_BYTES = 256 << 10
 _PUT_OPTIONS: Final[dict[str, dict[str, int]]] = {
@@ -25,7 +26,6 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
 
     Attributes:
         inner: the client's own filesystem.
-        retries: counts requests that were repeated.
     """
 
     cachable = False
@@ -40,7 +40,6 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
         super().__init__()
         self.inner = inner
         self.protocol = inner.protocol
-        self.retries = Retries()
         self._scheme = inner.protocol if isinstance(inner.protocol, str) else inner.protocol[0]
         self._strip_protocol = inner._strip_protocol  # noqa: SLF001 - fsspec's way
         _try_once(inner)
@@ -51,7 +50,22 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
 
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
         """What the store tells of a file or folder."""
-        return self._call(lambda: self.inner.info(path, **kwargs), path)
+
+        def look() -> dict[str, Any]:
+            try:
+                told: dict[str, Any] = self.inner.info(path, **kwargs)
+            except FileNotFoundError as error:
+                # fsspec's HTTP says so of whatever goes wrong.
+                cause = error.__cause__
+                status = getattr(cause, "status", None)
+                if status in _REFUSED:
+                    raise PermissionError(str(cause)) from error
+                if cause is not None and (status in PASSING_CODES or isinstance(cause, OSError)):
+                    raise cause from None
+                raise
+            return told
+
+        return self._call(look, path)
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:  # noqa: FBT001, FBT002 - fsspec's
         """What lies in a folder."""
@@ -153,7 +167,7 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
             OSError: it failed.
         """
         try:
-            return self.retries.call(request)
+            return call(request)
         except (FileNotFoundError, FileExistsError, NotADirectoryError):
             raise
         except Exception as error:

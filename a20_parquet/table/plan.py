@@ -20,6 +20,9 @@ Numbers = npt.NDArray[np.int64]
 UNIT_BYTES = 64 << 20
 """Embeddings of a unit of the merge of few runs."""
 
+COMPARED_ROWS = 1 << 18
+"""Rows of a unit of the search for duplicates among few runs."""
+
 _FEW_RUNS = 64
 _BUFFERED_PARTITIONS = 1 << 21
 _PERIOD_BITS = 33
@@ -176,6 +179,26 @@ def unit_rows(rows: int, runs: int) -> int:
         runs: how many are merged.
     """
     return max(1, rows * max(runs, _FEW_RUNS) // _FEW_RUNS)
+
+
+def divide_shards(windows: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
+    """Divide shards into units of the first pass, each of consecutive ones.
+
+    Args:
+        windows: how many each shard has at the most.
+        most: that a unit's shards have together, unless a single one has more.
+
+    Yields:
+        The first shard of a unit and the one behind its last.
+    """
+    first = filled = 0
+    for place, count in enumerate(windows):
+        if filled and filled + count > most:
+            yield first, place
+            first, filled = place, 0
+        filled += count
+    if windows:
+        yield first, len(windows)
 
 
 def split_rows(rows: int, most: int) -> Iterator[int]:

@@ -93,8 +93,9 @@ def test_damaged_metadata_is_told(suffix: str, tmp_path: Path) -> None:
     files = held(random_rows(random.Random(6), 40, 0)).write(tmp_path / "run", 2)
     path = tmp_path / f"run{suffix}"
     path.write_bytes(path.read_bytes()[:100])
+    run = DiskRun(files)
     with pytest.raises(DatasetError):
-        read_run(DiskRun(files), 0, 40)
+        _ = run.partitions, read_run(run, 0, 40)
 
 
 def test_a_held_run_does_not_copy(tmp_path: Path) -> None:
