@@ -247,8 +247,8 @@ def remove_tree(folder: Place, *, keep: Sequence[str] = ()) -> None:
         OSError: something can't be deleted.
     """
     if isinstance(folder, StorePath):
-        names = [name for name in files_below(folder) if name not in keep]
         with naming(folder):
+            names = [name for name in files_below(folder) if name not in keep]
             folder.filesystem.rm_files([f"{folder.path}/{name}" for name in names])
         return
     if not folder.exists():

@@ -1,6 +1,7 @@
 """Any fsspec filesystem but the local one: requests are tried again, and fail in plain words."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
@@ -146,9 +147,13 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
         self._call(lambda: self.inner.rm_file(path), path)
 
     def rm_files(self, paths: list[str]) -> None:
-        """Delete files, many with a request where the store can."""
+        """Delete files, many with a request where the store can; those that are gone count too.
+
+        Where it is tried again, the store may have deleted them the first time.
+        """
         if paths:
-            self._call(lambda: self.inner.rm(paths), paths[0])
+            with suppress(FileNotFoundError):
+                self._call(lambda: self.inner.rm(paths), paths[0])
 
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
         """Copy a file within the store."""

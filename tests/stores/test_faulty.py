@@ -24,7 +24,7 @@ _ALL: list[Deed] = [
 ]
 
 
-@pytest.mark.parametrize("first", [0, 11])
+@pytest.mark.parametrize(("store", "first"), [("s3", 0), ("gs", 0), ("gs", 11)], indirect=["store"])
 def test_faults_that_pass(
     store: Store, bucket: str, messy: Path, expected: dict[str, str], first: int
 ) -> None:
@@ -40,26 +40,30 @@ def test_faults_that_pass(
     assert comparable(store.read(out)) == expected
 
 
-_LASTING = {
-    "sources": ("GET", "/in/", SourceError),
-    "runs": ("PUT|POST", r"/conversion/runs/", DatasetError),
-    "runs are read": ("GET", r"/conversion/runs/", A20ParquetError),
-    "data": ("PUT|POST", r"/data/", DatasetError),
-    "markers": ("PUT|POST", r"/conversion/(sorted|units)/", DatasetError),
-    "the manifest": ("PUT|POST", r"/manifest\.json", DatasetError),
-    "deletions": ("DELETE|POST", r"\?delete|/o/.*/conversion/", DatasetError),
+_LASTING: dict[str, tuple[str, str, int, type[A20ParquetError]]] = {
+    "shards are read": ("GET", "/in/", 20, SourceError),
+    "runs are put": ("PUT|POST", r"/conversion/runs/", 1, DatasetError),
+    "runs are read": ("GET", r"/conversion/runs/", 5, A20ParquetError),
+    "data files are put": ("PUT|POST", r"/data/", 3, DatasetError),
+    "markers are put": ("PUT|POST", r"/conversion/(sorted|units)/", 5, DatasetError),
+    "the manifest is put": ("PUT|POST", r"out/manifest\.json", 0, DatasetError),
+    "it is cleaned up": ("DELETE|POST", r"\?delete|/o/.*/conversion/", 0, DatasetError),
 }
 
 
-@pytest.mark.parametrize("what", _LASTING)
+@pytest.mark.parametrize(
+    ("store", "what"),
+    [("gs", what) for what in _LASTING] + [("s3", what) for what in list(_LASTING)[::3]],
+    indirect=["store"],
+)
 def test_faults_that_last(
     store: Store, bucket: str, messy: Path, expected: dict[str, str], what: str
 ) -> None:
     """The conversion ends with one clear line, and the same command finishes it later."""
-    method, target, kind = _LASTING[what]
+    method, target, skip, kind = _LASTING[what]
     deed = Answer(503) if store.scheme == "s3" else Drop()
     source, out = store.put(messy, f"{bucket}/in"), f"{store.scheme}://{bucket}/out"
-    store.proxy.inject(deed, method, target, skip=1, times=None)
+    store.proxy.inject(deed, method, target, skip=skip, times=None)
     with pytest.raises(kind) as caught:
         a20_parquet.convert(source, out, **OPTIONS)
     assert "\n" not in str(caught.value)

@@ -24,12 +24,16 @@ _MOMENTS = {
     "before a data file is there": (_UPLOAD, r"/data/", 4),
     "before the marker of data files": (_UPLOAD, _MERGED, 2),
     "before it is said what commits": (_UPLOAD, r"/conversion/commit\.json", 0),
-    "before the manifest is there": (_UPLOAD, r"/out/manifest\.json", 0),
+    "before the manifest is there": (_UPLOAD, r"out/manifest\.json", 0),
     "before a deletion": ("DELETE|POST", r"\?delete|/o/.*/conversion/", 0),
 }
 
 
-@pytest.mark.parametrize("moment", _MOMENTS)
+@pytest.mark.parametrize(
+    ("store", "moment"),
+    [("gs", moment) for moment in _MOMENTS] + [("s3", moment) for moment in list(_MOMENTS)[3::3]],
+    indirect=["store"],
+)
 def test_goes_on(
     store: Store, bucket: str, messy: Path, expected: dict[str, str], moment: str
 ) -> None:
