@@ -12,8 +12,10 @@ import numpy as np
 from a20_parquet.append import ToConvert
 from a20_parquet.dataset.manifest import TableOptions
 from a20_parquet.dataset.parquet import GroupEncoder, ParquetLayout, ParquetWriter
+from a20_parquet.executor import Threads
 from a20_parquet.job import plan_job
 from a20_parquet.options import ConvertOptions
+from a20_parquet.progress import NoProgress
 from a20_parquet.sample import Sample, read_sample, spread_over
 from a20_parquet.source.discover import find_shards
 from a20_parquet.table.forecast import DrawnWindows, FileSizes
@@ -43,6 +45,8 @@ class Archive:
     """Bytes of shards that were read and decoded in a second."""
     encode_rate: float
     """Bytes of embeddings that were encoded as Parquet in a second."""
+    from_store: bool = False
+    """Whether shards are read from a store."""
 
 
 def look_at(
@@ -62,7 +66,7 @@ def look_at(
     listing = find_shards(sources)
     places = spread_over(len(listing.shards), min(_MOST_SHARDS, records))
     some = ToConvert(shards=tuple(listing.shards[i] for i in places), retries={}, held=0)
-    job = plan_job(listing, some, options, None)
+    job = plan_job(listing, some, options, None, Threads(options.workers, NoProgress()))
     sample = read_sample(job, records)
     sizes = [shard.size for shard in listing.shards]
     windows_a_byte = sum(job.windows) / max(sum(shard.size for shard in job.shards), 1)
@@ -88,6 +92,7 @@ def look_at(
         sizes=file_sizes,
         read_rate=sample.bytes_a_second,
         encode_rate=encode_rate,
+        from_store=not all(shard.is_local for shard in listing.shards),
     )
 
 

@@ -46,6 +46,7 @@ def cli() -> None:
 @options.max_errors_option
 @options.npy_json_option
 @options.decoder_option
+@options.dask_option
 @options.json_option
 def convert(sources: tuple[str, ...], dataset: str, *, as_json: bool, **given: Any) -> None:
     """Convert shards to a dataset.

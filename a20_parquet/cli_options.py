@@ -201,6 +201,12 @@ decoder_option = click.option(
     help="What decodes records. wire reads their bytes itself, leaves to TensorFlow only what is "
     "of another form, and gives the same.",
 )
+dask_option = click.option(
+    "--dask",
+    metavar="ADDRESS|local:N",
+    help="Have the workers of a Dask cluster do the work: its scheduler's address, such as "
+    "tcp://10.0.0.1:8786, or local:N for N processes on this machine. --memory is for each.",
+)
 npy_json_option = click.option(
     "--npy-json",
     type=click.Path(file_okay=False),

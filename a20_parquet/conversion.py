@@ -39,6 +39,8 @@ class Conversion:
     """Whether it went on with an unfinished conversion."""
     source_bytes: int = 0
     """Stored size of all new shards."""
+    retries: int = 0
+    """Requests to stores that failed for a moment and were repeated."""
     seconds: float
     """Wall time."""
     runs_on_disk: int = 0

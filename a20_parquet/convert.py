@@ -17,10 +17,11 @@ from a20_parquet.dataset.manifest import DuplicateCounts
 from a20_parquet.dataset.npy_json import NpyJsonFolder
 from a20_parquet.dataset.partial_run import WithoutRows
 from a20_parquet.dataset.run import Run
+from a20_parquet.dataset.session import Session
 from a20_parquet.dataset.unfinished import Plan
 from a20_parquet.duplicates_pass import find_duplicates
-from a20_parquet.error_limit import ErrorLimit
 from a20_parquet.errors import A20ParquetError, DatasetError, UsageError
+from a20_parquet.executor import Executor, open_executor
 from a20_parquet.finish import Made, finish
 from a20_parquet.job import Job, check_free_space, check_options, plan_job
 from a20_parquet.merge_pass import merge_runs
@@ -30,6 +31,7 @@ from a20_parquet.progress import NoProgress, Progress
 from a20_parquet.sort_pass import Sinks, sort_shards
 from a20_parquet.source.discover import Listing, find_shards
 from a20_parquet.storage.place import lies_in
+from a20_parquet.storage.retries import REPEATED
 from a20_parquet.table.duplicates import written_name
 from a20_parquet.table.sparse import sparse_partitions_hint
 from a20_parquet.workers import Workers
@@ -58,8 +60,10 @@ def convert(
         SourceError: shards can't be found or read.
         RecordError: something can't be converted, and more than is allowed to go to quarantine.
         DatasetError: the dataset, the scratch folder or the notebook's files can't be written.
+        ClusterError: the Dask cluster can't be reached, or was lost.
     """
     started = time.monotonic()
+    REPEATED.take()
     progress = progress or NoProgress()
     chosen = ConvertOptions.parse(options)
     layout = DatasetLayout.at(dataset)
@@ -82,14 +86,16 @@ def convert(
                 passed_over=listing.passed_over,
                 warnings=listing.missing,
             )
-        job = plan_job(listing, to_convert, chosen, held)
-        with _begun(layout, job, chosen, held, progress) as begun:
-            sinks = _sinks(layout, begun, notebook, chosen)
-            in_runs = sort_shards(job, begun, sinks, progress)
-            runs, duplicates = _without_duplicates(job, in_runs.runs, held, progress)
-            files = merge_runs(job, runs, layout, progress, held)
-            made = Made(sorted=in_runs, duplicates=duplicates, files=files)
-            manifest = finish(layout, job, begun, held, made)
+        with open_executor(chosen, progress) as executor:
+            job = plan_job(listing, to_convert, chosen, held, executor)
+            with _begun(layout, job, chosen, held, progress) as begun:
+                sinks = _sinks(layout, begun, notebook, chosen)
+                executor.admit(_session(sinks), job.shards[:1])
+                in_runs = sort_shards(job, begun, sinks, executor)
+                runs, duplicates = _without_duplicates(job, in_runs.runs, held, executor)
+                files = merge_runs(job, runs, layout, executor, held)
+                made = Made(sorted=in_runs, duplicates=duplicates, files=files)
+                manifest = finish(layout, job, begun, held, made)
     return Conversion(
         dataset=layout.location,
         totals=manifest.totals,
@@ -104,6 +110,7 @@ def convert(
         shape_disagreements=sum(shard.shape_disagreements for shard in in_runs.shards),
         other_features=in_runs.other_features,
         is_resumed=begun.is_resumed,
+        retries=REPEATED.take() + executor.retries,
         source_bytes=sum(shard.size for shard in job.shards),
         seconds=time.monotonic() - started,
         runs_on_disk=sum(run.on_disk for run in runs),
@@ -159,15 +166,24 @@ def _remarks(
 def _sinks(
     layout: DatasetLayout, begun: Begun, notebook: NotebookOutput | None, options: ConvertOptions
 ) -> Sinks:
-    errors = ErrorLimit(0 if options.on_error is OnError.FAIL else options.max_errors)
-    errors.add_known(
-        sum(shard.quarantined + shard.damaged for unit in begun.sorted for shard in unit.shards)
+    return Sinks(
+        layout=layout,
+        scratch=begun.scratch,
+        notebook=notebook,
+        most_errors=0 if options.on_error is OnError.FAIL else options.max_errors,
     )
-    return Sinks(layout=layout, scratch=begun.scratch, notebook=notebook, errors=errors)
+
+
+def _session(sinks: Sinks) -> Session:
+    notebook = () if sinks.notebook is None else (sinks.notebook.folder.root,)
+    return Session.of(sinks.layout, sinks.scratch, *notebook)
 
 
 def _without_duplicates(
-    job: Job, runs: list[Run], held: HeldDataset | None, progress: Progress
+    job: Job,
+    runs: list[Run],
+    held: HeldDataset | None,
+    executor: Executor,
 ) -> tuple[list[Run], DuplicateCounts]:
     """Count the windows that come twice, and leave them out where that is wanted."""
     comparison = Comparison(
@@ -177,7 +193,7 @@ def _without_duplicates(
         features=job.table.features,
         batch_rows=job.memory.slice_rows_of(len(runs)),
     )
-    found = find_duplicates(comparison, workers=job.memory.workers, progress=progress)
+    found = find_duplicates(comparison, workers=job.memory.workers, executor=executor)
     counts = DuplicateCounts(
         identical=found.identical.count,
         different=found.different.count,

@@ -1,37 +1,59 @@
 """Between the two passes: which windows come twice."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from a20_parquet.dataset.duplicates import (
     Comparison,
     ComparisonUnit,
     UnitDuplicates,
     join_duplicates,
 )
-from a20_parquet.progress import Progress
+from a20_parquet.executor import Attempt, Executor
 from a20_parquet.table.duplicates import Duplicates
-from a20_parquet.workers import Workers
 
 
-def find_duplicates(comparison: Comparison, *, workers: int, progress: Progress) -> Duplicates:
+@dataclass(frozen=True, slots=True)
+class CompareTask:
+    """Compares the windows of one unit after the other; implements ``executor.Task``."""
+
+    comparison: Comparison
+    threads: int
+
+    def open(
+        self,
+    ) -> Callable[[tuple[int, ComparisonUnit], Attempt], tuple[int, UnitDuplicates]]:
+        """See ``executor.Task``."""
+        row_bytes = self.comparison.dims * 4
+
+        def compare(
+            numbered: tuple[int, ComparisonUnit], attempt: Attempt
+        ) -> tuple[int, UnitDuplicates]:
+            number, unit = numbered
+            return number, self.comparison.compare(
+                unit, lambda rows: attempt.advance(rows * row_bytes)
+            )
+
+        return compare
+
+
+def find_duplicates(comparison: Comparison, *, workers: int, executor: Executor) -> Duplicates:
     """Find the windows that come twice.
 
     Args:
         comparison: of what.
-        workers: threads.
-        progress: told how far it is, in bytes of the windows' embeddings, few of which are read.
+        workers: threads of one process.
+        executor: compares; told is how far it is in bytes of the windows' embeddings, few of which
+            are read.
 
     Raises:
         DatasetError: a run, or a file of the dataset, was damaged.
+        ClusterError: workers were lost for good.
     """
-    row_bytes = comparison.dims * 4
     units = comparison.units()
-    progress.start("finding duplicates", sum(unit.rows for unit in units) * row_bytes)
-    pool = Workers(workers)
-    advance = pool.checked(lambda rows: progress.advance(rows * row_bytes))
-
-    def compare(numbered: tuple[int, ComparisonUnit]) -> tuple[int, UnitDuplicates]:
-        number, unit = numbered
-        return number, comparison.compare(unit, advance)
-
-    found = dict(pool.map(compare, enumerate(units)))
+    row_bytes = comparison.dims * 4
+    executor.progress.start("finding duplicates", sum(unit.rows for unit in units) * row_bytes)
+    task = CompareTask(comparison, workers)
+    found = dict(executor.map(task, enumerate(units)))
     in_order = [found[number] for number in range(len(units))]
     return join_duplicates(in_order, len(comparison.runs))

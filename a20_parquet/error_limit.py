@@ -1,6 +1,7 @@
 """How much may go to quarantine before a conversion gives up."""
 
 from threading import Lock
+from typing import NoReturn
 
 from a20_parquet.errors import RecordError
 
@@ -10,6 +11,7 @@ class ErrorLimit:
 
     Attributes:
         count: records and damaged ranges so far.
+        last: the last one that was counted by itself.
     """
 
     def __init__(self, most: int | None) -> None:
@@ -19,6 +21,7 @@ class ErrorLimit:
             most: how many may go to quarantine; none for any number.
         """
         self.count = 0
+        self.last: RecordError | None = None
         self._most = most
         self._lock = Lock()
 
@@ -30,9 +33,30 @@ class ErrorLimit:
         """
         with self._lock:
             self.count += 1
-            is_too_many = self._most is not None and self.count > self._most
-        if not is_too_many:
-            return
+            self.last = error
+            is_too_many = self._is_too_many
+        if is_too_many:
+            self._refuse(error)
+
+    def add_elsewhere(self, count: int, last: RecordError | None) -> None:
+        """Count what another process has put there.
+
+        Args:
+            count: records and damaged ranges.
+            last: the last of them; none where there is none.
+
+        Raises:
+            RecordError: that is too many.
+        """
+        self.add_known(count)
+        if last is not None and self._is_too_many:
+            self._refuse(last)
+
+    @property
+    def _is_too_many(self) -> bool:
+        return self._most is not None and self.count > self._most
+
+    def _refuse(self, error: RecordError) -> NoReturn:
         if not self._most:
             raise error
         raise RecordError(

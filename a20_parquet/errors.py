@@ -1,6 +1,7 @@
 """What can go wrong, as one family of exceptions."""
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from a20_parquet.table.rejection import Reason
@@ -20,6 +21,10 @@ class SourceError(A20ParquetError):
 
 class DatasetError(A20ParquetError):
     """A dataset can't be written, or what lies at its place is not what was expected."""
+
+
+class ClusterError(A20ParquetError):
+    """The cluster that does the work can't be reached, or was lost."""
 
 
 class RecordError(A20ParquetError):
@@ -51,6 +56,11 @@ class RecordError(A20ParquetError):
         self.code = code
         self.reason = reason
         self.fix = fix
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by keywords: errors of a cluster's workers come from other processes."""
+        values = {name: getattr(self, name) for name in ("shard", "record", "offset", "reason")}
+        return partial(type(self), **values, fix=self.fix, code=self.code), ()
 
 
 _FLAGS = {"features": "--feature", "from_date": "--from", "until_date": "--until"}

@@ -92,7 +92,8 @@ def forecast(
     """
     volume, table = archive.volume, archive.table
     memory = memory_plan(archive, options, cluster=cluster)
-    sort = volume.sort(memory.gather_rows, holds_all=memory.holds_all)
+    slots = options.workers if cluster else 1
+    sort = volume.sort(memory.gather_rows, holds_all=memory.holds_all, slots=slots)
     runs = max(1, sort.runs)
     keys = tuple(archive.drawn.forecast(by, archive.sizes) for by in PartitionBy)
     key = next(key for key in keys if key.partition_by == options.partition_by)
@@ -144,7 +145,8 @@ def memory_plan(archive: Archive, options: ConvertOptions, *, cluster: bool) -> 
         UsageError: it does not suffice.
     """
     mine = options.model_copy(update={"workers": 1}) if cluster else options
-    divided = divide_memory(mine, archive.table, sum(archive.volume.most_windows))
+    windows = sum(archive.volume.most_windows)
+    divided = divide_memory(mine, archive.table, windows, from_store=archive.from_store)
     return replace(divided, holds_all=divided.holds_all and not cluster)
 
 

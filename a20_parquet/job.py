@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import ReadingOptions, TableOptions
 from a20_parquet.dataset.unfinished import PlannedShard, option_differences, written_bytes
 from a20_parquet.errors import DatasetError, UsageError
+from a20_parquet.executor import Executor
 from a20_parquet.memory import METADATA_ROW_BYTES, MemoryPlan, plan_memory
 from a20_parquet.options import ConvertOptions
 from a20_parquet.probe import probe_shards
@@ -22,7 +23,8 @@ from a20_parquet.rules import window_rules
 from a20_parquet.source.decode import Decoder, make_decoder
 from a20_parquet.source.discover import Listing
 from a20_parquet.source.perch_config import read_hop_s
-from a20_parquet.source.shard import Codec, Shard, read_codec
+from a20_parquet.source.shard import Codec, Shard
+from a20_parquet.storage.stream import READ_AHEAD
 from a20_parquet.table.filename import FilenameRules
 from a20_parquet.table.plan import divide_shards
 from a20_parquet.table.schema import Feature, feature_bytes
@@ -52,6 +54,8 @@ class Job:
     """What becomes the dataset's sites table; none where it has none, or keeps it."""
     memory: MemoryPlan
     decoder: Decoder
+    slots: int
+    """How many units the first pass should have at least, where it writes runs."""
 
     @property
     def planned_shards(self) -> tuple[PlannedShard, ...]:
@@ -73,12 +77,17 @@ class Job:
         if self.memory.holds_all:
             return [(position,) for position in left]
         windows = [self.windows[position] for position in left]
-        bounds = divide_shards(windows, self.memory.gather_rows)
+        most = min(self.memory.gather_rows, -(-sum(self.windows) // self.slots))
+        bounds = divide_shards(windows, most)
         return [tuple(left[first:end]) for first, end in bounds]
 
 
 def plan_job(
-    listing: Listing, to_convert: ToConvert, options: ConvertOptions, held: HeldDataset | None
+    listing: Listing,
+    to_convert: ToConvert,
+    options: ConvertOptions,
+    held: HeldDataset | None,
+    executor: Executor,
 ) -> Job:
     """Look at the shards' first records and plan their conversion.
 
@@ -87,6 +96,7 @@ def plan_job(
         to_convert: what of it is to be converted.
         options: of the conversion.
         held: the dataset that it appends to, if there is one.
+        executor: will do it.
 
     Raises:
         SourceError: a shard can't be read, or no shard holds a record that can be converted.
@@ -106,8 +116,17 @@ def plan_job(
     table = wanted.model_copy(update={"dims": probe.dims, "features": probe.features})
     reading = _reading_options(options, sites)
     windows = tuple(
-        _count_windows(shard, probe.dims * itemsize)
-        for shard, itemsize in zip(to_convert.shards, probe.item_bytes, strict=True)
+        _count_windows(shard, codec, probe.dims * itemsize)
+        for shard, codec, itemsize in zip(
+            to_convert.shards, probe.codecs, probe.item_bytes, strict=True
+        )
+    )
+    budget = options.memory if "memory" in options.model_fields_set else executor.budget
+    memory = divide_memory(
+        options.model_copy(update={"memory": budget, "workers": executor.threads}),
+        table,
+        sum(windows),
+        from_store=not all(shard.is_local for shard in to_convert.shards),
     )
     return Job(
         shards=to_convert.shards,
@@ -117,13 +136,22 @@ def plan_job(
         reading=reading,
         rules=window_rules(table, reading, sites),
         sites=new_sites,
-        memory=divide_memory(options, table, sum(windows)),
+        memory=replace(memory, holds_all=memory.holds_all and executor.is_here),
         decoder=decoder,
+        slots=executor.slots,
     )
 
 
-def divide_memory(options: ConvertOptions, table: TableOptions, windows: int) -> MemoryPlan:
-    """Divide the budget among what a conversion of so many windows at the most needs.
+def divide_memory(
+    options: ConvertOptions, table: TableOptions, windows: int, *, from_store: bool
+) -> MemoryPlan:
+    """Divide the budget among what a conversion needs.
+
+    Args:
+        options: of the conversion.
+        table: likewise.
+        windows: how many the shards have at the most.
+        from_store: whether shards are read ahead, from a store.
 
     Raises:
         UsageError: it does not suffice.
@@ -135,6 +163,7 @@ def divide_memory(options: ConvertOptions, table: TableOptions, windows: int) ->
         row_group_rows=options.row_group_rows,
         windows=windows,
         feature_bytes=feature_bytes(table.features),
+        read_ahead=READ_AHEAD if from_store else 0,
     )
 
 
@@ -232,6 +261,6 @@ def _reading_options(options: ConvertOptions, sites: "SiteTable | None") -> Read
     )
 
 
-def _count_windows(shard: Shard, window_bytes: int) -> int:
-    is_plain = read_codec(shard) is Codec.NONE
-    return int(np.ceil(shard.size * (1 if is_plain else _INFLATED_RATIO) / window_bytes))
+def _count_windows(shard: Shard, codec: Codec, window_bytes: int) -> int:
+    ratio = 1 if codec is Codec.NONE else _INFLATED_RATIO
+    return int(np.ceil(shard.size * ratio / window_bytes))

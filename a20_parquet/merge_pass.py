@@ -1,6 +1,7 @@
 """The second pass: runs are merged into the dataset's Parquet files."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
@@ -9,25 +10,89 @@ from a20_parquet.dataset.commit import remove_strays
 from a20_parquet.dataset.cursor import MergeCursor
 from a20_parquet.dataset.held import HeldDataset
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.manifest import FileSummary
-from a20_parquet.dataset.merge import UnitWriter
+from a20_parquet.dataset.manifest import FileSummary, TableOptions
+from a20_parquet.dataset.merge import UnitWriter, data_path
 from a20_parquet.dataset.parquet import ParquetLayout
 from a20_parquet.dataset.run import Rows, Run
-from a20_parquet.dataset.unfinished import commit_unit, committed_unit, is_whole
+from a20_parquet.dataset.unfinished import commit_unit, committed_files, is_whole
+from a20_parquet.executor import Attempt, Executor
 from a20_parquet.job import Job
-from a20_parquet.progress import Progress
+from a20_parquet.memory import MemoryPlan
 from a20_parquet.table.plan import UNIT_BYTES, MergeUnit, plan_merge, unit_rows
 from a20_parquet.table.schema import window_schema
-from a20_parquet.workers import Pool, Workers
+from a20_parquet.workers import Pool
 
 _UNIT_BYTES = UNIT_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeTask:
+    """Writes the files of one unit after the other; implements ``executor.Task``."""
+
+    layout: DatasetLayout
+    table: TableOptions
+    memory: MemoryPlan
+    runs: Sequence[Run]
+
+    @property
+    def threads(self) -> int:
+        """See ``executor.Task``."""
+        return self.memory.workers
+
+    def open(self) -> Callable[[MergeUnit, Attempt], tuple[FileSummary, ...]]:
+        """See ``executor.Task``."""
+        table = self.table
+        parquet = ParquetLayout(window_schema(table.dims, table.features), table.compression)
+        turn = Lock()
+        buffers = Pool(lambda: self._make_buffers(parquet, turn))
+        slice_rows = self.memory.slice_rows_of(len(self.runs))
+
+        def merge_unit(unit: MergeUnit, attempt: Attempt) -> tuple[FileSummary, ...]:
+            with buffers.borrow() as (writer, staging):
+                cursor = MergeCursor(self.runs, unit.slices, batch_rows=slice_rows, staging=staging)
+                written = tuple(writer.write(unit, cursor, attempt.advance, attempt.create))
+            attempt.check()
+            commit_unit(self.layout, written, attempt.tag)
+            return written
+
+        return merge_unit
+
+    def _make_buffers(self, parquet: ParquetLayout, turn: Lock) -> tuple[UnitWriter, Rows]:
+        writer = UnitWriter(
+            self.layout,
+            parquet,
+            self.table.partition_by,
+            row_group_rows=self.table.row_group_rows,
+            turn=turn,
+        )
+        return writer, np.empty((self.memory.staging_rows, self.table.dims), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckTask:
+    """Reads the files of one finished unit after the other; implements ``executor.Task``."""
+
+    layout: DatasetLayout
+    threads: int
+
+    def open(self) -> Callable[[tuple[FileSummary, ...], Attempt], tuple[FileSummary, ...] | None]:
+        """See ``executor.Task``."""
+
+        def check(
+            files: tuple[FileSummary, ...], attempt: Attempt
+        ) -> tuple[FileSummary, ...] | None:
+            whole = is_whole(self.layout, files)
+            attempt.advance(sum(file.bytes for file in files))
+            return files if whole else None
+
+        return check
 
 
 def merge_runs(
     job: Job,
     runs: Sequence[Run],
     layout: DatasetLayout,
-    progress: Progress,
+    executor: Executor,
     held: HeldDataset | None = None,
 ) -> list[FileSummary]:
     """Merge ``runs`` into Parquet files; each unit of the merge ends with its commit marker.
@@ -38,7 +103,7 @@ def merge_runs(
         job: the conversion.
         runs: what to merge.
         layout: where the dataset lies.
-        progress: told how far it is.
+        executor: does the units.
         held: the dataset that they are appended to, if there is one.
 
     Returns:
@@ -46,6 +111,7 @@ def merge_runs(
 
     Raises:
         DatasetError: a file can't be written, or a run was damaged.
+        ClusterError: workers were lost for good.
     """
     table, memory = job.table, job.memory
     units = plan_merge(
@@ -54,53 +120,42 @@ def merge_runs(
         rows_per_unit=unit_rows(_UNIT_BYTES // table.row_bytes, len(runs)),
         next_parts=held.next_parts() if held else None,
     )
-    workers = Workers(memory.workers)
-    files = _finished_units(layout, units, workers, progress)
-    known = (held.files if held else (), *files.values())
-    remove_strays(layout, [file.path for unit in known for file in unit])
-    left = [unit for unit in units if unit.number not in files]
-    progress.start("writing Parquet", sum(unit.rows for unit in left) * table.dims * 4)
-    parquet = ParquetLayout(window_schema(table.dims, table.features), table.compression)
-    advance = workers.checked(progress.advance)
-    slice_rows = memory.slice_rows_of(len(runs))
-
-    def make_buffers() -> tuple[UnitWriter, Rows]:
-        writer = UnitWriter(
-            layout,
-            parquet,
-            table.partition_by,
-            row_group_rows=table.row_group_rows,
-            turn=turn,
-        )
-        return writer, np.empty((memory.staging_rows, table.dims), np.float32)
-
-    def merge_unit(unit: MergeUnit) -> tuple[int, tuple[FileSummary, ...]]:
-        with buffers.borrow() as (writer, staging):
-            cursor = MergeCursor(runs, unit.slices, batch_rows=slice_rows, staging=staging)
-            written = tuple(writer.write(unit, cursor, advance))
-        commit_unit(layout, unit.number, written)
-        return unit.number, written
-
-    turn = Lock()
-    buffers = Pool(make_buffers)
-    files.update(workers.map(merge_unit, left))
-    return [file for unit in units for file in files[unit.number]]
+    files = _finished_files(layout, units, table, executor)
+    remove_strays(layout, [*(file.path for file in (held.files if held else ())), *files])
+    left = [unit for unit in units if not files.keys() >= _paths(unit, table).keys()]
+    executor.progress.start("writing Parquet", sum(unit.rows for unit in left) * table.dims * 4)
+    task = MergeTask(layout=layout, table=table, memory=memory, runs=runs)
+    for written in executor.map(task, left):
+        files.update((file.path, file) for file in written)
+    return [files[path] for unit in units for path in _paths(unit, table)]
 
 
-def _finished_units(
-    layout: DatasetLayout, units: Sequence[MergeUnit], workers: Workers, progress: Progress
-) -> dict[int, tuple[FileSummary, ...]]:
-    """The files of units that an earlier try has finished and that are still as it wrote them."""
-    found = {unit.number: committed_unit(layout, unit.number) for unit in units}
-    known = {number: files for number, files in found.items() if files is not None}
+def _paths(unit: MergeUnit, table: TableOptions) -> dict[str, int]:
+    """The paths of a unit's files in the dataset, in their order, and how many rows they have."""
+    return {data_path(file, table.partition_by): file.rows for file in unit.files}
+
+
+def _finished_files(
+    layout: DatasetLayout,
+    units: Sequence[MergeUnit],
+    table: TableOptions,
+    executor: Executor,
+) -> dict[str, FileSummary]:
+    """The files of units of which an earlier try has finished all, and that are as it wrote them.
+
+    It may have divided the merge into other units.
+    """
+    known = committed_files(layout)
     if not known:
         return {}
-    progress.start("checking files", sum(file.bytes for unit in known.values() for file in unit))
-    advance = workers.checked(progress.advance)
-
-    def check(number: int) -> tuple[int, bool]:
-        whole = is_whole(layout, known[number])
-        advance(sum(file.bytes for file in known[number]))
-        return number, whole
-
-    return {number: known[number] for number, whole in workers.map(check, known) if whole}
+    finished = []
+    for unit in units:
+        found = {path: known.get(path) for path in _paths(unit, table)}
+        rows = {path: file.rows for path, file in found.items() if file is not None}
+        if rows == _paths(unit, table):
+            finished.append(tuple(file for file in found.values() if file is not None))
+    executor.progress.start(
+        "checking files", sum(file.bytes for files in finished for file in files)
+    )
+    whole = executor.map(CheckTask(layout, executor.threads), finished)
+    return {file.path: file for files in whole if files is not None for file in files}

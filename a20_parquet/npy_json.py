@@ -70,9 +70,13 @@ class NotebookOutput:
             folder, dict(zip((shard.url for shard in shards), names, strict=True)), tuple(renamed)
         )
 
-    def writer(self, shard: Shard) -> AbstractContextManager[NpyJsonWriter]:
+    def writer(self, shard: Shard, tag: str = "") -> AbstractContextManager[NpyJsonWriter]:
         """Lend the writer of a shard's files; see ``NpyJsonFolder.writer``."""
-        return self.folder.writer(self.names[shard.url])
+        return self.folder.writer(self.names[shard.url], tag)
+
+    def remove_hidden(self, shard: Shard) -> None:
+        """Remove what killed writers left; see ``NpyJsonFolder.remove_hidden``."""
+        self.folder.remove_hidden(self.names[shard.url])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ from a20_parquet.source.decode import DecoderName
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.windows import MAX_CHANNELS
 
+_CLUSTER = r"^(local:[1-9]\d{0,3}|([a-z]+://)?[^/:\s]+:\d{1,5}|([a-z]+://)?\[[^\s]+\]:\d{1,5})$"
 _SIZE = re.compile(r"\s*\d+(\.\d+)?\s*[A-Za-z]*\s*")
 _DAY_S = 86_400
 
@@ -118,6 +119,7 @@ class OptionValues(TypedDict, total=False):
     max_errors: int | None
     npy_json: Path | str | None
     decoder: DecoderName | str
+    dask: str | None
 
 
 class ConvertOptions(BaseModel):
@@ -130,9 +132,9 @@ class ConvertOptions(BaseModel):
     workers: Annotated[int, Field(ge=1, default_factory=default_workers)]
     """Threads; by default the cores that this process may use."""
     memory: Annotated[_Size, Field(default_factory=lambda: ByteSize(default_budget()))]
-    """All buffers together; by default a quarter of what this process may use."""
+    """All buffers together, of each process; by default a quarter of what it may use."""
     scratch: Path | str | None = None
-    """Folder for runs, or a URL of one; by default inside the dataset."""
+    """Folder for runs, or a URL of one, which every process sees; by default inside the dataset."""
     compression: Compression = Compression.NONE
     """Of the Parquet files."""
     max_file_size: _Size = ByteSize(512_000_000)
@@ -171,6 +173,9 @@ class ConvertOptions(BaseModel):
     """Folder for the notebook's ``.npy`` and ``.json`` files; by default none are written."""
     decoder: DecoderName = DecoderName.TENSORFLOW
     """What decodes records; the result is the same."""
+    dask: Annotated[str | None, Field(pattern=_CLUSTER)] = None
+    """Where a Dask cluster does the work: its scheduler's address, or ``local:N`` for N processes
+    on this machine; by default threads of this process do it."""
 
     @classmethod
     def parse(cls, values: OptionValues) -> Self:
@@ -179,6 +184,11 @@ class ConvertOptions(BaseModel):
         Raises:
             UsageError: an option is unknown or its value makes no sense.
         """
+        if values.get("dask") is not None and "workers" in values:
+            raise UsageError(
+                "--workers counts threads of this process; with --dask the cluster decides how "
+                "many work. Leave one of the two out."
+            )
         try:
             return cls.model_validate(values)
         except ValidationError as error:

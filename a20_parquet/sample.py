@@ -15,6 +15,7 @@ from a20_parquet.job import Job
 from a20_parquet.source.frames import read_shard
 from a20_parquet.source.records import Records
 from a20_parquet.source.shard import FOOTER_BYTES, HEADER_BYTES, Shard
+from a20_parquet.storage.stream import ReadAhead
 from a20_parquet.table.decoded import DecodedRecords, RecordHeads
 from a20_parquet.table.intake import RecordFilter
 from a20_parquet.table.windows import keyed_metadata
@@ -145,7 +146,7 @@ class _Reading:
 
 def _first(shard: Shard, quota: int) -> Iterator[Records]:
     """A shard's first records, in batches."""
-    for item in read_shard(shard, _BATCH_BYTES):
+    for item in read_shard(shard, _BATCH_BYTES, ReadAhead(_BATCH_BYTES, blocks=0)):
         if isinstance(item, Records):
             yield Records(shard, item.first, item.offsets[:quota], item.payloads[:quota])
             quota -= len(item.payloads)

@@ -15,19 +15,21 @@ from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import QuarantinedShard, ShardSummary
 from a20_parquet.dataset.npy_json import NpyJsonWriter
 from a20_parquet.dataset.quarantine import QuarantineWriter
-from a20_parquet.dataset.run import DiskRun, HeldRun, Rows, Run, RunFiles
+from a20_parquet.dataset.run import HeldRun, Rows, Run, RunFiles, open_runs
 from a20_parquet.dataset.sorting import WindowGatherer
-from a20_parquet.dataset.unfinished import SortedShards, commit_sorted
+from a20_parquet.dataset.unfinished import SortedShards, commit_sorted, remove_stray_runs
 from a20_parquet.error_limit import ErrorLimit
+from a20_parquet.errors import RecordError
+from a20_parquet.executor import Attempt, Executor
 from a20_parquet.job import Job
 from a20_parquet.npy_json import NotebookOutput
-from a20_parquet.progress import Progress
 from a20_parquet.shard_intake import ShardIntake, ShardTally
 from a20_parquet.source.content import open_content
 from a20_parquet.source.shard import Shard
 from a20_parquet.storage.place import Place
+from a20_parquet.storage.stream import ReadAhead
 from a20_parquet.table.intake import RecordFilter
-from a20_parquet.workers import Pool, Workers
+from a20_parquet.workers import Pool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,22 +51,28 @@ class Sinks:
     layout: DatasetLayout
     scratch: Place
     notebook: NotebookOutput | None
-    errors: ErrorLimit
+    most_errors: int | None
+    """How many records and damaged ranges may go to quarantine; none for any number."""
 
-    def notebook_writer(self, shard: Shard) -> AbstractContextManager[NpyJsonWriter | None]:
+    def notebook_writer(
+        self, shard: Shard, attempt: Attempt
+    ) -> AbstractContextManager[NpyJsonWriter | None]:
         """Lend the writer of a shard's notebook files, if they are wanted."""
-        return nullcontext() if self.notebook is None else self.notebook.writer(shard)
+        return nullcontext() if self.notebook is None else self.notebook.writer(shard, attempt.tag)
 
-    def quarantine_writer(self, shard: Shard, retry: Retry | None) -> QuarantineWriter:
+    def quarantine_writer(
+        self, shard: Shard, retry: Retry | None, attempt: Attempt
+    ) -> QuarantineWriter:
         """Make the writer of what of a shard can't be converted."""
         folder = self.layout.staged_quarantine
+        create = None if attempt.is_here else attempt.create
         if retry is None:
-            return QuarantineWriter(folder, shard.label)
-        return QuarantineWriter(folder, retry.shard.label, retry.damaged, retry.files)
+            return QuarantineWriter(folder, shard.label, create=create)
+        return QuarantineWriter(folder, retry.shard.label, retry.damaged, retry.files, create)
 
 
 @dataclass(frozen=True, slots=True)
-class _Unit:
+class SortedUnit:
     """What the pass made of one unit's shards."""
 
     sorted: SortedShards
@@ -73,9 +81,55 @@ class _Unit:
     none without any."""
     rows: npt.NDArray[np.int64]
     """In which rows of the buffer they lie."""
+    last_error: RecordError | None
+    """The last thing that went to quarantine."""
+
+    @property
+    def errors(self) -> int:
+        """How many records and damaged ranges went to quarantine."""
+        return _count_errors(self.sorted)
 
 
-def sort_shards(job: Job, begun: Begun, sinks: Sinks, progress: Progress) -> Sorted:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SortTask:
+    """Sorts the windows of one unit's shards after the other; implements ``executor.Task``."""
+
+    job: Job
+    sinks: Sinks
+    known_errors: int
+    """How many there were in the units that were finished before."""
+    shared: "_SharedBuffer | None"
+    """Where the windows of all units stay; none where runs are written."""
+
+    @property
+    def threads(self) -> int:
+        """See ``executor.Task``."""
+        return self.job.memory.workers
+
+    def open(self) -> Callable[[tuple[int, ...], Attempt], SortedUnit]:
+        """See ``executor.Task``."""
+        shape = (self.job.memory.gather_rows, self.job.table.dims)
+        buffers: Pool[Rows] = Pool(lambda: np.empty(shape, np.float32))
+        filters = Pool(lambda: RecordFilter(self.job.rules))
+        all_errors = self._errors()
+
+        def sort_unit(positions: tuple[int, ...], attempt: Attempt) -> SortedUnit:
+            borrowed = buffers.borrow() if self.shared is None else self.shared.borrow(positions)
+            # A unit that is done again elsewhere must not count twice.
+            errors = all_errors if attempt.is_here else self._errors()
+            with borrowed as buffer, filters.borrow() as record_filter:
+                tools = _Tools(buffer, record_filter, errors)
+                return _UnitSorter(self, positions, tools, attempt).sort()
+
+        return sort_unit
+
+    def _errors(self) -> ErrorLimit:
+        errors = ErrorLimit(self.sinks.most_errors)
+        errors.add_known(self.known_errors)
+        return errors
+
+
+def sort_shards(job: Job, begun: Begun, sinks: Sinks, executor: Executor) -> Sorted:
     """Sort the windows of all shards into runs, held in memory or written to scratch disk.
 
     Each unit whose runs are on disk ends with its commit marker.
@@ -84,37 +138,47 @@ def sort_shards(job: Job, begun: Begun, sinks: Sinks, progress: Progress) -> Sor
         job: what to convert.
         begun: what of it was done before.
         sinks: where to write to.
-        progress: told how far it is.
+        executor: does the units.
 
     Raises:
         SourceError: a shard can't be read.
         RecordError: something can't be converted, and more than is allowed.
         DatasetError: the notebook's files can't be written.
+        ClusterError: workers were lost for good.
         OSError: a run or the quarantine can't be written.
     """
+    remove_stray_runs(begun.plan.scratch, begun.sorted)
     done = {position for unit in begun.sorted for position in unit.positions}
     left = [shard for shard in job.shards if shard.position not in done]
     if left:
-        progress.start("reading shards", sum(shard.size for shard in left))
-    workers = Workers(job.memory.workers)
-    buffers = _Buffers(job)
-    advance = workers.checked(progress.advance)
-
-    def sort_unit(positions: tuple[int, ...]) -> _Unit:
-        with buffers.borrow(positions) as buffer:
-            return _UnitSorter(job, positions, buffer, sinks, advance).sort()
-
-    new = sorted(workers.map(sort_unit, job.units(done)), key=lambda unit: unit.sorted.positions)
-    units = sorted([*begun.sorted, *(unit.sorted for unit in new)], key=lambda unit: unit.positions)
+        executor.progress.start("reading shards", sum(shard.size for shard in left))
+    shared = _SharedBuffer(job) if job.memory.holds_all else None
+    known = sum(map(_count_errors, begun.sorted))
+    task = SortTask(job=job, sinks=sinks, known_errors=known, shared=shared)
+    errors = ErrorLimit(sinks.most_errors)
+    errors.add_known(known)
+    new = []
+    for made in executor.map(task, job.units(done)):
+        errors.add_elsewhere(made.errors, made.last_error)
+        new.append(made)
+    new.sort(key=lambda made: made.sorted.positions)
+    if sinks.notebook is not None:
+        for shard in left:
+            sinks.notebook.remove_hidden(shard)
+    units = sorted([*begun.sorted, *(made.sorted for made in new)], key=lambda unit: unit.positions)
     return Sorted(
         runs=[
-            *(DiskRun(files) for unit in units for files in unit.runs),
-            *buffers.held_runs(new),
+            *open_runs([files for unit in units for files in unit.runs]),
+            *(() if shared is None else shared.runs(new)),
         ],
         shards=_in_order(units),
         quarantine=[shard for unit in units for shard in unit.quarantine],
         other_features=tuple(sorted({name for unit in units for name in unit.other_features})),
     )
+
+
+def _count_errors(unit: SortedShards) -> int:
+    return sum(shard.quarantined + shard.damaged for shard in unit.shards)
 
 
 def _in_order(units: Sequence[SortedShards]) -> list[ShardSummary]:
@@ -126,30 +190,20 @@ def _in_order(units: Sequence[SortedShards]) -> list[ShardSummary]:
     return [by_position[position] for position in sorted(by_position)]
 
 
-class _Buffers:
-    """Where units gather embeddings: a part of one buffer for each, or one after another's."""
+class _SharedBuffer:
+    """One buffer for the embeddings of all units, where they stay."""
 
     def __init__(self, job: Job) -> None:
-        dims = job.table.dims
-        if job.memory.holds_all:
-            self._starts = np.concatenate([[0], np.cumsum(job.windows)])
-            self._all = np.empty((self._starts[-1], dims), np.float32)
-        else:
-            shape = (job.memory.gather_rows, dims)
-            self._pool: Pool[Rows] = Pool(lambda: np.empty(shape, np.float32))
-        self._holds_all = job.memory.holds_all
+        self._starts = np.concatenate([[0], np.cumsum(job.windows)])
+        self._all = np.empty((self._starts[-1], job.table.dims), np.float32)
 
     @contextmanager
     def borrow(self, positions: Sequence[int]) -> Iterator[Rows]:
-        """Lend a unit its buffer."""
-        if self._holds_all:
-            yield self._all[self._starts[positions[0]] : self._starts[positions[-1] + 1]]
-        else:
-            with self._pool.borrow() as buffer:
-                yield buffer
+        """Lend a unit its part."""
+        yield self._all[self._starts[positions[0]] : self._starts[positions[-1] + 1]]
 
-    def held_runs(self, units: Sequence[_Unit]) -> Iterator[HeldRun]:
-        """Sort what stayed in the common buffer, as one run."""
+    def runs(self, units: Sequence[SortedUnit]) -> Iterator[HeldRun]:
+        """Sort what stayed here, as one run."""
         held = [unit for unit in units if unit.held is not None]
         if held:
             rows = [self._starts[unit.sorted.positions[0]] + unit.rows for unit in held]
@@ -157,26 +211,35 @@ class _Buffers:
             yield HeldRun(self._all, np.concatenate(rows), keyed)
 
 
+@dataclass(frozen=True, slots=True)
+class _Tools:
+    """What a unit borrows."""
+
+    buffer: Rows
+    record_filter: RecordFilter
+    errors: ErrorLimit
+
+
 class _UnitSorter:
     """Sorts the shards of one unit."""
 
     def __init__(
         self,
-        job: Job,
+        task: SortTask,
         positions: tuple[int, ...],
-        buffer: Rows,
-        sinks: Sinks,
-        advance: Callable[[int], None],
+        tools: _Tools,
+        attempt: Attempt,
     ) -> None:
-        self._job = job
+        self._job = task.job
+        self._sinks = task.sinks
         self._positions = positions
-        self._gatherer = WindowGatherer(buffer, job.rules)
-        self._sinks = sinks
-        self._filter = RecordFilter(job.rules)
-        self._advance = advance
+        self._gatherer = WindowGatherer(tools.buffer, task.job.rules)
+        self._filter = tools.record_filter
+        self._errors = tools.errors
+        self._attempt = attempt
         self._runs: list[RunFiles] = []
 
-    def sort(self) -> _Unit:
+    def sort(self) -> SortedUnit:
         """Do all the unit's work."""
         tallies = [self._gather(self._job.shards[position]) for position in self._positions]
         held, rows = None, np.zeros(0, np.int64)
@@ -192,18 +255,21 @@ class _UnitSorter:
             other_features=tuple({name for tally in tallies for name in tally.other_features}),
         )
         if held is None:
-            commit_sorted(self._sinks.layout, unit)
-        return _Unit(unit, held if held is not None and len(held) else None, rows)
+            self._attempt.check()
+            commit_sorted(self._sinks.layout, unit, self._attempt.tag)
+        held = held if held is not None and len(held) else None
+        return SortedUnit(unit, held, rows, self._errors.last)
 
     def _gather(self, shard: Shard) -> ShardTally:
-        job, sinks = self._job, self._sinks
+        job, sinks, attempt = self._job, self._sinks, self._attempt
+        retry = job.retries.get(shard.position)
         with (
-            sinks.notebook_writer(shard) as notebook,
-            sinks.quarantine_writer(shard, job.retries.get(shard.position)) as quarantine,
-            open_content(shard) as content,
+            sinks.notebook_writer(shard, attempt) as notebook,
+            sinks.quarantine_writer(shard, retry, attempt) as quarantine,
+            open_content(shard, ReadAhead(job.memory.batch_bytes)) as content,
         ):
-            intake = ShardIntake(job, shard, self._filter, quarantine, sinks.errors)
-            for decoded, taken in intake.read(content, self._advance):
+            intake = ShardIntake(job, shard, self._filter, quarantine, self._errors)
+            for decoded, taken in intake.read(content, attempt.advance):
                 if notebook is not None:
                     notebook.add(decoded.of_dims(job.table.dims))
                 self._write(self._gatherer.add(taken))
@@ -216,6 +282,7 @@ class _UnitSorter:
 
     def _write(self, runs: Iterator[HeldRun]) -> None:
         for run in runs:
-            name = f"run-{self._positions[0]:06d}-{len(self._runs):04d}"
+            tag = self._attempt.tag
+            name = f"run-{self._positions[0]:06d}-{len(self._runs):04d}{tag}"
             slice_rows = self._job.memory.slice_rows
             self._runs.append(run.write(self._sinks.scratch / name, slice_rows))

@@ -17,6 +17,7 @@ from a20_parquet.dataset.parquet import Compression, ParquetLayout, ParquetWrite
 from a20_parquet.dataset.run import DiskRun, HeldRun, Rows, Run, RunFiles
 from a20_parquet.dataset.sorting import WindowGatherer
 from a20_parquet.duplicates_pass import find_duplicates
+from a20_parquet.executor import Threads
 from a20_parquet.job import Job
 from a20_parquet.merge_pass import merge_runs
 from a20_parquet.progress import NoProgress
@@ -156,7 +157,7 @@ def duplicates(setting: Setting) -> Work:
     return Work(
         # One piece: it divides itself among the workers.
         pieces=[
-            lambda: find_duplicates(comparison, workers=setting.threads, progress=NoProgress())
+            lambda: find_duplicates(comparison, workers=setting.threads, executor=_threads(setting))
         ],
         size=int(run.partitions.rows.sum()) * job.table.dims * 4,
     )
@@ -171,9 +172,13 @@ def write_dataset(setting: Setting, *, keys: str) -> Work:
         folder.mkdir(parents=True)
     return Work(
         # Likewise.
-        pieces=[lambda: merge_runs(job, [run], layout, NoProgress())],
+        pieces=[lambda: merge_runs(job, [run], layout, _threads(setting))],
         size=int(run.partitions.rows.sum()) * job.table.dims * 4,
     )
+
+
+def _threads(setting: Setting) -> Threads:
+    return Threads(setting.threads, NoProgress())
 
 
 def _decoded(job: Job, position: int) -> list[DecodedRecords]:

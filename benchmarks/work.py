@@ -11,8 +11,10 @@ import numpy as np
 
 from a20_parquet.append import ToConvert
 from a20_parquet.dataset.run import Rows
+from a20_parquet.executor import Threads
 from a20_parquet.job import Job, plan_job
 from a20_parquet.options import ConvertOptions
+from a20_parquet.progress import NoProgress
 from a20_parquet.source.discover import Listing, find_shards
 from a20_parquet.workers import Pool
 
@@ -54,7 +56,9 @@ class Setting:
         """
         values = {"workers": self.threads, "memory": self.memory, "decoder": decoder, **options}
         to_convert = ToConvert(shards=self.listing.shards, retries={}, held=0)
-        return plan_job(self.listing, to_convert, ConvertOptions.model_validate(values), None)
+        executor = Threads(self.threads, NoProgress())
+        chosen = ConvertOptions.model_validate(values)
+        return plan_job(self.listing, to_convert, chosen, None, executor)
 
     def buffers(self, rows: int, dims: int) -> Pool[Rows]:
         """Make a buffer for each thread, of which every page has been written to."""

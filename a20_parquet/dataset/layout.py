@@ -9,6 +9,8 @@ from typing import Final, Self
 from a20_parquet.storage.place import Place, place_of
 
 FORMAT: Final = "a20_parquet"
+DATA: Final = "data"
+"""Name of the folder that holds the Hive folders."""
 PART: Final = re.compile(r"part-\d{4,}\.parquet")
 """Name of a data file."""
 
@@ -36,7 +38,7 @@ class DatasetLayout:
     @property
     def data(self) -> Place:
         """The Hive folders, and nothing else."""
-        return self.root / "data"
+        return self.root / DATA
 
     @property
     def manifest(self) -> Place:

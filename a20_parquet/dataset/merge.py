@@ -1,9 +1,7 @@
 """The second pass: runs are merged, slice by slice, into Parquet files."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Lock
 from typing import Any, TypeAlias
 
@@ -11,12 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from a20_parquet.dataset.cursor import MergeCursor
-from a20_parquet.dataset.layout import DatasetLayout
+from a20_parquet.dataset.layout import DATA, DatasetLayout
 from a20_parquet.dataset.manifest import FileSummary
 from a20_parquet.dataset.parquet import GroupEncoder, ParquetLayout, ParquetWriter
 from a20_parquet.errors import DatasetError
-from a20_parquet.storage.files import NewFile
-from a20_parquet.storage.place import Place
+from a20_parquet.storage.files import Create, create_file
 from a20_parquet.table.partition import PartitionBy, hive_file
 from a20_parquet.table.plan import MergeUnit, OutputFile, group_files, split_rows
 from a20_parquet.table.schema import EMBEDDING
@@ -63,10 +60,15 @@ class UnitWriter:
         dims = parquet.schema.field(EMBEDDING).type.list_size
         self._buffer = np.empty((row_group_rows, dims), np.float32)
         self._row_bytes = self._buffer[:1].nbytes
+        self._create: Create = create_file
         self._metadata_columns = [name for name in parquet.schema.names if name != EMBEDDING]
 
     def write(
-        self, unit: MergeUnit, cursor: MergeCursor, advance: Callable[[int], None]
+        self,
+        unit: MergeUnit,
+        cursor: MergeCursor,
+        advance: Callable[[int], None],
+        create: Create = create_file,
     ) -> list[FileSummary]:
         """Write all files of ``unit``.
 
@@ -74,10 +76,12 @@ class UnitWriter:
             unit: what to write.
             cursor: stands before the unit's first row.
             advance: called with the number of embedding bytes written.
+            create: makes the files.
 
         Raises:
             DatasetError: a file can't be written.
         """
+        self._create = create
         files: list[FileSummary] = []
         small_rows = min(SMALL_FILE_ROWS, len(self._buffer))
         for group in group_files(unit.files, len(self._buffer), small_rows):
@@ -136,7 +140,7 @@ class UnitWriter:
         """
         place = self._layout.root / name
         try:
-            with _create(place) as new:
+            with self._create(place) as new:
                 with ParquetWriter(new.file, self._parquet, self._encoder) as writer:
                     yield writer
                 new.expect(writer.size, writer.checksum)
@@ -144,9 +148,12 @@ class UnitWriter:
             raise DatasetError(f"{place}: can't be written: {error}") from error
 
     def _name(self, file: OutputFile) -> str:
-        """The file's path in the dataset."""
-        place = hive_file(file.site, file.period, file.part, self._by)
-        return f"{self._layout.data.name}/{place}"
+        return data_path(file, self._by)
+
+
+def data_path(file: OutputFile, by: PartitionBy) -> str:
+    """A data file's path in the dataset."""
+    return f"{DATA}/{hive_file(file.site, file.period, file.part, by)}"
 
 
 def _summarize(file: OutputFile, name: str, writer: ParquetWriter, span: _TimeSpan) -> FileSummary:
@@ -184,17 +191,3 @@ def _time_spans(starts: Any, rows: Sequence[int]) -> list[_TimeSpan]:
         (first, last) if count else (None, None)
         for first, last, count in zip(firsts, lasts, counts.tolist(), strict=True)
     ]
-
-
-def _create(place: Place) -> NewFile:
-    """Make a new file and, where they are missing, the folders above it."""
-    if isinstance(place, Path):
-        folder = str(place).rpartition("/")[0]
-        try:
-            # Most files are the first of their partition. Path.mkdir takes three times as long.
-            os.mkdir(folder)  # noqa: PTH102
-        except FileExistsError:
-            pass
-        except FileNotFoundError:
-            os.makedirs(folder, exist_ok=True)  # noqa: PTH103
-    return NewFile(place, "xb", buffering=0)

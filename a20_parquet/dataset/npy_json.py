@@ -4,6 +4,8 @@ Both grow beside their final names, under hidden ones, and get these when the sh
 ``.json`` file is renamed last, so that where it lies, its ``.npy`` is whole too.
 """
 
+import filecmp
+import glob
 import io
 import os
 from collections.abc import Iterator
@@ -164,10 +166,14 @@ class NpyJsonFolder:
                 )
 
     @contextmanager
-    def writer(self, name: str) -> Iterator[NpyJsonWriter]:
+    def writer(self, name: str, tag: str = "") -> Iterator[NpyJsonWriter]:
         """Lend the writer of one shard's files, and put these in place when the body is done.
 
         After a failure the files of an earlier time are as they were, and nothing else is left.
+
+        Args:
+            name: of the files, without suffix.
+            tag: part of their hidden names, so that others may write the same files meanwhile.
 
         Raises:
             DatasetError: a file can't be written.
@@ -177,18 +183,33 @@ class NpyJsonFolder:
             with _writing(self.root):
                 for path in (npy, json):
                     path.parent.mkdir(parents=True, exist_ok=True)
-                npy_file = stack.enter_context(_open_hidden(npy))
-                json_file = stack.enter_context(_open_hidden(json))
+                npy_file = stack.enter_context(_open_hidden(_hidden(npy, tag)))
+                json_file = stack.enter_context(_open_hidden(_hidden(json, tag)))
             writer = NpyJsonWriter(npy_file, json_file, self.root)
             yield writer
             writer.finish()
             with _writing(self.root):
                 for file in (npy_file, json_file):
                     _close_durably(file)
-                # An older .json must not pass for the mark of the new .npy.
-                json.unlink(missing_ok=True)
-                _hidden(npy).replace(npy)
-                _hidden(json).replace(json)
+                # An older .json must not pass for the mark of the new .npy; one that another
+                # attempt has just put there must stay.
+                if not (
+                    tag and json.exists() and filecmp.cmp(_hidden(json, tag), json, shallow=False)
+                ):
+                    json.unlink(missing_ok=True)
+                _hidden(npy, tag).replace(npy)
+                _hidden(json, tag).replace(json)
+
+    def remove_hidden(self, name: str) -> None:
+        """Remove what writers of one shard's files left that were killed.
+
+        Raises:
+            DatasetError: it can't be removed.
+        """
+        with _writing(self.root):
+            for path in (self.embeddings / f"{name}.npy", self.metadata / f"{name}.json"):
+                for hidden in path.parent.glob(f".{glob.escape(path.name)}-*.tmp"):
+                    hidden.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -208,9 +229,8 @@ def _writing(place: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _open_hidden(path: Path) -> Iterator[BinaryIO]:
-    """Lend a file to write beside ``path``; what is not renamed by then is removed."""
-    hidden = _hidden(path)
+def _open_hidden(hidden: Path) -> Iterator[BinaryIO]:
+    """Lend a file to write; what is not renamed by then is removed."""
     file = hidden.open("wb", _BUFFER_BYTES)
     try:
         yield file
@@ -228,8 +248,8 @@ def _close_durably(file: BinaryIO) -> None:
     file.close()
 
 
-def _hidden(path: Path) -> Path:
-    return path.with_name(f".{path.name}.tmp")
+def _hidden(path: Path, tag: str) -> Path:
+    return path.with_name(f".{path.name}{tag}.tmp")
 
 
 def _header(rows: int, dims: int) -> bytes:

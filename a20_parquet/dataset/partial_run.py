@@ -1,6 +1,6 @@
 """Runs of which some rows are left out."""
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,16 +26,27 @@ class WithoutRows:
         self._dropped = rows
         # Before which of the rows that remain each dropped row lay.
         self._places = rows - np.arange(len(rows))
-        self._partitions = _without(run.partitions, rows)
+        self._partitions: Partitions | None = None
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Run, npt.NDArray[np.int64]]]:
+        """Made anew in another process, which may need no partitions."""
+        return type(self), (self._run, self._dropped)
 
     @property
     def on_disk(self) -> bool:
-        """Whether it lies on scratch disk."""
+        """Whether it lies on scratch storage."""
         return self._run.on_disk
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether who reads it waits for a store."""
+        return self._run.is_remote
 
     @property
     def partitions(self) -> Partitions:
         """Its partitions, in order; those of which nothing remains are not among them."""
+        if self._partitions is None:
+            self._partitions = _without(self._run.partitions, self._dropped)
         return self._partitions
 
     def read_metadata(self, start: int, stop: int) -> Any:

@@ -8,15 +8,17 @@ make them look whole; ``LABEL.jsonl`` lists both, one ``Entry`` a line, in the o
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from io import BufferedWriter, RawIOBase
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self, cast
 
 import crc32c
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from a20_parquet.dataset.manifest import QuarantinedShard, QuarantineFile
 from a20_parquet.errors import DatasetError
-from a20_parquet.storage.files import NewFile, naming
+from a20_parquet.storage.files import Create, NewFile, naming
 from a20_parquet.storage.place import Place
 from a20_parquet.table.rejection import Reason, Rejection
 
@@ -170,6 +172,7 @@ class QuarantineWriter(QuarantineTally):
         label: str,
         entries: Sequence[Entry] = (),
         files: Sequence[QuarantineFile] = (),
+        create: Create | None = None,
     ) -> None:
         """Prepare to write.
 
@@ -178,17 +181,18 @@ class QuarantineWriter(QuarantineTally):
             label: of the shard.
             entries: see ``QuarantineTally``.
             files: likewise.
+            create: makes the files.
         """
         super().__init__(label, entries, files)
         self._folder = folder
-        self._new: list[NewFile] = []
+        self._make = create or NewFile
+        self._open = ExitStack()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        for file in self._new:
-            file.close()
+    def __exit__(self, *failure: Any) -> None:  # noqa: PYI036 - as they come
+        self._open.__exit__(*failure)
 
     def finish(self) -> QuarantinedShard | None:
         """Write the list, have all files at their places and say what was kept, if anything was.
@@ -197,16 +201,20 @@ class QuarantineWriter(QuarantineTally):
             OSError: it can't be written.
         """
         kept = super().finish()
-        for file in self._new:
-            file.keep()
-            file.close()
+        self._open.close()
         return kept
 
     def _create(self, name: str) -> BinaryIO:
         self._folder.mkdir(parents=True, exist_ok=True)
-        file = NewFile(self._folder / name)
-        self._new.append(file)
-        return file.file
+        place = self._folder / name
+        self._open.enter_context(naming(place))
+        new = self._open.enter_context(self._make(place))
+        if not isinstance(new.file, RawIOBase):
+            return new.file
+        buffered = BufferedWriter(new.file)
+        # What is left is written before the file is put at its place.
+        self._open.callback(buffered.detach)
+        return cast("BinaryIO", buffered)
 
 
 class _SummedFile:

@@ -4,7 +4,9 @@ A marker is written after its data and holds their checksums: where a power cut 
 and left the marker, the unit is done again.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
+from itertools import compress
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -21,8 +23,10 @@ from a20_parquet.dataset.manifest import (
 )
 from a20_parquet.dataset.run import DiskRun, RunFiles
 from a20_parquet.errors import UsageError, flag
+from a20_parquet.storage.at_once import map_at_once
 from a20_parquet.storage.files import has_sum, write_whole
-from a20_parquet.storage.place import Place
+from a20_parquet.storage.locate import is_url
+from a20_parquet.storage.place import Place, StorePath, place_of
 from a20_parquet.table.schema import Feature
 
 _MOST_NAMED = 3
@@ -130,20 +134,57 @@ class SortedShards(_Frozen):
     """Names of features that the records have and the dataset has not."""
 
 
-def commit_sorted(layout: DatasetLayout, unit: SortedShards) -> None:
-    """Write the commit marker of a unit of the first pass, after all its files."""
+def commit_sorted(layout: DatasetLayout, unit: SortedShards, tag: str = "") -> None:
+    """Write the commit marker of a unit of the first pass, after all its files.
+
+    Args:
+        layout: of the dataset.
+        unit: what is finished.
+        tag: part of the marker's name, so that others may write one of the same unit meanwhile.
+    """
     layout.sorted.mkdir(parents=True, exist_ok=True)
-    name = f"shards-{unit.positions[0]:06d}.json"
+    name = f"shards-{unit.positions[0]:06d}{tag}.json"
     write_whole(layout.sorted / name, unit.model_dump_json())
 
 
 def sorted_units(layout: DatasetLayout) -> Iterator[SortedShards]:
-    """Read the commit markers of the first pass whose files are all as they were written."""
-    for marker in _markers_in(layout.sorted):
-        unit = SortedShards.model_validate_json(marker.read_bytes())
+    """Read the commit markers of the first pass whose files are all as they were written.
+
+    Each shard is in one of them at the most: a unit may have been finished twice, and what one try
+    had in one unit, another may have divided.
+    """
+    units = [SortedShards.model_validate_json(marker) for marker in _read_markers(layout.sorted)]
+    is_remote = isinstance(layout.root, StorePath)
+
+    def is_there(unit: SortedShards) -> bool:
         staged = [file for shard in unit.quarantine for file in shard.files]
-        if all(map(DiskRun.is_whole, unit.runs)) and _are_whole(layout.staged_quarantine, staged):
+        runs = all(map(DiskRun.is_whole, unit.runs))
+        return runs and _are_whole(layout.staged_quarantine, staged)
+
+    taken: set[int] = set()
+    is_remote |= any(is_url(run.path) for unit in units for run in unit.runs)
+    there = map_at_once(is_there, units, is_remote=is_remote)
+    for unit in compress(units, there):
+        if taken.isdisjoint(unit.positions):
+            taken.update(unit.positions)
             yield unit
+
+
+def remove_stray_runs(folders: Sequence[str], units: Sequence[SortedShards]) -> None:
+    """Remove runs that no finished unit names: what made them was killed.
+
+    Args:
+        folders: where runs were written.
+        units: of the first pass, all that are finished.
+
+    Raises:
+        OSError: one can't be removed.
+    """
+    known = {run.path.rpartition("/")[2] for unit in units for run in unit.runs}
+    for folder in map(place_of, folders):
+        for path in folder.iterdir() if folder.exists() else ():
+            if path.name.startswith("run-") and path.name.partition(".")[0] not in known:
+                path.unlink(missing_ok=True)
 
 
 def _are_whole(folder: Place, files: Sequence[QuarantineFile]) -> bool:
@@ -153,24 +194,30 @@ def _are_whole(folder: Place, files: Sequence[QuarantineFile]) -> bool:
 _DATA_FILES = TypeAdapter(tuple[FileSummary, ...])
 
 
-def commit_unit(layout: DatasetLayout, number: int, files: Sequence[FileSummary]) -> None:
-    """Write the commit marker of a unit of the merge, after all its files."""
-    write_whole(_marker(layout, number), _DATA_FILES.dump_json(tuple(files)))
+def commit_unit(layout: DatasetLayout, files: Sequence[FileSummary], tag: str = "") -> None:
+    """Write the commit marker of a unit of the merge, after all its files.
+
+    Which files a unit has depends on memory and workers: its marker is named after them.
+
+    Args:
+        layout: of the dataset.
+        files: of the unit, at least one.
+        tag: part of the marker's name, so that others may write one of the same unit meanwhile.
+    """
+    names = "\n".join(file.path for file in files).encode()
+    name = f"unit-{hashlib.sha256(names).hexdigest()[:32]}{tag}.json"
+    write_whole(layout.units / name, _DATA_FILES.dump_json(tuple(files)))
 
 
-def committed_unit(layout: DatasetLayout, number: int) -> tuple[FileSummary, ...] | None:
-    """Read the files of a unit of the merge; none where it has no commit marker."""
-    try:
-        return _DATA_FILES.validate_json(_marker(layout, number).read_bytes())
-    except FileNotFoundError:
-        return None
+def committed_files(layout: DatasetLayout) -> dict[str, FileSummary]:
+    """Read from commit markers which files finished units of the merge have written, by path."""
+    markers = _read_markers(layout.units)
+    return {file.path: file for marker in markers for file in _DATA_FILES.validate_json(marker)}
 
 
 def written_bytes(layout: DatasetLayout) -> int:
     """Bytes of all files that finished units of the merge have written."""
-    markers = _markers_in(layout.units)
-    files = (file for path in markers for file in _DATA_FILES.validate_json(path.read_bytes()))
-    return sum(file.bytes for file in files)
+    return sum(file.bytes for file in committed_files(layout).values())
 
 
 def is_whole(layout: DatasetLayout, files: Sequence[FileSummary]) -> bool:
@@ -178,11 +225,9 @@ def is_whole(layout: DatasetLayout, files: Sequence[FileSummary]) -> bool:
     return all(has_sum(layout.root / file.path, file.bytes, file.checksum) for file in files)
 
 
-def _marker(layout: DatasetLayout, number: int) -> Place:
-    return layout.units / f"unit-{number:06d}.json"
-
-
-def _markers_in(folder: Place) -> list[Place]:
-    """The markers in a folder, in order."""
+def _read_markers(folder: Place) -> list[bytes]:
+    """What the markers in a folder say, in order."""
     names = {path.name: path for path in (folder.iterdir() if folder.exists() else ())}
-    return [names[name] for name in sorted(names) if name.endswith(".json")]
+    markers = [names[name] for name in sorted(names) if name.endswith(".json")]
+    is_remote = isinstance(folder, StorePath)
+    return map_at_once(lambda marker: marker.read_bytes(), markers, is_remote=is_remote)

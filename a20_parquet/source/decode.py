@@ -26,7 +26,7 @@ class DecoderName(enum.StrEnum):
 
 
 class Decoder(Protocol):
-    """Decodes batches of records; one object may serve several threads."""
+    """Decodes batches of records; one object may serve several threads, and can be pickled."""
 
     def decode(self, records: Records) -> DecodedRecords:
         """Decode one batch; records that can't be used are in ``rejected``.

@@ -12,7 +12,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from itertools import repeat
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -155,6 +155,10 @@ class TensorFlowDecoder:
             # TensorFlow quotes the record in its message, and fails where that is no text.
             UnicodeDecodeError,
         )
+
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[str, ...]]]:
+        """Made anew in another process, which imports TensorFlow by itself."""
+        return type(self), (self._wanted,)
 
     def decode(self, records: Records) -> DecodedRecords:
         """See ``Decoder.decode``."""

@@ -8,7 +8,7 @@ then imported: it alone decides what can't be used, and why.
 import struct
 from collections.abc import Sequence
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -44,6 +44,10 @@ class WireDecoder:
         self._forms: dict[int, tuple[RecordForm, ...]] = {}
         self._other: TensorFlowDecoder | None = None
         self._lock = Lock()
+
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[str, ...]]]:
+        """Made anew in another process, which learns forms by itself."""
+        return type(self), (self._wanted,)
 
     def decode(self, records: Records) -> DecodedRecords:
         """See ``Decoder.decode``."""

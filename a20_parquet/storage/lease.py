@@ -95,9 +95,11 @@ def leased(
     finally:
         ended.set()
         renewing.join()
-        found = _Lock.read(place)
-        if found is not None and found.owner == mine.owner:
-            place.unlink(missing_ok=True)
+        # One that can't be deleted belongs to a process that has ended, and counts for nothing.
+        with suppress(OSError):
+            found = _Lock.read(place)
+            if found is not None and found.owner == mine.owner:
+                place.unlink(missing_ok=True)
 
 
 def _take(place: StorePath, mine: _Lock, tell: Callable[[str], None], pace: Pace) -> None:

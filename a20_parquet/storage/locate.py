@@ -1,6 +1,7 @@
 """Which filesystem holds what a URL or a path names."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,11 +10,18 @@ from fsspec.implementations.local import LocalFileSystem
 
 from a20_parquet.errors import UsageError
 from a20_parquet.storage.store import StoreFileSystem
+from a20_parquet.storage.stream import REQUESTS
 
 _EXTRAS: Final = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 # A client's own listings would be those of a moment ago.
 _OPTIONS: Final[dict[str, Any]] = {"use_listings_cache": False}
-_S3_OPTIONS: Final[dict[str, Any]] = {"config_kwargs": {"retries": {"total_max_attempts": 1}}}
+# Of its own accord the client of S3 opens ten connections, and has other requests wait.
+_S3_OPTIONS: Final[dict[str, Any]] = {
+    "config_kwargs": {
+        "retries": {"total_max_attempts": 1},
+        "max_pool_connections": 2 * REQUESTS,
+    }
+}
 
 
 def is_url(place: str | Path) -> bool:
@@ -47,5 +55,6 @@ def locate(url: str) -> tuple[Any, str]:
     except (ValueError, OSError) as error:
         raise UsageError(f"{url}: can't be opened: {error}") from error
     if isinstance(filesystem, LocalFileSystem):
-        return filesystem, os.path.normpath(path)
+        # Two slashes at the start stay two otherwise.
+        return filesystem, re.sub("^/+", "/", os.path.normpath(path))
     return StoreFileSystem(filesystem), path

@@ -1,14 +1,16 @@
 """Any fsspec filesystem but the local one: requests are tried again, and fail in plain words."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
-from a20_parquet.storage.retries import Retries, ShortAnswerError, is_clients
+from a20_parquet.storage.retries import PASSING_CODES, ShortAnswerError, call, is_clients
 
 Answer = TypeVar("Answer")
 
+_REFUSED: Final = {401, 403}
 _MIB = 1 << 20
 _READ_AHEAD_BYTES = 256 << 10
 _PUT_OPTIONS: Final[dict[str, dict[str, int]]] = {
@@ -25,7 +27,6 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
 
     Attributes:
         inner: the client's own filesystem.
-        retries: counts requests that were repeated.
     """
 
     cachable = False
@@ -40,7 +41,6 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
         super().__init__()
         self.inner = inner
         self.protocol = inner.protocol
-        self.retries = Retries()
         self._scheme = inner.protocol if isinstance(inner.protocol, str) else inner.protocol[0]
         self._strip_protocol = inner._strip_protocol  # noqa: SLF001 - fsspec's way
         _try_once(inner)
@@ -51,7 +51,22 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
 
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
         """What the store tells of a file or folder."""
-        return self._call(lambda: self.inner.info(path, **kwargs), path)
+
+        def look() -> dict[str, Any]:
+            try:
+                told: dict[str, Any] = self.inner.info(path, **kwargs)
+            except FileNotFoundError as error:
+                # fsspec's HTTP says so of whatever goes wrong.
+                cause = error.__cause__
+                status = getattr(cause, "status", None)
+                if status in _REFUSED:
+                    raise PermissionError(str(cause)) from error
+                if cause is not None and (status in PASSING_CODES or isinstance(cause, OSError)):
+                    raise cause from None
+                raise
+            return told
+
+        return self._call(look, path)
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:  # noqa: FBT001, FBT002 - fsspec's
         """What lies in a folder."""
@@ -132,9 +147,13 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
         self._call(lambda: self.inner.rm_file(path), path)
 
     def rm_files(self, paths: list[str]) -> None:
-        """Delete files, many with a request where the store can."""
+        """Delete files, many with a request where the store can; those that are gone count too.
+
+        Where it is tried again, the store may have deleted them the first time.
+        """
         if paths:
-            self._call(lambda: self.inner.rm(paths), paths[0])
+            with suppress(FileNotFoundError):
+                self._call(lambda: self.inner.rm(paths), paths[0])
 
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
         """Copy a file within the store."""
@@ -153,7 +172,7 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
             OSError: it failed.
         """
         try:
-            return self.retries.call(request)
+            return call(request)
         except (FileNotFoundError, FileExistsError, NotADirectoryError):
             raise
         except Exception as error:

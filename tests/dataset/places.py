@@ -85,7 +85,7 @@ def put_unfinished(root: Path) -> None:
     with locked(layout):
         begin(layout, make_plan(layout), overwrite=False)
     _, files, _ = write_all(layout, [random_rows(random.Random(0), 9, 0)])
-    commit_unit(layout, 0, files[:2])
+    commit_unit(layout, files[:2])
     (layout.conversion / "runs" / "run.embeddings").write_bytes(b"1")
 
 

@@ -15,8 +15,9 @@ from a20_parquet.dataset.unfinished import (
     SortedShards,
     commit_sorted,
     commit_unit,
-    committed_unit,
+    committed_files,
     is_whole,
+    remove_stray_runs,
     sorted_units,
 )
 from a20_parquet.table.rejection import Reason, Rejection
@@ -80,6 +81,30 @@ def test_sorted_units_come_back(claimed: LocalLayout) -> None:
     assert len(list(sorted_units(claimed))) == 3
 
 
+def test_a_shard_counts_once(claimed: LocalLayout) -> None:
+    """Of markers that share a shard one counts; which does not depend on what else there is."""
+    single, double = sort_unit(claimed, 0), sort_unit(claimed, 1)
+    double = double.model_copy(
+        update={"positions": (0, 1), "shards": (*single.shards, *double.shards)}
+    )
+    commit_sorted(claimed, single, "-one")
+    commit_sorted(claimed, double, "-two")
+    commit_sorted(claimed, sort_unit(claimed, 2))
+    assert [unit.positions for unit in sorted_units(claimed)] == [(0,), (2,)]
+
+
+def test_runs_that_no_unit_names_are_removed(claimed: LocalLayout) -> None:
+    """What was killed leaves them; other files stay."""
+    unit = sort_unit(claimed, 0)
+    folder = claimed.conversion / "runs"
+    before = set(folder.iterdir())
+    (folder / "mine.txt").touch()
+    for name in ("run-9-aa.embeddings", "run-0-b.metadata.arrow", "run-9.index.arrow"):
+        (folder / name).touch()
+    remove_stray_runs([str(folder), str(folder / "missing")], [unit])
+    assert set(folder.iterdir()) == {*before, folder / "mine.txt"}
+
+
 @pytest.mark.parametrize("spoil", SPOILING)
 @pytest.mark.parametrize(
     "name",
@@ -104,15 +129,18 @@ def test_a_sorted_unit_whose_file_was_changed(
 
 
 def test_merge_units_come_back(claimed: LocalLayout) -> None:
-    """With all their files; a unit that was not finished has no marker."""
+    """With all their files, however they were divided; one that was not finished has no marker."""
     _, files, _ = write_all(claimed, [random_rows(random.Random(0), 40, 0)])
-    commit_unit(claimed, 1, files[2:])
-    commit_unit(claimed, 0, files[:2])
-    commit_unit(claimed, 2, [])
+    assert len(files) > 4
+    assert committed_files(claimed) == {}
+    commit_unit(claimed, files[2:4])
+    commit_unit(claimed, files[:2])
+    commit_unit(claimed, files[1:3], "-again")
+    commit_unit(claimed, files[:2], "-again")
     (claimed.units / "unit-000003.json.tmp").write_text("[")
-    found = [committed_unit(claimed, number) for number in range(4)]
-    assert found == [tuple(files[:2]), tuple(files[2:]), (), None]
-    assert all(is_whole(claimed, each) for each in found if each is not None)
+    found = committed_files(claimed)
+    assert found == {file.path: file for file in files[:4]}
+    assert is_whole(claimed, list(found.values()))
 
 
 @pytest.mark.parametrize("spoil", SPOILING)
@@ -138,8 +166,8 @@ def test_files_without_windows_in_time(claimed: LocalLayout) -> None:
         first_window_us=None,
         last_window_us=None,
     )
-    commit_unit(claimed, 0, [file])
-    assert committed_unit(claimed, 0) == (file,)
+    commit_unit(claimed, [file])
+    assert committed_files(claimed) == {"p": file}
 
 
 def test_a_plan_comes_back(claimed: LocalLayout) -> None:

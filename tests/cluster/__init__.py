@@ -1,0 +1,1 @@
+"""Conversions by Dask clusters."""
