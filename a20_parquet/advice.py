@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
 from math import ceil
 
 from a20_parquet.amounts import format_bytes, format_count, format_seconds
@@ -18,6 +17,7 @@ _BLOCK_BYTES = 1_000_000
 _HOUR_S = 3600
 _LONG_S = 12 * _HOUR_S
 _UNITS_A_WORKER = 4
+_MOST_DOUBLINGS = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,8 @@ def _memory(archive: Archive, options: ConvertOptions, *, cluster: bool) -> Advi
             reason = "all windows stay in memory, no run goes to scratch disk"
             return Advice(option="--memory", value=_size(budget), reason=reason)
         runs, piece = _pieces(archive, divided)
-        if enough is None and piece >= _BLOCK_BYTES:
+        of_a_run = archive.volume.run_bytes // max(runs, 1)
+        if enough is None and piece >= min(_BLOCK_BYTES, of_a_run // 2):
             enough = budget, runs, piece
         if enough is not None and budget > default_budget():
             break
@@ -83,7 +84,7 @@ def _budgets(
     archive: Archive, options: ConvertOptions, *, cluster: bool
 ) -> Iterator[tuple[int, MemoryPlan]]:
     """Round budgets that suffice for all workers, the smallest first."""
-    for power in count():
+    for power in range(_MOST_DOUBLINGS):
         budget = (_LEAST_BYTES << power) * options.workers
         try:
             divided = memory_plan(

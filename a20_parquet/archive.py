@@ -25,6 +25,7 @@ from a20_parquet.table.windows import with_embeddings
 
 _MOST_SHARDS = 64
 _ENCODED_ROWS = 1024
+_FEWER = 16
 _TIMES = 3
 
 
@@ -70,7 +71,8 @@ def look_at(
     sizes = [shard.size for shard in listing.shards]
     windows_a_byte = sum(job.windows) / max(sum(shard.size for shard in job.shards), 1)
     most_windows = [ceil(size * windows_a_byte) for size in sizes]
-    times = max(1.0, sum(most_windows) / sample.most_windows)
+    is_all = sample.is_whole and sample.shards == len(sizes)
+    times = 1.0 if is_all else max(1.0, sum(most_windows) / sample.most_windows)
     taken = len(np.unique(sample.record))
     file_sizes, encode_rate = _encode(sample, job.table)
     return Archive(
@@ -122,13 +124,14 @@ def _encode(sample: Sample, table: TableOptions) -> tuple[FileSizes, float]:
             writer.put(encoder.encode(windows.slice(0, count)))
         return writer.size
 
-    half = encode(max(1, rows // 2))
+    few = ceil(rows / _FEWER)
+    small = encode(few)
     seconds = []
     for _ in range(_TIMES):
         begun = time.perf_counter()
         whole = encode(rows)
         seconds.append(time.perf_counter() - begun)
-    row_bytes = (whole - half) / (rows - rows // 2) if rows > 1 else windows.nbytes
+    row_bytes = (whole - small) / (rows - few) if rows > few else windows.nbytes
     file_bytes = max(0.0, whole - rows * row_bytes)
     sizes = FileSizes(row=row_bytes, file=file_bytes, most_rows=table.rows_per_file)
     return sizes, embeddings.nbytes / min(seconds)

@@ -56,7 +56,7 @@ _FIRST_WORKER_S = 30
 _NO_WORKER_S = 600
 _STOP_S = 10
 _WATCH_S = 1.0
-_MOST_STOPS = 5
+_MOST_LOST = 5
 _GO_ON = "The same command goes on where it stopped."
 
 
@@ -187,23 +187,23 @@ class Cluster:
         """See ``Executor.map``."""
         if self._session is None:
             raise ValueError("the session has not begun")
-        rest = enumerate(units)
+        rest = ((number, pickle.dumps(unit)) for number, unit in enumerate(units))
         under_way = _Pass(self._client, pickle.dumps(task), self._session, self.progress)
         try:
             while True:
                 while (worker := under_way.find_free(self._workers)) is not None:
-                    numbered = next(rest, None)
+                    numbered = under_way.take_back() or next(rest, None)
                     if numbered is None:
                         break
-                    number, unit = numbered
-                    under_way.submit(number, pickle.dumps(unit), worker)
+                    under_way.send(worker, *numbered)
                 if not under_way:
                     return
-                self._watch()
                 outcome = under_way.wait()
                 if outcome is not None:
                     self.retries += outcome.retries
                     yield outcome.result
+                if self._watch():
+                    under_way.give_up(self._workers)
         finally:
             under_way.end()
 
@@ -232,30 +232,31 @@ class Cluster:
         results: dict[str, Any] = self._client.run(function, *arguments, on_error="return")
         return results
 
-    def _watch(self) -> None:
-        """Tell of workers that have come or gone.
+    def _watch(self) -> bool:
+        """Tell of workers that have come or gone; whether any has.
 
         Raises:
             ClusterError: none has been there for long.
         """
         now_s = time.monotonic()
         if now_s - self._watched_s < _WATCH_S:
-            return
+            return False
         self._watched_s = now_s
         with _talking():
             workers: dict[str, int] = dict(self._client.nthreads())
-        before, self._workers = self._workers, workers or self._workers
         if workers:
             self._seen_s = now_s
+        elif now_s - self._seen_s > _NO_WORKER_S:
+            raise ClusterError(
+                f"no worker is left, and none has come for {_NO_WORKER_S} s. {_GO_ON}"
+            )
+        before, self._workers = self._workers, workers
         left = format_count(len(workers), "worker")
         for worker in before.keys() - workers.keys():
             self.progress.say(f"worker {worker} is gone; others do its work again ({left} left)")
         for worker in workers.keys() - before.keys():
             self.progress.say(f"worker {worker} has joined ({left})")
-        if now_s - self._seen_s > _NO_WORKER_S:
-            raise ClusterError(
-                f"no worker is left, and none has come for {_NO_WORKER_S} s. {_GO_ON}"
-            )
+        return before.keys() != workers.keys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,35 +267,38 @@ class _Sent:
     number: int
     unit: bytes
     worker: str
-    """Which one was asked first."""
 
 
 class _Pass:
-    """One pass under way: units that were sent to workers, and how far each of them is."""
+    """One pass under way: units that were sent to workers, and how far each of them is.
+
+    Each worker is sent the task by itself, and each unit to one worker: Dask would have workers
+    fetch the task from each other, also from one that has frozen, and send most units to those that
+    have it.
+    """
 
     def __init__(self, client: Any, task: bytes, session: Session, progress: Progress) -> None:
         self._client = client
         self._progress = progress
         self._topic = f"a20-parquet-{secrets.token_hex(8)}"
+        self._task = task, session, self._topic
+        self._benches: dict[str, Any] = {}
         self._sent: dict[str, _Sent] = {}
+        self._back: list[tuple[int, bytes]] = []
+        self._lost: Counter[int] = Counter()
         self._done: SimpleQueue[Any] = SimpleQueue()
-        self._numbers = count()
-        self._stops = 0
+        self._keys = (f"{self._topic}-{number}" for number in count())
         self._told: dict[int, int] = {}
         self._lock = Lock()
         with _talking():
             client.subscribe_topic(self._topic, self._hear)
-            key = f"{self._topic}-bench"
-            self._bench = client.submit(Bench, task, session, self._topic, key=key, pure=False)
 
     def __len__(self) -> int:
-        """Count the units that are under way."""
-        return len(self._sent)
+        """Count the units that are not done."""
+        return len(self._sent) + len(self._back)
 
     def find_free(self, workers: Mapping[str, int]) -> str | None:
         """Find the worker that needs a further unit most; none where all have enough.
-
-        Left to itself, Dask sends all to the workers that have the task already.
 
         Args:
             workers: for each address its threads.
@@ -304,60 +308,85 @@ class _Pass:
         free = [worker for worker, threads in workers.items() if load[worker] < 2 * threads]
         return min(free, key=lambda worker: load[worker] / workers[worker], default=None)
 
-    def submit(self, number: int, unit: bytes, worker: str) -> None:
-        """Send a unit to a worker; where that one is gone, another one gets it."""
-        key = f"{self._topic}-{next(self._numbers)}"
+    def send(self, worker: str, number: int, unit: bytes) -> None:
+        """Send a unit to a worker."""
         with _talking():
-            future = self._client.submit(
-                do_unit,
-                self._bench,
-                number,
-                unit,
-                key=key,
-                pure=False,
-                workers=[worker],
-                allow_other_workers=True,
-            )
-        self._sent[key] = _Sent(future, number, unit, worker)
+            if worker not in self._benches:
+                self._benches[worker] = self._submit(worker, Bench, *self._task)
+            future = self._submit(worker, do_unit, self._benches[worker], number, unit)
+        self._sent[future.key] = _Sent(future, number, unit, worker)
         future.add_done_callback(self._done.put)
 
+    def take_back(self) -> tuple[int, bytes] | None:
+        """A unit that has to be sent again, if there is one."""
+        return self._back.pop(0) if self._back else None
+
     def wait(self) -> Outcome | None:
-        """Wait for what becomes of a unit; none where that takes a while.
+        """Wait for what becomes of a unit; none where that takes a while, or it was lost.
 
         Raises:
-            ClusterError: it was lost.
+            ClusterError: it was lost too often, or all is.
             Exception: whatever it failed with.
         """
         try:
             future = self._done.get(timeout=_WATCH_S)
         except Empty:
             return None
-        sent = self._sent.pop(future.key)
+        sent = self._sent.pop(future.key, None)
+        if sent is None:
+            return None
         with _talking():
             if future.status != "error":
                 outcome: Outcome = future.result()
                 self._advance(sent.number, outcome.advanced)
                 return outcome
             failure = future.exception()
-        if isinstance(failure, KilledWorker):
+        # A worker that is on its way out stops by itself.
+        if not isinstance(failure, (KilledWorker, StoppedError)):
+            raise failure
+        self._lose(sent)
+        return None
+
+    def give_up(self, workers: Mapping[str, int]) -> None:
+        """Take back the units of workers that are gone.
+
+        Args:
+            workers: those that are there.
+
+        Raises:
+            ClusterError: a unit was lost too often.
+        """
+        gone = [sent for sent in self._sent.values() if sent.worker not in workers]
+        for sent in gone:
+            del self._sent[sent.future.key]
+        for worker in self._benches.keys() - workers.keys():
+            del self._benches[worker]
+        with _talking():
+            self._client.cancel([sent.future for sent in gone])
+        for sent in gone:
+            self._lose(sent)
+
+    def _lose(self, sent: _Sent) -> None:
+        self._lost[sent.number] += 1
+        if self._lost[sent.number] == _MOST_LOST:
             raise ClusterError(
-                f"{failure.allowed_failures + 1} workers died one after the other at the same "
-                f"piece of work, {failure.last_worker.address} the last: their logs may say why. "
-                f"Was their memory too little, a smaller --memory helps. {_GO_ON}"
+                f"{_MOST_LOST} workers were lost one after the other with the same piece of work, "
+                f"{sent.worker} the last: their logs may say why. Was their memory too little, a "
+                f"smaller --memory helps. {_GO_ON}"
             )
-        if isinstance(failure, StoppedError) and self._stops < _MOST_STOPS:
-            # By a worker that was on its way out.
-            self._stops += 1
-            self.submit(sent.number, sent.unit, sent.worker)
-            return None
-        raise failure
+        self._back.append((sent.number, sent.unit))
+
+    def _submit(self, worker: str, function: Any, *arguments: Any) -> Any:
+        return self._client.submit(
+            function, *arguments, key=next(self._keys), pure=False, workers=[worker]
+        )
 
     def end(self) -> None:
         """Call off what is under way, and wait until workers have stopped."""
         futures = [sent.future for sent in self._sent.values()]
         with suppress(Exception):
             self._client.unsubscribe_topic(self._topic)
-            self._client.cancel([*futures, self._bench], force=True)
+            self._client.cancel([*futures, *self._benches.values()], force=True)
             deadline_s = time.monotonic() + _STOP_S
             while futures and time.monotonic() < deadline_s:
                 busy = self._client.run(is_busy, self._topic, on_error="ignore")

@@ -15,6 +15,7 @@ from a20_parquet.job import Job
 from a20_parquet.source.frames import read_shard
 from a20_parquet.source.records import Records
 from a20_parquet.source.shard import FOOTER_BYTES, HEADER_BYTES, Shard
+from a20_parquet.storage.stream import ReadAhead
 from a20_parquet.table.decoded import DecodedRecords, RecordHeads
 from a20_parquet.table.intake import RecordFilter
 from a20_parquet.table.windows import keyed_metadata
@@ -34,6 +35,8 @@ class Sample:
     """Of how many."""
     records: int
     """How many were read, those that can't be converted among them."""
+    is_whole: bool
+    """Whether these shards hold no others."""
     most_windows: float
     """How many windows a conversion would reckon for their bytes."""
     bytes_a_second: float
@@ -82,6 +85,7 @@ def read_sample(job: Job, records: int) -> Sample:
     return Sample(
         shards=len(job.shards),
         records=reading.records,
+        is_whole=reading.is_whole,
         most_windows=reading.most_windows,
         bytes_a_second=median(rates),
         channels=max(channels for heads in reading.heads for _, channels, _ in heads.shapes),
@@ -96,6 +100,7 @@ class _Reading:
 
     def __init__(self, job: Job) -> None:
         self.records = 0
+        self.is_whole = True
         self.most_windows = 0.0
         self.heads: list[RecordHeads] = []
         self.embeddings: list[Rows] = []
@@ -108,6 +113,7 @@ class _Reading:
     def read(self, shard: Shard, quota: int) -> float | None:
         """Read a shard's first records; in bytes a second, how fast that was."""
         size, seconds = 0, 0.0
+        before = self.records
         begun = time.perf_counter()
         for batch in _first(shard, quota):
             decoded = self._job.decoder.decode(batch)
@@ -115,6 +121,7 @@ class _Reading:
             size += batch.payload_bytes
             self._take(batch, decoded)
             begun = time.perf_counter()
+        self.is_whole &= self.records - before < quota
         return size / seconds if size else None
 
     def _take(self, batch: Records, decoded: DecodedRecords) -> None:
@@ -139,7 +146,7 @@ class _Reading:
 
 def _first(shard: Shard, quota: int) -> Iterator[Records]:
     """A shard's first records, in batches."""
-    for item in read_shard(shard, _BATCH_BYTES):
+    for item in read_shard(shard, _BATCH_BYTES, ReadAhead(_BATCH_BYTES, blocks=0)):
         if isinstance(item, Records):
             yield Records(shard, item.first, item.offsets[:quota], item.payloads[:quota])
             quota -= len(item.payloads)

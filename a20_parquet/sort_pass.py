@@ -15,7 +15,7 @@ from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import QuarantinedShard, ShardSummary
 from a20_parquet.dataset.npy_json import NpyJsonWriter
 from a20_parquet.dataset.quarantine import QuarantineWriter
-from a20_parquet.dataset.run import DiskRun, HeldRun, Rows, Run, RunFiles
+from a20_parquet.dataset.run import HeldRun, Rows, Run, RunFiles, open_runs
 from a20_parquet.dataset.sorting import WindowGatherer
 from a20_parquet.dataset.unfinished import SortedShards, commit_sorted, remove_stray_runs
 from a20_parquet.error_limit import ErrorLimit
@@ -168,7 +168,7 @@ def sort_shards(job: Job, begun: Begun, sinks: Sinks, executor: Executor) -> Sor
     units = sorted([*begun.sorted, *(made.sorted for made in new)], key=lambda unit: unit.positions)
     return Sorted(
         runs=[
-            *(DiskRun(files) for unit in units for files in unit.runs),
+            *open_runs([files for unit in units for files in unit.runs]),
             *(() if shared is None else shared.runs(new)),
         ],
         shards=_in_order(units),

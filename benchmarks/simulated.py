@@ -146,6 +146,7 @@ class _CountingRun:
     """A slice of a run that has keys and no embeddings, and notes what is read of it."""
 
     on_disk = True
+    is_remote = True
 
     def __init__(self, partitions: Partitions, start: int, stop: int, seed: int) -> None:
         self.partitions = partitions

@@ -1,6 +1,9 @@
-"""Several runs, read slice by slice as one sorted sequence."""
+"""Several runs, read slice by slice as one sorted sequence.
 
-from collections.abc import Sequence
+Of runs in a store many are read at the same time, and as many rows of each as fit into memory.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +13,13 @@ import pyarrow as pa
 
 from a20_parquet.dataset.parquet import ReadLists
 from a20_parquet.dataset.run import Rows, Run
+from a20_parquet.storage.at_once import AT_ONCE, map_at_once
 from a20_parquet.table.order import sort_order
 
 Numbers = npt.NDArray[np.int64]
 """One item a row."""
+
+_REQUEST_BYTES = 2 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +59,34 @@ def concat_rows(parts: Sequence[MergedRows]) -> MergedRows:
     )
 
 
+def read_spans(runs: Sequence[Run], spans: Iterable[tuple[int, int, Rows]]) -> None:
+    """Read embeddings of several runs.
+
+    Args:
+        runs: what to read.
+        spans: which run, from which of its rows on, and what to fill, at least a row.
+
+    Raises:
+        DatasetError: a run was damaged.
+        OSError: one can't be read.
+    """
+    pieces = []
+    for run, start, out in spans:
+        most = max(1, _REQUEST_BYTES // out[:1].nbytes) if runs[run].is_remote else len(out)
+        pieces += [(runs[run], start + at, out[at : at + most]) for at in range(0, len(out), most)]
+    map_at_once(
+        lambda piece: piece[0].read_embeddings(piece[1], piece[2]),
+        pieces,
+        is_remote=any(run.is_remote for run, _, _ in pieces),
+    )
+
+
 class MetadataCursor:
-    """Merges slices of runs by their metadata, each run in one forward pass."""
+    """Merges slices of runs by their metadata, each run in one forward pass.
+
+    Attributes:
+        is_remote: whether some of the rows lie in a store.
+    """
 
     def __init__(self, runs: Sequence[Run], slices: npt.ArrayLike, *, batch_rows: int) -> None:
         """Start before the first row.
@@ -71,6 +103,7 @@ class MetadataCursor:
         self._stop = stops[self._numbers]
         self._batch_rows = batch_rows
         self._waiting: MergedRows | None = None
+        self.is_remote = any(run.is_remote for run in self._runs)
 
     @property
     def is_alone(self) -> bool:
@@ -90,14 +123,9 @@ class MetadataCursor:
         waiting = np.bincount(
             parts[0].run if parts else np.zeros(0, np.int64), minlength=len(self._runs)
         )
-        for number in np.flatnonzero((waiting < self._batch_rows) & (self._next < self._stop)):
-            start = int(self._next[number])
-            stop = int(min(start + self._batch_rows, self._stop[number]))
-            metadata = self._runs[number].read_metadata(start, stop)
-            parts.append(
-                MergedRows(metadata, np.full(stop - start, number), np.arange(start, stop))
-            )
-            self._next[number] = stop
+        numbers = np.flatnonzero((waiting < self._batch_rows) & (self._next < self._stop))
+        parts += map_at_once(self._read_slice, numbers.tolist(), is_remote=self.is_remote)
+        self._next[numbers] = self._next_stops(numbers)
         if not parts:
             raise EOFError("the runs hold fewer rows than their indexes say")
         rows = self._sort(concat_rows(parts))
@@ -105,6 +133,14 @@ class MetadataCursor:
         self._waiting = rows.slice(safe, len(rows)) if safe < len(rows) else None
         given = rows.slice(0, safe)
         return MergedRows(given.metadata, self._numbers[given.run], given.row)
+
+    def _read_slice(self, number: int) -> MergedRows:
+        start, stop = int(self._next[number]), int(self._next_stops(number))
+        metadata = self._runs[number].read_metadata(start, stop)
+        return MergedRows(metadata, np.full(stop - start, number), np.arange(start, stop))
+
+    def _next_stops(self, numbers: Any) -> Any:
+        return np.minimum(self._next[numbers] + self._batch_rows, self._stop[numbers])
 
     def _sort(self, rows: MergedRows) -> MergedRows:
         if self.is_alone:
@@ -140,10 +176,15 @@ class MergeCursor:
         """
         self._runs = runs
         self._cursor = MetadataCursor(runs, slices, batch_rows=batch_rows)
-        self._is_alone = self._cursor.is_alone
         self._staging = staging
+        # What requests bring lies beside the staging memory at first: as much of that stays unused.
+        requested = AT_ONCE * _REQUEST_BYTES // max(1, staging[:1].nbytes)
+        self._most_ahead = max(1, len(staging) // 2, len(staging) - requested)
         self._merged: MergedRows | None = None
         self._at = 0
+        self._staged: MergedRows | None = None
+        self._order = np.zeros(0, np.int64)
+        self._given = 0
 
     def read(self, out: Rows) -> Any:
         """Read the next ``len(out)`` rows.
@@ -157,18 +198,21 @@ class MergeCursor:
         Raises:
             EOFError: the slices hold fewer rows.
         """
-        parts = self._read_rows(len(out))
-        done = 0
-        for rows in parts:
-            self._read_embeddings(rows, out[done : done + len(rows)])
-            done += len(rows)
+        if self._cursor.is_alone:
+            parts = self._read_rows(len(out))
+            read_spans(self._runs, [(int(parts[0].run[0]), int(parts[0].row[0]), out)])
+            return _join_metadata(parts)
+        parts = []
+        while len(out):
+            parts.append(self._read_staged(out))
+            out = out[len(parts[-1]) :]
         return _join_metadata(parts)
 
     def read_paged(self, buffer: Rows) -> tuple[Any, ReadLists]:
         """Read the next ``len(buffer)`` rows, their embeddings when they are asked for.
 
         A page that is read when it is written is in the cache still. Where several runs are merged,
-        all embeddings are read at once.
+        or are in a store, all embeddings are read at once.
 
         Args:
             buffer: where embeddings are read, shape ``(rows, dims)``.
@@ -180,7 +224,7 @@ class MergeCursor:
         Raises:
             EOFError: the slices hold fewer rows.
         """
-        if not self._is_alone:
+        if not self._cursor.is_alone or self._cursor.is_remote:
             return self.read(buffer), lambda start, stop: buffer[start:stop]
         parts = self._read_rows(len(buffer))
         run, first = self._runs[parts[0].run[0]], int(parts[0].row[0])
@@ -193,34 +237,47 @@ class MergeCursor:
         return _join_metadata(parts), read_page
 
     def _read_rows(self, count: int) -> list[MergedRows]:
-        """The next rows without their embeddings, in parts whose embeddings can be staged."""
+        """The next rows without their embeddings."""
         parts: list[MergedRows] = []
         while count:
-            if self._merged is None or self._at == len(self._merged):
-                self._merged = self._cursor.read()
-                self._at = 0
-            end = min(self._at + count, len(self._merged))
-            if not self._is_alone:
-                end = min(end, self._at + len(self._staging))
-            parts.append(self._merged.slice(self._at, end))
-            count -= end - self._at
-            self._at = end
+            parts.append(self._read_part(count))
+            count -= len(parts[-1])
         return parts
 
-    def _read_embeddings(self, rows: MergedRows, out: Rows) -> None:
-        """Fill ``out``; a run's rows among them are consecutive."""
-        if self._is_alone:
-            self._runs[rows.run[0]].read_embeddings(int(rows.row[0]), out)
-            return
+    def _read_part(self, most: int) -> MergedRows:
+        """Some of the rows that come next, at least one, without their embeddings."""
+        if self._merged is None or self._at == len(self._merged):
+            self._merged = self._cursor.read()
+            self._at = 0
+        start, self._at = self._at, min(self._at + most, len(self._merged))
+        return self._merged.slice(start, self._at)
+
+    def _read_staged(self, out: Rows) -> MergedRows:
+        """Read some rows, at least one, with their embeddings into the beginning of ``out``."""
+        if self._staged is None or self._given == len(self._staged):
+            ahead = self._most_ahead if self._cursor.is_remote else len(out)
+            self._staged = self._read_part(min(ahead, len(self._staging)))
+            self._stage(self._staged)
+            self._given = 0
+        start, stop = self._given, min(self._given + len(out), len(self._staged))
+        self._given = stop
+        places = self._order[start:stop]
+        np.take(self._staging, places, axis=0, out=out[: stop - start], mode="clip")
+        return self._staged.slice(start, stop)
+
+    def _stage(self, rows: MergedRows) -> None:
+        """Read embeddings run by run: a run's rows among them are consecutive."""
         by_run = np.argsort(rows.run, kind="stable")
         present, firsts = np.unique(rows.run[by_run], return_index=True)
-        bounds = [*firsts.tolist(), len(out)]
-        for number, first, last in zip(present.tolist(), bounds, bounds[1:], strict=False):
-            start = int(rows.row[by_run[first]])
-            self._runs[number].read_embeddings(start, self._staging[first:last])
-        place = np.empty(len(out), np.int64)
-        place[by_run] = np.arange(len(out))
-        np.take(self._staging, place, axis=0, out=out, mode="clip")
+        bounds = [*firsts.tolist(), len(rows)]
+        starts = rows.row[by_run[firsts]].tolist()
+        spans = zip(present.tolist(), starts, bounds, bounds[1:], strict=False)
+        read_spans(
+            self._runs,
+            [(run, start, self._staging[first:last]) for run, start, first, last in spans],
+        )
+        self._order = np.empty(len(rows), np.int64)
+        self._order[by_run] = np.arange(len(rows))
 
 
 def _join_metadata(parts: Sequence[MergedRows]) -> Any:

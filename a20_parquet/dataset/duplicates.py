@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from a20_parquet.dataset.cursor import MergedRows, MetadataCursor, concat_rows
+from a20_parquet.dataset.cursor import MergedRows, MetadataCursor, concat_rows, read_spans
 from a20_parquet.dataset.run import Rows, Run
 from a20_parquet.table.duplicates import (
     Duplicates,
@@ -238,6 +238,8 @@ class _Reader:
         breaks = np.flatnonzero((np.diff(run) != 0) | (np.diff(row) != 1)) + 1
         bounds = [0, *breaks.tolist(), len(row)]
         read = np.empty_like(out)
-        for first, end in pairwise(bounds):
-            self._runs[run[first]].read_embeddings(int(row[first]), read[first:end])
+        read_spans(
+            self._runs,
+            [(run[first], int(row[first]), read[first:end]) for first, end in pairwise(bounds)],
+        )
         out[by_run] = read

@@ -53,6 +53,11 @@ class DatasetRun:
         self._group: tuple[int, Any] | None = None
 
     @property
+    def is_remote(self) -> bool:
+        """Whether the dataset lies in a store."""
+        return not self._catalog.is_local
+
+    @property
     def partitions(self) -> Partitions:
         """Its partitions: one."""
         site, period = self._key

@@ -4,6 +4,7 @@ Both grow beside their final names, under hidden ones, and get these when the sh
 ``.json`` file is renamed last, so that where it lies, its ``.npy`` is whole too.
 """
 
+import filecmp
 import glob
 import io
 import os
@@ -190,8 +191,12 @@ class NpyJsonFolder:
             with _writing(self.root):
                 for file in (npy_file, json_file):
                     _close_durably(file)
-                # An older .json must not pass for the mark of the new .npy.
-                json.unlink(missing_ok=True)
+                # An older .json must not pass for the mark of the new .npy; one that another
+                # attempt has just put there must stay.
+                if not (
+                    tag and json.exists() and filecmp.cmp(_hidden(json, tag), json, shallow=False)
+                ):
+                    json.unlink(missing_ok=True)
                 _hidden(npy, tag).replace(npy)
                 _hidden(json, tag).replace(json)
 

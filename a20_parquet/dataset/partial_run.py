@@ -34,8 +34,13 @@ class WithoutRows:
 
     @property
     def on_disk(self) -> bool:
-        """Whether it lies on scratch disk."""
+        """Whether it lies on scratch storage."""
         return self._run.on_disk
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether who reads it waits for a store."""
+        return self._run.is_remote
 
     @property
     def partitions(self) -> Partitions:

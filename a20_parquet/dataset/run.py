@@ -1,50 +1,47 @@
-"""Runs: windows in sorted order, held in memory or on scratch disk, read back slice by slice.
-
-A run on disk is three files: ``NAME.embeddings`` (raw little-endian float32 rows),
-``NAME.metadata.arrow`` (Arrow IPC, the metadata and sort keys in small batches) and, written last
-as the run's commit marker, ``NAME.index.arrow`` (its partitions with their rows).
-"""
+"""Runs: windows in sorted order, held in memory or on scratch storage, read slice by slice."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol, Self
 
-import crc32c
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from a20_parquet.errors import DatasetError
-from a20_parquet.storage.files import file_sum, has_sum, naming
-from a20_parquet.storage.place import Place
+from a20_parquet.dataset.run_files import (
+    MetadataPlaces,
+    RunFile,
+    damaged,
+    embeddings_place,
+    index_place,
+    metadata_place,
+    pack_partitions,
+    read_file,
+    unpack_partitions,
+    write_file,
+)
+from a20_parquet.storage.at_once import map_at_once
+from a20_parquet.storage.files import has_sum
+from a20_parquet.storage.place import Place, StorePath, place_of
 from a20_parquet.table.order import Partitions, find_partitions, sort_order
 
 
-class RunFile(BaseModel):
-    """One file of a run, as it was written."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    bytes: int
-    checksum: str
-    """CRC32C, eight hexadecimal digits."""
-
-
 class RunFiles(BaseModel):
-    """Where a run lies on scratch disk, and what its files are like."""
+    """Where a run lies on scratch storage, and what its files are like."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: str
-    """Absolute, without the suffixes of its files."""
+    """Absolute, or a URL; without the suffixes of its files."""
     dims: int
     batch_rows: int
     """How many rows of metadata can be read at a time."""
     embeddings: RunFile
     metadata: RunFile
     index: RunFile
+    places_bytes: int
+    """With how many bytes the index tells where the batches of metadata are."""
 
 
 Rows = npt.NDArray[np.float32]
@@ -59,7 +56,12 @@ class Run(Protocol):
 
     @property
     def on_disk(self) -> bool:
-        """Whether it lies on scratch disk."""
+        """Whether it lies on scratch storage."""
+        ...
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether who reads it waits for a store; several threads may, then."""
         ...
 
     @property
@@ -80,6 +82,7 @@ class HeldRun:
     """Windows that stay where they were decoded; only their order and metadata are sorted."""
 
     on_disk = False
+    is_remote = False
 
     def __init__(self, embeddings: Rows, rows: npt.NDArray[np.int64], keyed: Any) -> None:
         """Sort windows.
@@ -110,141 +113,157 @@ class HeldRun:
         np.take(self._embeddings, rows, axis=0, out=out, mode="clip")
 
     def write(self, path: Place, batch_rows: int) -> RunFiles:
-        """Write the run to scratch disk as ``path`` with three suffixes.
+        """Write the run to scratch storage as ``path`` with three suffixes.
 
         Args:
-            path: in a folder that exists.
+            path: in a folder that exists, or in a store.
             batch_rows: how many rows of metadata can be read back at a time.
+
+        Raises:
+            OSError: it can't be written.
         """
-        if not isinstance(path, Path):
-            raise DatasetError(f"{path}: runs can only be written to a local folder")
-        dims = self._embeddings.shape[1]
-        block = np.empty((max(1, COPY_BYTES // (dims * 4)), dims), np.float32)
-        checksum = 0
-        place = _embeddings_path(path)
-        with naming(place), open(place, "wb", buffering=0) as file:
-            for start in range(0, len(self._rows), len(block)):
-                piece = block[: len(self._rows) - start]
-                self.read_embeddings(start, piece)
-                view = piece.data.cast("B")
-                checksum = crc32c.crc32c(view, checksum)
-                while view:
-                    view = view[file.write(view) :]
-        embeddings = RunFile(bytes=len(self._rows) * dims * 4, checksum=f"{checksum:08x}")
-        batches = pa.Table.from_batches([self._metadata]).to_batches(max_chunksize=batch_rows)
-        metadata = _write_ipc(_metadata_path(path), batches)
-        partitions = self._partitions
-        columns = [partitions.site, partitions.period, pa.array(partitions.rows)]
-        index = pa.record_batch(columns, names=["site", "period", "rows"])
+        embeddings, _ = write_file(embeddings_place(path), self._blocks())
+        metadata, ends = write_file(metadata_place(path), self._messages(batch_rows))
+        places = MetadataPlaces(self._metadata.schema, np.array(ends, np.int64)).serialize()
+        index = [places, pack_partitions(self._partitions)]
         return RunFiles(
             path=str(path),
-            dims=dims,
+            dims=self._embeddings.shape[1],
             batch_rows=batch_rows,
             embeddings=embeddings,
             metadata=metadata,
-            index=_write_ipc(_index_path(path), [index]),
+            index=write_file(index_place(path), index)[0],
+            places_bytes=len(places),
         )
+
+    def _messages(self, batch_rows: int) -> Iterator[Any]:
+        """Its metadata, message by message."""
+        yield self._metadata.schema.serialize()
+        for start in range(0, len(self._rows), batch_rows):
+            yield self._metadata.slice(start, batch_rows).serialize()
+
+    def _blocks(self) -> Iterator[Any]:
+        """Its embeddings in order, through a small buffer that is used again and again."""
+        dims = self._embeddings.shape[1]
+        block = np.empty((max(1, COPY_BYTES // (dims * 4)), dims), np.float32)
+        for start in range(0, len(self._rows), len(block)):
+            piece = block[: len(self._rows) - start]
+            self.read_embeddings(start, piece)
+            yield piece
 
 
 class DiskRun:
-    """A run on scratch disk."""
+    """A run on scratch storage; any number of threads may read it.
+
+    Its index is read when something of it is first needed, and once only. Its partitions, of which
+    there may be more than windows fit into memory, are kept as they are stored.
+    """
 
     on_disk = True
 
     def __init__(self, files: RunFiles) -> None:
-        """Open a run."""
-        path = Path(files.path)
-        self._path = path
-        self._dims = files.dims
-        self._batch_rows = files.batch_rows
+        """Name a run; see ``open_runs``."""
         self._files = files
-        self._partitions: Partitions | None = None
+        self._path = place_of(files.path)
+        self._lock = Lock()
+        self._places: MetadataPlaces | None = None
+        self._packed: bytes | None = None
 
     def __reduce__(self) -> tuple[type[Self], tuple[RunFiles]]:
-        """Opened anew in another process, which may need no partitions."""
+        """Another process reads of its index what it needs."""
         return type(self), (self._files,)
 
     @staticmethod
     def is_whole(files: RunFiles) -> bool:
         """Whether a run's files are as they were written."""
-        path = Path(files.path)
-        places = (_embeddings_path(path), _metadata_path(path), _index_path(path))
+        path = place_of(files.path)
+        places = (embeddings_place(path), metadata_place(path), index_place(path))
         found = zip(places, (files.embeddings, files.metadata, files.index), strict=True)
         return all(has_sum(place, file.bytes, file.checksum) for place, file in found)
 
     @property
+    def is_remote(self) -> bool:
+        """Whether it lies in a store."""
+        return isinstance(self._path, StorePath)
+
+    def open(self) -> bytes:
+        """Read the index, with one request, and give the partitions as it has them.
+
+        Raises:
+            DatasetError: it was damaged.
+            OSError: it can't be read.
+        """
+        with self._lock:
+            if self._packed is None:
+                place, split = index_place(self._path), self._files.places_bytes
+                content = read_file(place, 0, self._files.index.bytes)
+                self._places = MetadataPlaces.parse(content[:split], place)
+                self._packed = content[split:]
+            return self._packed
+
+    @property
     def partitions(self) -> Partitions:
-        """Its partitions, in order."""
-        if self._partitions is None:
-            with _reading_ipc(_index_path(self._path)) as reader:
-                index = _one_batch(reader.read_all())
-            self._partitions = Partitions(
-                index.column("site"), index.column("period"), index.column("rows").to_numpy()
-            )
-        return self._partitions
+        """Its partitions, in order; unpacked each time.
+
+        Raises:
+            DatasetError: the index was damaged.
+            OSError: it can't be read.
+        """
+        return unpack_partitions(self.open(), index_place(self._path))
 
     def read_metadata(self, start: int, stop: int) -> Any:
-        """Rows ``start`` to before ``stop``, a record batch of ``keyed_schema()``."""
-        first, last = start // self._batch_rows, -(-stop // self._batch_rows)
-        with _reading_ipc(_metadata_path(self._path)) as reader:
-            rows = pa.concat_batches([reader.get_batch(i) for i in range(first, last)])
-        return rows.slice(start - first * self._batch_rows, stop - start)
+        """Rows ``start`` to before ``stop``, a record batch of ``keyed_schema()``.
+
+        Raises:
+            DatasetError: the metadata or the index was damaged.
+            OSError: it can't be read.
+        """
+        batch_rows = self._files.batch_rows
+        first, last = start // batch_rows, -(-stop // batch_rows)
+        rows = self._find_places().read(metadata_place(self._path), first, last)
+        return rows.slice(start - first * batch_rows, stop - start)
 
     def read_embeddings(self, start: int, out: Rows) -> None:
         """Fill ``out`` with the embeddings from row ``start`` on.
 
         Raises:
             DatasetError: the file is shorter than it was when it was written.
+            OSError: it can't be read.
         """
-        with open(_embeddings_path(self._path), "rb", buffering=0) as file:
-            file.seek(start * self._dims * 4)
-            view = out.data.cast("B")
+        place = embeddings_place(self._path)
+        first = start * self._files.dims * 4
+        view = out.data.cast("B")
+        if isinstance(place, StorePath):
+            view[:] = read_file(place, first, first + len(view))
+            return
+        with open(place, "rb", buffering=0) as file:
+            file.seek(first)
             while view:
                 count = file.readinto(view)
                 if not count:
-                    raise _damaged(_embeddings_path(self._path))
+                    raise damaged(place)
                 view = view[count:]
 
-
-def _embeddings_path(path: Path) -> Path:
-    return path.with_suffix(".embeddings")
-
-
-def _metadata_path(path: Path) -> Path:
-    return path.with_suffix(".metadata.arrow")
-
-
-def _index_path(path: Path) -> Path:
-    return path.with_suffix(".index.arrow")
+    def _find_places(self) -> MetadataPlaces:
+        with self._lock:
+            if self._places is None:
+                place = index_place(self._path)
+                content = read_file(place, 0, self._files.places_bytes)
+                self._places = MetadataPlaces.parse(content, place)
+            return self._places
 
 
-@contextmanager
-def _reading_ipc(path: Path) -> Iterator[Any]:
-    try:
-        with pa.OSFile(str(path)) as file:
-            yield pa.ipc.open_file(file)
-    except pa.ArrowInvalid as error:
-        raise _damaged(path) from error
+def open_runs(files: Sequence[RunFiles]) -> list[DiskRun]:
+    """Open runs on scratch storage, those in stores at the same time.
 
-
-def _damaged(path: Path) -> DatasetError:
-    return DatasetError(
-        f"{path} has been cut short or changed since it was written. Nothing else may write to "
-        "the scratch folder: convert again."
-    )
+    Raises:
+        DatasetError: one was damaged.
+        OSError: one can't be read.
+    """
+    runs = [DiskRun(each) for each in files]
+    map_at_once(DiskRun.open, runs, is_remote=any(run.is_remote for run in runs))
+    return runs
 
 
 def _one_batch(table: Any) -> Any:
     return table.combine_chunks().to_batches()[0]
-
-
-def _write_ipc(path: Path, batches: Sequence[Any]) -> RunFile:
-    schema = batches[0].schema
-    with (
-        naming(path),
-        pa.OSFile(str(path), "wb") as file,
-        pa.ipc.new_file(file, schema) as writer,
-    ):
-        for batch in batches:
-            writer.write_batch(batch)
-    return RunFile(bytes=path.stat().st_size, checksum=file_sum(path))

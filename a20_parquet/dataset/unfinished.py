@@ -6,6 +6,7 @@ and left the marker, the unit is done again.
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from itertools import compress
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -22,8 +23,10 @@ from a20_parquet.dataset.manifest import (
 )
 from a20_parquet.dataset.run import DiskRun, RunFiles
 from a20_parquet.errors import UsageError, flag
+from a20_parquet.storage.at_once import map_at_once
 from a20_parquet.storage.files import has_sum, write_whole
-from a20_parquet.storage.place import Place, place_of
+from a20_parquet.storage.locate import is_url
+from a20_parquet.storage.place import Place, StorePath, place_of
 from a20_parquet.table.schema import Feature
 
 _MOST_NAMED = 3
@@ -150,13 +153,19 @@ def sorted_units(layout: DatasetLayout) -> Iterator[SortedShards]:
     Each shard is in one of them at the most: a unit may have been finished twice, and what one try
     had in one unit, another may have divided.
     """
-    taken: set[int] = set()
-    for marker in _markers_in(layout.sorted):
-        unit = SortedShards.model_validate_json(marker.read_bytes())
-        if not taken.isdisjoint(unit.positions):
-            continue
+    units = [SortedShards.model_validate_json(marker) for marker in _read_markers(layout.sorted)]
+    is_remote = isinstance(layout.root, StorePath)
+
+    def is_there(unit: SortedShards) -> bool:
         staged = [file for shard in unit.quarantine for file in shard.files]
-        if all(map(DiskRun.is_whole, unit.runs)) and _are_whole(layout.staged_quarantine, staged):
+        runs = all(map(DiskRun.is_whole, unit.runs))
+        return runs and _are_whole(layout.staged_quarantine, staged)
+
+    taken: set[int] = set()
+    is_remote |= any(is_url(run.path) for unit in units for run in unit.runs)
+    there = map_at_once(is_there, units, is_remote=is_remote)
+    for unit in compress(units, there):
+        if taken.isdisjoint(unit.positions):
             taken.update(unit.positions)
             yield unit
 
@@ -202,12 +211,8 @@ def commit_unit(layout: DatasetLayout, files: Sequence[FileSummary], tag: str = 
 
 def committed_files(layout: DatasetLayout) -> dict[str, FileSummary]:
     """Read from commit markers which files finished units of the merge have written, by path."""
-    markers = _markers_in(layout.units)
-    return {
-        file.path: file
-        for marker in markers
-        for file in _DATA_FILES.validate_json(marker.read_bytes())
-    }
+    markers = _read_markers(layout.units)
+    return {file.path: file for marker in markers for file in _DATA_FILES.validate_json(marker)}
 
 
 def written_bytes(layout: DatasetLayout) -> int:
@@ -220,7 +225,9 @@ def is_whole(layout: DatasetLayout, files: Sequence[FileSummary]) -> bool:
     return all(has_sum(layout.root / file.path, file.bytes, file.checksum) for file in files)
 
 
-def _markers_in(folder: Place) -> list[Place]:
-    """The markers in a folder, in order."""
+def _read_markers(folder: Place) -> list[bytes]:
+    """What the markers in a folder say, in order."""
     names = {path.name: path for path in (folder.iterdir() if folder.exists() else ())}
-    return [names[name] for name in sorted(names) if name.endswith(".json")]
+    markers = [names[name] for name in sorted(names) if name.endswith(".json")]
+    is_remote = isinstance(folder, StorePath)
+    return map_at_once(lambda marker: marker.read_bytes(), markers, is_remote=is_remote)

@@ -21,6 +21,7 @@ from a20_parquet.source.shard import (
     masked_crc,
     starts_with_frame,
 )
+from a20_parquet.storage.stream import ReadAhead
 from a20_parquet.table.rejection import Reason
 
 BATCH_BYTES = 8 << 20
@@ -218,13 +219,20 @@ def tell_progress(
         told = content.stored_bytes
 
 
-def read_shard(shard: Shard, batch_bytes: int) -> Iterator[Records | Damage]:
+def read_shard(
+    shard: Shard, batch_bytes: int, ahead: ReadAhead | None = None
+) -> Iterator[Records | Damage]:
     """Open ``shard`` and yield all of it, see ``FrameReader.read``.
+
+    Args:
+        shard: to read.
+        batch_bytes: records are yielded in batches of about this size.
+        ahead: as ``open_content`` takes it.
 
     Raises:
         SourceError: the shard can't be read, or has changed while it was.
     """
-    with open_content(shard) as content:
+    with open_content(shard, ahead) as content:
         yield from FrameReader(shard, content, batch_bytes).read()
 
 

@@ -11,6 +11,7 @@ from typing import BinaryIO, Final, Literal, Self, TypeAlias, cast
 import crc32c
 
 from a20_parquet.storage.place import Place, StorePath
+from a20_parquet.storage.retries import ShortAnswerError
 
 _PIECE_BYTES = 1 << 20
 # Put with one request, whatever the store.
@@ -173,7 +174,7 @@ def read_range(place: Place, start: int, stop: int) -> bytes:
         file.seek(start)
         content = file.read(stop - start)
     if len(content) != stop - start:
-        raise OSError(f"{place}: ends {stop - start - len(content)} bytes too early")
+        raise ShortAnswerError(f"{place}: ends {stop - start - len(content)} bytes too early")
     return content
 
 

@@ -5,13 +5,6 @@ from collections.abc import Callable, Iterator
 from threading import Lock
 from typing import Final, TypeVar
 
-from tenacity import (
-    Retrying,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_random_exponential,
-)
-
 Answer = TypeVar("Answer")
 
 _MOST_TRIES = 7
@@ -120,6 +113,9 @@ def call(request: Callable[[], Answer]) -> Answer:
     Raises:
         BaseException: what it raised last.
     """
+    # It brings asyncio along, which nothing else needs where all files are local.
+    from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
     retrying = Retrying(
         retry=retry_if_exception(may_pass),
         stop=stop_after_attempt(_MOST_TRIES),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import a20_parquet
+from a20_parquet.options import OptionValues
 from tests.cluster.grid import Grid, Nursery
 from tests.conversions import A2O_NAMES, digests, use_tiny_memory
 from tests.shards import frame, make_record, random_tensor
@@ -63,11 +64,16 @@ def many_units(monkeypatch: pytest.MonkeyPatch) -> None:
 def expected(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What this process alone makes of them."""
     folder = tmp_path_factory.mktemp("alone")
-    a20_parquet.convert(
-        shards, folder / "dataset", npy_json=folder / "notebook", decoder="wire", **OPTIONS
-    )
+    options = OPTIONS.copy()
+    options["npy_json"] = folder / "notebook"
+    a20_parquet.convert(shards, folder / "dataset", **options)
     return {**digests(folder / "dataset"), **digests(folder / "notebook")}
 
 
-OPTIONS = {"max_file_size": "4KB", "row_group_rows": 16, "drop_duplicates": True}
+OPTIONS: OptionValues = {
+    "max_file_size": "4KB",
+    "row_group_rows": 16,
+    "drop_duplicates": True,
+    "decoder": "wire",
+}
 """Many files, and a dataset to which everything counts."""

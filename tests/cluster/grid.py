@@ -8,7 +8,10 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Self
+from threading import Thread
+from typing import Any, Self
+
+from distributed import Client
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +23,12 @@ class Member:
 
     def kill(self) -> None:
         """End it as a lost machine would."""
+        self.signal(signal.SIGKILL)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Stop it, let it go on, or end it."""
         with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+            os.kill(self.pid, number)
 
 
 class Nursery:
@@ -85,6 +92,19 @@ class Grid:
     def address(self) -> str:
         """Of its scheduler."""
         return self.scheduler.address
+
+    def give_up(self, worker: Member) -> None:
+        """Have the scheduler take a worker for lost, as soon as it can."""
+
+        async def remove(dask_scheduler: Any) -> None:
+            await dask_scheduler.remove_worker(worker.address, stimulus_id="test")
+
+        def ask() -> None:
+            with Client(self.address, set_as_default=False) as client:
+                client.run_on_scheduler(remove)
+
+        # Who asks for it may be called by Dask, which must not wait for itself.
+        Thread(target=ask).start()
 
     def add_worker(self) -> None:
         """One more."""

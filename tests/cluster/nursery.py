@@ -6,19 +6,19 @@ a line of JSON. What it has forked dies with it.
 
 import asyncio
 import json
+import logging
 import os
 import sys
 import threading
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
-import dask
 from distributed import Scheduler, Worker
 
 import a20_parquet.cluster_worker
 import a20_parquet.convert
-import a20_parquet.duplicates_pass
-import a20_parquet.source.wire  # noqa: F401 - imported for those that are forked
+import a20_parquet.source.wire
+import a20_parquet.table.fingerprint  # noqa: F401 - imported for those that are forked
 
 
 async def _scheduler(_: list[str], tell: Callable[[str], None]) -> None:
@@ -62,7 +62,7 @@ async def _run(role: str, arguments: list[str], tell: Callable[[str], None]) -> 
 
 def main() -> None:
     """Fork whatever is asked for."""
-    dask.config.set({"distributed.worker.daemon": False})
+    logging.disable()
     alive, kept = os.pipe()
     sys.stdout.write("ready\n")
     sys.stdout.flush()

@@ -9,7 +9,8 @@ import pytest
 from a20_parquet.dataset.begin import begin, find_held, scratch_folder
 from a20_parquet.dataset.claim import State, find_state, locked
 from a20_parquet.dataset.manifest import QuarantinedShard, QuarantineFile, ShardSummary
-from a20_parquet.dataset.run import RunFile, RunFiles
+from a20_parquet.dataset.run import RunFiles
+from a20_parquet.dataset.run_files import RunFile
 from a20_parquet.dataset.unfinished import Plan, SortedShards, commit_sorted
 from a20_parquet.errors import UsageError
 from a20_parquet.table.partition import PartitionBy
@@ -185,7 +186,13 @@ def a_sorted_unit(layout: LocalLayout) -> SortedShards:
     layout.staged_quarantine.mkdir()
     (layout.staged_quarantine / "a.jsonl").touch()
     run = RunFiles(
-        path=str(path), dims=3, batch_rows=1, embeddings=empty, metadata=empty, index=empty
+        path=str(path),
+        dims=3,
+        batch_rows=1,
+        embeddings=empty,
+        metadata=empty,
+        index=empty,
+        places_bytes=0,
     )
     kept = QuarantineFile(name="a.jsonl", bytes=0, checksum="00000000")
     shard = ShardSummary(label="a", url="file:///a", bytes=1, checksum="0", records=1, windows=1)
