@@ -41,7 +41,7 @@ def test_faults_that_pass(
 
 
 _LASTING: dict[str, tuple[str, str, int, type[A20ParquetError]]] = {
-    "shards are read": ("GET", "/in/", 20, SourceError),
+    "shards are read": ("GET", "/in/embeddings", 5, SourceError),
     "runs are put": ("PUT|POST", r"/conversion/runs/", 1, DatasetError),
     "runs are read": ("GET", r"/conversion/runs/", 5, A20ParquetError),
     "data files are put": ("PUT|POST", r"/data/", 3, DatasetError),

@@ -15,6 +15,8 @@ pytestmark = pytest.mark.usefixtures("impatient", "small_memory")
 
 _UPLOAD = "PUT|POST"
 _SORTED, _MERGED = r"/conversion/sorted/", r"/conversion/units/"
+_MARKERS = r"conversion/(sorted|units)/"
+_BEFORE_ANY = {"before it begins", "while a shard is read", "before a run is there"}
 _MOMENTS = {
     "before it begins": (_UPLOAD, r"/conversion/plan\.json", 0),
     "while a shard is read": ("GET", r"/in/embeddings-00002", 1),
@@ -25,7 +27,7 @@ _MOMENTS = {
     "before the marker of data files": (_UPLOAD, _MERGED, 2),
     "before it is said what commits": (_UPLOAD, r"/conversion/commit\.json", 0),
     "before the manifest is there": (_UPLOAD, r"out/manifest\.json", 0),
-    "before a deletion": ("DELETE|POST", r"\?delete|/o/.*/conversion/", 0),
+    "before it is cleaned up": ("DELETE|POST", r"\?delete|/o/.*/conversion/", 0),
 }
 
 
@@ -46,10 +48,10 @@ def test_goes_on(
         assert hold.reached.wait(60), [request.target for request in store.proxy.log]
     store.proxy.clear()
     left = store.read(out)
-    done = {
-        kind: sum(bool(re.search(kind, f"/{path}")) for path in left) for kind in (_SORTED, _MERGED)
-    }
     conversion = a20_parquet.convert(source, out, **OPTIONS)
+    assert conversion.is_resumed == ("conversion/plan.json" in left and "manifest.json" not in left)
+    markers = [path for path in left if re.search(_MARKERS, path)]
+    assert markers or moment in _BEFORE_ANY
+    for marker in markers:
+        assert store.proxy.count(_UPLOAD, re.escape(f"out/{marker}") + "$") == 0
     assert comparable(store.read(out)) == expected
-    if "manifest.json" not in left and any(done.values()):
-        assert conversion.is_resumed
