@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from a20_parquet.info import DatasetInfo, info
     from a20_parquet.inspect import Inspection, inspect
     from a20_parquet.npy_json import NotebookFiles, npy_json
+    from a20_parquet.plan import ConversionPlan, plan
     from a20_parquet.report import report
     from a20_parquet.scan import scan
     from a20_parquet.similar import similar
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "A20ParquetError",
     "Conversion",
+    "ConversionPlan",
     "DatasetInfo",
     "DuckDBFile",
     "Inspection",
@@ -34,6 +36,7 @@ __all__ = [
     "info",
     "inspect",
     "npy_json",
+    "plan",
     "read_windows",
     "report",
     "scan",
@@ -45,6 +48,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "A20ParquetError": "a20_parquet.errors",
     "Conversion": "a20_parquet.conversion",
+    "ConversionPlan": "a20_parquet.plan",
     "DatasetInfo": "a20_parquet.info",
     "DuckDBFile": "a20_parquet.database",
     "Inspection": "a20_parquet.inspect",
@@ -56,6 +60,7 @@ _HOMES = {
     "info": "a20_parquet.info",
     "inspect": "a20_parquet.inspect",
     "npy_json": "a20_parquet.npy_json",
+    "plan": "a20_parquet.plan",
     "read_windows": "a20_parquet.stream",
     "report": "a20_parquet.report",
     "scan": "a20_parquet.scan",

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from a20_parquet.content_sums import content_sums
 from a20_parquet.dataset.held import HeldDataset, Retry
@@ -10,6 +9,7 @@ from a20_parquet.progress import Progress
 from a20_parquet.source.discover import Listing
 from a20_parquet.source.labels import make_labels
 from a20_parquet.source.shard import Shard
+from a20_parquet.storage.place import lies_in
 from a20_parquet.workers import Workers
 
 
@@ -40,7 +40,7 @@ def find_new(
         return ToConvert(shards=listing.shards, retries={}, held=0)
     sizes, contents = held.sizes, held.contents
     checksums = content_sums([s for s in listing.shards if s.size in sizes], workers, progress)
-    quarantine = held.layout.quarantine.resolve()
+    quarantine = held.layout.quarantine
     new: list[Shard] = []
     retried: list[tuple[Shard, Retry]] = []
     for shard in listing.shards:
@@ -49,7 +49,7 @@ def find_new(
             new.append(shard)
             continue
         # A shard of which nothing could be converted lies in quarantine as a whole.
-        is_meant = Path(shard.path).parent.resolve() == quarantine
+        is_meant = lies_in(shard.filesystem, shard.path, quarantine)
         if (shard.size, checksum) in contents and not is_meant:
             continue
         name = shard.path.rpartition("/")[2]

@@ -104,6 +104,40 @@ def npy_json(sources: tuple[str, ...], folder: str, *, as_json: bool, **given: A
 
 
 @cli.command()
+@options.sources_argument
+@options.partition_by_option
+@options.memory_option
+@options.workers_option
+@options.cluster_option
+@options.max_file_size_option
+@options.row_group_rows_option
+@options.compression_option
+@options.dims_option
+@options.feature_option
+@options.channels_option
+@options.sites_option
+@options.filename_pattern_option
+@options.unknown_site_option
+@options.only_site_option
+@options.only_from_option
+@options.only_until_option
+@options.sample_option
+@options.rate_option
+@options.json_option
+def plan(sources: tuple[str, ...], *, as_json: bool, **given: Any) -> None:
+    """Show what a conversion would take.
+
+    Windows, runs, partitions, files, bytes, requests and time, forecast from a listing and the
+    first records of some shards; and which keys, memory and workers to give. Nothing is written.
+    """
+    from a20_parquet.console.plan import print_plan
+    from a20_parquet.plan import plan
+
+    chosen = {name: value for name, value in given.items() if value is not None}
+    print_plan(plan(sources, **chosen), as_json=as_json)
+
+
+@cli.command()
 @options.dataset_argument
 @options.json_option
 def info(dataset: str, *, as_json: bool) -> None:

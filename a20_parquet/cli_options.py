@@ -49,10 +49,30 @@ memory_option = click.option(
     help="All buffers together, such as 500MB, 64MiB or 4GiB.  "
     "[default: a quarter of what the process may use]",
 )
+cluster_option = click.option(
+    "--cluster",
+    is_flag=True,
+    help="Plan for a cluster: --workers are its processes, each with --memory for itself.",
+)
+sample_option = click.option(
+    "--sample",
+    type=int,
+    metavar="N",
+    default=4000,
+    show_default=True,
+    help="Records to read; more make estimates surer.",
+)
+rate_option = click.option(
+    "--rate",
+    type=float,
+    metavar="MB/s",
+    help="What one worker converts in a second.  [default: reading as measured here, the rest as "
+    "benchmarked]",
+)
 scratch_option = click.option(
     "--scratch",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for sorted runs, needed where the input exceeds --memory.  "
+    metavar="FOLDER",
+    help="Folder or URL for sorted runs, needed where the input exceeds --memory.  "
     "[default: inside DATASET]",
 )
 compression_option = click.option(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from threading import Lock, Semaphore
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from distributed import get_worker
 
@@ -18,6 +18,9 @@ from a20_parquet import __version__
 from a20_parquet.dataset.session import Session
 from a20_parquet.errors import ClusterError, SourceError
 from a20_parquet.source.content import open_content
+from a20_parquet.storage.files import NewFile
+from a20_parquet.storage.place import Place
+from a20_parquet.storage.retries import REPEATED
 from a20_parquet.workers import StoppedError
 
 if TYPE_CHECKING:
@@ -35,8 +38,8 @@ class Outcome:
     result: Any
     advanced: int
     """Bytes of the pass that it told of in all."""
-    retries: int = 0
-    """How many requests to stores were tried again for it."""
+    retries: int
+    """How many requests to stores its process has repeated since the last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,7 @@ class Bench:
         with turns:
             attempt = _Attempt(session, topic, number)
             result = work(pickle.loads(unit), attempt)  # noqa: S301 - the client's own
-        return Outcome(result, attempt.advanced)
+        return Outcome(result, attempt.advanced, REPEATED.take())
 
     def _open(self) -> tuple[Callable[[Any, Any], Any], Semaphore]:
         with self._lock:
@@ -183,8 +186,8 @@ class _Attempt:
         if not self._session.is_current:
             raise StoppedError
 
-    def create(self, path: str) -> AbstractContextManager[BinaryIO]:
-        return self._session.create(path, self._check_seldom)
+    def create(self, place: Place) -> AbstractContextManager[NewFile]:
+        return self._session.create(place, self._check_seldom)
 
     def _check_seldom(self) -> None:
         # A unit may have thousands of small files.

@@ -11,7 +11,8 @@ from a20_parquet.source.discover import PassedOver
 class Conversion:
     """What a finished conversion did."""
 
-    dataset: Path
+    dataset: Path | str
+    """Its folder, or its URL where it lies in a store."""
     totals: Totals
     """Of the dataset, what it held before included."""
     new_shards: int = 0
@@ -38,6 +39,8 @@ class Conversion:
     """Whether it went on with an unfinished conversion."""
     source_bytes: int = 0
     """Stored size of all new shards."""
+    retries: int = 0
+    """Requests to stores that failed for a moment and were repeated."""
     seconds: float
     """Wall time."""
     runs_on_disk: int = 0

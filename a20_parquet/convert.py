@@ -30,6 +30,8 @@ from a20_parquet.options import ConvertOptions, OnError, OptionValues
 from a20_parquet.progress import NoProgress, Progress
 from a20_parquet.sort_pass import Sinks, sort_shards
 from a20_parquet.source.discover import Listing, find_shards
+from a20_parquet.storage.place import lies_in
+from a20_parquet.storage.retries import REPEATED
 from a20_parquet.table.duplicates import written_name
 from a20_parquet.table.sparse import sparse_partitions_hint
 from a20_parquet.workers import Workers
@@ -61,11 +63,12 @@ def convert(
         ClusterError: the Dask cluster can't be reached, or was lost.
     """
     started = time.monotonic()
+    REPEATED.take()
     progress = progress or NoProgress()
     chosen = ConvertOptions.parse(options)
     layout = DatasetLayout.at(dataset)
     folder = _notebook_folder(chosen, layout)
-    with locked(layout):
+    with locked(layout, progress.say):
         held = find_held(layout, overwrite=chosen.overwrite)
         listing = find_shards(sources, layout.root)
         _check(listing, chosen, layout, held)
@@ -75,7 +78,7 @@ def convert(
             progress.say(line)
         if held is not None and not to_convert.shards and not layout.plan.exists():
             return Conversion(
-                dataset=layout.root,
+                dataset=layout.location,
                 totals=held.manifest.totals,
                 held_shards=to_convert.held,
                 quarantine=held.manifest.count_reasons(),
@@ -94,7 +97,7 @@ def convert(
                 made = Made(sorted=in_runs, duplicates=duplicates, files=files)
                 manifest = finish(layout, job, begun, held, made)
     return Conversion(
-        dataset=layout.root,
+        dataset=layout.location,
         totals=manifest.totals,
         new_shards=len(job.shards) - len(job.retries),
         retried_shards=len(job.retries),
@@ -107,6 +110,7 @@ def convert(
         shape_disagreements=sum(shard.shape_disagreements for shard in in_runs.shards),
         other_features=in_runs.other_features,
         is_resumed=begun.is_resumed,
+        retries=REPEATED.take() + executor.retries,
         source_bytes=sum(shard.size for shard in job.shards),
         seconds=time.monotonic() - started,
         runs_on_disk=sum(run.on_disk for run in runs),
@@ -123,9 +127,8 @@ def _check(
     listing: Listing, options: ConvertOptions, layout: DatasetLayout, held: HeldDataset | None
 ) -> None:
     """Refuse to delete what is to be converted, or to mix what does not go together."""
-    inside = layout.root.resolve()
     for shard in listing.shards if options.overwrite else ():
-        if Path(shard.path).resolve().is_relative_to(inside):
+        if lies_in(shard.filesystem, shard.path, layout.root):
             raise UsageError(
                 f"{shard.url} lies in {layout.root}, which --overwrite would delete first. Leave "
                 "the option out, or copy the shard elsewhere."

@@ -3,14 +3,15 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-from a20_parquet.dataset.create import create_file
 from a20_parquet.dataset.session import Session
 from a20_parquet.memory import default_budget
 from a20_parquet.options import ConvertOptions
 from a20_parquet.progress import Progress
 from a20_parquet.source.shard import Shard
+from a20_parquet.storage.files import NewFile, create_file
+from a20_parquet.storage.place import Place
 from a20_parquet.workers import Workers
 
 Unit = TypeVar("Unit")
@@ -51,7 +52,7 @@ class Attempt(Protocol):
         """
         ...
 
-    def create(self, path: str) -> AbstractContextManager[BinaryIO]:
+    def create(self, place: Place) -> AbstractContextManager[NewFile]:
         """Lend a new file, which is whole under its name when the body ends.
 
         Raises:
@@ -100,6 +101,11 @@ class Executor(Protocol):
     @property
     def budget(self) -> int:
         """Bytes for the buffers of one process, where the user names no other number."""
+        ...
+
+    @property
+    def retries(self) -> int:
+        """How many requests to stores other processes have repeated for units that are done."""
         ...
 
     def admit(self, session: Session, shards: Iterable[Shard]) -> None:
@@ -153,6 +159,7 @@ class Threads:
     progress: Progress
     is_here = True
     slots = 1
+    retries = 0
 
     @property
     def budget(self) -> int:
@@ -182,5 +189,5 @@ class _AttemptHere:
     def check(self) -> None:
         self.workers.check()
 
-    def create(self, path: str) -> AbstractContextManager[BinaryIO]:
-        return create_file(path)
+    def create(self, place: Place) -> AbstractContextManager[NewFile]:
+        return create_file(place)

@@ -14,7 +14,7 @@ from a20_parquet.source.content import open_content
 from a20_parquet.source.discover import find_shards
 from a20_parquet.source.frames import FrameReader
 from a20_parquet.source.records import Damage, Records
-from a20_parquet.source.shard import Codec, Shard, read_codec
+from a20_parquet.source.shard import Codec, Shard
 from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder, load_tensorflow
 from a20_parquet.table.filename import Recordings, parse_filenames
 from a20_parquet.table.rejection import Reason, Rejection
@@ -122,7 +122,7 @@ def _inspect_shard(shard: Shard) -> Inspection:
     return Inspection(
         url=shard.url,
         bytes=shard.size,
-        compression=read_codec(shard),
+        compression=content.codec,
         records=tally.records,
         windows=tally.windows,
         damage=None

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,8 +23,10 @@ from a20_parquet.rules import window_rules
 from a20_parquet.source.decode import Decoder, make_decoder
 from a20_parquet.source.discover import Listing
 from a20_parquet.source.perch_config import read_hop_s
-from a20_parquet.source.shard import Codec, Shard, read_codec
+from a20_parquet.source.shard import Codec, Shard
+from a20_parquet.storage.stream import READ_AHEAD
 from a20_parquet.table.filename import FilenameRules
+from a20_parquet.table.plan import divide_shards
 from a20_parquet.table.schema import Feature, feature_bytes
 from a20_parquet.table.windows import WindowRules
 
@@ -74,16 +76,10 @@ class Job:
         left = [position for position in range(len(self.shards)) if position not in done]
         if self.memory.holds_all:
             return [(position,) for position in left]
-        bounds = [0]
-        filled = 0
+        windows = [self.windows[position] for position in left]
         most = min(self.memory.gather_rows, -(-sum(self.windows) // self.slots))
-        for place, position in enumerate(left):
-            windows = self.windows[position]
-            if filled and filled + windows > most:
-                bounds.append(place)
-                filled = 0
-            filled += windows
-        return [tuple(left[start:stop]) for start, stop in pairwise([*bounds, len(left)]) if left]
+        bounds = divide_shards(windows, most)
+        return [tuple(left[first:end]) for first, end in bounds]
 
 
 def plan_job(
@@ -120,16 +116,17 @@ def plan_job(
     table = wanted.model_copy(update={"dims": probe.dims, "features": probe.features})
     reading = _reading_options(options, sites)
     windows = tuple(
-        _count_windows(shard, probe.dims * itemsize)
-        for shard, itemsize in zip(to_convert.shards, probe.item_bytes, strict=True)
+        _count_windows(shard, codec, probe.dims * itemsize)
+        for shard, codec, itemsize in zip(
+            to_convert.shards, probe.codecs, probe.item_bytes, strict=True
+        )
     )
-    memory = plan_memory(
-        budget=options.memory if "memory" in options.model_fields_set else executor.budget,
-        workers=executor.threads,
-        dims=probe.dims,
-        row_group_rows=options.row_group_rows,
-        windows=sum(windows),
-        feature_bytes=feature_bytes(probe.features),
+    budget = options.memory if "memory" in options.model_fields_set else executor.budget
+    memory = divide_memory(
+        options.model_copy(update={"memory": budget, "workers": executor.threads}),
+        table,
+        sum(windows),
+        from_store=not all(shard.is_local for shard in to_convert.shards),
     )
     return Job(
         shards=to_convert.shards,
@@ -142,6 +139,31 @@ def plan_job(
         memory=replace(memory, holds_all=memory.holds_all and executor.is_here),
         decoder=decoder,
         slots=executor.slots,
+    )
+
+
+def divide_memory(
+    options: ConvertOptions, table: TableOptions, windows: int, *, from_store: bool
+) -> MemoryPlan:
+    """Divide the budget among what a conversion needs.
+
+    Args:
+        options: of the conversion.
+        table: likewise.
+        windows: how many the shards have at the most.
+        from_store: whether shards are read ahead, from a store.
+
+    Raises:
+        UsageError: it does not suffice.
+    """
+    return plan_memory(
+        budget=options.memory,
+        workers=options.workers,
+        dims=table.dims,
+        row_group_rows=options.row_group_rows,
+        windows=windows,
+        feature_bytes=feature_bytes(table.features),
+        read_ahead=READ_AHEAD if from_store else 0,
     )
 
 
@@ -183,7 +205,7 @@ def _hop_s(listing: Listing, known: TableOptions | None) -> float:
 
 
 def check_free_space(job: Job, layout: DatasetLayout, begun: Begun) -> None:
-    """Compare what a conversion has still to write with what the disks have free.
+    """Compare what a conversion has still to write with what the disks of this machine have free.
 
     Args:
         job: the conversion.
@@ -193,16 +215,16 @@ def check_free_space(job: Job, layout: DatasetLayout, begun: Begun) -> None:
     Raises:
         DatasetError: a disk has too little.
     """
-    floats_bytes = job.table.dims * 4 + feature_bytes(job.table.features)
-    row_bytes = floats_bytes + METADATA_ROW_BYTES // 2
+    row_bytes = job.table.row_bytes + METADATA_ROW_BYTES // 2
     done = {position for unit in begun.sorted for position in unit.positions}
     left = sum(count for position, count in enumerate(job.windows) if position not in done)
     needs = [(layout.root, sum(job.windows) * row_bytes - written_bytes(layout))]
     if not job.memory.holds_all:
         needs.append((begun.scratch, left * row_bytes))
-    folders = {folder.stat().st_dev: folder for folder, _ in needs}
+    here = [(place, need) for place, need in needs if isinstance(place, Path)]
+    folders = {folder.stat().st_dev: folder for folder, _ in here}
     for device, folder in folders.items():
-        need = sum(each for place, each in needs if place.stat().st_dev == device)
+        need = sum(each for place, each in here if place.stat().st_dev == device)
         free = shutil.disk_usage(folder).free
         if free < need:
             raise DatasetError(
@@ -239,6 +261,6 @@ def _reading_options(options: ConvertOptions, sites: "SiteTable | None") -> Read
     )
 
 
-def _count_windows(shard: Shard, window_bytes: int) -> int:
-    is_plain = read_codec(shard) is Codec.NONE
-    return int(np.ceil(shard.size * (1 if is_plain else _INFLATED_RATIO) / window_bytes))
+def _count_windows(shard: Shard, codec: Codec, window_bytes: int) -> int:
+    ratio = 1 if codec is Codec.NONE else _INFLATED_RATIO
+    return int(np.ceil(shard.size * ratio / window_bytes))

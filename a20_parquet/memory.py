@@ -3,6 +3,7 @@
 import os
 from bisect import bisect_left
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,8 @@ _MIB = 1 << 20
 # Before, while and after rows are put in order: decoded or read, joined, and sorted.
 _FEATURE_COPIES = 3
 _BATCH_COPIES = 6
+# A block on its way comes in pieces, which are then put together.
+_BLOCK_COPIES = 2
 _MIN_BATCH_BYTES = 256 << 10
 _MAX_BATCH_BYTES = 8 * _MIB
 _COPY_BYTES = 4 * _MIB
@@ -39,7 +42,7 @@ class MemoryPlan:
     workers: int
     """How many workers share the budget; fewer than asked for where it would not go round."""
     batch_bytes: int
-    """Records are read and decoded in batches of about this size."""
+    """Records are read, from stores in blocks of this size, and decoded in batches of about it."""
     gather_rows: int
     """Windows that are gathered for one run."""
     slice_rows: int
@@ -58,6 +61,10 @@ class MemoryPlan:
         """
         return max(1, min(self.slice_rows, self.slice_rows * self.runs // max(runs, 1)))
 
+    def block_rows_of(self, runs: int) -> int:
+        """Embeddings that the merge has room for of each run at a time, where there are so many."""
+        return max(1, self.staging_rows // max(runs, 1))
+
 
 def plan_memory(  # noqa: PLR0913 - what buffers depend on, each a keyword
     *,
@@ -67,6 +74,7 @@ def plan_memory(  # noqa: PLR0913 - what buffers depend on, each a keyword
     row_group_rows: int,
     windows: int,
     feature_bytes: int = 0,
+    read_ahead: int = 0,
 ) -> MemoryPlan:
     """Divide a budget.
 
@@ -77,19 +85,30 @@ def plan_memory(  # noqa: PLR0913 - what buffers depend on, each a keyword
         row_group_rows: rows of a row group, which the merge holds whole.
         windows: how many windows the input has at the most.
         feature_bytes: of all features of a window that become columns.
+        read_ahead: blocks of ``batch_bytes`` that each worker asks a store for before it needs
+            them; 0 where all shards are local.
 
     Raises:
         UsageError: the budget does not suffice for a single worker.
     """
     row = _Row(dims * 4, METADATA_ROW_BYTES + _FEATURE_COPIES * feature_bytes)
+    # The block that is being read lies beside those that are on their way.
+    blocks = 1 + _BLOCK_COPIES * read_ahead if read_ahead else 0
+    divide = partial(
+        _divide,
+        row=row,
+        row_group_rows=row_group_rows,
+        windows=windows,
+        copies=_BATCH_COPIES + blocks,
+    )
     for count in range(workers, 0, -1):
-        plan = _divide(budget, count, row, row_group_rows, windows)
+        plan = divide(budget, count)
         if plan is not None:
             return plan
     least = bisect_left(
         range(_MOST_BUDGET),
         True,
-        key=lambda more: _divide(more, 1, row, row_group_rows, windows) is not None,
+        key=lambda more: divide(more, 1) is not None,
     )
     raise UsageError(
         f"--memory {budget} is too little for {windows} windows of {dims + feature_bytes // 4} "
@@ -106,13 +125,13 @@ class _Row(NamedTuple):
     """All else, which is copied while it is sorted."""
 
 
-def _divide(
-    budget: int, workers: int, row: _Row, row_group_rows: int, windows: int
+def _divide(  # noqa: PLR0913 - likewise
+    budget: int, workers: int, *, row: _Row, row_group_rows: int, windows: int, copies: int
 ) -> MemoryPlan | None:
     share = budget // workers
     row_bytes = row.embedding + row.sorted
-    batch_bytes = min(max(share // (4 * _BATCH_COPIES), _MIN_BATCH_BYTES), _MAX_BATCH_BYTES)
-    decoding = _BATCH_COPIES * batch_bytes
+    batch_bytes = min(max(share // (4 * copies), _MIN_BATCH_BYTES), _MAX_BATCH_BYTES)
+    decoding = copies * batch_bytes
     gather_rows = min((share - decoding - _COPY_BYTES) // row_bytes, _MAX_RUN_ROWS)
     row_group_bytes = row_group_rows * row_bytes + _COPY_BYTES
     merging = share - row_group_bytes

@@ -18,11 +18,11 @@ from a20_parquet.dataset.unfinished import commit_unit, committed_files, is_whol
 from a20_parquet.executor import Attempt, Executor
 from a20_parquet.job import Job
 from a20_parquet.memory import MemoryPlan
-from a20_parquet.table.plan import MergeUnit, plan_merge
-from a20_parquet.table.schema import feature_bytes, window_schema
+from a20_parquet.table.plan import UNIT_BYTES, MergeUnit, plan_merge, unit_rows
+from a20_parquet.table.schema import window_schema
 from a20_parquet.workers import Pool
 
-_UNIT_BYTES = 64 << 20
+_UNIT_BYTES = UNIT_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,11 +114,10 @@ def merge_runs(
         ClusterError: workers were lost for good.
     """
     table, memory = job.table, job.memory
-    row_bytes = table.dims * 4 + feature_bytes(table.features)
     units = plan_merge(
         [run.partitions for run in runs],
-        rows_per_file=max(1, table.max_file_size // row_bytes),
-        rows_per_unit=max(1, _UNIT_BYTES // row_bytes),
+        rows_per_file=table.rows_per_file,
+        rows_per_unit=unit_rows(_UNIT_BYTES // table.row_bytes, len(runs)),
         next_parts=held.next_parts() if held else None,
     )
     files = _finished_files(layout, units, table, executor)

@@ -133,8 +133,8 @@ class ConvertOptions(BaseModel):
     """Threads; by default the cores that this process may use."""
     memory: Annotated[_Size, Field(default_factory=lambda: ByteSize(default_budget()))]
     """All buffers together, of each process; by default a quarter of what it may use."""
-    scratch: Path | None = None
-    """Folder for runs, which every process sees; by default inside the dataset."""
+    scratch: Path | str | None = None
+    """Folder for runs, or a URL of one, which every process sees; by default inside the dataset."""
     compression: Compression = Compression.NONE
     """Of the Parquet files."""
     max_file_size: _Size = ByteSize(512_000_000)

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from a20_parquet.errors import SourceError, UsageError
+from a20_parquet.source.content import LOOK, Content, open_content
 from a20_parquet.source.decode import Decoder
-from a20_parquet.source.frames import read_shard
+from a20_parquet.source.frames import FrameReader
 from a20_parquet.source.records import Records
-from a20_parquet.source.shard import Shard
+from a20_parquet.source.shard import Codec, Shard
+from a20_parquet.storage.stream import REQUESTS
 from a20_parquet.table.decoded import DecodedRecords
 from a20_parquet.table.filename import FilenameRules
 from a20_parquet.table.intake import RecordFilter
@@ -15,6 +18,7 @@ from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.rejection import Rejection
 from a20_parquet.table.schema import Feature
 from a20_parquet.table.windows import WindowRules
+from a20_parquet.workers import map_in_order
 
 _PROBE_BYTES = 1 << 16
 _FLOAT32_BYTES = 4
@@ -30,6 +34,8 @@ class Probe:
     """The further features that are wanted, with their sizes."""
     item_bytes: tuple[int, ...]
     """For each shard the bytes of a float, as far as its first records tell."""
+    codecs: tuple[Codec, ...]
+    """For each shard its compression."""
 
 
 def probe_shards(
@@ -55,7 +61,11 @@ def probe_shards(
         UsageError: no record has a feature.
     """
     search = _Search(decoder, filenames, dims, dict(features))
-    item_bytes = tuple(search.look_at(shard) for shard in shards)
+    threads = 1 if all(shard.is_local for shard in shards) else REQUESTS
+    item_bytes, codecs = [], []
+    for start in map_in_order(threads, _start, shards, ahead=threads):
+        item_bytes.append(search.look_at(start))
+        codecs.append(start.codec)
     if search.dims is None:
         if search.problem is None:
             raise SourceError(
@@ -72,7 +82,9 @@ def probe_shards(
             "shows what the shards have."
         )
     found = tuple(Feature(name, size or 0) for name, size in search.features.items())
-    return Probe(dims=search.dims, features=found, item_bytes=item_bytes)
+    return Probe(
+        dims=search.dims, features=found, item_bytes=tuple(item_bytes), codecs=tuple(codecs)
+    )
 
 
 class _Search:
@@ -93,17 +105,22 @@ class _Search:
             window_s=1, by=PartitionBy.SITE, dims=dims or 1, filenames=filenames
         )
 
-    def look_at(self, shard: Shard) -> int:
+    def look_at(self, start: "_Start") -> int:
         """Look at a shard's first records; the bytes of a float in them."""
         item_bytes = None
-        for records in _records(shard):
+        for records in start.batches():
             decoded = self._decoder.decode(records)
             if item_bytes is None and decoded.embeddings:
                 item_bytes = decoded.embeddings[0].dtype.itemsize
-            self._learn(decoded)
-            if self.dims is not None and all(self.features.values()):
+            if not self._knows_all:
+                self._learn(decoded)
+            if self._knows_all:
                 break
         return item_bytes or _FLOAT32_BYTES
+
+    @property
+    def _knows_all(self) -> bool:
+        return self.dims is not None and all(self.features.values())
 
     def _learn(self, decoded: DecodedRecords) -> None:
         for index, (_, _, dims) in enumerate(decoded.heads.shapes):
@@ -126,7 +143,30 @@ class _Search:
             self.problem = rejected[0]
 
 
-def _records(shard: Shard) -> Iterator[Records]:
-    for item in read_shard(shard, _PROBE_BYTES):
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """How a shard begins."""
+
+    shard: Shard
+    codec: Codec
+    first: Records | None
+    """Its first batch of whole records; none where it has no whole record."""
+
+    def batches(self) -> Iterator[Records]:
+        """Yield all batches of the shard; behind the first it is read once more."""
+        if self.first is not None:
+            yield self.first
+            with open_content(self.shard, LOOK) as content:
+                yield from islice(_records(self.shard, content), 1, None)
+
+
+def _start(shard: Shard) -> _Start:
+    """Read how a shard begins: a single request where that holds a record."""
+    with open_content(shard, LOOK) as content:
+        return _Start(shard, content.codec, next(_records(shard, content), None))
+
+
+def _records(shard: Shard, content: Content) -> Iterator[Records]:
+    for item in FrameReader(shard, content, _PROBE_BYTES).read():
         if isinstance(item, Records):
             yield item

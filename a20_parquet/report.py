@@ -7,13 +7,13 @@ import polars as pl
 
 from a20_parquet.batches import Batch, map_batches
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.layout import write_durably
 from a20_parquet.dataset.window_source import WindowSource
 from a20_parquet.errors import UsageError
 from a20_parquet.info import catalog_info
 from a20_parquet.memory import default_workers
 from a20_parquet.page.render import GENERATOR, render
 from a20_parquet.progress import NoProgress, Progress
+from a20_parquet.storage.files import write_whole
 from a20_parquet.table.coverage import TIME_COLUMNS, Coverage, Tally
 from a20_parquet.table.partition import HIVE_NULL
 
@@ -102,7 +102,7 @@ def _is_report(path: Path) -> bool:
 
 def _write(target: Path, page: str) -> None:
     try:
-        write_durably(target, page)
+        write_whole(target, page)
     except OSError as error:
         raise UsageError(
             f"{target}: can't be written: {error}. Name another file with -o."

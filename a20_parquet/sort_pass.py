@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,8 @@ from a20_parquet.npy_json import NotebookOutput
 from a20_parquet.shard_intake import ShardIntake, ShardTally
 from a20_parquet.source.content import open_content
 from a20_parquet.source.shard import Shard
+from a20_parquet.storage.place import Place
+from a20_parquet.storage.stream import ReadAhead
 from a20_parquet.table.intake import RecordFilter
 from a20_parquet.workers import Pool
 
@@ -48,7 +49,7 @@ class Sinks:
     """Where the pass writes to."""
 
     layout: DatasetLayout
-    scratch: Path
+    scratch: Place
     notebook: NotebookOutput | None
     most_errors: int | None
     """How many records and damaged ranges may go to quarantine; none for any number."""
@@ -265,7 +266,7 @@ class _UnitSorter:
         with (
             sinks.notebook_writer(shard, attempt) as notebook,
             sinks.quarantine_writer(shard, retry, attempt) as quarantine,
-            open_content(shard) as content,
+            open_content(shard, ReadAhead(job.memory.batch_bytes)) as content,
         ):
             intake = ShardIntake(job, shard, self._filter, quarantine, self._errors)
             for decoded, taken in intake.read(content, attempt.advance):

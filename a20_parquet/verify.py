@@ -18,6 +18,7 @@ from a20_parquet.memory import default_workers
 from a20_parquet.progress import NoProgress, Progress
 from a20_parquet.source.decode import DecoderName
 from a20_parquet.source.discover import find_shards
+from a20_parquet.storage.place import place_of
 from a20_parquet.table.problem import Problem, Problems
 from a20_parquet.verify_source import Sides, SourceVerification, verify_source
 from a20_parquet.workers import map_in_order
@@ -92,8 +93,7 @@ def verify(
         )
     workers = workers or default_workers()
     sources = [source] if isinstance(source, str | Path) else list(source)
-    place = Path(catalog.root) if catalog.is_local else None
-    listing = find_shards(sources, place) if sources else None
+    listing = find_shards(sources, place_of(catalog.location)) if sources else None
     files = catalog.data_files()
     fingerprint = FingerprintSink([feature.name for feature in catalog.features])
     progress.start("checking files", sum(file.bytes for file in files))

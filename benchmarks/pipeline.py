@@ -24,7 +24,7 @@ from a20_parquet.progress import NoProgress
 from a20_parquet.source.frames import read_records
 from a20_parquet.source.shard import Shard
 from a20_parquet.table.decoded import DecodedRecords
-from a20_parquet.table.plan import MergeUnit, plan_merge
+from a20_parquet.table.plan import MergePlan, MergeUnit, plan_merge, unit_rows
 from a20_parquet.table.schema import window_schema
 from a20_parquet.table.windows import with_embeddings
 from benchmarks.names import COMPRESSIONS, DECODERS, KEYS
@@ -115,7 +115,7 @@ def merge(setting: Setting) -> Work:
             for start in range(0, unit.rows, len(group)):
                 cursor.read(group[: unit.rows - start])
 
-    rows = sum(unit.rows for unit in units)
+    rows = int(units.rows.sum())
     return Work(pieces=[partial(work, unit) for unit in units], size=rows * job.table.dims * 4)
 
 
@@ -230,12 +230,11 @@ def _windows(run: HeldRun, start: int, stop: int, dims: int) -> Any:
     return with_embeddings(run.read_metadata(start, stop), embeddings)
 
 
-def _plan(job: Job, runs: Sequence[Run]) -> list[MergeUnit]:
-    row_bytes = job.table.dims * 4
+def _plan(job: Job, runs: Sequence[Run]) -> MergePlan:
     return plan_merge(
         [run.partitions for run in runs],
-        rows_per_file=max(1, job.table.max_file_size // row_bytes),
-        rows_per_unit=max(1, _UNIT_BYTES // row_bytes),
+        rows_per_file=job.table.rows_per_file,
+        rows_per_unit=unit_rows(_UNIT_BYTES // job.table.row_bytes, len(runs)),
     )
 
 

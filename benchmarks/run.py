@@ -30,9 +30,10 @@ from benchmarks.inputs import (
 )
 from benchmarks.names import NAMES, PROGRAM, USUAL, Choice
 from benchmarks.processes import measure, program
-from benchmarks.runs import Run, good, save, times_as_fast
+from benchmarks.runs import Run, save, table_of_runs, times_as_fast
 
 _COLUMNS = (
+    "contender",
     "wall s",
     "without import s",
     "CPU s",
@@ -139,22 +140,12 @@ def run_once(command: list[str], source: Path, out: Path, *, name: str, repetiti
 def summary(runs: Sequence[Run]) -> Table:
     """One line a contender, of medians over the repetitions."""
     first = runs[0]
-    repetitions = 1 + max(run.repetition for run in runs)
-    table = Table(
-        title=f"{first.source}: {first.input_bytes / 1e6:,.0f} MB, median of {repetitions}"
-    )
-    table.add_column("contender")
-    for column in _COLUMNS:
-        table.add_column(column, justify="right")
-    for name in dict.fromkeys(run.name for run in runs):
-        table.add_row(name, *_cells(name, runs))
-    return table
+    title = f"{first.source}: {first.input_bytes / 1e6:,.0f} MB"
+    return table_of_runs(runs, title, _COLUMNS, lambda mine: _cells(mine, runs))
 
 
-def _cells(name: str, runs: Sequence[Run]) -> list[str]:
-    mine = good(runs, name)
-    if not mine:
-        return [next(run.measured.error or "" for run in runs if run.name == name)]
+def _cells(mine: Sequence[Run], runs: Sequence[Run]) -> list[str]:
+    name = mine[0].name
     wall_s = median(run.measured.wall_s for run in mine)
     without_s = [
         run.measured.wall_s - run.measured.result["tensorflow_import_seconds"]

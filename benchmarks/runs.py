@@ -1,10 +1,12 @@
 """What was measured, and the figures that follow from it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import TextIO
+
+from rich.table import Table
 
 from benchmarks.processes import Measured
 
@@ -70,3 +72,28 @@ def output_ratio(runs: Sequence[Run], name: str, other: str) -> float | None:
     if not mine or not others:
         return None
     return median(run.output_bytes for run in mine) / median(run.output_bytes for run in others)
+
+
+def table_of_runs(
+    runs: Sequence[Run],
+    title: str,
+    columns: Sequence[str],
+    cells: Callable[[list[Run]], Sequence[str]],
+) -> Table:
+    """One line a name, in the order of appearance; of one that always failed, its last words.
+
+    Args:
+        runs: all of them.
+        title: of the table; how many repetitions there were is added.
+        columns: what the first one holds, which is names, and what the others hold.
+        cells: of the good runs of a name, which are one or more.
+    """
+    repetitions = 1 + max(run.repetition for run in runs)
+    table = Table(title=f"{title}, median of {repetitions}")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left")
+    for name in dict.fromkeys(run.name for run in runs):
+        failed = [run.measured.error or "" for run in runs if run.name == name]
+        mine = good(runs, name)
+        table.add_row(name, *(cells(mine) if mine else failed[:1]))
+    return table

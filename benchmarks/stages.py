@@ -35,11 +35,20 @@ from benchmarks.limits import LIMITS
 from benchmarks.names import Choice
 from benchmarks.pipeline import PIPELINE
 from benchmarks.processes import measure
-from benchmarks.runs import Run, good, save
+from benchmarks.runs import Run, good, save, table_of_runs
 from benchmarks.work import Setting
 
 STAGES = {**LIMITS, **PIPELINE}
-_COLUMNS = ("wall s", "CPU s", "MB/s", "MB/s a core", "peak MB", "files", "ms a file")
+_COLUMNS = (
+    "stage, threads",
+    "wall s",
+    "CPU s",
+    "MB/s",
+    "MB/s a core",
+    "peak MB",
+    "files",
+    "ms a file",
+)
 
 
 @click.command
@@ -160,27 +169,17 @@ def _run(stage: str, setting: Setting, repetition: int) -> Run:
 
 def summary(runs: Sequence[Run]) -> Table:
     """One line a stage and number of threads, of medians over the repetitions."""
-    repetitions = 1 + max(run.repetition for run in runs)
-    table = Table(title=f"{runs[0].source}: stages alone, median of {repetitions}")
-    table.add_column("stage, threads")
-    for column in _COLUMNS:
-        table.add_column(column, justify="right")
-    for name in dict.fromkeys(run.name for run in runs):
-        table.add_row(name, *_cells(name, runs))
-    return table
+    return table_of_runs(runs, f"{runs[0].source}: stages alone", _COLUMNS, _cells)
 
 
-def _cells(name: str, runs: Sequence[Run]) -> list[str]:
-    mine = good(runs, name)
-    if not mine:
-        return [next(run.measured.error or "" for run in runs if run.name == name)]
+def _cells(mine: Sequence[Run]) -> list[str]:
     wall_s = median(run.measured.result["seconds"] for run in mine)
     files = mine[0].files
     return [
         f"{wall_s:.3f}",
         f"{median(run.measured.result['cpu_seconds'] for run in mine):.3f}",
         f"{median(rate(run) for run in mine) / 1e6:,.0f}",
-        f"{(median_rate(mine, name) or 0) / 1e6:,.0f}",
+        f"{(median_rate(mine, mine[0].name) or 0) / 1e6:,.0f}",
         f"{median(run.measured.peak_rss_bytes for run in mine) / 1e6:,.0f}",
         f"{files:,}" if files else "",
         f"{wall_s / files * 1e3:.2f}" if files else "",

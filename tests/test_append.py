@@ -11,11 +11,11 @@ import pytest
 import a20_parquet
 from a20_parquet.append import ToConvert, find_new
 from a20_parquet.dataset.held import HeldDataset
-from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.progress import NoProgress
 from a20_parquet.source.discover import find_shards
 from a20_parquet.workers import Workers
 from tests.conversions import digests
+from tests.layout import LocalLayout
 from tests.shards import make_record, random_tensor, write_shard
 
 NAMES = [f"site_{n:04d}/20201014T010000+1030_A_{n}.flac" for n in range(9)]
@@ -39,7 +39,7 @@ def dataset(tmp_path: Path) -> Path:
 
 def compare(dataset: Path, *sources: Path) -> ToConvert:
     """What of the sources is new."""
-    held = HeldDataset.open(DatasetLayout.at(dataset))
+    held = HeldDataset.open(LocalLayout.at(dataset))
     return find_new(find_shards(list(sources)), held, Workers(2), NoProgress())
 
 
@@ -110,7 +110,7 @@ def test_records_in_quarantine_are_told(dataset: Path, tmp_path: Path) -> None:
 
 def test_counts_of_what_is_held(dataset: Path) -> None:
     """Sizes, labels and the next number of each partition's files."""
-    held = HeldDataset.open(DatasetLayout.at(dataset))
+    held = HeldDataset.open(LocalLayout.at(dataset))
     manifest = held.manifest
     kept = dataset / "quarantine" / "a-00000-of-00001.tfrecord"
     assert held.sizes == {manifest.shards[0].bytes, kept.stat().st_size}

@@ -20,6 +20,8 @@ from a20_parquet.options import ConvertOptions
 MIB = 1 << 20
 BATCH_COPIES = 6
 """A batch of records as bytes, as tensors and as decoded values, each with a copy in the making."""
+BLOCK_COPIES = 2
+"""A block that is on its way, in pieces and put together."""
 COPY_BYTES = 4 * MIB
 """Through which a run or a file is written."""
 
@@ -31,6 +33,7 @@ DIMS = st.sampled_from([1, 128, 512, 1280]) | st.integers(1, 10_000)
 ROW_GROUP_ROWS = st.sampled_from([1, 100, 2048, 100_000])
 WINDOWS = st.integers(0, 10**7) | st.integers(0, 2 * 10**9)
 FEATURE_BYTES = st.just(0) | st.sampled_from([4, 12, 40_000]) | st.integers(0, 10**6)
+READ_AHEAD = st.just(0) | st.integers(0, 32)
 BUDGETS = st.integers(1, 64 * MIB) | st.integers(1, 1 << 44)
 
 
@@ -50,9 +53,15 @@ def parse(option: str, value: Any) -> ConvertOptions:
 
 
 @settings(deadline=None, max_examples=300)
-@given(BUDGETS, WORKERS, DIMS, ROW_GROUP_ROWS, WINDOWS, FEATURE_BYTES)
+@given(BUDGETS, WORKERS, DIMS, ROW_GROUP_ROWS, WINDOWS, FEATURE_BYTES, READ_AHEAD)
 def test_the_budget_is_kept(  # noqa: PLR0913, PLR0917 - what buffers depend on
-    budget: int, workers: int, dims: int, row_group_rows: int, windows: int, feature_bytes: int
+    budget: int,
+    workers: int,
+    dims: int,
+    row_group_rows: int,
+    windows: int,
+    feature_bytes: int,
+    read_ahead: int,
 ) -> None:
     """What all workers may hold at once, in either pass, is within the budget."""
     plan = try_plan(
@@ -62,12 +71,14 @@ def test_the_budget_is_kept(  # noqa: PLR0913, PLR0917 - what buffers depend on
         row_group_rows=row_group_rows,
         windows=windows,
         feature_bytes=feature_bytes,
+        read_ahead=read_ahead,
     )
     if plan is None:
         return
     sorted_bytes = METADATA_ROW_BYTES + FEATURE_COPIES * feature_bytes
     row_bytes = dims * 4 + sorted_bytes
-    decoding = BATCH_COPIES * plan.batch_bytes
+    blocks = BLOCK_COPIES * read_ahead + 1 if read_ahead else 0
+    decoding = (BATCH_COPIES + blocks) * plan.batch_bytes
     row_group = row_group_rows * row_bytes + COPY_BYTES
     assert 1 <= plan.workers <= workers
     assert min(plan.batch_bytes, plan.gather_rows, plan.slice_rows, plan.staging_rows) >= 1
@@ -95,6 +106,7 @@ def test_the_budget_is_kept(  # noqa: PLR0913, PLR0917 - what buffers depend on
             "row_group_rows": ROW_GROUP_ROWS,
             "windows": st.integers(0, 10**8),
             "feature_bytes": FEATURE_BYTES,
+            "read_ahead": READ_AHEAD,
         }
     ),
 )
@@ -105,8 +117,9 @@ def test_more_budget_gives_no_smaller_buffers(
     small = try_plan(budget=budget, workers=workers, **numbers)
     if small is None:
         return
-    # Batches take whole bytes of a 24th of a share: budgets in such steps have no rounded row.
-    step = 24 * small.workers
+    # Batches take whole bytes of a part of a share: budgets in such steps have no rounded row.
+    ahead = numbers["read_ahead"]
+    step = 4 * (BATCH_COPIES + (BLOCK_COPIES * ahead + 1 if ahead else 0)) * small.workers
     before = try_plan(budget=-(-budget // step) * step, workers=small.workers, **numbers)
     after = try_plan(
         budget=(-(-budget // step) + more // step) * step, workers=small.workers, **numbers
@@ -187,6 +200,28 @@ def test_features_take_memory() -> None:
     assert logits.slice_rows < without.slice_rows
     with pytest.raises(UsageError, match=r"--memory 100000000 .* of 11280 floats"):
         plan_memory(**numbers | {"budget": 10**8}, feature_bytes=40_000)
+
+
+def test_reading_ahead_takes_memory() -> None:
+    """Blocks that a store sends ahead are part of the share; local shards have none."""
+    numbers = {
+        "budget": 2 * 10**9,
+        "workers": 2,
+        "dims": 1280,
+        "row_group_rows": 2048,
+        "windows": 10**7,
+    }
+    local = plan_memory(**numbers)
+    assert plan_memory(**numbers, read_ahead=0) == local
+    ahead = plan_memory(**numbers, read_ahead=4)
+    assert ahead.batch_bytes == local.batch_bytes == 8 * MIB
+    row_bytes = 1280 * 4 + METADATA_ROW_BYTES
+    blocks = 4 * BLOCK_COPIES + 1
+    assert local.gather_rows - ahead.gather_rows == pytest.approx(
+        blocks * ahead.batch_bytes / row_bytes, abs=1
+    )
+    small = numbers | {"budget": 200 * MIB}
+    assert plan_memory(**small, read_ahead=4).batch_bytes < plan_memory(**small).batch_bytes
 
 
 def test_defaults() -> None:

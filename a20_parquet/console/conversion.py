@@ -80,11 +80,13 @@ def _remarks(conversion: "Conversion") -> Iterator[str]:
     if conversion.shape_disagreements:
         records = format_count(conversion.shape_disagreements, "record")
         yield f"{records} with an embedding_shape that is not the tensor's: the tensor's counts"
+    if conversion.retries:
+        yield f"{format_count(conversion.retries, 'request')} to stores repeated after a failure"
     yield from _duplicate_lines(conversion)
     if conversion.hint:
         yield f"hint: {conversion.hint}"
     if conversion.quarantine:
-        place = shown(conversion.dataset / "quarantine")
+        place = f"{shown(conversion.dataset)}/quarantine"
         yield f"what could not be converted is in {place}, each with its reason in a .jsonl file"
         if Reason.BAD_FILENAME in conversion.quarantine:
             yield (

@@ -1,16 +1,18 @@
 """Beginning a conversion, or going on with one that was not finished."""
 
 import secrets
-import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from a20_parquet.dataset.claim import State, clear_conversion, find_state
 from a20_parquet.dataset.commit import is_committed, settle
 from a20_parquet.dataset.held import HeldDataset
-from a20_parquet.dataset.layout import DatasetLayout, write_durably
+from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.unfinished import Plan, SortedShards, sorted_units
 from a20_parquet.errors import UsageError
+from a20_parquet.storage.files import remove_tree, write_whole
+from a20_parquet.storage.place import Place, place_of
 
 _AFRESH = "Name another folder, or give --overwrite to delete what is there and start afresh."
 
@@ -26,9 +28,9 @@ class Begun:
     is_resumed: bool
 
     @property
-    def scratch(self) -> Path:
+    def scratch(self) -> Place:
         """Where runs are written."""
-        return Path(self.plan.scratch[-1])
+        return place_of(self.plan.scratch[-1])
 
 
 def find_held(layout: DatasetLayout, *, overwrite: bool) -> HeldDataset | None:
@@ -57,11 +59,11 @@ def find_held(layout: DatasetLayout, *, overwrite: bool) -> HeldDataset | None:
     return HeldDataset.open(layout)
 
 
-def scratch_folder(layout: DatasetLayout, parent: Path | None) -> Path:
+def scratch_folder(layout: DatasetLayout, parent: str | Path | None) -> Place:
     """Name a folder for the runs of a new conversion."""
     if parent is None:
         return layout.conversion / "runs"
-    return parent.expanduser().absolute() / f"a20-parquet-runs-{secrets.token_hex(8)}"
+    return place_of(parent) / f"a20-parquet-runs-{secrets.token_hex(8)}"
 
 
 def begin(layout: DatasetLayout, plan: Plan, *, overwrite: bool) -> Begun:
@@ -90,11 +92,10 @@ def begin(layout: DatasetLayout, plan: Plan, *, overwrite: bool) -> Begun:
     # What an earlier conversion has finished must never be taken for this one's.
     clear_conversion(layout)
     # Whatever dies from now on is known as an unfinished conversion.
-    write_durably(layout.plan, plan.model_dump_json(indent=1))
+    write_whole(layout.plan, plan.model_dump_json(indent=1))
     if plan.base is None:
         _clear_published(layout)
-        if layout.data.exists():
-            shutil.rmtree(layout.data)
+        remove_tree(layout.data)
     _make_folders(layout, plan)
     return Begun(plan=plan, sorted=(), is_resumed=False)
 
@@ -112,7 +113,7 @@ def _plan_before(layout: DatasetLayout, *, overwrite: bool) -> Plan | None:
 
 
 def _resume(layout: DatasetLayout, before: Plan, plan: Plan) -> Begun:
-    same_place = Path(before.scratch[-1]).parent == Path(plan.scratch[-1]).parent
+    same_place = place_of(before.scratch[-1]).parent == place_of(plan.scratch[-1]).parent
     scratch = before.scratch if same_place else (*before.scratch, *plan.scratch)
     # The notebook's files come from the first pass: those that were not asked for before are
     # still to be written, of all shards.
@@ -120,8 +121,8 @@ def _resume(layout: DatasetLayout, before: Plan, plan: Plan) -> Begun:
     now = plan.model_copy(update={"scratch": scratch})
     if before != now:
         if not units:
-            shutil.rmtree(layout.sorted, ignore_errors=True)
-        write_durably(layout.plan, now.model_dump_json(indent=1))
+            remove_tree(layout.sorted)
+        write_whole(layout.plan, now.model_dump_json(indent=1))
     if plan.base is None:
         _clear_published(layout)
     _make_folders(layout, now)
@@ -129,7 +130,7 @@ def _resume(layout: DatasetLayout, before: Plan, plan: Plan) -> Begun:
 
 
 def _make_folders(layout: DatasetLayout, plan: Plan) -> None:
-    for folder in (layout.data, layout.sorted, layout.units, Path(plan.scratch[-1])):
+    for folder in (layout.data, layout.sorted, layout.units, place_of(plan.scratch[-1])):
         folder.mkdir(parents=True, exist_ok=True)
 
 
@@ -138,10 +139,10 @@ def _clear_published(layout: DatasetLayout) -> None:
     # The manifest goes first: from here on nothing passes for complete.
     for path in (layout.manifest, layout.files, layout.sites):
         path.unlink(missing_ok=True)
-    if layout.quarantine.exists():
-        shutil.rmtree(layout.quarantine)
+    remove_tree(layout.quarantine)
 
 
 def _remove(folders: tuple[str, ...]) -> None:
     for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            remove_tree(place_of(folder))

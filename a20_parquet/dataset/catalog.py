@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from a20_parquet.dataset.manifest import FileSummary, Manifest
 from a20_parquet.errors import DatasetError
+from a20_parquet.storage.place import StorePath, place_of
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.schema import Feature, metadata_schema, window_schema
 
@@ -45,10 +46,14 @@ class Catalog:
 
         Raises:
             DatasetError: it is none, is not complete, or its list of files is damaged.
+            UsageError: its store can't be opened.
         """
-        filesystem, root = _locate(str(dataset))
-        is_local = isinstance(filesystem, LocalFileSystem)
-        location = root if is_local else str(filesystem.unstrip_protocol(root))
+        place = place_of(dataset)
+        location = str(place)
+        if isinstance(place, StorePath):
+            filesystem, root = place.filesystem, place.path
+        else:
+            filesystem, root = fsspec.filesystem("file"), location
         manifest = _read_manifest(filesystem, root, location)
         try:
             content = _read_files(filesystem, root, location, manifest)
@@ -102,17 +107,6 @@ class Catalog:
     def url(self, relative: str) -> str:
         """A file's absolute path, or its URL where the dataset is not local."""
         return f"{self.location}/{relative}"
-
-
-def _locate(dataset: str) -> tuple[Any, str]:
-    """The file system that holds a dataset, and its folder there without a slash at its end."""
-    if "://" not in dataset:  # whatever else a path holds, such as fsspec's own "::"
-        return fsspec.filesystem("file"), str(Path(dataset).expanduser().absolute())
-    try:
-        filesystem, root = fsspec.core.url_to_fs(dataset)
-    except (ImportError, ValueError) as error:
-        raise DatasetError(f"{dataset}: can't be opened: {error}") from error
-    return filesystem, root.rstrip("/")
 
 
 def _read_manifest(filesystem: Any, root: str, location: str) -> Manifest:

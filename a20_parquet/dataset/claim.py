@@ -1,14 +1,17 @@
 """Who may convert into a folder, and what lies there already."""
 
 import enum
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from a20_parquet.dataset.layout import DatasetLayout, is_ours, temporary
+from a20_parquet.dataset.layout import DatasetLayout, is_ours
 from a20_parquet.errors import DatasetError, UsageError
+from a20_parquet.storage.files import TEMPORARY, remove_tree
+from a20_parquet.storage.lease import HeldError, leased
+from a20_parquet.storage.place import check_bucket
 
 
 class State(enum.Enum):
@@ -45,7 +48,7 @@ def find_state(layout: DatasetLayout) -> State:
 
 def _is_hardly_begun(layout: DatasetLayout) -> bool:
     # Before the plan is written there is nothing else, and after it is deleted as well.
-    known = {layout.lock.name, temporary(layout.plan).name}
+    known = {layout.lock.name, f"{layout.plan.name}{TEMPORARY}"}
     return all(
         path == layout.conversion
         and path.is_dir()
@@ -55,39 +58,64 @@ def _is_hardly_begun(layout: DatasetLayout) -> bool:
 
 
 @contextmanager
-def locked(layout: DatasetLayout) -> Iterator[None]:
+def locked(layout: DatasetLayout, tell: Callable[[str], None] = lambda _: None) -> Iterator[None]:
     """Keep others from converting into the same folder while the body runs.
 
-    The operating system frees the lock of a process that died.
+    The lock of a process that died is taken over: at once on the machine where it died, in a store
+    after a while on any other.
+
+    Args:
+        layout: of the dataset.
+        tell: told why it takes long.
 
     Raises:
         UsageError: another process converts into it, or something lies there that must not be
             touched.
         DatasetError: the folder can't be written.
     """
-    find_state(layout)
     try:
-        made = [path for path in (layout.conversion, layout.root) if not path.exists()]
-        layout.conversion.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(layout.lock, blocking=False)
-        lock.acquire()
-    except Timeout:
+        find_state(layout)
+        with ExitStack() as stack:
+            if isinstance(layout.lock, Path):
+                stack.enter_context(_locked_here(layout, layout.lock))
+            else:
+                check_bucket(layout.lock)
+                stack.enter_context(leased(layout.lock, tell))
+            held = stack.pop_all()
+    except (Timeout, HeldError) as error:
+        by = f" ({error})" if isinstance(error, HeldError) else ""
         raise UsageError(
-            f"{layout.root}: another process is converting into it. Wait until it has ended, or "
-            "stop it."
+            f"{layout.root}: another process is converting into it{by}. Wait until it has ended, "
+            "or stop it."
         ) from None
     except OSError as error:
         raise DatasetError(f"{layout.root}: can't be written: {error}") from error
+    with held:
+        yield
+
+
+@contextmanager
+def _locked_here(layout: DatasetLayout, lock_file: Path) -> Iterator[None]:
+    """Hold a lock that the operating system frees when this process dies.
+
+    Raises:
+        Timeout: another process holds it.
+        OSError: the folder can't be written.
+    """
+    made = [path for path in (layout.conversion, layout.root) if not path.exists()]
+    layout.conversion.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(lock_file, blocking=False)
+    lock.acquire()
     try:
         yield
     finally:
         # Whoever waits for the removed file notices: a lock on it counts for nothing. Windows
         # removes no open file, hence the second time.
         with suppress(OSError):
-            layout.lock.unlink()
+            lock_file.unlink()
         lock.release()
         with suppress(OSError):
-            layout.lock.unlink(missing_ok=True)
+            lock_file.unlink(missing_ok=True)
         for path in (layout.conversion, *made[1:]):
             with suppress(OSError):
                 path.rmdir()  # only where it is empty
@@ -95,8 +123,4 @@ def locked(layout: DatasetLayout) -> Iterator[None]:
 
 def clear_conversion(layout: DatasetLayout) -> None:
     """Delete what a conversion needed, but for its plan and lock."""
-    for path in layout.conversion.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path not in (layout.plan, layout.lock):
-            path.unlink()
+    remove_tree(layout.conversion, keep=(layout.plan.name, layout.lock.name))

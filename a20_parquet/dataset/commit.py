@@ -2,13 +2,13 @@
 
 All that belongs to the new state is written under ``conversion/`` first. Replacing
 ``manifest.json`` commits it; what was staged then moves to its place. Whoever is killed before
-has changed nothing, whoever is killed after has only left the moving to the next one.
+has changed nothing, whoever is killed after has only left the moving to the next one. Readers look
+at both places. Where nothing was before, what a store would have to copy goes to its place first.
 """
 
 import ctypes
 import hashlib
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,9 +17,11 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from a20_parquet.dataset.claim import clear_conversion
-from a20_parquet.dataset.layout import PART, DatasetLayout, write_durably
+from a20_parquet.dataset.layout import PART, DatasetLayout
 from a20_parquet.dataset.manifest import Manifest
 from a20_parquet.dataset.quarantine import DAMAGED, LIST, RECORDS
+from a20_parquet.storage.files import files_below, move, remove_tree, write_whole
+from a20_parquet.storage.place import Place, StorePath, place_of
 
 
 class _Commit(BaseModel):
@@ -43,13 +45,16 @@ def commit(
     Raises:
         OSError: something can't be written.
     """
-    write_durably(layout.staged_files, files_content)
+    write_whole(layout.staged_files, files_content)
     if sites_content is not None:
-        write_durably(layout.staged_sites, sites_content)
+        write_whole(layout.staged_sites, sites_content)
     content = (manifest.model_dump_json(indent=1) + "\n").encode()
-    write_durably(layout.commit, _Commit(manifest=_digest(content)).model_dump_json())
-    flush_to_disk(layout.root)
-    write_durably(layout.manifest, content)
+    write_whole(layout.commit, _Commit(manifest=_digest(content)).model_dump_json())
+    if isinstance(layout.root, Path):
+        flush_to_disk(layout.root)
+    elif not layout.manifest.exists():
+        _publish(layout)
+    write_whole(layout.manifest, content)
 
 
 def is_committed(layout: DatasetLayout) -> bool:
@@ -72,6 +77,13 @@ def settle(layout: DatasetLayout, scratch: Sequence[str]) -> None:
         OSError: something can't be moved or removed.
     """
     manifest = Manifest.model_validate_json(layout.manifest.read_bytes())
+    _publish(layout)
+    _empty_quarantine(layout, manifest)
+    _release(layout, scratch)
+
+
+def _publish(layout: DatasetLayout) -> None:
+    """Move what is staged to its place."""
     for staged, place in (
         (layout.staged_files, layout.files),
         (layout.staged_sites, layout.sites),
@@ -79,9 +91,7 @@ def settle(layout: DatasetLayout, scratch: Sequence[str]) -> None:
     ):
         if staged.exists():
             place.parent.mkdir(exist_ok=True)
-            staged.replace(place)
-    _empty_quarantine(layout, manifest)
-    _release(layout, scratch)
+            move(staged, place)
 
 
 def _empty_quarantine(layout: DatasetLayout, manifest: Manifest) -> None:
@@ -95,17 +105,15 @@ def _empty_quarantine(layout: DatasetLayout, manifest: Manifest) -> None:
         layout.quarantine.rmdir()  # only where it is empty
 
 
-def _staged_quarantine(layout: DatasetLayout) -> Sequence[tuple[Path, Path]]:
-    if not layout.staged_quarantine.exists():
-        return ()
-    staged = sorted(layout.staged_quarantine.iterdir())
-    return [(path, layout.quarantine / path.name) for path in staged]
+def _staged_quarantine(layout: DatasetLayout) -> Sequence[tuple[Place, Place]]:
+    names = files_below(layout.staged_quarantine)
+    return [(layout.staged_quarantine / name, layout.quarantine / name) for name in names]
 
 
 def _release(layout: DatasetLayout, scratch: Sequence[str]) -> None:
     """Remove the traces of a committed conversion."""
-    for folder in filter(os.path.exists, scratch):
-        shutil.rmtree(folder)
+    for folder in scratch:
+        remove_tree(place_of(folder))
     # Without a plan what is left here is known to be of no use.
     layout.plan.unlink(missing_ok=True)
     clear_conversion(layout)
@@ -120,13 +128,24 @@ def remove_strays(layout: DatasetLayout, known: Sequence[str]) -> None:
         layout: of the dataset.
         known: paths of all other data files, relative to the dataset.
     """
-    keep = {str(layout.root / path) for path in known}
-    for folder, _, names in os.walk(layout.data, topdown=False):
-        for name in names:
-            path = f"{folder}/{name}"
-            if path not in keep and PART.fullmatch(name):
-                Path(path).unlink()
-        if folder != str(layout.data) and not any(Path(folder).iterdir()):
+    data = layout.data
+    keep = set(known)
+    strays = [
+        name
+        for name in files_below(data)
+        if f"{data.name}/{name}" not in keep and PART.fullmatch(name.rpartition("/")[2])
+    ]
+    if isinstance(data, StorePath):
+        data.filesystem.rm_files([(data / name).path for name in strays])
+        return
+    for name in strays:
+        (data / name).unlink()
+    _remove_empty_folders(data)
+
+
+def _remove_empty_folders(data: Path) -> None:
+    for folder, _, _ in os.walk(data, topdown=False):
+        if folder != str(data) and not any(Path(folder).iterdir()):
             Path(folder).rmdir()
 
 

@@ -56,24 +56,26 @@ def concat_rows(parts: Sequence[MergedRows]) -> MergedRows:
 class MetadataCursor:
     """Merges slices of runs by their metadata, each run in one forward pass."""
 
-    def __init__(
-        self, runs: Sequence[Run], slices: Sequence[tuple[int, int]], *, batch_rows: int
-    ) -> None:
+    def __init__(self, runs: Sequence[Run], slices: npt.ArrayLike, *, batch_rows: int) -> None:
         """Start before the first row.
 
         Args:
             runs: what to merge.
-            slices: for each run the rows ``(start, stop)`` to read.
+            slices: for each run the rows ``(start, stop)`` to read, int64 of shape ``(runs, 2)``.
             batch_rows: rows to read of each run at a time.
         """
-        numbered = [(number, *bounds) for number, bounds in enumerate(slices)]
-        parts = [part for part in numbered if part[1] < part[2]]
-        self._numbers = np.array([number for number, _, _ in parts], np.int64)
-        self._runs = [runs[number] for number, _, _ in parts]
-        self._next = np.array([start for _, start, _ in parts], np.int64)
-        self._stop = np.array([stop for _, _, stop in parts], np.int64)
+        starts, stops = np.asarray(slices, np.int64).reshape(-1, 2).T
+        self._numbers = np.flatnonzero(starts < stops)
+        self._runs = [runs[number] for number in self._numbers.tolist()]
+        self._next = starts[self._numbers]
+        self._stop = stops[self._numbers]
         self._batch_rows = batch_rows
         self._waiting: MergedRows | None = None
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether all rows are of one run."""
+        return len(self._runs) == 1
 
     def read(self) -> MergedRows:
         """Read the rows that come next: at least one, as many as are sure to.
@@ -105,7 +107,7 @@ class MetadataCursor:
         return MergedRows(given.metadata, self._numbers[given.run], given.row)
 
     def _sort(self, rows: MergedRows) -> MergedRows:
-        if len(self._runs) == 1:
+        if self.is_alone:
             return rows
         return rows.take(sort_order(rows.metadata))
 
@@ -122,7 +124,7 @@ class MergeCursor:
     def __init__(
         self,
         runs: Sequence[Run],
-        slices: Sequence[tuple[int, int]],
+        slices: npt.ArrayLike,
         *,
         batch_rows: int,
         staging: Rows,
@@ -131,14 +133,14 @@ class MergeCursor:
 
         Args:
             runs: what to merge.
-            slices: for each run the rows ``(start, stop)`` to read.
+            slices: for each run the rows ``(start, stop)`` to read, int64 of shape ``(runs, 2)``.
             batch_rows: rows of metadata to read of each run at a time.
             staging: where embeddings of several runs are read before they are put in order, shape
                 ``(rows, dims)``.
         """
         self._runs = runs
         self._cursor = MetadataCursor(runs, slices, batch_rows=batch_rows)
-        self._is_alone = sum(start < stop for start, stop in slices) == 1
+        self._is_alone = self._cursor.is_alone
         self._staging = staging
         self._merged: MergedRows | None = None
         self._at = 0

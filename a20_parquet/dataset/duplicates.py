@@ -21,25 +21,25 @@ from a20_parquet.table.duplicates import (
     repeats_previous,
 )
 from a20_parquet.table.partition import PartitionKey
-from a20_parquet.table.plan import MergeUnit, plan_merge
+from a20_parquet.table.plan import COMPARED_ROWS, MergeUnit, plan_merge, unit_rows
 from a20_parquet.table.schema import Feature
 
 if TYPE_CHECKING:
     from a20_parquet.dataset.catalog import Catalog
     from a20_parquet.dataset.held_run import DatasetRun
 
-_UNIT_ROWS = 1 << 18
+_UNIT_ROWS = COMPARED_ROWS
 _BLOCK_BYTES = 1 << 20
 # What stays in memory is not copied, however much is read of it.
 _ROWS_IN_MEMORY = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ComparisonUnit:
     """Whole partitions whose windows are compared."""
 
-    slices: tuple[tuple[int, int], ...]
-    """For each run the rows ``(start, stop)``."""
+    slices: npt.NDArray[np.int64]
+    """Shape ``(runs, 2)``: for each run the rows ``(start, stop)``."""
     held: tuple[int, ...] = ()
     """Numbers of the dataset's files in the same partition, then only one."""
     key: PartitionKey | None = None
@@ -48,7 +48,7 @@ class ComparisonUnit:
     @property
     def rows(self) -> int:
         """How many rows of the runs it has."""
-        return sum(stop - start for start, stop in self.slices)
+        return int((self.slices[:, 1] - self.slices[:, 0]).sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +83,18 @@ class Comparison:
         for number, file in enumerate(self.held.data_files() if self.held else ()):
             files.setdefault(file.key, []).append(number)
         units: list[ComparisonUnit] = []
+        most_rows = unit_rows(_UNIT_ROWS, len(self.runs))
         # Where windows are held already a unit is one partition, so that few files are read at
         # a time.
         for merge in plan_merge(
             [run.partitions for run in self.runs],
-            rows_per_file=_UNIT_ROWS,
-            rows_per_unit=1 if files else _UNIT_ROWS,
+            rows_per_file=most_rows,
+            rows_per_unit=1 if files else most_rows,
         ):
             key = (merge.files[0].site, merge.files[0].period)
             if key in files:
                 units.append(ComparisonUnit(merge.slices, tuple(files[key]), key))
-            elif units and not units[-1].held and units[-1].rows + merge.rows <= _UNIT_ROWS:
+            elif units and not units[-1].held and units[-1].rows + merge.rows <= most_rows:
                 units[-1] = _joined(units[-1], merge)
             else:
                 units.append(ComparisonUnit(merge.slices))
@@ -111,7 +112,8 @@ class Comparison:
         """
         held = self._held_runs(unit)
         sources = [*self.runs, *held]
-        slices = [*unit.slices, *((0, run.rows) for run in held)]
+        whole = np.array([(0, run.rows) for run in held], np.int64).reshape(-1, 2)
+        slices = np.concatenate([unit.slices, whole])
         some_on_disk = any(run.on_disk for run in sources)
         batch_rows = self.batch_rows if some_on_disk else _ROWS_IN_MEMORY
         cursor = MetadataCursor(sources, slices, batch_rows=batch_rows)
@@ -123,7 +125,7 @@ class Comparison:
         def advance_new(rows: MergedRows) -> None:
             advance(int(np.count_nonzero(rows.run < new)))
 
-        total = sum(stop - start for start, stop in slices)
+        total = int((slices[:, 1] - slices[:, 0]).sum())
         for picked in _repeated(cursor, total, advance_new):
             for block, digests in reader.digests(picked):
                 rows = block.rows
@@ -152,8 +154,7 @@ class Comparison:
 
 
 def _joined(unit: ComparisonUnit, after: MergeUnit) -> ComparisonUnit:
-    bounds = zip(unit.slices, after.slices, strict=True)
-    return ComparisonUnit(tuple((start, stop) for (start, _), (_, stop) in bounds))
+    return ComparisonUnit(np.stack([unit.slices[:, 0], after.slices[:, 1]], axis=1))
 
 
 def join_duplicates(units: Sequence[UnitDuplicates], runs: int) -> Duplicates:

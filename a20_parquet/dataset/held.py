@@ -54,7 +54,7 @@ class HeldDataset:
         from a20_parquet.dataset.catalog import Catalog
         from a20_parquet.dataset.sites import KeptSites
 
-        catalog = Catalog.open(layout.root)
+        catalog = Catalog.open(str(layout.root))
         files = tuple(catalog.data_files())
         return cls(catalog, files, KeptSites.read(catalog), layout)
 

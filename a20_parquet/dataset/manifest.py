@@ -14,7 +14,7 @@ from a20_parquet.dataset.layout import FORMAT
 from a20_parquet.dataset.parquet import Compression
 from a20_parquet.table.partition import PartitionBy, PartitionKey, period_value
 from a20_parquet.table.rejection import Reason
-from a20_parquet.table.schema import KEYS, Feature
+from a20_parquet.table.schema import KEYS, Feature, feature_bytes
 
 VERSION: Final = 1
 
@@ -87,6 +87,16 @@ class TableOptions(_Frozen):
     """Which channels of separated audio were taken; none where all were."""
     features: tuple[Feature, ...] = ()
     """Further columns, in their order."""
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a window's floats."""
+        return self.dims * 4 + feature_bytes(self.features)
+
+    @property
+    def rows_per_file(self) -> int:
+        """Rows of a file at the most."""
+        return max(1, self.max_file_size // self.row_bytes)
 
 
 class ReadingOptions(_Frozen):

@@ -8,12 +8,12 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from a20_parquet.dataset.create import Create, create_file
 from a20_parquet.dataset.cursor import MergeCursor
 from a20_parquet.dataset.layout import DATA, DatasetLayout
 from a20_parquet.dataset.manifest import FileSummary
 from a20_parquet.dataset.parquet import GroupEncoder, ParquetLayout, ParquetWriter
 from a20_parquet.errors import DatasetError
+from a20_parquet.storage.files import Create, create_file
 from a20_parquet.table.partition import PartitionBy, hive_file
 from a20_parquet.table.plan import MergeUnit, OutputFile, group_files, split_rows
 from a20_parquet.table.schema import EMBEDDING
@@ -138,15 +138,14 @@ class UnitWriter:
         Raises:
             DatasetError: it can't be written.
         """
-        path = f"{self._layout.root}/{name}"
+        place = self._layout.root / name
         try:
-            with (
-                self._create(path) as opened,
-                ParquetWriter(opened, self._parquet, self._encoder) as writer,
-            ):
-                yield writer
+            with self._create(place) as new:
+                with ParquetWriter(new.file, self._parquet, self._encoder) as writer:
+                    yield writer
+                new.expect(writer.size, writer.checksum)
         except OSError as error:
-            raise DatasetError(f"{path}: can't be written: {error}") from error
+            raise DatasetError(f"{place}: can't be written: {error}") from error
 
     def _name(self, file: OutputFile) -> str:
         return data_path(file, self._by)

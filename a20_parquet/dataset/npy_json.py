@@ -17,6 +17,7 @@ from typing import BinaryIO, Self
 import numpy as np
 
 from a20_parquet.errors import DatasetError, UsageError
+from a20_parquet.storage.place import Place
 from a20_parquet.table.decoded import DecodedRecords
 from a20_parquet.table.notebook import count_windows, render_records
 
@@ -148,12 +149,14 @@ class NpyJsonFolder:
         """One ``.json`` a shard."""
         return self.root / "metadata"
 
-    def check_outside(self, dataset: Path) -> None:
+    def check_outside(self, dataset: Place) -> None:
         """Refuse a folder that would put files into a dataset.
 
         Raises:
             UsageError: it would.
         """
+        if not isinstance(dataset, Path):
+            return
         inside = dataset.resolve()
         for folder in (self.root, self.embeddings, self.metadata):
             if folder.resolve().is_relative_to(inside):

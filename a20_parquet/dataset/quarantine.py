@@ -9,17 +9,17 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from io import BufferedWriter, FileIO
+from io import BufferedWriter, RawIOBase
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self, cast
 
 import crc32c
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from a20_parquet.dataset.create import Create
-from a20_parquet.dataset.layout import naming
 from a20_parquet.dataset.manifest import QuarantinedShard, QuarantineFile
 from a20_parquet.errors import DatasetError
+from a20_parquet.storage.files import Create, NewFile, naming
+from a20_parquet.storage.place import Place
 from a20_parquet.table.rejection import Reason, Rejection
 
 RECORDS, DAMAGED, LIST = ".tfrecord", ".damaged", ".jsonl"
@@ -168,7 +168,7 @@ class QuarantineWriter(QuarantineTally):
 
     def __init__(
         self,
-        folder: Path,
+        folder: Place,
         label: str,
         entries: Sequence[Entry] = (),
         files: Sequence[QuarantineFile] = (),
@@ -181,11 +181,11 @@ class QuarantineWriter(QuarantineTally):
             label: of the shard.
             entries: see ``QuarantineTally``.
             files: likewise.
-            create: makes the files, unbuffered; by default they grow where they lie.
+            create: makes the files.
         """
         super().__init__(label, entries, files)
         self._folder = folder
-        self._make = create or _grow
+        self._make = create or NewFile
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -195,7 +195,7 @@ class QuarantineWriter(QuarantineTally):
         self._open.__exit__(*failure)
 
     def finish(self) -> QuarantinedShard | None:
-        """Write the list, close the files and say what was kept; none where that is nothing.
+        """Write the list, have all files at their places and say what was kept, if anything was.
 
         Raises:
             OSError: it can't be written.
@@ -206,15 +206,15 @@ class QuarantineWriter(QuarantineTally):
 
     def _create(self, name: str) -> BinaryIO:
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / name
-        # Closing writes what is left.
-        self._open.enter_context(naming(path))
-        raw = self._open.enter_context(self._make(str(path)))
-        return self._open.enter_context(BufferedWriter(raw))
-
-
-def _grow(path: str) -> FileIO:
-    return FileIO(path, "wb")
+        place = self._folder / name
+        self._open.enter_context(naming(place))
+        new = self._open.enter_context(self._make(place))
+        if not isinstance(new.file, RawIOBase):
+            return new.file
+        buffered = BufferedWriter(new.file)
+        # What is left is written before the file is put at its place.
+        self._open.callback(buffered.detach)
+        return cast("BinaryIO", buffered)
 
 
 class _SummedFile:
@@ -247,7 +247,7 @@ def list_sum(entries: Iterable[Entry]) -> str:
     return digest.hexdigest()
 
 
-def read_entries(folder: Path, label: str) -> Iterator[Entry]:
+def read_entries(folder: Place, label: str) -> Iterator[Entry]:
     """Read what of a shard lies in quarantine, in the order of the shard.
 
     Raises:
@@ -255,11 +255,11 @@ def read_entries(folder: Path, label: str) -> Iterator[Entry]:
     """
     path = folder / f"{label}{LIST}"
     try:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                yield parse_entry(line, f"{path}, line {number}")
+        content = path.read_bytes()
     except OSError as error:
         raise DatasetError(f"{path}: can't be read: {error}") from error
+    for number, line in enumerate(content.splitlines(keepends=True), 1):
+        yield parse_entry(line, f"{path}, line {number}")
 
 
 def parse_entry(line: bytes, where: str) -> Entry:

@@ -16,9 +16,9 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from a20_parquet.dataset.layout import naming
-from a20_parquet.dataset.sums import file_sum, has_sum
 from a20_parquet.errors import DatasetError
+from a20_parquet.storage.files import file_sum, has_sum, naming
+from a20_parquet.storage.place import Place
 from a20_parquet.table.order import Partitions, find_partitions, sort_order
 
 
@@ -109,13 +109,15 @@ class HeldRun:
         rows = self._rows[start : start + len(out)]
         np.take(self._embeddings, rows, axis=0, out=out, mode="clip")
 
-    def write(self, path: Path, batch_rows: int) -> RunFiles:
+    def write(self, path: Place, batch_rows: int) -> RunFiles:
         """Write the run to scratch disk as ``path`` with three suffixes.
 
         Args:
             path: in a folder that exists.
             batch_rows: how many rows of metadata can be read back at a time.
         """
+        if not isinstance(path, Path):
+            raise DatasetError(f"{path}: runs can only be written to a local folder")
         dims = self._embeddings.shape[1]
         block = np.empty((max(1, COPY_BYTES // (dims * 4)), dims), np.float32)
         checksum = 0

@@ -6,16 +6,16 @@ a worker has made is the same as what replaces it, or is wanted no more: so file
 when they are whole, and none gets it once another session has begun.
 """
 
-import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 from typing import Self
 
-from a20_parquet.dataset.layout import DatasetLayout, write_durably
+from a20_parquet.dataset.layout import DatasetLayout
+from a20_parquet.storage.files import NewFile, write_whole
+from a20_parquet.storage.place import Place
 
 _NAME = ".a20-parquet-session"
 
@@ -26,13 +26,13 @@ class Session:
 
     token: str
     """Its own, and no other's."""
-    conversion: Path
+    conversion: Place
     """Folder of what the conversion needs while it is unfinished."""
-    others: tuple[Path, ...]
+    others: tuple[Place, ...]
     """Further folders that it writes to."""
 
     @classmethod
-    def of(cls, layout: DatasetLayout, *others: Path) -> Self:
+    def of(cls, layout: DatasetLayout, *others: Place) -> Self:
         """A new session; nothing is written yet."""
         return cls(secrets.token_hex(8), layout.conversion, others)
 
@@ -45,7 +45,7 @@ class Session:
         self._apart.mkdir(exist_ok=True)
         for folder in self._folders:
             folder.mkdir(parents=True, exist_ok=True)
-            write_durably(folder / _NAME, self.token)
+            write_whole(folder / _NAME, self.token)
 
     def end(self) -> None:
         """Remove what ``begin`` wrote outside of the conversion's folder."""
@@ -54,7 +54,7 @@ class Session:
                 (folder / _NAME).unlink(missing_ok=True)
 
     @property
-    def unseen(self) -> Path | None:
+    def unseen(self) -> Place | None:
         """A folder that is not there as this session left it; none where all are."""
         return next((folder for folder in self._folders if not self._is_begun(folder)), None)
 
@@ -64,38 +64,43 @@ class Session:
         return self._is_begun(self.conversion)
 
     @contextmanager
-    def create(self, path: str, check: Callable[[], None]) -> Iterator[FileIO]:
-        """Lend a new file, which lies at ``path`` when the body ends; others may write it as well.
+    def create(self, place: Place, check: Callable[[], None]) -> Iterator[NewFile]:
+        """Lend a new file, which lies at its place when the body ends; others may write it as well.
 
         Args:
-            path: on the file system of the conversion's folder.
+            place: where; a local one on the file system of the conversion's folder.
             check: called before the file gets there; raises where it must not.
 
         Raises:
             OSError: it can't be written.
         """
-        hidden = str(self._apart / secrets.token_hex(8))
+        apart = self._apart / secrets.token_hex(8)
+        if not isinstance(apart, Path) or not isinstance(place, Path):
+            with NewFile(place, buffering=0) as new:
+                yield new
+                check()
+            return
         try:
-            with FileIO(hidden, "xb") as file:
-                yield file
+            with NewFile(apart, "xb", buffering=0) as new:
+                yield new
             check()
-            os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - strings
-            os.replace(hidden, path)  # noqa: PTH105 - likewise
+            place.parent.mkdir(parents=True, exist_ok=True)
+            apart.replace(place)
         except BaseException:
             with suppress(OSError):
-                os.unlink(hidden)  # noqa: PTH108 - likewise
+                apart.unlink()
             raise
 
     @property
-    def _folders(self) -> tuple[Path, ...]:
+    def _folders(self) -> tuple[Place, ...]:
         return (self.conversion, *self.others)
 
     @property
-    def _apart(self) -> Path:
+    def _apart(self) -> Place:
         return self.conversion / "apart"
 
-    def _is_begun(self, folder: Path) -> bool:
+    def _is_begun(self, folder: Place) -> bool:
         try:
-            return (folder / _NAME).read_text() == self.token
+            return (folder / _NAME).read_bytes() == self.token.encode()
         except FileNotFoundError:
             return False

@@ -6,12 +6,11 @@ and left the marker, the unit is done again.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from a20_parquet.dataset.layout import FORMAT, DatasetLayout, write_durably
+from a20_parquet.dataset.layout import FORMAT, DatasetLayout
 from a20_parquet.dataset.manifest import (
     VERSION,
     FileSummary,
@@ -22,8 +21,9 @@ from a20_parquet.dataset.manifest import (
     TableOptions,
 )
 from a20_parquet.dataset.run import DiskRun, RunFiles
-from a20_parquet.dataset.sums import has_sum
 from a20_parquet.errors import UsageError, flag
+from a20_parquet.storage.files import has_sum, write_whole
+from a20_parquet.storage.place import Place, place_of
 from a20_parquet.table.schema import Feature
 
 _MOST_NAMED = 3
@@ -139,9 +139,9 @@ def commit_sorted(layout: DatasetLayout, unit: SortedShards, tag: str = "") -> N
         unit: what is finished.
         tag: part of the marker's name, so that others may write one of the same unit meanwhile.
     """
-    layout.sorted.mkdir(exist_ok=True)
+    layout.sorted.mkdir(parents=True, exist_ok=True)
     name = f"shards-{unit.positions[0]:06d}{tag}.json"
-    write_durably(layout.sorted / name, unit.model_dump_json())
+    write_whole(layout.sorted / name, unit.model_dump_json())
 
 
 def sorted_units(layout: DatasetLayout) -> Iterator[SortedShards]:
@@ -151,7 +151,7 @@ def sorted_units(layout: DatasetLayout) -> Iterator[SortedShards]:
     had in one unit, another may have divided.
     """
     taken: set[int] = set()
-    for marker in sorted(layout.sorted.glob("*.json")):
+    for marker in _markers_in(layout.sorted):
         unit = SortedShards.model_validate_json(marker.read_bytes())
         if not taken.isdisjoint(unit.positions):
             continue
@@ -171,14 +171,14 @@ def remove_stray_runs(folders: Sequence[str], units: Sequence[SortedShards]) -> 
     Raises:
         OSError: one can't be removed.
     """
-    known = {Path(run.path).name for unit in units for run in unit.runs}
-    for folder in map(Path, folders):
-        for path in folder.glob("run-*") if folder.exists() else ():
-            if path.name.partition(".")[0] not in known:
+    known = {run.path.rpartition("/")[2] for unit in units for run in unit.runs}
+    for folder in map(place_of, folders):
+        for path in folder.iterdir() if folder.exists() else ():
+            if path.name.startswith("run-") and path.name.partition(".")[0] not in known:
                 path.unlink(missing_ok=True)
 
 
-def _are_whole(folder: Path, files: Sequence[QuarantineFile]) -> bool:
+def _are_whole(folder: Place, files: Sequence[QuarantineFile]) -> bool:
     return all(has_sum(folder / file.name, file.bytes, file.checksum) for file in files)
 
 
@@ -197,12 +197,12 @@ def commit_unit(layout: DatasetLayout, files: Sequence[FileSummary], tag: str = 
     """
     names = "\n".join(file.path for file in files).encode()
     name = f"unit-{hashlib.sha256(names).hexdigest()[:32]}{tag}.json"
-    write_durably(layout.units / name, _DATA_FILES.dump_json(tuple(files)))
+    write_whole(layout.units / name, _DATA_FILES.dump_json(tuple(files)))
 
 
 def committed_files(layout: DatasetLayout) -> dict[str, FileSummary]:
     """Read from commit markers which files finished units of the merge have written, by path."""
-    markers = sorted(layout.units.glob("*.json"))
+    markers = _markers_in(layout.units)
     return {
         file.path: file
         for marker in markers
@@ -218,3 +218,9 @@ def written_bytes(layout: DatasetLayout) -> int:
 def is_whole(layout: DatasetLayout, files: Sequence[FileSummary]) -> bool:
     """Whether the files of a unit are as they were written."""
     return all(has_sum(layout.root / file.path, file.bytes, file.checksum) for file in files)
+
+
+def _markers_in(folder: Place) -> list[Place]:
+    """The markers in a folder, in order."""
+    names = {path.name: path for path in (folder.iterdir() if folder.exists() else ())}
+    return [names[name] for name in sorted(names) if name.endswith(".json")]

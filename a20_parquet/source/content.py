@@ -8,6 +8,10 @@ from typing import Any, Protocol
 
 from a20_parquet.errors import SourceError
 from a20_parquet.source.shard import HEADER_BYTES, WINDOW_BITS, Codec, Shard, detect_codec, reading
+from a20_parquet.storage.stream import BlockStream, ReadAhead
+
+LOOK = ReadAhead(1 << 16, blocks=0)
+"""How to look at a shard's beginning: in a store with a single small request."""
 
 _STORED_BYTES = 1 << 18
 
@@ -30,6 +34,11 @@ class Content(Protocol):
         Raises:
             SourceError: the shard can't be read, or ends elsewhere than when it was found.
         """
+        ...
+
+    @property
+    def codec(self) -> Codec:
+        """How the shard is compressed."""
         ...
 
     @property
@@ -80,6 +89,7 @@ class _StoredFile:
 class _PlainContent:
     """Bytes of an uncompressed shard."""
 
+    codec = Codec.NONE
     damage: StreamDamage | None = None
 
     def __init__(self, file: _StoredFile) -> None:
@@ -103,6 +113,7 @@ class _InflatedContent:
     """Bytes of a GZIP or ZLIB shard, inflated as they are asked for; GZIP may have members."""
 
     def __init__(self, file: _StoredFile, codec: Codec) -> None:
+        self.codec = codec
         self.damage: StreamDamage | None = None
         self._file = file
         self._window_bits = WINDOW_BITS[codec]
@@ -197,17 +208,32 @@ def _salvage(inflater: Any, stored: bytes, room: int) -> bytes:
 
 
 @contextmanager
-def open_content(shard: Shard) -> Iterator[Content]:
+def open_content(shard: Shard, ahead: ReadAhead | None = None) -> Iterator[Content]:
     """Open a shard and hand out its decompressed bytes.
+
+    Args:
+        shard: to read.
+        ahead: how to read one that lies in a store; a local file is read as it comes.
 
     Raises:
         SourceError: the shard can't be opened or read.
     """
     with reading(shard.url):
-        opened = shard.filesystem.open(shard.path, "rb")
+        opened = _open(shard, ahead)
     with opened as file:
         with reading(shard.url):
             codec = detect_codec(file.read(HEADER_BYTES))
             file.seek(0)
         stored = _StoredFile(file, shard)
         yield _PlainContent(stored) if codec is Codec.NONE else _InflatedContent(stored, codec)
+
+
+def _open(shard: Shard, ahead: ReadAhead | None) -> Any:
+    if shard.is_local:
+        return shard.filesystem.open(shard.path, "rb")
+
+    def read_range(start: int, stop: int) -> bytes:
+        content: bytes = shard.filesystem.cat_file(shard.path, start=start, end=stop)
+        return content
+
+    return BlockStream(shard.url, shard.size, read_range, ahead)

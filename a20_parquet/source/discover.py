@@ -1,36 +1,31 @@
 """Finding shards: which files of the sources are TFRecord shards, and in which order."""
 
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
-
 from a20_parquet.errors import SourceError
-from a20_parquet.source.content import open_content
-from a20_parquet.source.labels import NUMBERED, make_labels, missing_shards
-from a20_parquet.source.shard import (
-    HEADER_BYTES,
-    Codec,
-    Shard,
-    detect_codec,
-    reading,
-    starts_with_frame,
+from a20_parquet.source.content import LOOK, open_content
+from a20_parquet.source.files import (
+    CONFIG_NAME,
+    SourceFile,
+    each,
+    list_source,
+    requests_at_once,
 )
+from a20_parquet.source.labels import NUMBERED, make_labels, missing_shards
+from a20_parquet.source.shard import HEADER_BYTES, Shard, starts_with_frame
+from a20_parquet.storage.locate import locate
+from a20_parquet.storage.place import Place, lies_in
 
 _NAMED_TFRECORD = re.compile(r"\.tfrecord", re.IGNORECASE)
 # What others write beside shards, named after them; only its first frame can make it a shard.
 _SIDECAR = re.compile(r"\.(npy|jsonl?|txt|csv|parquet|idx|index|md5|sha\d*|crc\w*)$", re.IGNORECASE)
-_GLOB_CHARACTER = re.compile(r"[*?\[]")
 _DAMAGED_SUFFIX = ".damaged"
-_VERSION_KEYS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "updated")
 _NO_SHARD = "no TFRecord shard by name or first frame"
-CONFIG_NAME = "config.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,31 +54,8 @@ class Listing:
         return sum(shard.size for shard in self.shards)
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    filesystem: Any
-    path: str
-    size: int
-    below: str
-    """Path below the source that was searched; empty for a file that was named itself."""
-    is_regular: bool = True
-    """False for links to folders, links to nothing and devices."""
-    version: str = ""
-    """As ``Shard`` has it."""
-
-    @property
-    def url(self) -> str:
-        if isinstance(self.filesystem, LocalFileSystem):
-            return self.path
-        return str(self.filesystem.unstrip_protocol(self.path))
-
-    @property
-    def name(self) -> str:
-        return self.path.rpartition("/")[2]
-
-
 def find_shards(
-    sources: str | Path | Sequence[str | Path], leave_out: Path | None = None
+    sources: str | Path | Sequence[str | Path], leave_out: Place | None = None
 ) -> Listing:
     """Search folders, files, globs and fsspec URLs for shards; folders are searched whole.
 
@@ -97,21 +69,22 @@ def find_shards(
 
     Raises:
         SourceError: a source does not exist, can't be listed, or nothing is a shard.
+        UsageError: a source's store can't be opened, as its client is not installed.
     """
     if isinstance(sources, str | Path):
         sources = [sources]
-    files: dict[str, _File] = {}
+    files: dict[str, SourceFile] = {}
     passed_over, found = [], []
     for source in sources:
-        listed = list(_files_of(str(source)))
+        in_source = list_source(str(source))
         is_left_out = _left_out(str(source), leave_out)
-        for file in listed:
+        for file in in_source:
             if is_left_out(file):
                 passed_over.append(PassedOver(file.url, "part of the dataset"))
             elif not file.below or file.url not in files:
                 files[file.url] = file
-    for file in files.values():
-        reason = _why_no_shard(file)
+    listed = list(files.values())
+    for file, reason in zip(listed, _why_no_shard(listed), strict=True):
         if reason is None:
             found.append(file)
         elif file.below or reason != _NO_SHARD:
@@ -126,7 +99,7 @@ def find_shards(
         )
     labels = make_labels([file.url for file in found])
     labelled = sorted(zip(labels, found, strict=True), key=lambda item: item[0])
-    folders = {file.path.rpartition("/")[0] for file in found}
+    folders = {file.folder for file in found}
     return Listing(
         shards=tuple(
             Shard(label, file.url, position, file.path, file.size, file.filesystem, file.version)
@@ -136,106 +109,48 @@ def find_shards(
         missing=tuple(missing_shards([file.path for file in found])),
         configs=tuple(
             (file.filesystem, file.path)
-            for file in files.values()
-            if file.name == CONFIG_NAME and file.path.rpartition("/")[0] in folders
+            for file in listed
+            if file.name == CONFIG_NAME and file.folder in folders
         ),
     )
 
 
-def _files_of(source: str) -> Iterator[_File]:
-    try:
-        filesystem, path = fsspec.core.url_to_fs(source)
-        if isinstance(filesystem, LocalFileSystem):
-            path = re.sub("^/+", "/", os.path.normpath(path))
-        if filesystem.isfile(path):
-            info = filesystem.info(path)
-            yield _File(filesystem, path, info["size"], "", version=_version(info))
-            yield from _configs_in(filesystem, {path.rpartition("/")[0]})
-        elif filesystem.isdir(path):
-            yield from _files_below(filesystem, path, path)
-        elif _GLOB_CHARACTER.search(path):
-            matches = filesystem.glob(path, detail=True)
-            if not matches:
-                raise SourceError(f"{source}: nothing matches. Check the pattern and its folder.")
-            yield from _files_matching(filesystem, path, matches)
-        else:
-            raise SourceError(
-                f"{source}: does not exist. Name a shard, a folder of them or a glob."
-            )
-    except (OSError, ValueError, ImportError) as error:
-        raise SourceError(f"{source}: can't be listed: {error}") from error
-
-
-def _configs_in(filesystem: Any, folders: Iterable[str]) -> Iterator[_File]:
-    for path in (f"{folder}/{CONFIG_NAME}" for folder in sorted(folders)):
-        if filesystem.isfile(path):
-            yield _File(filesystem, path, filesystem.size(path), CONFIG_NAME)
-
-
-def _files_matching(
-    filesystem: Any, pattern: str, matches: dict[str, dict[str, Any]]
-) -> Iterator[_File]:
-    root = _GLOB_CHARACTER.split(pattern, maxsplit=1)[0].rpartition("/")[0]
-    folders = set()
-    for match, info in sorted(matches.items()):
-        if info["type"] == "directory":
-            yield from _files_below(filesystem, match, root)
-        else:
-            yield _file_below(filesystem, match, info, root)
-            folders.add(match.rpartition("/")[0])
-    yield from _configs_in(filesystem, folders)
-
-
-def _files_below(filesystem: Any, folder: str, root: str) -> Iterator[_File]:
-    # fsspec's own walk passes over folders that it can't list, but for the first.
-    for info in sorted(filesystem.ls(folder, detail=True), key=lambda info: str(info["name"])):
-        path = str(info["name"]).rstrip("/")
-        if path == folder.rstrip("/"):
-            continue  # an object that stands for the folder
-        if info["type"] == "directory":
-            yield from _files_below(filesystem, path, root)
-        else:
-            yield _file_below(filesystem, path, info, root)
-
-
-def _file_below(filesystem: Any, path: str, info: dict[str, Any], root: str) -> _File:
-    below = path.removeprefix(root.rstrip("/")).strip("/")
-    is_regular = info["type"] == "file" or filesystem.isfile(path)
-    return _File(filesystem, path, info["size"], below, is_regular, _version(info))
-
-
-def _version(info: dict[str, Any]) -> str:
-    found = [info[key] for key in _VERSION_KEYS if info.get(key)]
-    return str(found[0]) if found else ""
-
-
-def _left_out(source: str, dataset: Path | None) -> Callable[[_File], bool]:
+def _left_out(source: str, dataset: Place | None) -> Callable[[SourceFile], bool]:
     """Make what tells whether a file of ``source`` is one of the dataset's."""
-    filesystem, path = fsspec.core.url_to_fs(source)
-    if dataset is None or not isinstance(filesystem, LocalFileSystem):
-        return lambda _: False
-    root = dataset.resolve()
-    if Path(path).resolve().is_relative_to(root):
-        return lambda _: False
+    filesystem, path = locate(source)
 
     @cache
     def is_inside(folder: str) -> bool:
-        return Path(folder).resolve().is_relative_to(root)
+        """Whether a folder is the dataset, or lies in it."""
+        return dataset is not None and lies_in(filesystem, f"{folder}/.", dataset)
 
-    return lambda file: is_inside(file.path.rpartition("/")[0])
+    if is_inside(path):
+        return lambda _: False
+    return lambda file: is_inside(file.folder)
 
 
-def _why_no_shard(file: _File) -> str | None:
-    """Say why a file is passed over; None for a shard."""
-    if reason := _known_kind(file):
-        return reason
+def _why_no_shard(files: Sequence[SourceFile]) -> list[str | None]:
+    """Say of each file why it is passed over; None for a shard."""
+    reasons = [_known_kind(file) for file in files]
+    unclear = [
+        place
+        for place, (file, reason) in enumerate(zip(files, reasons, strict=True))
+        if reason is None and not _is_named_like_shard(file)
+    ]
+    looked_at = [files[place] for place in unclear]
+    at_once = requests_at_once(file.filesystem for file in looked_at)
+    begin = each(_begins_like_shard, looked_at, at_once=at_once)
+    for place, begins in zip(unclear, begin, strict=True):
+        reasons[place] = None if begins else _NO_SHARD
+    return reasons
+
+
+def _is_named_like_shard(file: SourceFile) -> bool:
     is_named = NUMBERED.match(file.name) or _NAMED_TFRECORD.search(file.name)
-    if is_named and not _SIDECAR.search(file.name):
-        return None
-    return None if _begins_like_shard(file) else _NO_SHARD
+    return bool(is_named) and not _SIDECAR.search(file.name)
 
 
-def _known_kind(file: _File) -> str | None:
+def _known_kind(file: SourceFile) -> str | None:
     """Say what a file is that is known to be no shard."""
     folders = file.path.split("/")[:-1]
     if any(part.startswith(".") for part in file.below.split("/")):
@@ -253,18 +168,11 @@ def _known_kind(file: _File) -> str | None:
     return "written by the notebook" if is_notebooks else None
 
 
-def _begins_like_shard(file: _File) -> bool:
+def _begins_like_shard(file: SourceFile) -> bool:
     if file.size < HEADER_BYTES:
         return False
-    with reading(file.url), file.filesystem.open(file.path, "rb") as opened:
-        head = opened.read(HEADER_BYTES)
-    if detect_codec(head) is Codec.NONE:
-        return starts_with_frame(head)
     shard = Shard(file.name, file.url, 0, file.path, file.size, file.filesystem)
-    inflated = bytearray(HEADER_BYTES)
-    try:
-        with open_content(shard) as content:
-            content.readinto(memoryview(inflated))
-    except SourceError:
-        return False
-    return starts_with_frame(bytes(inflated))
+    head = bytearray(HEADER_BYTES)
+    with open_content(shard, LOOK) as content:
+        content.readinto(memoryview(head))
+    return starts_with_frame(bytes(head))

@@ -36,8 +36,7 @@ def read_hop_s(configs: Sequence[tuple[Any, str]]) -> float:
 
 def _hop_s(filesystem: Any, path: str) -> float | None:
     try:
-        with filesystem.open(path, "rb") as file:
-            config = json.load(file)
+        config = json.loads(filesystem.cat_file(path))
     except OSError as error:
         raise SourceError(f"{path}: can't be read: {error}") from error
     except (ValueError, RecursionError):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import crc32c
+from fsspec.implementations.local import LocalFileSystem
 
 from a20_parquet.errors import SourceError
 
@@ -44,6 +45,11 @@ class Shard:
     version: str = ""
     """What tells this content of the file from a later one: its ETag or time of change, as the
     store tells it; empty where it tells none."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a file of this machine."""
+        return isinstance(self.filesystem, LocalFileSystem)
 
 
 # What zlib calls the two formats.
@@ -82,16 +88,6 @@ def detect_codec(head: bytes) -> Codec:
     return Codec.NONE
 
 
-def read_codec(shard: Shard) -> Codec:
-    """Tell a shard's compression.
-
-    Raises:
-        SourceError: the shard can't be read.
-    """
-    with reading(shard.url), shard.filesystem.open(shard.path, "rb") as file:
-        return detect_codec(file.read(HEADER_BYTES))
-
-
 @contextmanager
 def reading(url: str) -> Iterator[None]:
     """Say of a failure to read that it is the source's, and of which.
@@ -102,4 +98,5 @@ def reading(url: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SourceError(f"{url}: can't be read: {error}") from error
+        message = str(error).removeprefix(f"{url}: ")
+        raise SourceError(f"{url}: can't be read: {message}") from error

@@ -1,17 +1,34 @@
 """Planning the merge: which output files there are, and which of them one unit of work writes.
 
 Files follow from the partitions' rows alone, so neither memory nor workers change the result.
+Nothing here grows with runs times partitions, of which an archive has a hundred million.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from a20_parquet.table.order import Partitions, find_partitions, order_by
+from a20_parquet.table.order import Partitions
 from a20_parquet.table.partition import PartitionKey
+
+Numbers = npt.NDArray[np.int64]
+
+UNIT_BYTES = 64 << 20
+"""Embeddings of a unit of the merge of few runs."""
+
+COMPARED_ROWS = 1 << 18
+"""Rows of a unit of the search for duplicates among few runs."""
+
+_FEW_RUNS = 64
+_BUFFERED_PARTITIONS = 1 << 21
+_PERIOD_BITS = 33
+_NO_PERIOD = 0
+_FIRST_PERIOD = 1 - np.iinfo(np.int32).min
+_PERIOD_MASK = (1 << _PERIOD_BITS) - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,19 +43,85 @@ class OutputFile:
     rows: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MergeUnit:
     """Whole partitions that one worker merges and writes."""
 
     number: int
     files: tuple[OutputFile, ...]
-    slices: tuple[tuple[int, int], ...]
-    """For each run the rows ``(start, stop)`` that belong to these files."""
+    slices: Numbers
+    """Shape ``(runs, 2)``: for each run the first row that belongs to these files, and the one
+    behind the last."""
 
     @property
     def rows(self) -> int:
         """Rows of all its files."""
         return sum(file.rows for file in self.files)
+
+
+class MergePlan(Sequence[MergeUnit]):
+    """Units in the order of their partitions, each made when it is asked for.
+
+    Attributes:
+        partitions: of all runs together.
+        firsts: with which of them each unit begins, and behind the last one how many there are.
+        bounds: shape ``(units + 1, runs)``: where in each run a unit begins, and all end.
+    """
+
+    def __init__(
+        self,
+        partitions: Partitions,
+        firsts: Numbers,
+        bounds: Numbers,
+        *,
+        rows_per_file: int,
+        next_parts: Mapping[PartitionKey, int],
+    ) -> None:
+        """See ``plan_merge``, which makes plans."""
+        self.partitions = partitions
+        self.firsts = firsts
+        self.bounds = bounds
+        self._rows_per_file = rows_per_file
+        self._next_parts = next_parts
+
+    def __len__(self) -> int:
+        """Count the units."""
+        return len(self.firsts) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> MergeUnit: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[MergeUnit]: ...
+    def __getitem__(self, index: int | slice) -> MergeUnit | list[MergeUnit]:
+        """Make a unit, or some."""
+        numbers = range(len(self))[index]
+        if isinstance(numbers, int):
+            return self._unit(numbers)
+        return [self._unit(number) for number in numbers]
+
+    @property
+    def rows(self) -> Numbers:
+        """Rows of each unit."""
+        rows: Numbers = np.diff(np.append(0, np.cumsum(self.partitions.rows))[self.firsts])
+        return rows
+
+    def _unit(self, number: int) -> MergeUnit:
+        first, last = self.firsts[number : number + 2].tolist()
+        mine = slice(first, last)
+        keys = zip(
+            self.partitions.site[mine].to_pylist(),
+            self.partitions.period[mine].to_pylist(),
+            self.partitions.rows[mine].tolist(),
+            strict=True,
+        )
+        files = tuple(
+            OutputFile(site=site, period=period, part=part, rows=rows)
+            for site, period, all_rows in keys
+            for part, rows in enumerate(
+                split_rows(all_rows, self._rows_per_file), self._next_parts.get((site, period), 0)
+            )
+        )
+        return MergeUnit(number=number, files=files, slices=self.bounds[number : number + 2].T)
 
 
 def plan_merge(
@@ -47,40 +130,75 @@ def plan_merge(
     rows_per_file: int,
     rows_per_unit: int,
     next_parts: Mapping[PartitionKey, int] | None = None,
-) -> list[MergeUnit]:
+) -> MergePlan:
     """Divide the merge of ``runs`` into units.
 
     Args:
-        runs: the partitions of each run.
+        runs: the partitions of each run; gone through twice in order, so they may be read when
+            they are asked for.
         rows_per_file: a partition with more rows is split into several files.
-        rows_per_unit: consecutive partitions share a unit until it holds this many rows.
+        rows_per_unit: consecutive partitions share a unit until it holds this many rows; see
+            ``unit_rows``.
         next_parts: for each site and period that has files already the number of its next one.
 
     Returns:
         Units in the order of their partitions; each row of each run is in exactly one of them.
     """
-    total, numbers = _combine(runs)
+    numbering = _Numbering()
+    keys, rows = _add_up(runs, numbering)
+    order = np.argsort(numbering.in_order(keys))
+    keys, rows = keys[order], rows[order]
+    total = Partitions(*numbering.partitions(keys), rows)
     # A unit begins with the partition in which the rows before it reach a multiple of its size.
-    unit_of_partition = total.starts // rows_per_unit
-    firsts = np.flatnonzero(np.diff(unit_of_partition, prepend=-1))
-    lasts = np.append(firsts, len(total))[1:]
-    sites, period_values = total.site.to_pylist(), total.period.to_pylist()
-    units = []
-    for number, (first, last) in enumerate(zip(firsts.tolist(), lasts.tolist(), strict=True)):
-        files = tuple(
-            OutputFile(site=sites[p], period=period_values[p], part=part, rows=rows)
-            for p in range(first, last)
-            for part, rows in enumerate(
-                split_rows(int(total.rows[p]), rows_per_file),
-                (next_parts or {}).get((sites[p], period_values[p]), 0),
-            )
-        )
-        slices = tuple(
-            _slice(run, run_numbers, first, last)
-            for run, run_numbers in zip(runs, numbers, strict=True)
-        )
-        units.append(MergeUnit(number=number, files=files, slices=slices))
-    return units
+    firsts = np.flatnonzero(np.diff(total.starts // rows_per_unit, prepend=-1))
+    first_keys = numbering.in_order(keys[firsts])
+    bounds = np.empty((len(firsts) + 1, len(runs)), np.int64)
+    for number, run in enumerate(runs):
+        mine = numbering.in_order(numbering.keys(run))
+        ends = np.append(run.starts, run.rows.sum())
+        bounds[:-1, number] = ends[np.searchsorted(mine, first_keys)]
+        bounds[-1, number] = ends[-1]
+    return MergePlan(
+        total,
+        np.append(firsts, len(total)),
+        bounds,
+        rows_per_file=rows_per_file,
+        next_parts=next_parts or {},
+    )
+
+
+def unit_rows(rows: int, runs: int) -> int:
+    """How many rows a unit should have where ``runs`` are merged.
+
+    Units are small, so that workers share them evenly and little is done again when one dies. But
+    each takes a slice of every run, and of a small slice a request costs more than its bytes: of
+    more than 64 runs units grow, so that slices stay what they are of 64.
+
+    Args:
+        rows: of a unit of few runs.
+        runs: how many are merged.
+    """
+    return max(1, rows * max(runs, _FEW_RUNS) // _FEW_RUNS)
+
+
+def divide_shards(windows: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
+    """Divide shards into units of the first pass, each of consecutive ones.
+
+    Args:
+        windows: how many each shard has at the most.
+        most: that a unit's shards have together, unless a single one has more.
+
+    Yields:
+        The first shard of a unit and the one behind its last.
+    """
+    first = filled = 0
+    for place, count in enumerate(windows):
+        if filled and filled + count > most:
+            yield first, place
+            first, filled = place, 0
+        filled += count
+    if windows:
+        yield first, len(windows)
 
 
 def split_rows(rows: int, most: int) -> Iterator[int]:
@@ -114,25 +232,62 @@ def group_files(
         yield group
 
 
-def _slice(
-    run: Partitions, numbers: npt.NDArray[np.int64], first: int, last: int
-) -> tuple[int, int]:
-    """The rows of ``run`` in the partitions ``first`` to before ``last`` of all."""
-    bounds = np.append(run.starts, run.rows.sum())
-    start, stop = bounds[np.searchsorted(numbers, [first, last])]
-    return int(start), int(stop)
+class _Numbering:
+    """Partitions as numbers: the site's in the upper bits, in order of appearance, then the period.
+
+    Sites are few, so only they are ever compared as texts.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def keys(self, run: Partitions) -> Numbers:
+        """Number the partitions of a run, whose sites may be new."""
+        encoded = run.site.dictionary_encode()
+        known = self._numbers
+        sites = [known.setdefault(site, len(known)) for site in encoded.dictionary.to_pylist()]
+        site = np.array(sites, np.int64)[encoded.indices.to_numpy()]
+        period = run.period.cast(pa.int64()).fill_null(_NO_PERIOD - _FIRST_PERIOD).to_numpy()
+        keys: Numbers = (site << _PERIOD_BITS) | (period + _FIRST_PERIOD)
+        return keys
+
+    def in_order(self, keys: Numbers) -> Numbers:
+        """Numbers that are ordered as partitions are: sites by their bytes, no period first."""
+        by_bytes = sorted(self._numbers, key=str.encode)
+        rank = np.empty(len(by_bytes), np.int64)
+        rank[[self._numbers[site] for site in by_bytes]] = np.arange(len(by_bytes))
+        numbers: Numbers = (rank[keys >> _PERIOD_BITS] << _PERIOD_BITS) | (keys & _PERIOD_MASK)
+        return numbers
+
+    def partitions(self, keys: Numbers) -> tuple[pa.Array, pa.Array]:
+        """Site and period of each key."""
+        sites = pa.array(list(self._numbers), pa.string())
+        period = keys & _PERIOD_MASK
+        return (
+            sites.take(pa.array(keys >> _PERIOD_BITS)),
+            pa.array(period - _FIRST_PERIOD, mask=period == _NO_PERIOD).cast(pa.int32()),
+        )
 
 
-def _combine(runs: Sequence[Partitions]) -> tuple[Partitions, list[npt.NDArray[np.int64]]]:
-    """Add up the partitions of all runs; number each run's partitions among them."""
-    sites = pa.chunked_array([run.site for run in runs], pa.string()).combine_chunks()
-    periods = pa.chunked_array([run.period for run in runs], pa.int32()).combine_chunks()
-    each = pa.record_batch([sites, periods], names=["site", "period"])
-    order = order_by(each, each.schema.names)
-    found = find_partitions(each.take(pa.array(order)))
-    numbers = np.empty(len(order), np.int64)
-    numbers[order] = np.repeat(np.arange(len(found)), found.rows)
-    rows = np.zeros(len(found), np.int64)
-    np.add.at(rows, numbers, np.concatenate([np.zeros(0, np.int64), *(run.rows for run in runs)]))
-    ends = np.cumsum([len(run) for run in runs])
-    return Partitions(found.site, found.period, rows), np.split(numbers, ends)[: len(runs)]
+def _add_up(runs: Sequence[Partitions], numbering: _Numbering) -> tuple[Numbers, Numbers]:
+    """The partitions of all runs, in any order, and how many rows each has."""
+    keys, rows = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    buffered = 0
+    for run in runs:
+        keys.append(numbering.keys(run))
+        rows.append(run.rows)
+        buffered += len(run)
+        if buffered > _BUFFERED_PARTITIONS:
+            some_keys, some_rows = _sum_by_key(keys, rows)
+            keys, rows, buffered = [some_keys], [some_rows], 0
+    return _sum_by_key(keys, rows)
+
+
+def _sum_by_key(keys: Sequence[Numbers], rows: Sequence[Numbers]) -> tuple[Numbers, Numbers]:
+    every = np.concatenate(keys)
+    order = np.argsort(every)
+    in_order = every[order]
+    firsts = np.flatnonzero(np.diff(in_order, prepend=-1))
+    if not len(firsts):
+        return in_order, in_order
+    return in_order[firsts], np.add.reduceat(np.concatenate(rows)[order], firsts)

@@ -7,14 +7,14 @@ import pytest
 
 from a20_parquet.dataset.begin import begin
 from a20_parquet.dataset.claim import locked
-from a20_parquet.dataset.layout import DatasetLayout
 from tests.dataset.units import make_plan
+from tests.layout import LocalLayout
 
 
 @pytest.fixture
-def claimed(tmp_path: Path) -> Iterator[DatasetLayout]:
+def claimed(tmp_path: Path) -> Iterator[LocalLayout]:
     """A dataset that a conversion has begun, and that it keeps others from."""
-    layout = DatasetLayout.at(tmp_path / "dataset")
+    layout = LocalLayout.at(tmp_path / "dataset")
     with locked(layout):
         begin(layout, make_plan(layout), overwrite=False)
         yield layout

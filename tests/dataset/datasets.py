@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from a20_parquet.dataset.commit import commit, settle
-from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import (
     FileSummary,
     Manifest,
@@ -21,6 +20,7 @@ from a20_parquet.dataset.manifest import (
 from a20_parquet.dataset.parquet import Compression, ParquetLayout, ParquetWriter
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.schema import Feature, window_schema
+from tests.layout import LocalLayout
 
 
 def encode(batches: Sequence[Any], compression: Compression) -> bytes:
@@ -42,7 +42,7 @@ def encode_with_pyarrow(table: Any, **options: Any) -> bytes:
 
 
 def complete(
-    layout: DatasetLayout,
+    layout: LocalLayout,
     options: TableOptions,
     shards: Sequence[ShardSummary],
     files: Sequence[FileSummary],
@@ -95,5 +95,5 @@ def make_dataset(  # noqa: PLR0913 - what a dataset is made of
         dims=dims,
         features=features,
     )
-    complete(DatasetLayout.at(root), options, [], files)
+    complete(LocalLayout.at(root), options, [], files)
     return root

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from a20_parquet.dataset.begin import begin
 from a20_parquet.dataset.claim import locked
-from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.unfinished import commit_unit
 from tests.dataset.datasets import complete
 from tests.dataset.runs import random_rows
 from tests.dataset.units import OPTIONS, make_plan, write_all
+from tests.layout import LocalLayout
 
 Put = Callable[[Path], None]
 
@@ -29,7 +29,7 @@ def put_empty(root: Path) -> None:
 
 def put_lock(root: Path) -> None:
     """What a process leaves that was killed before it wrote its plan."""
-    layout = DatasetLayout(root)
+    layout = LocalLayout(root)
     layout.conversion.mkdir(parents=True)
     layout.lock.touch()
     (layout.conversion / "plan.json.tmp").write_text("{")
@@ -81,7 +81,7 @@ def put_foreign_conversion(root: Path) -> None:
 
 def put_unfinished(root: Path) -> None:
     """A conversion that died in the merge."""
-    layout = DatasetLayout(root)
+    layout = LocalLayout(root)
     with locked(layout):
         begin(layout, make_plan(layout), overwrite=False)
     _, files, _ = write_all(layout, [random_rows(random.Random(0), 9, 0)])
@@ -91,7 +91,7 @@ def put_unfinished(root: Path) -> None:
 
 def put_complete(root: Path) -> None:
     """A finished dataset."""
-    layout = DatasetLayout(root)
+    layout = LocalLayout(root)
     with locked(layout):
         begin(layout, make_plan(layout), overwrite=False)
         _, files, _ = write_all(layout, [random_rows(random.Random(0), 9, 0)])

@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.run import HeldRun
 from a20_parquet.table.partition import PartitionBy
 from tests.dataset.datasets import complete
 from tests.dataset.runs import DIMS, Row, sort_key
 from tests.dataset.units import OPTIONS, write_runs
+from tests.layout import LocalLayout
 from tests.table.heads import make_keyed
 
 VALUES = np.array(
@@ -95,7 +95,7 @@ def names_of(rows: Sequence[Row]) -> tuple[tuple[str, float, int], ...]:
 
 def write_held(root: Path, conversions: Sequence[Sequence[Row]], by: str = "site,date") -> Catalog:
     """A dataset to which rows were appended several times, in files of 7 rows."""
-    layout = DatasetLayout.at(root)
+    layout = LocalLayout.at(root)
     layout.conversion.mkdir(parents=True)
     files = []
     for number, rows in enumerate(conversions):

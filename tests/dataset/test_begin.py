@@ -8,7 +8,6 @@ import pytest
 
 from a20_parquet.dataset.begin import begin, find_held, scratch_folder
 from a20_parquet.dataset.claim import State, find_state, locked
-from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import QuarantinedShard, QuarantineFile, ShardSummary
 from a20_parquet.dataset.run import RunFile, RunFiles
 from a20_parquet.dataset.unfinished import Plan, SortedShards, commit_sorted
@@ -17,6 +16,7 @@ from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.rejection import Reason
 from tests.dataset.places import FREE, OURS, Put, listing, put_complete, put_unfinished
 from tests.dataset.units import OPTIONS, SHARD, make_plan
+from tests.layout import LocalLayout
 
 FRESH = {
     "data",
@@ -29,7 +29,7 @@ FRESH = {
 }
 
 
-def names(layout: DatasetLayout) -> set[str]:
+def names(layout: LocalLayout) -> set[str]:
     """All there is at a place."""
     return {path.relative_to(layout.root).as_posix() for path in layout.root.rglob("*")}
 
@@ -38,7 +38,7 @@ def names(layout: DatasetLayout) -> set[str]:
 @pytest.mark.parametrize("put", FREE)
 def test_a_new_one(put: Put, tmp_path: Path, *, overwrite: bool) -> None:
     """A plan is written, and the folders that a conversion needs."""
-    layout = DatasetLayout.at(tmp_path / "dataset")
+    layout = LocalLayout.at(tmp_path / "dataset")
     put(layout.root)
     plan = make_plan(layout)
     with locked(layout):
@@ -53,7 +53,7 @@ def test_a_new_one(put: Put, tmp_path: Path, *, overwrite: bool) -> None:
 @pytest.mark.parametrize("put", OURS)
 def test_overwriting(put: Put, tmp_path: Path) -> None:
     """A dataset, finished or not, makes room for a new one, with all that belongs to it."""
-    layout = DatasetLayout.at(tmp_path / "dataset")
+    layout = LocalLayout.at(tmp_path / "dataset")
     put(layout.root)
     layout.sites.write_text("sites")
     layout.quarantine.mkdir()
@@ -68,7 +68,7 @@ def test_overwriting(put: Put, tmp_path: Path) -> None:
 
 def test_appending_leaves_the_dataset(tmp_path: Path) -> None:
     """What is held stays as it is, and readable, beside the new plan."""
-    layout = DatasetLayout.at(tmp_path / "dataset")
+    layout = LocalLayout.at(tmp_path / "dataset")
     put_complete(layout.root)
     before = listing(layout.root)
     with locked(layout):
@@ -88,7 +88,7 @@ def test_appending_leaves_the_dataset(tmp_path: Path) -> None:
 
 def test_going_on(tmp_path: Path) -> None:
     """The same plan goes on, and touches nothing that is done."""
-    layout = DatasetLayout.at(tmp_path / "dataset")
+    layout = LocalLayout.at(tmp_path / "dataset")
     put_unfinished(layout.root)
     before = listing(layout.root)
     with locked(layout):
@@ -100,7 +100,7 @@ def test_going_on(tmp_path: Path) -> None:
 
 def test_going_on_although_overwriting_is_allowed(tmp_path: Path) -> None:
     """The option of the command that was stopped is given again, and deletes nothing then."""
-    layout = DatasetLayout.at(tmp_path / "dataset")
+    layout = LocalLayout.at(tmp_path / "dataset")
     put_unfinished(layout.root)
     with locked(layout):
         assert begin(layout, make_plan(layout), overwrite=True).is_resumed
@@ -132,7 +132,7 @@ OTHERS: list[tuple[dict[str, Any], list[str]]] = [
 @pytest.mark.parametrize(("other", "told"), OTHERS, ids=lambda value: str(value)[:50])
 def test_another_one_is_refused(other: dict[str, Any], told: list[str], tmp_path: Path) -> None:
     """Each difference is named, and nothing is changed; with overwriting it starts afresh."""
-    layout = DatasetLayout.at(tmp_path / "dataset")
+    layout = LocalLayout.at(tmp_path / "dataset")
     put_unfinished(layout.root)
     before = listing(layout.root)
     plan = make_plan(layout, **other)
@@ -148,7 +148,7 @@ def test_another_one_is_refused(other: dict[str, Any], told: list[str], tmp_path
 
 def test_many_shards_are_not_all_named(tmp_path: Path) -> None:
     """The first few are, and how many more there are."""
-    layout = DatasetLayout.at(tmp_path / "dataset")
+    layout = LocalLayout.at(tmp_path / "dataset")
     urls = [f"file:///{number}" for number in range(1004)]
     many = make_plan(layout, shards=[SHARD.model_copy(update={"url": url}) for url in urls])
     (told,) = make_plan(layout, shards=()).differences(many)
@@ -159,7 +159,7 @@ def test_many_shards_are_not_all_named(tmp_path: Path) -> None:
 
 def test_scratch_elsewhere(tmp_path: Path) -> None:
     """A folder of one's own is made there; where it changes, runs that are there stay known."""
-    layout = DatasetLayout.at(tmp_path / "dataset")
+    layout = LocalLayout.at(tmp_path / "dataset")
     places = [scratch_folder(layout, tmp_path / name) for name in ("a", "a", "b")]
     assert len(set(places)) == 3
     assert scratch_folder(layout, None) == layout.conversion / "runs"
@@ -176,7 +176,7 @@ def test_scratch_elsewhere(tmp_path: Path) -> None:
     assert not any(place.exists() for place in places)
 
 
-def a_sorted_unit(layout: DatasetLayout) -> SortedShards:
+def a_sorted_unit(layout: LocalLayout) -> SortedShards:
     """A unit of the first pass with its files."""
     empty = RunFile(bytes=0, checksum="00000000")
     path = layout.conversion / "runs" / "run"
@@ -203,7 +203,7 @@ def test_notebook_files_that_are_asked_for_later(
     before: str | None, now: str | None, tmp_path: Path, *, is_used: bool
 ) -> None:
     """The first pass, which writes them, is done again where it did not write them."""
-    layout = DatasetLayout.at(tmp_path / "dataset")
+    layout = LocalLayout.at(tmp_path / "dataset")
     with locked(layout):
         begin(layout, make_plan(layout, npy_json=before), overwrite=False)
         unit = a_sorted_unit(layout)
@@ -216,7 +216,7 @@ def test_notebook_files_that_are_asked_for_later(
 
 def test_a_plan_of_another_version(tmp_path: Path) -> None:
     """It is refused with what to do, and can be overwritten."""
-    layout = DatasetLayout.at(tmp_path / "dataset")
+    layout = LocalLayout.at(tmp_path / "dataset")
     put_unfinished(layout.root)
     layout.plan.write_text('{"format": "a20_parquet", "version": 9}')
     with locked(layout), pytest.raises(UsageError, match="no plan that this version reads"):
@@ -228,7 +228,7 @@ def test_a_plan_of_another_version(tmp_path: Path) -> None:
 
 def test_a_folder_that_was_taken_away(tmp_path: Path) -> None:
     """Folders that are gone are made again: the units whose files are gone are done again."""
-    layout = DatasetLayout.at(tmp_path / "dataset")
+    layout = LocalLayout.at(tmp_path / "dataset")
     put_unfinished(layout.root)
     shutil.rmtree(layout.conversion / "runs")
     shutil.rmtree(layout.data)

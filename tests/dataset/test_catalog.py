@@ -10,7 +10,7 @@ import pytest
 
 import a20_parquet
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.errors import DatasetError
+from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.table.partition import PartitionBy
 from tests.dataset.datasets import encode, make_dataset
 from tests.dataset.test_parquet import windows
@@ -114,7 +114,7 @@ def test_paths_are_paths(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_unknown_protocol() -> None:
     """A URL that no file system is known for."""
-    with pytest.raises(DatasetError, match="nosuch://x: can't be opened: Protocol not known"):
+    with pytest.raises(UsageError, match="nosuch://x: can't be opened: Protocol not known"):
         Catalog.open("nosuch://x")
 
 

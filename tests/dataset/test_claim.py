@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from a20_parquet.dataset.claim import State, clear_conversion, find_state, locked
-from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.errors import DatasetError, UsageError
 from tests.dataset.places import (
     FOREIGN,
@@ -22,12 +21,13 @@ from tests.dataset.places import (
     put_nothing,
     put_unfinished,
 )
+from tests.layout import LocalLayout
 
 
 @pytest.mark.parametrize("put", FREE)
 def test_what_is_free(put: Put, tmp_path: Path) -> None:
     """Nothing, an empty folder, and what died before it began can be taken."""
-    layout = DatasetLayout.at(tmp_path / "dataset")
+    layout = LocalLayout.at(tmp_path / "dataset")
     put(layout.root)
     assert find_state(layout) is State.EMPTY
     with locked(layout):
@@ -36,7 +36,7 @@ def test_what_is_free(put: Put, tmp_path: Path) -> None:
 
 def test_what_is_ours(tmp_path: Path) -> None:
     """A conversion and a dataset are told apart, and an append is a conversion."""
-    unfinished, complete = (DatasetLayout.at(tmp_path / name) for name in "ab")
+    unfinished, complete = (LocalLayout.at(tmp_path / name) for name in "ab")
     put_unfinished(unfinished.root)
     put_complete(complete.root)
     assert find_state(unfinished) is State.UNFINISHED
@@ -49,7 +49,7 @@ def test_what_is_ours(tmp_path: Path) -> None:
 @pytest.mark.parametrize("put", FOREIGN)
 def test_what_is_not_ours(put: Put, tmp_path: Path) -> None:
     """Anything else is refused and stays as it is."""
-    layout = DatasetLayout.at(tmp_path / "dataset")
+    layout = LocalLayout.at(tmp_path / "dataset")
     put(layout.root)
     before = listing(layout.root)
     with pytest.raises(UsageError, match="Name a"), locked(layout):
@@ -60,7 +60,7 @@ def test_what_is_not_ours(put: Put, tmp_path: Path) -> None:
 @pytest.mark.parametrize("put", [put_nothing, put_empty, *OURS])
 def test_nothing_is_left_of_a_lock(put: Put, tmp_path: Path) -> None:
     """A place is as it was after a lock, the folder above it included."""
-    layout = DatasetLayout.at(tmp_path / "dataset")
+    layout = LocalLayout.at(tmp_path / "dataset")
     put(layout.root)
     before = listing(layout.root)
     with locked(layout):
@@ -70,7 +70,7 @@ def test_nothing_is_left_of_a_lock(put: Put, tmp_path: Path) -> None:
 
 def test_an_error_frees_the_lock(tmp_path: Path) -> None:
     """Whatever ends the body, the next one can begin."""
-    layout = DatasetLayout.at(tmp_path / "dataset")
+    layout = LocalLayout.at(tmp_path / "dataset")
     with pytest.raises(KeyboardInterrupt), locked(layout):
         raise KeyboardInterrupt
     with locked(layout):
@@ -90,7 +90,7 @@ with locked(DatasetLayout.at(sys.argv[1])):
 
 def test_a_living_process_keeps_others_out_and_a_dead_one_does_not(tmp_path: Path) -> None:
     """The second is refused while the first lives; a lock left by SIGKILL is taken over."""
-    layout = DatasetLayout.at(tmp_path / "dataset")
+    layout = LocalLayout.at(tmp_path / "dataset")
     arguments = [sys.executable, "-c", HOLD, str(layout.root)]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -107,7 +107,7 @@ def test_a_living_process_keeps_others_out_and_a_dead_one_does_not(tmp_path: Pat
 
 def test_two_locks_in_one_process(tmp_path: Path) -> None:
     """A second conversion in the same process is refused as well."""
-    layout = DatasetLayout.at(tmp_path / "dataset")
+    layout = LocalLayout.at(tmp_path / "dataset")
     with locked(layout):
         with pytest.raises(UsageError, match="another process"), locked(layout):
             pytest.fail("both have it")
@@ -117,19 +117,19 @@ def test_two_locks_in_one_process(tmp_path: Path) -> None:
 def test_a_place_that_can_not_be_written(tmp_path: Path) -> None:
     """A folder below a file can't be made, which is an error that names the place."""
     (tmp_path / "file").write_text("mine")
-    layout = DatasetLayout.at(tmp_path / "file" / "dataset")
+    layout = LocalLayout.at(tmp_path / "file" / "dataset")
     with pytest.raises(DatasetError, match="can't be written"), locked(layout):
         pytest.fail("it was taken")
 
 
 def test_clearing_leaves_plan_and_lock(tmp_path: Path) -> None:
     """All else that a conversion needed goes, folders and files."""
-    layout = DatasetLayout.at(tmp_path / "dataset")
+    layout = LocalLayout.at(tmp_path / "dataset")
     put_unfinished(layout.root)
     layout.lock.touch()
     layout.commit.write_text("{}")
     clear_conversion(layout)
     assert sorted(path.name for path in layout.conversion.iterdir()) == ["lock", "plan.json"]
     put_lock(tmp_path / "other")
-    clear_conversion(DatasetLayout.at(tmp_path / "other"))
+    clear_conversion(LocalLayout.at(tmp_path / "other"))
     assert listing(tmp_path / "other")[-1][0].endswith("lock")

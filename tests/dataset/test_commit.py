@@ -17,7 +17,6 @@ from a20_parquet.dataset.begin import begin, find_held
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.claim import State, find_state, locked
 from a20_parquet.dataset.commit import commit, is_committed, remove_strays, settle
-from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import (
     FileSummary,
     Manifest,
@@ -34,6 +33,7 @@ from a20_parquet.table.sites import SiteTable
 from tests.dataset.places import Put, put_complete, put_nothing, put_unfinished
 from tests.dataset.runs import held, random_rows
 from tests.dataset.units import OPTIONS, make_plan, write_runs
+from tests.layout import LocalLayout
 from tests.shards import frame
 
 SITES = kept_content(None, SiteTable.of(pl.DataFrame({"name": ["Arkaba"], "site_id": [285]})), 0)
@@ -70,7 +70,7 @@ def quarantine(folder: Path, label: str) -> Any:
         return writer.finish()
 
 
-def prepare(layout: DatasetLayout, part: int = 1) -> tuple[Manifest, bytes]:
+def prepare(layout: LocalLayout, part: int = 1) -> tuple[Manifest, bytes]:
     """Do all of a conversion but its commit: five more windows, one more shard in quarantine."""
     with locked(layout):
         before = find_held(layout, overwrite=False)
@@ -89,7 +89,7 @@ def prepare(layout: DatasetLayout, part: int = 1) -> tuple[Manifest, bytes]:
     return manifest, content.to_pybytes()
 
 
-def windows(layout: DatasetLayout) -> int | None:
+def windows(layout: LocalLayout) -> int | None:
     """How many windows readers find, all of them read; none where there is no dataset."""
     try:
         catalog = Catalog.open(layout.root)
@@ -100,7 +100,7 @@ def windows(layout: DatasetLayout) -> int | None:
     return count
 
 
-def names(layout: DatasetLayout) -> set[str]:
+def names(layout: LocalLayout) -> set[str]:
     """What lies in the dataset's folder."""
     return {path.name for path in layout.root.iterdir()}
 
@@ -112,7 +112,7 @@ def test_readers_see_the_old_state_until_the_manifest_and_then_the_new(
     """Killed at any change of the commit or after it: nothing in between is ever seen."""
     seen = set()
     for changes in range(100):
-        layout = DatasetLayout.at(tmp_path / str(changes))
+        layout = LocalLayout.at(tmp_path / str(changes))
         put(layout.root)
         old = windows(layout)
         manifest, content = prepare(layout)
@@ -158,7 +158,7 @@ def test_readers_see_the_old_state_until_the_manifest_and_then_the_new(
 def test_killed_while_it_begins_afresh(put: Put, tmp_path: Path) -> None:
     """Nothing broken passes for complete, and the place can be taken again."""
     for changes in range(1000):
-        layout = DatasetLayout.at(tmp_path / str(changes))
+        layout = LocalLayout.at(tmp_path / str(changes))
         put(layout.root)
         plan = make_plan(layout, options=OPTIONS.model_copy(update={"dims": 9}))
         layout.conversion.mkdir(parents=True, exist_ok=True)
@@ -187,7 +187,7 @@ def test_killed_while_it_begins_afresh(put: Put, tmp_path: Path) -> None:
 
 def test_settling_again_changes_nothing(tmp_path: Path) -> None:
     """Whatever is settled already stays."""
-    layout = DatasetLayout.at(tmp_path / "dataset")
+    layout = LocalLayout.at(tmp_path / "dataset")
     manifest, content = prepare(layout)
     commit(layout, manifest, content, None)
     assert is_committed(layout)
@@ -201,7 +201,7 @@ def test_settling_again_changes_nothing(tmp_path: Path) -> None:
 
 def test_what_left_quarantine_is_removed(tmp_path: Path) -> None:
     """Files of shards that the new manifest does not name go, and the folder when it is empty."""
-    layout = DatasetLayout.at(tmp_path / "dataset")
+    layout = LocalLayout.at(tmp_path / "dataset")
     layout.conversion.mkdir(parents=True)
     for labels in (["a", "b"], ["b"], []):
         kept = [quarantine(layout.staged_quarantine, label) for label in labels]
@@ -222,7 +222,7 @@ def test_what_left_quarantine_is_removed(tmp_path: Path) -> None:
 
 def test_a_sites_table_stays_without_a_new_one(tmp_path: Path) -> None:
     """An append that was given none leaves the dataset's."""
-    layout = DatasetLayout.at(tmp_path / "dataset")
+    layout = LocalLayout.at(tmp_path / "dataset")
     for part, content in enumerate((SITES, None)):
         manifest, listed = prepare(layout, part)
         commit(layout, manifest, listed, content)
@@ -232,7 +232,7 @@ def test_a_sites_table_stays_without_a_new_one(tmp_path: Path) -> None:
 
 def test_strays(tmp_path: Path) -> None:
     """Files in data/ that nothing names are removed, and folders that are empty then."""
-    layout = DatasetLayout.at(tmp_path / "dataset")
+    layout = LocalLayout.at(tmp_path / "dataset")
     paths = [f"data/site={site}/date=2020-01-01/part-000{n}.parquet" for site in "ab" for n in "01"]
     for path in paths:
         (layout.root / path).parent.mkdir(parents=True, exist_ok=True)

@@ -5,18 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from a20_parquet.dataset.layout import DatasetLayout, is_ours, write_durably
+from a20_parquet.dataset.layout import DatasetLayout, is_ours
 from a20_parquet.dataset.npy_json import NpyJsonFolder
-from a20_parquet.errors import UsageError
+from a20_parquet.storage.files import write_whole
+from tests.layout import LocalLayout
 
 
-def test_write_durably(tmp_path: Path) -> None:
+def test_write_whole(tmp_path: Path) -> None:
     """A small file is replaced whole, and nothing else is left."""
     path = tmp_path / "file"
     for text in ("first", "\N{KOALA}"):
-        write_durably(path, text)
+        write_whole(path, text)
         assert path.read_text("utf-8") == text
-    write_durably(path, b"\xff")
+    write_whole(path, b"\xff")
     assert path.read_bytes() == b"\xff"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -24,29 +25,30 @@ def test_write_durably(tmp_path: Path) -> None:
 def test_a_small_file_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What can't be written leaves the file that was there, and nothing half-written."""
     path = tmp_path / "file"
-    write_durably(path, "before")
+    write_whole(path, "before")
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        write_durably(path, "after")
+        write_whole(path, "after")
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dataset's place is a local folder, made absolute; other URLs are refused."""
+    """A dataset's place is a local folder, made absolute, or one in a store."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert DatasetLayout.at("~/a").root == tmp_path / "home" / "a"
+    assert LocalLayout.at("~/a").root == tmp_path / "home" / "a"
     assert NpyJsonFolder.at("~/a").root == tmp_path / "home" / "a"
-    assert DatasetLayout.at("a").root == tmp_path / "a"
-    assert DatasetLayout.at(tmp_path / "a").root == tmp_path / "a"
-    assert DatasetLayout.at(f"file://{tmp_path}/a").root == tmp_path / "a"
-    with pytest.raises(UsageError, match="local folder"):
-        DatasetLayout.at("s3://bucket/a")
+    assert LocalLayout.at("a").root == tmp_path / "a"
+    assert LocalLayout.at(tmp_path / "a").root == tmp_path / "a"
+    assert LocalLayout.at(f"file://{tmp_path}/a").root == tmp_path / "a"
+    stored = DatasetLayout.at("memory://bucket/a/")
+    assert stored.location == "memory:///bucket/a"
+    assert str(stored.manifest) == "memory:///bucket/a/manifest.json"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import (
     FileSummary,
     Manifest,
@@ -20,6 +19,7 @@ from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.schema import Feature
 from tests.dataset.datasets import complete
 from tests.dataset.units import OPTIONS, make_plan
+from tests.layout import LocalLayout
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -48,9 +48,7 @@ def data_file(path: str = "data/site=a/part-0000.parquet", **other: Any) -> File
         ("site", None, None),
     ],
 )
-def test_files_parquet(
-    claimed: DatasetLayout, by: str, kind: Any, values: list[Any] | None
-) -> None:
+def test_files_parquet(claimed: LocalLayout, by: str, kind: Any, values: list[Any] | None) -> None:
     """``files.parquet`` has a row a data file, with the period in the key's own type."""
     files = [
         data_file("1"),
@@ -77,7 +75,7 @@ def test_files_parquet(
     assert table["last_window_start"].to_pylist() == [last, last, None]
 
 
-def test_manifest(claimed: DatasetLayout) -> None:
+def test_manifest(claimed: LocalLayout) -> None:
     """The manifest counts what there is, knows the checksum, and reads back as it was."""
     shard = ShardSummary(
         label="l",
@@ -112,7 +110,7 @@ def test_manifest(claimed: DatasetLayout) -> None:
         assert private not in claimed.manifest.read_text()
 
 
-def test_manifest_of_nothing(claimed: DatasetLayout) -> None:
+def test_manifest_of_nothing(claimed: LocalLayout) -> None:
     """A dataset without a window is complete, with an empty list of files of the same columns."""
     manifest = complete(claimed, OPTIONS, [], [])
     assert set(manifest.totals.model_dump().values()) == {0}
@@ -120,7 +118,7 @@ def test_manifest_of_nothing(claimed: DatasetLayout) -> None:
     assert pq.read_schema(claimed.files).field("date").type == pa.date32()
 
 
-def test_models_are_strict(claimed: DatasetLayout) -> None:
+def test_models_are_strict(claimed: LocalLayout) -> None:
     """What a marker or manifest of another version holds in addition is refused, not dropped."""
     for value in (data_file(), make_plan(claimed), OPTIONS):
         with pytest.raises(ValueError, match="extra"):

@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from a20_parquet.dataset.cursor import MergeCursor
-from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import FileSummary
 from a20_parquet.dataset.run import DiskRun, Run
 from a20_parquet.errors import DatasetError
@@ -25,6 +24,7 @@ from a20_parquet.table.plan import MergeUnit, OutputFile
 from a20_parquet.table.schema import keyed_schema, metadata_schema, window_schema
 from tests.dataset.runs import DIMS, Row, embeddings_of, held, random_rows, sort_key
 from tests.dataset.units import buffer, write_all
+from tests.layout import LocalLayout
 from tests.table.heads import make_keyed
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -143,7 +143,7 @@ def test_equal_keys_keep_shard_and_record_order() -> None:
 
 
 @pytest.mark.parametrize("row_group_rows", [1, 3, 100])
-def test_files(claimed: DatasetLayout, row_group_rows: int) -> None:
+def test_files(claimed: LocalLayout, row_group_rows: int) -> None:
     """Three readers find the oracle's rows in the files, in order and bit for bit."""
     rng = random.Random(row_group_rows)
     rows = random_runs(rng, [40, 3, 25], disjoint=False)
@@ -191,7 +191,7 @@ def check_file(path: Path, file: FileSummary, rows: list[Row]) -> None:
     assert [row[1:] for row in by_duckdb] == keys
 
 
-def test_paths(claimed: DatasetLayout) -> None:
+def test_paths(claimed: LocalLayout) -> None:
     """Files lie in Hive folders, are numbered within their partition, and null has its folder."""
     row = random_rows(random.Random(0), 1, 0)[0] | {"site": "site_0285"}
     rows = [row | {"period": period, "record": n} for period in (18_549, None) for n in range(8)]
@@ -204,7 +204,7 @@ def test_paths(claimed: DatasetLayout) -> None:
     ]
 
 
-def test_a_file_that_is_there_is_not_overwritten(claimed: DatasetLayout) -> None:
+def test_a_file_that_is_there_is_not_overwritten(claimed: LocalLayout) -> None:
     """A file in the way is an error that names it."""
     rows = [random_rows(random.Random(0), 5, 0)]
     _, files, _ = write_all(claimed, rows)
@@ -212,7 +212,7 @@ def test_a_file_that_is_there_is_not_overwritten(claimed: DatasetLayout) -> None
         write_all(claimed, rows)
 
 
-def test_a_folder_that_can_not_be_made(claimed: DatasetLayout) -> None:
+def test_a_folder_that_can_not_be_made(claimed: LocalLayout) -> None:
     """A recorder's name that is too long for a folder is an error that names the folder."""
     row = random_rows(random.Random(0), 1, 0)[0] | {"site": "a" * 300}
     with pytest.raises(DatasetError, match="can't be written"):
@@ -222,4 +222,4 @@ def test_a_folder_that_can_not_be_made(claimed: DatasetLayout) -> None:
 def test_output_file_is_what_the_plan_says() -> None:
     """Rows of a unit are those of its files."""
     files = tuple(OutputFile(site="a", period=0, part=part, rows=part + 1) for part in range(3))
-    assert MergeUnit(number=0, files=files, slices=()).rows == 6
+    assert MergeUnit(number=0, files=files, slices=np.zeros((0, 2), np.int64)).rows == 6

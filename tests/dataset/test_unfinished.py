@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import FileSummary, ShardSummary
 from a20_parquet.dataset.quarantine import QuarantineWriter
 from a20_parquet.dataset.unfinished import (
@@ -24,6 +23,7 @@ from a20_parquet.dataset.unfinished import (
 from a20_parquet.table.rejection import Reason, Rejection
 from tests.dataset.runs import held, random_rows
 from tests.dataset.units import make_plan, write_all
+from tests.layout import LocalLayout
 from tests.shards import frame
 
 Spoil = Callable[[Path], object]
@@ -54,7 +54,7 @@ def zero(path: Path) -> None:
 SPOILING: list[Spoil] = [Path.unlink, flip, cut, grow, zero]
 
 
-def sort_unit(layout: DatasetLayout, position: int) -> SortedShards:
+def sort_unit(layout: LocalLayout, position: int) -> SortedShards:
     """A finished unit of the first pass, with a run and a record in quarantine."""
     rows = random_rows(random.Random(position), 9, position)
     run = held(rows).write(layout.conversion / "runs" / f"run-{position}", 2)
@@ -71,7 +71,7 @@ def sort_unit(layout: DatasetLayout, position: int) -> SortedShards:
     )
 
 
-def test_sorted_units_come_back(claimed: DatasetLayout) -> None:
+def test_sorted_units_come_back(claimed: LocalLayout) -> None:
     """All that was told of them does, in the order of their shards."""
     units = [sort_unit(claimed, position) for position in (2, 0, 1)]
     for unit in units:
@@ -81,7 +81,7 @@ def test_sorted_units_come_back(claimed: DatasetLayout) -> None:
     assert len(list(sorted_units(claimed))) == 3
 
 
-def test_a_shard_counts_once(claimed: DatasetLayout) -> None:
+def test_a_shard_counts_once(claimed: LocalLayout) -> None:
     """Of markers that share a shard one counts; which does not depend on what else there is."""
     single, double = sort_unit(claimed, 0), sort_unit(claimed, 1)
     double = double.model_copy(
@@ -93,7 +93,7 @@ def test_a_shard_counts_once(claimed: DatasetLayout) -> None:
     assert [unit.positions for unit in sorted_units(claimed)] == [(0,), (2,)]
 
 
-def test_runs_that_no_unit_names_are_removed(claimed: DatasetLayout) -> None:
+def test_runs_that_no_unit_names_are_removed(claimed: LocalLayout) -> None:
     """What was killed leaves them; other files stay."""
     unit = sort_unit(claimed, 0)
     folder = claimed.conversion / "runs"
@@ -118,7 +118,7 @@ def test_runs_that_no_unit_names_are_removed(claimed: DatasetLayout) -> None:
     ],
 )
 def test_a_sorted_unit_whose_file_was_changed(
-    claimed: DatasetLayout, name: str, spoil: Spoil
+    claimed: LocalLayout, name: str, spoil: Spoil
 ) -> None:
     """Its marker counts for nothing, the others' do."""
     units = [sort_unit(claimed, position) for position in range(3)]
@@ -128,7 +128,7 @@ def test_a_sorted_unit_whose_file_was_changed(
     assert list(sorted_units(claimed)) == [units[0], units[2]]
 
 
-def test_merge_units_come_back(claimed: DatasetLayout) -> None:
+def test_merge_units_come_back(claimed: LocalLayout) -> None:
     """With all their files, however they were divided; one that was not finished has no marker."""
     _, files, _ = write_all(claimed, [random_rows(random.Random(0), 40, 0)])
     assert len(files) > 4
@@ -144,7 +144,7 @@ def test_merge_units_come_back(claimed: DatasetLayout) -> None:
 
 
 @pytest.mark.parametrize("spoil", SPOILING)
-def test_a_merge_unit_whose_file_was_changed(claimed: DatasetLayout, spoil: Spoil) -> None:
+def test_a_merge_unit_whose_file_was_changed(claimed: LocalLayout, spoil: Spoil) -> None:
     """It is not whole, whichever of its files it is."""
     _, files, _ = write_all(claimed, [random_rows(random.Random(0), 40, 0)])
     assert len(files) > 2
@@ -154,7 +154,7 @@ def test_a_merge_unit_whose_file_was_changed(claimed: DatasetLayout, spoil: Spoi
     assert is_whole(claimed, [file for file in files if file != files[1]])
 
 
-def test_files_without_windows_in_time(claimed: DatasetLayout) -> None:
+def test_files_without_windows_in_time(claimed: LocalLayout) -> None:
     """What is null in a data file's description comes back as null."""
     file = FileSummary(
         path="p",
@@ -170,7 +170,7 @@ def test_files_without_windows_in_time(claimed: DatasetLayout) -> None:
     assert committed_files(claimed) == {"p": file}
 
 
-def test_a_plan_comes_back(claimed: DatasetLayout) -> None:
+def test_a_plan_comes_back(claimed: LocalLayout) -> None:
     """As it was written, and without a difference to itself."""
     plan = make_plan(claimed)
     assert Plan.read(claimed) == plan

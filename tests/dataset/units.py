@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 
 from a20_parquet.dataset.cursor import MergeCursor
-from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import FileSummary, ReadingOptions, TableOptions
 from a20_parquet.dataset.merge import UnitWriter
 from a20_parquet.dataset.parquet import Compression, ParquetLayout
 from a20_parquet.dataset.run import Run
 from a20_parquet.dataset.unfinished import Plan, PlannedShard
 from a20_parquet.table.partition import PartitionBy
-from a20_parquet.table.plan import MergeUnit, plan_merge
+from a20_parquet.table.plan import MergePlan, plan_merge
 from a20_parquet.table.schema import window_schema
 from tests.dataset.runs import DIMS, Row, held
+from tests.layout import LocalLayout
 
 OPTIONS = TableOptions(
     partition_by=PartitionBy.SITE_DATE,
@@ -30,7 +30,7 @@ OPTIONS = TableOptions(
 SHARD = PlannedShard(label="shard", url="file:///shard", bytes=10, version="1")
 
 
-def make_plan(layout: DatasetLayout, **other: Any) -> Plan:
+def make_plan(layout: LocalLayout, **other: Any) -> Plan:
     """What a conversion into a dataset was asked to do, its runs beside its plan."""
     values = {
         "options": OPTIONS,
@@ -49,19 +49,19 @@ def buffer(rows: int) -> Any:
 
 
 def write_all(
-    layout: DatasetLayout, rows: list[list[Row]], row_group_rows: int = 3, by: str = "site,date"
-) -> tuple[list[MergeUnit], list[FileSummary], list[int]]:
+    layout: LocalLayout, rows: list[list[Row]], row_group_rows: int = 3, by: str = "site,date"
+) -> tuple[MergePlan, list[FileSummary], list[int]]:
     """Merge rows into a claimed dataset, with files of 7 rows and units of 20."""
     return write_runs(layout, [held(mine) for mine in rows], row_group_rows, by)
 
 
 def write_runs(
-    layout: DatasetLayout,
+    layout: LocalLayout,
     runs: Sequence[Run],
     row_group_rows: int = 3,
     by: str = "site,date",
     first_part: int = 0,
-) -> tuple[list[MergeUnit], list[FileSummary], list[int]]:
+) -> tuple[MergePlan, list[FileSummary], list[int]]:
     """Merge runs likewise; the first file of each partition gets the number ``first_part``."""
     units = plan_merge([run.partitions for run in runs], rows_per_file=7, rows_per_unit=20)
     parquet = ParquetLayout(window_schema(DIMS), Compression.NONE)

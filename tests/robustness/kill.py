@@ -15,8 +15,8 @@ from typing import Any
 import click
 import numpy as np
 
-from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.source.tensorflow_decoder import load_tensorflow
+from tests.layout import LocalLayout
 from tests.robustness.children import StepTrap, count_markers, digest_tree, start
 from tests.robustness.power import cut_power
 from tests.robustness.scenes import (
@@ -79,7 +79,7 @@ class Tally:
 
 def find_stage(place: Place, expected: Undisturbed) -> str:
     """Say how far a killed conversion had come, by what lies there."""
-    layout = DatasetLayout.at(place.dataset)
+    layout = LocalLayout.at(place.dataset)
     known = {place.dataset / name for name in expected.base_files}
     runs = [*layout.conversion.glob("runs/*"), *(p for s in place.scratch for p in s.rglob("*.*"))]
     staged = layout.staged_quarantine
@@ -209,12 +209,12 @@ class Killer:
 
     def _is_planned(self, expected: Undisturbed) -> bool:
         """Whether the plan that lies there is this conversion's own."""
-        layout = DatasetLayout.at(self._place.dataset)
+        layout = LocalLayout.at(self._place.dataset)
         return layout.plan.exists() and "conversion/plan.json" not in expected.base_files
 
     def _marker(self, expected: Undisturbed) -> Callable[[], bool]:
         """Something to wait for: any of the marks that a conversion leaves on its way."""
-        layout = DatasetLayout.at(self._place.dataset)
+        layout = LocalLayout.at(self._place.dataset)
         count = int(self._draw.integers(1, 9))
         choices = [
             layout.plan.exists,

@@ -16,7 +16,7 @@ from a20_parquet.errors import RecordError, SourceError
 from a20_parquet.source.content import StreamDamage, open_content
 from a20_parquet.source.frames import FrameReader, read_records, read_shard
 from a20_parquet.source.records import PIECE_BYTES, Damage, Records
-from a20_parquet.source.shard import Shard
+from a20_parquet.source.shard import Codec, Shard
 from a20_parquet.table.rejection import Reason
 from tests.shards import COMPRESS, frame, open_shard, write_content
 from tests.source.damage import (
@@ -314,6 +314,7 @@ def test_frame_found_in_the_shards_own_garbage(tmp_path: Path) -> None:
 class _Zeros:
     """A shard of zeros that nobody stored."""
 
+    codec = Codec.NONE
     damage: StreamDamage | None = None
 
     def __init__(self, size: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import fsspec
 import pytest
 
-from a20_parquet.errors import SourceError
+from a20_parquet.errors import SourceError, UsageError
 from a20_parquet.source.discover import Listing, find_shards
 from tests.shards import COMPRESS, frame, write_content
 
@@ -263,16 +263,20 @@ def test_hidden_file_may_be_named(tmp_path: Path) -> None:
         ("empty", "no shard found in .*empty .0 files passed over"),
         ("text", "no shard found in .*text .1 files passed over"),
         ("te*", "no shard found in .*te. .1 files passed over"),
-        ("no-such-protocol://x", "can't be listed"),
     ],
 )
 def test_nothing_found(tmp_path: Path, source: str, message: str) -> None:
     """A source without a shard is an error that says what was looked for."""
     (tmp_path / "empty").mkdir()
     lay(tmp_path, "text/notes.txt", content=b"some text that is long enough")
-    url = source if "://" in source else f"{tmp_path}/{source}"
     with pytest.raises(SourceError, match=message):
-        find_shards([url])
+        find_shards([f"{tmp_path}/{source}"])
+
+
+def test_no_such_store() -> None:
+    """A URL of a kind that nothing can open is wrong usage."""
+    with pytest.raises(UsageError, match="no-such-protocol://x: can't be opened"):
+        find_shards(["no-such-protocol://x"])
 
 
 def test_one_wrong_source_is_an_error(tmp_path: Path) -> None:

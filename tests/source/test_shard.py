@@ -4,9 +4,10 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import fsspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,9 +19,9 @@ from a20_parquet.source.shard import (
     Codec,
     Shard,
     detect_codec,
-    read_codec,
     starts_with_frame,
 )
+from a20_parquet.storage.stream import ReadAhead
 from tests.shards import COMPRESS, frame, open_shard, write_content
 
 CONTENT = frame(b"one") + frame(b"two")
@@ -32,6 +33,11 @@ def memory() -> Iterator[Any]:
     filesystem = fsspec.filesystem("memory")
     yield filesystem
     filesystem.rm("/", recursive=True)
+
+
+def read_codec(shard: Shard) -> Codec:
+    with open_content(shard) as content:
+        return content.codec
 
 
 def read_all(shard: Shard) -> bytes:
@@ -122,45 +128,28 @@ def test_shard_that_is_gone(tmp_path: Path) -> None:
         read_all(shard)
 
 
-class _FailingFile:
-    """A file whose store goes away after the first bytes."""
-
-    def __init__(self, head: bytes) -> None:
-        self._head = head
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def seek(self, _: int) -> None:
-        pass
-
-    def read(self, count: int) -> bytes:
-        if count > HEADER_BYTES:
-            raise TimeoutError("the store is gone")
-        return self._head[:count]
-
-    def readinto(self, _: memoryview) -> int:
-        raise TimeoutError("the store is gone")
-
-
 class _FailingFilesystem:
-    def __init__(self, head: bytes) -> None:
-        self._head = head
+    """A store that goes away after the first block."""
 
-    def open(self, _path: str, _mode: str) -> _FailingFile:
-        return _FailingFile(self._head)
+    def __init__(self, stored: bytes) -> None:
+        self._stored = stored
+
+    def cat_file(self, _path: str, *, start: int, end: int) -> bytes:
+        if start:
+            raise TimeoutError("the store is gone")
+        return self._stored[:end]
 
 
 @pytest.mark.parametrize("compression", ["", "GZIP", "ZLIB"])
 def test_store_that_fails_while_read(compression: str) -> None:
     """A store that fails in the middle is an error of the source that names the shard."""
-    head = COMPRESS[compression](CONTENT)
-    shard = Shard("shard", "store://shard", 0, "shard", 100, _FailingFilesystem(head))
-    with pytest.raises(SourceError, match="store://shard: can't be read: the store is gone"):
-        read_all(shard)
+    stored = COMPRESS[compression](np.random.default_rng(0).bytes(10_000))
+    store = _FailingFilesystem(stored)
+    shard = Shard("shard", "store://shard", 0, "shard", len(stored), store)
+    with open_content(shard, ReadAhead(block_bytes=1000)) as content:
+        assert content.codec == compression
+        with pytest.raises(SourceError, match="store://shard: can't be read: the store is gone"):
+            content.readinto(memoryview(bytearray(20_000)))
 
 
 def test_errors_of_others_stay_theirs(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Plans of the merge: their invariants, and the hint on the Hive keys."""
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -10,9 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from a20_parquet.table import plan as plan_module
 from a20_parquet.table.order import Partitions
 from a20_parquet.table.partition import PartitionBy
-from a20_parquet.table.plan import MergeUnit, OutputFile, group_files, plan_merge, split_rows
+from a20_parquet.table.plan import (
+    MergePlan,
+    MergeUnit,
+    OutputFile,
+    group_files,
+    plan_merge,
+    split_rows,
+    unit_rows,
+)
 from a20_parquet.table.sparse import sparse_partitions_hint
 
 Key = tuple[str, int | None]
@@ -41,13 +51,26 @@ def partitions(run: Run) -> Partitions:
     )
 
 
-def plan(runs: list[Run], rows_per_file: int = 10, rows_per_unit: int = 20) -> list[MergeUnit]:
+class Lazy(Sequence[Partitions]):
+    """Runs whose partitions are found each time they are asked for."""
+
+    def __init__(self, runs: list[Run]) -> None:
+        self._runs = runs
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __getitem__(self, index: Any) -> Any:
+        return partitions(self._runs[index])
+
+
+def plan(runs: list[Run], rows_per_file: int = 10, rows_per_unit: int = 20) -> MergePlan:
     """A plan for runs given as dictionaries."""
     found = [partitions(run) for run in runs]
     return plan_merge(found, rows_per_file=rows_per_file, rows_per_unit=rows_per_unit)
 
 
-def files(units: list[MergeUnit]) -> list[tuple[str, int | None, int, int]]:
+def files(units: Sequence[MergeUnit]) -> list[tuple[str, int | None, int, int]]:
     """All files in order."""
     return [(file.site, file.period, file.part, file.rows) for unit in units for file in unit.files]
 
@@ -123,15 +146,15 @@ def test_size_of_units(runs: list[Run], rows_per_unit: int) -> None:
 @pytest.mark.parametrize("runs", [[], [{}], [{}, {}]])
 def test_nothing_to_merge(runs: list[Run]) -> None:
     """No runs, or runs without rows, need no unit."""
-    assert plan(runs) == []
+    assert len(plan(runs)) == 0
 
 
 def test_a_run_without_rows_beside_others() -> None:
     """An empty run has an empty slice in each unit."""
     units = plan([{}, {("a", None): 3, ("a", 1): 30, ("b", None): 1}, {}])
-    assert [unit.slices for unit in units] == [
-        ((0, 0), (0, 33), (0, 0)),
-        ((0, 0), (33, 34), (0, 0)),
+    assert [unit.slices.tolist() for unit in units] == [
+        [[0, 0], [0, 33], [0, 0]],
+        [[0, 0], [33, 34], [0, 0]],
     ]
     assert files(units) == [
         ("a", None, 0, 3),
@@ -140,6 +163,42 @@ def test_a_run_without_rows_beside_others() -> None:
         ("a", 1, 2, 10),
         ("b", None, 0, 1),
     ]
+
+
+@settings(deadline=None, max_examples=50)
+@given(RUNS, SIZES, SIZES, st.integers(1, 12))
+def test_runs_may_be_many(
+    runs: list[Run], rows_per_file: int, rows_per_unit: int, buffered: int
+) -> None:
+    """However few partitions are added up at a time, and read when asked for, the plan is one."""
+    expected = plan(runs, rows_per_file, rows_per_unit)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan_module, "_BUFFERED_PARTITIONS", buffered)
+        found = plan_merge(Lazy(runs), rows_per_file=rows_per_file, rows_per_unit=rows_per_unit)
+    assert files(found) == files(expected)
+    np.testing.assert_array_equal(found.bounds, expected.bounds)
+    assert found.rows.tolist() == [unit.rows for unit in expected]
+
+
+@settings(deadline=None, max_examples=50)
+@given(RUNS, SIZES)
+def test_units_are_a_sequence(runs: list[Run], rows_per_unit: int) -> None:
+    """Units can be asked for in any order, from the end and several at a time."""
+    units = plan(runs, 10, rows_per_unit)
+    every = list(units)
+    assert [unit.files for unit in units[::-2]] == [unit.files for unit in every[::-2]]
+    if every:
+        assert units[-1].number == every[-1].number
+    with pytest.raises(IndexError):
+        units[len(every)]
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**5))
+def test_slices_do_not_shrink_with_runs(rows: int, runs: int) -> None:
+    """Few runs change nothing; of many, each still has a 64th of a unit of few."""
+    found = unit_rows(rows, runs)
+    assert found == max(1, rows) if runs <= 64 else found >= rows
+    assert found >= runs * (rows // 64)
 
 
 @settings(deadline=None, max_examples=50)

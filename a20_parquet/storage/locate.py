@@ -1,0 +1,60 @@
+"""Which filesystem holds what a URL or a path names."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from a20_parquet.errors import UsageError
+from a20_parquet.storage.store import StoreFileSystem
+from a20_parquet.storage.stream import REQUESTS
+
+_EXTRAS: Final = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
+# A client's own listings would be those of a moment ago.
+_OPTIONS: Final[dict[str, Any]] = {"use_listings_cache": False}
+# Of its own accord the client of S3 opens ten connections, and has other requests wait.
+_S3_OPTIONS: Final[dict[str, Any]] = {
+    "config_kwargs": {
+        "retries": {"total_max_attempts": 1},
+        "max_pool_connections": 2 * REQUESTS,
+    }
+}
+
+
+def is_url(place: str | Path) -> bool:
+    """Whether something names a place in a store, not a local file or folder."""
+    text = str(place)
+    return "://" in text and not text.startswith(("file://", "local://"))
+
+
+def locate(url: str) -> tuple[Any, str]:
+    """Open the filesystem that holds what a URL names.
+
+    Args:
+        url: any fsspec URL, or a local path.
+
+    Returns:
+        A ``LocalFileSystem``, or a ``StoreFileSystem`` for any other; and the path as it calls it.
+
+    Raises:
+        UsageError: there is no such kind of filesystem, or its client is not installed.
+    """
+    protocol = url.partition("://")[0] if "://" in url else "file"
+    options = dict(_OPTIONS) if is_url(url) else {}
+    if protocol in {"s3", "s3a"}:
+        options |= _S3_OPTIONS
+    try:
+        filesystem, path = fsspec.core.url_to_fs(url, **options)
+    except ImportError as error:
+        extra = _EXTRAS.get(protocol)
+        mend = f"pip install 'a20-parquet[{extra}]'" if extra else str(error)
+        raise UsageError(f"{url}: the client for {protocol}:// is not installed: {mend}") from error
+    except (ValueError, OSError) as error:
+        raise UsageError(f"{url}: can't be opened: {error}") from error
+    if isinstance(filesystem, LocalFileSystem):
+        # Two slashes at the start stay two otherwise.
+        return filesystem, re.sub("^/+", "/", os.path.normpath(path))
+    return StoreFileSystem(filesystem), path

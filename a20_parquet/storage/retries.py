@@ -1,0 +1,130 @@
+"""Requests to a store, tried again where what went wrong may pass."""
+
+import errno
+from collections.abc import Callable, Iterator
+from threading import Lock
+from typing import Final, TypeVar
+
+from tenacity import (
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+
+Answer = TypeVar("Answer")
+
+_MOST_TRIES = 7
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 16.0
+# What clients raise that is no OSError, by the package that defines it.
+_CLIENTS = frozenset({"aiohttp", "botocore", "gcsfs", "google", "requests", "urllib3"})
+PASSING_CODES = frozenset({408, 429, *range(500, 600)})
+_LASTING = (
+    FileNotFoundError,
+    FileExistsError,
+    PermissionError,
+    NotADirectoryError,
+    IsADirectoryError,
+)
+_LASTING_NUMBERS = frozenset(
+    {errno.EINVAL, errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT}
+)
+_LASTING_NAMES = frozenset({"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"})
+_LASTING_WORDS = ("forbidden", "access denied", "credentials", "unauthorized", "anonymous caller")
+
+
+class ShortAnswerError(OSError):
+    """A store answered with fewer bytes than it was asked for, or with more."""
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the same request may succeed a moment later.
+
+    Errors of the connection, time limits and a server's own failures (429 and 5xx) may; what the
+    server refuses for good does not.
+    """
+    if isinstance(error, FileNotFoundError):
+        # Clients give up a failed upload, which is not there where the store had ended it and its
+        # answer was lost.
+        return any(map(_may_pass_by_itself, _handled_before(error)))
+    return _may_pass_by_itself(error)
+
+
+def _handled_before(error: BaseException) -> Iterator[BaseException]:
+    before = error.__cause__ or error.__context__
+    while before is not None:
+        yield before
+        before = before.__cause__ or before.__context__
+
+
+def _may_pass_by_itself(error: BaseException) -> bool:
+    if isinstance(error, ShortAnswerError | ConnectionError | TimeoutError):
+        return True
+    if type(error).__name__ in _LASTING_NAMES or isinstance(error, _LASTING):
+        return False
+    code = _status(error)
+    if code is not None:
+        return code in PASSING_CODES
+    if isinstance(error, OSError) and error.errno in _LASTING_NUMBERS:
+        return False
+    if any(word in str(error).lower() for word in _LASTING_WORDS):
+        return False
+    return isinstance(error, OSError) or is_clients(error)
+
+
+def is_clients(error: BaseException) -> bool:
+    """Whether an error is one that a store's client defines."""
+    return any(kind.__module__.partition(".")[0] in _CLIENTS for kind in type(error).__mro__)
+
+
+def _status(error: BaseException) -> int | None:
+    """The HTTP status in an error, where it has one."""
+    for name in ("status", "code"):
+        code = str(getattr(error, name, None))
+        if code.isdigit():
+            return int(code)
+    response = getattr(error.__cause__ or error, "response", None)
+    if isinstance(response, dict):
+        code = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return code if isinstance(code, int) else None
+    return None
+
+
+class Tally:
+    """Counts, from any thread."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._lock = Lock()
+
+    def add(self) -> None:
+        """Count one more."""
+        with self._lock:
+            self._count += 1
+
+    def take(self) -> int:
+        """How many there were since this was last asked."""
+        with self._lock:
+            count, self._count = self._count, 0
+        return count
+
+
+REPEATED: Final = Tally()
+"""Requests that this process has repeated, of whichever store: clients, and so filesystems, are
+made anew in each thread and each process, so that none of them knows all."""
+
+
+def call(request: Callable[[], Answer]) -> Answer:
+    """Make a request, again where it may succeed then, and longer after each time.
+
+    Raises:
+        BaseException: what it raised last.
+    """
+    retrying = Retrying(
+        retry=retry_if_exception(may_pass),
+        stop=stop_after_attempt(_MOST_TRIES),
+        wait=wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S),
+        before_sleep=lambda _: REPEATED.add(),
+        reraise=True,
+    )
+    return retrying(request)

@@ -1,0 +1,162 @@
+"""Compares what ``a20-parquet plan`` says of a conversion with what the conversion then does.
+
+``python -m benchmarks.forecast --help`` says how.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+from unittest.mock import patch
+
+import click
+import numpy as np
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.table import Table
+
+import a20_parquet
+from a20_parquet import merge_pass
+from a20_parquet.progress import NoProgress
+from a20_parquet.table.partition import PartitionBy
+from a20_parquet.table.plan import MergePlan, plan_merge
+from benchmarks.inputs import (
+    Size,
+    find_shards,
+    make_shards,
+    out_option,
+    plan_of_size,
+    shards_option,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One figure."""
+
+    figure: str
+    forecast: float
+    actual: float
+
+    @property
+    def off(self) -> float:
+        """By what part of the actual figure the forecast is too high."""
+        return self.forecast / self.actual - 1 if self.actual else 0.0
+
+
+class _Watched(NoProgress):
+    """Looks at a conversion while it runs: what it keeps on scratch is gone at its end.
+
+    Attributes:
+        scratch_bytes: of all runs.
+        merge: how the second pass was divided.
+    """
+
+    def __init__(self, scratch: Path) -> None:
+        self.scratch_bytes = 0
+        self.merge: MergePlan | None = None
+        self._scratch = scratch
+
+    def start(self, name: str, total_bytes: int) -> None:
+        """Look at the scratch folder before the second pass."""
+        del total_bytes
+        if name == "writing Parquet":
+            files = [path for path in self._scratch.rglob("*") if path.is_file()]
+            self.scratch_bytes = sum(path.stat().st_size for path in files)
+
+    def plan_merge(self, *arguments: Any, **named: Any) -> MergePlan:
+        """Plan, and note the plan."""
+        self.merge = plan_merge(*arguments, **named)
+        return self.merge
+
+
+def compare(source: Path, out: Path, sample: int, **options: Any) -> list[Compared]:
+    """Forecast a conversion, do it, and put the figures side by side.
+
+    Args:
+        source: a folder of shards.
+        out: where to convert to; deleted first.
+        sample: how many records the forecast may read.
+        options: of the conversion.
+    """
+    shutil.rmtree(out, ignore_errors=True)
+    found = a20_parquet.plan(source, sample=sample, **options).forecast
+    watched = _Watched(out / "scratch")
+    with patch.object(merge_pass, "plan_merge", watched.plan_merge):
+        conversion = a20_parquet.convert(
+            source,
+            out / "dataset",
+            scratch=out / "scratch",
+            decoder="wire",
+            progress=watched,
+            **options,
+        )
+    merge, totals = watched.merge, conversion.totals
+    if merge is None:
+        raise click.UsageError(f"{out} was converted without a merge")
+    sizes = pq.read_table(out / "dataset" / "files.parquet").column("bytes").to_pylist()
+    slices = np.diff(merge.bounds, axis=0)
+    slices = slices[slices > 0]
+    key = found.key
+    return [
+        Compared("records", found.records, totals.records),
+        Compared("windows", found.windows, totals.windows),
+        Compared("sites", found.sites.number, totals.sites),
+        Compared("runs", found.sort.runs, conversion.runs_on_disk),
+        Compared("bytes on scratch", found.scratch_bytes, watched.scratch_bytes),
+        Compared("ranges", found.merge.ranges, len(merge)),
+        Compared("slices", found.merge.slices, len(slices)),
+        Compared("bytes of a slice", found.slice_bytes, slices.mean() * found.dims * 4),
+        Compared("partitions", key.partitions, len(merge.partitions)),
+        Compared("files", key.files, len(sizes)),
+        Compared("bytes of the median file", key.median_file_bytes, median(sizes)),
+        Compared("bytes of all files", key.bytes, sum(sizes)),
+        Compared("seconds", found.seconds, conversion.seconds),
+    ]
+
+
+@click.command
+@click.option("--size", type=Size(), default="3GB", show_default=True, help="Input, about.")
+@click.option("--memory", type=Size(), default="500MB", show_default=True, help="The budget.")
+@click.option(
+    "--partition-by",
+    "keys",
+    type=click.Choice([by.value for by in PartitionBy]),
+    multiple=True,
+    default=["site,date", "site,month"],
+    show_default=True,
+    help="Hive keys.",
+)
+@click.option("--sample", default=4000, show_default=True, help="Records that are read.")
+@shards_option
+@out_option
+def main(  # noqa: PLR0913 - one parameter an option
+    *, size: int, memory: int, keys: tuple[str, ...], sample: int, shards: Path, out: Path
+) -> None:
+    """Plan a conversion, convert, and print forecast and outcome side by side."""
+    source = shards if find_shards(shards) else make_shards(shards, plan_of_size(size))
+    for key in keys:
+        try:
+            compared = compare(source, out / "forecast", sample, memory=memory, partition_by=key)
+        finally:
+            shutil.rmtree(out / "forecast", ignore_errors=True)
+        Console(width=max(80, Console().width)).print(summary(f"{source.name}, {key}", compared))
+
+
+def summary(title: str, compared: Sequence[Compared]) -> Table:
+    """One line a figure."""
+    table = Table(title=title)
+    table.add_column("")
+    for column in ("forecast", "actual", "off by"):
+        table.add_column(column, justify="right")
+    for each in compared:
+        digits = 1 if each.figure == "seconds" else 0
+        told = (f"{number:,.{digits}f}" for number in (each.forecast, each.actual))
+        table.add_row(each.figure, *told, f"{each.off:+.1%}")
+    return table
+
+
+if __name__ == "__main__":
+    main()

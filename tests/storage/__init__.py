@@ -1,0 +1,1 @@
+"""Tests of places: local files and object stores."""
