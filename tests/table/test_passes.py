@@ -108,7 +108,8 @@ def test_requests_of_a_conversion_in_memory() -> None:
     )
     assert found.lists == 2
     assert found.reads == 1_500 * (1 + ceil(2_000 * ROW_BYTES / (4 * MB)))
-    assert found.writes == 1_500 + merge.ranges + 400 + 6
+    # A file of 30 MB is begun, put in four parts, and completed.
+    assert found.writes == 1_500 + merge.ranges + 400 * 6 + 6
 
 
 def test_requests_of_runs() -> None:
@@ -125,6 +126,8 @@ def test_requests_of_runs() -> None:
     assert with_runs.reads - without.reads == (
         sort.runs + compared.slices + merge.slices + merge.reads(100)
     )
-    # Runs of 21 MB are put with one request, files of 120 MB in three parts.
-    assert with_runs.writes - without.writes == 3 * sort.runs
-    assert source.requests(sort, merge, large, blocks).writes - with_runs.writes == 400 * 4
+    # The embeddings of a run are 21 MB, in three parts; files of 120 MB are fifteen.
+    assert with_runs.writes - without.writes == (2 + 2 + 3) * sort.runs
+    assert source.requests(sort, merge, large, blocks).writes - with_runs.writes == 400 * (
+        2 + 15 - 1
+    )
