@@ -92,7 +92,8 @@ def forecast(
     """
     volume, table = archive.volume, archive.table
     memory = memory_plan(archive, options, cluster=cluster)
-    sort = volume.sort(memory.gather_rows, holds_all=memory.holds_all)
+    slots = options.workers if cluster else 1
+    sort = volume.sort(memory.gather_rows, holds_all=memory.holds_all, slots=slots)
     runs = max(1, sort.runs)
     keys = tuple(archive.drawn.forecast(by, archive.sizes) for by in PartitionBy)
     key = next(key for key in keys if key.partition_by == options.partition_by)

@@ -22,6 +22,7 @@ from a20_parquet.forecast import forecast, memory_plan
 from a20_parquet.memory import MemoryPlan
 from a20_parquet.options import ConvertOptions
 from a20_parquet.plan import ConversionPlan
+from a20_parquet.table.order import Partitions
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.plan import UNIT_BYTES, MergePlan, plan_merge, unit_rows
 from benchmarks.inputs import Size
@@ -48,6 +49,8 @@ class Figures:
     plan_s: float
     plan_bytes: int
     """Of the plan itself."""
+    index_bytes: int
+    """Of the partitions of all runs, if they were held together."""
     peak_bytes: int
     """Of the process so far."""
 
@@ -89,6 +92,7 @@ def simulate(simulated: Simulated, options: ConvertOptions, walked: int) -> Figu
         read_bytes=round(float(read_rows) * row_bytes),
         plan_s=plan_s,
         plan_bytes=plan.bounds.nbytes,
+        index_bytes=_bytes_of(runs[0]) * len(runs),
         peak_bytes=_peak_bytes(),
     )
 
@@ -99,6 +103,10 @@ def _walk_some(
     for place in range(min(count, len(plan))):
         unit = plan[place * len(plan) // count]
         yield walk(runs, unit, memory, row_group_rows)
+
+
+def _bytes_of(run: Partitions) -> int:
+    return int(run.site.nbytes + run.period.nbytes + run.rows.nbytes)
 
 
 def _peak_bytes() -> int:
@@ -189,6 +197,7 @@ def summary(title: str, figures: Sequence[Figures]) -> Table:
         "kB each": [f"{each.read_bytes / 1e3:,.0f}" for each in figures],
         "planned in s": [f"{each.plan_s:.0f}" for each in figures],
         "plan MB": [f"{each.plan_bytes / 1e6:,.0f}" for each in figures],
+        "all indexes MB": [f"{each.index_bytes / 1e6:,.0f}" for each in figures],
         "peak MB so far": [f"{each.peak_bytes / 1e6:,.0f}" for each in figures],
     }.items():
         table.add_row(name, *cells)

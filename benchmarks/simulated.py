@@ -25,6 +25,7 @@ _FIRST_DAY = 18_078  # 2019-07-01
 _DAY_S = 86_400
 _WINDOWS_A_RECORD = 12
 _WINDOW_S = 5
+_DIMS = 1280
 # As `a20-parquet plan` measured them of real shards.
 _RECORD_BYTES = 61_700
 _METADATA_BYTES = 200.0
@@ -84,7 +85,7 @@ class Simulated:
             max_file_size=options.max_file_size,
             row_group_rows=options.row_group_rows,
             window_seconds=_WINDOW_S,
-            dims=1280,
+            dims=_DIMS,
         )
         most_windows = -(-self.shard_bytes // table.row_bytes)
         record = np.repeat(np.arange(len(site)), _WINDOWS_A_RECORD)
@@ -211,9 +212,10 @@ def walk(runs: Runs, unit: MergeUnit, memory: MemoryPlan, row_group_rows: int) -
         counting,
         unit.slices,
         batch_rows=memory.slice_rows_of(len(runs)),
-        staging=np.empty((memory.staging_rows, 1), np.float32),
+        # What is never written takes no memory, however much it is.
+        staging=np.empty((memory.staging_rows, _DIMS), np.float32),
     )
-    out = np.empty((row_group_rows, 1), np.float32)
+    out = np.empty((row_group_rows, _DIMS), np.float32)
     for start in range(0, unit.rows, row_group_rows):
         cursor.read(out[: unit.rows - start])
     reads = [count for run in counting for count in run.embedding_reads]

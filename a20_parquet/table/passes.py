@@ -75,16 +75,18 @@ class Volume:
         """Of all windows in runs."""
         return round(self.windows * (self.embedding_bytes + self.metadata_bytes))
 
-    def sort(self, gather_rows: int, *, holds_all: bool) -> SortForecast:
+    def sort(self, gather_rows: int, *, holds_all: bool, slots: int = 1) -> SortForecast:
         """Divide the first pass.
 
         Args:
             gather_rows: windows of a run at the most.
             holds_all: whether all windows stay in memory.
+            slots: how many units there should be at least.
         """
         if holds_all:
             return SortForecast(units=len(self.shard_bytes), runs=0)
-        units = list(divide_shards(self.most_windows, gather_rows))
+        most = min(gather_rows, ceil(sum(self.most_windows) / slots))
+        units = list(divide_shards(self.most_windows, most))
         share = self.windows / max(sum(self.most_windows), 1)
         runs = sum(
             max(1, ceil(sum(self.most_windows[first:end]) * share / gather_rows))

@@ -7,7 +7,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from threading import Thread
 from typing import Any, Self
 
@@ -112,17 +113,37 @@ class Grid:
         self.workers.append(worker)
 
 
-@dataclass
-class Recorder:
-    """Adds up the progress of each pass, and does something at certain moments of it."""
+READING, WRITING = "reading shards", "writing Parquet"
+_MARKERS = {READING: "sorted", WRITING: "units"}
 
-    at: dict[tuple[str, int], Callable[[], None]] = field(default_factory=dict)
-    """What to do once so many units of a pass of this name have told of progress."""
-    said: list[str] = field(default_factory=list)
-    totals: dict[str, int] = field(default_factory=dict)
-    done: dict[str, int] = field(default_factory=dict)
-    _calls: dict[str, int] = field(default_factory=dict)
-    _now: str = ""
+
+class Recorder:
+    """Adds up the progress of each pass, and does something at certain moments of it.
+
+    Attributes:
+        at: what is still to be done once so many units of a pass have their commit markers.
+        said: all messages.
+        totals: bytes of each pass.
+        done: those that were told of.
+    """
+
+    def __init__(
+        self,
+        dataset: Path | None = None,
+        at: dict[tuple[str, int], Callable[[], object]] | None = None,
+    ) -> None:
+        """Begin.
+
+        Args:
+            dataset: in which markers are looked for.
+            at: see above.
+        """
+        self.at = at or {}
+        self.said: list[str] = []
+        self.totals: dict[str, int] = {}
+        self.done: dict[str, int] = {}
+        self._dataset = dataset
+        self._now = ""
 
     def start(self, name: str, total_bytes: int) -> None:
         """Begin a pass."""
@@ -133,10 +154,14 @@ class Recorder:
     def advance(self, count_bytes: int) -> None:
         """Add to the pass that is under way."""
         self.done[self._now] += count_bytes
-        calls = self._calls[self._now] = self._calls.get(self._now, 0) + 1
-        if act := self.at.pop((self._now, calls), None):
-            act()
+        for name, markers in list(self.at):
+            if name == self._now and self._count_markers() >= markers:
+                self.at.pop((name, markers))()
 
     def say(self, message: str) -> None:
         """Keep it."""
         self.said.append(message)
+
+    def _count_markers(self) -> int:
+        assert self._dataset is not None
+        return len(list((self._dataset / "conversion" / _MARKERS[self._now]).glob("*.json")))

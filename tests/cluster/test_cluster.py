@@ -13,15 +13,14 @@ import pytest
 
 import a20_parquet
 from a20_parquet.conversion import Conversion
+from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.unfinished import committed_files
 from tests.cluster.conftest import OPTIONS, SHARDS
-from tests.cluster.grid import Grid, Nursery, Recorder
+from tests.cluster.grid import READING, WRITING, Grid, Nursery, Recorder
 from tests.conversions import digests
-from tests.layout import LocalLayout
 
 pytestmark = pytest.mark.usefixtures("many_units")
 
-READING, WRITING = "reading shards", "writing Parquet"
 KILLED = """
 import sys
 from a20_parquet import merge_pass
@@ -39,7 +38,9 @@ if __name__ == "__main__":
     use_tiny_memory(pytest.MonkeyPatch(), workers=1)
     merge_pass._UNIT_BYTES = 1
     shards, folder, dask = sys.argv[1:]
-    convert(Path(shards), Path(folder), Recorder({("reading shards", 4): tell}), dask=dask)
+    folder = Path(folder)
+    progress = Recorder(folder / "dataset", {("reading shards", 4): tell})
+    convert(Path(shards), folder, progress, dask=dask)
 """
 
 
@@ -97,12 +98,13 @@ def test_workers_die_and_others_come(
         grid.add_worker()
 
     progress = Recorder(
+        tmp_path / "dataset",
         {
             (READING, 1): lambda: first.signal(signal.SIGSTOP),
             (READING, 4): replace,
             (WRITING, 1): lambda: second.signal(signal.SIGSTOP),
             (WRITING, 4): second.kill,
-        }
+        },
     )
     done = convert(shards, tmp_path, progress, dask=grid.address)
     assert progress.at == {}
@@ -126,9 +128,11 @@ def test_a_worker_that_was_cut_off(
                 worker.signal(signal.SIGSTOP)
                 grid.give_up(worker)
 
-        progress = Recorder(
-            {(READING, 1): cut_off, (WRITING, 3): lambda: early.signal(signal.SIGCONT)}
-        )
+        moments: dict[tuple[str, int], Callable[[], object]] = {
+            (READING, 1): cut_off,
+            (WRITING, 3): lambda: early.signal(signal.SIGCONT),
+        }
+        progress = Recorder(tmp_path / "dataset", moments)
         convert(shards, tmp_path, progress, dask=grid.address)
         late.signal(signal.SIGCONT)
         # Both notice that they were given up, and end.
@@ -162,7 +166,7 @@ def test_convert_is_killed_and_goes_on(
     _begin_and_kill(shards, tmp_path, grid.address)
     done = len(list((tmp_path / "dataset" / "conversion" / "sorted").glob("*.json")))
     assert 4 <= done < SHARDS
-    progress = Recorder({(WRITING, 5): stop})
+    progress = Recorder(tmp_path / "dataset", {(WRITING, 5): stop})
     with pytest.raises(Stop):
         convert(shards, tmp_path, progress, dask=grid.address)
     sizes = [path.stat().st_size for path in shards.iterdir()]
@@ -178,8 +182,8 @@ def test_convert_is_killed_and_goes_on(
 
 def _finished(folder: Path) -> dict[Path, int]:
     """Data files that commit markers name, with their times of change."""
-    layout = LocalLayout(folder / "dataset")
-    paths = [layout.root / path for path in committed_files(layout)]
+    layout = DatasetLayout(folder / "dataset")
+    paths = [folder / "dataset" / path for path in committed_files(layout)]
     return {path: path.stat().st_mtime_ns for path in paths}
 
 
@@ -198,8 +202,9 @@ def test_a_cluster_goes_on_with_what_threads_began(
     shards: Path, expected: dict[str, str], grid: Grid, tmp_path: Path
 ) -> None:
     """In the middle of the merge, of which other units may be left then."""
+    begun = Recorder(tmp_path / "dataset", {(WRITING, 5): stop})
     with pytest.raises(Stop):
-        convert(shards, tmp_path, Recorder({(WRITING, 5): stop}), workers=2)
+        convert(shards, tmp_path, begun, workers=2)
     finished = _finished(tmp_path)
     assert len(finished) >= 4
     progress = Recorder()

@@ -13,6 +13,7 @@ import pytest
 from a20_parquet.dataset import run as run_module
 from a20_parquet.dataset.run import DiskRun
 from a20_parquet.errors import DatasetError
+from a20_parquet.storage.place import place_of
 from a20_parquet.table.schema import keyed_schema
 from tests.dataset.runs import DIMS, embeddings_of, held, random_rows, read_run, sort_key
 from tests.table.heads import make_keyed
@@ -29,9 +30,10 @@ def test_held_and_disk_runs_give_the_same_rows(rows: int, batch_rows: int, tmp_p
     embeddings = embeddings_of(expected)
     memory = held(unsorted, rng)
     disk = DiskRun(memory.write(tmp_path / "run", batch_rows))
+    stored = DiskRun(memory.write(place_of(f"memory://runs{tmp_path}/run"), batch_rows))
     groups = [(k, len(list(g))) for k, g in groupby((r["site"], r["period"]) for r in expected)]
     bounds = [(0, rows), (rows - 1, rows), *(sorted(rng.sample(range(rows + 1), 2)) for _ in "123")]
-    for run in (memory, disk):
+    for run in (memory, disk, stored):
         found = run.partitions
         assert found.site.to_pylist() == [site for (site, _), _ in groups]
         assert found.period.to_pylist() == [period for (_, period), _ in groups]
@@ -41,7 +43,8 @@ def test_held_and_disk_runs_give_the_same_rows(rows: int, batch_rows: int, tmp_p
             assert told == metadata.slice(start, stop - start).to_pylist()
             assert values.tobytes() == embeddings[start:stop].tobytes()
             assert run.read_metadata(start, stop).schema == keyed_schema()
-    assert (memory.on_disk, disk.on_disk) == (False, True)
+    assert [run.on_disk for run in (memory, disk, stored)] == [False, True, True]
+    assert [run.is_remote for run in (memory, disk, stored)] == [False, False, True]
 
 
 def test_a_run_is_three_files(tmp_path: Path) -> None:

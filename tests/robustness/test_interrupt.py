@@ -96,7 +96,7 @@ finally:
 @pytest.mark.parametrize("which", ["folder", "shard"])
 def test_what_can_not_be_read(shards: Path, tmp_path: Path, which: str) -> None:
     """A folder or shard without the right to read it is named, with the reason, and exit code 1."""
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+    for folder in (tmp_path, *list(tmp_path.parents)[:3]):
         if folder.owner() == Path.home().owner():
             folder.chmod(0o755)
     (tmp_path / "out").mkdir()

@@ -16,7 +16,7 @@ class Request(NamedTuple):
     """What the store was asked for."""
 
     kind: str
-    """``info``, ``ls`` or ``read``."""
+    """``info``, ``ls``, ``read`` or ``write``."""
     path: str
     start: int = 0
     stop: int = 0
@@ -61,6 +61,11 @@ class FakeStore(AbstractFileSystem):  # type: ignore[misc]  # fsspec is untyped
         if content is None:
             raise FileNotFoundError(path)
         return content[first:stop]
+
+    def pipe_file(self, path: str, value: bytes, **_: Any) -> None:
+        """Put an object."""
+        self._note(Request("write", path, 0, len(value)))
+        self.objects[path] = bytes(value)
 
     def _open(self, path: str, mode: str = "rb", **_: Any) -> Any:
         raise AssertionError(f"{path} is opened ({mode}), not streamed")
