@@ -10,7 +10,7 @@ import ctypes
 import hashlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,8 +20,10 @@ from a20_parquet.dataset.claim import clear_conversion
 from a20_parquet.dataset.layout import PART, DatasetLayout
 from a20_parquet.dataset.manifest import Manifest
 from a20_parquet.dataset.quarantine import DAMAGED, LIST, RECORDS
-from a20_parquet.storage.files import files_below, move, remove_tree, write_whole
+from a20_parquet.storage.files import copy, files_below, move, remove_tree, write_whole
 from a20_parquet.storage.place import Place, StorePath, place_of
+
+_SUFFIXES = (RECORDS, DAMAGED, LIST)
 
 
 class _Commit(BaseModel):
@@ -29,6 +31,8 @@ class _Commit(BaseModel):
 
     manifest: str
     """SHA-256 of the manifest that commits the conversion."""
+    is_published: bool = False
+    """Whether copies of all that is staged lie at their places."""
 
 
 def commit(
@@ -49,21 +53,33 @@ def commit(
     if sites_content is not None:
         write_whole(layout.staged_sites, sites_content)
     content = (manifest.model_dump_json(indent=1) + "\n").encode()
-    write_whole(layout.commit, _Commit(manifest=_digest(content)).model_dump_json())
+    marker = _Commit(manifest=_digest(content))
+    write_whole(layout.commit, marker.model_dump_json())
     if isinstance(layout.root, Path):
         flush_to_disk(layout.root)
     elif not layout.manifest.exists():
-        _publish(layout)
+        # What is staged stays: units whose quarantine is gone would be sorted again.
+        for staged, place in _staged(layout):
+            copy(staged, place)
+        published = marker.model_copy(update={"is_published": True})
+        write_whole(layout.commit, published.model_dump_json())
     write_whole(layout.manifest, content)
 
 
 def is_committed(layout: DatasetLayout) -> bool:
     """Whether the conversion here has been committed, and only its traces are left."""
+    marker = _read(layout)
     try:
-        expected = _Commit.model_validate_json(layout.commit.read_bytes()).manifest
-        return _digest(layout.manifest.read_bytes()) == expected
+        return marker is not None and _digest(layout.manifest.read_bytes()) == marker.manifest
     except FileNotFoundError:
         return False
+
+
+def _read(layout: DatasetLayout) -> _Commit | None:
+    try:
+        return _Commit.model_validate_json(layout.commit.read_bytes())
+    except FileNotFoundError:
+        return None
 
 
 def settle(layout: DatasetLayout, scratch: Sequence[str]) -> None:
@@ -77,37 +93,32 @@ def settle(layout: DatasetLayout, scratch: Sequence[str]) -> None:
         OSError: something can't be moved or removed.
     """
     manifest = Manifest.model_validate_json(layout.manifest.read_bytes())
-    _publish(layout)
+    marker = _read(layout)
+    if marker is None or not marker.is_published:
+        for staged, place in _staged(layout):
+            place.parent.mkdir(exist_ok=True)
+            move(staged, place)
     _empty_quarantine(layout, manifest)
     _release(layout, scratch)
 
 
-def _publish(layout: DatasetLayout) -> None:
-    """Move what is staged to its place."""
-    for staged, place in (
-        (layout.staged_files, layout.files),
-        (layout.staged_sites, layout.sites),
-        *_staged_quarantine(layout),
-    ):
-        if staged.exists():
-            place.parent.mkdir(exist_ok=True)
-            move(staged, place)
+def _staged(layout: DatasetLayout) -> Iterator[tuple[Place, Place]]:
+    """All that is staged, with the place where it belongs."""
+    single = ((layout.staged_files, layout.files), (layout.staged_sites, layout.sites))
+    yield from (pair for pair in single if pair[0].exists())
+    for name in files_below(layout.staged_quarantine):
+        yield layout.staged_quarantine / name, layout.quarantine / name
 
 
 def _empty_quarantine(layout: DatasetLayout, manifest: Manifest) -> None:
     """Remove what was kept of shards of which less, or nothing, is in quarantine now."""
     left = {file.name for shard in manifest.quarantine for file in shard.files}
-    for shard in manifest.shards:
-        for suffix in (RECORDS, DAMAGED, LIST):
-            if (name := f"{shard.label}{suffix}") not in left:
-                (layout.quarantine / name).unlink(missing_ok=True)
+    known = {f"{shard.label}{suffix}" for shard in manifest.shards for suffix in _SUFFIXES}
+    for name in files_below(layout.quarantine):
+        if name in known - left:
+            (layout.quarantine / name).unlink(missing_ok=True)
     with suppress(OSError):
         layout.quarantine.rmdir()  # only where it is empty
-
-
-def _staged_quarantine(layout: DatasetLayout) -> Sequence[tuple[Place, Place]]:
-    names = files_below(layout.staged_quarantine)
-    return [(layout.staged_quarantine / name, layout.quarantine / name) for name in names]
 
 
 def _release(layout: DatasetLayout, scratch: Sequence[str]) -> None:

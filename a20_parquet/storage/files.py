@@ -218,6 +218,18 @@ def files_below(folder: Place) -> list[str]:
     return sorted(path.lstrip("/").removeprefix(root) for path in paths)
 
 
+def copy(place: Place, to: Place) -> None:
+    """Have a file of a store at another place of it too.
+
+    Raises:
+        OSError: it can't be copied.
+    """
+    if not (isinstance(place, StorePath) and isinstance(to, StorePath)):
+        raise TypeError(f"{place} and {to} do not both lie in a store")
+    with naming(to):
+        place.filesystem.cp_file(place.path, to.path)
+
+
 def move(place: Place, to: Place) -> None:
     """Put a file into the place of another of the same kind.
 
@@ -229,8 +241,8 @@ def move(place: Place, to: Place) -> None:
     if isinstance(place, Path) and isinstance(to, Path):
         place.replace(to)
     elif isinstance(place, StorePath) and isinstance(to, StorePath):
-        with naming(to):
-            place.filesystem.cp_file(place.path, to.path)
+        copy(place, to)
+        with naming(place):
             place.unlink(missing_ok=True)
     else:
         raise TypeError(f"{place} and {to} lie in different kinds of places")
