@@ -41,7 +41,7 @@ def answers(
     for store in stores.values():
         store.proxy.clear()
         environment |= store.environment
-        store.open().mkdir("bucket-of-messages")
+        store.open().makedirs("bucket-of-messages", exist_ok=True)
         for name, status in (("denied", 403), ("anonymous", 401), ("ill", 503)):
             if name != "anonymous" or store.scheme == "gs":
                 store.proxy.inject(Answer(status), target=rf"\b{name}\b", times=None)
