@@ -7,7 +7,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
@@ -57,6 +57,7 @@ _NO_WORKER_S = 600
 _STOP_S = 10
 _WATCH_S = 1.0
 _MOST_LOST = 5
+_FETCHERS = 8
 _GO_ON = "The same command goes on where it stopped."
 
 
@@ -269,6 +270,16 @@ class _Sent:
     worker: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What became of a unit that was sent."""
+
+    key: str
+    outcome: Outcome | BaseException
+    is_of_cluster: bool
+    """Whether an exception is the cluster's, not the unit's."""
+
+
 class _Pass:
     """One pass under way: units that were sent to workers, and how far each of them is.
 
@@ -286,7 +297,9 @@ class _Pass:
         self._sent: dict[str, _Sent] = {}
         self._back: list[tuple[int, bytes]] = []
         self._lost: Counter[int] = Counter()
-        self._done: SimpleQueue[Any] = SimpleQueue()
+        self._done: SimpleQueue[_Answer] = SimpleQueue()
+        # One for each of as many workers as may freeze before their work is noticed to be done.
+        self._fetchers = ThreadPoolExecutor(_FETCHERS, "a20-parquet results")
         self._keys = (f"{self._topic}-{number}" for number in count())
         self._told: dict[int, int] = {}
         self._lock = Lock()
@@ -315,7 +328,7 @@ class _Pass:
                 self._benches[worker] = self._submit(worker, Bench, *self._task)
             future = self._submit(worker, do_unit, self._benches[worker], number, unit)
         self._sent[future.key] = _Sent(future, number, unit, worker)
-        future.add_done_callback(self._done.put)
+        future.add_done_callback(lambda future: self._fetchers.submit(self._fetch, future))
 
     def take_back(self) -> tuple[int, bytes] | None:
         """A unit that has to be sent again, if there is one."""
@@ -329,21 +342,21 @@ class _Pass:
             Exception: whatever it failed with.
         """
         try:
-            future = self._done.get(timeout=_WATCH_S)
+            answer = self._done.get(timeout=_WATCH_S)
         except Empty:
             return None
-        sent = self._sent.pop(future.key, None)
+        sent = self._sent.pop(answer.key, None)
         if sent is None:
             return None
-        with _talking():
-            if future.status != "error":
-                outcome: Outcome = future.result()
-                self._advance(sent.number, outcome.advanced)
-                return outcome
-            failure = future.exception()
+        if isinstance(answer.outcome, Outcome):
+            self._advance(sent.number, answer.outcome.advanced)
+            return answer.outcome
+        if answer.is_of_cluster:
+            with _talking():
+                raise answer.outcome
         # A worker that is on its way out stops by itself.
-        if not isinstance(failure, (KilledWorker, StoppedError)):
-            raise failure
+        if not isinstance(answer.outcome, (KilledWorker, StoppedError)):
+            raise answer.outcome
         self._lose(sent)
         return None
 
@@ -376,6 +389,16 @@ class _Pass:
             )
         self._back.append((sent.number, sent.unit))
 
+    def _fetch(self, future: Any) -> None:
+        """Fetch what became of a unit; takes until the worker is given up, if that has frozen."""
+        failure = None
+        try:
+            failure = future.exception()
+            outcome = future.result() if failure is None else failure
+        except BaseException as error:  # noqa: BLE001 - told to whoever waits
+            outcome = error
+        self._done.put(_Answer(future.key, outcome, is_of_cluster=outcome is not failure))
+
     def _submit(self, worker: str, function: Any, *arguments: Any) -> Any:
         return self._client.submit(
             function, *arguments, key=next(self._keys), pure=False, workers=[worker]
@@ -384,6 +407,7 @@ class _Pass:
     def end(self) -> None:
         """Call off what is under way, and wait until workers have stopped."""
         futures = [sent.future for sent in self._sent.values()]
+        self._fetchers.shutdown(wait=False, cancel_futures=True)
         with suppress(Exception):
             self._client.unsubscribe_topic(self._topic)
             self._client.cancel([*futures, *self._benches.values()], force=True)
