@@ -3,16 +3,9 @@
 import logging
 import pickle
 import re
-import secrets
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import CancelledError
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
-from itertools import count
-from queue import Empty, SimpleQueue
-from threading import Lock
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from a20_parquet import __version__
@@ -23,24 +16,14 @@ from a20_parquet.memory import default_budget
 from a20_parquet.progress import Progress
 from a20_parquet.source.shard import Shard
 from a20_parquet.startup import hide_pandas
-from a20_parquet.workers import StoppedError
 
 try:
     import distributed
-    from distributed.scheduler import KilledWorker
 except ImportError as error:
     raise UsageError("--dask needs Dask: pip install 'a20-parquet[dask]'") from error
 
-from a20_parquet.cluster_worker import (
-    Bench,
-    Outcome,
-    Traits,
-    do_unit,
-    find_unseen,
-    is_busy,
-    traits,
-    unseen_error,
-)
+from a20_parquet.cluster_pass import GO_ON, WATCH_S, ClusterPass, first_line, talking
+from a20_parquet.cluster_worker import Traits, find_unseen, traits, unseen_error
 
 if TYPE_CHECKING:
     from a20_parquet.executor import Task
@@ -54,10 +37,6 @@ LOCAL = re.compile(r"local:([1-9]\d{0,3})")
 _CONNECT_S = 10
 _FIRST_WORKER_S = 30
 _NO_WORKER_S = 600
-_STOP_S = 10
-_WATCH_S = 1.0
-_MOST_LOST = 5
-_GO_ON = "The same command goes on where it stopped."
 
 
 @contextmanager
@@ -121,7 +100,7 @@ def _connect(address: str) -> Any:
         return distributed.Client(address, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ClusterError(
-            f"--dask {address}: no scheduler answers there: {_first_line(error)}. Name a running "
+            f"--dask {address}: no scheduler answers there: {first_line(error)}. Name a running "
             "one, such as tcp://127.0.0.1:8786, or local:N."
         ) from error
 
@@ -188,7 +167,7 @@ class Cluster:
         if self._session is None:
             raise ValueError("the session has not begun")
         rest = ((number, pickle.dumps(unit)) for number, unit in enumerate(units))
-        under_way = _Pass(self._client, pickle.dumps(task), self._session, self.progress)
+        under_way = ClusterPass(self._client, pickle.dumps(task), self._session, self.progress)
         try:
             while True:
                 while (worker := under_way.find_free(self._workers)) is not None:
@@ -217,7 +196,7 @@ class Cluster:
         for worker, its in found.items():
             if not isinstance(its, Traits):
                 raise ClusterError(
-                    f"worker {worker} has no a20-parquet {__version__} ({_first_line(its)}). "
+                    f"worker {worker} has no a20-parquet {__version__} ({first_line(its)}). "
                     "Install the same version in every worker's environment."
                 )
             if its.version != __version__:
@@ -239,16 +218,16 @@ class Cluster:
             ClusterError: none has been there for long.
         """
         now_s = time.monotonic()
-        if now_s - self._watched_s < _WATCH_S:
+        if now_s - self._watched_s < WATCH_S:
             return False
         self._watched_s = now_s
-        with _talking():
+        with talking():
             workers: dict[str, int] = dict(self._client.nthreads())
         if workers:
             self._seen_s = now_s
         elif now_s - self._seen_s > _NO_WORKER_S:
             raise ClusterError(
-                f"no worker is left, and none has come for {_NO_WORKER_S} s. {_GO_ON}"
+                f"no worker is left, and none has come for {_NO_WORKER_S} s. {GO_ON}"
             )
         before, self._workers = self._workers, workers
         left = format_count(len(workers), "worker")
@@ -257,173 +236,6 @@ class Cluster:
         for worker in workers.keys() - before.keys():
             self.progress.say(f"worker {worker} has joined ({left})")
         return before.keys() != workers.keys()
-
-
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    """A unit that was sent to a worker."""
-
-    future: Any
-    number: int
-    unit: bytes
-    worker: str
-
-
-class _Pass:
-    """One pass under way: units that were sent to workers, and how far each of them is.
-
-    Each worker is sent the task by itself, and each unit to one worker: Dask would have workers
-    fetch the task from each other, also from one that has frozen, and send most units to those that
-    have it.
-    """
-
-    def __init__(self, client: Any, task: bytes, session: Session, progress: Progress) -> None:
-        self._client = client
-        self._progress = progress
-        self._topic = f"a20-parquet-{secrets.token_hex(8)}"
-        self._task = task, session, self._topic
-        self._benches: dict[str, Any] = {}
-        self._sent: dict[str, _Sent] = {}
-        self._back: list[tuple[int, bytes]] = []
-        self._lost: Counter[int] = Counter()
-        self._done: SimpleQueue[Any] = SimpleQueue()
-        self._keys = (f"{self._topic}-{number}" for number in count())
-        self._told: dict[int, int] = {}
-        self._lock = Lock()
-        with _talking():
-            client.subscribe_topic(self._topic, self._hear)
-
-    def __len__(self) -> int:
-        """Count the units that are not done."""
-        return len(self._sent) + len(self._back)
-
-    def find_free(self, workers: Mapping[str, int]) -> str | None:
-        """Find the worker that needs a further unit most; none where all have enough.
-
-        Args:
-            workers: for each address its threads.
-        """
-        load = Counter(sent.worker for sent in self._sent.values())
-        # A second one for each thread, so that none waits for the next.
-        free = [worker for worker, threads in workers.items() if load[worker] < 2 * threads]
-        return min(free, key=lambda worker: load[worker] / workers[worker], default=None)
-
-    def send(self, worker: str, number: int, unit: bytes) -> None:
-        """Send a unit to a worker."""
-        with _talking():
-            if worker not in self._benches:
-                self._benches[worker] = self._submit(worker, Bench, *self._task)
-            future = self._submit(worker, do_unit, self._benches[worker], number, unit)
-        self._sent[future.key] = _Sent(future, number, unit, worker)
-        future.add_done_callback(self._done.put)
-
-    def take_back(self) -> tuple[int, bytes] | None:
-        """A unit that has to be sent again, if there is one."""
-        return self._back.pop(0) if self._back else None
-
-    def wait(self) -> Outcome | None:
-        """Wait for what becomes of a unit; none where that takes a while, or it was lost.
-
-        Raises:
-            ClusterError: it was lost too often, or all is.
-            Exception: whatever it failed with.
-        """
-        try:
-            future = self._done.get(timeout=_WATCH_S)
-        except Empty:
-            return None
-        sent = self._sent.pop(future.key, None)
-        if sent is None:
-            return None
-        with _talking():
-            if future.status != "error":
-                outcome: Outcome = future.result()
-                self._advance(sent.number, outcome.advanced)
-                return outcome
-            failure = future.exception()
-        # A worker that is on its way out stops by itself.
-        if not isinstance(failure, (KilledWorker, StoppedError)):
-            raise failure
-        self._lose(sent)
-        return None
-
-    def give_up(self, workers: Mapping[str, int]) -> None:
-        """Take back the units of workers that are gone.
-
-        Args:
-            workers: those that are there.
-
-        Raises:
-            ClusterError: a unit was lost too often.
-        """
-        gone = [sent for sent in self._sent.values() if sent.worker not in workers]
-        for sent in gone:
-            del self._sent[sent.future.key]
-        for worker in self._benches.keys() - workers.keys():
-            del self._benches[worker]
-        with _talking():
-            self._client.cancel([sent.future for sent in gone])
-        for sent in gone:
-            self._lose(sent)
-
-    def _lose(self, sent: _Sent) -> None:
-        self._lost[sent.number] += 1
-        if self._lost[sent.number] == _MOST_LOST:
-            raise ClusterError(
-                f"{_MOST_LOST} workers were lost one after the other with the same piece of work, "
-                f"{sent.worker} the last: their logs may say why. Was their memory too little, a "
-                f"smaller --memory helps. {_GO_ON}"
-            )
-        self._back.append((sent.number, sent.unit))
-
-    def _submit(self, worker: str, function: Any, *arguments: Any) -> Any:
-        return self._client.submit(
-            function, *arguments, key=next(self._keys), pure=False, workers=[worker]
-        )
-
-    def end(self) -> None:
-        """Call off what is under way, and wait until workers have stopped."""
-        futures = [sent.future for sent in self._sent.values()]
-        with suppress(Exception):
-            self._client.unsubscribe_topic(self._topic)
-            self._client.cancel([*futures, *self._benches.values()], force=True)
-            deadline_s = time.monotonic() + _STOP_S
-            while futures and time.monotonic() < deadline_s:
-                busy = self._client.run(is_busy, self._topic, on_error="ignore")
-                if not any(busy.values()):
-                    break
-                time.sleep(0.1)
-
-    def _hear(self, event: Any) -> None:
-        _, (number, advanced) = event
-        self._advance(number, advanced)
-
-    def _advance(self, number: int, advanced: int) -> None:
-        """Tell of bytes of a unit that were not told of yet, also by an attempt that was lost."""
-        with self._lock:
-            more = advanced - self._told.get(number, 0)
-            if more > 0:
-                self._told[number] = advanced
-                self._progress.advance(more)
-
-
-@contextmanager
-def _talking() -> Iterator[None]:
-    """Say of a failure to talk to the cluster that it is that.
-
-    Raises:
-        ClusterError: the body has failed to.
-    """
-    try:
-        yield
-    except (OSError, CancelledError) as error:
-        raise ClusterError(
-            f"the Dask scheduler is gone, or has given the work up: {_first_line(error)}. {_GO_ON}"
-        ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).partition("\n")[0]
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from a20_parquet.source.decode import DecoderName
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.windows import MAX_CHANNELS
 
-_CLUSTER = r"^(local:[1-9]\d{0,3}|([a-z]+://)?[^/:\s]+:\d{1,5}|([a-z]+://)?\[[^\s]+\]:\d{1,5})$"
+_CLUSTER = re.compile(r"local:[1-9]\d{0,3}|(?!local:)([a-z]+://)?([^/:\s]+|\[[^\s\]]+\]):\d{1,5}")
 _SIZE = re.compile(r"\s*\d+(\.\d+)?\s*[A-Za-z]*\s*")
 _DAY_S = 86_400
 
@@ -90,6 +90,13 @@ def _day(value: object) -> object:
         raise ValueError("expected a date YYYY-MM-DD") from None
 
 
+def _address(where: str) -> str:
+    if not _CLUSTER.fullmatch(where):
+        raise ValueError("expected a scheduler's address such as tcp://10.0.0.1:8786, or local:N")
+    return where
+
+
+_Cluster = Annotated[str, AfterValidator(_address)] | None
 _Day = Annotated[date | None, BeforeValidator(_day)]
 
 
@@ -173,7 +180,7 @@ class ConvertOptions(BaseModel):
     """Folder for the notebook's ``.npy`` and ``.json`` files; by default none are written."""
     decoder: DecoderName = DecoderName.TENSORFLOW
     """What decodes records; the result is the same."""
-    dask: Annotated[str | None, Field(pattern=_CLUSTER)] = None
+    dask: _Cluster = None
     """Where a Dask cluster does the work: its scheduler's address, or ``local:N`` for N processes
     on this machine; by default threads of this process do it."""
 
