@@ -51,7 +51,7 @@ def convert(
 
     Args:
         sources: folders, files, globs or fsspec URLs.
-        dataset: folder to write; what is there must be a dataset, or nothing.
+        dataset: folder to write, or its URL; what is there must be a dataset, or nothing.
         progress: told how far it is.
         options: see ``ConvertOptions``.
 

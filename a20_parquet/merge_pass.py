@@ -13,7 +13,7 @@ from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import FileSummary, TableOptions
 from a20_parquet.dataset.merge import UnitWriter, data_path
 from a20_parquet.dataset.parquet import ParquetLayout
-from a20_parquet.dataset.run import Rows, Run
+from a20_parquet.dataset.run import PartitionsOf, Rows, Run
 from a20_parquet.dataset.unfinished import commit_unit, committed_files, is_whole
 from a20_parquet.executor import Attempt, Executor
 from a20_parquet.job import Job
@@ -115,7 +115,7 @@ def merge_runs(
     """
     table, memory = job.table, job.memory
     units = plan_merge(
-        [run.partitions for run in runs],
+        PartitionsOf(runs),
         rows_per_file=table.rows_per_file,
         rows_per_unit=unit_rows(_UNIT_BYTES // table.row_bytes, len(runs)),
         next_parts=held.next_parts() if held else None,

@@ -59,8 +59,9 @@ def commit(
         flush_to_disk(layout.root)
     elif not layout.manifest.exists():
         # What is staged stays: units whose quarantine is gone would be sorted again.
-        for staged, place in _staged(layout):
-            copy(staged, place)
+        for staged, place in _staged(layout, manifest):
+            if staged != layout.staged_sites or sites_content is not None:
+                copy(staged, place)
         published = marker.model_copy(update={"is_published": True})
         write_whole(layout.commit, published.model_dump_json())
     write_whole(layout.manifest, content)
@@ -95,19 +96,22 @@ def settle(layout: DatasetLayout, scratch: Sequence[str]) -> None:
     manifest = Manifest.model_validate_json(layout.manifest.read_bytes())
     marker = _read(layout)
     if marker is None or not marker.is_published:
-        for staged, place in _staged(layout):
+        for staged, place in _staged(layout, manifest):
+            # Quarantine that the dataset has held before is not staged, nor what was moved already.
             place.parent.mkdir(exist_ok=True)
-            move(staged, place)
+            with suppress(FileNotFoundError):
+                move(staged, place)
     _empty_quarantine(layout, manifest)
     _release(layout, scratch)
 
 
-def _staged(layout: DatasetLayout) -> Iterator[tuple[Place, Place]]:
-    """All that is staged, with the place where it belongs."""
-    single = ((layout.staged_files, layout.files), (layout.staged_sites, layout.sites))
-    yield from (pair for pair in single if pair[0].exists())
-    for name in files_below(layout.staged_quarantine):
-        yield layout.staged_quarantine / name, layout.quarantine / name
+def _staged(layout: DatasetLayout, manifest: Manifest) -> Iterator[tuple[Place, Place]]:
+    """What may be staged, and where it belongs: what a store lists may be of a moment ago."""
+    yield layout.staged_files, layout.files
+    yield layout.staged_sites, layout.sites
+    for shard in manifest.quarantine:
+        for file in shard.files:
+            yield layout.staged_quarantine / file.name, layout.quarantine / file.name
 
 
 def _empty_quarantine(layout: DatasetLayout, manifest: Manifest) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from a20_parquet.dataset.cursor import MergedRows, MetadataCursor, concat_rows, read_spans
-from a20_parquet.dataset.run import Rows, Run
+from a20_parquet.dataset.run import PartitionsOf, Rows, Run
 from a20_parquet.table.duplicates import (
     Duplicates,
     RepeatCounter,
@@ -87,7 +87,7 @@ class Comparison:
         # Where windows are held already a unit is one partition, so that few files are read at
         # a time.
         for merge in plan_merge(
-            [run.partitions for run in self.runs],
+            PartitionsOf(self.runs),
             rows_per_file=most_rows,
             rows_per_unit=1 if files else most_rows,
         ):

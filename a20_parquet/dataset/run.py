@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from threading import Lock
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +76,27 @@ class Run(Protocol):
     def read_embeddings(self, start: int, out: Rows) -> None:
         """Fill ``out`` with the embeddings from row ``start`` on."""
         ...
+
+
+class PartitionsOf(Sequence[Partitions]):
+    """The partitions of runs, each read when it is asked for: all of them may take gigabytes."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._runs = runs
+
+    def __len__(self) -> int:
+        """Count the runs."""
+        return len(self._runs)
+
+    @overload
+    def __getitem__(self, index: int) -> Partitions: ...
+    @overload
+    def __getitem__(self, index: slice) -> "PartitionsOf": ...
+    def __getitem__(self, index: int | slice) -> "Partitions | PartitionsOf":
+        """Read those of a run, or take some of the runs."""
+        if isinstance(index, slice):
+            return PartitionsOf(self._runs[index])
+        return self._runs[index].partitions
 
 
 class HeldRun:

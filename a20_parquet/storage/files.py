@@ -35,7 +35,8 @@ def naming(place: Place) -> Iterator[None]:
         if error.filename is not None:
             raise
         if error.errno is None:
-            raise OSError(f"{place}: {error}") from error
+            kind = FileNotFoundError if isinstance(error, FileNotFoundError) else OSError
+            raise kind(f"{place}: {error}") from error
         raise OSError(error.errno, error.strerror or str(error), str(place)) from error
 
 
