@@ -4,6 +4,7 @@ import gzip
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,6 @@ def _store(content: bytes) -> bytes:
 
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "": _store,
-    "GZIP": gzip.compress,
+    "GZIP": partial(gzip.compress, mtime=0),
     "ZLIB": zlib.compress,
 }
