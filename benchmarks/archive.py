@@ -125,7 +125,7 @@ def _peak_bytes() -> int:
     "memories",
     type=Size(),
     multiple=True,
-    default=["500MB", "1GB", "4GB", "16GB"],
+    default=["500MB", "4GB", "16GB"],
     show_default=True,
     help="Of a worker.",
 )
@@ -138,7 +138,7 @@ def _peak_bytes() -> int:
     show_default=True,
     help="Hive keys.",
 )
-@click.option("--walk", "walked", default=2, show_default=True, help="Ranges to walk of each.")
+@click.option("--walk", "walked", default=1, show_default=True, help="Ranges to walk of each.")
 @click.option("--plan", "plans", is_flag=True, help="Print what a20-parquet plan would, no more.")
 @click.option("--workers", default=50, show_default=True, help="For --plan.")
 @click.option("--cluster/--here", default=True, help="For --plan: whether they are a cluster's.")

@@ -46,6 +46,10 @@ def locate(url: str) -> tuple[Any, str]:
     options = dict(_OPTIONS) if is_url(url) else {}
     if protocol in {"s3", "s3a"}:
         options |= _S3_OPTIONS
+    if protocol in {"gs", "gcs"}:
+        # gcsfs would ask what type each bucket is, over gRPC: in vain, or for a minute, where that
+        # does not get through. It reads this when it is imported; who wants it can say so.
+        os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     try:
         filesystem, path = fsspec.core.url_to_fs(url, **options)
     except ImportError as error:
