@@ -106,8 +106,11 @@ def _take(place: StorePath, mine: _Lock, tell: Callable[[str], None], pace: Pace
     found = _Lock.read(place)
     if found is None:
         # Where the store can refuse to replace a file, only one of two that come at once gets it.
-        with suppress(FileExistsError):
+        try:
             mine.write(place, mode="create")
+        except FileExistsError:
+            if _Lock.read(place) is None:  # what lies there is no lock
+                mine.write(place)
     else:
         if not found.has_died:
             tell(f"{place} is held by {found}: waiting {pace.expire_s:.0f} s to see if it lives")
