@@ -85,8 +85,8 @@ def is_busy(topic: str, dask_worker: Any) -> bool:
 class Bench:
     """What a worker process keeps for all units of a pass; made anew in each process.
 
-    It is handed from worker to worker as the pickled task: what the task opens stays in the process
-    and goes with it.
+    A worker is sent it with the task pickled: what the task opens stays in the process and goes
+    with it.
     """
 
     def __init__(self, task: bytes, session: Session, topic: str) -> None:
@@ -141,12 +141,13 @@ def do_unit(bench: Bench, number: int, unit: bytes) -> Outcome:
 def _check_sight(session: Session) -> None:
     """Make sure that a worker which came later sees the conversion's folders as well."""
     unseen = session.unseen
-    if unseen is not None and session.is_current:
+    if unseen is None:
+        return
+    if session.is_current:
         raise unseen_error(get_worker().address, f"{unseen} is not what it is where convert runs")
-    if unseen is not None and not session.conversion.exists():
+    if not session.conversion.exists():
         raise unseen_error(get_worker().address, f"{session.conversion} is not there")
-    if unseen is not None:
-        raise StoppedError
+    raise StoppedError
 
 
 def unseen_error(worker: str, problem: str) -> ClusterError:
