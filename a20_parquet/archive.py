@@ -18,6 +18,7 @@ from a20_parquet.options import ConvertOptions
 from a20_parquet.progress import NoProgress
 from a20_parquet.sample import Sample, read_sample, spread_over
 from a20_parquet.source.discover import find_shards
+from a20_parquet.source.shard import some_in_store
 from a20_parquet.table.forecast import DrawnWindows, FileSizes
 from a20_parquet.table.passes import Volume
 from a20_parquet.table.schema import window_schema
@@ -92,7 +93,7 @@ def look_at(
         sizes=file_sizes,
         read_rate=sample.bytes_a_second,
         encode_rate=encode_rate,
-        from_store=not all(shard.is_local for shard in listing.shards),
+        from_store=some_in_store(listing.shards),
     )
 
 

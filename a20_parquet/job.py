@@ -23,7 +23,7 @@ from a20_parquet.rules import window_rules
 from a20_parquet.source.decode import Decoder, make_decoder
 from a20_parquet.source.discover import Listing
 from a20_parquet.source.perch_config import read_hop_s
-from a20_parquet.source.shard import Codec, Shard
+from a20_parquet.source.shard import Codec, Shard, some_in_store
 from a20_parquet.storage.stream import READ_AHEAD
 from a20_parquet.table.filename import FilenameRules
 from a20_parquet.table.plan import divide_shards
@@ -126,7 +126,7 @@ def plan_job(
         options.model_copy(update={"memory": budget, "workers": executor.threads}),
         table,
         sum(windows),
-        from_store=not all(shard.is_local for shard in to_convert.shards),
+        from_store=some_in_store(to_convert.shards),
     )
     return Job(
         shards=to_convert.shards,

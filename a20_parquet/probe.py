@@ -9,8 +9,8 @@ from a20_parquet.source.content import LOOK, Content, open_content
 from a20_parquet.source.decode import Decoder
 from a20_parquet.source.frames import FrameReader
 from a20_parquet.source.records import Records
-from a20_parquet.source.shard import Codec, Shard
-from a20_parquet.storage.stream import REQUESTS
+from a20_parquet.source.shard import Codec, Shard, some_in_store
+from a20_parquet.storage.at_once import MOST_AT_ONCE
 from a20_parquet.table.decoded import DecodedRecords
 from a20_parquet.table.filename import FilenameRules
 from a20_parquet.table.intake import RecordFilter
@@ -61,7 +61,7 @@ def probe_shards(
         UsageError: no record has a feature.
     """
     search = _Search(decoder, filenames, dims, dict(features))
-    threads = 1 if all(shard.is_local for shard in shards) else REQUESTS
+    threads = MOST_AT_ONCE if some_in_store(shards) else 1
     item_bytes, codecs = [], []
     for start in map_in_order(threads, _start, shards, ahead=threads):
         item_bytes.append(search.look_at(start))

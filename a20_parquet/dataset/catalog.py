@@ -8,11 +8,11 @@ from typing import Any, Self
 import crc32c
 import fsspec
 import polars as pl
-from fsspec.implementations.local import LocalFileSystem
 from pydantic import ValidationError
 
 from a20_parquet.dataset.manifest import FileSummary, Manifest
 from a20_parquet.errors import DatasetError
+from a20_parquet.storage.locate import is_local
 from a20_parquet.storage.place import StorePath, place_of
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.schema import Feature, metadata_schema, window_schema
@@ -67,7 +67,7 @@ class Catalog:
     @property
     def is_local(self) -> bool:
         """Whether the dataset is a folder of this machine."""
-        return isinstance(self.filesystem, LocalFileSystem)
+        return is_local(self.filesystem)
 
     @property
     def partition_by(self) -> PartitionBy:

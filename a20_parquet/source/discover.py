@@ -12,13 +12,12 @@ from a20_parquet.source.content import LOOK, open_content
 from a20_parquet.source.files import (
     CONFIG_NAME,
     SourceFile,
-    each,
     list_source,
-    requests_at_once,
 )
 from a20_parquet.source.labels import NUMBERED, make_labels, missing_shards
 from a20_parquet.source.shard import HEADER_BYTES, Shard, starts_with_frame
-from a20_parquet.storage.locate import locate
+from a20_parquet.storage.at_once import MOST_AT_ONCE, map_at_once
+from a20_parquet.storage.locate import is_local, locate
 from a20_parquet.storage.place import Place, lies_in
 
 _NAMED_TFRECORD = re.compile(r"\.tfrecord", re.IGNORECASE)
@@ -138,8 +137,8 @@ def _why_no_shard(files: Sequence[SourceFile]) -> list[str | None]:
         if reason is None and not _is_named_like_shard(file)
     ]
     looked_at = [files[place] for place in unclear]
-    at_once = requests_at_once(file.filesystem for file in looked_at)
-    begin = each(_begins_like_shard, looked_at, at_once=at_once)
+    is_remote = not all(is_local(file.filesystem) for file in looked_at)
+    begin = map_at_once(_begins_like_shard, looked_at, is_remote=is_remote, at_once=MOST_AT_ONCE)
     for place, begins in zip(unclear, begin, strict=True):
         reasons[place] = None if begins else _NO_SHARD
     return reasons

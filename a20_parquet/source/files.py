@@ -1,18 +1,16 @@
 """Listing sources: which files lie in a folder, match a glob or are named themselves."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import glob_translate
 
 from a20_parquet.errors import SourceError
-from a20_parquet.storage.locate import locate
+from a20_parquet.storage.at_once import MOST_AT_ONCE, map_at_once
+from a20_parquet.storage.locate import is_local, locate
 from a20_parquet.storage.place import StorePath, check_bucket
-from a20_parquet.storage.stream import REQUESTS
 
 CONFIG_NAME = "config.json"
 
@@ -30,9 +28,6 @@ _VERSION_KEYS = (
     "Last-Modified",
     "updated",
 )
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,30 +60,6 @@ class SourceFile:
     def folder(self) -> str:
         """The path without its last part."""
         return self.path.rpartition("/")[0]
-
-
-def is_local(filesystem: Any) -> bool:
-    """Whether a filesystem is this machine's."""
-    return isinstance(filesystem, LocalFileSystem)
-
-
-def each(
-    work: Callable[[Item], Result], items: Sequence[Item], *, at_once: int = REQUESTS
-) -> list[Result]:
-    """Do something with each of many items at once, as a store takes long to answer.
-
-    Returns:
-        The results in the order of the items. The first failure in that order is raised.
-    """
-    if at_once == 1 or len(items) <= 1:
-        return [work(item) for item in items]
-    with ThreadPoolExecutor(at_once, "a20-requests") as pool:
-        return list(pool.map(work, items))
-
-
-def requests_at_once(filesystems: Iterable[Any]) -> int:
-    """How many requests to make at once: one after the other where all is local."""
-    return 1 if all(map(is_local, filesystems)) else REQUESTS
 
 
 def list_source(source: str) -> list[SourceFile]:
@@ -162,9 +133,9 @@ def _configs(filesystem: Any, paths: Iterable[str], known: Iterable[str]) -> Ite
             # Who may not list a bucket is refused, too, what is not there.
             return None
 
-    for path, info in zip(
-        missing, each(look, missing, at_once=requests_at_once([filesystem])), strict=True
-    ):
+    is_remote = not is_local(filesystem)
+    infos = map_at_once(look, missing, is_remote=is_remote, at_once=MOST_AT_ONCE)
+    for path, info in zip(missing, infos, strict=True):
         if info is not None and info["type"] == "file":
             yield SourceFile(filesystem, path, info["size"], CONFIG_NAME)
 
@@ -239,10 +210,11 @@ def _infos_below(
         # Some stores have an object that stands for the folder.
         return [(path, info) for path, info in listed if path != folder.rstrip("/")]
 
-    at_once = requests_at_once([filesystem])
+    is_remote = not is_local(filesystem)
     level = list(folders)
     while level:
-        listed = [i for items in each(list_folder, level, at_once=at_once) for i in items]
+        found = map_at_once(list_folder, level, is_remote=is_remote, at_once=MOST_AT_ONCE)
+        listed = [item for items in found for item in items]
         yield from listed
         level = [path for path, info in listed if info["type"] == "directory" and is_wanted(path)]
 

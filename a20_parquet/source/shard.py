@@ -2,15 +2,15 @@
 
 import enum
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import crc32c
-from fsspec.implementations.local import LocalFileSystem
 
 from a20_parquet.errors import SourceError
+from a20_parquet.storage.locate import is_local
 
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
@@ -49,7 +49,12 @@ class Shard:
     @property
     def is_local(self) -> bool:
         """Whether it is a file of this machine."""
-        return isinstance(self.filesystem, LocalFileSystem)
+        return is_local(self.filesystem)
+
+
+def some_in_store(shards: Iterable[Shard]) -> bool:
+    """Whether reading shards waits for a store."""
+    return not all(shard.is_local for shard in shards)
 
 
 # What zlib calls the two formats.

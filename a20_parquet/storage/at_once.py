@@ -8,11 +8,17 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 AT_ONCE: Final = 16
-"""How many requests one caller makes at a time."""
+"""How many requests one of several workers makes at a time."""
+MOST_AT_ONCE: Final = 32
+"""How many small requests are made where there are no workers yet."""
 
 
 def map_at_once(
-    work: Callable[[Item], Answer], items: Iterable[Item], *, is_remote: bool
+    work: Callable[[Item], Answer],
+    items: Iterable[Item],
+    *,
+    is_remote: bool,
+    at_once: int = AT_ONCE,
 ) -> list[Answer]:
     """Do something with each of some items, and list the results in their order.
 
@@ -22,6 +28,7 @@ def map_at_once(
         work: what to do; where it waits for stores, safe to be called by several threads.
         items: at least one request each.
         is_remote: whether that waits for stores: all is done in the calling thread otherwise.
+        at_once: with how many items at a time.
 
     Raises:
         BaseException: the first that ``work`` raised, in the order of the items.
@@ -29,5 +36,5 @@ def map_at_once(
     items = list(items)
     if not is_remote or len(items) <= 1:
         return list(map(work, items))
-    with ThreadPoolExecutor(min(AT_ONCE, len(items)), "a20-parquet requests") as pool:
+    with ThreadPoolExecutor(min(at_once, len(items)), "a20-parquet requests") as pool:
         return list(pool.map(work, items))

@@ -9,8 +9,8 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from a20_parquet.errors import UsageError
+from a20_parquet.storage.at_once import MOST_AT_ONCE
 from a20_parquet.storage.store import StoreFileSystem
-from a20_parquet.storage.stream import REQUESTS
 
 _EXTRAS: Final = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 # A client's own listings would be those of a moment ago.
@@ -19,7 +19,7 @@ _OPTIONS: Final[dict[str, Any]] = {"use_listings_cache": False}
 _S3_OPTIONS: Final[dict[str, Any]] = {
     "config_kwargs": {
         "retries": {"total_max_attempts": 1},
-        "max_pool_connections": 2 * REQUESTS,
+        "max_pool_connections": 2 * MOST_AT_ONCE,
     }
 }
 
@@ -28,6 +28,11 @@ def is_url(place: str | Path) -> bool:
     """Whether something names a place in a store, not a local file or folder."""
     text = str(place)
     return "://" in text and not text.startswith(("file://", "local://"))
+
+
+def is_local(filesystem: Any) -> bool:
+    """Whether a filesystem is this machine's."""
+    return isinstance(filesystem, LocalFileSystem)
 
 
 def locate(url: str) -> tuple[Any, str]:
@@ -58,7 +63,7 @@ def locate(url: str) -> tuple[Any, str]:
         raise UsageError(f"{url}: the client for {protocol}:// is not installed: {mend}") from error
     except (ValueError, OSError) as error:
         raise UsageError(f"{url}: can't be opened: {error}") from error
-    if isinstance(filesystem, LocalFileSystem):
+    if is_local(filesystem):
         # Two slashes at the start stay two otherwise.
         return filesystem, re.sub("^/+", "/", os.path.normpath(path))
     return StoreFileSystem(filesystem), path

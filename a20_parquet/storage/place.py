@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from fsspec.implementations.local import LocalFileSystem
-
 from a20_parquet.errors import UsageError
-from a20_parquet.storage.locate import is_url, locate
+from a20_parquet.storage.locate import is_local, is_url, locate
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +114,7 @@ def place_of(name: str | Path) -> Place:
 def lies_in(filesystem: Any, path: str, folder: Place) -> bool:
     """Whether a file of a filesystem lies below a folder, links followed."""
     if isinstance(folder, Path):
-        is_local = isinstance(filesystem, LocalFileSystem)
-        return is_local and Path(path).resolve().is_relative_to(folder.resolve())
+        return is_local(filesystem) and Path(path).resolve().is_relative_to(folder.resolve())
     url = str(filesystem.unstrip_protocol(path))
     return url.startswith(f"{folder}/")
 

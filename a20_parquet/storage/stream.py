@@ -13,8 +13,6 @@ BLOCK_BYTES = 8 << 20
 """A good size of a request where no memory budget tells one."""
 READ_AHEAD = 4
 """How many blocks to ask for ahead: as many connections hide how long a store takes to answer."""
-REQUESTS = 32
-"""How many small requests to make of a store at once."""
 
 ReadRange: TypeAlias = Callable[[int, int], bytes]
 """Reads an object's bytes from one offset up to another, or to its end if that comes first."""
