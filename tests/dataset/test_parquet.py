@@ -192,6 +192,17 @@ def test_schema_is_as_pyarrow_writes_it(tmp_path: Path) -> None:
     assert pl.read_parquet(empty.getvalue()).height == 0
 
 
+def test_instants_are_microseconds_for_old_readers_too(tmp_path: Path) -> None:
+    """The raw converted type: pyarrow shows the logical type only, others go by this one."""
+    path = saved(tmp_path, [windows(3)])
+    raw = duckdb.execute(
+        "SELECT name, converted_type FROM parquet_schema(?) WHERE name LIKE '%_timestamp' "
+        "OR name = 'window_start'",
+        [str(path)],
+    ).fetchall()
+    assert raw == [("file_timestamp", "TIMESTAMP_MICROS"), ("window_start", "TIMESTAMP_MICROS")]
+
+
 def test_statistics(tmp_path: Path) -> None:
     """Each column's bounds and nulls, in each row group."""
     batches = [windows(300), windows(300).slice(290)]

@@ -54,9 +54,10 @@ PLAIN_MEANING = Meaning()
 STRING_MEANING = Meaning(struct((1, STRUCT, _EMPTY)), 0)
 LIST_MEANING = Meaning(struct((3, STRUCT, _EMPTY)), 3)
 DATE_MEANING = Meaning(struct((6, STRUCT, _EMPTY)), 6)
+# 9 would be TIMESTAMP_MILLIS, which strict readers refuse beside microseconds and others believe.
 INSTANT_MEANING = Meaning(
     struct((8, STRUCT, struct((1, thrift.TRUE, b""), (2, STRUCT, _MICROS)))),
-    9,
+    10,
 )
 # The old TIMESTAMP_MICROS means UTC, so a wall clock's time has no converted type.
 WALL_CLOCK_MEANING = Meaning(
