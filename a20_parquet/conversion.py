@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from a20_parquet.dataset.manifest import DuplicateCounts, Totals
+from a20_parquet.dataset.manifest import Assumption, DuplicateCounts, Totals
 from a20_parquet.source.discover import PassedOver
 
 
@@ -35,6 +35,8 @@ class Conversion:
     """Records whose ``embedding_shape`` is not their tensor's."""
     other_features: tuple[str, ...] = ()
     """Names of features that the records have and the dataset has not."""
+    assumptions: tuple[Assumption, ...] = ()
+    """What no input told."""
     is_resumed: bool = False
     """Whether it went on with an unfinished conversion."""
     source_bytes: int = 0

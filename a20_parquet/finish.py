@@ -60,7 +60,9 @@ def finish(
         shards=list(_all_shards(job, before, made.sorted.shards)),
         conversions=[
             *(before.conversions if before else ()),
-            ConversionSummary(reading=job.reading, duplicates=made.duplicates),
+            ConversionSummary(
+                reading=job.reading, duplicates=made.duplicates, assumptions=job.assumptions
+            ),
         ],
         quarantine=merge_quarantine(
             before.quarantine if before else (), made.sorted.quarantine, sorted(retried - kept)

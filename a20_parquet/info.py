@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.manifest import Assumption
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.sparse import sparse_partitions_hint
 
@@ -75,6 +76,8 @@ class DatasetInfo:
     """The partition with the fewest bytes, the first of equals."""
     quarantine: dict[str, int]
     """What could not be converted, counted by reason, the most frequent first."""
+    assumptions: tuple[Assumption, ...]
+    """What its conversions assumed because no input told it."""
     hint: str | None
     """Advice on the Hive keys, where half of the files are too small."""
 
@@ -118,6 +121,7 @@ def catalog_info(catalog: Catalog) -> DatasetInfo:
         largest=_partition(partitions, partitions["bytes"].arg_max()),
         smallest=_partition(partitions, partitions["bytes"].arg_min()),
         quarantine=manifest.count_reasons(),
+        assumptions=manifest.assumptions,
         hint=sparse_partitions_hint(
             ((file.site, file.period, file.bytes) for file in catalog.data_files()), by
         ),

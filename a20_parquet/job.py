@@ -12,7 +12,7 @@ from a20_parquet.append import ToConvert
 from a20_parquet.dataset.begin import Begun
 from a20_parquet.dataset.held import HeldDataset, Retry
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.manifest import ReadingOptions, TableOptions
+from a20_parquet.dataset.manifest import Assumption, ReadingOptions, TableOptions
 from a20_parquet.dataset.unfinished import PlannedShard, option_differences, written_bytes
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.executor import Executor
@@ -49,6 +49,8 @@ class Job:
     """For each shard, how many windows it has at the most; a guess for compressed ones."""
     table: TableOptions
     reading: ReadingOptions
+    assumptions: tuple[Assumption, ...]
+    """What no input told."""
     rules: WindowRules
     sites: "SiteTable | None"
     """What becomes the dataset's sites table; none where it has none, or keeps it."""
@@ -134,6 +136,7 @@ def plan_job(
         windows=windows,
         table=table,
         reading=reading,
+        assumptions=(),
         rules=window_rules(table, reading, sites),
         sites=new_sites,
         memory=replace(memory, holds_all=memory.holds_all and executor.is_here),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from a20_parquet.dataset.manifest import QuarantinedShard, ShardSummary
+from a20_parquet.dataset.observations import Observations
 from a20_parquet.dataset.quarantine import QuarantineWriter
 from a20_parquet.error_limit import ErrorLimit
 from a20_parquet.job import Job
@@ -33,7 +34,7 @@ class ShardTally:
     damaged: int
     """Ranges of damaged bytes."""
     shape_disagreements: int
-    other_features: frozenset[str]
+    observations: Observations
     quarantined: QuarantinedShard | None
 
     def summary(self, windows: int, left_out: int) -> ShardSummary:
@@ -154,6 +155,6 @@ class ShardIntake:
             rejected=self._rejected,
             damaged=self._reader.damaged_ranges,
             shape_disagreements=self._disagreements,
-            other_features=self._other_features,
+            observations=Observations(other_features=tuple(sorted(self._other_features))),
             quarantined=self._quarantine.finish(),
         )

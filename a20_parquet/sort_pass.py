@@ -14,6 +14,7 @@ from a20_parquet.dataset.held import Retry
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import QuarantinedShard, ShardSummary
 from a20_parquet.dataset.npy_json import NpyJsonWriter
+from a20_parquet.dataset.observations import Observations
 from a20_parquet.dataset.quarantine import QuarantineWriter
 from a20_parquet.dataset.run import HeldRun, Rows, Run, RunFiles, open_runs
 from a20_parquet.dataset.sorting import WindowGatherer
@@ -40,8 +41,7 @@ class Sorted:
     shards: list[ShardSummary]
     """In shard order."""
     quarantine: list[QuarantinedShard]
-    other_features: tuple[str, ...]
-    """Names of features that the records have and the dataset has not."""
+    observations: Observations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +173,7 @@ def sort_shards(job: Job, begun: Begun, sinks: Sinks, executor: Executor) -> Sor
         ],
         shards=_in_order(units),
         quarantine=[shard for unit in units for shard in unit.quarantine],
-        other_features=tuple(sorted({name for unit in units for name in unit.other_features})),
+        observations=Observations.merged(unit.observations for unit in units),
     )
 
 
@@ -252,7 +252,7 @@ class _UnitSorter:
             shards=tuple(self._summary(tally) for tally in tallies),
             runs=tuple(self._runs),
             quarantine=tuple(tally.quarantined for tally in tallies if tally.quarantined),
-            other_features=tuple({name for tally in tallies for name in tally.other_features}),
+            observations=Observations.merged(tally.observations for tally in tallies),
         )
         if held is None:
             self._attempt.check()

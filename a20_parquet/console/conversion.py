@@ -71,6 +71,8 @@ def _summary_lines(conversion: "Conversion") -> Iterator[str]:
 
 def _remarks(conversion: "Conversion") -> Iterator[str]:
     """What a user should know besides the totals."""
+    for assumption in conversion.assumptions:
+        yield f"assumed: {assumption.text}"
     if conversion.left_out:
         left_out = format_count(conversion.left_out, "window")
         yield f"left out: {left_out} of other sites, dates or channels"
@@ -155,5 +157,8 @@ def _passed_over_lines(passed_over: Sequence["PassedOver"]) -> Iterator[str]:
 
 
 def _conversion_json(conversion: "Conversion") -> dict[str, Any]:
-    models = {"totals": conversion.totals, "duplicates": conversion.duplicates}
-    return asdict(conversion) | {name: model.model_dump() for name, model in models.items()}
+    return asdict(conversion) | {
+        "totals": conversion.totals.model_dump(),
+        "duplicates": conversion.duplicates.model_dump(),
+        "assumptions": [assumption.model_dump() for assumption in conversion.assumptions],
+    }

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 def print_info(info: "DatasetInfo", *, as_json: bool) -> None:
     """Print what a dataset holds."""
     if as_json:
-        click.echo(json.dumps(asdict(info), indent=1, default=str))
+        assumptions = [assumption.model_dump() for assumption in info.assumptions]
+        values = asdict(info) | {"assumptions": assumptions}
+        click.echo(json.dumps(values, indent=1, default=str))
         return
     if info.hint:
         click.echo(f"hint: {info.hint}", err=True)
@@ -54,6 +56,8 @@ def _lines(info: "DatasetInfo") -> Iterator[tuple[str, str]]:
         yield "largest", _partition(info.largest)
         yield "smallest", _partition(info.smallest)
     yield "shards", f"{info.shards:,}, {format_bytes(info.shard_bytes)}"
+    for assumption in info.assumptions:
+        yield "assumed", assumption.text
     yield "quarantine", ", ".join(f"{n:,} {why}" for why, n in info.quarantine.items()) or "empty"
 
 

@@ -126,11 +126,21 @@ class DuplicateCounts(_Frozen):
     """The first few."""
 
 
+class Assumption(_Frozen):
+    """Something that no input told, so that the conversion assumed it."""
+
+    about: str
+    """What it concerns, such as ``hop``."""
+    text: str
+    """What was assumed, and which option would tell it."""
+
+
 class ConversionSummary(_Frozen):
     """One conversion that brought shards into the dataset."""
 
     reading: ReadingOptions
     duplicates: DuplicateCounts
+    assumptions: tuple[Assumption, ...] = ()
 
 
 class QuarantineFile(_Frozen):
@@ -184,6 +194,12 @@ class Manifest(_Frozen):
     conversions: tuple[ConversionSummary, ...] = ()
     """In the order in which they were made."""
     quarantine: tuple[QuarantinedShard, ...] = ()
+
+    @property
+    def assumptions(self) -> tuple[Assumption, ...]:
+        """What its conversions assumed, each assumption once."""
+        made = (each for conversion in self.conversions for each in conversion.assumptions)
+        return tuple(dict.fromkeys(made))
 
     def count_reasons(self) -> dict[str, int]:
         """Count what lies in quarantine by reason, the most frequent first."""

@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from a20_parquet.dataset.layout import FORMAT, DatasetLayout
 from a20_parquet.dataset.manifest import (
-    VERSION,
     FileSummary,
     QuarantinedShard,
     QuarantineFile,
@@ -21,6 +20,7 @@ from a20_parquet.dataset.manifest import (
     ShardSummary,
     TableOptions,
 )
+from a20_parquet.dataset.observations import Observations
 from a20_parquet.dataset.run import DiskRun, RunFiles
 from a20_parquet.errors import UsageError, flag
 from a20_parquet.storage.at_once import map_at_once
@@ -53,7 +53,8 @@ class Plan(_Frozen):
     """What an unfinished conversion was asked to do."""
 
     format: Literal["a20_parquet"] = FORMAT
-    version: Literal[1] = VERSION
+    version: Literal[2] = 2
+    """Of what an unfinished conversion leaves, its commit markers included."""
     options: TableOptions
     reading: ReadingOptions
     shards: tuple[PlannedShard, ...]
@@ -130,8 +131,7 @@ class SortedShards(_Frozen):
     shards: tuple[ShardSummary, ...]
     runs: tuple[RunFiles, ...]
     quarantine: tuple[QuarantinedShard, ...]
-    other_features: tuple[str, ...] = ()
-    """Names of features that the records have and the dataset has not."""
+    observations: Observations = Observations()
 
 
 def commit_sorted(layout: DatasetLayout, unit: SortedShards, tag: str = "") -> None:
