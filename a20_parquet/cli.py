@@ -278,9 +278,9 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except UsageError as error:
-        _fail(str(error), _EXIT_USAGE)
+        _fail(error.console_text, _EXIT_USAGE)
     except A20ParquetError as error:
-        _fail(str(error), _EXIT_FAILED)
+        _fail(error.console_text, _EXIT_FAILED)
     except OSError as error:
         _fail(str(error), _EXIT_FAILED)
     except MemoryError as error:

@@ -73,7 +73,7 @@ def find_unseen(session: Session, shards: bytes) -> str | None:
             with open_content(shard):
                 pass
     except SourceError as error:
-        return str(error)
+        return error.console_text
     return None
 
 

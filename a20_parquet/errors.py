@@ -1,14 +1,27 @@
 """What can go wrong, as one family of exceptions."""
 
+import re
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from a20_parquet.table.rejection import Reason
 
 
 class A20ParquetError(Exception):
-    """Base of every error this package raises on purpose; the command line prints it, exits 1."""
+    """Base of every error this package raises on purpose; the command line prints it, exits 1.
+
+    Messages name options as the command line does: ``--memory``. What Python shows of an error
+    names the function's argument instead, ``memory``; see ``in_python``.
+    """
+
+    def __str__(self) -> str:
+        return in_python(self.console_text)
+
+    @property
+    def console_text(self) -> str:
+        """The message as the command line prints it."""
+        return super().__str__()
 
 
 class UsageError(A20ParquetError):
@@ -63,9 +76,35 @@ class RecordError(A20ParquetError):
         return partial(type(self), **values, fix=self.fix, code=self.code), ()
 
 
-_FLAGS = {"features": "--feature", "from_date": "--from", "until_date": "--until"}
+_FLAGS: Final = {
+    "features": "--feature",
+    "from_date": "--from",
+    "until_date": "--until",
+    "as_": "--as",
+}
+_ARGUMENTS: Final = {flag: name for name, flag in _FLAGS.items() if name != "features"}
+# These are given without a value on the command line.
+_SWITCHES: Final = frozenset({"cluster", "drop_duplicates", "force", "overwrite"})
+_FLAG: Final = re.compile(
+    r"(?<![\w-])(?P<flag>--[a-z]+(?:-[a-z]+)*)(?![\w-])"
+    r"(?: (?P<value>fail|lz4|table|view|wire|zstd)\b)?"
+)
 
 
 def flag(option: str) -> str:
     """What the command line, and so every message, calls an option of that name in Python."""
     return _FLAGS.get(option, f"--{option.replace('_', '-')}")
+
+
+def in_python(message: str) -> str:
+    """Write a message for Python: its options as arguments, such as ``memory`` for ``--memory``."""
+    return _FLAG.sub(_argument, message)
+
+
+def _argument(found: re.Match[str]) -> str:
+    given, value = found["flag"], found["value"]
+    name = _ARGUMENTS.get(given, given.removeprefix("--").replace("-", "_"))
+    if value is not None:
+        return f"{name}={value!r}"
+    is_compared = found.string.startswith((" is ", ":"), found.end())
+    return f"{name}=True" if name in _SWITCHES and not is_compared else name

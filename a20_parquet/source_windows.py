@@ -102,7 +102,7 @@ class SourceWindows:
                 checksum="",
                 records=0,
                 windows=0,
-                problem=str(error),
+                problem=error.console_text,
             )
         return ShardAccount(
             label=label,

@@ -93,7 +93,7 @@ def test_max_errors(partly_bad: Path, tmp_path: Path, workers: int, memory: str)
     """One more than allowed gives up; a larger number goes on, and all that counts is the total."""
     out = tmp_path / "out"
     for most in (0, 3):
-        told = "than --max-errors 3" if most else "record"
+        told = "than max_errors 3" if most else "record"
         with pytest.raises(RecordError, match=told):
             a20_parquet.convert(
                 partly_bad, out, max_errors=most, workers=workers, memory=memory, row_group_rows=50
@@ -125,7 +125,7 @@ def test_first_convertible_record_tells_the_dimensions(tmp_path: Path) -> None:
 
 def test_nothing_that_can_be_converted(real_data: Path, tmp_path: Path) -> None:
     """Where no record at all can be, that is an error with the first reason and its fix."""
-    with pytest.raises(SourceError, match=r"neg/bar_neg\.wav.*--unknown-site"):
+    with pytest.raises(SourceError, match=r"neg/bar_neg\.wav.*unknown_site"):
         a20_parquet.convert(real_data / "hoplite", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -161,18 +161,18 @@ def test_exit_codes(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"memory": "3XB"}, "--memory"),
+        ({"memory": "3XB"}, "memory"),
         ({"memory": "1MB"}, "at least"),
-        ({"workers": 0}, "--workers"),
-        ({"partition_by": "date"}, "--partition-by"),
-        ({"window_seconds": 0}, "--window-seconds"),
-        ({"window_seconds": float("nan")}, "--window-seconds"),
-        ({"no_such": 1}, "--no-such"),
-        ({"dims": 0}, "--dims"),
-        ({"channels": "0,x"}, "--channels"),
-        ({"channels": (-1,)}, "--channels"),
-        ({"max_errors": -1}, "--max-errors"),
-        ({"on_error": "ignore"}, "--on-error"),
+        ({"workers": 0}, "workers"),
+        ({"partition_by": "date"}, "partition_by"),
+        ({"window_seconds": 0}, "window_seconds"),
+        ({"window_seconds": float("nan")}, "window_seconds"),
+        ({"no_such": 1}, "no_such"),
+        ({"dims": 0}, "dims"),
+        ({"channels": "0,x"}, "channels"),
+        ({"channels": (-1,)}, "channels"),
+        ({"max_errors": -1}, "max_errors"),
+        ({"on_error": "ignore"}, "on_error"),
         ({"filename_pattern": "("}, "pattern"),
         ({"unknown_site": "---"}, "unknown"),
         ({"sites": "nowhere.csv"}, "sites table"),

@@ -71,16 +71,16 @@ def test_an_unfinished_conversion_goes_on(
 @pytest.mark.parametrize(
     ("other", "told"),
     [
-        ({"partition_by": "site"}, "--partition-by is site, was site,date"),
-        ({"dims": 9}, "--dims is 9, was 8"),
-        ({"window_seconds": 2.5}, "--window-seconds is 2.5, was 5.0"),
-        ({"compression": "lz4"}, "--compression is lz4, was none"),
-        ({"channels": "0"}, "--channels is 0, was not given"),
-        ({"unknown_site": "x"}, "--unknown-site is x, was not given"),
-        ({"site": ["site_0285"]}, "--site is site_0285, was not given"),
-        ({"from_date": "2020-01-01"}, "--from is 2020-01-01, was not given"),
-        ({"drop_duplicates": True}, "--drop-duplicates is True, was not given"),
-        ({"row_group_rows": 7, "max_file_size": 9}, "--row-group-rows is 7, was 2048"),
+        ({"partition_by": "site"}, "partition_by is site, was site,date"),
+        ({"dims": 9}, "dims is 9, was 8"),
+        ({"window_seconds": 2.5}, "window_seconds is 2.5, was 5.0"),
+        ({"compression": "lz4"}, "compression is lz4, was none"),
+        ({"channels": "0"}, "channels is 0, was not given"),
+        ({"unknown_site": "x"}, "unknown_site is x, was not given"),
+        ({"site": ["site_0285"]}, "site is site_0285, was not given"),
+        ({"from_date": "2020-01-01"}, "from_date is 2020-01-01, was not given"),
+        ({"drop_duplicates": True}, "drop_duplicates is True, was not given"),
+        ({"row_group_rows": 7, "max_file_size": 9}, "row_group_rows is 7, was 2048"),
     ],
     ids=str,
 )
@@ -94,7 +94,7 @@ def test_an_unfinished_conversion_with_other_options(
     with pytest.raises(UsageError, match="unfinished conversion of other") as caught:
         a20_parquet.convert(stopping, out, **{"dims": 8, **other})
     assert told in str(caught.value)
-    assert "--overwrite" in str(caught.value)
+    assert "overwrite=True" in str(caught.value)
     assert digests(out) == before
 
 
@@ -181,12 +181,12 @@ def test_an_unfinished_append(stopping: Path, tmp_path: Path, memory: str) -> No
 @pytest.mark.parametrize(
     ("other", "told"),
     [
-        ({"partition_by": "site"}, "--partition-by is site, was site,date"),
-        ({"dims": 9}, "--dims is 9, was 16"),
-        ({"compression": "zstd"}, "--compression is zstd, was none"),
-        ({"channels": "0"}, "--channels is 0, was not given"),
-        ({"feature": ["label"]}, "--feature is label, was not given"),
-        ({"window_seconds": 1}, "--window-seconds is 1.0, was 5.0"),
+        ({"partition_by": "site"}, "partition_by is site, was site,date"),
+        ({"dims": 9}, "dims is 9, was 16"),
+        ({"compression": "zstd"}, "compression is zstd, was none"),
+        ({"channels": "0"}, "channels is 0, was not given"),
+        ({"feature": ["label"]}, "feature is label, was not given"),
+        ({"window_seconds": 1}, "window_seconds is 1.0, was 5.0"),
     ],
     ids=str,
 )

@@ -272,7 +272,7 @@ def test_remote_dataset(dataset: Path, tmp_path: Path) -> None:
             assert_same(rows_of(connection, ORDER), sorted_rows(expected(dataset)))
             settings = "SELECT value FROM duckdb_settings() WHERE name LIKE 'auto%known_extensions'"
             assert connection.execute(settings).fetchall() == [("false",), ("false",)]
-        with pytest.raises(UsageError, match="--as table"):
+        with pytest.raises(UsageError, match="as_='table'"):
             a20_parquet.duckdb("memory://a20-duckdb", tmp_path / "a.duckdb")
         a20_parquet.duckdb("memory://a20-duckdb", tmp_path / "a.duckdb", as_="table")
     finally:
@@ -320,7 +320,7 @@ def test_force_replaces_a_database_only(dataset: Path, tmp_path: Path, as_: As) 
     file = tmp_path / "a.duckdb"
     with duckdb.connect(str(file)) as connection:
         connection.execute("CREATE TABLE old AS SELECT 1")
-    with pytest.raises(UsageError, match="--force"):
+    with pytest.raises(UsageError, match="force=True"):
         a20_parquet.duckdb(dataset, file, as_=as_)
     (tmp_path / "a.duckdb.wal").write_bytes(b"of the old one")
     a20_parquet.duckdb(dataset, file, as_=as_, force=True)
@@ -381,10 +381,10 @@ def test_wrong_places_and_options(dataset: Path, tmp_path: Path) -> None:
         (UsageError, "is no folder", tmp_path / "no" / "a.duckdb", {}),
         (UsageError, "question mark", tmp_path / "a?.duckdb", {}),
         (UsageError, "data files", dataset / "data" / "a.duckdb", {}),
-        (UsageError, "--workers", tmp_path / "a", {"workers": 0}),
+        (UsageError, "workers", tmp_path / "a", {"workers": 0}),
         (UsageError, "size", tmp_path / "a", {"memory": "much"}),
         (UsageError, "view or table", tmp_path / "a", {"as_": "chair"}),
-        (UsageError, "--memory", tmp_path / "a", {"as_": "table", "memory": 1000}),
+        (UsageError, "memory", tmp_path / "a", {"as_": "table", "memory": 1000}),
     ]
     if os.access("/proc", os.R_OK):
         wrong.append((DatasetError, "can't be", Path("/proc/a.duckdb"), {}))

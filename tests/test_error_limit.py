@@ -34,9 +34,7 @@ def test_one_too_many() -> None:
     limit = ErrorLimit(2)
     limit.add(error(0))
     limit.add(error(1))
-    with pytest.raises(
-        RecordError, match=r"it is bad\. That is more than --max-errors 2"
-    ) as caught:
+    with pytest.raises(RecordError, match=r"it is bad\. That is more than max_errors 2") as caught:
         limit.add(error(2))
     assert (caught.value.record, caught.value.offset) == (2, 7)
     assert "larger number" in caught.value.fix
@@ -46,7 +44,7 @@ def test_what_an_earlier_run_has_counted() -> None:
     """It counts, and is no error by itself."""
     limit = ErrorLimit(2)
     limit.add_known(5)
-    with pytest.raises(RecordError, match="--max-errors 2"):
+    with pytest.raises(RecordError, match="max_errors 2"):
         limit.add(error())
 
 

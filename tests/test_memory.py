@@ -42,7 +42,7 @@ def try_plan(**numbers: int) -> MemoryPlan | None:
     try:
         return plan_memory(**numbers)
     except UsageError as error:
-        assert "--memory" in str(error)  # noqa: PT017
+        assert "memory" in str(error)  # noqa: PT017
         return None
 
 
@@ -134,7 +134,7 @@ def test_more_budget_gives_no_smaller_buffers(
 def test_too_little() -> None:
     """A budget that does not even suffice for one worker is refused, with what would suffice."""
     numbers = {"workers": 4, "dims": 1280, "row_group_rows": 2048, "windows": 100}
-    with pytest.raises(UsageError, match=r"--memory 1000 is too little .*--row-group-rows") as told:
+    with pytest.raises(UsageError, match=r"memory 1000 is too little .*row_group_rows") as told:
         plan_memory(budget=1000, **numbers)
     words = str(told.value).split()
     least = int(words[words.index("least") + 1])
@@ -198,7 +198,7 @@ def test_features_take_memory() -> None:
     logits = plan_memory(**numbers, feature_bytes=40_000)
     assert logits.gather_rows < without.gather_rows // 20
     assert logits.slice_rows < without.slice_rows
-    with pytest.raises(UsageError, match=r"--memory 100000000 .* of 11280 floats"):
+    with pytest.raises(UsageError, match=r"memory 100000000 .* of 11280 floats"):
         plan_memory(**numbers | {"budget": 10**8}, feature_bytes=40_000)
 
 
@@ -257,14 +257,14 @@ def test_sizes(option: str, text: Any, size: int) -> None:
 )
 def test_bad_sizes(option: str, text: Any) -> None:
     """What is no size above zero is wrong usage, told with the option's name."""
-    with pytest.raises(UsageError, match=f"--{option.replace('_', '-')}: "):
+    with pytest.raises(UsageError, match=f"^{option}: "):
         parse(option, text)
 
 
 @pytest.mark.parametrize("text", ["1,5GB", "1.5.5GB", "500,000,000", "5 GB or so"])
 def test_sizes_with_more_behind_them(text: str) -> None:
     """A size with anything behind it is refused, not cut short."""
-    with pytest.raises(UsageError, match="--max-file-size: "):
+    with pytest.raises(UsageError, match="max_file_size: "):
         parse("max_file_size", text)
 
 
@@ -293,8 +293,8 @@ def test_sizes_with_more_behind_them(text: str) -> None:
     ],
 )
 def test_bad_options(option: str, value: Any) -> None:
-    """Every bad value is wrong usage, told with the option's name as it is typed."""
-    with pytest.raises(UsageError, match=f"--{option.replace('_', '-')}: .*got ") as told:
+    """Every bad value is wrong usage, told with the option's name."""
+    with pytest.raises(UsageError, match=f"^{option}: .*got ") as told:
         parse(option, value)
     assert repr(value) in str(told.value)
 
@@ -302,17 +302,17 @@ def test_bad_options(option: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "told"),
     [
-        ("from_date", "yesterday", "--from: expected a date YYYY-MM-DD, got 'yesterday'"),
-        ("from_date", "1602633600", "--from: expected a date YYYY-MM-DD, got '1602633600'"),
-        ("until_date", "2020-02-30", "--until: expected a date YYYY-MM-DD, got '2020-02-30'"),
-        ("channels", "0,x", "--channels: "),
-        ("channels", "-1", "--channels: expected greater than or equal to 0, got -1"),
-        ("memory", "much", "--memory: expected a size such as 500MB"),
-        ("feature", ("",), "--feature: "),
+        ("from_date", "yesterday", "from_date: expected a date YYYY-MM-DD, got 'yesterday'"),
+        ("from_date", "1602633600", "from_date: expected a date YYYY-MM-DD, got '1602633600'"),
+        ("until_date", "2020-02-30", "until_date: expected a date YYYY-MM-DD, got '2020-02-30'"),
+        ("channels", "0,x", "channels: "),
+        ("channels", "-1", "channels: expected greater than or equal to 0, got -1"),
+        ("memory", "much", "memory: expected a size such as 500MB"),
+        ("feature", ("",), "feature: "),
     ],
 )
 def test_options_are_told_as_they_are_typed(option: str, value: Any, told: str) -> None:
-    """A message names the option as the command line has it, and what would be right."""
+    """A message names the option as it was given, and what would be right."""
     with pytest.raises(UsageError) as caught:
         parse(option, value)
     assert str(caught.value).startswith(told)
@@ -326,7 +326,7 @@ def test_more_memory_than_there_is() -> None:
 
 def test_all_bad_options_are_told() -> None:
     """Two mistakes are told at once."""
-    with pytest.raises(UsageError, match=r"--workers: .*; --dims: "):
+    with pytest.raises(UsageError, match=r"workers: .*; dims: "):
         ConvertOptions.parse({"workers": 0, "dims": -1})
 
 

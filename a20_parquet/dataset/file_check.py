@@ -63,7 +63,7 @@ class FileChecker:
                         found += self._rows(file, opened)
                         windows = file.rows
             except DatasetError as error:
-                found.append(str(error))
+                found.append(error.console_text)
         return FileCheck(tuple(Problem(file.path, message) for message in found), windows)
 
     def _bytes(self, file: FileSummary) -> Iterator[str]:

@@ -39,7 +39,7 @@ def read_sites(path: str | Path) -> SiteTable:
     try:
         return SiteTable.of(_parse(url, content))
     except UsageError as error:
-        raise UsageError(f"{url}: {error}") from error
+        raise UsageError(f"{url}: {error.console_text}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,13 +43,13 @@ def test_errors_come_from_other_processes(error: A20ParquetError) -> None:
 @pytest.mark.parametrize("where", ["local:0", "local:", "local:x", "nowhere", "tcp://host", ""])
 def test_what_is_no_address(where: str, tmp_path: Path) -> None:
     """It is refused before anything is looked at."""
-    with pytest.raises(UsageError, match="--dask"):
+    with pytest.raises(UsageError, match=r"^dask: "):
         a20_parquet.convert(tmp_path / "in", tmp_path / "out", dask=where)
 
 
 def test_workers_are_the_clusters(tmp_path: Path) -> None:
     """Their number can't be given as well."""
-    with pytest.raises(UsageError, match="--workers"):
+    with pytest.raises(UsageError, match=r"^workers counts threads"):
         a20_parquet.convert(tmp_path / "in", tmp_path / "out", dask="local:2", workers=2)
 
 
@@ -121,7 +121,7 @@ def test_errors_of_records(shards: Path, grid: Grid, tmp_path: Path) -> None:
     # Each worker alone would see fewer.
     options = dict(_OPTIONS)
     options.update({"dask": grid.address, "max_errors": 13})
-    with pytest.raises(RecordError, match="more than --max-errors 13"):
+    with pytest.raises(RecordError, match="more than max_errors 13"):
         a20_parquet.convert(shards, tmp_path / "out", **options)
     options["max_errors"] = 15
     done = a20_parquet.convert(shards, tmp_path / "out", **options)

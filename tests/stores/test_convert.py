@@ -160,7 +160,7 @@ def test_a_complete_dataset(store: Store, bucket: str, messy: Path) -> None:
     source = store.put(messy, f"{bucket}/in")
     conversion = a20_parquet.convert(source, out, **OPTIONS)
     assert (conversion.new_shards, conversion.held_shards) == (0, 4)
-    with pytest.raises(UsageError, match="--partition-by is site, was site,date"):
+    with pytest.raises(UsageError, match="partition_by is site, was site,date"):
         a20_parquet.convert(source, out, partition_by="site", **OPTIONS)
     assert store.digests(out) == before
 

@@ -191,7 +191,7 @@ def takes(selection: Selection, name: str, day: int) -> bool:
 
 def test_a_record_larger_than_the_buffer() -> None:
     """It is an error that says what to change."""
-    with pytest.raises(UsageError, match="9 windows, more than --memory leaves room for"):
+    with pytest.raises(UsageError, match="9 windows, more than memory leaves room for"):
         gather([(NAME, 0.0, (3, 3, 3))], rules(None), 8)
 
 
