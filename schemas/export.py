@@ -41,10 +41,12 @@ def windows_json() -> str:
 
 
 def manifest_json() -> str:
-    """The JSON Schema of ``manifest.json``."""
+    """The JSON Schema of ``manifest.json``: later versions of the program may add fields."""
     schema = Manifest.model_json_schema(mode="serialization")
     for module in (manifest, table_schema):
         _describe(schema, module)
+    for model in (schema, *schema["$defs"].values()):
+        model.pop("additionalProperties", None)
     return _json(schema)
 
 

@@ -41,7 +41,8 @@ def test_exported_schema_is_the_tables() -> None:
     assert [key["name"] for key in described["hive_keys"]] == ["site", "date", "month", "year"]
 
 
-def _validator(name: str) -> jsonschema.Draft202012Validator:
+def schema_validator(name: str) -> jsonschema.Draft202012Validator:
+    """What checks JSON against an exported schema."""
     schema = json.loads((SCHEMAS / name).read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
@@ -52,7 +53,7 @@ def test_manifest_has_its_schema(tmp_path: Path) -> None:
     shard = write_shard(tmp_path / "a-00000-of-00001", [make_record(random_tensor((2, 1, 4)))])
     a20_parquet.convert(shard, tmp_path / "dataset")
     manifest = json.loads((tmp_path / "dataset" / "manifest.json").read_text())
-    validator = _validator("manifest.schema.json")
+    validator = schema_validator("manifest.schema.json")
     validator.validate(manifest)
     assert not validator.is_valid({key: manifest[key] for key in manifest if key != "totals"})
 
@@ -63,7 +64,7 @@ def test_quarantine_has_its_schema(tmp_path: Path) -> None:
     shard = write_shard(tmp_path / "a.tfrecord", [good, b"no record", good])
     shard.write_bytes(shard.read_bytes()[:-1])
     a20_parquet.convert(shard, tmp_path / "dataset")
-    validator = _validator("quarantine.schema.json")
+    validator = schema_validator("quarantine.schema.json")
     text = (tmp_path / "dataset" / "quarantine" / "a.tfrecord.jsonl").read_text()
     entries = [json.loads(line) for line in text.splitlines()]
     assert [entry["reason"] for entry in entries] == ["not_an_example", "truncated"]
@@ -76,7 +77,7 @@ def test_quarantine_has_its_schema(tmp_path: Path) -> None:
 
 def test_notebook_metadata_has_its_schema(real_data: Path) -> None:
     """What the notebook wrote is valid; with an item missing, added or of another type it isn't."""
-    validator = _validator("npy-json-metadata.schema.json")
+    validator = schema_validator("npy-json-metadata.schema.json")
     for path in (real_data / "notebook" / "metadata").iterdir():
         windows = json.loads(path.read_text())
         validator.validate(windows)

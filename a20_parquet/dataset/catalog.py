@@ -8,9 +8,8 @@ from typing import Any, Self
 import crc32c
 import fsspec
 import polars as pl
-from pydantic import ValidationError
 
-from a20_parquet.dataset.manifest import FileSummary, Manifest
+from a20_parquet.dataset.manifest import FileSummary, Manifest, parse_manifest
 from a20_parquet.errors import DatasetError
 from a20_parquet.storage.locate import is_local
 from a20_parquet.storage.place import StorePath, place_of
@@ -33,6 +32,8 @@ class Catalog:
     root: str
     """The dataset's folder in ``filesystem``, without a slash at its end."""
     manifest: Manifest
+    unknown_fields: tuple[str, ...]
+    """Fields of ``manifest.json`` that a later version of this program has added."""
     files: pl.DataFrame
     """One row a data file, in the dataset's order: ``path`` (relative to the dataset), the Hive
     keys, ``rows``, ``bytes``, ``checksum``, ``first_window_start``, ``last_window_start``."""
@@ -54,15 +55,15 @@ class Catalog:
             filesystem, root = place.filesystem, place.path
         else:
             filesystem, root = fsspec.filesystem("file"), location
-        manifest = _read_manifest(filesystem, root, location)
+        manifest, unknown = _read_manifest(filesystem, root, location)
         try:
             content = _read_files(filesystem, root, location, manifest)
         except DatasetError:
             # What has just been appended to is read once more.
-            manifest = _read_manifest(filesystem, root, location)
+            manifest, unknown = _read_manifest(filesystem, root, location)
             content = _read_files(filesystem, root, location, manifest)
         files = pl.read_parquet(io.BytesIO(content))
-        return cls(location, filesystem, root, manifest, files)
+        return cls(location, filesystem, root, manifest, unknown, files)
 
     @property
     def is_local(self) -> bool:
@@ -109,7 +110,7 @@ class Catalog:
         return f"{self.location}/{relative}"
 
 
-def _read_manifest(filesystem: Any, root: str, location: str) -> Manifest:
+def _read_manifest(filesystem: Any, root: str, location: str) -> tuple[Manifest, tuple[str, ...]]:
     path = f"{root}/manifest.json"
     try:
         content: bytes = filesystem.cat_file(path)
@@ -117,15 +118,7 @@ def _read_manifest(filesystem: Any, root: str, location: str) -> Manifest:
         raise DatasetError(f"{location}: {_why_no_manifest(filesystem, root, location)}") from error
     except OSError as error:
         raise DatasetError(f"{location}/manifest.json: can't be read: {error}") from error
-    try:
-        return Manifest.model_validate_json(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise DatasetError(
-            f"{location}/manifest.json is no manifest that this version reads: "
-            f"{'.'.join(map(str, first['loc']))}: {first['msg']}. Was it written by another "
-            "program or a newer version?"
-        ) from error
+    return parse_manifest(content, f"{location}/manifest.json")
 
 
 def _why_no_manifest(filesystem: Any, root: str, location: str) -> str:

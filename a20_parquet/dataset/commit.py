@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from a20_parquet.dataset.claim import clear_conversion
 from a20_parquet.dataset.layout import PART, DatasetLayout
-from a20_parquet.dataset.manifest import Manifest
+from a20_parquet.dataset.manifest import Manifest, parse_manifest
 from a20_parquet.dataset.quarantine import DAMAGED, LIST, RECORDS
 from a20_parquet.storage.files import copy, files_below, move, remove_tree, write_whole
 from a20_parquet.storage.place import Place, StorePath, place_of
@@ -93,7 +93,7 @@ def settle(layout: DatasetLayout, scratch: Sequence[str]) -> None:
     Raises:
         OSError: something can't be moved or removed.
     """
-    manifest = Manifest.model_validate_json(layout.manifest.read_bytes())
+    manifest, _ = parse_manifest(layout.manifest.read_bytes(), str(layout.manifest))
     marker = _read(layout)
     if marker is None or not marker.is_published:
         for staged, place in _staged(layout, manifest):

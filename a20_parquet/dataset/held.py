@@ -13,6 +13,7 @@ from a20_parquet.dataset.manifest import (
     ShardSummary,
 )
 from a20_parquet.dataset.quarantine import DAMAGED, RECORDS, Entry, read_entries
+from a20_parquet.errors import DatasetError
 from a20_parquet.table.partition import PartitionKey
 
 if TYPE_CHECKING:
@@ -49,12 +50,18 @@ class HeldDataset:
         """Read what a dataset says of itself.
 
         Raises:
-            DatasetError: it is damaged.
+            DatasetError: it is damaged, or its manifest has fields that this version would lose.
         """
         from a20_parquet.dataset.catalog import Catalog
         from a20_parquet.dataset.sites import KeptSites
 
         catalog = Catalog.open(str(layout.root))
+        if unknown := catalog.unknown_fields:
+            raise DatasetError(
+                f"{catalog.url('manifest.json')} has fields that this version of a20-parquet does "
+                f"not know and would lose: {', '.join(unknown)}. The dataset can be read, but only "
+                "a newer version can add to it: pip install --upgrade a20-parquet"
+            )
         files = tuple(catalog.data_files())
         return cls(catalog, files, KeptSites.read(catalog), layout)
 

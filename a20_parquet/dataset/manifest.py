@@ -1,5 +1,6 @@
 """What makes a dataset complete: ``files.parquet`` and, written last, ``manifest.json``."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date
@@ -8,15 +9,18 @@ from typing import Any, Final, Literal
 import crc32c
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from a20_parquet.dataset.layout import FORMAT
 from a20_parquet.dataset.parquet import Compression
+from a20_parquet.errors import DatasetError
 from a20_parquet.table.partition import PartitionBy, PartitionKey, period_value
 from a20_parquet.table.rejection import Reason
 from a20_parquet.table.schema import KEYS, Feature, feature_bytes
 
 VERSION: Final = 1
+# What pydantic calls one, of a model and of a dataclass.
+_UNKNOWN_FIELD: Final = ("extra_forbidden", "unexpected_keyword_argument")
 
 
 class _Frozen(BaseModel):
@@ -207,6 +211,55 @@ class Manifest(_Frozen):
         for shard in self.quarantine:
             counts.update({reason.value: count for reason, count in shard.reasons.items()})
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def parse_manifest(content: bytes, where: str) -> tuple[Manifest, tuple[str, ...]]:
+    """Parse the content of ``manifest.json``.
+
+    Fields that a later version of this program has added are ignored: the fields that this version
+    knows mean the same. Whoever writes the manifest back would lose the others.
+
+    Args:
+        content: of the file.
+        where: path or URL of the file, for messages.
+
+    Returns:
+        The manifest, and the names of fields that were ignored, such as ``totals.seconds``.
+
+    Raises:
+        DatasetError: the content is not a manifest, or has another format version.
+    """
+    try:
+        return Manifest.model_validate_json(content), ()
+    except ValidationError as error:
+        if (version := _version_of(content)) > VERSION:
+            raise DatasetError(
+                f"{where} has format version {version}, and this version of a20-parquet reads "
+                f"format version {VERSION}. Install a newer one: pip install --upgrade a20-parquet"
+            ) from error
+        problems = error.errors()
+        others = [each for each in problems if each["type"] not in _UNKNOWN_FIELD]
+        if others:
+            field = ".".join(map(str, others[0]["loc"]))
+            raise DatasetError(
+                f"{where} is no manifest that this version reads: {field}: {others[0]['msg']}. Was "
+                "it written by another program or a newer version?"
+            ) from error
+        unknown = dict.fromkeys(_field_name(each["loc"]) for each in problems)
+        return Manifest.model_validate_json(content, extra="ignore"), tuple(unknown)
+
+
+def _version_of(content: bytes) -> int:
+    """The format version that a manifest names; 0 where it names none."""
+    try:
+        version = json.loads(content)["version"]
+    except (ValueError, TypeError, KeyError):
+        return 0
+    return version if isinstance(version, int) else 0
+
+
+def _field_name(loc: Sequence[int | str]) -> str:
+    return ".".join(part for part in loc if isinstance(part, str))
 
 
 def make_manifest(  # noqa: PLR0913 - what a manifest holds

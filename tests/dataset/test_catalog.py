@@ -66,7 +66,10 @@ SPOILT: list[tuple[Callable[[Path], object], str]] = [
     (write("manifest.json", b""), "manifest.json is no manifest that"),
     (replace("manifest.json", '"a20_parquet"', '"another"'), "format: Input should be"),
     (replace("manifest.json", '"site"', '"moon"'), "options.partition_by"),
-    (replace("manifest.json", '"version": 1', '"version": 2'), "version: Input should be 1"),
+    (
+        replace("manifest.json", '"version": 1', '"version": 2'),
+        "has format version 2, and this version of a20-parquet reads format version 1",
+    ),
     (replace("files.parquet", "site_0000", "site_0001"), "files.parquet: its checksum is"),
     (write("files.parquet", b""), "files.parquet: its checksum is 00000000"),
     (lambda dataset: (dataset / "files.parquet").unlink(), "files.parquet can't be read"),

@@ -1,0 +1,154 @@
+"""Datasets that an earlier or a later version of this program wrote."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import a20_parquet
+from a20_parquet.errors import DatasetError
+from a20_parquet.info import info
+from a20_parquet.verify import verify
+from tests.conversions import digests
+from tests.shards import FILENAME, make_record, random_tensor, write_shard
+from tests.test_schemas import schema_validator
+
+Change = Callable[[dict[str, Any]], None]
+
+LATER: list[tuple[Change, str]] = [
+    (lambda manifest: manifest.update(later=1), "later"),
+    (lambda manifest: manifest["totals"].update(later={"a": [1]}), "totals.later"),
+    (lambda manifest: manifest["options"].update(later=None), "options.later"),
+    (lambda manifest: manifest["shards"][0].update(later="x"), "shards.later"),
+    (
+        lambda manifest: manifest["conversions"][0]["reading"].update(later=True),
+        "conversions.reading.later",
+    ),
+    (lambda manifest: manifest["quarantine"][0].update(later=1.5), "quarantine.later"),
+]
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """A dataset of one good record and one in quarantine, the shard beside it."""
+    records = [make_record(random_tensor((3, 1, 8), 1), name) for name in (FILENAME, "x.wav")]
+    write_shard(tmp_path / "in" / "a-00000-of-00001", records)
+    a20_parquet.convert(tmp_path / "in", tmp_path / "dataset")
+    return tmp_path / "dataset"
+
+
+def edit(dataset: Path, change: Change) -> None:
+    """Change what the manifest says."""
+    path = dataset / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+@pytest.mark.parametrize(("change", "name"), LATER, ids=[name for _, name in LATER])
+def test_a_field_of_a_later_version(dataset: Path, change: Change, name: str) -> None:
+    """Readers ignore it and the schema allows it; an append, which would lose it, is refused."""
+    known = info(dataset)
+    edit(dataset, change)
+    before = digests(dataset)
+    assert info(dataset) == known
+    assert verify(dataset, dataset.parent / "in").is_good
+    assert len(a20_parquet.scan(dataset).collect()) == 3
+    manifest = json.loads((dataset / "manifest.json").read_text())
+    schema_validator("manifest.schema.json").validate(manifest)
+    other = write_shard(
+        dataset.parent / "b-00000-of-00001", [make_record(random_tensor((2, 1, 8)))]
+    )
+    for sources in (other, dataset / "quarantine", dataset.parent / "in"):
+        with pytest.raises(DatasetError, match="only a newer version can add to it") as caught:
+            a20_parquet.convert(sources, dataset, unknown_site="Lab")
+        assert f"would lose: {name}." in str(caught.value)
+        assert digests(dataset) == before
+    assert a20_parquet.convert(other, dataset, overwrite=True).totals.shards == 1
+
+
+def test_a_later_format_version(dataset: Path) -> None:
+    """Every command says which version the dataset has and what to install."""
+    edit(dataset, lambda manifest: manifest.update(version=2, later=1, totals=None))
+    before = digests(dataset)
+    expected = "has format version 2, and this version of a20-parquet reads format version 1. "
+    for command in (info, verify, a20_parquet.scan):
+        with pytest.raises(DatasetError, match=expected):
+            command(dataset)
+    with pytest.raises(DatasetError, match=expected):
+        a20_parquet.convert(dataset.parent / "in", dataset)
+    assert digests(dataset) == before
+    assert a20_parquet.convert(dataset.parent / "in", dataset, overwrite=True).totals.shards == 1
+
+
+FIRST: dict[str, Any] = {
+    "options": {
+        "partition_by",
+        "compression",
+        "max_file_size",
+        "row_group_rows",
+        "window_seconds",
+        "dims",
+        "channels",
+        "features",
+    },
+    "conversions": {"reading", "duplicates"},
+    "reading": {
+        "filename_pattern",
+        "unknown_site",
+        "sites",
+        "site",
+        "from_date",
+        "until_date",
+        "drop_duplicates",
+    },
+    "shards": {
+        "label",
+        "url",
+        "bytes",
+        "checksum",
+        "records",
+        "windows",
+        "left_out",
+        "quarantined",
+        "damaged",
+        "shape_disagreements",
+        "conversion",
+        "retried",
+    },
+}
+"""The fields that the first manifests had."""
+
+
+def as_first(manifest: dict[str, Any]) -> None:
+    """Leave out what was added since."""
+
+    def only(known: dict[str, Any], name: str) -> dict[str, Any]:
+        return {key: value for key, value in known.items() if key in FIRST[name]}
+
+    manifest["options"] = only(manifest["options"], "options")
+    manifest["shards"] = [only(shard, "shards") for shard in manifest["shards"]]
+    manifest["conversions"] = [
+        only(each, "conversions") | {"reading": only(each["reading"], "reading")}
+        for each in manifest["conversions"]
+    ]
+
+
+def test_the_first_manifests(dataset: Path) -> None:
+    """They are read, valid, and appended to."""
+    edit(dataset, as_first)
+    manifest = json.loads((dataset / "manifest.json").read_text())
+    schema_validator("manifest.schema.json").validate(manifest)
+    assert info(dataset).windows == 3
+    assert verify(dataset, dataset.parent / "in").is_good
+    again = a20_parquet.convert(dataset.parent / "in", dataset)
+    assert (again.new_shards, again.held_shards) == (0, 1)
+    other = write_shard(
+        dataset.parent / "b-00000-of-00001", [make_record(random_tensor((2, 1, 8)))]
+    )
+    assert a20_parquet.convert(other, dataset).totals.shards == 2
+    retried = a20_parquet.convert(dataset / "quarantine", dataset, unknown_site="Lab")
+    assert retried.quarantine == {}
+    assert verify(dataset, [dataset.parent / "in", other]).is_good
