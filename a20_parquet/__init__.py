@@ -77,6 +77,10 @@ class _Package(ModuleType):
             return getattr(import_module(_HOMES[name]), name)
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
+    def __dir__(self) -> list[str]:
+        """List what is public, whether it was imported yet or not."""
+        return sorted({*__all__, *(name for name in vars(self) if name.startswith("__"))})
+
     def __setattr__(self, name: str, value: object) -> None:
         # Importing the module ``convert`` must not hide the function of the same name.
         if not (name in _HOMES and isinstance(value, ModuleType)):

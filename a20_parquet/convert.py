@@ -26,6 +26,7 @@ from a20_parquet.finish import Made, finish
 from a20_parquet.job import Job, check_free_space, check_options, plan_job
 from a20_parquet.merge_pass import merge_runs
 from a20_parquet.npy_json import NotebookOutput
+from a20_parquet.option_help import with_options
 from a20_parquet.options import ConvertOptions, OnError, OptionValues
 from a20_parquet.progress import NoProgress, Progress
 from a20_parquet.sort_pass import Sinks, sort_shards
@@ -37,6 +38,7 @@ from a20_parquet.table.sparse import sparse_partitions_hint
 from a20_parquet.workers import Workers
 
 
+@with_options()
 def convert(
     sources: str | Path | Sequence[str | Path],
     dataset: str | Path,
@@ -53,7 +55,7 @@ def convert(
         sources: folders, files, globs or fsspec URLs.
         dataset: folder to write, or its URL; what is there must be a dataset, or nothing.
         progress: told how far it is.
-        options: see ``ConvertOptions``.
+        options: of the conversion, each a keyword; sizes may be ``500MB``, ``64MiB`` or bytes:
 
     Raises:
         UsageError: an option, or the place of the dataset, makes no sense.

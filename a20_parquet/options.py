@@ -132,7 +132,7 @@ class OptionValues(TypedDict, total=False):
 class ConvertOptions(BaseModel):
     """What ``convert`` can be told; sizes may be given as ``500MB``, ``64MiB`` or bytes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     partition_by: PartitionBy = PartitionBy.SITE_DATE
     """The Hive keys."""
@@ -161,7 +161,8 @@ class ConvertOptions(BaseModel):
     sites: Path | str | None = None
     """Table of recorders with their site ids and time zones: CSV, JSON or Parquet."""
     filename_pattern: str | None = None
-    """Regular expression for filenames of another form, see ``FilenameRules``."""
+    """Regular expression for filenames of another form, with named groups: ``site_id``,
+    ``site_name``, ``subsite_name``, ``file_seq_id``, ``date``, ``time``, ``offset``."""
     unknown_site: str | None = None
     """Site of recordings whose names tell none; by default they go to quarantine."""
     site: tuple[str, ...] = ()

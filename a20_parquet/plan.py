@@ -9,6 +9,7 @@ from a20_parquet.advice import Advice, advise
 from a20_parquet.archive import look_at
 from a20_parquet.errors import UsageError
 from a20_parquet.forecast import Forecast, forecast
+from a20_parquet.option_help import with_options
 from a20_parquet.options import ConvertOptions, OptionValues
 from a20_parquet.source.decode import DecoderName
 
@@ -26,6 +27,7 @@ class ConversionPlan:
     """Which ones it should have: the Hive keys, memory, workers."""
 
 
+@with_options(decoder=DecoderName.WIRE.value)
 def plan(
     sources: str | Path | Sequence[str | Path],
     *,
@@ -45,7 +47,7 @@ def plan(
         cluster: whether workers are processes of a cluster, each with the memory for itself.
         rate: millions of bytes of shards that one worker converts in a second; by default what
             reading the sample took, and what benchmarks of the other stages did.
-        options: of the conversion, see ``ConvertOptions``.
+        options: of the conversion that is planned, each a keyword:
 
     Raises:
         UsageError: an option makes no sense, or the memory does not suffice.

@@ -118,9 +118,9 @@ def test_small_files_are_advised_against(shards: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"sample": 0}, "--sample is 0"),
-        ({"rate": 0.0}, "--rate is 0.0"),
-        ({"memory": "1MB"}, "--memory 1000000 is too little"),
+        ({"sample": 0}, r"^sample is 0"),
+        ({"rate": 0.0}, r"^rate is 0.0"),
+        ({"memory": "1MB"}, r"^memory 1000000 is too little"),
     ],
 )
 def test_options_that_make_no_sense(shards: Path, options: dict[str, object], told: str) -> None:
