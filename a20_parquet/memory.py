@@ -1,14 +1,15 @@
 """The memory budget: how large each buffer may be, by arithmetic alone."""
 
+import math
 import os
 from bisect import bisect_left
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import psutil
 
+from a20_parquet.cgroups import cpu_limit, memory_limit
 from a20_parquet.errors import UsageError
 
 METADATA_ROW_BYTES = 450
@@ -29,10 +30,6 @@ _MIN_ROWS = 64
 # such limit, as lists of one length need no offsets.
 _MAX_RUN_ROWS = 8_000_000
 _MIN_SLICE_ROWS, _MAX_SLICE_ROWS = 8, 1024
-_CGROUP_LIMITS = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,15 +155,14 @@ def _divide(  # noqa: PLR0913 - likewise
 
 def default_budget() -> int:
     """A quarter of the memory that this process may use, in bytes."""
-    limits = [int(psutil.virtual_memory().total)]
-    for path in _CGROUP_LIMITS:
-        try:
-            limits.append(int(path.read_text()))
-        except (OSError, ValueError):
-            continue  # absent, or "max" for no limit
-    return min(limits) // 4
+    total = int(psutil.virtual_memory().total)
+    limit = memory_limit()
+    return (total if limit is None else min(total, limit)) // 4
 
 
 def default_workers() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many cores this process may use; a part of one counts as a whole."""
+    has_affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    limit = cpu_limit()
+    return cores if limit is None else max(1, min(cores, math.ceil(limit)))

@@ -1,0 +1,131 @@
+"""Limits of the Linux control groups that this process is in, as containers and schedulers set.
+
+A process is in one group of each hierarchy, and the limits of all groups above hold as well. Under
+version 1 memory and CPU have hierarchies of their own, under version 2 they share one.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+_ROOT: Final = Path("/")
+_ESCAPED = re.compile(r"\\([0-7]{3})")
+# Where the hierarchies are where nothing tells.
+_USUAL: Final = {
+    "": "/sys/fs/cgroup",
+    "memory": "/sys/fs/cgroup/memory",
+    "cpu": "/sys/fs/cgroup/cpu",
+}
+
+
+def memory_limit(root: Path = _ROOT) -> int | None:
+    """Bytes that this process may use, None if no group limits them.
+
+    Above ``memory.high`` the kernel slows processes down, above the others it kills them.
+
+    Args:
+        root: of the file system that is asked; another one in tests.
+    """
+    groups = _groups(root, "memory")
+    return min((limit for group in groups for limit in _memory_limits(group)), default=None)
+
+
+def cpu_limit(root: Path = _ROOT) -> float | None:
+    """How many cores' time this process may use, None if no group limits it.
+
+    Args:
+        root: see ``memory_limit``.
+    """
+    groups = _groups(root, "cpu")
+    return min((limit for group in groups for limit in _cpu_limits(group)), default=None)
+
+
+def _memory_limits(group: Path) -> Iterator[int]:
+    for name in ("memory.max", "memory.high", "memory.limit_in_bytes"):
+        yield from _numbers(group / name)[:1]
+
+
+def _cpu_limits(group: Path) -> Iterator[float]:
+    for quota_and_period in (
+        _numbers(group / "cpu.max"),
+        _numbers(group / "cpu.cfs_quota_us") + _numbers(group / "cpu.cfs_period_us"),
+    ):
+        if len(quota_and_period) == 2:  # noqa: PLR2004 - both
+            quota, period = quota_and_period
+            yield quota / period
+
+
+def _groups(root: Path, controller: str) -> Iterator[Path]:
+    """Yield the folders of the groups that this process is in, and of all above them."""
+    paths = _paths(root)
+    for mount in _mounts(root):
+        if controller not in mount.controllers and "" not in mount.controllers:
+            continue
+        path = paths.get("" if "" in mount.controllers else controller)
+        folder = root / mount.point.lstrip("/")
+        # A container may see no more of the hierarchy than its own group, or be shown the path of
+        # a group that lies outside of what it sees: then it is the topmost that it sees.
+        inner = PurePosixPath()
+        if path is not None and ".." not in path.parts and path.is_relative_to(mount.root):
+            inner = path.relative_to(mount.root)
+        yield from (folder / below for below in (inner, *inner.parents))
+
+
+def _paths(root: Path) -> dict[str, PurePosixPath]:
+    """The group's path in each hierarchy, by controller; version 2 has no name."""
+    paths = {}
+    for line in _lines(root / "proc/self/cgroup"):
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        for controller in controllers.split(","):
+            paths[controller] = PurePosixPath(path or "/")
+    return paths
+
+
+@dataclass(frozen=True, slots=True)
+class _Mount:
+    """A hierarchy, or a part of one, in the file system."""
+
+    controllers: frozenset[str]
+    """Version 2 has an empty name."""
+    root: str
+    """Which group of the hierarchy the folder shows."""
+    point: str
+    """The folder."""
+
+
+def _mounts(root: Path) -> Iterator[_Mount]:
+    lines = _lines(root / "proc/self/mountinfo")
+    if not lines:
+        for controller, point in _USUAL.items():
+            yield _Mount(frozenset([controller]), "/", point)
+    for line in lines:
+        # 31 23 0:28 /root /point rw,relatime shared:1 - cgroup2 cgroup2 rw
+        mount, _, filesystem = line.partition(" - ")
+        fields, kind = mount.split(), filesystem.split()
+        if len(fields) > 4 and len(kind) > 2 and kind[0] in {"cgroup", "cgroup2"}:  # noqa: PLR2004
+            names = kind[2].split(",") if kind[0] == "cgroup" else [""]
+            yield _Mount(frozenset(names), _unescaped(fields[3]), _unescaped(fields[4]))
+
+
+def _unescaped(path: str) -> str:
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 8)), path)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+
+
+def _numbers(path: Path) -> list[int]:
+    """The numbers in a file; none where one of its words is none, such as ``max`` for no limit."""
+    try:
+        numbers = [int(word) for word in path.read_text(errors="replace").split()]
+    except (OSError, ValueError):
+        return []
+    # Version 1 writes -1 for no limit.
+    return numbers if all(number > 0 for number in numbers) else []
