@@ -23,7 +23,7 @@ except ImportError as error:
     raise UsageError("--dask needs Dask: pip install 'a20-parquet[dask]'") from error
 
 from a20_parquet.cluster_pass import GO_ON, WATCH_S, ClusterPass, first_line, talking
-from a20_parquet.cluster_worker import Traits, find_unseen, traits, unseen_error
+from a20_parquet.cluster_worker import Outcome, Traits, find_unseen, traits, unseen_error
 
 if TYPE_CHECKING:
     from a20_parquet.executor import Task
@@ -158,9 +158,12 @@ class Cluster:
         self._session = session
         session.begin()
         some = pickle.dumps(tuple(shards))
-        for worker, problem in self._run(find_unseen, session, some).items():
-            if problem is not None:
-                raise unseen_error(worker, str(problem))
+        for worker, found in self._run(find_unseen, session, some).items():
+            if not isinstance(found, Outcome):
+                raise unseen_error(worker, str(found))
+            self.retries += found.retries
+            if found.result is not None:
+                raise unseen_error(worker, found.result)
 
     def map(self, task: "Task[Unit, Result]", units: Iterable[Unit]) -> Iterator[Result]:
         """See ``Executor.map``."""

@@ -20,7 +20,7 @@ from a20_parquet.errors import ClusterError, SourceError
 from a20_parquet.source.content import open_content
 from a20_parquet.storage.files import NewFile
 from a20_parquet.storage.place import Place
-from a20_parquet.storage.retries import REPEATED
+from a20_parquet.storage.retries import counted_retries
 from a20_parquet.workers import StoppedError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Outcome:
     advanced: int
     """Bytes of the pass that it told of in all."""
     retries: int
-    """How many requests to stores its process has repeated since the last one."""
+    """How many requests to stores it has repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,22 @@ def traits(dask_worker: Any) -> Traits:
     return Traits(__version__, int(dask_worker.memory_manager.memory_limit or 0))
 
 
-def find_unseen(session: Session, shards: bytes) -> str | None:
-    """Say what of a conversion this process does not see; none where it sees all.
+def find_unseen(session: Session, shards: bytes) -> Outcome:
+    """Look for what of a conversion this process cannot see.
 
     Args:
         session: of the conversion.
         shards: some of its sources, pickled: they may need what is not installed here.
+
+    Returns:
+        What it is, as a text, or None if it sees all.
     """
+    with counted_retries() as retries:
+        unseen = _find_unseen(session, shards)
+    return Outcome(unseen, 0, retries.count)
+
+
+def _find_unseen(session: Session, shards: bytes) -> str | None:
     unseen = session.unseen
     if unseen is not None:
         return f"{unseen} is not what it is where convert runs"
@@ -117,11 +126,12 @@ class Bench:
             ClusterError: this worker does not see what it needs.
         """
         _, session, topic = self._arguments
-        work, turns = self._open()
-        with turns:
-            attempt = _Attempt(session, topic, number)
-            result = work(pickle.loads(unit), attempt)  # noqa: S301 - the client's own
-        return Outcome(result, attempt.advanced, REPEATED.take())
+        with counted_retries() as retries:
+            work, turns = self._open()
+            with turns:
+                attempt = _Attempt(session, topic, number)
+                result = work(pickle.loads(unit), attempt)  # noqa: S301 - the client's own
+        return Outcome(result, attempt.advanced, retries.count)
 
     def _open(self) -> tuple[Callable[[Any, Any], Any], Semaphore]:
         with self._lock:

@@ -32,7 +32,7 @@ from a20_parquet.progress import NoProgress, Progress
 from a20_parquet.sort_pass import Sinks, sort_shards
 from a20_parquet.source.discover import Listing, find_shards
 from a20_parquet.storage.place import lies_in
-from a20_parquet.storage.retries import REPEATED
+from a20_parquet.storage.retries import counted_retries
 from a20_parquet.table.duplicates import written_name
 from a20_parquet.table.sparse import sparse_partitions_hint
 from a20_parquet.workers import Workers
@@ -65,12 +65,11 @@ def convert(
         ClusterError: the Dask cluster can't be reached, or was lost.
     """
     started = time.monotonic()
-    REPEATED.take()
     progress = progress or NoProgress()
     chosen = ConvertOptions.parse(options)
     layout = DatasetLayout.at(dataset)
     folder = _notebook_folder(chosen, layout)
-    with locked(layout, progress.say):
+    with counted_retries() as retries, locked(layout, progress.say):
         held = find_held(layout, overwrite=chosen.overwrite)
         listing = find_shards(sources, layout.root)
         _check(listing, chosen, layout, held)
@@ -113,7 +112,7 @@ def convert(
         other_features=in_runs.observations.other_features,
         assumptions=manifest.conversions[-1].assumptions,
         is_resumed=begun.is_resumed,
-        retries=REPEATED.take() + executor.retries,
+        retries=retries.count + executor.retries,
         source_bytes=sum(shard.size for shard in job.shards),
         seconds=time.monotonic() - started,
         runs_on_disk=sum(run.on_disk for run in runs),

@@ -2,12 +2,14 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from contextlib import contextmanager
 from itertools import islice
 from queue import Empty, SimpleQueue
 from threading import Event
 from typing import Generic, TypeVar
+
+from a20_parquet.storage.at_once import ContextThreads
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
@@ -44,7 +46,7 @@ class Workers:
         if self._count == 1:
             yield from map(work, units)
             return
-        with ThreadPoolExecutor(self._count) as pool:
+        with ContextThreads(self._count) as pool:
             futures = [pool.submit(work, unit) for unit in units]
             try:
                 for future in as_completed(futures):
@@ -70,7 +72,7 @@ def map_in_order(
         yield from map(work, units)
         return
     rest = iter(units)
-    pool = ThreadPoolExecutor(count)
+    pool = ContextThreads(count)
     try:
         begun = deque(pool.submit(work, unit) for unit in islice(rest, 1 + ahead))
         while begun:

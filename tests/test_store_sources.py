@@ -14,6 +14,7 @@ import a20_parquet
 from a20_parquet import job
 from a20_parquet.errors import SourceError
 from a20_parquet.memory import plan_memory
+from a20_parquet.storage import retries
 from a20_parquet.storage.stream import READ_AHEAD
 from tests.conversions import digests
 from tests.shards import make_record, random_tensor, write_shard
@@ -78,6 +79,37 @@ def test_a_conversion_is_the_same(url: str, local: Path, tmp_path: Path) -> None
     for name in NAMES:
         whole = (0, size_of(name) + 1)
         assert reads(f"{BUCKET}/in/{name}") == [whole, whole]
+
+
+def test_each_counts_its_own_repeated_requests(
+    store: type[FakeStore], shuffled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two conversions at once, in one process, one of them reads what always fails once."""
+    monkeypatch.setattr(retries, "_FIRST_WAIT_S", 1e-4)
+    sources = {name: put(shuffled, name) for name in ("good", "bad")}
+    failed: set[Request] = set()
+    both = threading.Barrier(2)
+
+    def fail_once(request: Request) -> None:
+        if request.kind == "read" and "/bad/" in request.path and request not in failed:
+            failed.add(request)
+            raise ConnectionResetError
+
+    store.before.append(fail_once)
+    found: dict[str, int] = {}
+
+    def convert(name: str) -> None:
+        both.wait()
+        conversion = a20_parquet.convert(sources[name], tmp_path / name, workers=2, decoder="wire")
+        found[name] = conversion.retries
+
+    threads = [threading.Thread(target=convert, args=[name]) for name in sources]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {"good": 0, "bad": len(failed)}
+    assert failed
 
 
 def test_a_conversion_in_small_blocks_is_the_same(

@@ -1,9 +1,11 @@
 """Many requests to stores at the same time: each takes as long, however little it asks for."""
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Final, ParamSpec, TypeVar
 
+Arguments = ParamSpec("Arguments")
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
@@ -11,6 +13,21 @@ AT_ONCE: Final = 16
 """How many requests one of several workers makes at a time."""
 MOST_AT_ONCE: Final = 32
 """How many small requests are made where there are no workers yet."""
+
+
+class ContextThreads(ThreadPoolExecutor):
+    """Threads that work in the context of whoever gives them work: it counts as theirs."""
+
+    def submit(
+        self,
+        fn: Callable[Arguments, Answer],
+        /,
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Future[Answer]:
+        """Have a thread call a function."""
+        context = copy_context()
+        return super().submit(lambda: context.run(fn, *args, **kwargs))
 
 
 def map_at_once(
@@ -36,5 +53,5 @@ def map_at_once(
     items = list(items)
     if not is_remote or len(items) <= 1:
         return list(map(work, items))
-    with ThreadPoolExecutor(min(at_once, len(items)), "a20-parquet requests") as pool:
+    with ContextThreads(min(at_once, len(items)), "a20-parquet requests") as pool:
         return list(pool.map(work, items))

@@ -2,6 +2,8 @@
 
 import errno
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from threading import Lock
 from typing import Final, TypeVar
 
@@ -83,28 +85,44 @@ def _status(error: BaseException) -> int | None:
     return None
 
 
-class Tally:
-    """Counts, from any thread."""
+class RetryCounter:
+    """Counts repeated requests to stores, from any thread.
+
+    Attributes:
+        count: how many there were.
+    """
 
     def __init__(self) -> None:
-        self._count = 0
+        self.count = 0
         self._lock = Lock()
 
     def add(self) -> None:
         """Count one more."""
         with self._lock:
-            self._count += 1
-
-    def take(self) -> int:
-        """How many there were since this was last asked."""
-        with self._lock:
-            count, self._count = self._count, 0
-        return count
+            self.count += 1
 
 
-REPEATED: Final = Tally()
-"""Requests that this process has repeated, of whichever store: clients, and so filesystems, are
-made anew in each thread and each process, so that none of them knows all."""
+_COUNTER: Final[ContextVar[RetryCounter | None]] = ContextVar("retries", default=None)
+
+
+@contextmanager
+def counted_retries() -> Iterator[RetryCounter]:
+    """Count the requests that the body repeats, of whichever store.
+
+    Filesystems are made anew in each thread, so that none of them knows all. What the body has
+    threads do counts if these are ``ContextThreads``; what other threads do meanwhile does not.
+    """
+    counter = RetryCounter()
+    token = _COUNTER.set(counter)
+    try:
+        yield counter
+    finally:
+        _COUNTER.reset(token)
+
+
+def _count_retry() -> None:
+    if (counter := _COUNTER.get()) is not None:
+        counter.add()
 
 
 def call(request: Callable[[], Answer]) -> Answer:
@@ -120,7 +138,7 @@ def call(request: Callable[[], Answer]) -> Answer:
         retry=retry_if_exception(may_pass),
         stop=stop_after_attempt(_MOST_TRIES),
         wait=wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S),
-        before_sleep=lambda _: REPEATED.add(),
+        before_sleep=lambda _: _count_retry(),
         reraise=True,
     )
     return retrying(request)

@@ -3,11 +3,12 @@
 import io
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from threading import get_ident
 from typing import Self, TypeAlias
+
+from a20_parquet.storage.at_once import ContextThreads
 
 BLOCK_BYTES = 8 << 20
 """A good size of a request where no memory budget tells one."""
@@ -161,9 +162,9 @@ class BlockStream:
         )
 
 
-def _pool(threads: int, idents: set[int]) -> ThreadPoolExecutor:
+def _pool(threads: int, idents: set[int]) -> ContextThreads:
     """Threads that note who they are."""
-    return ThreadPoolExecutor(threads, "a20-read-ahead", lambda: idents.add(get_ident()))
+    return ContextThreads(threads, "a20-read-ahead", lambda: idents.add(get_ident()))
 
 
 def _bounds(size: int, block_bytes: int, *, grow: bool) -> Iterator[tuple[int, int]]:
