@@ -72,6 +72,8 @@ class Comparison:
     """Names of the further features that windows carry along."""
     as_sets: bool = False
     """Whether windows that come several times in the shards may come once in the dataset."""
+    in_part: bool = False
+    """Whether these are a part of the dataset's shards: windows of the others are in it too."""
 
     def differences(self, shards: Fingerprint, dataset: Fingerprint) -> Difference:
         """Name what differs.
@@ -82,7 +84,10 @@ class Comparison:
         """
         found: list[HashDifference] = []
         left = 0
-        for group in _groups(dataset.differing(shards), shards.counts + dataset.counts):
+        buckets = dataset.differing(shards)
+        if self.in_part:
+            buckets = buckets[shards.counts[buckets] > 0]
+        for group in _groups(buckets, shards.counts + dataset.counts):
             if sum(map(len, found)) < MOST_PROBLEMS:
                 found.append(self._compare(group))
             else:
@@ -100,7 +105,9 @@ class Comparison:
         self.shards("comparing shards", in_shards)
         in_dataset = _HashSink(among, self.features)
         self.dataset("comparing files", in_dataset)
-        return HashDifference.of(in_shards.found(), in_dataset.found(), as_sets=self.as_sets)
+        return HashDifference.of(
+            in_shards.found(), in_dataset.found(), as_sets=self.as_sets, in_part=self.in_part
+        )
 
     def _name(self, differing: HashDifference) -> tuple[Problem, ...]:
         in_shards = _NameSink(differing, self.features)

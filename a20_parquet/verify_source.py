@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from a20_parquet.compare import Comparison, FingerprintSink
 from a20_parquet.dataset.catalog import Catalog
@@ -18,6 +19,8 @@ from a20_parquet.source_windows import ShardAccount, SourceWindows
 from a20_parquet.table.fingerprint import BlockSink, Fingerprint
 from a20_parquet.table.problem import Problem, Problems
 from a20_parquet.workers import Workers
+
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,15 +58,18 @@ def verify_source(
     features = tuple(feature.name for feature in catalog.features)
     sink = FingerprintSink(features)
     accounts = sides.read_shards("reading shards", sink)
-    problems.add(check_accounts(catalog.manifest.shards, accounts))
+    checked = CheckedShards.of(catalog.manifest.shards, accounts)
+    problems.add(checked.problems)
     problems.add(check_in_quarantine(catalog, accounts))
     # What a shard that can't be read lacks has been said.
-    if dataset is not None and not any(account.problem for account in accounts):
+    is_readable = not any(account.problem for account in accounts)
+    if dataset is not None and is_readable and not checked.are_others:
         comparison = Comparison(
             shards=sides.scan_shards,
             dataset=sides.scan_dataset,
             features=features,
             as_sets=any(each.reading.drop_duplicates for each in catalog.manifest.conversions),
+            in_part=checked.in_part,
         )
         difference = comparison.differences(sink.fingerprint, dataset)
         problems.add(difference.problems, further=difference.unnamed + difference.groups_left)
@@ -78,34 +84,69 @@ def verify_source(
     )
 
 
-def check_accounts(
-    expected: Sequence[ShardSummary], found: Sequence[ShardAccount]
-) -> Iterator[Problem]:
-    """Compare what became of the shards' records with what the manifest says.
+@dataclass(frozen=True, slots=True)
+class CheckedShards:
+    """What became of the shards' records, compared with what the manifest says."""
 
-    A shard is the same when its size and checksum are, whatever it is called now.
-    """
-    rest = list(expected)
-    unknown = []
-    for account in found:
-        if account.problem is not None:
-            yield Problem(account.label, account.problem)
-            _take(rest, label=account.label)
-        elif same := _take(rest, checksum=account.checksum):
-            yield from _check_counts(account, same)
-        else:
-            unknown.append(account)
-    for account in unknown:
-        was = _take(rest, label=account.label)
-        yield Problem(
-            account.label,
-            f"has changed since it was converted: its checksum is {account.checksum}, expected "
-            f"{was.checksum} as in manifest.json"
-            if was
-            else "the dataset was not made of this shard: none in manifest.json has its checksum",
+    problems: tuple[Problem, ...]
+    in_part: bool
+    """Whether shards that the dataset was made of are not among the sources."""
+    are_others: bool
+    """Whether none of the sources is one of the dataset's shards, so that no window can be."""
+
+    @classmethod
+    def of(cls, expected: Sequence[ShardSummary], found: Sequence[ShardAccount]) -> Self:
+        """Compare them.
+
+        A shard is the same when its size and checksum are, whatever it is called now.
+        """
+        problems = []
+        rest = list(expected)
+        unknown = []
+        for account in found:
+            if account.problem is not None:
+                problems.append(Problem(account.label, account.problem))
+                _take(rest, label=account.label)
+            elif same := _take(rest, checksum=account.checksum):
+                problems += _check_counts(account, same)
+            else:
+                unknown.append(account)
+        foreign = []
+        for account in unknown:
+            was = _take(rest, label=account.label)
+            if was is None:
+                foreign.append(account.label)
+            else:
+                changed = (
+                    "has changed since it was converted: its checksum is "
+                    f"{account.checksum}, expected {was.checksum} as in manifest.json"
+                )
+                problems.append(Problem(account.label, changed))
+        problems += _told_at_once(
+            foreign,
+            len(found),
+            "the dataset was not made of this shard: none in manifest.json has its checksum",
+            "shards are not of those that the dataset was made of, as none in manifest.json has "
+            "their checksums",
         )
-    for shard in rest:
-        yield Problem(shard.label, "was converted, but is not among the sources")
+        problems += _told_at_once(
+            [shard.label for shard in rest],
+            len(expected),
+            "was converted, but is not among the sources",
+            "shards were converted, but are not among the sources",
+        )
+        are_others = len(foreign) == len(found) and len(rest) == len(expected)
+        return cls(tuple(problems), in_part=bool(rest), are_others=are_others)
+
+
+def _told_at_once(labels: Sequence[str], among: int, one: str, several: str) -> Iterator[Problem]:
+    """Say the same of many shards in one line, with the first ones' names."""
+    if len(labels) == 1:
+        yield Problem(labels[0], one)
+    elif labels:
+        named = ", ".join(labels[:_MOST_NAMED])
+        more = f" and {len(labels) - _MOST_NAMED:,} more" if len(labels) > _MOST_NAMED else ""
+        yield Problem("sources", f"{len(labels):,} of {among:,} {several}: {named}{more}")
 
 
 def _take(shards: list[ShardSummary], **fields: str) -> ShardSummary | None:

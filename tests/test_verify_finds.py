@@ -272,5 +272,5 @@ def test_missing_and_new_shards(whole: Path, shards: Path, tmp_path: Path) -> No
     lines = messages(verify(whole, copies))
     assert f"{BAD}: was converted, but is not among the sources" in lines
     assert any(line.startswith("new-00000-of-00001: the dataset was not made") for line in lines)
-    assert sum("is not in the shards" in line for line in lines) == 3 * 6
+    assert not any("is not in the shards" in line for line in lines)
     assert sum("is not in the dataset" in line for line in lines) == 6

@@ -92,16 +92,53 @@ def test_a_missing_window_is_told(shards: Path, dataset: Path) -> None:
 
 
 def test_shards_that_are_not_the_datasets(shards: Path, dataset: Path, tmp_path: Path) -> None:
-    """A shard that is missing, new or changed is told, with its windows."""
+    """A shard that is missing or new is told; the windows of a new one too."""
     one = shards / "e-00000-of-00002"
     lines = messages(verify(dataset, one))
-    assert "e-00001-of-00002: was converted, but is not among the sources" in lines
-    assert sum("is not in the shards" in line for line in lines) == 54
+    assert lines == ["e-00001-of-00002: was converted, but is not among the sources"]
     other = write_shard(tmp_path / "f-00000-of-00001", [make_record(random_tensor((1, 1, 8), 99))])
     lines = messages(verify(dataset, [shards, other]))
     assert lines[0].startswith("f-00000-of-00001: the dataset was not made of this shard")
     assert lines[1].startswith("f-00000-of-00001: record 0: ")
     assert len(lines) == 2
+
+
+def test_a_part_of_the_shards(tmp_path: Path) -> None:
+    """One line tells how many are missing, and what is there is compared all the same."""
+    paths = [
+        write_shard(
+            tmp_path / "in" / f"e-{n:05d}-of-00007",
+            [make_record(random_tensor((3, 1, 8), n), NAME, 60.0 * n)],
+        )
+        for n in range(7)
+    ]
+    a20_parquet.convert(tmp_path / "in", tmp_path / "out")
+    missing = (
+        "sources: 5 of 7 shards were converted, but are not among the sources: e-00002-of-00007, "
+        "e-00003-of-00007, e-00004-of-00007 and 2 more"
+    )
+    found = verify(tmp_path / "out", paths[:2])
+    assert messages(found) == [missing]
+    assert found.problem_count == 1
+    rewrite(tmp_path / "out", change_value)
+    first, second = messages(verify(tmp_path / "out", [paths[3]]))
+    assert first.startswith("sources: 6 of 7 shards were converted")
+    assert second.startswith("e-00003-of-00007: record 0: ")
+    assert second.endswith("is not in the dataset")
+
+
+def test_other_shards(dataset: Path, tmp_path: Path) -> None:
+    """One line tells that the sources are others', and one that the dataset's are not there."""
+    for n in range(4):
+        record = make_record(random_tensor((1, 1, 8), 99 + n), NAME, 9e4 + 60 * n)
+        write_shard(tmp_path / "other" / f"f-{n:05d}-of-00004", [record])
+    foreign, missing = messages(verify(dataset, tmp_path / "other"))
+    assert foreign == (
+        "sources: 4 of 4 shards are not of those that the dataset was made of, as none in "
+        "manifest.json has their checksums: f-00000-of-00004, f-00001-of-00004, f-00002-of-00004 "
+        "and 1 more"
+    )
+    assert missing.startswith("sources: 2 of 2 shards were converted, but are not among")
 
 
 def test_a_damaged_shard_is_told(shards: Path, dataset: Path, tmp_path: Path) -> None:

@@ -177,6 +177,7 @@ class HashDifference:
         dataset: tuple[Buckets, Hashes],
         *,
         as_sets: bool,
+        in_part: bool = False,
     ) -> Self:
         """Compare hashes.
 
@@ -184,6 +185,7 @@ class HashDifference:
             shards: of the windows in the shards, in any order.
             dataset: of the windows in the dataset, in any order.
             as_sets: whether it does not matter how often a hash comes.
+            in_part: whether the dataset may have further windows, of shards that are not there.
         """
         keys = ["bucket", "high", "low"]
         counted = _counted(*shards).join(
@@ -192,7 +194,8 @@ class HashDifference:
         times = [pl.col("len").fill_null(0), pl.col("len dataset").fill_null(0)]
         if as_sets:
             times = [each.clip(0, 1) for each in times]
-        return cls(counted.filter(times[0] != times[1]).select(keys))
+        differ = times[0] > times[1] if in_part else times[0] != times[1]
+        return cls(counted.filter(differ).select(keys))
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:

@@ -111,11 +111,11 @@ OTHER_SHARD = SHARD.model_copy(update={"url": "file:///other"})
 OTHERS: list[tuple[dict[str, Any], list[str]]] = [
     (
         {"options": OPTIONS.model_copy(update={"dims": 9, "partition_by": PartitionBy.SITE})},
-        ["--dims is 9, was 3", "--partition-by is site, was site,date"],
+        ["dims is 9, was 3", "partition_by is site, was site,date"],
     ),
-    ({"reading": {"unknown_site": "x"}}, ["--unknown-site is x, was not given"]),
-    ({"reading": {"drop_duplicates": True}}, ["--drop-duplicates is True, was not given"]),
-    ({"reading": {"site": ("a", "b")}}, ["--site is a,b, was not given"]),
+    ({"reading": {"unknown_site": "x"}}, ["unknown_site is x, was not given"]),
+    ({"reading": {"drop_duplicates": True}}, ["drop_duplicates is True, was not given"]),
+    ({"reading": {"site": ("a", "b")}}, ["site is a,b, was not given"]),
     ({"base": "00c0ffee"}, ["it appends to another state of the dataset"]),
     ({"shards": ()}, ["missing: file:///shard (10 bytes)"]),
     ({"shards": (SHARD, OTHER_SHARD)}, ["new: file:///other (10 bytes)"]),

@@ -61,7 +61,7 @@ def test_disagreement(tmp_path: Path) -> None:
     ]
     with pytest.raises(UsageError) as caught:
         read_hop_s(configs)
-    for part in ("2.5 s", "5.0 s", "a/config.json", "b/config.json", "--window-seconds"):
+    for part in ("2.5 s", "5.0 s", "a/config.json", "b/config.json", "window_seconds"):
         assert part in str(caught.value)
 
 

@@ -139,7 +139,7 @@ def test_an_unfinished_conversion(
     _stop(source, out)
     before = store.digests(out)
     others: list[tuple[str, dict[str, Any], str]] = [
-        (source, {"partition_by": "site"}, "--partition-by is site, was site,date"),
+        (source, {"partition_by": "site"}, "partition_by is site, was site,date"),
         (f"{source}/{min(messy.iterdir()).name}", {}, "missing: "),
     ]
     for sources, options, told in others:
