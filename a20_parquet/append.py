@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from a20_parquet.content_sums import content_sums
 from a20_parquet.dataset.held import HeldDataset, Retry
+from a20_parquet.dataset.manifest import ShardSummary
 from a20_parquet.progress import Progress
 from a20_parquet.source.discover import Listing
 from a20_parquet.source.labels import make_labels
@@ -23,6 +24,8 @@ class ToConvert:
     """Which of them, by position, are records in the dataset's quarantine."""
     held: int
     """How many other shards of the sources the dataset has already."""
+    held_shards: tuple[ShardSummary, ...] = ()
+    """What the dataset says of these."""
 
 
 def find_new(
@@ -42,6 +45,7 @@ def find_new(
     checksums = content_sums([s for s in listing.shards if s.size in sizes], workers, progress)
     quarantine = held.layout.quarantine
     new: list[Shard] = []
+    known: list[ShardSummary] = []
     retried: list[tuple[Shard, Retry]] = []
     for shard in listing.shards:
         checksum = checksums.get(shard.position)
@@ -51,6 +55,7 @@ def find_new(
         # A shard of which nothing could be converted lies in quarantine as a whole.
         is_meant = lies_in(shard.filesystem, shard.path, quarantine)
         if (shard.size, checksum) in contents and not is_meant:
+            known += contents[shard.size, checksum]
             continue
         name = shard.path.rpartition("/")[2]
         retry = held.find_retry(name, shard.size, checksum)
@@ -66,4 +71,5 @@ def find_new(
         shards=tuple(replace(shard, position=i) for i, shard in enumerate(ordered)),
         retries={len(new) + i: retry for i, (_, retry) in enumerate(retried)},
         held=len(listing.shards) - len(ordered),
+        held_shards=tuple({shard.label: shard for shard in known}.values()),
     )

@@ -16,6 +16,7 @@ from a20_parquet.executor import Threads
 from a20_parquet.job import plan_job
 from a20_parquet.options import ConvertOptions
 from a20_parquet.progress import NoProgress
+from a20_parquet.reading import Reading
 from a20_parquet.sample import Sample, read_sample, spread_over
 from a20_parquet.source.discover import find_shards
 from a20_parquet.source.shard import some_in_store
@@ -67,7 +68,10 @@ def look_at(
     listing = find_shards(sources)
     places = spread_over(len(listing.shards), min(_MOST_SHARDS, records))
     some = ToConvert(shards=tuple(listing.shards[i] for i in places), retries={}, held=0)
-    job = plan_job(listing, some, options, None, Threads(options.workers, NoProgress()))
+    executor = Threads(options.workers, NoProgress())
+    job = plan_job(
+        listing, some, options, None, executor=executor, reading=Reading.of(options, None)
+    )
     sample = read_sample(job, records)
     sizes = [shard.size for shard in listing.shards]
     windows_a_byte = sum(job.windows) / max(sum(shard.size for shard in job.shards), 1)

@@ -21,6 +21,8 @@ class Conversion:
     """Shards in quarantine that were tried again."""
     held_shards: int = 0
     """Of the sources, that the dataset had already."""
+    other_options: tuple[str, ...] = ()
+    """Which options differ from those that shards of the dataset were converted with before."""
     new_windows: int = 0
     """That were written."""
     left_out: int = 0

@@ -29,6 +29,7 @@ from a20_parquet.npy_json import NotebookOutput
 from a20_parquet.option_help import with_options
 from a20_parquet.options import ConvertOptions, OnError, OptionValues
 from a20_parquet.progress import NoProgress, Progress
+from a20_parquet.reading import Reading
 from a20_parquet.sort_pass import Sinks, sort_shards
 from a20_parquet.source.discover import Listing, find_shards
 from a20_parquet.storage.place import lies_in
@@ -71,6 +72,7 @@ def convert(
     folder = _notebook_folder(chosen, layout)
     with counted_retries() as retries, locked(layout, progress.say):
         held = find_held(layout, overwrite=chosen.overwrite)
+        reading = Reading.of(chosen, held)
         listing = find_shards(sources, layout.root)
         _check(listing, chosen, layout, held)
         to_convert = find_new(listing, held, Workers(chosen.workers), progress)
@@ -78,17 +80,22 @@ def convert(
         for line in _remarks(listing, to_convert, notebook):
             progress.say(line)
         if held is not None and not to_convert.shards and not layout.plan.exists():
+            other_options = reading.check_held(held, to_convert.held_shards)
             return Conversion(
                 dataset=layout.location,
                 totals=held.manifest.totals,
                 held_shards=to_convert.held,
+                other_options=other_options,
                 quarantine=held.manifest.count_reasons(),
                 seconds=time.monotonic() - started,
                 passed_over=listing.passed_over,
                 warnings=listing.missing,
             )
+        other_options = reading.compare_held(held, to_convert)
+        for line in other_options:
+            progress.say(line)
         with open_executor(chosen, progress) as executor:
-            job = plan_job(listing, to_convert, chosen, held, executor)
+            job = plan_job(listing, to_convert, chosen, held, executor=executor, reading=reading)
             with _begun(layout, job, chosen, held, progress) as begun:
                 sinks = _sinks(layout, begun, notebook, chosen)
                 executor.admit(_session(sinks), job.shards[:1])
@@ -103,6 +110,7 @@ def convert(
         new_shards=len(job.shards) - len(job.retries),
         retried_shards=len(job.retries),
         held_shards=to_convert.held,
+        other_options=other_options,
         new_windows=sum(file.rows for file in files),
         left_out=sum(shard.left_out for shard in in_runs.shards),
         quarantine=manifest.count_reasons(),

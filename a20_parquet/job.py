@@ -19,13 +19,13 @@ from a20_parquet.executor import Executor
 from a20_parquet.memory import METADATA_ROW_BYTES, MemoryPlan, plan_memory
 from a20_parquet.options import ConvertOptions
 from a20_parquet.probe import probe_shards
+from a20_parquet.reading import Reading
 from a20_parquet.rules import window_rules
 from a20_parquet.source.decode import Decoder, make_decoder
 from a20_parquet.source.discover import Listing
 from a20_parquet.source.perch_config import read_hop_s
 from a20_parquet.source.shard import Codec, Shard, some_in_store
 from a20_parquet.storage.stream import READ_AHEAD
-from a20_parquet.table.filename import FilenameRules
 from a20_parquet.table.plan import divide_shards
 from a20_parquet.table.schema import Feature, feature_bytes
 from a20_parquet.table.windows import WindowRules
@@ -84,12 +84,14 @@ class Job:
         return [tuple(left[first:end]) for first, end in bounds]
 
 
-def plan_job(
+def plan_job(  # noqa: PLR0913 - all that decides
     listing: Listing,
     to_convert: ToConvert,
     options: ConvertOptions,
     held: HeldDataset | None,
+    *,
     executor: Executor,
+    reading: Reading,
 ) -> Job:
     """Look at the shards' first records and plan their conversion.
 
@@ -99,24 +101,22 @@ def plan_job(
         options: of the conversion.
         held: the dataset that it appends to, if there is one.
         executor: will do it.
+        reading: how it reads.
 
     Raises:
         SourceError: a shard can't be read, or no shard holds a record that can be converted.
         UsageError: the memory budget does not suffice, or an option's value can't be used.
     """
-    sites, new_sites = _sites(options, held)
-    filenames = FilenameRules(options.filename_pattern, sites, options.unknown_site)
     decoder = make_decoder(options.decoder, options.feature)
     wanted = _table_options(listing, options, held)
     probe = probe_shards(
         to_convert.shards,
         decoder,
-        filenames,
+        reading.filenames,
         dims=wanted.dims or None,
         features={feature.name: feature.size or None for feature in wanted.features},
     )
     table = wanted.model_copy(update={"dims": probe.dims, "features": probe.features})
-    reading = _reading_options(options, sites)
     windows = tuple(
         _count_windows(shard, codec, probe.dims * itemsize)
         for shard, codec, itemsize in zip(
@@ -135,10 +135,10 @@ def plan_job(
         retries=to_convert.retries,
         windows=windows,
         table=table,
-        reading=reading,
+        reading=reading.options,
         assumptions=(),
-        rules=window_rules(table, reading, sites),
-        sites=new_sites,
+        rules=window_rules(table, reading.options, reading.sites),
+        sites=reading.new_sites,
         memory=replace(memory, holds_all=memory.holds_all and executor.is_here),
         decoder=decoder,
         slots=executor.slots,
@@ -234,34 +234,6 @@ def check_free_space(job: Job, layout: DatasetLayout, begun: Begun) -> None:
                 f"{folder}: about {need:,} bytes are needed and {free:,} are free. Make room, or "
                 "name another dataset or --scratch folder."
             )
-
-
-def _sites(
-    options: ConvertOptions, held: HeldDataset | None
-) -> "tuple[SiteTable | None, SiteTable | None]":
-    """The sites table that is used, and the one that the dataset gets; none where there is none."""
-    kept = held.sites if held else None
-    if kept is None and options.sites is None:
-        return None, None
-    from a20_parquet.dataset.sites import read_sites
-    from a20_parquet.table.sites import merged
-
-    before = kept.until(len(held.manifest.conversions)) if held and kept else None
-    given = None if options.sites is None else read_sites(options.sites)
-    new = merged(before, given) if before and given else given
-    return new or before, new
-
-
-def _reading_options(options: ConvertOptions, sites: "SiteTable | None") -> ReadingOptions:
-    return ReadingOptions(
-        filename_pattern=options.filename_pattern,
-        unknown_site=options.unknown_site,
-        sites=sites.fingerprint if sites else None,
-        site=options.site,
-        from_date=options.from_date,
-        until_date=options.until_date,
-        drop_duplicates=options.drop_duplicates,
-    )
 
 
 def _count_windows(shard: Shard, codec: Codec, window_bytes: int) -> int:

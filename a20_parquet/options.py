@@ -71,6 +71,17 @@ _Channels = Annotated[
 ]
 
 
+def _site_names(value: object) -> object:
+    several = [value] if isinstance(value, str | int) else value
+    return tuple(
+        str(each) if isinstance(each, int) else each
+        for each in TypeAdapter(list[str | int]).validate_python(several)
+    )
+
+
+_Sites = Annotated[tuple[str, ...], BeforeValidator(_site_names)]
+
+
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     if len({name.casefold() for name in names}) < len(names):
         raise ValueError("expected each name once, whatever its case")
@@ -118,7 +129,7 @@ class OptionValues(TypedDict, total=False):
     sites: Path | str | None
     filename_pattern: str | None
     unknown_site: str | None
-    site: Sequence[str | int]
+    site: str | int | Sequence[str | int]
     from_date: date | str | None
     until_date: date | str | None
     drop_duplicates: bool
@@ -165,7 +176,7 @@ class ConvertOptions(BaseModel):
     ``site_name``, ``subsite_name``, ``file_seq_id``, ``date``, ``time``, ``offset``."""
     unknown_site: str | None = None
     """Site of recordings whose names tell none; by default they go to quarantine."""
-    site: tuple[str, ...] = ()
+    site: _Sites = ()
     """Take only these sites, as the key ``site`` has them or as numbers."""
     from_date: _Day = None
     """Take only windows from this local date on."""

@@ -15,6 +15,7 @@ from a20_parquet.executor import Threads
 from a20_parquet.job import Job, plan_job
 from a20_parquet.options import ConvertOptions
 from a20_parquet.progress import NoProgress
+from a20_parquet.reading import Reading
 from a20_parquet.source.discover import Listing, find_shards
 from a20_parquet.workers import Pool
 
@@ -58,7 +59,8 @@ class Setting:
         to_convert = ToConvert(shards=self.listing.shards, retries={}, held=0)
         executor = Threads(self.threads, NoProgress())
         chosen = ConvertOptions.model_validate(values)
-        return plan_job(self.listing, to_convert, chosen, None, executor)
+        reading = Reading.of(chosen, None)
+        return plan_job(self.listing, to_convert, chosen, None, executor=executor, reading=reading)
 
     def buffers(self, rows: int, dims: int) -> Pool[Rows]:
         """Make a buffer for each thread, of which every page has been written to."""

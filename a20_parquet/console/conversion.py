@@ -73,6 +73,7 @@ def _remarks(conversion: "Conversion") -> Iterator[str]:
     """What a user should know besides the totals."""
     for assumption in conversion.assumptions:
         yield f"assumed: {assumption.text}"
+    yield from conversion.other_options
     if conversion.left_out:
         left_out = format_count(conversion.left_out, "window")
         yield f"left out: {left_out} of other sites, dates or channels"

@@ -60,7 +60,7 @@ class HeldDataset:
             raise DatasetError(
                 f"{catalog.url('manifest.json')} has fields that this version of a20-parquet does "
                 f"not know and would lose: {', '.join(unknown)}. The dataset can be read, but only "
-                "a newer version can add to it: pip install --upgrade a20-parquet"
+                "a newer version can add to it."
             )
         files = tuple(catalog.data_files())
         return cls(catalog, files, KeptSites.read(catalog), layout)
@@ -82,9 +82,12 @@ class HeldDataset:
         return shards | {file.bytes for _, file in self._quarantined_records()}
 
     @property
-    def contents(self) -> set[tuple[int, str]]:
-        """Stored size and content checksum of all shards that it was made of."""
-        return {(shard.bytes, shard.checksum) for shard in self.manifest.shards}
+    def contents(self) -> dict[tuple[int, str], list[ShardSummary]]:
+        """The shards that it was made of, by stored size and content checksum."""
+        shards: dict[tuple[int, str], list[ShardSummary]] = {}
+        for shard in self.manifest.shards:
+            shards.setdefault((shard.bytes, shard.checksum), []).append(shard)
+        return shards
 
     def find_retry(self, name: str, size: int, checksum: str) -> Retry | None:
         """Find the records in quarantine that a shard consists of.

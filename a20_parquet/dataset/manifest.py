@@ -235,7 +235,7 @@ def parse_manifest(content: bytes, where: str) -> tuple[Manifest, tuple[str, ...
         if (version := _version_of(content)) > VERSION:
             raise DatasetError(
                 f"{where} has format version {version}, and this version of a20-parquet reads "
-                f"format version {VERSION}. Install a newer one: pip install --upgrade a20-parquet"
+                f"format version {VERSION}. Install a newer version."
             ) from error
         problems = error.errors()
         others = [each for each in problems if each["type"] not in _UNKNOWN_FIELD]

@@ -30,6 +30,7 @@ from a20_parquet.storage.place import Place, StorePath, place_of
 from a20_parquet.table.schema import Feature
 
 _MOST_NAMED = 3
+_FINGERPRINT_DIGITS = 8
 
 
 class _Frozen(BaseModel):
@@ -95,12 +96,15 @@ def option_differences(before: BaseModel, now: BaseModel) -> Iterator[str]:
     for name in type(before).model_fields:
         was, is_now = getattr(before, name), getattr(now, name)
         if was != is_now:
-            yield f"{flag(name)} is {_said(is_now)}, was {_said(was)}"
+            yield f"{flag(name)} is {said(name, is_now)}, was {said(name, was)}"
 
 
-def _said(value: object) -> str:
+def said(name: str, value: object) -> str:
+    """Write the value of an option."""
     if value in (None, (), False):
         return "not given"
+    if name == "sites":
+        return f"the table with fingerprint {str(value)[:_FINGERPRINT_DIGITS]}"
     if isinstance(value, tuple):
         return ",".join(each.name if isinstance(each, Feature) else str(each) for each in value)
     return str(value)

@@ -1,0 +1,188 @@
+"""How a conversion reads: which names it knows and which windows it takes, beside earlier ones."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from a20_parquet.amounts import format_count
+from a20_parquet.append import ToConvert
+from a20_parquet.dataset.held import HeldDataset
+from a20_parquet.dataset.manifest import ReadingOptions, ShardSummary
+from a20_parquet.dataset.unfinished import option_differences
+from a20_parquet.errors import UsageError
+from a20_parquet.options import ConvertOptions
+from a20_parquet.table.filename import FilenameRules
+from a20_parquet.table.selection import Selection
+
+if TYPE_CHECKING:
+    from a20_parquet.table.sites import SiteTable
+
+_MOST_GROUPS = 3
+_NAMES = ("filename_pattern", "unknown_site", "sites")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How one conversion reads."""
+
+    options: ReadingOptions
+    sites: "SiteTable | None"
+    """The table in use: the dataset's and the given one together."""
+    new_sites: "SiteTable | None"
+    """What becomes the dataset's table; None if the dataset has none, or keeps the one it has."""
+    given_sites: "SiteTable | None"
+    """The table that ``--sites`` names."""
+
+    @classmethod
+    def of(cls, options: ConvertOptions, held: HeldDataset | None) -> Self:
+        """Read the sites table and check all options of this kind.
+
+        Args:
+            options: of the conversion.
+            held: the dataset that it appends to, if there is one.
+
+        Raises:
+            UsageError: the sites table can't be read or contradicts the dataset's, or the value of
+                an option makes no sense.
+        """
+        given, used, new = _sites(options, held)
+        reading = cls(
+            options=ReadingOptions(
+                filename_pattern=options.filename_pattern,
+                unknown_site=options.unknown_site,
+                sites=used.fingerprint if used else None,
+                site=options.site,
+                from_date=options.from_date,
+                until_date=options.until_date,
+                drop_duplicates=options.drop_duplicates,
+            ),
+            sites=used,
+            new_sites=new,
+            given_sites=given,
+        )
+        # What makes no sense is told now, whether something is left to read or not.
+        _ = reading.filenames
+        _selection(reading.options)
+        return reading
+
+    @property
+    def filenames(self) -> FilenameRules:
+        """How filenames are read."""
+        options = self.options
+        return FilenameRules(options.filename_pattern, self.sites, options.unknown_site)
+
+    def check_held(self, held: HeldDataset, shards: Sequence[ShardSummary]) -> tuple[str, ...]:
+        """Compare with how shards of which none is new were read.
+
+        The options must be those of the last conversion that read any of them: whoever repeats
+        that command finds nothing to do.
+
+        Args:
+            held: the dataset.
+            shards: those of its shards that are given.
+
+        Returns:
+            A line for each group of shards that an earlier conversion read with other options.
+
+        Raises:
+            UsageError: the options are others.
+        """
+        different = self._group(held, shards)
+        last = max((number for shard in shards for number in _conversions(shard)), default=0)
+        if different and any(self._differences(held, last)):
+            told = "; ".join(
+                text if len(different) == 1 else f"{n}: {text}" for n, text in different
+            )
+            raise UsageError(
+                f"{held.layout.root} holds all shards that are given, and was made of them with "
+                f"other options: {told}. Nothing was done. Give the options that they were "
+                "converted with, name another folder, or convert them anew with --overwrite, which "
+                "deletes the dataset first."
+            )
+        return _lines(different)
+
+    def compare_held(self, held: HeldDataset | None, to_convert: ToConvert) -> tuple[str, ...]:
+        """Compare with how the dataset's shards were read, where others are added to them.
+
+        Returns:
+            A line for each group of its shards that were read with other options.
+        """
+        if held is None:
+            return ()
+        # What names tell is what quarantine is tried again with: that is no news.
+        is_retry = len(to_convert.retries) == len(to_convert.shards)
+        return _lines(self._group(held, held.manifest.shards, but=_NAMES if is_retry else ()))
+
+    def _group(
+        self, held: HeldDataset, shards: Sequence[ShardSummary], but: Sequence[str] = ()
+    ) -> list[tuple[str, str]]:
+        """Group shards that were read with other options: how many, and the differences."""
+        counts: dict[str, int] = {}
+        differences = {
+            number: "; ".join(self._differences(held, number, but))
+            for number in {number for shard in shards for number in _conversions(shard)}
+        }
+        for shard in shards:
+            if all(differences[number] for number in _conversions(shard)):
+                text = differences[shard.conversion]
+                counts[text] = counts.get(text, 0) + 1
+        return [(format_count(count, "shard"), text) for text, count in counts.items()]
+
+    def _differences(
+        self, held: HeldDataset, number: int, but: Sequence[str] = ()
+    ) -> Iterator[str]:
+        """Name the options that differ from those of a conversion."""
+        conversions = held.manifest.conversions
+        was = conversions[number].reading if number < len(conversions) else ReadingOptions()
+        now = self.options.model_copy(update={"sites": self._fingerprint(held, number, was)})
+        same = [*but]
+        if set(_selection(was).sites) == set(_selection(now).sites):
+            same.append("site")
+        now = now.model_copy(update={name: getattr(was, name) for name in same})
+        yield from option_differences(was, now)
+
+    def _fingerprint(self, held: HeldDataset, number: int, was: ReadingOptions) -> str | None:
+        """Fingerprint of the sites table that a conversion would have had, given these options."""
+        if self.given_sites is None:
+            # A dataset keeps its table: that need not be given again.
+            return was.sites
+        if was.sites is None or held.sites is None:
+            return self.given_sites.fingerprint
+        from a20_parquet.table.sites import merged
+
+        return merged(held.sites.until(number), self.given_sites).fingerprint
+
+
+def _conversions(shard: ShardSummary) -> tuple[int, ...]:
+    """The conversions that read a shard: the first whole, later ones its quarantine."""
+    return (shard.conversion, *shard.retried)
+
+
+def _lines(groups: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    lines = [
+        f"the dataset keeps {shards} as converted before, with other options: {differences}"
+        for shards, differences in groups[:_MOST_GROUPS]
+    ]
+    if len(groups) > _MOST_GROUPS:
+        lines.append("the dataset keeps more, with still others: a20-parquet info lists them")
+    return tuple(lines)
+
+
+def _selection(options: ReadingOptions) -> Selection:
+    return Selection.of(options.site, options.from_date, options.until_date)
+
+
+def _sites(
+    options: ConvertOptions, held: HeldDataset | None
+) -> "tuple[SiteTable | None, SiteTable | None, SiteTable | None]":
+    """The sites table that is given, the one that is used, and the one that the dataset gets."""
+    kept = held.sites if held else None
+    if kept is None and options.sites is None:
+        return None, None, None
+    from a20_parquet.dataset.sites import read_sites
+    from a20_parquet.table.sites import merged
+
+    before = kept.until(len(held.manifest.conversions)) if held and kept else None
+    given = None if options.sites is None else read_sites(options.sites)
+    new = merged(before, given) if before and given else given
+    return given, new or before, new
