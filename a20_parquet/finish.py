@@ -8,17 +8,20 @@ from a20_parquet.dataset.commit import commit, settle
 from a20_parquet.dataset.held import HeldDataset
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import (
+    Assumption,
     ConversionSummary,
     DuplicateCounts,
     FileSummary,
     Manifest,
     ShardSummary,
+    TableOptions,
     files_content,
     make_manifest,
 )
 from a20_parquet.dataset.quarantine import merge_quarantine
 from a20_parquet.job import Job
 from a20_parquet.sort_pass import Sorted
+from a20_parquet.table.site_token import SHARED_TOKENS, may_be_shared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +64,9 @@ def finish(
         conversions=[
             *(before.conversions if before else ()),
             ConversionSummary(
-                reading=job.reading, duplicates=made.duplicates, assumptions=job.assumptions
+                reading=job.reading,
+                duplicates=made.duplicates,
+                assumptions=(*job.assumptions, *_assumed_sites(job.table, all_files)),
             ),
         ],
         quarantine=merge_quarantine(
@@ -77,6 +82,18 @@ def finish(
     commit(layout, manifest, listed.to_pybytes(), sites)
     settle(layout, begun.plan.scratch)
     return manifest
+
+
+def _assumed_sites(table: TableOptions, files: Sequence[FileSummary]) -> Iterator[Assumption]:
+    """Say where a dataset goes on to name sites as earlier versions did."""
+    shared = sorted({file.site for file in files if may_be_shared(file.site)})
+    if table.site_tokens == SHARED_TOKENS and shared:
+        yield Assumption(
+            about="site",
+            text=f"names of recorders become values of site as earlier versions made them in this "
+            f"dataset, so that several places may share one, such as {shared[0]}; convert into a "
+            "new dataset to tell them apart",
+        )
 
 
 def _partition_order(file: FileSummary) -> tuple[str, bool, int]:

@@ -28,6 +28,7 @@ from a20_parquet.source.shard import Codec, Shard, some_in_store
 from a20_parquet.storage.stream import READ_AHEAD
 from a20_parquet.table.plan import divide_shards
 from a20_parquet.table.schema import Feature, feature_bytes
+from a20_parquet.table.site_token import DISTINCT_TOKENS
 from a20_parquet.table.windows import WindowRules
 
 if TYPE_CHECKING:
@@ -199,6 +200,7 @@ def _table_options(
         dims=options.dims or (known.dims if known else 0),
         channels=options.channels,
         features=tuple(Feature(name, sizes.get(name, 0)) for name in options.feature),
+        site_tokens=known.site_tokens if known else DISTINCT_TOKENS,
     )
 
 

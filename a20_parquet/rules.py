@@ -27,6 +27,10 @@ def window_rules(
         dims=table.dims,
         channels=table.channels,
         features=table.features,
-        filenames=FilenameRules(reading.filename_pattern, sites, reading.unknown_site),
-        selection=Selection.of(reading.site, reading.from_date, reading.until_date),
+        filenames=FilenameRules(
+            reading.filename_pattern, sites, reading.unknown_site, table.site_tokens
+        ),
+        selection=Selection.of(
+            reading.site, reading.from_date, reading.until_date, site_tokens=table.site_tokens
+        ),
     )

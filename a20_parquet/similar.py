@@ -27,7 +27,7 @@ from a20_parquet.scan import read_batches
 from a20_parquet.table.cosine import Direction, Nearest, search_block
 from a20_parquet.table.filename import parse_filenames
 from a20_parquet.table.schema import EMBEDDING
-from a20_parquet.table.selection import Selection
+from a20_parquet.table.selection import Selection, site_values
 from a20_parquet.workers import Pool
 
 _COLUMNS = ("filename", "recording_offset_in_file", "channel", "site", "window_start")
@@ -78,7 +78,8 @@ def similar(  # noqa: PLR0913 - what a search can be limited by, each a keyword
         raise UsageError(f"top is {top}, expected 1 or more")
     catalog = Catalog.open(dataset)
     direction = _direction(catalog, to, channel)
-    predicate = _part_of_dataset(catalog, Selection.of(sites, from_date, until_date))
+    selection = Selection.of(_known_sites(catalog, sites), from_date, until_date)
+    predicate = _part_of_dataset(catalog, selection)
     source = WindowSource(catalog, [EMBEDDING], predicate)
     progress = progress or NoProgress()
     nearest = _Search(source, direction, top, progress).run(default_workers())
@@ -95,7 +96,6 @@ def _part_of_dataset(catalog: Catalog, selection: Selection) -> pl.Expr | None:
     """The filter that a selection makes; none for the whole dataset."""
     tests = []
     if selection.sites:
-        _check_sites(catalog, selection.sites)
         tests.append(pl.col("site").is_in(selection.sites))
     day = pl.col("date" if "date" in catalog.partition_by.keys else "window_start_local")
     if selection.first is not None:
@@ -105,15 +105,25 @@ def _part_of_dataset(catalog: Catalog, selection: Selection) -> pl.Expr | None:
     return reduce(operator.and_, tests) if tests else None
 
 
-def _check_sites(catalog: Catalog, sites: Sequence[str]) -> None:
+def _known_sites(catalog: Catalog, sites: str | int | Sequence[str | int]) -> list[str]:
+    """Return the dataset's values of the key ``site`` that are meant.
+
+    Raises:
+        UsageError: it has none that fits one of them.
+    """
     known = catalog.files["site"].unique().sort()
-    for site in sites:
-        if site not in known:
+    rule = catalog.manifest.options.site_tokens
+    found = []
+    for site in [sites] if isinstance(sites, str | int) else sites:
+        values = [value for value in site_values(site, rule) if value in known]
+        if not values:
             more = ", …" if len(known) > _MAX_NAMED else ""
             raise UsageError(
-                f"{catalog.location} has no site {site}. It has {len(known)}: "
-                f"{', '.join(known[:_MAX_NAMED])}{more}"
+                f"{catalog.location} has no site {site_values(site, rule)[0]}. It has "
+                f"{len(known)}: {', '.join(known[:_MAX_NAMED])}{more}"
             )
+        found += values
+    return found
 
 
 class _Search:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from a20_parquet.table.partition import name_tokens
+from a20_parquet.table.site_token import chosen_token, name_tokens
 
 Row = Mapping[str, Any]
 """A recorder: ``name``, ``site_id`` and ``time_zone``."""
@@ -51,7 +51,7 @@ def read_filename(
     [token] = name_tokens(pa.array([None if place is None else full], pa.string())).to_pylist()
     site = f"site_{site_id:04d}" if site_id is not None else token
     if unknown_site is not None and site is None:
-        [site] = name_tokens(pa.array([unknown_site])).to_pylist()
+        site = chosen_token(unknown_site)
     columns = {
         "site_id": site_id,
         "site_name": place,

@@ -101,7 +101,8 @@ class FileChecker:
             yield f"has {opened.stored_rows:,} rows, expected {file.rows:,} as in files.parquet"
 
     def _rows(self, file: FileSummary, opened: DataFile) -> Iterator[str]:
-        checker = RowChecker(*file.key, self._catalog.partition_by)
+        options = self._catalog.manifest.options
+        checker = RowChecker(*file.key, options.partition_by, options.site_tokens)
         sink = None if self._sink is None else partial(self._sink, file.path)
         for group in range(len(opened.rows)):
             metadata = opened.metadata([group], self._metadata)

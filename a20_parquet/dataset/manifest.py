@@ -91,6 +91,9 @@ class TableOptions(_Frozen):
     """Which channels of separated audio were taken; none where all were."""
     features: tuple[Feature, ...] = ()
     """Further columns, in their order."""
+    site_tokens: Literal[1, 2] = 1
+    """By which rule names of recorders became values of ``site``: 1, the default, is that of
+    earlier versions, by which several names may share one; 2 gives each name its own."""
 
     @property
     def row_bytes(self) -> int:

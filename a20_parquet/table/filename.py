@@ -22,7 +22,8 @@ from a20_parquet.table.name_parts import (
     read_parts,
     tidy,
 )
-from a20_parquet.table.partition import name_tokens, site_tokens
+from a20_parquet.table.partition import site_tokens
+from a20_parquet.table.site_token import DISTINCT_TOKENS, chosen_token
 
 if TYPE_CHECKING:
     from a20_parquet.table.sites import SiteTable
@@ -47,7 +48,10 @@ class FilenameRules:
     """Fills in site ids, and local times where the name tells the time in UTC or names no offset.
     """
     unknown_site: str | None = None
-    """Where recordings go whose name tells no site; given, every recording is taken."""
+    """Where recordings go whose name tells no site, see ``chosen_token``; given, every recording is
+    taken."""
+    site_tokens: int = DISTINCT_TOKENS
+    """The rule by which names become tokens, see ``name_tokens``."""
 
     def __post_init__(self) -> None:
         """Check pattern and name."""
@@ -115,14 +119,14 @@ def parse_filenames(filenames: Any, rules: FilenameRules = A2O_RULES) -> Recordi
     if rules.sites is not None:
         site_id, zones = rules.sites.look_up(site_id, parts.site_name, parts.subsite_name)
     starts = _starts(tidied, malformed, zones)
-    site = site_tokens(site_id, parts.site_name, parts.subsite_name)
+    site = site_tokens(site_id, parts.site_name, parts.subsite_name, rules.site_tokens)
     if rules.unknown_site is None:
         valid = parts.matched & starts.known & flags(site.is_valid())
         for where in malformed.values():
             valid &= ~where
     else:
         valid = np.ones(len(filenames), np.bool_)
-        site = pc.fill_null(site, name_tokens(pa.array([rules.unknown_site]))[0])
+        site = pc.fill_null(site, chosen_token(rules.unknown_site, rules.site_tokens))
     problems: list[str | None] = [None] * len(filenames)
     for index in np.flatnonzero(~valid).tolist():
         found = _problem(index, rules, parts, starts, malformed)

@@ -9,6 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from a20_parquet.table.site_token import DISTINCT_TOKENS, name_tokens
+
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 """The folder value that every reader takes for null."""
 
@@ -16,12 +18,6 @@ PartitionKey: TypeAlias = tuple[str, int | None]
 """``site`` and period, see ``periods``."""
 
 _SECONDS_A_DAY = 86_400
-# Words that polars, DuckDB or pyarrow take for a number, a boolean, a date or null.
-_VALUE_WORDS = (
-    "true|false|t|f|yes|no|y|n|on|off|null|none|na|nan|inf|infinity|epoch|now|today|tomorrow"
-    "|yesterday"
-)
-_NO_TOKEN = rf"^(?:[^A-Za-z].*|(?i:{_VALUE_WORDS})|)$"
 
 
 class PartitionBy(enum.StrEnum):
@@ -43,18 +39,20 @@ class PartitionBy(enum.StrEnum):
         return tuple(self.value.split(","))
 
 
-def site_tokens(site_id: Any, site_name: Any, subsite_name: Any) -> Any:
+def site_tokens(
+    site_id: Any, site_name: Any, subsite_name: Any, rule: int = DISTINCT_TOKENS
+) -> Any:
     """The Hive value of ``site`` for each recording, an Arrow string array.
 
-    ``site_0285`` where the id is known; else the recorder's name as a token that no reader takes
-    for anything but a string; null where neither is known.
+    ``site_0285`` where the id is known; else the token of the recorder's name, see ``site_token``;
+    null where neither is known.
     """
     numbered = pc.binary_join_element_wise(
         "site_", pc.utf8_lpad(site_id.cast(pa.string()), 4, "0"), ""
     )
     if not numbered.null_count:
         return numbered
-    return pc.coalesce(numbered, name_tokens(recorder_names(site_name, subsite_name)))
+    return pc.coalesce(numbered, name_tokens(recorder_names(site_name, subsite_name), rule))
 
 
 def recorder_names(site_name: Any, subsite_name: Any) -> Any:
@@ -63,13 +61,6 @@ def recorder_names(site_name: Any, subsite_name: Any) -> Any:
         subsite_name.is_valid(), pc.binary_join_element_wise("-", subsite_name, ""), ""
     )
     return pc.binary_join_element_wise(site_name, suffix, "")
-
-
-def name_tokens(names: Any) -> Any:
-    """Turn names into tokens that are safe as folder names and always read as strings."""
-    safe = pc.replace_substring_regex(names, r"[^A-Za-z0-9_-]", "_")
-    needs_prefix = pc.match_substring_regex(safe, _NO_TOKEN)
-    return pc.if_else(needs_prefix, pc.binary_join_element_wise("name_", safe, ""), safe)
 
 
 def periods(start_local_s: npt.NDArray[np.int64], by: PartitionBy) -> npt.NDArray[np.int32]:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from a20_parquet.table.order import first_out_of_order
 from a20_parquet.table.partition import PartitionBy, period_value, periods, site_tokens
 from a20_parquet.table.schema import METADATA
+from a20_parquet.table.site_token import DISTINCT_TOKENS
 
 _US = 1_000_000
 
@@ -17,13 +18,16 @@ _US = 1_000_000
 class RowChecker:
     """Is fed with a file's rows, in order, and tells what is wrong with them."""
 
-    def __init__(self, site: str, period: int | None, by: PartitionBy) -> None:
+    def __init__(
+        self, site: str, period: int | None, by: PartitionBy, rule: int = DISTINCT_TOKENS
+    ) -> None:
         """Start before the file's first row.
 
         Args:
             site: value of the Hive key ``site`` in the file's path.
             period: of the key after it, see ``partition.periods``.
             by: the Hive keys.
+            rule: by which names became tokens, see ``name_tokens``.
         """
         self.first_us: int | None = None
         """Earliest ``window_start`` so far, microseconds since 1970 in UTC."""
@@ -32,6 +36,7 @@ class RowChecker:
         self._site = site
         self._period = period
         self._by = by
+        self._rule = rule
         self._rows = 0
         self._before: Any = None
 
@@ -72,8 +77,9 @@ class RowChecker:
         self._before = metadata.slice(len(metadata) - 1)
 
     def _sites(self, metadata: Any) -> Iterator[str]:
-        names = ("site_id", "site_name", "subsite_name")
-        tokens = site_tokens(*(metadata[name] for name in names))
+        tokens = site_tokens(
+            metadata["site_id"], metadata["site_name"], metadata["subsite_name"], self._rule
+        )
         wrong = pc.fill_null(pc.not_equal(tokens, self._site), False)
         if (row := _first(wrong)) is not None:
             yield (

@@ -96,7 +96,8 @@ KEYS = {
             "site",
             pa.string(),
             nullable=True,
-            meaning="site_0285 where the id is known, else the recorder's name as a token",
+            meaning="site_0285 where the id is known, else the recorder's name, with _ for what a "
+            "folder can't hold, and a hash where other names would be written alike",
         ),
         Column(
             "date",

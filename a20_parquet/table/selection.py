@@ -1,5 +1,6 @@
 """Which part of the windows is wanted: some sites, some days."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -12,6 +13,9 @@ import pyarrow.compute as pc
 from a20_parquet.errors import UsageError
 from a20_parquet.table.clock import Flags
 from a20_parquet.table.filename import Recordings
+from a20_parquet.table.site_token import DISTINCT_TOKENS, name_tokens
+
+_NUMBERED = re.compile(r"site_[0-9]{4,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +46,23 @@ class Selection:
         sites: str | int | Sequence[str | int] = (),
         first: date | str | None = None,
         last: date | str | None = None,
+        *,
+        site_tokens: int = DISTINCT_TOKENS,
     ) -> "Selection":
         """Make a selection from what users write.
 
         Args:
-            sites: values of the key ``site``, or numbers: ``285`` is ``site_0285``.
+            sites: each as ``site_values`` takes it.
             first: a date, or ``YYYY-MM-DD``.
             last: likewise.
+            site_tokens: the rule by which names become tokens, see ``name_tokens``.
 
         Raises:
             UsageError: a date can't be read, or the last one is before the first.
         """
         wanted = [sites] if isinstance(sites, str | int) else sites
-        return cls(tuple(_site(str(site)) for site in wanted), _date(first), _date(last))
+        values = (value for site in wanted for value in site_values(site, site_tokens))
+        return cls(tuple(dict.fromkeys(values)), _date(first), _date(last))
 
     @property
     def is_limited(self) -> bool:
@@ -100,8 +108,20 @@ class Selection:
         return _flags(pc.is_in(site, pa.array(self.sites, pa.string())))
 
 
-def _site(site: str) -> str:
-    return f"site_{int(site):04d}" if site.isdecimal() else site
+def site_values(site: str | int, rule: int = DISTINCT_TOKENS) -> tuple[str, ...]:
+    """Return the values of the key ``site`` that a user may mean.
+
+    Args:
+        site: a number (``285`` is ``site_0285``), a value of the key, or a recorder's name.
+        rule: by which names become tokens, see ``name_tokens``.
+    """
+    text = str(site)
+    if text.isdecimal():
+        return (f"site_{int(text):04d}",)
+    if _NUMBERED.fullmatch(text):
+        return (text,)
+    token = name_tokens(pa.array([text]), rule)[0].as_py()
+    return (text,) if token == text else (text, token)
 
 
 def _date(day: date | str | None) -> date | None:

@@ -164,7 +164,7 @@ def merged(old: SiteTable, new: SiteTable) -> SiteTable:
 
 
 def _normal(names: pl.Expr) -> pl.Expr:
-    return names.str.to_lowercase().str.replace_all("-&-", "-", literal=True)
+    return names.str.normalize("NFC").str.to_lowercase().str.replace_all("-&-", "-", literal=True)
 
 
 def _normal_array(names: Any) -> Any:

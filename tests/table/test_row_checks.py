@@ -66,8 +66,8 @@ def test_the_first_row_out_of_order(seed: int) -> None:
 PLACES: list[tuple[dict[str, Any], str, int | None, str, list[str]]] = [
     ({"site_id": 7, "window_start_local": DAY_US}, "site_0007", 1, "site,date", []),
     ({"site_id": 7, "site_name": "A"}, "A", None, "site,date", ["belongs to site=site_0007"]),
-    ({"site_name": "A b", "subsite_name": "Dry-A"}, "A_b-Dry-A", 0, "site", []),
-    ({"site_name": "true"}, "name_true", None, "site,year", []),
+    ({"site_name": "A b", "subsite_name": "Dry-A"}, "A_b-Dry-A_5f07e4cde2", 0, "site", []),
+    ({"site_name": "True"}, "name_True", None, "site,year", []),
     ({"site_name": "B"}, "A", 0, "site", ["belongs to site=B, but the file lies in site=A"]),
     ({}, "anything", None, "site,month", []),
     ({"window_start_local": -1}, "s", -1, "site,date", []),

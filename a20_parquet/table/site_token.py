@@ -1,0 +1,104 @@
+"""Site tokens: names of recorders as values of the Hive key ``site``.
+
+A token is a function of the name alone, so that shards, workers and later conversions agree without
+knowing of each other. Two names never share a token, on file systems that fold case neither: where
+characters are lost or cut off, or another capitalisation of the name has the plain token already, a
+hash of the name in Unicode normal form C is appended.
+"""
+
+import hashlib
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+SHARED_TOKENS: Final = 1
+"""The rule of datasets written before 2026-12: unsafe characters become ``_`` and that is all, so
+that several names may share a token."""
+DISTINCT_TOKENS: Final = 2
+"""The rule of all others: each name has a token of its own."""
+
+_MAX_LENGTH: Final = 100
+"""A folder's name may have 255 bytes, a path on some systems 260."""
+_HASH_DIGITS: Final = 10
+# Words that polars, DuckDB or pyarrow take for a number, a boolean, a date or null.
+_VALUE_WORDS: Final = (
+    "true|false|t|f|yes|no|y|n|on|off|null|none|na|nan|inf|infinity|epoch|now|today|tomorrow"
+    "|yesterday"
+)
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]")
+_NEEDS_PREFIX: Final = re.compile(rf"(?:[^A-Za-z].*|(?i:{_VALUE_WORDS}))?")
+_PREFIX: Final = "name_"
+# What begins or ends as other tokens do: those with the prefix, of site ids, and with a hash.
+_LIKE_OTHERS: Final = re.compile(rf"(?i:name_.*|site_\d{{4,}}|.*_[0-9a-f]{{{_HASH_DIGITS}}})")
+_NUMBERED: Final = re.compile(r"site_\d{4,}")
+_WORD: Final = re.compile(r"[A-Za-z0-9]+")
+_ABBREVIATIONS: Final = frozenset({"seqp", "swwa"})
+"""Words that the A2O's names have in capitals."""
+
+
+def name_tokens(names: Any, rule: int = DISTINCT_TOKENS) -> Any:
+    """Turn an Arrow string array of names into tokens; null stays null.
+
+    Args:
+        names: of recorders, such as ``Arkaba-Dry-A``.
+        rule: that of the dataset, ``SHARED_TOKENS`` or ``DISTINCT_TOKENS``.
+    """
+    make = _shared_token if rule == SHARED_TOKENS else site_token
+    distinct = pc.unique(names)
+    tokens = [None if name is None else make(name) for name in distinct.to_pylist()]
+    return pa.array(tokens, pa.string()).take(pc.index_in(names, distinct))
+
+
+@lru_cache(maxsize=1 << 14)
+def site_token(name: str) -> str:
+    """Return the token of a recorder's name.
+
+    It begins with a letter, consists of ``A-Za-z0-9_-``, is never taken for anything but a string,
+    has ``_MAX_LENGTH`` characters at the most, and is the name itself where that is all this, does
+    not look like another kind of token and is capitalised as the A2O's names are: each word between
+    ``-`` and ``_`` begins with a capital or a digit and has no others; one with as many digits as
+    letters, or more, is in capitals, like the A2O's abbreviations.
+    """
+    name = unicodedata.normalize("NFC", name)
+    safe = _UNSAFE.sub("_", name)
+    token = _with_prefix(safe)
+    is_plain = safe == name == _WORD.sub(_capitalise, name) and not _LIKE_OTHERS.fullmatch(safe)
+    if is_plain and len(token) <= _MAX_LENGTH:
+        return token
+    digest = hashlib.sha256(name.encode()).hexdigest()[:_HASH_DIGITS]
+    return f"{token[: _MAX_LENGTH - _HASH_DIGITS - 1]}_{digest}"
+
+
+def may_be_shared(token: str) -> bool:
+    """Whether several names may have this token by the rule ``SHARED_TOKENS``."""
+    return not _NUMBERED.fullmatch(token) and ("_" in token or site_token(token) != token)
+
+
+def chosen_token(text: str, rule: int = DISTINCT_TOKENS) -> str:
+    """Return the value of ``site`` that a user chose: the text itself where it can be one.
+
+    Else it is taken for a recorder's name.
+    """
+    if rule == SHARED_TOKENS:
+        return _shared_token(text)
+    is_safe = _with_prefix(_UNSAFE.sub("_", text)) == text and len(text) <= _MAX_LENGTH
+    return text if is_safe else site_token(text)
+
+
+def _shared_token(name: str) -> str:
+    return _with_prefix(_UNSAFE.sub("_", name))
+
+
+def _with_prefix(safe: str) -> str:
+    return f"{_PREFIX}{safe}" if _NEEDS_PREFIX.fullmatch(safe) else safe
+
+
+def _capitalise(word: re.Match[str]) -> str:
+    text = word[0]
+    digits = sum(char.isdigit() for char in text)
+    in_capitals = 2 * digits >= len(text) or text.lower() in _ABBREVIATIONS
+    return text.upper() if in_capitals else text.capitalize()
