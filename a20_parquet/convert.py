@@ -8,7 +8,7 @@ from typing import Unpack
 
 from a20_parquet.append import ToConvert, find_new
 from a20_parquet.conversion import Conversion
-from a20_parquet.dataset.begin import Begun, begin, find_held, scratch_folder
+from a20_parquet.dataset.begin import Begun, begin, find_held
 from a20_parquet.dataset.claim import locked
 from a20_parquet.dataset.duplicates import Comparison
 from a20_parquet.dataset.held import HeldDataset
@@ -17,6 +17,7 @@ from a20_parquet.dataset.manifest import DuplicateCounts
 from a20_parquet.dataset.npy_json import NpyJsonFolder
 from a20_parquet.dataset.partial_run import WithoutRows
 from a20_parquet.dataset.run import Run
+from a20_parquet.dataset.scratch import new_scratch
 from a20_parquet.dataset.session import Session
 from a20_parquet.dataset.unfinished import Plan
 from a20_parquet.duplicates_pass import find_duplicates
@@ -233,7 +234,7 @@ def _begun(
         shards=job.planned_shards,
         npy_json=None if options.npy_json is None else str(NpyJsonFolder.at(options.npy_json).root),
         base=held.manifest.files_checksum if held else None,
-        scratch=(str(scratch_folder(layout, options.scratch)),),
+        scratch=(new_scratch(options.scratch),),
     )
     go_on = (
         f"{layout.root} is unfinished. The same command goes on where it stopped; --overwrite "

@@ -80,7 +80,7 @@ def finish(
         number = len(before.conversions) if before else 0
         sites = kept_content(held.sites if held else None, job.sites, number)
     commit(layout, manifest, listed.to_pybytes(), sites)
-    settle(layout, begun.plan.scratch)
+    settle(layout, begun.own_scratch)
     return manifest
 
 

@@ -147,7 +147,7 @@ def sort_shards(job: Job, begun: Begun, sinks: Sinks, executor: Executor) -> Sor
         ClusterError: workers were lost for good.
         OSError: a run or the quarantine can't be written.
     """
-    remove_stray_runs(begun.plan.scratch, begun.sorted)
+    remove_stray_runs(begun.own_scratch, begun.sorted)
     done = {position for unit in begun.sorted for position in unit.positions}
     left = [shard for shard in job.shards if shard.position not in done]
     if left:

@@ -1,18 +1,17 @@
 """Beginning a conversion, or going on with one that was not finished."""
 
-import secrets
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from a20_parquet.dataset.claim import State, clear_conversion, find_state
 from a20_parquet.dataset.commit import is_committed, settle
 from a20_parquet.dataset.held import HeldDataset
 from a20_parquet.dataset.layout import DatasetLayout
+from a20_parquet.dataset.scratch import make_scratch, remove_scratch, scratch_place
 from a20_parquet.dataset.unfinished import Plan, SortedShards, sorted_units
 from a20_parquet.errors import UsageError
 from a20_parquet.storage.files import remove_tree, write_whole
-from a20_parquet.storage.place import Place, place_of
+from a20_parquet.storage.place import Place
 
 _AFRESH = "Name another folder, or give --overwrite to delete what is there and start afresh."
 
@@ -26,11 +25,13 @@ class Begun:
     sorted: tuple[SortedShards, ...]
     """Units of the first pass that were finished before."""
     is_resumed: bool
+    own_scratch: tuple[Place, ...]
+    """Folders in which it has runs."""
 
     @property
     def scratch(self) -> Place:
         """Where runs are written."""
-        return place_of(self.plan.scratch[-1])
+        return self.own_scratch[-1]
 
 
 def find_held(layout: DatasetLayout, *, overwrite: bool) -> HeldDataset | None:
@@ -47,7 +48,7 @@ def find_held(layout: DatasetLayout, *, overwrite: bool) -> HeldDataset | None:
         DatasetError: the dataset is damaged.
     """
     if find_state(layout) is State.UNFINISHED and is_committed(layout):
-        settle(layout, Plan.read(layout).scratch)
+        settle(layout, tuple(Plan.read(layout).own_scratch(layout).values()))
     state = find_state(layout)
     if state is State.COMPLETE:
         # Traces of a conversion that was killed while it removed them.
@@ -57,13 +58,6 @@ def find_held(layout: DatasetLayout, *, overwrite: bool) -> HeldDataset | None:
     if state is State.UNFINISHED and Plan.read(layout).base is None:
         return None
     return HeldDataset.open(layout)
-
-
-def scratch_folder(layout: DatasetLayout, parent: str | Path | None) -> Place:
-    """Name a folder for the runs of a new conversion."""
-    if parent is None:
-        return layout.conversion / "runs"
-    return place_of(parent) / f"a20-parquet-runs-{secrets.token_hex(8)}"
 
 
 def begin(layout: DatasetLayout, plan: Plan, *, overwrite: bool) -> Begun:
@@ -88,7 +82,8 @@ def begin(layout: DatasetLayout, plan: Plan, *, overwrite: bool) -> Begun:
                 f"{layout.root} holds an unfinished conversion of other inputs or options: "
                 f"{'; '.join(differences)}. Give the same ones to go on with it. {_AFRESH}"
             )
-        _remove(before.scratch)
+        with suppress(OSError):
+            remove_scratch(tuple(before.own_scratch(layout).values()))
     # What an earlier conversion has finished must never be taken for this one's.
     clear_conversion(layout)
     # Whatever dies from now on is known as an unfinished conversion.
@@ -96,8 +91,7 @@ def begin(layout: DatasetLayout, plan: Plan, *, overwrite: bool) -> Begun:
     if plan.base is None:
         _clear_published(layout)
         remove_tree(layout.data)
-    _make_folders(layout, plan)
-    return Begun(plan=plan, sorted=(), is_resumed=False)
+    return Begun(plan=plan, sorted=(), is_resumed=False, own_scratch=_make_folders(layout, plan))
 
 
 def _plan_before(layout: DatasetLayout, *, overwrite: bool) -> Plan | None:
@@ -113,25 +107,32 @@ def _plan_before(layout: DatasetLayout, *, overwrite: bool) -> Plan | None:
 
 
 def _resume(layout: DatasetLayout, before: Plan, plan: Plan) -> Begun:
-    same_place = place_of(before.scratch[-1]).parent == place_of(plan.scratch[-1]).parent
-    scratch = before.scratch if same_place else (*before.scratch, *plan.scratch)
+    own = before.own_scratch(layout)
+    wanted = scratch_place(layout, plan.scratch[-1]).parent
+    is_at_hand = bool(own) and list(own.values())[-1].parent == wanted
+    scratch = (*own,) if is_at_hand else (*own, *plan.scratch)
     # The notebook's files come from the first pass: those that were not asked for before are
     # still to be written, of all shards.
-    units = () if plan.npy_json not in (None, before.npy_json) else tuple(sorted_units(layout))
-    now = plan.model_copy(update={"scratch": scratch})
+    is_done = plan.npy_json in (None, before.npy_json)
+    units = tuple(sorted_units(layout, own)) if is_done else ()
+    now = plan.model_copy(update={"id": before.id, "scratch": scratch})
     if before != now:
         if not units:
             remove_tree(layout.sorted)
         write_whole(layout.plan, now.model_dump_json(indent=1))
     if plan.base is None:
         _clear_published(layout)
-    _make_folders(layout, now)
-    return Begun(plan=now, sorted=units, is_resumed=True)
+    made = _make_folders(layout, now)
+    return Begun(plan=now, sorted=units, is_resumed=True, own_scratch=made)
 
 
-def _make_folders(layout: DatasetLayout, plan: Plan) -> None:
-    for folder in (layout.data, layout.sorted, layout.units, place_of(plan.scratch[-1])):
+def _make_folders(layout: DatasetLayout, plan: Plan) -> tuple[Place, ...]:
+    """Make the folders that a conversion writes to; return those of its runs."""
+    for folder in (layout.data, layout.sorted, layout.units):
         folder.mkdir(parents=True, exist_ok=True)
+    for name in plan.scratch:
+        make_scratch(layout, plan.id, name)
+    return tuple(scratch_place(layout, name) for name in plan.scratch)
 
 
 def _clear_published(layout: DatasetLayout) -> None:
@@ -140,9 +141,3 @@ def _clear_published(layout: DatasetLayout) -> None:
     for path in (layout.manifest, layout.files, layout.sites):
         path.unlink(missing_ok=True)
     remove_tree(layout.quarantine)
-
-
-def _remove(folders: tuple[str, ...]) -> None:
-    for folder in folders:
-        with suppress(OSError):
-            remove_tree(place_of(folder))

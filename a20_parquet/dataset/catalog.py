@@ -10,6 +10,7 @@ import fsspec
 import polars as pl
 
 from a20_parquet.dataset.manifest import FileSummary, Manifest, parse_manifest
+from a20_parquet.dataset.names import DATA_PATH
 from a20_parquet.errors import DatasetError
 from a20_parquet.storage.locate import is_local
 from a20_parquet.storage.place import StorePath, place_of
@@ -62,7 +63,7 @@ class Catalog:
             # What has just been appended to is read once more.
             manifest, unknown = _read_manifest(filesystem, root, location)
             content = _read_files(filesystem, root, location, manifest)
-        files = pl.read_parquet(io.BytesIO(content))
+        files = _checked(pl.read_parquet(io.BytesIO(content)), location)
         return cls(location, filesystem, root, manifest, unknown, files)
 
     @property
@@ -108,6 +109,17 @@ class Catalog:
     def url(self, relative: str) -> str:
         """A file's absolute path, or its URL where the dataset is not local."""
         return f"{self.location}/{relative}"
+
+
+def _checked(files: pl.DataFrame, location: str) -> pl.DataFrame:
+    """Return a list of files that names files below ``data/`` and no others."""
+    bad = files.filter(~pl.col("path").str.contains(DATA_PATH).fill_null(value=False))
+    if len(bad):
+        raise DatasetError(
+            f"{location}/files.parquet: found the path {bad['path'][0]!r}, expected "
+            "data/site=…/part-NNNN.parquet. Convert the shards again."
+        )
+    return files
 
 
 def _read_manifest(filesystem: Any, root: str, location: str) -> tuple[Manifest, tuple[str, ...]]:

@@ -29,11 +29,13 @@ def find_state(layout: DatasetLayout) -> State:
     """Say what lies at a place.
 
     Raises:
-        UsageError: a file, or a folder with anything else in it, which must not be touched.
+        UsageError: a file, or a folder with anything else in it, which must not be touched; or a
+            dataset of which a part is a link to elsewhere.
     """
     root = layout.root
     if root.exists() and not root.is_dir():
         raise UsageError(f"{root} is a file. Name a folder for the dataset.")
+    _refuse_links(layout)
     if is_ours(layout.plan):
         return State.UNFINISHED
     if is_ours(layout.manifest):
@@ -44,6 +46,19 @@ def find_state(layout: DatasetLayout) -> State:
         f"{root} is not empty and holds no dataset. Name another folder: this one is not touched, "
         "with --overwrite neither."
     )
+
+
+def _refuse_links(layout: DatasetLayout) -> None:
+    """Refuse to write, or delete, where a link in the dataset leads out of it."""
+    folders = [layout.data, layout.quarantine, layout.conversion]
+    with suppress(OSError):
+        folders += layout.conversion.iterdir() if layout.conversion.is_dir() else ()
+    for folder in folders:
+        if isinstance(folder, Path) and folder.is_symlink():
+            raise UsageError(
+                f"{folder} is a symbolic link: nothing is written or deleted where it leads. Put "
+                "the folder itself there, or name another dataset."
+            )
 
 
 def _is_hardly_begun(layout: DatasetLayout) -> bool:

@@ -14,14 +14,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from a20_parquet.dataset.claim import clear_conversion
 from a20_parquet.dataset.layout import PART, DatasetLayout
 from a20_parquet.dataset.manifest import Manifest, parse_manifest
 from a20_parquet.dataset.quarantine import DAMAGED, LIST, RECORDS
-from a20_parquet.storage.files import copy, files_below, move, remove_tree, write_whole
-from a20_parquet.storage.place import Place, StorePath, place_of
+from a20_parquet.dataset.scratch import remove_scratch
+from a20_parquet.errors import UsageError
+from a20_parquet.storage.files import copy, files_below, move, write_whole
+from a20_parquet.storage.place import Place, StorePath
 
 _SUFFIXES = (RECORDS, DAMAGED, LIST)
 
@@ -79,18 +81,19 @@ def is_committed(layout: DatasetLayout) -> bool:
 def _read(layout: DatasetLayout) -> _Commit | None:
     try:
         return _Commit.model_validate_json(layout.commit.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValidationError):
         return None
 
 
-def settle(layout: DatasetLayout, scratch: Sequence[str]) -> None:
+def settle(layout: DatasetLayout, scratch: Sequence[Place]) -> None:
     """Move what a committed conversion has staged to its place and remove its traces.
 
     Args:
         layout: of the dataset.
-        scratch: folders of its runs.
+        scratch: folders of its runs, see ``Plan.own_scratch``.
 
     Raises:
+        DatasetError: the manifest is damaged.
         OSError: something can't be moved or removed.
     """
     manifest, _ = parse_manifest(layout.manifest.read_bytes(), str(layout.manifest))
@@ -125,10 +128,9 @@ def _empty_quarantine(layout: DatasetLayout, manifest: Manifest) -> None:
         layout.quarantine.rmdir()  # only where it is empty
 
 
-def _release(layout: DatasetLayout, scratch: Sequence[str]) -> None:
+def _release(layout: DatasetLayout, scratch: Sequence[Place]) -> None:
     """Remove the traces of a committed conversion."""
-    for folder in scratch:
-        remove_tree(place_of(folder))
+    remove_scratch(scratch)
     # Without a plan what is left here is known to be of no use.
     layout.plan.unlink(missing_ok=True)
     clear_conversion(layout)
@@ -142,8 +144,13 @@ def remove_strays(layout: DatasetLayout, known: Sequence[str]) -> None:
     Args:
         layout: of the dataset.
         known: paths of all other data files, relative to the dataset.
+
+    Raises:
+        UsageError: a folder of a partition is a link, through which files would be written.
     """
     data = layout.data
+    if isinstance(data, Path):
+        _refuse_links(data)
     keep = set(known)
     strays = [
         name
@@ -156,6 +163,16 @@ def remove_strays(layout: DatasetLayout, known: Sequence[str]) -> None:
     for name in strays:
         (data / name).unlink()
     _remove_empty_folders(data)
+
+
+def _refuse_links(data: Path) -> None:
+    for folder, names, _ in os.walk(data):
+        for name in names:
+            if (path := Path(folder, name)).is_symlink():
+                raise UsageError(
+                    f"{path} is a symbolic link: nothing is written where it leads. Put the folder "
+                    "itself there, or name another dataset."
+                )
 
 
 def _remove_empty_folders(data: Path) -> None:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from a20_parquet.dataset.layout import FORMAT
+from a20_parquet.dataset.names import DataPath, FileName
 from a20_parquet.dataset.parquet import Compression
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.partition import PartitionBy, PartitionKey, period_value
@@ -30,7 +31,7 @@ class _Frozen(BaseModel):
 class FileSummary(_Frozen):
     """One Parquet file under ``data/``."""
 
-    path: str
+    path: DataPath
     """Relative to the dataset, with ``/``."""
     site: str
     period: int | None
@@ -53,7 +54,7 @@ class FileSummary(_Frozen):
 class ShardSummary(_Frozen):
     """One shard that a dataset was made of."""
 
-    label: str
+    label: FileName
     url: str
     bytes: int
     """Stored size."""
@@ -153,7 +154,7 @@ class ConversionSummary(_Frozen):
 class QuarantineFile(_Frozen):
     """One file in ``quarantine/``."""
 
-    name: str
+    name: FileName
     bytes: int
     checksum: str
     """CRC32C of the whole file, eight hexadecimal digits."""
@@ -162,7 +163,7 @@ class QuarantineFile(_Frozen):
 class QuarantinedShard(_Frozen):
     """What of one shard lies in ``quarantine/``."""
 
-    label: str
+    label: FileName
     reasons: dict[Reason, int]
     """How many records and damaged ranges, by reason."""
     files: tuple[QuarantineFile, ...]

@@ -5,11 +5,13 @@ and left the marker, the unit is done again.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import compress
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from a20_parquet.dataset.layout import FORMAT, DatasetLayout
 from a20_parquet.dataset.manifest import (
@@ -20,14 +22,18 @@ from a20_parquet.dataset.manifest import (
     ShardSummary,
     TableOptions,
 )
+from a20_parquet.dataset.names import FileName
 from a20_parquet.dataset.observations import Observations
 from a20_parquet.dataset.run import DiskRun, RunFiles
+from a20_parquet.dataset.scratch import ScratchName, located_run, own_scratch, stored_run
 from a20_parquet.errors import UsageError, flag
 from a20_parquet.storage.at_once import map_at_once
 from a20_parquet.storage.files import has_sum, write_whole
 from a20_parquet.storage.locate import is_url
-from a20_parquet.storage.place import Place, StorePath, place_of
+from a20_parquet.storage.place import Place, StorePath
 from a20_parquet.table.schema import Feature
+
+Marker = TypeVar("Marker")
 
 _MOST_NAMED = 3
 _FINGERPRINT_DIGITS = 8
@@ -40,7 +46,7 @@ class _Frozen(BaseModel):
 class PlannedShard(_Frozen):
     """A shard that is to be converted."""
 
-    label: str
+    label: FileName
     url: str
     bytes: int
     version: str
@@ -56,6 +62,8 @@ class Plan(_Frozen):
     format: Literal["a20_parquet"] = FORMAT
     version: Literal[2] = 2
     """Of what an unfinished conversion leaves, its commit markers included."""
+    id: str = Field(default_factory=lambda: secrets.token_hex(8))
+    """Drawn at random; by it scratch folders are known to be this conversion's."""
     options: TableOptions
     reading: ReadingOptions
     shards: tuple[PlannedShard, ...]
@@ -63,7 +71,7 @@ class Plan(_Frozen):
     """Folder of the notebook's files, where they are wanted."""
     base: str | None
     """Checksum of the list of files that it appends to; none for a new dataset."""
-    scratch: tuple[str, ...]
+    scratch: tuple[ScratchName, ...]
     """Folders of its runs; new ones go to the last."""
 
     @classmethod
@@ -81,6 +89,14 @@ class Plan(_Frozen):
                 f"({error.errors()[0]['msg']}). Finish the conversion with the version that began "
                 "it, or give --overwrite to start afresh."
             ) from error
+
+    def own_scratch(self, layout: DatasetLayout) -> dict[str, Place]:
+        """Return the folders of runs that this conversion made, by the names that it has for them.
+
+        Args:
+            layout: of the dataset that the plan lies in.
+        """
+        return own_scratch(layout, self.id, self.scratch)
 
     def differences(self, other: "Plan") -> Iterator[str]:
         """Say in what another plan differs that would change the dataset."""
@@ -147,17 +163,24 @@ def commit_sorted(layout: DatasetLayout, unit: SortedShards, tag: str = "") -> N
         tag: part of the marker's name, so that others may write one of the same unit meanwhile.
     """
     layout.sorted.mkdir(parents=True, exist_ok=True)
+    runs = tuple(run.model_copy(update={"path": stored_run(layout, run.path)}) for run in unit.runs)
+    unit = unit.model_copy(update={"runs": runs})
     name = f"shards-{unit.positions[0]:06d}{tag}.json"
     write_whole(layout.sorted / name, unit.model_dump_json())
 
 
-def sorted_units(layout: DatasetLayout) -> Iterator[SortedShards]:
+def sorted_units(layout: DatasetLayout, scratch: Mapping[str, Place]) -> Iterator[SortedShards]:
     """Read the commit markers of the first pass whose files are all as they were written.
 
     Each shard is in one of them at the most: a unit may have been finished twice, and what one try
     had in one unit, another may have divided.
+
+    Args:
+        layout: of the dataset.
+        scratch: where its runs may lie, see ``Plan.own_scratch``.
     """
-    units = [SortedShards.model_validate_json(marker) for marker in _read_markers(layout.sorted)]
+    markers = _read_markers(layout.sorted, TypeAdapter(SortedShards))
+    units = [unit for marker in markers if (unit := _located(marker, scratch)) is not None]
     is_remote = isinstance(layout.root, StorePath)
 
     def is_there(unit: SortedShards) -> bool:
@@ -174,18 +197,29 @@ def sorted_units(layout: DatasetLayout) -> Iterator[SortedShards]:
             yield unit
 
 
-def remove_stray_runs(folders: Sequence[str], units: Sequence[SortedShards]) -> None:
+def _located(unit: SortedShards, scratch: Mapping[str, Place]) -> SortedShards | None:
+    """Say where the unit's runs lie now; None if one lies in no folder of this conversion's."""
+    paths = [located_run(run.path, scratch) for run in unit.runs]
+    runs = tuple(
+        run.model_copy(update={"path": path})
+        for run, path in zip(unit.runs, paths, strict=True)
+        if path is not None
+    )
+    return unit.model_copy(update={"runs": runs}) if len(runs) == len(unit.runs) else None
+
+
+def remove_stray_runs(folders: Sequence[Place], units: Sequence[SortedShards]) -> None:
     """Remove runs that no finished unit names: what made them was killed.
 
     Args:
-        folders: where runs were written.
+        folders: where runs were written, see ``Plan.own_scratch``.
         units: of the first pass, all that are finished.
 
     Raises:
         OSError: one can't be removed.
     """
     known = {run.path.rpartition("/")[2] for unit in units for run in unit.runs}
-    for folder in map(place_of, folders):
+    for folder in folders:
         for path in folder.iterdir() if folder.exists() else ():
             if path.name.startswith("run-") and path.name.partition(".")[0] not in known:
                 path.unlink(missing_ok=True)
@@ -215,8 +249,8 @@ def commit_unit(layout: DatasetLayout, files: Sequence[FileSummary], tag: str = 
 
 def committed_files(layout: DatasetLayout) -> dict[str, FileSummary]:
     """Read from commit markers which files finished units of the merge have written, by path."""
-    markers = _read_markers(layout.units)
-    return {file.path: file for marker in markers for file in _DATA_FILES.validate_json(marker)}
+    markers = _read_markers(layout.units, _DATA_FILES)
+    return {file.path: file for marker in markers for file in marker}
 
 
 def written_bytes(layout: DatasetLayout) -> int:
@@ -229,9 +263,11 @@ def is_whole(layout: DatasetLayout, files: Sequence[FileSummary]) -> bool:
     return all(has_sum(layout.root / file.path, file.bytes, file.checksum) for file in files)
 
 
-def _read_markers(folder: Place) -> list[bytes]:
-    """What the markers in a folder say, in order."""
+def _read_markers(folder: Place, kind: TypeAdapter[Marker]) -> Iterator[Marker]:
+    """Read the markers in a folder, in order; one that is damaged counts for nothing."""
     names = {path.name: path for path in (folder.iterdir() if folder.exists() else ())}
     markers = [names[name] for name in sorted(names) if name.endswith(".json")]
     is_remote = isinstance(folder, StorePath)
-    return map_at_once(lambda marker: marker.read_bytes(), markers, is_remote=is_remote)
+    for content in map_at_once(lambda marker: marker.read_bytes(), markers, is_remote=is_remote):
+        with suppress(ValidationError):
+            yield kind.validate_json(content)

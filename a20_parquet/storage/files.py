@@ -53,7 +53,9 @@ def write_whole(place: Place, content: str | bytes) -> None:
         return
     hidden = place.with_name(place.name + TEMPORARY)
     try:
-        with naming(place), hidden.open("wb") as file:
+        # What an earlier try left may be a link.
+        hidden.unlink(missing_ok=True)
+        with naming(place), hidden.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -61,6 +63,11 @@ def write_whole(place: Place, content: str | bytes) -> None:
     except OSError:
         hidden.unlink(missing_ok=True)
         raise
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    """Open a file to write it; one that a link stands for is not touched."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 class NewFile:
@@ -95,7 +102,9 @@ class NewFile:
             )
             self.file = cast("BinaryIO", self._spool.file)
         else:
-            self.file = open(place, mode, buffering=buffering)  # noqa: SIM115 - likewise
+            self.file = open(  # noqa: SIM115 - likewise
+                place, mode, buffering=buffering, opener=_open_no_link
+            )
 
     def __enter__(self) -> Self:
         return self

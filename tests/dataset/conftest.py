@@ -16,5 +16,5 @@ def claimed(tmp_path: Path) -> Iterator[LocalLayout]:
     """A dataset that a conversion has begun, and that it keeps others from."""
     layout = LocalLayout.at(tmp_path / "dataset")
     with locked(layout):
-        begin(layout, make_plan(layout), overwrite=False)
+        begin(layout, make_plan(), overwrite=False)
         yield layout

@@ -83,7 +83,7 @@ def put_unfinished(root: Path) -> None:
     """A conversion that died in the merge."""
     layout = LocalLayout(root)
     with locked(layout):
-        begin(layout, make_plan(layout), overwrite=False)
+        begin(layout, make_plan(), overwrite=False)
     _, files, _ = write_all(layout, [random_rows(random.Random(0), 9, 0)])
     commit_unit(layout, files[:2])
     (layout.conversion / "runs" / "run.embeddings").write_bytes(b"1")
@@ -93,7 +93,7 @@ def put_complete(root: Path) -> None:
     """A finished dataset."""
     layout = LocalLayout(root)
     with locked(layout):
-        begin(layout, make_plan(layout), overwrite=False)
+        begin(layout, make_plan(), overwrite=False)
         _, files, _ = write_all(layout, [random_rows(random.Random(0), 9, 0)])
         complete(layout, OPTIONS, [], files)
 

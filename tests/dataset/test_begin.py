@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from a20_parquet.dataset.begin import begin, find_held, scratch_folder
+from a20_parquet.dataset.begin import begin, find_held
 from a20_parquet.dataset.claim import State, find_state, locked
 from a20_parquet.dataset.manifest import QuarantinedShard, QuarantineFile, ShardSummary
 from a20_parquet.dataset.run import RunFiles
 from a20_parquet.dataset.run_files import RunFile
+from a20_parquet.dataset.scratch import new_scratch
 from a20_parquet.dataset.unfinished import Plan, SortedShards, commit_sorted
 from a20_parquet.errors import UsageError
 from a20_parquet.table.partition import PartitionBy
@@ -41,7 +42,7 @@ def test_a_new_one(put: Put, tmp_path: Path, *, overwrite: bool) -> None:
     """A plan is written, and the folders that a conversion needs."""
     layout = LocalLayout.at(tmp_path / "dataset")
     put(layout.root)
-    plan = make_plan(layout)
+    plan = make_plan()
     with locked(layout):
         assert find_held(layout, overwrite=overwrite) is None
         begun = begin(layout, plan, overwrite=overwrite)
@@ -59,7 +60,7 @@ def test_overwriting(put: Put, tmp_path: Path) -> None:
     layout.sites.write_text("sites")
     layout.quarantine.mkdir()
     (layout.quarantine / "a.tfrecord").write_bytes(b"1")
-    other = make_plan(layout, options=OPTIONS.model_copy(update={"dims": 9}))
+    other = make_plan(options=OPTIONS.model_copy(update={"dims": 9}))
     with locked(layout):
         assert find_held(layout, overwrite=True) is None
         begun = begin(layout, other, overwrite=True)
@@ -76,7 +77,7 @@ def test_appending_leaves_the_dataset(tmp_path: Path) -> None:
         held = find_held(layout, overwrite=False)
         assert held is not None
         assert held.manifest.totals.windows == 9
-        plan = make_plan(layout, base=held.manifest.files_checksum)
+        plan = make_plan(base=held.manifest.files_checksum)
         begin(layout, plan, overwrite=False)
     assert find_state(layout) is State.UNFINISHED
     assert set(before) <= set(listing(layout.root))
@@ -94,7 +95,7 @@ def test_going_on(tmp_path: Path) -> None:
     before = listing(layout.root)
     with locked(layout):
         assert find_held(layout, overwrite=False) is None
-        begun = begin(layout, make_plan(layout), overwrite=False)
+        begun = begin(layout, make_plan(), overwrite=False)
     assert begun.is_resumed
     assert listing(layout.root) == before
 
@@ -104,7 +105,7 @@ def test_going_on_although_overwriting_is_allowed(tmp_path: Path) -> None:
     layout = LocalLayout.at(tmp_path / "dataset")
     put_unfinished(layout.root)
     with locked(layout):
-        assert begin(layout, make_plan(layout), overwrite=True).is_resumed
+        assert begin(layout, make_plan(), overwrite=True).is_resumed
 
 
 OTHER_SHARD = SHARD.model_copy(update={"url": "file:///other"})
@@ -136,7 +137,7 @@ def test_another_one_is_refused(other: dict[str, Any], told: list[str], tmp_path
     layout = LocalLayout.at(tmp_path / "dataset")
     put_unfinished(layout.root)
     before = listing(layout.root)
-    plan = make_plan(layout, **other)
+    plan = make_plan(**other)
     with locked(layout):
         with pytest.raises(UsageError, match="other inputs or options") as caught:
             begin(layout, plan, overwrite=False)
@@ -147,12 +148,11 @@ def test_another_one_is_refused(other: dict[str, Any], told: list[str], tmp_path
         assert not begin(layout, plan, overwrite=True).is_resumed
 
 
-def test_many_shards_are_not_all_named(tmp_path: Path) -> None:
+def test_many_shards_are_not_all_named() -> None:
     """The first few are, and how many more there are."""
-    layout = LocalLayout.at(tmp_path / "dataset")
     urls = [f"file:///{number}" for number in range(1004)]
-    many = make_plan(layout, shards=[SHARD.model_copy(update={"url": url}) for url in urls])
-    (told,) = make_plan(layout, shards=()).differences(many)
+    many = make_plan(shards=[SHARD.model_copy(update={"url": url}) for url in urls])
+    (told,) = make_plan(shards=()).differences(many)
     assert told == (
         "new: file:///0 (10 bytes), file:///1 (10 bytes), file:///2 (10 bytes) and 1,001 more"
     )
@@ -161,17 +161,16 @@ def test_many_shards_are_not_all_named(tmp_path: Path) -> None:
 def test_scratch_elsewhere(tmp_path: Path) -> None:
     """A folder of one's own is made there; where it changes, runs that are there stay known."""
     layout = LocalLayout.at(tmp_path / "dataset")
-    places = [scratch_folder(layout, tmp_path / name) for name in ("a", "a", "b")]
+    places = [Path(new_scratch(tmp_path / name)) for name in ("a", "a", "b")]
     assert len(set(places)) == 3
-    assert scratch_folder(layout, None) == layout.conversion / "runs"
     found = []
     for place in places:
         with locked(layout):
-            found.append(begin(layout, make_plan(layout, scratch=(str(place),)), overwrite=False))
+            found.append(begin(layout, make_plan(scratch=(str(place),)), overwrite=False))
     assert [begun.scratch for begun in found] == [places[0], places[0], places[2]]
     assert Plan.read(layout).scratch == (str(places[0]), str(places[2]))
     assert [place.exists() for place in places] == [True, False, True]
-    plan = make_plan(layout, base="1")
+    plan = make_plan(base="1")
     with locked(layout):
         begin(layout, plan, overwrite=True)
     assert not any(place.exists() for place in places)
@@ -212,10 +211,10 @@ def test_notebook_files_that_are_asked_for_later(
     """The first pass, which writes them, is done again where it did not write them."""
     layout = LocalLayout.at(tmp_path / "dataset")
     with locked(layout):
-        begin(layout, make_plan(layout, npy_json=before), overwrite=False)
+        begin(layout, make_plan(npy_json=before), overwrite=False)
         unit = a_sorted_unit(layout)
         commit_sorted(layout, unit)
-        begun = begin(layout, make_plan(layout, npy_json=now), overwrite=False)
+        begun = begin(layout, make_plan(npy_json=now), overwrite=False)
     assert begun.is_resumed
     assert begun.sorted == ((unit,) if is_used else ())
     assert Plan.read(layout).npy_json == now
@@ -227,10 +226,10 @@ def test_a_plan_of_another_version(tmp_path: Path) -> None:
     put_unfinished(layout.root)
     layout.plan.write_text('{"format": "a20_parquet", "version": 9}')
     with locked(layout), pytest.raises(UsageError, match="no plan that this version reads"):
-        begin(layout, make_plan(layout), overwrite=False)
+        begin(layout, make_plan(), overwrite=False)
     with locked(layout):
         find_held(layout, overwrite=True)
-        assert not begin(layout, make_plan(layout), overwrite=True).is_resumed
+        assert not begin(layout, make_plan(), overwrite=True).is_resumed
 
 
 def test_a_folder_that_was_taken_away(tmp_path: Path) -> None:
@@ -240,6 +239,6 @@ def test_a_folder_that_was_taken_away(tmp_path: Path) -> None:
     shutil.rmtree(layout.conversion / "runs")
     shutil.rmtree(layout.data)
     with locked(layout):
-        begun = begin(layout, make_plan(layout), overwrite=False)
+        begun = begin(layout, make_plan(), overwrite=False)
     assert begun.scratch.is_dir()
     assert layout.data.is_dir()

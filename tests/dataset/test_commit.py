@@ -28,6 +28,7 @@ from a20_parquet.dataset.quarantine import QuarantineWriter
 from a20_parquet.dataset.sites import kept_content, read_sites
 from a20_parquet.dataset.unfinished import Plan
 from a20_parquet.errors import DatasetError
+from a20_parquet.storage.place import Place
 from a20_parquet.table.rejection import Reason, Rejection
 from a20_parquet.table.sites import SiteTable
 from tests.dataset.places import Put, put_complete, put_nothing, put_unfinished
@@ -75,7 +76,7 @@ def prepare(layout: LocalLayout, part: int = 1) -> tuple[Manifest, bytes]:
     with locked(layout):
         before = find_held(layout, overwrite=False)
         base = before.manifest.files_checksum if before else None
-        begin(layout, make_plan(layout, base=base), overwrite=True)
+        begin(layout, make_plan(base=base), overwrite=True)
         rows = random_rows(random.Random(1), 5, 1)
         _, files, _ = write_runs(layout, [held(rows)], first_part=part)
     all_files: list[FileSummary] = [*(before.files if before else ()), *files]
@@ -87,6 +88,11 @@ def prepare(layout: LocalLayout, part: int = 1) -> tuple[Manifest, bytes]:
         OPTIONS, files=all_files, files_content=content, shards=[], quarantine=kept
     )
     return manifest, content.to_pybytes()
+
+
+def own_scratch(layout: LocalLayout) -> tuple[Place, ...]:
+    """Folders of the runs of the conversion that is under way."""
+    return tuple(Plan.read(layout).own_scratch(layout).values())
 
 
 def windows(layout: LocalLayout) -> int | None:
@@ -122,7 +128,7 @@ def test_readers_see_the_old_state_until_the_manifest_and_then_the_new(
             death = Death(patch, changes)
             with contextlib.suppress(Killed):
                 commit(layout, manifest, content, SITES)
-                settle(layout, Plan.read(layout).scratch)
+                settle(layout, own_scratch(layout))
         found = windows(layout)
         assert found in (old, new)
         was_committed = found == new
@@ -160,7 +166,7 @@ def test_killed_while_it_begins_afresh(put: Put, tmp_path: Path) -> None:
     for changes in range(1000):
         layout = LocalLayout.at(tmp_path / str(changes))
         put(layout.root)
-        plan = make_plan(layout, options=OPTIONS.model_copy(update={"dims": 9}))
+        plan = make_plan(options=OPTIONS.model_copy(update={"dims": 9}))
         layout.conversion.mkdir(parents=True, exist_ok=True)
         with pytest.MonkeyPatch.context() as patch:
             death = Death(patch, changes)
@@ -191,7 +197,7 @@ def test_settling_again_changes_nothing(tmp_path: Path) -> None:
     manifest, content = prepare(layout)
     commit(layout, manifest, content, None)
     assert is_committed(layout)
-    scratch = Plan.read(layout).scratch
+    scratch = own_scratch(layout)
     settle(layout, scratch)
     before = {path: path.read_bytes() for path in layout.root.rglob("*") if path.is_file()}
     settle(layout, scratch)

@@ -71,14 +71,19 @@ def sort_unit(layout: LocalLayout, position: int) -> SortedShards:
     )
 
 
+def found_units(layout: LocalLayout) -> list[SortedShards]:
+    """The units that count as finished."""
+    return list(sorted_units(layout, Plan.read(layout).own_scratch(layout)))
+
+
 def test_sorted_units_come_back(claimed: LocalLayout) -> None:
     """All that was told of them does, in the order of their shards."""
     units = [sort_unit(claimed, position) for position in (2, 0, 1)]
     for unit in units:
         commit_sorted(claimed, unit)
-    assert list(sorted_units(claimed)) == sorted(units, key=lambda unit: unit.positions)
+    assert found_units(claimed) == sorted(units, key=lambda unit: unit.positions)
     (claimed.sorted / "shards-000009.json.tmp").write_text("{")
-    assert len(list(sorted_units(claimed))) == 3
+    assert len(found_units(claimed)) == 3
 
 
 def test_a_shard_counts_once(claimed: LocalLayout) -> None:
@@ -90,7 +95,7 @@ def test_a_shard_counts_once(claimed: LocalLayout) -> None:
     commit_sorted(claimed, single, "-one")
     commit_sorted(claimed, double, "-two")
     commit_sorted(claimed, sort_unit(claimed, 2))
-    assert [unit.positions for unit in sorted_units(claimed)] == [(0,), (2,)]
+    assert [unit.positions for unit in found_units(claimed)] == [(0,), (2,)]
 
 
 def test_runs_that_no_unit_names_are_removed(claimed: LocalLayout) -> None:
@@ -101,7 +106,7 @@ def test_runs_that_no_unit_names_are_removed(claimed: LocalLayout) -> None:
     (folder / "mine.txt").touch()
     for name in ("run-9-aa.embeddings", "run-0-b.metadata.arrow", "run-9.index.arrow"):
         (folder / name).touch()
-    remove_stray_runs([str(folder), str(folder / "missing")], [unit])
+    remove_stray_runs([folder, folder / "missing"], [unit])
     assert set(folder.iterdir()) == {*before, folder / "mine.txt"}
 
 
@@ -125,7 +130,7 @@ def test_a_sorted_unit_whose_file_was_changed(
     for unit in units:
         commit_sorted(claimed, unit)
     spoil(claimed.conversion / name)
-    assert list(sorted_units(claimed)) == [units[0], units[2]]
+    assert found_units(claimed) == [units[0], units[2]]
 
 
 def test_merge_units_come_back(claimed: LocalLayout) -> None:
@@ -156,8 +161,9 @@ def test_a_merge_unit_whose_file_was_changed(claimed: LocalLayout, spoil: Spoil)
 
 def test_files_without_windows_in_time(claimed: LocalLayout) -> None:
     """What is null in a data file's description comes back as null."""
+    path = "data/site=s/date=__HIVE_DEFAULT_PARTITION__/part-0000.parquet"
     file = FileSummary(
-        path="p",
+        path=path,
         site="s",
         period=None,
         rows=1,
@@ -167,13 +173,14 @@ def test_files_without_windows_in_time(claimed: LocalLayout) -> None:
         last_window_us=None,
     )
     commit_unit(claimed, [file])
-    assert committed_files(claimed) == {"p": file}
+    assert committed_files(claimed) == {path: file}
 
 
 def test_a_plan_comes_back(claimed: LocalLayout) -> None:
     """As it was written, and without a difference to itself."""
-    plan = make_plan(claimed)
-    assert Plan.read(claimed) == plan
-    assert list(Plan.read(claimed).differences(plan)) == []
-    elsewhere = make_plan(claimed, scratch=("/x",), npy_json="/y")
+    plan = make_plan()
+    read = Plan.read(claimed)
+    assert read == plan.model_copy(update={"id": read.id})
+    assert list(read.differences(plan)) == []
+    elsewhere = make_plan(scratch=("/x/a20-parquet-runs-0123456789abcdef",), npy_json="/y")
     assert list(plan.differences(elsewhere)) == []

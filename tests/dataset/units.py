@@ -30,7 +30,7 @@ OPTIONS = TableOptions(
 SHARD = PlannedShard(label="shard", url="file:///shard", bytes=10, version="1")
 
 
-def make_plan(layout: LocalLayout, **other: Any) -> Plan:
+def make_plan(**other: Any) -> Plan:
     """What a conversion into a dataset was asked to do, its runs beside its plan."""
     values = {
         "options": OPTIONS,
@@ -38,7 +38,7 @@ def make_plan(layout: LocalLayout, **other: Any) -> Plan:
         "shards": (SHARD,),
         "npy_json": None,
         "base": None,
-        "scratch": (str(layout.conversion / "runs"),),
+        "scratch": ("runs",),
     }
     return Plan.model_validate(values | other)
 
