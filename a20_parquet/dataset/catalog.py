@@ -11,6 +11,7 @@ import polars as pl
 
 from a20_parquet.dataset.manifest import FileSummary, Manifest, parse_manifest
 from a20_parquet.dataset.names import DATA_PATH
+from a20_parquet.dataset.presence import why_no_dataset
 from a20_parquet.errors import DatasetError
 from a20_parquet.storage.locate import is_local
 from a20_parquet.storage.place import StorePath, place_of
@@ -127,23 +128,10 @@ def _read_manifest(filesystem: Any, root: str, location: str) -> tuple[Manifest,
     try:
         content: bytes = filesystem.cat_file(path)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise DatasetError(f"{location}: {_why_no_manifest(filesystem, root, location)}") from error
+        raise DatasetError(f"{location}: {why_no_dataset(place_of(location))}") from error
     except OSError as error:
         raise DatasetError(f"{location}/manifest.json: can't be read: {error}") from error
     return parse_manifest(content, f"{location}/manifest.json")
-
-
-def _why_no_manifest(filesystem: Any, root: str, location: str) -> str:
-    if not filesystem.exists(root):
-        return "does not exist. Name the folder that a20-parquet convert wrote."
-    if filesystem.exists(f"{root.rpartition('/')[0]}/manifest.json"):
-        return f"is a part of a dataset. Name the dataset itself: {location.rpartition('/')[0]}"
-    if filesystem.exists(f"{root}/conversion/plan.json"):
-        return (
-            "its conversion has not finished, so that it has no manifest.json yet. Wait for it, or "
-            "run it again."
-        )
-    return "has no manifest.json, so it is no complete dataset. Name one that convert has finished."
 
 
 def _read_files(filesystem: Any, root: str, location: str, manifest: Manifest) -> bytes:

@@ -8,6 +8,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from a20_parquet.dataset.layout import DatasetLayout, is_ours
+from a20_parquet.dataset.presence import name_shards
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.storage.files import TEMPORARY, remove_tree
 from a20_parquet.storage.lease import HeldError, leased
@@ -34,7 +35,7 @@ def find_state(layout: DatasetLayout) -> State:
     """
     root = layout.root
     if root.exists() and not root.is_dir():
-        raise UsageError(f"{root} is a file. Name a folder for the dataset.")
+        raise UsageError(f"{root} is a file. Name a folder for the dataset, behind the sources.")
     _refuse_links(layout)
     if is_ours(layout.plan):
         return State.UNFINISHED
@@ -42,9 +43,11 @@ def find_state(layout: DatasetLayout) -> State:
         return State.COMPLETE
     if not root.exists() or _is_hardly_begun(layout):
         return State.EMPTY
+    shards = name_shards(root)
+    instead = f" but {shards}. SOURCE comes first, DATASET last" if shards else ""
     raise UsageError(
-        f"{root} is not empty and holds no dataset. Name another folder: this one is not touched, "
-        "with --overwrite neither."
+        f"{root} is not empty and holds no dataset{instead}. Name another folder: this one is not "
+        "touched, with --overwrite neither."
     )
 
 

@@ -24,6 +24,8 @@ _NAMED_TFRECORD = re.compile(r"\.tfrecord", re.IGNORECASE)
 # What others write beside shards, named after them; only its first frame can make it a shard.
 _SIDECAR = re.compile(r"\.(npy|jsonl?|txt|csv|parquet|idx|index|md5|sha\d*|crc\w*)$", re.IGNORECASE)
 _DAMAGED_SUFFIX = ".damaged"
+_OF_A_DATASET = frozenset({"manifest.json", "files.parquet"})
+_MOST_NAMED = 3
 _NO_SHARD = "no TFRecord shard by name or first frame"
 
 
@@ -77,6 +79,7 @@ def find_shards(
     for source in sources:
         in_source = list_source(str(source))
         is_left_out = _left_out(str(source), leave_out)
+        _refuse_dataset(str(source), in_source, leave_out)
         for file in in_source:
             if is_left_out(file):
                 passed_over.append(PassedOver(file.url, "part of the dataset"))
@@ -91,11 +94,7 @@ def find_shards(
         else:
             raise SourceError(f"{file.url}: {reason}. Name a TFRecord shard or a folder of them.")
     if not found:
-        raise SourceError(
-            f"no shard found in {', '.join(map(str, sources))} ({len(passed_over)} files passed "
-            "over). Shards are called like embeddings-00000-of-00010 or *.tfrecord, or begin with "
-            "a valid TFRecord frame."
-        )
+        raise SourceError(_why_none(sources, passed_over))
     labels = make_labels([file.url for file in found])
     labelled = sorted(zip(labels, found, strict=True), key=lambda item: item[0])
     folders = {file.folder for file in found}
@@ -111,6 +110,33 @@ def find_shards(
             for file in listed
             if file.name == CONFIG_NAME and file.folder in folders
         ),
+    )
+
+
+def _refuse_dataset(source: str, files: Sequence[SourceFile], own: Place | None) -> None:
+    """Refuse a dataset as a source, but for the one that its own quarantine goes back to.
+
+    Raises:
+        SourceError: it is one.
+    """
+    if not {file.below for file in files} >= _OF_A_DATASET:
+        return
+    filesystem, path = locate(source)
+    quarantine = f"{source.rstrip('/')}/quarantine"
+    is_own = own is not None and lies_in(filesystem, f"{path}/.", own)
+    if not is_own or not any(file.below.startswith("quarantine/") for file in files):
+        raise SourceError(
+            f"{source} is a dataset, and no shards. Name the folder of the shards that it was made "
+            f"of; what could not be converted of them lies in {quarantine}."
+        )
+
+
+def _why_none(sources: Sequence[str | Path], passed_over: Sequence[PassedOver]) -> str:
+    names = ", ".join(each.url.rpartition("/")[2] for each in passed_over[:_MOST_NAMED])
+    return (
+        f"no shard found in {', '.join(map(str, sources))} ({len(passed_over)} files passed over"
+        f"{': ' * bool(names)}{names}{', …' * (len(passed_over) > _MOST_NAMED)}). Shards are "
+        "called like embeddings-00000-of-00010 or *.tfrecord, or begin with a valid TFRecord frame."
     )
 
 

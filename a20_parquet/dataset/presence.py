@@ -1,0 +1,93 @@
+"""What lies where a dataset was named and none is, and what was probably meant."""
+
+import re
+from itertools import islice
+from pathlib import Path
+
+from a20_parquet.errors import DatasetError
+from a20_parquet.storage.place import Place, place_of
+
+_SHARD = re.compile(r"-\d{5,}-of-\d{5,}|\.tfrecords?(\.|$)", re.IGNORECASE)
+_MOST_NAMED = 3
+# A data file lies at most three folders below its dataset.
+_MOST_ABOVE = 4
+_MOST_LOOKED_AT = 1000
+_CONVERT = (
+    "a20-parquet convert SHARDS DATASET makes a dataset of shards, a20-parquet inspect shows what "
+    "is in them."
+)
+
+
+def check_is_there(dataset: str) -> None:
+    """See at once that a folder of this machine holds a dataset; elsewhere opening it tells.
+
+    Raises:
+        DatasetError: it does not.
+        UsageError: its store can't be opened.
+    """
+    place = place_of(dataset)
+    if isinstance(place, Path) and not (place / "manifest.json").exists():
+        raise DatasetError(f"{place}: {why_no_dataset(place)}")
+
+
+def why_no_dataset(place: Place) -> str:
+    """Say why a place without a manifest is no dataset, and what is there.
+
+    Raises:
+        OSError: it can't be looked at.
+    """
+    if not place.exists():
+        return "does not exist. Name the folder that a20-parquet convert wrote."
+    above = _dataset_above(place)
+    if above is not None:
+        return f"is a part of a dataset. Name the dataset itself: {above}"
+    return _why_no_folder(place) if place.is_dir() else _why_no_file(place)
+
+
+def _why_no_file(place: Place) -> str:
+    kind = "a shard" if _SHARD.search(place.name) else "a file"
+    return f"is {kind}, and a dataset is a folder. {_CONVERT}"
+
+
+def _why_no_folder(place: Place) -> str:
+    if (place / "conversion" / "plan.json").exists():
+        return (
+            "its conversion has not finished, so that it has no manifest.json yet. Wait for it, or "
+            "run it again."
+        )
+    inner = _first_lying_in(place)
+    if shards := _name_shards(inner):
+        return f"holds {shards}, which are not converted yet. {_CONVERT}"
+    below = next((each for each in inner if (each / "manifest.json").exists()), None)
+    if below is not None:
+        return f"has no manifest.json, but {below} has. Name that one."
+    return "has no manifest.json, so it is no complete dataset. Name one that convert has finished."
+
+
+def name_shards(folder: Place) -> str:
+    """Name the files of a folder that are called like shards; empty where none is.
+
+    Raises:
+        OSError: it can't be looked at.
+    """
+    return _name_shards(_first_lying_in(folder))
+
+
+def _name_shards(places: list[Place]) -> str:
+    names = [place.name for place in places if _SHARD.search(place.name)]
+    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
+    return f"shards ({', '.join(names[:_MOST_NAMED])}{more})" if names else ""
+
+
+def _dataset_above(place: Place) -> Place | None:
+    for _ in range(_MOST_ABOVE):
+        place = place.parent
+        if not place.name:
+            return None
+        if (place / "manifest.json").exists() and (place / "files.parquet").exists():
+            return place
+    return None
+
+
+def _first_lying_in(folder: Place) -> list[Place]:
+    return sorted(islice(folder.iterdir(), _MOST_LOOKED_AT), key=str)

@@ -1,0 +1,90 @@
+"""What is at a place is told, and what was probably meant, where arguments are mixed up."""
+
+import shutil
+from pathlib import Path
+
+import fsspec
+import pytest
+
+import a20_parquet
+from a20_parquet.errors import A20ParquetError, DatasetError, SourceError, UsageError
+from tests.shards import make_record, random_tensor, write_shard
+
+COUNT = 5
+NAME = "site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``shards`` and a ``dataset`` made of them; not to be changed."""
+    folder = tmp_path_factory.mktemp("mixed-up")
+    for n in range(COUNT):
+        record = make_record(random_tensor((2, 1, 8), n), NAME, 60.0 * n)
+        write_shard(folder / "shards" / f"e-{n:05d}-of-{COUNT:05d}", [record])
+    a20_parquet.convert(folder / "shards", folder / "dataset", decoder="wire")
+    return folder
+
+
+def test_swapped_arguments(folder: Path) -> None:
+    """The folder of shards is left alone, and named as what it is."""
+    with pytest.raises(UsageError) as caught:
+        a20_parquet.convert(folder / "dataset", folder / "shards")
+    assert "but shards (e-00000-of-00005, " in str(caught.value)
+    assert "and 2 more). SOURCE comes first, DATASET last" in str(caught.value)
+    assert len(list((folder / "shards").iterdir())) == COUNT
+
+
+@pytest.mark.parametrize("name", ["convert", "inspect", "npy_json", "plan", "read_windows"])
+def test_a_dataset_as_source(folder: Path, tmp_path: Path, name: str) -> None:
+    """No command takes it for shards, nor what lies in its quarantine for all of it."""
+    dataset = Path(shutil.copytree(folder / "dataset", tmp_path / "dataset"))
+    write_shard(dataset / "quarantine" / "x.tfrecord", [make_record(random_tensor((1, 1, 8)))])
+    to = (tmp_path / "out",) if name in {"convert", "npy_json"} else ()
+    with pytest.raises(SourceError, match=r"dataset is a dataset, and no shards.*/quarantine\."):
+        getattr(a20_parquet, name)(dataset, *to)
+
+
+def test_a_dataset_as_its_own_source(folder: Path) -> None:
+    """Nothing is in its quarantine that could go back."""
+    dataset = folder / "dataset"
+    for wrong in (
+        lambda: a20_parquet.convert(dataset, dataset),
+        lambda: a20_parquet.verify(dataset, dataset),
+    ):
+        with pytest.raises(SourceError, match="is a dataset, and no shards"):
+            wrong()
+
+
+def test_a_part_of_a_dataset_as_source(folder: Path, tmp_path: Path) -> None:
+    """Its files are named."""
+    with pytest.raises(SourceError, match=r"files? passed over: part-0000\.parquet"):
+        a20_parquet.convert(folder / "dataset" / "data", tmp_path / "out")
+
+
+@pytest.mark.parametrize("place", ["local", "memory"])
+@pytest.mark.parametrize("name", ["connect", "info", "report", "scan", "verify"])
+def test_shards_as_dataset(folder: Path, place: str, name: str) -> None:
+    """They are named, and what to do with them."""
+    shards = str(folder / "shards")
+    if place == "memory":
+        fsspec.filesystem("memory").put(shards, f"/mixed-up-{name}", recursive=True)
+        shards = f"memory://mixed-up-{name}"
+    with pytest.raises(DatasetError, match=r"holds shards \(e-00000-of-00005, .* and 2 more\)"):
+        getattr(a20_parquet, name)(shards)
+
+
+@pytest.mark.parametrize(
+    ("below", "told"),
+    [
+        ("", "has no manifest.json, but .*/dataset has. Name that one"),
+        ("shards/e-00000-of-00005", "is a shard, and a dataset is a folder"),
+        ("dataset/data", "is a part of a dataset. Name the dataset itself: .*/dataset$"),
+        ("dataset/manifest.json", "is a part of a dataset"),
+        ("dataset/data/site=site_0285", "is a part of a dataset. .*/dataset$"),
+        ("none", "does not exist"),
+    ],
+)
+def test_something_else_as_dataset(folder: Path, below: str, told: str) -> None:
+    """What it is, and which folder was meant."""
+    with pytest.raises(A20ParquetError, match=told):
+        a20_parquet.info(folder / below)
