@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from a20_parquet.inspect import Inspection, inspect
     from a20_parquet.npy_json import NotebookFiles, npy_json
     from a20_parquet.plan import ConversionPlan, plan
+    from a20_parquet.repair import Repair, repair
     from a20_parquet.report import report
     from a20_parquet.scan import scan
     from a20_parquet.similar import similar
@@ -29,6 +30,7 @@ __all__ = [
     "DuckDBFile",
     "Inspection",
     "NotebookFiles",
+    "Repair",
     "Verification",
     "connect",
     "convert",
@@ -38,6 +40,7 @@ __all__ = [
     "npy_json",
     "plan",
     "read_windows",
+    "repair",
     "report",
     "scan",
     "similar",
@@ -53,6 +56,7 @@ _HOMES = {
     "DuckDBFile": "a20_parquet.database",
     "Inspection": "a20_parquet.inspect",
     "NotebookFiles": "a20_parquet.npy_json",
+    "Repair": "a20_parquet.repair",
     "Verification": "a20_parquet.verify",
     "connect": "a20_parquet.connect",
     "convert": "a20_parquet.convert",
@@ -62,6 +66,7 @@ _HOMES = {
     "npy_json": "a20_parquet.npy_json",
     "plan": "a20_parquet.plan",
     "read_windows": "a20_parquet.stream",
+    "repair": "a20_parquet.repair",
     "report": "a20_parquet.report",
     "scan": "a20_parquet.scan",
     "similar": "a20_parquet.similar",

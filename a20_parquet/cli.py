@@ -178,6 +178,29 @@ def verify(dataset: str, *, source: tuple[str, ...], as_json: bool, **given: Any
 
 @cli.command()
 @options.dataset_argument
+@options.workers_option
+@options.json_option
+def repair(dataset: str, *, as_json: bool, **given: Any) -> None:
+    """Mend in place what an earlier version wrote wrong.
+
+    Its data files call UTC times milliseconds: some readers refuse them, others read times a
+    thousand times too large. Each file is read whole and checked before its footer changes;
+    files.parquet and the manifest follow. When it was stopped, the same command goes on. Exits with
+    1 when a file is damaged, and prints which. DATASET is a folder or any fsspec URL of one.
+    """
+    from a20_parquet.console.progress import ConsoleProgress
+    from a20_parquet.console.verification import print_repair
+    from a20_parquet.repair import repair
+
+    with ConsoleProgress() as progress:
+        repaired = repair(dataset, progress=progress, **given)
+    print_repair(repaired, as_json=as_json)
+    if repaired.problem_count:
+        sys.exit(_EXIT_FAILED)
+
+
+@cli.command()
+@options.dataset_argument
 @options.report_file_option
 @options.json_option
 def report(dataset: str, *, file: Path | None, as_json: bool) -> None:

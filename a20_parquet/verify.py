@@ -98,10 +98,13 @@ def verify(
     fingerprint = FingerprintSink([feature.name for feature in catalog.features])
     progress.start("checking files", sum(file.bytes for file in files))
     checker = FileChecker(catalog, progress.advance, fingerprint if listing else None)
-    windows = 0
+    windows = outdated = 0
     for check in map_in_order(workers, checker.check, files, ahead=16 * workers):
         problems.add(check.problems)
         windows += check.windows
+        outdated += check.is_outdated
+    if outdated:
+        problems.add([_outdated(catalog, outdated, len(files))])
     problems.add(check_lists(catalog, files))
     problems.add(check_folders(catalog, files, strays=not notes))
     checked = None
@@ -129,4 +132,13 @@ def verify(
         source=checked,
         notes=tuple(notes),
         seconds=time.monotonic() - started,
+    )
+
+
+def _outdated(catalog: Catalog, count: int, files: int) -> Problem:
+    return Problem(
+        "data",
+        f"{count:,} of {format_count(files, 'file')} call their UTC times milliseconds, as earlier "
+        "versions wrote them, or are half mended: some readers refuse them, others read times a "
+        f"thousand times too large. a20-parquet repair {catalog.location} mends them in place",
     )

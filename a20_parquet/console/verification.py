@@ -9,6 +9,7 @@ import click
 from a20_parquet.amounts import format_bytes, format_count
 
 if TYPE_CHECKING:
+    from a20_parquet.repair import Repair
     from a20_parquet.verify import Verification
 
 
@@ -44,3 +45,18 @@ def print_verification(verification: "Verification", *, as_json: bool) -> None:
 
 def _wrong(count: int) -> str:
     return f"{format_count(count, 'problem')} found"
+
+
+def print_repair(repair: "Repair", *, as_json: bool) -> None:
+    """Print what was mended, and a line for each file that is damaged."""
+    if as_json:
+        click.echo(json.dumps(asdict(repair), indent=1, default=str))
+        return
+    for problem in repair.problems:
+        click.echo(str(problem))
+    if further := repair.problem_count - len(repair.problems):
+        click.echo(f"… and {format_count(further, 'more problem')}")
+    click.echo(
+        f"{format_count(repair.files, 'file')}, {repair.mended:,} mended\n{repair.seconds:.1f} s\n"
+        + (_wrong(repair.problem_count) if repair.problem_count else "nothing left to mend")
+    )

@@ -47,9 +47,12 @@ def find_held(layout: DatasetLayout, *, overwrite: bool) -> HeldDataset | None:
         UsageError: something lies there that must not be touched.
         DatasetError: the dataset is damaged.
     """
-    if find_state(layout) is State.UNFINISHED and is_committed(layout):
-        settle(layout, tuple(Plan.read(layout).own_scratch(layout).values()))
     state = find_state(layout)
+    if state is not State.EMPTY and is_committed(layout):
+        # A repair has no plan.
+        is_planned = state is State.UNFINISHED
+        settle(layout, tuple(Plan.read(layout).own_scratch(layout).values()) if is_planned else ())
+        state = find_state(layout)
     if state is State.COMPLETE:
         # Traces of a conversion that was killed while it removed them.
         clear_conversion(layout)

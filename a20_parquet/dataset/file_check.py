@@ -11,7 +11,9 @@ import numpy as np
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import DataFile
 from a20_parquet.dataset.manifest import FileSummary
+from a20_parquet.dataset.mend import Footer, Mend
 from a20_parquet.errors import DatasetError
+from a20_parquet.storage.place import place_of
 from a20_parquet.table.fingerprint import BlockSink, WindowBlock
 from a20_parquet.table.problem import Problem
 from a20_parquet.table.row_checks import RowChecker
@@ -27,6 +29,8 @@ class FileCheck:
     problems: tuple[Problem, ...]
     windows: int
     """Rows that were read and checked."""
+    is_outdated: bool = False
+    """Whether ``repair`` has to mend it, or what ``files.parquet`` says of it."""
 
 
 class FileChecker:
@@ -46,6 +50,7 @@ class FileChecker:
             sink: gets all windows, some at a time, with their file's path.
         """
         self._catalog = catalog
+        self._root = place_of(catalog.location)
         self._advance = advance
         self._sink = sink
         self._schema = window_schema(catalog.dims, catalog.features)
@@ -55,6 +60,9 @@ class FileChecker:
         """Check one file; of one whose bytes are not what was written, the rows are not read."""
         found = list(self._bytes(file))
         windows = 0
+        outdated = self._outdated(file, is_damaged=bool(found))
+        if outdated:
+            found = []
         if not found:
             try:
                 with DataFile(self._catalog, file.path, rows=file.rows, size=file.bytes) as opened:
@@ -64,7 +72,8 @@ class FileChecker:
                         windows = file.rows
             except DatasetError as error:
                 found.append(error.console_text)
-        return FileCheck(tuple(Problem(file.path, message) for message in found), windows)
+        problems = tuple(Problem(file.path, message) for message in found)
+        return FileCheck(problems, windows, outdated)
 
     def _bytes(self, file: FileSummary) -> Iterator[str]:
         read = 0
@@ -92,6 +101,16 @@ class FileChecker:
                 f"its CRC32C is {checksum:08x}, expected {file.checksum} as in files.parquet: it "
                 "is damaged or was changed"
             )
+
+    def _outdated(self, file: FileSummary, *, is_damaged: bool) -> bool:
+        """Whether a file is only what an older version, or half a repair, has left."""
+        place = self._root / file.path
+        try:
+            if is_damaged:
+                return Mend.of(place, file, lambda _: None).is_sound
+            return not Footer.read(place, file.bytes).is_right
+        except (DatasetError, OSError):
+            return False
 
     def _footer(self, file: FileSummary, opened: DataFile) -> Iterator[str]:
         found = opened.schema

@@ -188,6 +188,17 @@ def read_range(place: Place, start: int, stop: int) -> bytes:
     return content
 
 
+def file_size(place: Place) -> int:
+    """Bytes of a file.
+
+    Raises:
+        OSError: it is not there, or can't be looked at.
+    """
+    if isinstance(place, StorePath):
+        return int(place.filesystem.info(place.path)["size"])
+    return place.stat().st_size
+
+
 def file_sum(path: Path) -> str:
     """CRC32C of a whole local file, eight hexadecimal digits.
 
@@ -209,8 +220,8 @@ def has_sum(place: Place, size: int, checksum: str) -> bool:
     """
     try:
         if isinstance(place, StorePath):
-            return bool(place.filesystem.info(place.path)["size"] == size)
-        return place.stat().st_size == size and file_sum(place) == checksum
+            return file_size(place) == size
+        return file_size(place) == size and file_sum(place) == checksum
     except OSError:
         return False
 

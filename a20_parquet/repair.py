@@ -1,0 +1,139 @@
+"""Mends datasets that an older version wrote wrong, in place."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import crc32c
+
+from a20_parquet.dataset.begin import find_held
+from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.claim import locked
+from a20_parquet.dataset.commit import commit, settle
+from a20_parquet.dataset.held import HeldDataset
+from a20_parquet.dataset.layout import DatasetLayout
+from a20_parquet.dataset.manifest import FileSummary, files_content
+from a20_parquet.dataset.mend import Mend
+from a20_parquet.errors import DatasetError, UsageError
+from a20_parquet.memory import default_workers
+from a20_parquet.progress import NoProgress, Progress
+from a20_parquet.table.problem import Problem, Problems
+from a20_parquet.workers import map_in_order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repair:
+    """What was mended."""
+
+    dataset: str
+    """Where it lies: an absolute path or a URL."""
+    files: int
+    """Data files that were looked at, all that the dataset has."""
+    mended: int
+    """Those that were wrong, and are right now."""
+    problems: tuple[Problem, ...]
+    """Files that are damaged, and were left as they are; the first 1,000."""
+    problem_count: int
+    seconds: float
+    """Wall time."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    file: FileSummary
+    """What the dataset should say of it."""
+    is_mended: bool
+    problem: str | None = None
+
+
+def repair(
+    dataset: str | Path, *, workers: int | None = None, progress: Progress | None = None
+) -> Repair:
+    """Mend what older versions of this program wrote wrong into a dataset, in place.
+
+    Footers of data files called UTC timestamps milliseconds for readers that go by Parquet's older
+    type annotations. Each file is read whole and compared with its
+    checksum; then a byte a column changes in its footer. ``files.parquet`` and the manifest follow,
+    and the dataset is what a new conversion would write. Readers may go on meanwhile. Where it was
+    stopped, the same call goes on; until then ``verify`` says what is left to do.
+
+    Args:
+        dataset: its folder, or any fsspec URL of it; files in stores are put anew as a whole.
+        workers: threads; by default the machine's cores.
+        progress: told how far it is.
+
+    Raises:
+        UsageError: a conversion into it is unfinished, or another process works on it.
+        DatasetError: it is none, is damaged or can't be written.
+    """
+    started = time.monotonic()
+    progress = progress or NoProgress()
+    layout = DatasetLayout.at(dataset)
+    if not layout.manifest.exists():
+        # This says what is there instead; the lock would make a folder.
+        Catalog.open(dataset)
+    with locked(layout, progress.say):
+        held = find_held(layout, overwrite=False)
+        if held is None or layout.plan.exists():
+            raise UsageError(
+                f"{layout.root} holds an unfinished conversion. Finish it first: give its command "
+                "again."
+            )
+        progress.start("mending files", sum(file.bytes for file in held.files))
+        mend = _mender(layout, progress.advance)
+        count = workers or default_workers()
+        try:
+            outcomes = list(map_in_order(count, mend, held.files, ahead=4 * count))
+            _commit(layout, held, [outcome.file for outcome in outcomes])
+        except OSError as error:
+            raise DatasetError(
+                f"{error}. Mend that; the same command goes on where it stopped."
+            ) from error
+    problems = Problems()
+    problems.add(Problem(each.file.path, each.problem) for each in outcomes if each.problem)
+    return Repair(
+        dataset=str(layout.root),
+        files=len(outcomes),
+        mended=sum(outcome.is_mended for outcome in outcomes),
+        problems=problems.kept,
+        problem_count=problems.count,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _mender(
+    layout: DatasetLayout, advance: Callable[[int], None]
+) -> Callable[[FileSummary], _Outcome]:
+    """Make what mends one file, and leaves a damaged one as it is."""
+
+    def mend(file: FileSummary) -> _Outcome:
+        place = layout.root / file.path
+        try:
+            found = Mend.of(place, file, advance)
+            is_sound = found.is_sound
+        except (DatasetError, OSError) as error:
+            message = error.console_text if isinstance(error, DatasetError) else error
+            return _Outcome(file, is_mended=False, problem=f"can't be read: {message}")
+        if not is_sound:
+            return _Outcome(
+                file,
+                is_mended=False,
+                problem=f"its CRC32C is not {file.checksum} as in files.parquet: it is damaged or "
+                "was changed, and was left as it is",
+            )
+        now = found.apply()
+        return _Outcome(now, is_mended=now != file or not found.footer.is_right)
+
+    return mend
+
+
+def _commit(layout: DatasetLayout, held: HeldDataset, files: list[FileSummary]) -> None:
+    """Have the dataset say what its files are now, at one moment."""
+    if tuple(files) == held.files:
+        return
+    content = files_content(files, held.manifest.options.partition_by)
+    checksum = f"{crc32c.crc32c(content):08x}"
+    new = held.manifest.model_copy(update={"files_checksum": checksum})
+    commit(layout, new, content.to_pybytes(), None)
+    settle(layout, ())

@@ -1,0 +1,70 @@
+"""Parquet's footers decoded from their bytes, by nobody's reader but this one."""
+
+from typing import Any
+
+Fields = dict[int, Any]
+"""A struct's values by field id; structs in it likewise, lists as lists."""
+
+
+def read_footer(content: bytes) -> Fields:
+    """``FileMetaData`` of a whole file, which must end where it says."""
+    assert content[:4] == content[-4:] == b"PAR1"
+    length = int.from_bytes(content[-8:-4], "little")
+    footer = content[-8 - length : -8]
+    fields, end = _value(footer, 0, 12)
+    assert end == length
+    return dict(fields)
+
+
+def _varint(content: bytes, at: int) -> tuple[int, int]:
+    number = shift = 0
+    while True:
+        byte = content[at]
+        at += 1
+        number |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            return number, at
+
+
+def _integer(content: bytes, at: int) -> tuple[int, int]:
+    number, at = _varint(content, at)
+    return (number >> 1) ^ -(number & 1), at
+
+
+def _value(content: bytes, at: int, kind: int) -> tuple[Any, int]:
+    if kind in {1, 2}:
+        return kind == 1, at
+    if kind == 3:
+        return content[at], at + 1
+    if kind == 8:
+        length, at = _varint(content, at)
+        return content[at : at + length], at + length
+    readers = {4: _integer, 5: _integer, 6: _integer, 9: _list, 12: _struct}
+    return readers[kind](content, at)
+
+
+def _list(content: bytes, at: int) -> tuple[list[Any], int]:
+    count, kind = divmod(content[at], 16)
+    at += 1
+    if count == 15:
+        count, at = _varint(content, at)
+    values = []
+    for _ in range(count):
+        value, at = _value(content, at, kind)
+        values.append(value)
+    return values, at
+
+
+def _struct(content: bytes, at: int) -> tuple[Fields, int]:
+    fields: Fields = {}
+    number = 0
+    while content[at]:
+        step, kind = divmod(content[at], 16)
+        at += 1
+        if step:
+            number += step
+        else:
+            number, at = _integer(content, at)
+        fields[number], at = _value(content, at, kind)
+    return fields, at + 1
