@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,8 +27,9 @@ from a20_parquet.source.discover import Listing
 from a20_parquet.source.perch_config import read_hop_s
 from a20_parquet.source.shard import Codec, Shard, some_in_store
 from a20_parquet.storage.stream import READ_AHEAD
+from a20_parquet.table.feature_forms import FeatureRequest
 from a20_parquet.table.plan import divide_shards
-from a20_parquet.table.schema import Feature, feature_bytes
+from a20_parquet.table.schema import Feature, feature_bytes, text_bytes
 from a20_parquet.table.site_token import DISTINCT_TOKENS
 from a20_parquet.table.windows import WindowRules
 
@@ -108,16 +110,18 @@ def plan_job(  # noqa: PLR0913 - all that decides
         SourceError: a shard can't be read, or no shard holds a record that can be converted.
         UsageError: the memory budget does not suffice, or an option's value can't be used.
     """
-    decoder = make_decoder(options.decoder, options.feature)
     wanted = _table_options(listing, options, held)
+    unknown = {feature.name for feature in wanted.features if not feature.size}
     probe = probe_shards(
         to_convert.shards,
-        decoder,
+        partial(make_decoder, options.decoder),
         reading.filenames,
         dims=wanted.dims or None,
-        features={feature.name: feature.size or None for feature in wanted.features},
+        features=[each for each in _requests(options) if each.name in unknown],
     )
-    table = wanted.model_copy(update={"dims": probe.dims, "features": probe.features})
+    learnt = {feature.name: feature for feature in probe.features}
+    features = tuple(learnt.get(feature.name, feature) for feature in wanted.features)
+    table = wanted.model_copy(update={"dims": probe.dims, "features": features})
     windows = tuple(
         _count_windows(shard, codec, probe.dims * itemsize)
         for shard, codec, itemsize in zip(
@@ -137,11 +141,11 @@ def plan_job(  # noqa: PLR0913 - all that decides
         windows=windows,
         table=table,
         reading=reading.options,
-        assumptions=(),
+        assumptions=probe.assumptions,
         rules=window_rules(table, reading.options, reading.sites),
         sites=reading.new_sites,
         memory=replace(memory, holds_all=memory.holds_all and executor.is_here),
-        decoder=decoder,
+        decoder=make_decoder(options.decoder, table.features),
         slots=executor.slots,
     )
 
@@ -167,6 +171,7 @@ def divide_memory(
         row_group_rows=options.row_group_rows,
         windows=windows,
         feature_bytes=feature_bytes(table.features),
+        text_bytes=text_bytes(table.features),
         read_ahead=READ_AHEAD if from_store else 0,
     )
 
@@ -190,7 +195,7 @@ def _table_options(
 ) -> TableOptions:
     """The options of the table as far as they are known; 0 dims and floats where not."""
     known = held.manifest.options if held else None
-    sizes = {feature.name: feature.size for feature in (known.features if known else ())}
+    there = {feature.name: feature for feature in (known.features if known else ())}
     return TableOptions(
         partition_by=options.partition_by,
         compression=options.compression,
@@ -199,9 +204,20 @@ def _table_options(
         window_seconds=options.window_seconds or _hop_s(listing, known),
         dims=options.dims or (known.dims if known else 0),
         channels=options.channels,
-        features=tuple(Feature(name, sizes.get(name, 0)) for name in options.feature),
+        features=tuple(_feature(request, there) for request in _requests(options)),
         site_tokens=known.site_tokens if known else DISTINCT_TOKENS,
     )
+
+
+def _requests(options: ConvertOptions) -> list[FeatureRequest]:
+    return [FeatureRequest.parse(text) for text in options.feature]
+
+
+def _feature(request: FeatureRequest, there: Mapping[str, Feature]) -> Feature:
+    """What is known of a feature; its size is 0 where its form is not."""
+    if request.name in there:
+        return request.of(there[request.name])
+    return request.whole() or Feature(request.name, 0)
 
 
 def _hop_s(listing: Listing, known: TableOptions | None) -> float:

@@ -26,8 +26,9 @@ _MAX_BATCH_BYTES = 8 * _MIB
 _COPY_BYTES = 4 * _MIB
 _MOST_BUDGET = 1 << 50
 _MIN_ROWS = 64
-# Arrow's strings of one batch may take 2 GiB in all: room for names of 250 bytes. Features have no
-# such limit, as lists of one length need no offsets.
+# Arrow's strings of one batch may take 2 GiB in all: room for names of 250 bytes. Lists of one
+# length have no such limit, as they need no offsets.
+_MOST_TEXT_BYTES = (1 << 31) - 1
 _MAX_RUN_ROWS = 8_000_000
 _MIN_SLICE_ROWS, _MAX_SLICE_ROWS = 8, 1024
 
@@ -71,6 +72,7 @@ def plan_memory(  # noqa: PLR0913 - what buffers depend on, each a keyword
     row_group_rows: int,
     windows: int,
     feature_bytes: int = 0,
+    text_bytes: int = 0,
     read_ahead: int = 0,
 ) -> MemoryPlan:
     """Divide a budget.
@@ -82,6 +84,7 @@ def plan_memory(  # noqa: PLR0913 - what buffers depend on, each a keyword
         row_group_rows: rows of a row group, which the merge holds whole.
         windows: how many windows the input has at the most.
         feature_bytes: of all features of a window that become columns.
+        text_bytes: of the longest text that may be among them.
         read_ahead: blocks of ``batch_bytes`` that each worker asks a store for before it needs
             them; 0 where all shards are local.
 
@@ -97,6 +100,7 @@ def plan_memory(  # noqa: PLR0913 - what buffers depend on, each a keyword
         row_group_rows=row_group_rows,
         windows=windows,
         copies=_BATCH_COPIES + blocks,
+        most_rows=min(_MAX_RUN_ROWS, _MOST_TEXT_BYTES // max(text_bytes, 1)),
     )
     for count in range(workers, 0, -1):
         plan = divide(budget, count)
@@ -123,17 +127,24 @@ class _Row(NamedTuple):
 
 
 def _divide(  # noqa: PLR0913 - likewise
-    budget: int, workers: int, *, row: _Row, row_group_rows: int, windows: int, copies: int
+    budget: int,
+    workers: int,
+    *,
+    row: _Row,
+    row_group_rows: int,
+    windows: int,
+    copies: int,
+    most_rows: int,
 ) -> MemoryPlan | None:
     share = budget // workers
     row_bytes = row.embedding + row.sorted
     batch_bytes = min(max(share // (4 * copies), _MIN_BATCH_BYTES), _MAX_BATCH_BYTES)
     decoding = copies * batch_bytes
-    gather_rows = min((share - decoding - _COPY_BYTES) // row_bytes, _MAX_RUN_ROWS)
+    gather_rows = min((share - decoding - _COPY_BYTES) // row_bytes, most_rows)
     row_group_bytes = row_group_rows * row_bytes + _COPY_BYTES
     merging = share - row_group_bytes
     staging_rows = merging // 2 // (row.embedding + METADATA_ROW_BYTES)
-    if gather_rows < _MIN_ROWS or staging_rows < _MIN_ROWS:
+    if gather_rows < _MIN_ROWS or staging_rows < _MIN_ROWS or row_group_rows > most_rows:
         return None
     # Shards that do not quite fit together leave a run half empty at the worst.
     runs = 2 * (windows // gather_rows) + 1
@@ -149,7 +160,7 @@ def _divide(  # noqa: PLR0913 - likewise
         slice_rows=min(slice_rows, _MAX_SLICE_ROWS),
         staging_rows=min(staging_rows, max(windows, _MIN_ROWS)),
         runs=runs,
-        holds_all=holding <= budget and windows <= _MAX_RUN_ROWS,
+        holds_all=holding <= budget and windows <= most_rows,
     )
 
 

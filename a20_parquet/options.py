@@ -22,6 +22,7 @@ from a20_parquet.dataset.parquet import Compression
 from a20_parquet.errors import UsageError, flag
 from a20_parquet.memory import default_budget, default_workers
 from a20_parquet.source.decode import DecoderName
+from a20_parquet.table.feature_forms import FeatureRequest
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.windows import MAX_CHANNELS
 
@@ -82,10 +83,11 @@ def _site_names(value: object) -> object:
 _Sites = Annotated[tuple[str, ...], BeforeValidator(_site_names)]
 
 
-def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
-    if len({name.casefold() for name in names}) < len(names):
+def _distinct(features: tuple[str, ...]) -> tuple[str, ...]:
+    names = {FeatureRequest.parse(feature).name.casefold() for feature in features}
+    if len(names) < len(features):
         raise ValueError("expected each name once, whatever its case")
-    return names
+    return features
 
 
 _Features = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], AfterValidator(_distinct)]
@@ -166,7 +168,8 @@ class ConvertOptions(BaseModel):
     dims: Annotated[int | None, Field(ge=1)] = None
     """Floats an embedding; by default those of the first record that can be converted."""
     feature: _Features = ()
-    """Names of further features that windows carry along, each as a column."""
+    """Further features that windows carry along, each as a column: ``NAME``, or more of its form as
+    ``NAME:KIND[SIZE]:SCOPE``, see ``FeatureKind`` and ``FeatureScope``."""
     channels: _Channels = None
     """Numbers of the channels to take, also as a text such as ``0,2``; by default all."""
     sites: Path | str | None = None

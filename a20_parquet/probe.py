@@ -1,10 +1,12 @@
 """Looking at shards' first records: what must be known before any window is written."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from a20_parquet.errors import SourceError, UsageError
+from a20_parquet.dataset.manifest import Assumption
+from a20_parquet.errors import SourceError
+from a20_parquet.feature_search import FeatureSearch
 from a20_parquet.source.content import LOOK, Content, open_content
 from a20_parquet.source.decode import Decoder
 from a20_parquet.source.frames import FrameReader
@@ -12,8 +14,9 @@ from a20_parquet.source.records import Records
 from a20_parquet.source.shard import Codec, Shard, some_in_store
 from a20_parquet.storage.at_once import MOST_AT_ONCE
 from a20_parquet.table.decoded import DecodedRecords
+from a20_parquet.table.feature_forms import FeatureRequest
 from a20_parquet.table.filename import FilenameRules
-from a20_parquet.table.intake import RecordFilter
+from a20_parquet.table.intake import Intake, RecordFilter
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.rejection import Rejection
 from a20_parquet.table.schema import Feature
@@ -31,7 +34,9 @@ class Probe:
     dims: int
     """Floats an embedding."""
     features: tuple[Feature, ...]
-    """The further features that are wanted, with their sizes."""
+    """The further features that were looked for."""
+    assumptions: tuple[Assumption, ...]
+    """What of them no record told."""
     item_bytes: tuple[int, ...]
     """For each shard the bytes of a float, as far as its first records tell."""
     codecs: tuple[Codec, ...]
@@ -40,27 +45,27 @@ class Probe:
 
 def probe_shards(
     shards: Sequence[Shard],
-    decoder: Decoder,
+    make: Callable[[Sequence[Feature]], Decoder],
     filenames: FilenameRules,
     *,
     dims: int | None,
-    features: Mapping[str, int | None],
+    features: Sequence[FeatureRequest],
 ) -> Probe:
     """Look at the first records of all shards, and at more where these do not tell enough.
 
     Args:
         shards: in shard order.
-        decoder: decodes their records.
+        make: makes what decodes their records.
         filenames: how filenames are read.
         dims: floats an embedding; none for those of the first record that can be converted.
-        features: for each wanted feature its floats a window; none for those of the first record
-            that can be converted and has it.
+        features: those whose form is to be found.
 
     Raises:
         SourceError: a shard can't be read, or no record can be converted.
-        UsageError: no record has a feature.
+        UsageError: none of the records has a feature, or it fits no column.
     """
-    search = _Search(decoder, filenames, dims, dict(features))
+    further = FeatureSearch(make, features, len(shards))
+    search = _Search(make(()), filenames, dims, further)
     threads = MOST_AT_ONCE if some_in_store(shards) else 1
     item_bytes, codecs = [], []
     for start in map_in_order(threads, _start, shards, ahead=threads):
@@ -76,29 +81,28 @@ def probe_shards(
             f"none of the {len(shards)} shards holds a record that can be converted, the first one "
             f"because {search.problem.message}. {search.problem.reason.fix}"
         )
-    if missing := [name for name, size in search.features.items() if size is None]:
-        raise UsageError(
-            f"no record has the feature {missing[0]!r} for each window. a20-parquet inspect "
-            "shows what the shards have."
-        )
-    found = tuple(Feature(name, size or 0) for name, size in search.features.items())
+    found, assumptions = further.found()
     return Probe(
-        dims=search.dims, features=found, item_bytes=tuple(item_bytes), codecs=tuple(codecs)
+        dims=search.dims,
+        features=found,
+        assumptions=assumptions,
+        item_bytes=tuple(item_bytes),
+        codecs=tuple(codecs),
     )
 
 
 class _Search:
-    """Goes through shards until dims and features are known, then only looks at their starts."""
+    """Goes through shards until dims are known, then only looks at their starts."""
 
     def __init__(
         self,
         decoder: Decoder,
         filenames: FilenameRules,
         dims: int | None,
-        features: dict[str, int | None],
+        features: FeatureSearch,
     ) -> None:
         self.dims = dims
-        self.features = features
+        self._features = features
         self.problem: Rejection | None = None
         self._decoder = decoder
         self._rules = WindowRules(
@@ -108,35 +112,33 @@ class _Search:
     def look_at(self, start: "_Start") -> int:
         """Look at a shard's first records; the bytes of a float in them."""
         item_bytes = None
+        self._features.begin_shard()
         for records in start.batches():
             decoded = self._decoder.decode(records)
             if item_bytes is None and decoded.embeddings:
                 item_bytes = decoded.embeddings[0].dtype.itemsize
-            if not self._knows_all:
+            if self.dims is None:
                 self._learn(decoded)
-            if self._knows_all:
-                break
+            if self.dims is not None:
+                self._features.look_at(records, self._take(decoded, self.dims))
+                if not self._features.wants_more:
+                    break
         return item_bytes or _FLOAT32_BYTES
-
-    @property
-    def _knows_all(self) -> bool:
-        return self.dims is not None and all(self.features.values())
 
     def _learn(self, decoded: DecodedRecords) -> None:
         for index, (_, _, dims) in enumerate(decoded.heads.shapes):
-            record = decoded.take([index])
-            expected = replace(self._rules, dims=self.dims or dims)
-            intake = RecordFilter(expected).sort_out(record)
-            if not intake.taken.embeddings:
-                self._note(intake.rejected)
-                continue
-            self.dims = self.dims or dims
-            for name, (tensor,) in record.features.items():
-                if tensor is not None and not self.features[name]:
-                    self.features[name] = tensor.shape[2]
-            if all(self.features.values()):
+            intake = self._sort_out(decoded.take([index]), dims)
+            if intake.taken.embeddings:
+                self.dims = dims
                 return
+            self._note(intake.rejected)
         self._note(decoded.rejected)
+
+    def _take(self, decoded: DecodedRecords, dims: int) -> DecodedRecords:
+        return self._sort_out(decoded, dims).taken if self._features.wants_more else decoded
+
+    def _sort_out(self, decoded: DecodedRecords, dims: int) -> Intake:
+        return RecordFilter(replace(self._rules, dims=dims)).sort_out(decoded)
 
     def _note(self, rejected: Sequence[Rejection]) -> None:
         if self.problem is None and rejected:

@@ -60,8 +60,7 @@ class SourceWindows:
             UsageError: there is no such decoder.
         """
         self._manifest = manifest
-        features = [feature.name for feature in manifest.options.features]
-        self._decoder = make_decoder(decoder, features)
+        self._decoder = make_decoder(decoder, manifest.options.features)
         self._rules = [
             _rules(manifest, sites, number) for number in range(len(manifest.conversions))
         ]

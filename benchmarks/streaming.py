@@ -164,13 +164,13 @@ def looking_ways(store: SlowStore, looks: int) -> dict[str, Callable[[], object]
         Shard(f"shard-{place}", f"slow://{place}", place, str(place), store.size, store)
         for place in range(looks)
     ]
-    decoder = make_decoder("wire")
+    make = partial(make_decoder, "wire")
 
     def one_after_the_other() -> int:
         return sum(bool(store.cat_file(shard.path, 0, _HEAD_BYTES)) for shard in shards)
 
     def as_a_conversion() -> int:
-        found = probe_shards(shards, decoder, FilenameRules(), dims=None, features={})
+        found = probe_shards(shards, make, FilenameRules(), dims=None, features=())
         return len(found.item_bytes)
 
     return {"one after the other": one_after_the_other, "as a conversion does": as_a_conversion}

@@ -85,13 +85,14 @@ def _describe(schema: dict[str, Any], module: ModuleType) -> None:
     models = {schema["title"]: schema, **schema.get("$defs", {})}
     for node in ast.parse(inspect.getsource(module)).body:
         if isinstance(node, ast.ClassDef) and node.name in models:
-            properties = models[node.name]["properties"]
+            # An enumeration's values have no place for what is said of them.
+            properties = models[node.name].get("properties", {})
             for field, text in pairwise(node.body):
                 match field, text:
                     case (
                         ast.AnnAssign(target=ast.Name(id=name)),
                         ast.Expr(value=ast.Constant(value=str(words))),
-                    ):
+                    ) if name in properties:
                         described = properties[name] | {"description": inspect.cleandoc(words)}
                         properties[name] = dict(sorted(described.items()))
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from a20_parquet.dataset.run import HeldRun, Rows
 from a20_parquet.errors import UsageError
-from a20_parquet.table.decoded import DecodedRecords, Embedding, RecordHeads
+from a20_parquet.table.decoded import DecodedRecords, Embedding, FeatureValues, RecordHeads
 from a20_parquet.table.windows import WindowRules, keyed_metadata
 
 
@@ -37,7 +37,7 @@ class WindowGatherer:
         self._rules = rules
         self._used = 0
         self._heads: list[RecordHeads] = []
-        self._features: dict[str, list[Embedding | None]] = {
+        self._features: dict[str, list[FeatureValues | None]] = {
             feature.name: [] for feature in rules.features
         }
 

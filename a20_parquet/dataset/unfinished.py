@@ -31,7 +31,6 @@ from a20_parquet.storage.at_once import map_at_once
 from a20_parquet.storage.files import has_sum, write_whole
 from a20_parquet.storage.locate import is_url
 from a20_parquet.storage.place import Place, StorePath
-from a20_parquet.table.schema import Feature
 
 Marker = TypeVar("Marker")
 
@@ -122,7 +121,7 @@ def said(name: str, value: object) -> str:
     if name == "sites":
         return f"the table with fingerprint {str(value)[:_FINGERPRINT_DIGITS]}"
     if isinstance(value, tuple):
-        return ",".join(each.name if isinstance(each, Feature) else str(each) for each in value)
+        return ",".join(map(str, value))
     return str(value)
 
 

@@ -14,8 +14,9 @@ from a20_parquet.errors import UsageError
 from a20_parquet.source.example import RejectedError
 from a20_parquet.source.records import Records
 from a20_parquet.source.tensors import TensorError
-from a20_parquet.table.decoded import DecodedRecords, Embedding, RecordHeads
+from a20_parquet.table.decoded import DecodedRecords, Embedding, FeatureValues, RecordHeads
 from a20_parquet.table.rejection import Rejection
+from a20_parquet.table.schema import Feature, FeatureKind, FeatureScope
 
 
 class DecoderName(enum.StrEnum):
@@ -41,12 +42,12 @@ class Decoder(Protocol):
         ...
 
 
-def make_decoder(name: DecoderName | str, features: Sequence[str] = ()) -> Decoder:
+def make_decoder(name: DecoderName | str, features: Sequence[Feature] = ()) -> Decoder:
     """Make a decoder.
 
     Args:
         name: which one.
-        features: names of further features, one tensor of a record's windows each.
+        features: further features to decode.
 
     Raises:
         UsageError: there is none of this name.
@@ -81,20 +82,20 @@ class DecodedRecord(NamedTuple):
     timestamp_s: float
     embedding: Embedding
     claims_another_shape: bool
-    features: tuple[Embedding | None, ...]
+    features: tuple[FeatureValues | None, ...]
     other_features: frozenset[str]
     """Names of features that were found and not decoded."""
 
 
 def gather(
-    records: Records, found: Sequence[DecodedRecord | RejectedError], wanted: Sequence[str]
+    records: Records, found: Sequence[DecodedRecord | RejectedError], wanted: Sequence[Feature]
 ) -> DecodedRecords:
     """Make a batch of what was found in each of its records.
 
     Args:
         records: the batch.
         found: one item a record.
-        wanted: names of the further features that were decoded.
+        wanted: the further features that were decoded.
     """
     kept = [item for item in found if isinstance(item, DecodedRecord)]
     places: Sequence[int] = range(len(found))
@@ -120,7 +121,7 @@ def gather(
     return DecodedRecords(
         heads=heads,
         embeddings=list(embeddings),
-        features={name: [row[i] for row in features] for i, name in enumerate(wanted)},
+        features={each.name: [row[i] for row in features] for i, each in enumerate(wanted)},
         rejected=rejected,
         shape_disagreements=sum(claims_another_shape),
         other_features=frozenset().union(*set(others)),
@@ -143,3 +144,52 @@ def per_window(tensor: Embedding, embedding: Embedding) -> Embedding:
             "channels"
         )
     return per_channel.astype(np.float32, copy=False)
+
+
+def per_row(values: FeatureValues, feature: Feature, embedding: Embedding) -> FeatureValues:
+    """Give the values of a list the shape of what they belong to.
+
+    Args:
+        values: of a feature that is no tensor, shape ``(count,)``, at least one.
+        feature: whose they are.
+        embedding: of the record, shape ``(windows, channels, dims)``.
+
+    Returns:
+        Shape ``(windows or 1, channels or 1, width)``.
+
+    Raises:
+        TensorError: there are more or fewer of them than the column needs, or a text can't be in
+            it.
+    """
+    windows, channels, _ = embedding.shape
+    shape = {
+        FeatureScope.RECORD: (1, 1),
+        FeatureScope.WINDOW: (windows, 1),
+        FeatureScope.CHANNEL: (windows, channels),
+    }[feature.scope]
+    expected = shape[0] * shape[1] * feature.width
+    if len(values) != expected:
+        raise TensorError(
+            f"it has {len(values)} values, expected {expected}: {feature.width} for each "
+            f"{feature.scope}, and the record has {windows} windows of {channels} channels"
+        )
+    if feature.kind.is_text:
+        _check_texts(values, feature)
+    return values.reshape(*shape, feature.width)
+
+
+def _check_texts(values: FeatureValues, feature: Feature) -> None:
+    for value in values.tolist():
+        if len(value) > feature.size:
+            raise TensorError(
+                f"a value has {len(value):,} bytes, expected {feature.size:,} at the most (as "
+                f"--feature {feature.name}:{feature.kind}[{feature.size}] says)"
+            )
+        if feature.kind is FeatureKind.STRING:
+            try:
+                value.decode()
+            except UnicodeDecodeError:
+                raise TensorError(
+                    f"a value is no UTF-8 text, as the column is (--feature {feature.name}:"
+                    f"{FeatureKind.BINARY} takes any bytes)"
+                ) from None

@@ -8,13 +8,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from a20_parquet.table.decoded import FeatureValues
 from a20_parquet.table.rejection import Reason
+from a20_parquet.table.schema import Feature, FeatureKind
 
 MAX_TIMESTAMP_S = 1e9
 TIMESTAMP, OLD_TIMESTAMP = "timestamp_s", "timestamp_offset"
 FILENAME, EMBEDDING, EMBEDDING_SHAPE = "filename", "embedding", "embedding_shape"
 KNOWN = frozenset({TIMESTAMP, OLD_TIMESTAMP, FILENAME, EMBEDDING, EMBEDDING_SHAPE})
 _SHAPE_SUFFIX = "_shape"
+BYTES_LIST, FLOAT_LIST, INT64_LIST = "bytes_list", "float_list", "int64_list"
+LISTS = {
+    FeatureKind.TENSOR: BYTES_LIST,
+    FeatureKind.FLOAT: FLOAT_LIST,
+    FeatureKind.INT64: INT64_LIST,
+    FeatureKind.STRING: BYTES_LIST,
+    FeatureKind.BINARY: BYTES_LIST,
+}
+"""Which list of a ``Feature`` holds each kind."""
 
 
 class RejectedError(Exception):
@@ -36,11 +49,12 @@ class ExampleParts:
     """Any number, not checked."""
     claimed_shape: tuple[int, ...] | None
     """What ``embedding_shape`` says; ``(-1,)`` where it is no list of integers."""
-    features: tuple[bytes | None, ...]
-    """The further features that are wanted, none where the record lacks them."""
+    features: tuple[bytes | FeatureValues | None, ...]
+    """The further features that are wanted: a serialized tensor, or a list's values; None where
+    the record lacks them."""
 
 
-def take_apart(payload: bytes, wanted: tuple[str, ...]) -> ExampleParts:
+def take_apart(payload: bytes, wanted: tuple[Feature, ...]) -> ExampleParts:
     """Parse a serialized ``tf.train.Example``.
 
     Raises:
@@ -56,10 +70,7 @@ def take_apart(payload: bytes, wanted: tuple[str, ...]) -> ExampleParts:
     claimed_shape: tuple[int, ...] | None = None if kind is None else (-1,)
     if kind == "int64_list":
         claimed_shape = tuple(features[EMBEDDING_SHAPE].int64_list.value)
-    further = tuple(
-        None if _kind(features, name) is None else _required(features, name, "bytes_list")
-        for name in wanted
-    )
+    further = tuple(_further(features, feature) for feature in wanted)
     return ExampleParts(filename, embedding, timestamp_s, claimed_shape, further)
 
 
@@ -74,6 +85,30 @@ def check_timestamp(timestamp_s: float) -> None:
             Reason.BAD_TIMESTAMP,
             f"{TIMESTAMP} is {timestamp_s}, expected seconds since the recording's start",
         )
+
+
+def list_values(payload: bytes) -> dict[str, tuple[str, FeatureValues]]:
+    """Parse all features of a record: the kind of each list and its values, if it has any.
+
+    Raises:
+        RejectedError: the payload is no ``tf.train.Example``.
+    """
+    features = _parse(payload)
+    if features is None:
+        raise RejectedError(Reason.NOT_AN_EXAMPLE, "the payload is no tf.train.Example message")
+    return {
+        name: (kind, values)
+        for name, feature in features.items()
+        if (kind := feature.WhichOneof("kind")) and len(values := _values(feature, kind))
+    }
+
+
+def as_objects(values: Iterable[bytes]) -> FeatureValues:
+    """Make an array of bytes; numpy's own type for them drops zeros at the end."""
+    found = list(values)
+    array = np.empty(len(found), object)
+    array[:] = found
+    return array
 
 
 def other_features(payload: bytes, wanted: tuple[str, ...]) -> frozenset[str]:
@@ -118,14 +153,44 @@ def _timestamp(features: Any) -> float:
     return float(_required(features, TIMESTAMP, "float_list"))
 
 
+def _further(features: Any, feature: Feature) -> bytes | FeatureValues | None:
+    found = _kind(features, feature.name)
+    if found is None:
+        return None
+    expected = LISTS[feature.kind]
+    if feature.kind is FeatureKind.TENSOR:
+        proto: bytes = _required(features, feature.name, expected)
+        return proto
+    values = _values(features[feature.name], found)
+    if not len(values):
+        return None
+    if found != expected:
+        raise RejectedError(Reason.BAD_FEATURE, _other_kind(feature.name, found, expected))
+    return values
+
+
+def _values(feature: Any, kind: str) -> FeatureValues:
+    values = getattr(feature, kind).value
+    if kind == BYTES_LIST:
+        return as_objects(values)
+    if kind == INT64_LIST:
+        return np.array(values, np.int64)
+    # Python's floats do not keep all bits of a NaN; the packed values end the message.
+    packed = feature.float_list.SerializeToString()
+    return np.frombuffer(packed, "<f4", len(values), len(packed) - 4 * len(values)).copy()
+
+
+def _other_kind(key: str, found: str, expected: str) -> str:
+    return f"feature {key!r} is a {found}, expected a {expected}"
+
+
 def _required(features: Any, key: str, kind: str) -> Any:
     if key not in features:
         found = ", ".join(sorted(features)) or "none"
         raise RejectedError(Reason.BAD_FEATURE, f"it has no feature {key!r} (it has: {found})")
     found = _kind(features, key) or "feature without a value"
     if found != kind:
-        message = f"feature {key!r} is a {found}, expected a {kind}"
-        raise RejectedError(Reason.BAD_FEATURE, message)
+        raise RejectedError(Reason.BAD_FEATURE, _other_kind(key, found, kind))
     values = getattr(features[key], kind).value
     if len(values) != 1:
         message = f"feature {key!r} has {len(values)} values, expected one"

@@ -18,18 +18,28 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from a20_parquet.source.example import (
+    BYTES_LIST,
     EMBEDDING,
     EMBEDDING_SHAPE,
     FILENAME,
+    FLOAT_LIST,
+    INT64_LIST,
     KNOWN,
+    LISTS,
     OLD_TIMESTAMP,
     TIMESTAMP,
+    as_objects,
     other_names,
 )
+from a20_parquet.source.records import Buffer
+from a20_parquet.table.decoded import FeatureValues
+from a20_parquet.table.schema import Feature, FeatureKind
 
 _VARINT, _LENGTH_DELIMITED = 0, 2
 _BYTES, _FLOATS, _INTEGERS = 1, 2, 3
 _EMBEDDING_RANKS, _FEATURE_RANKS = (3,), (2, 3)
+_NAMES = {_BYTES: BYTES_LIST, _FLOATS: FLOAT_LIST, _INTEGERS: INT64_LIST}
+_NUMBERS = {name: number for number, name in _NAMES.items()}
 _FLOAT_BYTES = 4
 # Little-endian, by their numbers in TensorFlow's DataType.
 _DTYPES: dict[int, Any] = {1: np.dtype("<f4"), 19: np.dtype("<f2")}
@@ -57,6 +67,24 @@ class TensorPlace:
 
 
 @dataclass(frozen=True, slots=True)
+class ListPlace:
+    """Where the values of a list lie in a record."""
+
+    kind: str
+    """``bytes_list``, ``float_list`` or ``int64_list``."""
+    places: tuple[_Place, ...]
+    """Of each of the bytes; of all packed floats or integers in one."""
+
+    def read(self, payload: Buffer) -> FeatureValues | None:
+        """Read the values, in a copy; None where one is no integer of 64 bits."""
+        if self.kind == BYTES_LIST:
+            return as_objects(bytes(payload[at:stop]) for at, stop in self.places)
+        ((at, stop),) = self.places
+        packed = bytes(payload[at:stop])
+        return np.frombuffer(packed, "<f4") if self.kind == FLOAT_LIST else _integers(packed)
+
+
+@dataclass(frozen=True, slots=True)
 class RecordForm:
     """All that records of one length and form have in common; places are bytes in the payload."""
 
@@ -70,7 +98,7 @@ class RecordForm:
     """Shape ``(windows, channels, dims)``."""
     claims_another_shape: bool
     """Whether ``embedding_shape`` is not the tensor's."""
-    features: tuple[TensorPlace | None, ...]
+    features: tuple[TensorPlace | ListPlace | None, ...]
     """The further features that are wanted, none where the records lack them."""
     other_features: frozenset[str]
     """Names of features that are neither known nor wanted."""
@@ -80,12 +108,12 @@ class _UnknownError(Exception):
     """A record that is in no form that is known for certain."""
 
 
-def learn_form(payload: bytes, wanted: tuple[str, ...]) -> RecordForm | None:
+def learn_form(payload: bytes, wanted: tuple[Feature, ...]) -> RecordForm | None:
     """Walk a serialized ``tf.train.Example``; none where it is not wholly understood.
 
     Args:
         payload: of a record.
-        wanted: names of further features that hold a tensor each.
+        wanted: further features to decode.
     """
     try:
         return _learn(payload, wanted)
@@ -93,34 +121,84 @@ def learn_form(payload: bytes, wanted: tuple[str, ...]) -> RecordForm | None:
         return None
 
 
-def _learn(payload: bytes, wanted: tuple[str, ...]) -> RecordForm:
+def learn_lists(payload: bytes) -> dict[str, tuple[str, FeatureValues]] | None:
+    """Walk a serialized ``tf.train.Example``; None where it is not wholly understood.
+
+    Returns:
+        For each feature that has a value the kind of its list, and the values.
+    """
+    try:
+        features = _features(payload)
+        found = {name: _list(part, part.kind) for name, part in features.items()}
+    except _UnknownError:
+        return None
+    read = {name: (place.kind, place.read(payload)) for name, place in found.items() if place}
+    return {name: (kind, values) for name, (kind, values) in read.items() if values is not None}
+
+
+def _learn(payload: bytes, wanted: tuple[Feature, ...]) -> RecordForm:
     features = _features(payload)
-    if not features.keys() >= _REQUIRED or OLD_TIMESTAMP in features or KNOWN & set(wanted):
+    names = tuple(feature.name for feature in wanted)
+    if not features.keys() >= _REQUIRED or OLD_TIMESTAMP in features or KNOWN & set(names):
         raise _UnknownError
     filename = features[FILENAME].only(_BYTES)
     timestamp = features[TIMESTAMP].only(_FLOATS)
     embedding = _tensor(features[EMBEDDING].only(_BYTES), _EMBEDDING_RANKS)
-    tensors = {
-        name: _tensor(features[name].only(_BYTES), _FEATURE_RANKS)
-        for name in wanted
-        if name in features
-    }
-    others = [features[name] for name in features.keys() - KNOWN - set(wanted)]
+    further = tuple(
+        _wanted(features[feature.name], feature) if feature.name in features else None
+        for feature in wanted
+    )
+    others = [features[name] for name in features.keys() - KNOWN - set(names)]
     # Where an integer ends only its own bytes tell.
     loose = [value for other in others if other.kind != _INTEGERS for value in other.values]
     if timestamp.size != _FLOAT_BYTES:
         raise _UnknownError
     places = [part.place for part in (filename, timestamp, *loose)]
-    places += [(tensor.at, tensor.stop) for tensor in (embedding, *tensors.values())]
+    places.append((embedding.at, embedding.stop))
+    for place in further:
+        if isinstance(place, TensorPlace):
+            places.append((place.at, place.stop))
+        elif place is not None:
+            places += place.places
     return RecordForm(
         fixed=tuple(_between(places, payload)),
         filename=filename.place,
         timestamp=timestamp.at,
         embedding=embedding,
         claims_another_shape=_claimed_shape(features, embedding.shape) != embedding.shape,
-        features=tuple(tensors.get(name) for name in wanted),
-        other_features=other_names(features, wanted),
+        features=further,
+        other_features=other_names(features, names),
     )
+
+
+def _wanted(found: "_Feature", feature: Feature) -> TensorPlace | ListPlace | None:
+    if feature.kind is FeatureKind.TENSOR:
+        return _tensor(found.only(_BYTES), _FEATURE_RANKS)
+    return _list(found, _NUMBERS[LISTS[feature.kind]])
+
+
+def _list(found: "_Feature", kind: int) -> ListPlace | None:
+    """Where the values of a list of this kind lie; None where it has none."""
+    if not sum(value.size for value in found.values) and (kind != _BYTES or not found.values):
+        return None
+    if found.kind != kind:
+        raise _UnknownError
+    return ListPlace(_NAMES[kind], tuple(value.place for value in found.values))
+
+
+def _integers(packed: bytes) -> FeatureValues | None:
+    """Packed integers; None where these are none."""
+    if not _VARINTS.fullmatch(packed):
+        return None
+    values = []
+    value = shift = 0
+    for byte in packed:
+        value |= (byte & 0x7F) << shift
+        shift += _BITS_A_BYTE
+        if byte <= 0x7F:  # noqa: PLR2004 - the last byte lacks the eighth bit
+            values.append(value)
+            value = shift = 0
+    return np.array(values, np.uint64).view(np.int64)
 
 
 def _claimed_shape(

@@ -10,14 +10,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.util import find_spec
-from itertools import repeat
+from itertools import pairwise, repeat
 from types import ModuleType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 
-from a20_parquet.source.decode import DecodedRecord, gather, per_window
+from a20_parquet.source.decode import DecodedRecord, gather, per_row, per_window
 from a20_parquet.source.example import (
+    BYTES_LIST,
+    FLOAT_LIST,
+    INT64_LIST,
+    LISTS,
     MAX_TIMESTAMP_S,
     TIMESTAMP,
     RejectedError,
@@ -27,8 +32,9 @@ from a20_parquet.source.example import (
 )
 from a20_parquet.source.records import Records
 from a20_parquet.source.tensors import FEATURE_LAYOUTS, TensorDecoder, TensorError
-from a20_parquet.table.decoded import DecodedRecords, Embedding
+from a20_parquet.table.decoded import DecodedRecords, Embedding, FeatureValues
 from a20_parquet.table.rejection import Reason
+from a20_parquet.table.schema import Feature, FeatureKind
 
 # What TensorFlow fills in where a record lacks a feature: values that no writer stores.
 _NO_TIMESTAMP = np.array(0x7FE20A20, np.uint32).view(np.float32)[()]
@@ -92,10 +98,13 @@ def _without_collecting() -> Iterator[None]:
             gc.enable()
 
 
-def _batch_parser(tf: Any, features: Sequence[str]) -> Callable[[Any], Sequence[Any]]:
+def _batch_parser(tf: Any, features: Sequence[Feature]) -> Callable[[Any], "_Parsed"]:
     # ``tf.io.parse_example`` takes 2 ms to call this operation, a ``tf.function`` of it 0.5 ms.
     string, int64 = tf.string, tf.int64
     nothing = tf.constant([], string)
+    tensors = [feature.name for feature in features if feature.kind is FeatureKind.TENSOR]
+    lists = {feature.name: feature.kind for feature in features if feature.name not in tensors}
+    types = {BYTES_LIST: string, FLOAT_LIST: tf.float32, INT64_LIST: int64}
     defaults = {
         "timestamp_s": tf.constant(_NO_TIMESTAMP, tf.float32),
         "timestamp_offset": tf.constant(_NO_OFFSET, int64),
@@ -103,28 +112,67 @@ def _batch_parser(tf: Any, features: Sequence[str]) -> Callable[[Any], Sequence[
         # No default: it must be there.
         "filename": nothing,
         "embedding": nothing,
-        **{name: tf.constant(_NO_FEATURE, string) for name in features},
+        **{name: tf.constant(_NO_FEATURE, string) for name in tensors},
     }
     shapes = [[len(_NO_SHAPE)] if name == "embedding_shape" else [] for name in defaults]
     keys = tf.constant(list(defaults), string)
+    ragged_keys = tf.constant(list(lists), string)
 
-    def parse(payloads: Any) -> Sequence[Any]:
-        parsed: Sequence[Any] = tf.raw_ops.ParseExampleV2(
+    def parse(payloads: Any) -> _Parsed:
+        parsed = tf.raw_ops.ParseExampleV2(
             serialized=payloads,
             names=nothing,
             sparse_keys=nothing,
             dense_keys=keys,
-            ragged_keys=nothing,
+            ragged_keys=ragged_keys,
             dense_defaults=list(defaults.values()),
             num_sparse=0,
             sparse_types=[],
-            ragged_value_types=[],
-            ragged_split_types=[],
+            ragged_value_types=[types[LISTS[kind]] for kind in lists.values()],
+            ragged_split_types=[int64] * len(lists),
             dense_shapes=shapes,
-        ).dense_values
-        return parsed
+        )
+        found = zip(lists, parsed.ragged_values, parsed.ragged_row_splits, strict=True)
+        return _Parsed(
+            [tensor.numpy() for tensor in parsed.dense_values],
+            {name: _divided(values.numpy(), splits.numpy()) for name, values, splits in found},
+        )
 
     return parse
+
+
+class _Parsed(NamedTuple):
+    """A batch of records, parsed by TensorFlow."""
+
+    dense: Sequence[Any]
+    """What all records have once: one array each."""
+    lists: dict[str, list[FeatureValues | None]]
+    """The lists of further features, one a record; None where it has no value."""
+
+
+def _divided(values: FeatureValues, splits: npt.NDArray[np.int64]) -> list[FeatureValues | None]:
+    bounds = pairwise(splits.tolist())
+    return [values[first:stop] if first < stop else None for first, stop in bounds]
+
+
+def _per_rows(
+    lists: Sequence[FeatureValues | None], feature: Feature, embeddings: Sequence[Embedding]
+) -> list[FeatureValues | None]:
+    return [
+        None if values is None else per_row(values, feature, embedding)
+        for values, embedding in zip(lists, embeddings, strict=True)
+    ]
+
+
+def _list_bytes(values: bytes | FeatureValues | None) -> int:
+    """Bytes that values take in a record; of integers, which have no certain size there, 0."""
+    if values is None:
+        return 0
+    if isinstance(values, bytes):
+        return len(values)
+    if values.dtype == object:
+        return sum(map(len, values.tolist()))
+    return values.nbytes if values.dtype == np.float32 else 0
 
 
 class TensorFlowDecoder:
@@ -136,14 +184,15 @@ class TensorFlowDecoder:
     are.
     """
 
-    def __init__(self, features: Sequence[str] = ()) -> None:
+    def __init__(self, features: Sequence[Feature] = ()) -> None:
         """Prepare to decode.
 
         Args:
-            features: names of further features, one tensor of a record's windows each.
+            features: further features to decode.
         """
         self._tf: Any = load_tensorflow()
         self._wanted = tuple(features)
+        self._names = tuple(feature.name for feature in features)
         self._parse = _batch_parser(self._tf, self._wanted)
         self._tensors = TensorDecoder(self._tf)
         self._feature_tensors = TensorDecoder(self._tf, FEATURE_LAYOUTS)
@@ -156,7 +205,7 @@ class TensorFlowDecoder:
             UnicodeDecodeError,
         )
 
-    def __reduce__(self) -> tuple[type[Self], tuple[tuple[str, ...]]]:
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[Feature, ...]]]:
         """Made anew in another process, which imports TensorFlow by itself."""
         return type(self), (self._wanted,)
 
@@ -179,10 +228,8 @@ class TensorFlowDecoder:
 
     def _decode_batch(self, payloads: Sequence[bytes]) -> list[DecodedRecord | RejectedError]:
         """Decode a batch at once; raise one of many errors where a record is out of the way."""
-        tensors = self._parse(self._tf.constant(payloads, self._tf.string))
-        stamps, offsets, claims, filenames, protos, *further = (
-            tensor.numpy() for tensor in tensors
-        )
+        parsed = self._parse(self._tf.constant(payloads, self._tf.string))
+        stamps, offsets, claims, filenames, protos, *further = parsed.dense
         embeddings = self._tensors.decode(protos)
         is_stamped = stamps.view(np.uint32) != _NO_TIMESTAMP.view(np.uint32)
         timestamps_s = np.where(is_stamped, stamps.astype(np.float64), offsets.astype(np.float64))
@@ -191,10 +238,18 @@ class TensorFlowDecoder:
             in_doubt[index] |= TIMESTAMP.encode() in payloads[index]
         shapes = np.array([tensor.shape for tensor in embeddings], np.int64)
         claims_another = (claims != shapes).any(axis=1) & (claims != _NO_SHAPE).any(axis=1)
-        columns = [self._feature(column, embeddings) for column in further]
         leftover = np.array(list(map(len, payloads)))
         for column in (filenames, protos, *further):
             leftover -= [0 if value == _NO_FEATURE else len(value) for value in column]
+        columns = []
+        tensors = iter(further)
+        for feature in self._wanted:
+            if feature.kind is FeatureKind.TENSOR:
+                columns.append(self._feature(next(tensors), embeddings))
+            else:
+                lists = parsed.lists[feature.name]
+                leftover -= list(map(_list_bytes, lists))
+                columns.append(_per_rows(lists, feature, embeddings))
         rows = zip(
             filenames.tolist(),
             timestamps_s.tolist(),
@@ -215,20 +270,20 @@ class TensorFlowDecoder:
             parts = take_apart(payload, self._wanted)
             embedding = self._exact_tensor(self._tensors, "embedding", parts.embedding)
             features = tuple(
-                self._exact_feature(name, proto, embedding)
-                for name, proto in zip(self._wanted, parts.features, strict=True)
+                self._exact_feature(feature, found, embedding)
+                for feature, found in zip(self._wanted, parts.features, strict=True)
             )
             check_timestamp(parts.timestamp_s)
         except RejectedError as error:
             return error
-        serialized = (parts.filename, parts.embedding, *(p for p in parts.features if p))
+        known = sum(map(_list_bytes, (parts.filename, parts.embedding, *parts.features)))
         return DecodedRecord(
             parts.filename,
             parts.timestamp_s,
             embedding,
             parts.claimed_shape not in {None, embedding.shape},
             features,
-            self._other_features(payload, len(payload) - sum(map(len, serialized))),
+            self._other_features(payload, len(payload) - known),
         )
 
     def _exact_tensor(
@@ -242,21 +297,24 @@ class TensorFlowDecoder:
             raise RejectedError(bad, f"feature {name!r} is no serialized TensorProto") from None
 
     def _exact_feature(
-        self, name: str, proto: bytes | None, embedding: Embedding
-    ) -> Embedding | None:
-        if proto is None:
+        self, feature: Feature, found: bytes | FeatureValues | None, embedding: Embedding
+    ) -> FeatureValues | None:
+        if found is None:
             return None
-        tensor = self._exact_tensor(self._feature_tensors, name, proto, Reason.BAD_FEATURE)
+        bad = Reason.BAD_FEATURE
         try:
-            return per_window(tensor, embedding)
+            if isinstance(found, bytes):
+                tensor = self._exact_tensor(self._feature_tensors, feature.name, found, bad)
+                return per_window(tensor, embedding)
+            return per_row(found, feature, embedding)
         except TensorError as error:
-            message = f"feature {name!r} can't be used: {error}"
-            raise RejectedError(Reason.BAD_FEATURE, message) from None
+            message = f"feature {feature.name!r} can't be used: {error}"
+            raise RejectedError(bad, message) from None
 
     def _feature(
         self, protos: Sequence[bytes], embeddings: Sequence[Embedding]
-    ) -> list[Embedding | None]:
-        """Decode one further feature of a batch."""
+    ) -> list[FeatureValues | None]:
+        """Decode one further feature of a batch, a tensor."""
         found = iter(self._feature_tensors.decode([p for p in protos if p != _NO_FEATURE]))
         return [
             None if proto == _NO_FEATURE else per_window(next(found), embedding)
@@ -271,7 +329,7 @@ class TensorFlowDecoder:
         """
         names = self._others.get(leftover_bytes)
         if names is None:
-            names = other_features(payload, self._wanted)
+            names = other_features(payload, self._names)
             if len(self._others) >= _MOST_SIZES:
                 self._others.clear()
             self._others[leftover_bytes] = names

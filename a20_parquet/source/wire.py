@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from a20_parquet.source.decode import DecodedRecord, gather, per_window
+from a20_parquet.source.decode import DecodedRecord, gather, per_row, per_window
 from a20_parquet.source.example import MAX_TIMESTAMP_S, RejectedError
-from a20_parquet.source.record_form import RecordForm, TensorPlace, learn_form
+from a20_parquet.source.record_form import ListPlace, RecordForm, TensorPlace, learn_form
 from a20_parquet.source.records import Buffer, Records
 from a20_parquet.source.tensors import TensorError
-from a20_parquet.table.decoded import DecodedRecords, Embedding
+from a20_parquet.table.decoded import DecodedRecords, Embedding, FeatureValues
+from a20_parquet.table.schema import Feature
 
 if TYPE_CHECKING:
     from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder
@@ -33,11 +34,11 @@ class WireDecoder:
     Embeddings are views of the payloads, float32 or float16 as stored, and not aligned.
     """
 
-    def __init__(self, features: Sequence[str] = ()) -> None:
+    def __init__(self, features: Sequence[Feature] = ()) -> None:
         """Prepare to decode.
 
         Args:
-            features: names of further features, one tensor of a record's windows each.
+            features: further features to decode.
         """
         self._wanted = tuple(features)
         # Tuples are replaced, never changed: threads may look at them meanwhile.
@@ -45,7 +46,7 @@ class WireDecoder:
         self._other: TensorFlowDecoder | None = None
         self._lock = Lock()
 
-    def __reduce__(self) -> tuple[type[Self], tuple[tuple[str, ...]]]:
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[Feature, ...]]]:
         """Made anew in another process, which learns forms by itself."""
         return type(self), (self._wanted,)
 
@@ -79,10 +80,10 @@ class WireDecoder:
             return None
         first, stop = form.filename
         embedding = _view(payload, form.embedding)
-        features: tuple[Embedding | None, ...] = ()
+        features: tuple[FeatureValues | None, ...] = ()
         if form.features:
             try:
-                features = _features(payload, form.features, embedding)
+                features = self._features(payload, form.features, embedding)
             except TensorError:
                 return None
         return DecodedRecord(
@@ -93,6 +94,30 @@ class WireDecoder:
             features,
             form.other_features,
         )
+
+    def _features(
+        self,
+        payload: Buffer,
+        places: Sequence[TensorPlace | ListPlace | None],
+        embedding: Embedding,
+    ) -> tuple[FeatureValues | None, ...]:
+        """Further features, in copies: they are kept until a run is sorted.
+
+        Raises:
+            TensorError: one is not as its column needs it.
+        """
+        found: list[FeatureValues | None] = []
+        for feature, place in zip(self._wanted, places, strict=True):
+            if place is None:
+                found.append(None)
+            elif isinstance(place, TensorPlace):
+                found.append(per_window(_view(payload, place).copy(), embedding))
+            else:
+                values = place.read(payload)
+                if values is None:
+                    raise TensorError("it holds an integer of more than 64 bits")
+                found.append(per_row(values, feature, embedding))
+        return tuple(found)
 
     def _form(self, payload: Buffer) -> RecordForm | None:
         known = self._forms.get(len(payload), ())
@@ -111,20 +136,6 @@ class WireDecoder:
                 self._forms.clear()
             self._forms[len(payload)] = (*known, form)
         return form
-
-
-def _features(
-    payload: Buffer, places: Sequence[TensorPlace | None], embedding: Embedding
-) -> tuple[Embedding | None, ...]:
-    """Tensors of the embedding's windows, in copies: they are kept until a run is sorted.
-
-    Raises:
-        TensorError: one has other windows or channels than the embedding.
-    """
-    return tuple(
-        None if place is None else per_window(_view(payload, place).copy(), embedding)
-        for place in places
-    )
 
 
 def _view(payload: Buffer, place: TensorPlace) -> Embedding:

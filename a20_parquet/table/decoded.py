@@ -13,6 +13,10 @@ from a20_parquet.table.rejection import Reason, Rejection
 Embedding = npt.NDArray[np.floating[Any]]
 """One record's tensor, float32 or float16, shape ``(windows, channels, dims)``."""
 
+FeatureValues = npt.NDArray[Any]
+"""A record's values of a further feature: float32, int64, or bytes as objects. Their shape can be
+broadcast to ``(windows, channels, width)``."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordHeads:
@@ -81,9 +85,9 @@ class DecodedRecords:
     """All but the embeddings."""
     embeddings: list[Embedding]
     """One tensor a record, of the shape that its head tells."""
-    features: dict[str, list[Embedding | None]] = field(default_factory=dict)
-    """For each further feature that is wanted, one tensor a record, shape ``(windows, channels,
-    size)``, float32; none where the record lacks it."""
+    features: dict[str, list[FeatureValues | None]] = field(default_factory=dict)
+    """For each further feature that is wanted its values in each record; None where the record
+    lacks it."""
     rejected: tuple[Rejection, ...] = ()
     """Records of the batch that are in none of these lists because they can't be converted."""
     shape_disagreements: int = 0

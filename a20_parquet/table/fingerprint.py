@@ -26,30 +26,40 @@ def content_digests(
 
     Args:
         embeddings: shape ``(rows, dims)``, C-contiguous.
-        features: for each further feature an Arrow array, fixed-size lists of float32 that may be
-            null; the same features in the same order wherever digests are compared.
+        features: for each further feature an Arrow array that may have nulls: fixed-size lists,
+            numbers or texts; the same features in the same order wherever digests are compared.
 
     Yields:
-        For each row the BLAKE2b of the little-endian floats, ``DIGEST_BYTES`` long.
+        For each row the BLAKE2b of the little-endian numbers, ``DIGEST_BYTES`` long.
     """
-    tables = [
-        (feature.is_valid().to_numpy(zero_copy_only=False), _floats(feature))
+    columns = [
+        (feature.is_valid().to_numpy(zero_copy_only=False), _contents(feature))
         for feature in features
     ]
     for row, embedding in enumerate(_little_endian(embeddings)):
         digest = hashlib.blake2b(embedding, digest_size=DIGEST_BYTES)
-        for valid, floats in tables:
+        for valid, contents in columns:
             digest.update(_PRESENT if valid[row] else _ABSENT)
             if valid[row]:
-                digest.update(floats[row])
+                digest.update(contents[row])
         yield digest.digest()
 
 
-def _floats(lists: Any) -> npt.NDArray[np.float32]:
-    """The values of fixed-size lists, shape ``(rows, size)``; anything where they are null."""
-    size = lists.type.list_size
-    values = lists.values.slice(lists.offset * size, len(lists) * size)
-    return _little_endian(values.to_numpy(zero_copy_only=False).reshape(-1, size))
+def _contents(column: Any) -> Any:
+    """The bytes of each row, at numbers of lists or alone; anything where a row is null."""
+    kind = column.type
+    if pa.types.is_string(kind) or pa.types.is_binary(kind):
+        texts: list[bytes | None] = column.cast(pa.binary()).to_pylist()
+        # The length keeps the texts of two columns apart.
+        return [len(text or b"").to_bytes(4, "little") + (text or b"") for text in texts]
+    size, items = 1, column
+    if pa.types.is_fixed_size_list(kind):
+        size = kind.list_size
+        items = column.values.slice(column.offset * size, len(column) * size)
+    item = np.dtype(items.type.to_pandas_dtype()).newbyteorder("<")
+    first = items.offset * item.itemsize
+    stored = memoryview(items.buffers()[1] or b"")[first : first + len(items) * item.itemsize]
+    return np.frombuffer(stored, item).reshape(-1, size)
 
 
 def _little_endian(floats: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

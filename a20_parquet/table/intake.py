@@ -11,6 +11,7 @@ from a20_parquet.table.decoded import DecodedRecords
 from a20_parquet.table.filename import parse_filenames
 from a20_parquet.table.name_parts import PLAIN
 from a20_parquet.table.rejection import Reason, Rejection
+from a20_parquet.table.schema import FeatureKind
 from a20_parquet.table.windows import MAX_CHANNELS, WindowRules
 
 _MOST_NAMES = 1 << 16
@@ -50,6 +51,8 @@ class RecordFilter:
 
     def __init__(self, rules: WindowRules) -> None:
         self.rules = rules
+        # What lists hold was compared with their column when it was decoded.
+        self._tensors = [each for each in rules.features if each.kind is FeatureKind.TENSOR]
         self._takes_plain = rules.filenames.pattern is None and not rules.selection.sites
         self._good: set[bytes] = set()
         self._others: dict[bytes, _Verdict] = {}
@@ -112,7 +115,7 @@ class RecordFilter:
             return Reason.BAD_TENSOR, (
                 f"its embedding has {channels} channels, expected {MAX_CHANNELS} at most"
             )
-        for feature in self.rules.features:
+        for feature in self._tensors:
             tensor = decoded.features[feature.name][index]
             if tensor is not None and tensor.shape[2] != feature.size:
                 return Reason.BAD_FEATURE, (
@@ -133,7 +136,7 @@ class RecordFilter:
             )
             and all(
                 tensor is None or tensor.shape[2] == feature.size
-                for feature in self.rules.features
+                for feature in self._tensors
                 for tensor in decoded.features[feature.name]
             )
         )

@@ -1,8 +1,9 @@
 """The columns of a dataset: one row a window."""
 
+import enum
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -11,8 +12,19 @@ from a20_parquet.errors import UsageError
 EMBEDDING = "embedding"
 MAX_FEATURE_SIZE = 100_000
 """DuckDB's arrays are no longer."""
-NO_FEATURES = ("timestamp_s", "timestamp_offset", "embedding_shape", "a20_data_file")
-"""What records have besides features of their own, and what DuckDB calls a window's file here."""
+MAX_TEXT_BYTES = 1 << 16
+"""A text or binary value is no longer: it is repeated for each window."""
+NO_FEATURES = (
+    "timestamp_s",
+    "timestamp_offset",
+    "embedding_shape",
+    "a20_data_file",
+    "period",
+    "shard",
+    "record",
+)
+"""What records have besides features of their own, what DuckDB calls a window's file here, and by
+what windows are sorted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +129,68 @@ KEYS = {
 """The Hive keys, which stand in the folders' names and not in the files."""
 
 
+class FeatureKind(enum.StrEnum):
+    """How records hold a feature, which decides its column's type."""
+
+    TENSOR = "tensor"
+    """One serialized ``TensorProto`` of float32 or float16, shape ``(windows, channels, size)`` or
+    ``(windows, size)``, as Perch writes logits: ``fixed_size_list<float32>[size]``."""
+    FLOAT = "float"
+    """A ``float_list``: ``float32``, or ``fixed_size_list<float32>[size]``."""
+    INT64 = "int64"
+    """An ``int64_list``: ``int64``, or ``fixed_size_list<int64>[size]``."""
+    STRING = "string"
+    """A ``bytes_list`` of UTF-8 texts: ``string``."""
+    BINARY = "binary"
+    """A ``bytes_list`` of anything else: ``binary``."""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether values have any number of bytes."""
+        return self in {FeatureKind.STRING, FeatureKind.BINARY}
+
+
+class FeatureScope(enum.StrEnum):
+    """What the values of a record's feature belong to, in the order of the embedding's axes."""
+
+    RECORD = "record"
+    """The record has one value (or ``size`` values), which all its windows repeat."""
+    WINDOW = "window"
+    """Each window has its own, which its channels repeat."""
+    CHANNEL = "channel"
+    """Each channel of each window has its own."""
+
+
+_ITEMS: Final = {
+    FeatureKind.TENSOR: pa.float32(),
+    FeatureKind.FLOAT: pa.float32(),
+    FeatureKind.INT64: pa.int64(),
+    FeatureKind.STRING: pa.string(),
+    FeatureKind.BINARY: pa.binary(),
+}
+_MEANINGS: Final = {
+    FeatureScope.RECORD: "the record's feature {}, the same for all its windows",
+    FeatureScope.WINDOW: "the record's feature {} for the window",
+    FeatureScope.CHANNEL: "the record's feature {} for the window and channel",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """A further feature of the records that windows carry along, such as Perch's logits."""
+    """A further feature of the records that windows carry along, such as Perch's logits.
+
+    Its form is learnt from sampled records or told by the user. A record that lacks the feature has
+    null; one that holds it in another form goes to quarantine.
+    """
 
     name: str
     """As the records and the column have it."""
     size: int
-    """Floats a window; 0 where that is not known yet."""
+    """Values a row; of texts the most bytes of one. 0 where that is not known yet."""
+    kind: FeatureKind = FeatureKind.TENSOR
+    """How records hold it."""
+    scope: FeatureScope = FeatureScope.WINDOW
+    """What its values belong to; a tensor's own shape says it."""
 
     def __post_init__(self) -> None:
         """Check that a column can be called so, and hold so much.
@@ -139,27 +205,60 @@ class Feature:
                 f"--feature {self.name} can't be carried along: a column or Hive key is called so, "
                 "or it is no feature of its own."
             )
-        if not 0 <= self.size <= MAX_FEATURE_SIZE:
+        most, unit = MAX_FEATURE_SIZE, "values a window"
+        if self.kind.is_text:
+            most, unit = MAX_TEXT_BYTES, "bytes a value"
+        if not 0 <= self.size <= most:
             raise UsageError(
-                f"feature {self.name!r} has {self.size:,} values a window, more than the "
-                f"{MAX_FEATURE_SIZE:,} that a column can hold. Leave --feature {self.name} out."
+                f"feature {self.name!r} has {self.size:,} {unit}, more than the {most:,} that a "
+                f"column can hold. Leave --feature {self.name} out."
             )
+
+    def __str__(self) -> str:
+        """As ``--feature`` takes it."""
+        if self.kind is FeatureKind.TENSOR:
+            return self.name
+        return f"{self.name}:{self.kind}[{self.size}]:{self.scope}"
+
+    @property
+    def width(self) -> int:
+        """Values a row."""
+        return 1 if self.kind.is_text else self.size
+
+    @property
+    def is_list(self) -> bool:
+        """Whether a row holds a list."""
+        return self.kind is FeatureKind.TENSOR or self.width > 1
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row's values, at the most."""
+        return self.size if self.kind.is_text else self.size * _ITEMS[self.kind].bit_width // 8
 
     @property
     def column(self) -> Column:
         """Its column, null where a record lacks the feature."""
+        item = _ITEMS[self.kind]
+        is_number = not self.kind.is_text
         return Column(
             self.name,
-            pa.list_(pa.field("element", pa.float32(), nullable=False), self.size),
+            pa.list_(pa.field("element", item, nullable=False), self.size)
+            if self.is_list
+            else item,
             nullable=True,
-            meaning=f"the record's feature {self.name} for the window",
-            unit="the model's own",
+            meaning=_MEANINGS[self.scope].format(self.name),
+            unit="the model's own" if is_number else None,
         )
 
 
 def feature_bytes(features: tuple[Feature, ...]) -> int:
-    """Bytes of a window's values of all features."""
-    return 4 * sum(feature.size for feature in features)
+    """Bytes of a window's values of all features, at the most."""
+    return sum(feature.row_bytes for feature in features)
+
+
+def text_bytes(features: tuple[Feature, ...]) -> int:
+    """Bytes of the longest text that a feature may have; 0 without texts."""
+    return max((feature.size for feature in features if feature.kind.is_text), default=0)
 
 
 def columns(dims: int, features: tuple[Feature, ...] = ()) -> tuple[Column, ...]:
@@ -186,15 +285,19 @@ def window_schema(dims: int, features: tuple[Feature, ...] = ()) -> Any:
     return pa.schema([column.field for column in columns(dims, features)])
 
 
+_KEYED = pa.schema(
+    [
+        pa.field("site", pa.string(), nullable=False),
+        pa.field("period", pa.int32()),
+        pa.field("shard", pa.int32(), nullable=False),
+        pa.field("record", pa.int64(), nullable=False),
+    ]
+)
+KEYED_ONLY = tuple(_KEYED.names)
+"""What windows are sorted by besides metadata."""
+
+
 @lru_cache
 def keyed_schema(features: tuple[Feature, ...] = ()) -> Any:
     """The metadata with what else windows are sorted by; only runs hold these columns."""
-    return pa.schema(
-        [
-            *metadata_schema(features),
-            pa.field("site", pa.string(), nullable=False),
-            pa.field("period", pa.int32()),
-            pa.field("shard", pa.int32(), nullable=False),
-            pa.field("record", pa.int64(), nullable=False),
-        ]
-    )
+    return pa.schema([*metadata_schema(features), *_KEYED])

@@ -13,15 +13,16 @@ RELATION: Final = "windows"
 
 _TYPES: Final = {
     pa.string(): "VARCHAR",
+    pa.binary(): "BLOB",
     pa.int16(): "SMALLINT",
     pa.int32(): "INTEGER",
     pa.int64(): "BIGINT",
+    pa.float32(): "FLOAT",
     pa.float64(): "DOUBLE",
     pa.timestamp("us", tz="UTC"): "TIMESTAMP WITH TIME ZONE",
     pa.timestamp("us"): "TIMESTAMP",
     pa.date32(): "DATE",
 }
-_LISTS: Final = "FLOAT["
 _PATH_COLUMN: Final = "a20_data_file"
 _GLOB_CHARACTERS: Final = "*?["
 
@@ -107,7 +108,9 @@ def comments(dims: int, by: PartitionBy, features: tuple[Feature, ...] = ()) -> 
 
 def _type(column: Column) -> str:
     kind = column.type
-    return f"{_LISTS}{kind.list_size}]" if pa.types.is_fixed_size_list(kind) else _TYPES[kind]
+    if pa.types.is_fixed_size_list(kind):
+        return f"{_TYPES[kind.value_type]}[{kind.list_size}]"
+    return _TYPES[kind]
 
 
 def _key_types(by: PartitionBy) -> dict[str, str]:
@@ -117,7 +120,7 @@ def _key_types(by: PartitionBy) -> dict[str, str]:
 def _selected(name: str, type_: str, keys_of: dict[str, str]) -> str:
     if name in keys_of:
         return f"{keys_of[name]} AS {identifier(name)}"
-    if type_.startswith(_LISTS):
+    if type_.endswith("]"):
         return f"CAST({identifier(name)} AS {type_}) AS {identifier(name)}"
     return identifier(name)
 

@@ -8,19 +8,25 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from a20_parquet.table.decoded import Embedding, RecordHeads
+from a20_parquet.table.decoded import Embedding, FeatureValues, RecordHeads
 from a20_parquet.table.filename import FilenameRules, Recordings, parse_filenames
 from a20_parquet.table.partition import PartitionBy, periods
 from a20_parquet.table.schema import (
     EMBEDDING,
+    KEYED_ONLY,
     Feature,
+    FeatureKind,
     keyed_schema,
-    metadata_schema,
     window_schema,
 )
 from a20_parquet.table.selection import Selection
 
 _US = 1_000_000
+_NUMBERS: dict[FeatureKind, type[np.float32 | np.int64]] = {
+    FeatureKind.TENSOR: np.float32,
+    FeatureKind.FLOAT: np.float32,
+    FeatureKind.INT64: np.int64,
+}
 MAX_CHANNELS = 1 << 15
 """They are numbered from 0 in an int16."""
 
@@ -72,7 +78,7 @@ class WindowRules:
 def keyed_metadata(
     heads: Sequence[RecordHeads],
     rules: WindowRules,
-    features: Mapping[str, Sequence[Embedding | None]] | None = None,
+    features: Mapping[str, Sequence[FeatureValues | None]] | None = None,
 ) -> Any:
     """Build the metadata and sort keys of all windows of some records.
 
@@ -82,7 +88,8 @@ def keyed_metadata(
     Args:
         heads: batches of records that ``RecordFilter`` has let pass.
         rules: how records become windows; the selection is not applied.
-        features: for each of ``rules.features`` one tensor a record; may be left out without any.
+        features: for each of ``rules.features`` its values in each record; may be left out without
+            any.
 
     Returns:
         A record batch of ``keyed_schema(rules.features)``.
@@ -126,8 +133,8 @@ def keyed_metadata(
         "record": np.concatenate([np.zeros(0, np.int64), *(b.numbers for b in heads)])[record],
     }
     for feature in rules.features:
-        tensors = (features or {})[feature.name]
-        columns[feature.name] = _feature_column(feature, tensors, rows, rules)
+        found = (features or {})[feature.name]
+        columns[feature.name] = _feature_column(feature, found, shapes, rows, rules)
     schema = keyed_schema(rules.features)
     arrays = [_cast(columns[field.name], field.type) for field in schema]
     return pa.record_batch(arrays, schema=schema)
@@ -143,46 +150,64 @@ def with_embeddings(metadata: Any, embeddings: npt.NDArray[np.float32]) -> Any:
     Returns:
         A record batch of ``window_schema(dims, features)``.
     """
-    dims = embeddings.shape[1]
-    # No other column of the metadata is a list.
-    features = tuple(
-        Feature(field.name, field.type.list_size)
-        for field in metadata.schema
-        if pa.types.is_fixed_size_list(field.type)
-    )
-    schema = window_schema(dims, features)
-    column = _list_array(schema.field(EMBEDDING).type, embeddings, None)
-    rest = [metadata.column(name) for name in metadata_schema(features).names]
-    return pa.record_batch([column, *rest], schema=schema)
+    embedding = window_schema(embeddings.shape[1]).field(EMBEDDING)
+    column = _list_array(embedding.type, embeddings.reshape(-1), None)
+    fields = [field for field in metadata.schema if field.name not in KEYED_ONLY]
+    rest = [metadata.column(field.name) for field in fields]
+    return pa.record_batch([column, *rest], schema=pa.schema([embedding, *fields]))
 
 
 def _feature_column(
     feature: Feature,
-    tensors: Sequence[Embedding | None],
+    found: Sequence[FeatureValues | None],
+    shapes: Sequence[tuple[int, int, int]],
     rows: npt.NDArray[np.int64],
     rules: WindowRules,
 ) -> Any:
     """A feature of all windows; ``rows`` says how many each record has."""
-    values = np.zeros((int(rows.sum()), feature.size), np.float32)
     stops = np.cumsum(rows)
-    for tensor, count, stop in zip(tensors, rows.tolist(), stops.tolist(), strict=True):
-        if tensor is not None:
-            values[stop - count : stop] = rules.pick(tensor)
-    lacking = np.repeat([tensor is None for tensor in tensors], rows)
-    return _list_array(feature.column.type, values, lacking if lacking.any() else None)
+    spans = [
+        (stop - count, stop, values, (*shape[:2], feature.width))
+        for values, shape, count, stop in zip(
+            found, shapes, rows.tolist(), stops.tolist(), strict=True
+        )
+        if values is not None
+    ]
+    total = int(rows.sum())
+    kind = feature.column.type
+    if feature.kind.is_text:
+        texts: list[bytes] = []
+        places = np.full(total, -1)
+        for start, stop, values, shape in spans:
+            numbers = np.arange(len(texts), len(texts) + values.size).reshape(values.shape)
+            texts.extend(values.reshape(-1).tolist())
+            places[start:stop] = rules.pick(np.broadcast_to(numbers, shape))[:, 0]
+        column = pa.array(texts, pa.binary()).take(pa.array(places, mask=places < 0))
+        return column.cast(kind)
+    items = np.zeros((total, feature.size), _NUMBERS[feature.kind])
+    lacking = np.ones(total, np.bool_)
+    for start, stop, values, shape in spans:
+        items[start:stop] = rules.pick(np.broadcast_to(values, shape))
+        lacking[start:stop] = False
+    null = lacking if lacking.any() else None
+    if feature.is_list:
+        return _list_array(kind, items.reshape(-1), null)
+    return _array(kind, items.reshape(-1), null)
 
 
-def _list_array(
-    kind: Any, values: npt.NDArray[np.float32], null: npt.NDArray[np.bool_] | None
-) -> Any:
-    """A column of ``kind`` over the rows of ``values``, without a copy of them."""
-    floats = pa.Array.from_buffers(
-        pa.float32(), values.size, [None, pa.py_buffer(values.reshape(-1))]
-    )
-    validity = None
-    if null is not None:
-        validity = pa.py_buffer(np.packbits(~null, bitorder="little"))
-    return pa.Array.from_buffers(kind, len(values), [validity], children=[floats])
+def _list_array(kind: Any, values: npt.NDArray[Any], null: npt.NDArray[np.bool_] | None) -> Any:
+    """A column of ``kind`` over the items of all its rows, without a copy of them."""
+    items = _array(kind.value_type, values, None)
+    rows = len(values) // kind.list_size
+    return pa.Array.from_buffers(kind, rows, [_validity(null)], children=[items])
+
+
+def _array(kind: Any, values: npt.NDArray[Any], null: npt.NDArray[np.bool_] | None) -> Any:
+    return pa.Array.from_buffers(kind, len(values), [_validity(null), pa.py_buffer(values)])
+
+
+def _validity(null: npt.NDArray[np.bool_] | None) -> Any:
+    return None if null is None else pa.py_buffer(np.packbits(~null, bitorder="little"))
 
 
 def _cast(values: Any, kind: Any) -> Any:

@@ -17,6 +17,7 @@ from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder, load_tensor
 from a20_parquet.source.wire import WireDecoder
 from a20_parquet.table.filename import FilenameRules, Recordings, parse_filenames
 from a20_parquet.table.rejection import Reason
+from a20_parquet.table.schema import Feature
 from tests.filenames import Reading, read_filename
 from tests.robustness.damage import inflate
 from tests.shards import COMPRESS, frame, make_features, random_tensor, serialize, tensor_proto
@@ -140,9 +141,9 @@ class Decoding:
 
     def __init__(self) -> None:
         self._tf = load_tensorflow()
-        self._decoder = TensorFlowDecoder(("label",))
+        self._decoder = TensorFlowDecoder([Feature("label", 0)])
         # It keeps the forms that it has learnt.
-        self._wire = WireDecoder(("label",))
+        self._wire = WireDecoder([Feature("label", 0)])
 
     def check(self, payloads: Sequence[bytes]) -> None:
         """Each record is decoded as TensorFlow decodes its parts, or rejected, whatever others."""

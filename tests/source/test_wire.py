@@ -16,6 +16,7 @@ from tests.shards import FILENAME, make_features, make_record, random_tensor, te
 from tests.source.decoding import (
     FLOAT32,
     TENSOR,
+    as_features,
     as_records,
     assert_same,
     bytes_feature,
@@ -51,8 +52,8 @@ class _Unwanted(WireDecoder):
 
 def decode_alone(*payloads: bytes, features: tuple[str, ...] = ()) -> DecodedRecords:
     """Decode without TensorFlow, and make sure that it would say the same; twice."""
-    decoder, records = _Unwanted(features), as_records(payloads, 7)
-    expected = TensorFlowDecoder(features).decode(records)
+    decoder, records = _Unwanted(as_features(features)), as_records(payloads, 7)
+    expected = TensorFlowDecoder(as_features(features)).decode(records)
     for _ in range(2):
         found = decoder.decode(records)
         assert_same(found, expected)

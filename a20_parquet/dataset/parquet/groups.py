@@ -120,11 +120,11 @@ class GroupColumn:
         bits: Array = np.frombuffer(array.buffers()[1], kind.arrow, len(array), start)
         size = kind.size
         body = bits.astype(f"<i{size}", copy=False).tobytes()
-        values = bits.view(np.float64) if kind.is_float else bits
+        values = bits.view(kind.floats) if kind.is_float else bits
         lows = np.minimum.reduceat(values, bounds.starts)
         highs = np.maximum.reduceat(values, bounds.starts)
         if kind.is_float:
-            return self._floats(body, float_bounds(lows, highs), bounds)
+            return self._floats(body, size, float_bounds(lows, highs, kind), bounds)
         is_constant = (lows == highs).tolist()
         low_bytes = lows.astype(f"<i{size}").tobytes()
         high_bytes = highs.astype(f"<i{size}").tobytes()
@@ -142,12 +142,13 @@ class GroupColumn:
     def _floats(
         self,
         body: bytes,
+        size: int,
         limits: Sequence[tuple[bytes | None, bytes | None]],
         bounds: GroupBounds,
     ) -> _EncodeGroup:
         def encode(group: int) -> FlatChunk:
             first, end = bounds.spans[group]
-            return self._plain(body[first * 8 : end * 8], *limits[group], end - first)
+            return self._plain(body[first * size : end * size], *limits[group], end - first)
 
         return encode
 

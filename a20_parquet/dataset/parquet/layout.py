@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from a20_parquet.dataset.parquet.columns import FlatColumn
 from a20_parquet.dataset.parquet.footer import FooterFrame
-from a20_parquet.dataset.parquet.lists import ListColumn
+from a20_parquet.dataset.parquet.lists import LIST_ITEMS, ListColumn
 from a20_parquet.dataset.parquet.numbers import NumberType
 from a20_parquet.dataset.parquet.pages import Compression
 from a20_parquet.dataset.parquet.structures import (
@@ -32,13 +32,16 @@ _LONGEST_LIST = 100_000
 _INT16 = NumberType(np.dtype("<i2"), 4)
 _INT32 = NumberType(np.dtype("<i4"), 4)
 _INT64 = NumberType(np.dtype("<i8"), 8)
+_FLOAT32 = NumberType(np.dtype("<i4"), 4, is_float=True)
 _FLOAT64 = NumberType(np.dtype("<i8"), 8, is_float=True)
 
 _FLAT: dict[Any, tuple[Physical, Meaning, NumberType | None]] = {
     pa.string(): (Physical.BYTE_ARRAY, STRING_MEANING, None),
+    pa.binary(): (Physical.BYTE_ARRAY, PLAIN_MEANING, None),
     pa.int16(): (Physical.INT32, INT16_MEANING, _INT16),
     pa.int32(): (Physical.INT32, PLAIN_MEANING, _INT32),
     pa.int64(): (Physical.INT64, PLAIN_MEANING, _INT64),
+    pa.float32(): (Physical.FLOAT, PLAIN_MEANING, _FLOAT32),
     pa.float64(): (Physical.DOUBLE, PLAIN_MEANING, _FLOAT64),
     pa.timestamp("us"): (Physical.INT64, WALL_CLOCK_MEANING, _INT64),
     pa.timestamp("us", tz="UTC"): (Physical.INT64, INSTANT_MEANING, _INT64),
@@ -53,8 +56,8 @@ class ParquetLayout:
         """Encodes what rows don't change.
 
         Args:
-            schema: a ``pyarrow.Schema`` of numbers, times, strings and lists of float32 with one
-                length; the file's columns in this order.
+            schema: a ``pyarrow.Schema`` of numbers, times, strings, bytes and lists of float32 or
+                int64 with one length; the file's columns in this order.
             compression: of all columns.
 
         Raises:
@@ -101,14 +104,14 @@ def _require_list(field: Any) -> None:
     kind = field.type
     if not (
         pa.types.is_fixed_size_list(kind)
-        and kind.value_type == pa.float32()
+        and kind.value_type in LIST_ITEMS
         and not kind.value_field.nullable
         and 1 <= kind.list_size <= _LONGEST_LIST
     ):
         raise DatasetError(
             f"column {field.name!r} has type {kind}, which can't be written: use one of "
-            f"{', '.join(map(str, _FLAT))}, or fixed_size_list<float not null> of 1 to "
-            f"{_LONGEST_LIST} elements"
+            f"{', '.join(map(str, _FLAT))}, or fixed_size_list<float not null> or <int64 not null> "
+            f"of 1 to {_LONGEST_LIST} elements"
         )
 
 
@@ -119,7 +122,11 @@ def _elements(field: Any) -> list[bytes]:
         return [
             schema_element(field.name, repetition=repetition, children=1, meaning=LIST_MEANING),
             schema_element("list", repetition=Repetition.REPEATED, children=1),
-            schema_element("element", physical=Physical.FLOAT, repetition=Repetition.REQUIRED),
+            schema_element(
+                "element",
+                physical=LIST_ITEMS[field.type.value_type].physical,
+                repetition=Repetition.REQUIRED,
+            ),
         ]
     physical, meaning, _ = _FLAT[field.type]
     return [schema_element(field.name, physical=physical, repetition=repetition, meaning=meaning)]

@@ -1,13 +1,14 @@
-"""Embeddings and features: lists of float32 that all have one length.
+"""Embeddings and features: lists of float32 or int64 that all have one length.
 
 Source: apache/parquet-format, ``README.md`` (nested encoding) and ``Encodings.md``.
 """
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 
 from a20_parquet.dataset.parquet.columns import validity
 from a20_parquet.dataset.parquet.encoding import Array, byte_stream_split
@@ -30,9 +31,23 @@ ReadLists: TypeAlias = Callable[[int, int], Array]
 float32, C-contiguous. They may change with the next call."""
 
 
+class _Item(NamedTuple):
+    physical: Physical
+    size: int
+    """Bytes."""
+
+
+LIST_ITEMS = {pa.float32(): _Item(Physical.FLOAT, 4), pa.int64(): _Item(Physical.INT64, 8)}
+"""What lists may hold."""
+
+
 def rows_a_page(dims: int) -> int:
     """How many lists of ``dims`` floats a page holds, but for a row group's last one."""
-    return max(1, _PAGE_BYTES // (4 * dims))
+    return _rows_a_page(4 * dims)
+
+
+def _rows_a_page(row_bytes: int) -> int:
+    return max(1, _PAGE_BYTES // row_bytes)
 
 
 class ListColumn:
@@ -42,31 +57,33 @@ class ListColumn:
         """Plans the pages.
 
         Args:
-            field: the ``pyarrow.Field``, a ``fixed_size_list<float32 not null>``.
+            field: the ``pyarrow.Field``, a ``fixed_size_list`` of one of ``LIST_ITEMS``, not null.
             compression: with ZSTD the bytes of floats that are never null are split into streams,
                 which makes them smaller; LZ4 finds nothing in them either way.
         """
         self.name = field.name
         self.nullable = field.nullable
         self._length = field.type.list_size
-        self.row_bytes = 4 * self._length
+        physical, self._item_bytes = LIST_ITEMS[field.type.value_type]
+        self.row_bytes = self._item_bytes * self._length
         """Of a list that is not null."""
-        self.rows_a_page = rows_a_page(self._length)
+        self.rows_a_page = _rows_a_page(self.row_bytes)
         """But for a row group's last page."""
         self._levels = ListLevels(self._length, nullable=field.nullable)
         self._full_levels = lru_cache(maxsize=1 << 8)(self._levels.full)
         # polars 2.1 panics on pages of split bytes with nulls, whoever wrote them.
-        self._splits = compression is Compression.ZSTD and not field.nullable
+        is_split = physical is Physical.FLOAT and not field.nullable
+        self._splits = compression is Compression.ZSTD and is_split
         self._encoding = Encoding.BYTE_STREAM_SPLIT if self._splits else Encoding.PLAIN
         path = [field.name, "list", "element"]
-        self._head = chunk_head(Physical.FLOAT, self._encoding, path, compression.codec)
+        self._head = chunk_head(physical, self._encoding, path, compression.codec)
 
     def page_spans(self, first: int, last: int) -> Iterator[tuple[int, int]]:
         """For each page of the rows ``first`` to before ``last`` its own first and last."""
         for start in range(first, last, self.rows_a_page):
             yield start, min(start + self.rows_a_page, last)
 
-    def floats(self, array: Any) -> memoryview:
+    def items(self, array: Any) -> memoryview:
         """The bytes of all lists that are not null; a view, where none is null.
 
         Args:
@@ -75,11 +92,12 @@ class ListColumn:
         Raises:
             DatasetError: elements are null.
         """
-        floats = array.flatten()
-        if floats.null_count:
+        items = array.flatten()
+        if items.null_count:
             raise DatasetError(f"column {self.name!r} has null elements; its type forbids them")
-        first = 4 * floats.offset
-        return memoryview(floats.buffers()[1]).cast("B")[first : first + 4 * len(floats)]
+        size = self._item_bytes
+        first = size * items.offset
+        return memoryview(items.buffers()[1]).cast("B")[first : first + size * len(items)]
 
     def page(
         self, rows: int, valid: Array | None, values: memoryview, pages: PageEncoder
@@ -149,18 +167,18 @@ class Lists:
         self._array = array
         self._valid = validity(array, column.name, nullable=column.nullable)
         # Flattening copies where there are nulls: then it is done page by page.
-        self._floats = column.floats(array) if self._valid is None else memoryview(b"")
+        self._items = column.items(array) if self._valid is None else memoryview(b"")
 
     def pages(self, first: int, last: int, pages: PageEncoder) -> Iterator[ListPage]:
         """Encodes the rows ``first`` to before ``last``, page by page."""
         row_bytes = self.column.row_bytes
         for start, stop in self.column.page_spans(first, last):
             if self._valid is None:
-                floats, valid = self._floats[start * row_bytes : stop * row_bytes], None
+                items, valid = self._items[start * row_bytes : stop * row_bytes], None
             else:
-                floats = self.column.floats(self._array.slice(start, stop - start))
+                items = self.column.items(self._array.slice(start, stop - start))
                 valid = self._valid[start:stop]
-            yield self.column.page(stop - start, valid, floats, pages)
+            yield self.column.page(stop - start, valid, items, pages)
 
     def count_nulls(self, first: int, last: int) -> int:
         """How many of the rows ``first`` to before ``last`` are null."""

@@ -36,6 +36,11 @@ class NumberType(NamedTuple):
     """Bytes a value in Parquet, which has no integers of 16 bits."""
     is_float: bool = False
 
+    @property
+    def floats(self) -> Any:
+        """numpy's type of the same bits as floats, little-endian."""
+        return np.dtype(f"<f{self.size}")
+
 
 def encode_numbers(kind: NumberType, array: Any, valid: Array | None) -> Values:
     """Encodes a number column.
@@ -84,9 +89,11 @@ def _dictionary(bits: Array, size: int) -> _Dictionary | None:
 def _bounds(values: Array, kind: NumberType) -> tuple[bytes | None, bytes | None]:
     """The smallest and the greatest as PLAIN encodes them."""
     if kind.is_float:
-        floats = values.view(np.float64)
+        floats = values.view(kind.floats)
         return float_bounds(
-            np.minimum.reduce(floats, keepdims=True), np.maximum.reduce(floats, keepdims=True)
+            np.minimum.reduce(floats, keepdims=True),
+            np.maximum.reduce(floats, keepdims=True),
+            kind,
         )[0]
     if len(values) == 1:
         only = _plain(values, kind.size)
@@ -101,18 +108,25 @@ def _plain(numbers: Array, size: int) -> bytes:
     return numbers.astype(f"<i{size}", copy=False).tobytes()
 
 
-def float_bounds(lows: Array, highs: Array) -> list[tuple[bytes | None, bytes | None]]:
+def float_bounds(
+    lows: Array, highs: Array, kind: NumberType
+) -> list[tuple[bytes | None, bytes | None]]:
     """The bounds of floats as PLAIN encodes them.
 
     Args:
-        lows: the least of each row group, NaN where there is any; shape (groups,), float64.
+        lows: the least of each row group, NaN where there is any; shape (groups,).
         highs: the greatest, likewise.
+        kind: their type.
     """
     # The format wants no bounds where there is NaN, and readers may tell 0.0 from -0.0, of which
     # the values may hold both.
-    low_bytes = np.where(lows == 0, -0.0, lows).astype("<f8").tobytes()
-    high_bytes = np.where(highs == 0, 0.0, highs).astype("<f8").tobytes()
+    size = kind.size
+    low_bytes = np.where(lows == 0, -0.0, lows).astype(kind.floats).tobytes()
+    high_bytes = np.where(highs == 0, 0.0, highs).astype(kind.floats).tobytes()
+    places = range(0, len(low_bytes), size)
     return [
-        (None, None) if unknown else (low_bytes[place : place + 8], high_bytes[place : place + 8])
-        for place, unknown in zip(range(0, len(low_bytes), 8), np.isnan(lows), strict=True)
+        (None, None)
+        if unknown
+        else (low_bytes[place : place + size], high_bytes[place : place + size])
+        for place, unknown in zip(places, np.isnan(lows), strict=True)
     ]

@@ -1,4 +1,4 @@
-"""Strings of a row group.
+"""Strings and bytes of a row group.
 
 Source: apache/parquet-format, ``Encodings.md``.
 """
