@@ -114,7 +114,8 @@ def convert(source: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, **optio
 
 def bits(*floats: float) -> list[int]:
     """Floats of 32 bits as integers."""
-    return np.array(floats, np.float32).view(np.int32).tolist()
+    found: list[int] = np.array(floats, np.float32).view(np.int32).tolist()
+    return found
 
 
 def test_float_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,7 +325,7 @@ def test_ambiguous_counts_are_assumed_and_said(tmp_path: Path) -> None:
 )
 def test_counts_that_tell_no_column(tmp_path: Path, records: list[list[Any]], message: str) -> None:
     """Nothing is converted where the values' meaning can't be known."""
-    makers = {float: floats_feature, int: integers_feature, bytes: bytes_feature}
+    makers: dict[type, Any] = {float: floats_feature, int: integers_feature, bytes: bytes_feature}
     payloads = [record(i, x=makers[type(row[0])](*row)) for i, row in enumerate(records)]
     source = write(tmp_path / "shards", payloads, 1)
     with pytest.raises(UsageError, match=message):

@@ -131,7 +131,12 @@ def test_table_options_of_channels_and_features() -> None:
     features = (Feature("nuisances", 3), Feature("label", 10_000))
     options = OPTIONS.model_copy(update={"channels": (0, 2), "features": features})
     dumped = options.model_dump(mode="json")
-    assert dumped["features"][0] == {"name": "nuisances", "size": 3}
+    assert dumped["features"][0] == {
+        "name": "nuisances",
+        "size": 3,
+        "kind": "tensor",
+        "scope": "window",
+    }
     assert TableOptions.model_validate_json(options.model_dump_json()) == options
     without = {key: dumped[key] for key in dumped if key not in ("channels", "features")}
     assert TableOptions.model_validate(without) == OPTIONS
