@@ -15,6 +15,7 @@ from a20_parquet.source.files import (
     list_source,
 )
 from a20_parquet.source.labels import NUMBERED, make_labels, missing_shards
+from a20_parquet.source.leftovers import why_leftover
 from a20_parquet.source.shard import HEADER_BYTES, Shard, starts_with_frame
 from a20_parquet.storage.at_once import MOST_AT_ONCE, map_at_once
 from a20_parquet.storage.locate import is_local, locate
@@ -133,9 +134,12 @@ def _refuse_dataset(source: str, files: Sequence[SourceFile], own: Place | None)
 
 def _why_none(sources: Sequence[str | Path], passed_over: Sequence[PassedOver]) -> str:
     names = ", ".join(each.url.rpartition("/")[2] for each in passed_over[:_MOST_NAMED])
+    more = ", …" * (len(passed_over) > _MOST_NAMED)
+    kinds = sorted({each.reason for each in passed_over} - {_NO_SHARD})
+    why = "".join(f"; {kind}" for kind in kinds[:_MOST_NAMED])
     return (
         f"no shard found in {', '.join(map(str, sources))} ({len(passed_over)} files passed over"
-        f"{': ' * bool(names)}{names}{', …' * (len(passed_over) > _MOST_NAMED)}). Shards are "
+        f"{': ' * bool(names)}{names}{more}{why}). Shards are "
         "called like embeddings-00000-of-00010 or *.tfrecord, or begin with a valid TFRecord frame."
     )
 
@@ -156,7 +160,8 @@ def _left_out(source: str, dataset: Place | None) -> Callable[[SourceFile], bool
 
 def _why_no_shard(files: Sequence[SourceFile]) -> list[str | None]:
     """Say of each file why it is passed over; None for a shard."""
-    reasons = [_known_kind(file) for file in files]
+    urls = {file.url for file in files}
+    reasons = [_known_kind(file) or why_leftover(file.url, file.below, urls) for file in files]
     unclear = [
         place
         for place, (file, reason) in enumerate(zip(files, reasons, strict=True))

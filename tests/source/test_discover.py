@@ -75,7 +75,7 @@ def test_named_shard(tmp_path: Path, name: str, content: bytes) -> None:
     assert labels(find_shards([tmp_path / name])) == [name]
 
 
-@pytest.mark.parametrize("name", ["records", "data.bin", "e-0-of-9", "e-00000-of-00010.part"])
+@pytest.mark.parametrize("name", ["records", "data.bin", "e-0-of-9", "e-00000-of-00010.copy"])
 @pytest.mark.parametrize("compression", ["", "GZIP", "ZLIB"])
 def test_nameless_shard(tmp_path: Path, name: str, compression: str) -> None:
     """A valid first frame, compressed or not, makes a shard of any file."""
