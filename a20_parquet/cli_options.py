@@ -107,8 +107,9 @@ dims_option = click.option(
 feature_option = click.option(
     "--feature",
     multiple=True,
-    metavar="NAME",
-    help="Carry this feature of the records along as a column; may be given again for more.",
+    metavar="NAME[:FORM]",
+    help="Carry this feature of the records along as a column; may be given again for more. FORM "
+    "says what records alone do not tell, such as record, window or string[99]:record.",
 )
 channels_option = click.option(
     "--channels", metavar="NUMBERS", help="Channels to take, such as 0,2.  [default: all]"

@@ -16,6 +16,7 @@ import pytest
 
 from a20_parquet.dataset.parquet import Compression
 from a20_parquet.dataset.parquet.layout import _FLAT
+from a20_parquet.dataset.parquet.lists import LIST_ITEMS
 from a20_parquet.table.schema import Feature, window_schema
 from tests.dataset.test_parquet import embedding_type, encode, windows
 from tests.thrift import Fields, read_footer
@@ -36,17 +37,21 @@ ALL_TYPES = [
     pa.int16(),
     pa.int32(),
     pa.int64(),
+    pa.binary(),
+    pa.float32(),
     pa.float64(),
     pa.timestamp("us"),
     pa.timestamp("us", tz="UTC"),
     pa.date32(),
     embedding_type(3),
+    pa.list_(pa.field("element", pa.int64(), nullable=False), 3),
 ]
 
 
 def test_every_type_is_tried() -> None:
     """A type that the encoder learns has to be written here as well."""
-    assert set(ALL_TYPES[:-1]) == set(_FLAT)
+    assert set(ALL_TYPES[:-2]) == set(_FLAT)
+    assert {kind.value_type for kind in ALL_TYPES[-2:]} == set(LIST_ITEMS)
 
 
 def every_type(rows: int = 60) -> Any:
@@ -58,10 +63,10 @@ def every_type(rows: int = 60) -> Any:
         for nullable in (True, False):
             mask = pa.array(np.arange(rows) % 5 == 1) if nullable else None
             if pa.types.is_fixed_size_list(kind):
-                floats = pa.array(np.arange(3 * rows, dtype=np.float32))
-                array = pa.FixedSizeListArray.from_arrays(floats, type=kind, mask=mask)
-            elif kind == pa.string():
-                array = pa.array([f"Ü{number}" for number in numbers])
+                items = pa.array(np.arange(3 * rows)).cast(kind.value_type)
+                array = pa.FixedSizeListArray.from_arrays(items, type=kind, mask=mask)
+            elif kind in {pa.string(), pa.binary()}:
+                array = pa.array([f"Ü{number}" for number in numbers]).cast(kind)
             elif kind == pa.date32():
                 array = pa.array(numbers.astype(np.int32)).cast(kind)
             else:
@@ -236,6 +241,8 @@ def duckdb_type(kind: Any) -> str:
     """DuckDB's name of an Arrow type."""
     names = {
         pa.string(): "VARCHAR",
+        pa.binary(): "BLOB",
+        pa.float32(): "FLOAT",
         pa.float64(): "DOUBLE",
         pa.timestamp("us"): "TIMESTAMP",
         pa.date32(): "DATE",
