@@ -1,9 +1,35 @@
-"""Amounts written for people."""
+"""Amounts as people write and read them."""
+
+import re
+from typing import Final
 
 _STEP = 1000
 _MINUTE = 60
 _HOURS = 24
 _PRECISE = 10
+_SIZE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.IGNORECASE)
+_UNITS: Final = {
+    "": 1,
+    "b": 1,
+    **{f"{unit}{b}": 1000**n for n, unit in enumerate("kmgtpe", 1) for b in ("", "b")},
+    **{f"{unit}ib": 1024**n for n, unit in enumerate("kmgtpe", 1)},
+}
+
+
+def parse_size(text: str) -> int:
+    """Read a size such as ``500MB``, ``64MiB`` or a number of bytes.
+
+    Raises:
+        ValueError: it is none, or not above zero.
+    """
+    found = _SIZE.fullmatch(text)
+    unit = None if found is None else _UNITS.get(found[2].lower())
+    if found is None or unit is None:
+        raise ValueError("expected a size such as 500MB, 64MiB or a number of bytes")
+    size = int(found[1]) * unit if found[1].isdecimal() else int(float(found[1]) * unit)
+    if size < 1:
+        raise ValueError("expected a size greater than 0")
+    return size
 
 
 def format_bytes(count: float) -> str:

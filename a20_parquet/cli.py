@@ -138,7 +138,7 @@ def plan(sources: tuple[str, ...], *, as_json: bool, **given: Any) -> None:
 
 
 @cli.command()
-@options.dataset_argument
+@options.existing_dataset_argument
 @options.json_option
 def info(dataset: str, *, as_json: bool) -> None:
     """Show what a dataset holds.
@@ -153,7 +153,7 @@ def info(dataset: str, *, as_json: bool) -> None:
 
 
 @cli.command()
-@options.dataset_argument
+@options.existing_dataset_argument
 @options.source_option
 @options.decoder_option
 @options.workers_option
@@ -177,7 +177,7 @@ def verify(dataset: str, *, source: tuple[str, ...], as_json: bool, **given: Any
 
 
 @cli.command()
-@options.dataset_argument
+@options.existing_dataset_argument
 @options.workers_option
 @options.json_option
 def repair(dataset: str, *, as_json: bool, **given: Any) -> None:
@@ -200,7 +200,7 @@ def repair(dataset: str, *, as_json: bool, **given: Any) -> None:
 
 
 @cli.command()
-@options.dataset_argument
+@options.existing_dataset_argument
 @options.report_file_option
 @options.json_option
 def report(dataset: str, *, file: Path | None, as_json: bool) -> None:
@@ -219,11 +219,11 @@ def report(dataset: str, *, file: Path | None, as_json: bool) -> None:
 
 
 @cli.command()
-@options.dataset_argument
+@options.existing_dataset_argument
 @options.database_argument
 @options.as_option
 @options.force_option
-@options.memory_option
+@options.table_memory_option
 @options.workers_option
 @options.json_option
 def duckdb(dataset: str, file: Path, *, as_json: bool, **given: Any) -> None:
@@ -245,7 +245,7 @@ def duckdb(dataset: str, file: Path, *, as_json: bool, **given: Any) -> None:
 
 
 @cli.command()
-@options.dataset_argument
+@options.existing_dataset_argument
 @options.to_option
 @options.top_option
 @options.channel_option

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import click
 
+from a20_parquet import cli_types as types
+
 sources_argument = click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 dataset_argument = click.argument("dataset")
+existing_dataset_argument = click.argument("dataset", type=types.ExistingDataset())
 shards_argument = click.argument("shards", nargs=-1, required=True, metavar="SHARD...")
 source_option = click.option(
     "--source",
@@ -30,7 +33,12 @@ report_file_option = click.option(
     "[default: NAME-report.html in the current folder]",
 )
 size_option = click.option(
-    "--size", metavar="SIZE", default="100MB", show_default=True, help="Of all shards together."
+    "--size",
+    type=types.Size(),
+    metavar="SIZE",
+    default="100MB",
+    show_default=True,
+    help="Of all shards together.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 partition_by_option = click.option(
@@ -41,12 +49,23 @@ partition_by_option = click.option(
     help="Hive keys: one folder for each value.",
 )
 workers_option = click.option(
-    "--workers", type=int, help="Threads.  [default: the machine's cores]"
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Threads.  [default: the machine's cores]",
 )
 memory_option = click.option(
     "--memory",
+    type=types.Budget(),
     metavar="SIZE",
     help="All buffers together, such as 500MB, 64MiB or 4GiB.  "
+    "[default: a quarter of what the process may use]",
+)
+table_memory_option = click.option(
+    "--memory",
+    type=types.Size(),
+    metavar="SIZE",
+    help="All buffers together while a table is made, such as 500MB, 64MiB or 4GiB.  "
     "[default: a quarter of what the process may use]",
 )
 cluster_option = click.option(
@@ -56,7 +75,7 @@ cluster_option = click.option(
 )
 sample_option = click.option(
     "--sample",
-    type=int,
+    type=click.IntRange(min=1),
     metavar="N",
     default=4000,
     show_default=True,
@@ -64,7 +83,7 @@ sample_option = click.option(
 )
 rate_option = click.option(
     "--rate",
-    type=float,
+    type=click.FloatRange(min=0, min_open=True),
     metavar="MB/s",
     help="What one worker converts in a second.  [default: reading as measured here, the rest as "
     "benchmarked]",
@@ -84,17 +103,24 @@ compression_option = click.option(
 )
 max_file_size_option = click.option(
     "--max-file-size",
+    type=types.Size(),
     metavar="SIZE",
     default="512MB",
     show_default=True,
     help="Embedding bytes of a file; a larger partition is split.",
 )
 row_group_rows_option = click.option(
-    "--row-group-rows", type=int, default=2048, show_default=True, help="Rows of a row group."
+    "--row-group-rows",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=2048,
+    show_default=True,
+    help="Rows of a row group.",
 )
 window_seconds_option = click.option(
     "--window-seconds",
-    type=float,
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
     help="From one window's start to the next.  [default: Perch's config.json beside the shards, "
     "else 5]",
 )
@@ -102,7 +128,10 @@ overwrite_option = click.option(
     "--overwrite", is_flag=True, help="Delete the dataset that is already there."
 )
 dims_option = click.option(
-    "--dims", type=int, help="Floats an embedding.  [default: those of the first good record]"
+    "--dims",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Floats an embedding.  [default: those of the first good record]",
 )
 feature_option = click.option(
     "--feature",
@@ -122,6 +151,7 @@ sites_option = click.option(
 )
 filename_pattern_option = click.option(
     "--filename-pattern",
+    type=types.Pattern(),
     metavar="REGEX",
     help="For filenames of another form, with named groups: site_id, site_name, subsite_name, "
     "file_seq_id, date, time, offset.",
@@ -135,10 +165,20 @@ only_site_option = click.option(
     "--site", multiple=True, help="Take only this site; may be given again for more."
 )
 only_from_option = click.option(
-    "--from", "from_date", metavar="DATE", help="Take only from this local date on, YYYY-MM-DD."
+    "--from",
+    "from_date",
+    type=types.Day(),
+    callback=types.check_days,
+    metavar="DATE",
+    help="Take only from this local date on, YYYY-MM-DD.",
 )
 only_until_option = click.option(
-    "--until", "until_date", metavar="DATE", help="Take only until this local date, inclusive."
+    "--until",
+    "until_date",
+    type=types.Day(),
+    callback=types.check_days,
+    metavar="DATE",
+    help="Take only until this local date, inclusive.",
 )
 drop_duplicates_option = click.option(
     "--drop-duplicates",
@@ -154,7 +194,7 @@ on_error_option = click.option(
 )
 max_errors_option = click.option(
     "--max-errors",
-    type=int,
+    type=click.IntRange(min=0),
     metavar="N",
     help="Give up when more than N records and damaged places went to quarantine.",
 )
@@ -170,17 +210,24 @@ as_option = click.option(
 force_option = click.option("--force", is_flag=True, help="Replace a database.")
 to_option = click.option(
     "--to",
+    type=types.Window(),
     required=True,
     metavar="FILENAME@OFFSET|FILE.npy",
     help="The window whose neighbours are wanted, by its recording's filename and its offset in "
     "seconds, or a file that holds one embedding.",
 )
 top_option = click.option(
-    "--top", type=int, default=10, show_default=True, help="How many windows are wanted."
+    "--top",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=10,
+    show_default=True,
+    help="How many windows are wanted.",
 )
 channel_option = click.option(
     "--channel",
-    type=int,
+    type=click.IntRange(min=0),
+    metavar="N",
     default=0,
     show_default=True,
     help="Of the window in --to; the search covers all channels.",
@@ -189,10 +236,20 @@ site_option = click.option(
     "--site", "sites", multiple=True, help="Search only this site; may be given again for more."
 )
 from_option = click.option(
-    "--from", "from_date", metavar="DATE", help="Search only from this local date on, YYYY-MM-DD."
+    "--from",
+    "from_date",
+    type=types.Day(),
+    callback=types.check_days,
+    metavar="DATE",
+    help="Search only from this local date on, YYYY-MM-DD.",
 )
 until_option = click.option(
-    "--until", "until_date", metavar="DATE", help="Search only until this local date, inclusive."
+    "--until",
+    "until_date",
+    type=types.Day(),
+    callback=types.check_days,
+    metavar="DATE",
+    help="Search only until this local date, inclusive.",
 )
 decoder_option = click.option(
     "--decoder",

@@ -25,6 +25,7 @@ from a20_parquet.errors import A20ParquetError, DatasetError, UsageError
 from a20_parquet.executor import Executor, open_executor
 from a20_parquet.finish import Made, finish
 from a20_parquet.job import Job, check_free_space, check_options, plan_job
+from a20_parquet.memory import check_budget
 from a20_parquet.merge_pass import merge_runs
 from a20_parquet.npy_json import NotebookOutput
 from a20_parquet.option_help import with_options
@@ -69,6 +70,7 @@ def convert(
     started = time.monotonic()
     progress = progress or NoProgress()
     chosen = ConvertOptions.parse(options)
+    check_budget(chosen.memory)
     layout = DatasetLayout.at(dataset)
     folder = _notebook_folder(chosen, layout)
     with counted_retries() as retries, locked(layout, progress.say):

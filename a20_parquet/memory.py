@@ -33,6 +33,10 @@ _MAX_RUN_ROWS = 8_000_000
 _MIN_SLICE_ROWS, _MAX_SLICE_ROWS = 8, 1024
 
 
+LEAST_BUDGET = _BATCH_COPIES * _MIN_BATCH_BYTES + _COPY_BYTES + _MIN_ROWS * (4 + METADATA_ROW_BYTES)
+"""Bytes that no conversion can do without, however small its embeddings are."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryPlan:
     """How a budget is divided. All sizes are for each worker."""
@@ -62,6 +66,19 @@ class MemoryPlan:
     def block_rows_of(self, runs: int) -> int:
         """Embeddings that the merge has room for of each run at a time, where there are so many."""
         return max(1, self.staging_rows // max(runs, 1))
+
+
+def check_budget(budget: int) -> None:
+    """Refuse a budget of so many bytes that no conversion can keep to.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if budget < LEAST_BUDGET:
+        raise UsageError(
+            f"--memory {budget} is too little for any conversion: give at least {LEAST_BUDGET} "
+            "bytes."
+        )
 
 
 def plan_memory(  # noqa: PLR0913 - what buffers depend on, each a keyword

@@ -18,27 +18,26 @@ from pydantic import (
     ValidationError,
 )
 
+from a20_parquet import amounts
 from a20_parquet.dataset.parquet import Compression
 from a20_parquet.errors import UsageError, flag
 from a20_parquet.memory import default_budget, default_workers
 from a20_parquet.source.decode import DecoderName
 from a20_parquet.table.feature_forms import FeatureRequest
 from a20_parquet.table.partition import PartitionBy
+from a20_parquet.table.selection import Selection
 from a20_parquet.table.windows import MAX_CHANNELS
 
 _CLUSTER = re.compile(r"local:[1-9]\d{0,3}|(?!local:)([a-z]+://)?([^/:\s]+|\[[^\s\]]+\]):\d{1,5}")
-_SIZE = re.compile(r"\s*\d+(\.\d+)?\s*[A-Za-z]*\s*")
 _DAY_S = 86_400
 
 
-def _whole_size(value: object) -> object:
+def _bytes(value: object) -> object:
     # ByteSize reads the beginning of a text and ignores the rest.
-    if isinstance(value, str) and not _SIZE.fullmatch(value):
-        raise ValueError("expected a size such as 500MB, 64MiB or a number of bytes")
-    return value
+    return amounts.parse_size(value) if isinstance(value, str) else value
 
 
-_Size = Annotated[ByteSize, BeforeValidator(_whole_size), Field(gt=0)]
+_Size = Annotated[ByteSize, BeforeValidator(_bytes), Field(gt=0)]
 
 
 def parse_size(text: str) -> int:
@@ -48,10 +47,9 @@ def parse_size(text: str) -> int:
         UsageError: it is none.
     """
     try:
-        return int(TypeAdapter(_Size).validate_python(text))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise UsageError(f"{text!r} is no size: {_told(problem['msg'])}") from error
+        return amounts.parse_size(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r} is no size: {error}") from error
 
 
 class OnError(enum.StrEnum):
@@ -212,13 +210,16 @@ class ConvertOptions(BaseModel):
                 "many work. Leave one of the two out."
             )
         try:
-            return cls.model_validate(values)
+            chosen = cls.model_validate(values)
         except ValidationError as error:
             problems = "; ".join(
                 f"{flag(str(problem['loc'][0]))}: {_told(problem['msg'])}, got {problem['input']!r}"
                 for problem in error.errors()
             )
             raise UsageError(problems) from error
+        # Says itself what is wrong with the days.
+        Selection(first=chosen.from_date, last=chosen.until_date)
+        return chosen
 
 
 def _told(message: str) -> str:

@@ -9,6 +9,7 @@ from a20_parquet.advice import Advice, advise
 from a20_parquet.archive import look_at
 from a20_parquet.errors import UsageError
 from a20_parquet.forecast import Forecast, forecast
+from a20_parquet.memory import check_budget
 from a20_parquet.option_help import with_options
 from a20_parquet.options import ConvertOptions, OptionValues
 from a20_parquet.source.decode import DecoderName
@@ -58,6 +59,7 @@ def plan(
     if rate is not None and rate <= 0:
         raise UsageError(f"--rate is {rate}, expected more than 0 MB/s.")
     chosen = ConvertOptions.parse({"decoder": DecoderName.WIRE, **options})
+    check_budget(chosen.memory)
     archive = look_at(sources, chosen, sample)
     found = forecast(archive, chosen, cluster=cluster, rate=rate)
     return ConversionPlan(found, tuple(advise(archive, chosen, found)))

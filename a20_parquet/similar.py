@@ -1,6 +1,5 @@
 """Nearest neighbours: the windows of a dataset that sound most like another one."""
 
-import math
 import operator
 from collections.abc import Sequence
 from datetime import date, datetime, time
@@ -12,7 +11,6 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import pyarrow as pa
 
 from a20_parquet.amounts import format_count
 from a20_parquet.batches import Batch, map_batches
@@ -22,20 +20,15 @@ from a20_parquet.dataset.take import take
 from a20_parquet.dataset.window_source import WindowSource
 from a20_parquet.errors import UsageError
 from a20_parquet.memory import default_workers
+from a20_parquet.named_window import window_embedding
 from a20_parquet.progress import NoProgress, Progress
-from a20_parquet.scan import read_batches
 from a20_parquet.table.cosine import Direction, Nearest, search_block
-from a20_parquet.table.filename import parse_filenames
 from a20_parquet.table.schema import EMBEDDING
 from a20_parquet.table.selection import Selection, site_values
 from a20_parquet.workers import Pool
 
 _COLUMNS = ("filename", "recording_offset_in_file", "channel", "site", "window_start")
-_SAME_OFFSET_S = 5e-4
-# Nothing was recorded for longer, and the sum with an instant is one.
-_LONGEST_S = 1e9
 _MAX_NAMED = 5
-_SECOND_US = 1_000_000
 
 
 def similar(  # noqa: PLR0913 - what a search can be limited by, each a keyword
@@ -75,7 +68,7 @@ def similar(  # noqa: PLR0913 - what a search can be limited by, each a keyword
         DatasetError: it is no complete dataset, or a file of it is missing or damaged.
     """
     if top < 1:
-        raise UsageError(f"top is {top}, expected 1 or more")
+        raise UsageError(f"--top is {top}, expected 1 or more")
     catalog = Catalog.open(dataset)
     direction = _direction(catalog, to, channel)
     selection = Selection.of(_known_sites(catalog, sites), from_date, until_date)
@@ -88,6 +81,8 @@ def similar(  # noqa: PLR0913 - what a search can be limited by, each a keyword
             f"{format_count(nearest.without_direction, 'window')} left out: zero or not finite, "
             "so without a cosine"
         )
+    elif not len(nearest.rows):
+        progress.say(_why_none(catalog, selection))
     found = take(catalog, nearest.rows, _COLUMNS)
     return found.with_columns(pl.Series("similarity", nearest.cosines, pl.Float64))
 
@@ -126,6 +121,32 @@ def _known_sites(catalog: Catalog, sites: str | int | Sequence[str | int]) -> li
     return found
 
 
+def _why_none(catalog: Catalog, selection: Selection) -> str:
+    """Say which windows there are where none was searched."""
+    files = catalog.files
+    if selection.sites:
+        files = files.filter(pl.col("site").is_in(selection.sites))
+    searched = files["site"].unique().sort()
+    more = ", …" * (len(searched) > _MAX_NAMED)
+    whose = f" of {', '.join(searched[:_MAX_NAMED])}{more}" if selection.sites else ""
+    if not files["rows"].sum():
+        return f"{catalog.location} holds no window{whose}."
+    first, last = files["first_window_start"].min(), files["last_window_start"].max()
+    if not isinstance(first, datetime) or not isinstance(last, datetime):
+        return (
+            f"the windows{whose} in {catalog.location} have no date. Leave --from and --until out."
+        )
+    days = " ".join(
+        f"{word} {day}"
+        for word, day in (("from", selection.first), ("until", selection.last))
+        if day is not None
+    )
+    return (
+        f"{catalog.location} has no window{whose} {days}. Those there are start from "
+        f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC."
+    )
+
+
 class _Search:
     """Compares all windows of a query with one direction, on several threads."""
 
@@ -159,7 +180,7 @@ def _direction(catalog: Catalog, to: str | Path | npt.ArrayLike, channel: int) -
     if isinstance(to, Path) or (isinstance(to, str) and to.endswith(".npy")):
         vector, name = _load_vector(Path(to)), str(to)
     elif isinstance(to, str):
-        vector, name = _window_embedding(catalog, to, channel), to
+        vector, name = window_embedding(catalog, to, channel), to
     else:
         vector, name = _as_vector(to), "the vector"
     if vector.shape not in {(catalog.dims,), (1, catalog.dims)} or vector.dtype.kind not in "fiu":
@@ -189,68 +210,3 @@ def _load_vector(path: Path) -> npt.NDArray[Any]:
     if not isinstance(loaded, np.ndarray):
         raise UsageError(f"{path} holds several arrays. Save one embedding with numpy.save.")
     return loaded
-
-
-def _window_embedding(catalog: Catalog, to: str, channel: int) -> npt.NDArray[Any]:
-    """Look a window up."""
-    filename, at, offset = to.rpartition("@")
-    try:
-        offset_s = float(offset)
-    except ValueError:
-        offset_s = math.nan
-    if not at or not math.isfinite(offset_s):
-        raise UsageError(
-            f"{to!r} names no window. Write FILENAME@OFFSET, such as "
-            "site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac@600, or name a .npy file."
-        )
-    is_it = (
-        (pl.col("filename") == filename)
-        & (pl.col("channel") == channel)
-        & ((pl.col("recording_offset_in_file") - offset_s).abs() < _tolerance(offset_s))
-    )
-    for predicate in (*(hint & is_it for hint in _started_at(filename, offset_s)), is_it):
-        for found in read_batches(catalog, [EMBEDDING], predicate):
-            if len(found):
-                embedding: npt.NDArray[Any] = found[EMBEDDING].to_numpy()[0]
-                return embedding
-    raise UsageError(
-        f"{catalog.location} has no window {to} in channel {channel}. {_have(catalog, filename)}"
-    )
-
-
-def _tolerance(offset_s: float) -> float:
-    """Shards have offsets as float32: one that was typed differs from the window's by so much."""
-    return max(_SAME_OFFSET_S, 2.0**-23 * abs(offset_s))
-
-
-def _started_at(filename: str, offset_s: float) -> list[pl.Expr]:
-    """Where the name tells when the window started, files of other times need not be opened."""
-    start_us = parse_filenames(pa.array([filename])).file_timestamp.cast(pa.int64())[0].as_py()
-    if start_us is None or abs(offset_s) > _LONGEST_S:
-        return []
-    window_us = start_us + round(offset_s * _SECOND_US)
-    earliest, latest = (
-        pl.lit(at_us, pl.Int64).cast(pl.Datetime("us", "UTC"))
-        for at_us in (window_us - _SECOND_US, window_us + _SECOND_US)
-    )
-    return [pl.col("window_start").is_between(earliest, latest)]
-
-
-def _have(catalog: Catalog, filename: str) -> str:
-    """Say which windows of a recording there are."""
-    columns = ["recording_offset_in_file", "channel"]
-    offsets = pl.concat(
-        [
-            pl.DataFrame(schema={name: catalog.schema[name] for name in columns}),
-            *read_batches(catalog, columns, pl.col("filename") == filename),
-        ]
-    )
-    if not len(offsets):
-        return "It has no such recording."
-    starts_s = offsets["recording_offset_in_file"].unique().sort().to_list()
-    named = ", ".join(f"{start_s:.8g}" for start_s in starts_s[:_MAX_NAMED])
-    channels = ", ".join(map(str, offsets["channel"].unique().sort()))
-    return (
-        f"That recording's windows start at {named}, … up to {starts_s[-1]:.8g} s, in channel "
-        f"{channels}."
-    )

@@ -1,6 +1,7 @@
 """The nearest windows, against a plain computation with numpy."""
 
 import datetime as dt
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -270,3 +271,53 @@ def test_a_missing_dataset(tmp_path: Path) -> None:
     """As ``scan`` says it."""
     with pytest.raises(DatasetError, match="does not exist"):
         a20_parquet.similar(tmp_path / "none", VECTOR)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [RECORDING.rpartition("/")[2], f"elsewhere/{RECORDING.rpartition('/')[2]}", f"a2o/{RECORDING}"],
+)
+def test_a_part_of_a_name(dataset: Path, name: str) -> None:
+    """The whole name is told, whatever is missing of it or too much."""
+    with pytest.raises(UsageError, match=r"no such recording\. Was .* meant") as caught:
+        a20_parquet.similar(dataset, f"{name}@0.1")
+    assert f" {RECORDING} " in str(caught.value)
+
+
+def test_a_part_of_several_names(tmp_path: Path) -> None:
+    """The first ones are told, of names without a date too."""
+    records = [make_record(random_tensor((1, 1, DIMS), n), f"f{n}/a.wav") for n in range(7)]
+    shard = write_shard(tmp_path / "a-00000-of-00001", records)
+    a20_parquet.convert(shard, tmp_path / "out", unknown_site="x", decoder="wire")
+    with pytest.raises(UsageError) as caught:
+        a20_parquet.similar(tmp_path / "out", "a.wav@0")
+    assert "Was f0/a.wav or f1/a.wav or " in str(caught.value)
+    assert "or f4/a.wav, … meant?" in str(caught.value)
+    with pytest.raises(UsageError, match=r"no such recording\.$"):
+        a20_parquet.similar(tmp_path / "out", "b.wav@0")
+    heard = Heard()
+    found = a20_parquet.similar(
+        tmp_path / "out", VECTOR, sites="x", from_date="2020-01-01", progress=heard
+    )
+    assert found.is_empty()
+    (said,) = heard.said
+    assert re.search("windows of x in .* have no date. Leave --from and --until out", said)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"from_date": "2031-01-01"}, "has no window from 2031-01-01. Those there are start from"),
+        ({"until_date": "1999-01-01"}, "has no window until 1999-01-01. Those there"),
+        (
+            {"sites": "site_0285", "from_date": "2031-01-01", "until_date": "2031-01-02"},
+            "no window of site_0285 from 2031-01-01 until 2031-01-02. .* 2020-10-1.* UTC",
+        ),
+    ],
+)
+def test_filters_that_leave_nothing(dataset: Path, options: dict[str, Any], told: str) -> None:
+    """The answer is empty, and it is said what there is."""
+    heard = Heard()
+    assert a20_parquet.similar(dataset, VECTOR, progress=heard, **options).is_empty()
+    (said,) = heard.said
+    assert re.search(told, said)
