@@ -49,7 +49,7 @@ def test_names_are_the_same_afterwards() -> None:
 def test_tab_completes_names() -> None:
     """As Python's own completer does it."""
     completer = rlcompleter.Completer({"a20_parquet": a20_parquet})
-    assert completer.complete("a20_parquet.rep", 0) == "a20_parquet.report("
+    assert completer.complete("a20_parquet.repo", 0) == "a20_parquet.report("
     assert completer.complete("a20_parquet.read_w", 0) == "a20_parquet.read_windows("
 
 
