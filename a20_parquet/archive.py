@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from a20_parquet.append import ToConvert
-from a20_parquet.dataset.manifest import TableOptions
+from a20_parquet.dataset.manifest import Assumption, TableOptions
 from a20_parquet.dataset.parquet import GroupEncoder, ParquetLayout, ParquetWriter
 from a20_parquet.executor import Threads
 from a20_parquet.job import plan_job
@@ -19,6 +19,7 @@ from a20_parquet.progress import NoProgress
 from a20_parquet.reading import Reading
 from a20_parquet.sample import Sample, read_sample, spread_over
 from a20_parquet.source.discover import find_shards
+from a20_parquet.source.perch_config import read_configs
 from a20_parquet.source.shard import some_in_store
 from a20_parquet.table.forecast import DrawnWindows, FileSizes
 from a20_parquet.table.passes import Volume
@@ -49,6 +50,7 @@ class Archive:
     """Bytes of embeddings that were encoded as Parquet in a second."""
     from_store: bool = False
     """Whether shards are read from a store."""
+    assumptions: tuple[Assumption, ...] = ()
 
 
 def look_at(
@@ -65,13 +67,11 @@ def look_at(
         SourceError: shards can't be found or read, or of the records none can be converted.
         UsageError: an option makes no sense.
     """
-    listing = find_shards(sources)
+    listing = read_configs(find_shards(sources), options.sample_rate)
     places = spread_over(len(listing.shards), min(_MOST_SHARDS, records))
     some = ToConvert(shards=tuple(listing.shards[i] for i in places), retries={}, held=0)
     executor = Threads(options.workers, NoProgress())
-    job = plan_job(
-        listing, some, options, None, executor=executor, reading=Reading.of(options, None)
-    )
+    job = plan_job(some, options, None, executor=executor, reading=Reading.of(options, None))
     sample = read_sample(job, records)
     sizes = [shard.size for shard in listing.shards]
     windows_a_byte = sum(job.windows) / max(sum(shard.size for shard in job.shards), 1)
@@ -85,6 +85,7 @@ def look_at(
         sampled_records=sample.records,
         channels=sample.channels,
         table=job.table,
+        assumptions=job.assumptions,
         volume=Volume(
             shard_bytes=sizes,
             records=round(taken * times),

@@ -31,6 +31,7 @@ def cli() -> None:
 @options.max_file_size_option
 @options.row_group_rows_option
 @options.window_seconds_option
+@options.sample_rate_option
 @options.overwrite_option
 @options.dims_option
 @options.feature_option
@@ -85,6 +86,7 @@ def inspect(shards: tuple[str, ...], *, as_json: bool) -> None:
 @cli.command()
 @options.sources_argument
 @options.notebook_folder_argument
+@options.sample_rate_option
 @options.workers_option
 @options.decoder_option
 @options.json_option
@@ -112,6 +114,8 @@ def npy_json(sources: tuple[str, ...], folder: str, *, as_json: bool, **given: A
 @options.max_file_size_option
 @options.row_group_rows_option
 @options.compression_option
+@options.window_seconds_option
+@options.sample_rate_option
 @options.dims_option
 @options.feature_option
 @options.channels_option

@@ -124,6 +124,13 @@ window_seconds_option = click.option(
     help="From one window's start to the next.  [default: Perch's config.json beside the shards, "
     "else 5]",
 )
+sample_rate_option = click.option(
+    "--sample-rate",
+    type=float,
+    metavar="HZ",
+    help="Of the recordings, where records have the older timestamp_offset, which counts samples.  "
+    "[default: Perch's config.json beside the shards]",
+)
 overwrite_option = click.option(
     "--overwrite", is_flag=True, help="Delete the dataset that is already there."
 )

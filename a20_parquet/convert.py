@@ -27,13 +27,14 @@ from a20_parquet.finish import Made, finish
 from a20_parquet.job import Job, check_free_space, check_options, plan_job
 from a20_parquet.memory import check_budget
 from a20_parquet.merge_pass import merge_runs
-from a20_parquet.npy_json import NotebookOutput
+from a20_parquet.npy_json import NotebookOutput, hop_remarks
 from a20_parquet.option_help import with_options
 from a20_parquet.options import ConvertOptions, OnError, OptionValues
 from a20_parquet.progress import NoProgress, Progress
 from a20_parquet.reading import Reading
 from a20_parquet.sort_pass import Sinks, sort_shards
 from a20_parquet.source.discover import Listing, find_shards
+from a20_parquet.source.perch_config import read_configs
 from a20_parquet.storage.place import lies_in
 from a20_parquet.storage.retries import counted_retries
 from a20_parquet.table.duplicates import written_name
@@ -76,7 +77,7 @@ def convert(
     with counted_retries() as retries, locked(layout, progress.say):
         held = find_held(layout, overwrite=chosen.overwrite)
         reading = Reading.of(chosen, held)
-        listing = find_shards(sources, layout.root)
+        listing = read_configs(find_shards(sources, layout.root), chosen.sample_rate)
         _check(listing, chosen, layout, held)
         to_convert = find_new(listing, held, Workers(chosen.workers), progress)
         notebook = _notebook_output(folder, listing)
@@ -98,8 +99,11 @@ def convert(
         for line in other_options:
             progress.say(line)
         with open_executor(chosen, progress) as executor:
-            job = plan_job(listing, to_convert, chosen, held, executor=executor, reading=reading)
+            job = plan_job(to_convert, chosen, held, executor=executor, reading=reading)
             with _begun(layout, job, chosen, held, progress) as begun:
+                hops = () if notebook is None else hop_remarks([job.table.window_seconds])
+                for line in (*map(str, job.assumptions), *hops):
+                    progress.say(line)
                 sinks = _sinks(layout, begun, notebook, chosen)
                 executor.admit(_session(sinks), job.shards[:1])
                 in_runs = sort_shards(job, begun, sinks, executor)

@@ -12,7 +12,9 @@ import pyarrow as pa
 from a20_parquet.errors import RecordError
 from a20_parquet.source.content import open_content
 from a20_parquet.source.discover import find_shards
+from a20_parquet.source.example import OLD_TIMESTAMP, TIMESTAMP
 from a20_parquet.source.frames import FrameReader
+from a20_parquet.source.perch_config import read_configs
 from a20_parquet.source.records import Damage, Records
 from a20_parquet.source.shard import Codec, Shard
 from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder, load_tensorflow
@@ -49,6 +51,10 @@ class FirstRecord:
     recording: dict[str, Any] | None
     """What the filename tells, by column; none where it can't be read."""
     timestamp_s: float | None
+    timestamp_offset: int | None
+    """In audio samples; only where the record has no ``timestamp_s``."""
+    sample_rate_hz: float | None
+    """As Perch's ``config.json`` beside the shard says it."""
     values: tuple[float, ...]
     """The first values of its embedding."""
 
@@ -99,7 +105,7 @@ def inspect(sources: str | Path | Sequence[str | Path]) -> list[Inspection]:
         RecordError: a shard has records, and none is a whole ``tf.train.Example``; the first is
             named.
     """
-    listing = find_shards(sources)
+    listing = read_configs(find_shards(sources))
     return [_inspect_shard(shard) for shard in listing.shards]
 
 
@@ -167,7 +173,7 @@ def _count(tally: _Tally, records: Records) -> None:
                     tally.windows += shape[0] * shape[1]
             counts = tally.shapes.setdefault(key, {})
             counts[shape] = counts.get(shape, 0) + 1
-        tally.first = tally.first or _first_record(features)
+        tally.first = tally.first or _first_record(features, records.shard.sample_rate_hz)
 
 
 def _as_tensor(name: str, values: Sequence[bytes], features: Any) -> Any:
@@ -185,10 +191,11 @@ def _as_tensor(name: str, values: Sequence[bytes], features: Any) -> Any:
     return tensor if tensor.dtype in DataType.values() and tensor.dtype else None
 
 
-def _first_record(features: Any) -> FirstRecord:
+def _first_record(features: Any, sample_rate_hz: float | None) -> FirstRecord:
     filenames = list(features["filename"].bytes_list.value) if "filename" in features else []
     filename = filenames[0].decode(errors="replace") if filenames else None
-    stamps = list(features["timestamp_s"].float_list.value) if "timestamp_s" in features else []
+    stamps = list(features[TIMESTAMP].float_list.value) if TIMESTAMP in features else []
+    offsets = list(features[OLD_TIMESTAMP].int64_list.value) if OLD_TIMESTAMP in features else []
     tensor = None
     if "embedding" in features:
         tensor = _as_tensor("embedding", features["embedding"].bytes_list.value, features)
@@ -196,6 +203,8 @@ def _first_record(features: Any) -> FirstRecord:
         filename=filename,
         recording=_recording(filename) if filename is not None else None,
         timestamp_s=float(stamps[0]) if stamps else None,
+        timestamp_offset=offsets[0] if offsets and not stamps else None,
+        sample_rate_hz=sample_rate_hz,
         values=_first_values(tensor) if tensor is not None else (),
     )
 

@@ -1,7 +1,7 @@
 """Planning a conversion: all that is decided before the first byte is written."""
 
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from a20_parquet.reading import Reading
 from a20_parquet.rules import window_rules
 from a20_parquet.source.decode import Decoder, make_decoder
 from a20_parquet.source.discover import Listing
-from a20_parquet.source.perch_config import read_hop_s
+from a20_parquet.source.perch_config import Hop, find_hop
 from a20_parquet.source.shard import Codec, Shard, some_in_store
 from a20_parquet.storage.stream import READ_AHEAD
 from a20_parquet.table.feature_forms import FeatureRequest
@@ -66,7 +66,13 @@ class Job:
     def planned_shards(self) -> tuple[PlannedShard, ...]:
         """The shards as an unfinished conversion remembers them."""
         return tuple(
-            PlannedShard(label=s.label, url=s.url, bytes=s.size, version=s.version)
+            PlannedShard(
+                label=s.label,
+                url=s.url,
+                bytes=s.size,
+                version=s.version,
+                sample_rate_hz=s.sample_rate_hz,
+            )
             for s in self.shards
         )
 
@@ -87,8 +93,7 @@ class Job:
         return [tuple(left[first:end]) for first, end in bounds]
 
 
-def plan_job(  # noqa: PLR0913 - all that decides
-    listing: Listing,
+def plan_job(
     to_convert: ToConvert,
     options: ConvertOptions,
     held: HeldDataset | None,
@@ -99,8 +104,7 @@ def plan_job(  # noqa: PLR0913 - all that decides
     """Look at the shards' first records and plan their conversion.
 
     Args:
-        listing: what the sources hold.
-        to_convert: what of it is to be converted.
+        to_convert: what of the sources is to be converted.
         options: of the conversion.
         held: the dataset that it appends to, if there is one.
         executor: will do it.
@@ -110,10 +114,13 @@ def plan_job(  # noqa: PLR0913 - all that decides
         SourceError: a shard can't be read, or no shard holds a record that can be converted.
         UsageError: the memory budget does not suffice, or an option's value can't be used.
     """
-    wanted = _table_options(listing, options, held)
+    shards = _with_known_rates(to_convert, options)
+    hop = _find_hop([s for s in shards if s.position not in to_convert.retries], options, held)
+    wanted = _table_options(hop, options, held)
     unknown = {feature.name for feature in wanted.features if not feature.size}
     probe = probe_shards(
-        to_convert.shards,
+        # A record whose time is not known goes to quarantine, and tells how many floats it has.
+        [replace(shard, sample_rate_hz=shard.sample_rate_hz or 1.0) for shard in shards],
         partial(make_decoder, options.decoder),
         reading.filenames,
         dims=wanted.dims or None,
@@ -124,29 +131,38 @@ def plan_job(  # noqa: PLR0913 - all that decides
     table = wanted.model_copy(update={"dims": probe.dims, "features": features})
     windows = tuple(
         _count_windows(shard, codec, probe.dims * itemsize)
-        for shard, codec, itemsize in zip(
-            to_convert.shards, probe.codecs, probe.item_bytes, strict=True
-        )
+        for shard, codec, itemsize in zip(shards, probe.codecs, probe.item_bytes, strict=True)
     )
     budget = options.memory if "memory" in options.model_fields_set else executor.budget
     memory = divide_memory(
         options.model_copy(update={"memory": budget, "workers": executor.threads}),
         table,
         sum(windows),
-        from_store=some_in_store(to_convert.shards),
+        from_store=some_in_store(shards),
     )
     return Job(
-        shards=to_convert.shards,
+        shards=shards,
         retries=to_convert.retries,
         windows=windows,
         table=table,
         reading=reading.options,
-        assumptions=probe.assumptions,
+        assumptions=(*_assumptions(hop), *probe.assumptions),
         rules=window_rules(table, reading.options, reading.sites),
         sites=reading.new_sites,
         memory=replace(memory, holds_all=memory.holds_all and executor.is_here),
         decoder=make_decoder(options.decoder, table.features),
         slots=executor.slots,
+    )
+
+
+def _with_known_rates(to_convert: ToConvert, options: ConvertOptions) -> tuple[Shard, ...]:
+    """The shards; records in quarantine have the sample rate of the shard that they are from."""
+    retries = to_convert.retries
+    return tuple(
+        replace(shard, sample_rate_hz=options.sample_rate or retry.shard.sample_rate_hz)
+        if (retry := retries.get(shard.position))
+        else shard
+        for shard in to_convert.shards
     )
 
 
@@ -182,7 +198,8 @@ def check_options(listing: Listing, options: ConvertOptions, held: HeldDataset) 
     Raises:
         UsageError: they differ.
     """
-    differences = option_differences(held.manifest.options, _table_options(listing, options, held))
+    hop = _find_hop(listing.shards, options, held)
+    differences = option_differences(held.manifest.options, _table_options(hop, options, held))
     if told := "; ".join(differences):
         raise UsageError(
             f"{held.layout.root} was made with other options: {told}. Give the same ones, or name "
@@ -190,9 +207,7 @@ def check_options(listing: Listing, options: ConvertOptions, held: HeldDataset) 
         )
 
 
-def _table_options(
-    listing: Listing, options: ConvertOptions, held: HeldDataset | None
-) -> TableOptions:
+def _table_options(hop: Hop, options: ConvertOptions, held: HeldDataset | None) -> TableOptions:
     """The options of the table as far as they are known; 0 dims and floats where not."""
     known = held.manifest.options if held else None
     there = {feature.name: feature for feature in (known.features if known else ())}
@@ -201,7 +216,7 @@ def _table_options(
         compression=options.compression,
         max_file_size=options.max_file_size,
         row_group_rows=options.row_group_rows,
-        window_seconds=options.window_seconds or _hop_s(listing, known),
+        window_seconds=hop.seconds,
         dims=options.dims or (known.dims if known else 0),
         channels=options.channels,
         features=tuple(_feature(request, there) for request in _requests(options)),
@@ -220,9 +235,14 @@ def _feature(request: FeatureRequest, there: Mapping[str, Feature]) -> Feature:
     return request.whole() or Feature(request.name, 0)
 
 
-def _hop_s(listing: Listing, known: TableOptions | None) -> float:
-    # Where what a dataset holds in quarantine is converted there is no config.json.
-    return known.window_seconds if known and not listing.configs else read_hop_s(listing.configs)
+def _find_hop(shards: Sequence[Shard], options: ConvertOptions, held: HeldDataset | None) -> Hop:
+    # Records that a dataset holds in quarantine are not asked for it: theirs is known.
+    dataset_s = held.manifest.options.window_seconds if held else None
+    return find_hop(shards, options.window_seconds, dataset_s)
+
+
+def _assumptions(hop: Hop) -> tuple[Assumption, ...]:
+    return () if hop.assumed is None else (Assumption(about="hop", text=hop.assumed),)
 
 
 def check_free_space(job: Job, layout: DatasetLayout, begun: Begun) -> None:

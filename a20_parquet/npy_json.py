@@ -1,7 +1,7 @@
 """The notebook's ``.npy`` and ``.json`` files, one pair a shard, and no dataset."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -16,9 +16,10 @@ from a20_parquet.source.content import open_content
 from a20_parquet.source.decode import Decoder, DecoderName, decode_strictly, make_decoder
 from a20_parquet.source.discover import PassedOver, find_shards
 from a20_parquet.source.frames import BATCH_BYTES, FrameReader, tell_progress
+from a20_parquet.source.perch_config import check_sample_rate, read_configs
 from a20_parquet.source.records import strict
 from a20_parquet.source.shard import Shard
-from a20_parquet.table.notebook import name_outputs
+from a20_parquet.table.notebook import WINDOW_S, name_outputs
 from a20_parquet.workers import Workers
 
 _MOST_LEFT_OUT_NAMES = 3
@@ -88,10 +89,21 @@ class _WrittenShard:
     left_out_names: list[bytes]
 
 
-def npy_json(
+def hop_remarks(hops_s: Iterable[float | None]) -> Iterator[str]:
+    """Say where windows are not as far apart as the notebook, which knows one hop, has them."""
+    for hop_s in sorted({hop_s for hop_s in hops_s if hop_s is not None}):
+        if hop_s != WINDOW_S:
+            yield (
+                f"the notebook's files take windows to start {WINDOW_S} s apart, and these start "
+                f"{hop_s:g} s apart: in metadata/ recording_offset_in_file is wrong"
+            )
+
+
+def npy_json(  # noqa: PLR0913 - options, each named
     sources: str | Path | Sequence[str | Path],
     folder: str | Path,
     *,
+    sample_rate: float | None = None,
     workers: int | None = None,
     decoder: DecoderName | str = DecoderName.TENSORFLOW,
     progress: Progress | None = None,
@@ -105,13 +117,15 @@ def npy_json(
     Args:
         sources: folders, files, globs or fsspec URLs.
         folder: a local folder; made if it is not there.
+        sample_rate: of the recordings in Hz, where records have a ``timestamp_offset`` in samples;
+            by default Perch's ``config.json`` beside the shards says it.
         workers: threads, each with one shard; by default the cores that this process may use.
         decoder: ``tensorflow`` or ``wire``, which is faster and gives the same.
         progress: told how far it is.
 
     Raises:
-        UsageError: ``folder`` is a file or a URL, ``workers`` less than 1, or there is no such
-            decoder.
+        UsageError: ``folder`` is a file or a URL, ``workers`` less than 1, ``sample_rate`` no
+            frequency, or there is no such decoder.
         SourceError: shards can't be found or read.
         RecordError: a shard is damaged, or a record's embedding or timestamp can't be used.
         DatasetError: the folder can't be written. Whatever the error, files under their final
@@ -121,10 +135,12 @@ def npy_json(
     progress = progress or NoProgress()
     if workers is not None and workers < 1:
         raise UsageError(f"--workers is {workers}, expected 1 or more")
+    check_sample_rate(sample_rate)
     place = NpyJsonFolder.at(folder)
-    listing = find_shards(sources)
+    listing = read_configs(find_shards(sources), sample_rate)
     output = NotebookOutput.plan(place, listing.shards)
-    for line in (*listing.missing, *output.renamed):
+    hops = hop_remarks(shard.hop_s for shard in listing.shards)
+    for line in (*listing.missing, *output.renamed, *hops):
         progress.say(line)
     pool = Workers(workers or default_workers())
     written = _write_all(listing.shards, output, make_decoder(decoder), pool, progress)

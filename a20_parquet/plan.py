@@ -26,6 +26,8 @@ class ConversionPlan:
     """What it would take with the options that were given."""
     advice: tuple[Advice, ...]
     """Which ones it should have: the Hive keys, memory, workers."""
+    assumptions: tuple[str, ...] = ()
+    """What no input told, such as the hop."""
 
 
 @with_options(decoder=DecoderName.WIRE.value)
@@ -62,4 +64,5 @@ def plan(
     check_budget(chosen.memory)
     archive = look_at(sources, chosen, sample)
     found = forecast(archive, chosen, cluster=cluster, rate=rate)
-    return ConversionPlan(found, tuple(advise(archive, chosen, found)))
+    assumptions = tuple(f"{each.about}: {each.text}" for each in archive.assumptions)
+    return ConversionPlan(found, tuple(advise(archive, chosen, found)), assumptions)

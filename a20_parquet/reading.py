@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from a20_parquet.table.sites import SiteTable
 
 _MOST_GROUPS = 3
-_NAMES = ("filename_pattern", "unknown_site", "sites")
+# What quarantine is tried again with.
+_MENDING = ("filename_pattern", "unknown_site", "sample_rate", "sites")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,7 @@ class Reading:
             options=ReadingOptions(
                 filename_pattern=options.filename_pattern,
                 unknown_site=options.unknown_site,
+                sample_rate=options.sample_rate,
                 sites=used.fingerprint if used else None,
                 site=options.site,
                 from_date=options.from_date,
@@ -109,9 +111,8 @@ class Reading:
         """
         if held is None:
             return ()
-        # What names tell is what quarantine is tried again with: that is no news.
         is_retry = len(to_convert.retries) == len(to_convert.shards)
-        return _lines(self._group(held, held.manifest.shards, but=_NAMES if is_retry else ()))
+        return _lines(self._group(held, held.manifest.shards, but=_MENDING if is_retry else ()))
 
     def _group(
         self, held: HeldDataset, shards: Sequence[ShardSummary], but: Sequence[str] = ()

@@ -55,6 +55,7 @@ class ShardTally:
             quarantined=self.rejected,
             damaged=self.damaged,
             shape_disagreements=self.shape_disagreements,
+            sample_rate_hz=self.shard.sample_rate_hz,
         )
 
 

@@ -1,7 +1,7 @@
 """Shards read once more, as the conversions of their dataset read them, to be compared with it."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -12,9 +12,9 @@ from a20_parquet.dataset.sites import KeptSites
 from a20_parquet.errors import SourceError
 from a20_parquet.rules import window_rules
 from a20_parquet.source.content import open_content
-from a20_parquet.source.decode import DecoderName, make_decoder
+from a20_parquet.source.decode import Decoder, DecoderName, make_decoder
 from a20_parquet.source.frames import BATCH_BYTES, FrameReader, tell_progress
-from a20_parquet.source.records import Damage
+from a20_parquet.source.records import Damage, Records
 from a20_parquet.source.shard import Shard
 from a20_parquet.table.decoded import DecodedRecords
 from a20_parquet.table.fingerprint import BlockSink, WindowBlock
@@ -82,14 +82,14 @@ class SourceWindows:
         """
         label = known.label if known else shard.label
         try:
-            reading = _Reading(label, self._chain(known), sink)
+            reading = _Reading(label, self._tries(known), sink)
             with open_content(shard) as content:
                 reader = FrameReader(shard, content, BATCH_BYTES)
                 for item in tell_progress(reader.read(), content, advance):
                     if isinstance(item, Damage):
                         reading.quarantine.keep_damage(item.rejection, item.offset, item.content)
                         continue
-                    for rejection in reading.add(self._decoder.decode(item)):
+                    for rejection in reading.add(item):
                         number = rejection.number
                         reading.quarantine.keep_record(
                             rejection, item.offset(number), item.frame(number)
@@ -113,36 +113,64 @@ class SourceWindows:
             listed=reading.quarantine.listed,
         )
 
-    def _chain(self, known: ShardSummary | None) -> list[RecordFilter]:
+    def _tries(self, known: ShardSummary | None) -> list["_Try"]:
         """How the shard's records were read: at first, and when they were tried again."""
         numbers = (known.conversion, *known.retried) if known else (len(self._rules) - 1,)
-        return [RecordFilter(self._rules[number]) for number in numbers]
+        given = [self._manifest.conversions[number].reading.sample_rate for number in numbers]
+        rates_hz = [rate or (known.sample_rate_hz if known else None) for rate in given]
+        filters = [RecordFilter(self._rules[number]) for number in numbers]
+        decoder = self._decoder
+        return [_Try(decoder, *each) for each in zip(filters, rates_hz, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """How one conversion read records of a shard."""
+
+    decoder: Decoder
+    record_filter: RecordFilter
+    sample_rate_hz: float | None
+
+    def decode(self, records: Records) -> DecodedRecords:
+        """Decode a batch of records."""
+        shard = replace(records.shard, sample_rate_hz=self.sample_rate_hz)
+        return self.decoder.decode(replace(records, shard=shard))
 
 
 class _Reading:
     """What is found in one shard."""
 
-    def __init__(self, label: str, chain: Sequence[RecordFilter], sink: BlockSink) -> None:
+    def __init__(self, label: str, tries: Sequence[_Try], sink: BlockSink) -> None:
         self.windows = 0
         self.quarantine = QuarantineTally(label)
         self._label = label
-        self._chain = chain
+        self._tries = tries
         self._sink = sink
 
-    def add(self, decoded: DecodedRecords) -> list[Rejection]:
+    def add(self, records: Records) -> tuple[Rejection, ...]:
         """Hand on the windows of a batch of records; those that belong into quarantine."""
-        rejected = list(decoded.rejected)
-        left = decoded.take(range(len(decoded.heads)))
+        left = set(range(records.first, records.first + len(records.payloads)))
         still: tuple[Rejection, ...] = ()
-        for record_filter in self._chain:
-            intake = record_filter.sort_out(left)
-            for block in _blocks(intake.taken, record_filter.rules):
+        # Most shards are tried once, and none needs to be decoded again for the same sample rate.
+        decoded: dict[float | None, DecodedRecords] = {}
+        for each in self._tries:
+            rate_hz = each.sample_rate_hz
+            if rate_hz not in decoded:
+                decoded[rate_hz] = each.decode(records)
+            intake = each.record_filter.sort_out(_numbered(decoded[rate_hz], left))
+            for block in _blocks(intake.taken, each.record_filter.rules):
                 self.windows += len(block.metadata)
                 self._sink(self._label, block)
             still = intake.rejected
-            numbers = {rejection.number for rejection in still}
-            left = left.take([i for i, n in enumerate(left.heads.numbers.tolist()) if n in numbers])
-        return sorted([*rejected, *still], key=lambda rejection: rejection.number)
+            left = {rejection.number for rejection in still}
+        return still
+
+
+def _numbered(decoded: DecodedRecords, numbers: set[int]) -> DecodedRecords:
+    """Those of a batch's records that have one of these numbers, rejected ones included."""
+    places = [i for i, n in enumerate(decoded.heads.numbers.tolist()) if n in numbers]
+    rejected = tuple(each for each in decoded.rejected if each.number in numbers)
+    return replace(decoded.take(places), rejected=rejected)
 
 
 def _blocks(taken: DecodedRecords, rules: WindowRules) -> Iterator[WindowBlock]:

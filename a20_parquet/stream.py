@@ -1,5 +1,6 @@
 """Windows straight from shards, as a stream of Arrow record batches; nothing is written."""
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,11 +9,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from a20_parquet.errors import SourceError, UsageError
+from a20_parquet.errors import SourceError, UsageError, in_python
 from a20_parquet.source.decode import Decoder, DecoderName, decode_strictly, make_decoder
 from a20_parquet.source.discover import find_shards
 from a20_parquet.source.frames import BATCH_BYTES, read_records
-from a20_parquet.source.perch_config import read_hop_s
+from a20_parquet.source.perch_config import check_sample_rate, find_hop, read_configs
 from a20_parquet.source.shard import Shard
 from a20_parquet.table.decoded import DecodedRecords
 from a20_parquet.table.intake import RecordFilter
@@ -20,11 +21,14 @@ from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.schema import window_schema
 from a20_parquet.table.windows import WindowRules, keyed_metadata, with_embeddings
 
+_LOG = logging.getLogger(__name__)
+
 
 def read_windows(
     sources: str | Path | Sequence[str | Path],
     *,
     window_seconds: float | None = None,
+    sample_rate: float | None = None,
     batch_bytes: int = BATCH_BYTES,
     decoder: DecoderName | str = DecoderName.TENSORFLOW,
 ) -> Any:
@@ -33,7 +37,9 @@ def read_windows(
     Args:
         sources: folders, files, globs or fsspec URLs.
         window_seconds: from one window's start to the next; by default Perch's ``config.json``
-            beside the shards says it, else 5.
+            beside the shards says it, else 5, with a warning in the log.
+        sample_rate: of the recordings in Hz, where records have a ``timestamp_offset`` in samples;
+            by default ``config.json`` says it.
         batch_bytes: about how many bytes of records make a record batch.
         decoder: ``tensorflow`` or ``wire``, which is faster and gives the same.
 
@@ -42,21 +48,24 @@ def read_windows(
         while it is read.
 
     Raises:
-        UsageError: ``window_seconds`` is no length of time, there is no such decoder, or the
-            shards' windows differ.
+        UsageError: ``window_seconds`` is no length of time, ``sample_rate`` is no frequency, there
+            is no such decoder, or the shards' windows differ.
         SourceError: no shard is found, or one can't be read.
         RecordError: a shard is damaged, or a record can't be converted.
     """
     if window_seconds is not None and not 0 < window_seconds < math.inf:
         raise UsageError(f"window_seconds is {window_seconds}, expected more than 0")
-    listing = find_shards(sources)
-    window_s = window_seconds or read_hop_s(listing.configs)
+    check_sample_rate(sample_rate)
+    listing = read_configs(find_shards(sources), sample_rate)
+    hop = find_hop(listing.shards, window_seconds)
+    if hop.assumed:
+        _LOG.warning("hop assumed: %s", in_python(hop.assumed))
     decoded = _decode(listing.shards, batch_bytes, make_decoder(decoder))
     first = next(decoded, None)
     if first is None:
         raise SourceError(f"none of the {len(listing.shards)} shards holds a record")
     dims = first.heads.shapes[0][2]
-    batches = _windows(first, decoded, dims, window_s)
+    batches = _windows(first, decoded, dims, hop.seconds)
     return pa.RecordBatchReader.from_batches(window_schema(dims), batches)
 
 

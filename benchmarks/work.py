@@ -60,7 +60,7 @@ class Setting:
         executor = Threads(self.threads, NoProgress())
         chosen = ConvertOptions.model_validate(values)
         reading = Reading.of(chosen, None)
-        return plan_job(self.listing, to_convert, chosen, None, executor=executor, reading=reading)
+        return plan_job(to_convert, chosen, None, executor=executor, reading=reading)
 
     def buffers(self, rows: int, dims: int) -> Pool[Rows]:
         """Make a buffer for each thread, of which every page has been written to."""

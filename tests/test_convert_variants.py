@@ -30,6 +30,7 @@ from tests.shards import (
 )
 
 FLOAT, HALF = 1, 19
+RATE_HZ = 32_000
 
 
 def read(shard: Path) -> Windows:
@@ -43,7 +44,7 @@ def read(shard: Path) -> Windows:
         if "timestamp_s" in features:
             start_s = float(np.float32(features["timestamp_s"].float_list.value[0]))
         else:
-            start_s = float(features["timestamp_offset"].int64_list.value[0])
+            start_s = features["timestamp_offset"].int64_list.value[0] / RATE_HZ
         serialized = features["embedding"].bytes_list.value[0]
         dtype = tf.dtypes.as_dtype(TensorProto.FromString(serialized).dtype)
         tensor = tf.cast(tf.io.parse_tensor(serialized, dtype), tf.float32).numpy()
@@ -89,7 +90,7 @@ def variants(dims: int) -> list[dict[str, Any]]:
     found.append(make_features(tensor(2, 2)) | {"embedding_shape": int64s(4, dims)})
     older = make_features(tensor(2, 1))
     del older["timestamp_s"]
-    found.append(older | {"timestamp_offset": int64s(100_000)})
+    found.append(older | {"timestamp_offset": int64s(3_200_016)})
     special = tensor(1, 1)
     special.reshape(-1).view(np.uint32)[:4] = [0x80000000, 0x7FC00123, 0xFF800000, 1]
     found.append(make_features(special))
@@ -105,10 +106,10 @@ def variants(dims: int) -> list[dict[str, Any]]:
 def test_every_variant(tmp_path: Path, dims: int) -> None:
     """Nothing goes to quarantine, and each window is TensorFlow's, bit for bit."""
     shard = write_shard(tmp_path / "a-00000-of-00001", map(serialize, variants(dims)))
-    conversion = a20_parquet.convert(shard, tmp_path / "out")
+    conversion = a20_parquet.convert(shard, tmp_path / "out", sample_rate=RATE_HZ)
     assert conversion.quarantine == {}
     assert conversion.shape_disagreements == 2
-    other = a20_parquet.convert(shard, tmp_path / "wire", decoder="wire")
+    other = a20_parquet.convert(shard, tmp_path / "wire", decoder="wire", sample_rate=RATE_HZ)
     assert other.shape_disagreements == 2
     assert digests(tmp_path / "wire") == digests(tmp_path / "out")
     expected = read(shard)
@@ -122,10 +123,10 @@ def test_every_variant(tmp_path: Path, dims: int) -> None:
 def test_memory_does_not_change_variants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tiniest buffers give the same bytes."""
     shard = write_shard(tmp_path / "a-00000-of-00001", map(serialize, variants(128)))
-    a20_parquet.convert(shard, tmp_path / "large")
+    a20_parquet.convert(shard, tmp_path / "large", sample_rate=RATE_HZ)
     use_tiny_memory(monkeypatch)
     for decoder in DecoderName:
-        a20_parquet.convert(shard, tmp_path / decoder, decoder=decoder)
+        a20_parquet.convert(shard, tmp_path / decoder, decoder=decoder, sample_rate=RATE_HZ)
         assert digests(tmp_path / decoder) == digests(tmp_path / "large")
 
 

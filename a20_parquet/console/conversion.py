@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from a20_parquet.source.discover import PassedOver
 
 _MAX_NAMES = 3
+_MENDED_BY = {
+    Reason.BAD_FILENAME: "--unknown-site or --filename-pattern",
+    Reason.NO_SAMPLE_RATE: "--sample-rate",
+}
 
 
 def print_conversion(conversion: "Conversion", *, as_json: bool) -> None:
@@ -72,7 +76,7 @@ def _summary_lines(conversion: "Conversion") -> Iterator[str]:
 def _remarks(conversion: "Conversion") -> Iterator[str]:
     """What a user should know besides the totals."""
     for assumption in conversion.assumptions:
-        yield f"assumed: {assumption.text}"
+        yield str(assumption)
     yield from conversion.other_options
     if conversion.left_out:
         left_out = format_count(conversion.left_out, "window")
@@ -91,11 +95,11 @@ def _remarks(conversion: "Conversion") -> Iterator[str]:
     if conversion.quarantine:
         place = f"{shown(conversion.dataset)}/quarantine"
         yield f"what could not be converted is in {place}, each with its reason in a .jsonl file"
-        if Reason.BAD_FILENAME in conversion.quarantine:
-            yield (
-                f"{Reason.BAD_FILENAME}: mended by converting {place} into the same dataset with "
-                "--unknown-site or --filename-pattern"
-            )
+        for reason, options in _MENDED_BY.items():
+            if reason in conversion.quarantine:
+                yield (
+                    f"{reason}: mended by converting {place} into the same dataset with {options}"
+                )
 
 
 def _duplicate_lines(conversion: "Conversion") -> Iterator[str]:

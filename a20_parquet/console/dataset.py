@@ -57,7 +57,7 @@ def _lines(info: "DatasetInfo") -> Iterator[tuple[str, str]]:
         yield "smallest", _partition(info.smallest)
     yield "shards", f"{info.shards:,}, {format_bytes(info.shard_bytes)}"
     for assumption in info.assumptions:
-        yield "assumed", assumption.text
+        yield "assumed", f"{assumption.about}: {assumption.text}"
     yield "quarantine", ", ".join(f"{n:,} {why}" for why, n in info.quarantine.items()) or "empty"
 
 

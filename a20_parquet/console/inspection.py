@@ -57,12 +57,23 @@ def _bad_lines(inspection: "Inspection") -> Iterator[str]:
         yield f"  unusable   {', '.join(reasons)}"
 
 
+def _timestamp(first: "FirstRecord") -> str:
+    if first.timestamp_offset is None:
+        return f"timestamp_s  {first.timestamp_s}"
+    samples, rate_hz = first.timestamp_offset, first.sample_rate_hz
+    if rate_hz is None:
+        known = "no config.json tells their rate: --sample-rate"
+    else:
+        known = f"at {rate_hz:g} Hz {samples / rate_hz:.6g} s"
+    return f"timestamp_offset  {samples:,} audio samples, {known}"
+
+
 def _first_record_lines(first: "FirstRecord") -> list[str]:
     told = first.recording or {"": f"not of the form {EXPECTED}"}
     return [
         "  first record",
         f"    filename     {first.filename}",
         *(f"      {name:28} {value}" for name, value in told.items() if value is not None),
-        f"    timestamp_s  {first.timestamp_s}",
+        f"    {_timestamp(first)}",
         f"    embedding    {' '.join(f'{value:.6g}' for value in first.values)} …",
     ]

@@ -31,6 +31,7 @@ def print_plan(plan: "ConversionPlan", *, as_json: bool) -> None:
         f"{format_count(found.sampled_shards, 'shard')} ({part:.2g} of all)"
     )
     _print_lines(_input_lines(found))
+    _print_lines(("assumed", text) for text in plan.assumptions)
     click.echo(f"\nwith {_options(found)}")
     _print_lines(_conversion_lines(found))
     click.echo(f"\n  {'--partition-by':14}" + "".join(f"{name:>11}" for name in _COLUMNS))

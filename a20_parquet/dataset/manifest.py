@@ -73,6 +73,9 @@ class ShardSummary(_Frozen):
     """Ranges of damaged bytes, which lie there as well."""
     shape_disagreements: int = 0
     """Records whose ``embedding_shape`` is not their tensor's."""
+    sample_rate_hz: float | None = None
+    """By which a ``timestamp_offset`` in audio samples was divided, as ``--sample-rate`` or Perch's
+    ``config.json`` said; None if neither did. A retry with ``--sample-rate`` has its own."""
     conversion: int = 0
     """Which of the manifest's conversions took it."""
     retried: tuple[int, ...] = ()
@@ -115,6 +118,8 @@ class ReadingOptions(_Frozen):
 
     filename_pattern: str | None = None
     unknown_site: str | None = None
+    sample_rate: float | None = None
+    """Of the recordings, in Hz; None if it was not given."""
     sites: str | None = None
     """Fingerprint of the sites table."""
     site: tuple[str, ...] = ()
@@ -141,6 +146,9 @@ class Assumption(_Frozen):
     """What it concerns, such as ``hop``."""
     text: str
     """What was assumed, and which option would tell it."""
+
+    def __str__(self) -> str:
+        return f"{self.about} assumed: {self.text}"
 
 
 class ConversionSummary(_Frozen):

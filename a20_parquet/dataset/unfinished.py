@@ -50,6 +50,8 @@ class PlannedShard(_Frozen):
     bytes: int
     version: str
     """What its store tells of when it was written; empty where that is nothing."""
+    sample_rate_hz: float | None = None
+    """As its summary will have it."""
 
     def __str__(self) -> str:
         return f"{self.url} ({self.bytes:,} bytes)"

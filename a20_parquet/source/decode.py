@@ -33,8 +33,9 @@ class Decoder(Protocol):
         """Decode one batch; records that can't be used are in ``rejected``.
 
         A record can be used if it is a ``tf.train.Example`` with a filename, a timestamp (``float``
-        ``timestamp_s`` or, of older writers, ``int64`` ``timestamp_offset``) and a serialized
-        float32 or float16 tensor of shape ``(windows, channels, dims)``.
+        ``timestamp_s`` in seconds or, of older writers, ``int64`` ``timestamp_offset`` in audio
+        samples, for which the shard must have a sample rate) and a serialized float32 or float16
+        tensor of shape ``(windows, channels, dims)``.
 
         Embeddings may be views of the payloads, and are good as long as these are; features are
         copies.

@@ -45,8 +45,10 @@ class ExampleParts:
 
     filename: bytes
     embedding: bytes
-    timestamp_s: float
-    """Any number, not checked."""
+    timestamp: float
+    """From the start of the recording to the start of the record; any number, not checked."""
+    is_in_samples: bool
+    """Whether that counts audio samples, as older writers do; else seconds."""
     claimed_shape: tuple[int, ...] | None
     """What ``embedding_shape`` says; ``(-1,)`` where it is no list of integers."""
     features: tuple[bytes | FeatureValues | None, ...]
@@ -63,7 +65,11 @@ def take_apart(payload: bytes, wanted: tuple[Feature, ...]) -> ExampleParts:
     features = _parse(payload)
     if features is None:
         raise RejectedError(Reason.NOT_AN_EXAMPLE, "the payload is no tf.train.Example message")
-    timestamp_s = _timestamp(features)
+    is_in_samples = (
+        _kind(features, TIMESTAMP) is None and _kind(features, OLD_TIMESTAMP) is not None
+    )
+    stamp = (OLD_TIMESTAMP, INT64_LIST) if is_in_samples else (TIMESTAMP, FLOAT_LIST)
+    timestamp = float(_required(features, *stamp))
     filename = _required(features, FILENAME, "bytes_list")
     embedding = _required(features, EMBEDDING, "bytes_list")
     kind = _kind(features, EMBEDDING_SHAPE)
@@ -71,20 +77,36 @@ def take_apart(payload: bytes, wanted: tuple[Feature, ...]) -> ExampleParts:
     if kind == "int64_list":
         claimed_shape = tuple(features[EMBEDDING_SHAPE].int64_list.value)
     further = tuple(_further(features, feature) for feature in wanted)
-    return ExampleParts(filename, embedding, timestamp_s, claimed_shape, further)
+    return ExampleParts(filename, embedding, timestamp, is_in_samples, claimed_shape, further)
 
 
-def check_timestamp(timestamp_s: float) -> None:
-    """Check that seconds from the start of a recording can be that.
+def to_seconds(parts: ExampleParts, sample_rate_hz: float | None) -> float:
+    """Return the seconds from the start of the recording to the start of the record.
+
+    Args:
+        parts: of the record.
+        sample_rate_hz: of its recording, None if unknown.
 
     Raises:
-        RejectedError: they are no number, infinite or more than any recording has.
+        RejectedError: they are no number, infinite or more than any recording has, or the sample
+            rate is needed and unknown.
     """
+    if not parts.is_in_samples:
+        name, timestamp_s = TIMESTAMP, parts.timestamp
+    elif sample_rate_hz is None:
+        raise RejectedError(
+            Reason.NO_SAMPLE_RATE,
+            f"{OLD_TIMESTAMP} is {parts.timestamp:.0f} audio samples, and neither --sample-rate "
+            "nor a config.json beside the shard tells how many a second has",
+        )
+    else:
+        name, timestamp_s = OLD_TIMESTAMP, parts.timestamp / sample_rate_hz
     if not abs(timestamp_s) <= MAX_TIMESTAMP_S:
         raise RejectedError(
             Reason.BAD_TIMESTAMP,
-            f"{TIMESTAMP} is {timestamp_s}, expected seconds since the recording's start",
+            f"{name} is {timestamp_s}, expected seconds since the recording's start",
         )
+    return timestamp_s
 
 
 def list_values(payload: bytes) -> dict[str, tuple[str, FeatureValues]]:
@@ -145,12 +167,6 @@ def _parse(payload: bytes) -> Any:
 def _kind(features: Any, key: str) -> str | None:
     # Asking a protobuf map for a key that it lacks would add it.
     return features[key].WhichOneof("kind") if key in features else None
-
-
-def _timestamp(features: Any) -> float:
-    if _kind(features, TIMESTAMP) is None and _kind(features, OLD_TIMESTAMP) is not None:
-        return float(_required(features, OLD_TIMESTAMP, "int64_list"))
-    return float(_required(features, TIMESTAMP, "float_list"))
 
 
 def _further(features: Any, feature: Feature) -> bytes | FeatureValues | None:

@@ -1,49 +1,156 @@
 """What Perch's ``config.json`` beside the shards says about how they were made."""
 
 import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from a20_parquet.errors import SourceError, UsageError
+from a20_parquet.source.discover import Listing
+from a20_parquet.source.shard import Shard
+from a20_parquet.storage.at_once import MOST_AT_ONCE, map_at_once
+from a20_parquet.storage.locate import is_local
 
 DEFAULT_HOP_S = 5.0
+_MOST_HOP_S = 86_400.0
+_MOST_SAMPLE_RATE_HZ = 1e9
+_SEPARATES = "separate_embed_model"
+_MOST_NAMED = 3
 
 
-def read_hop_s(configs: Sequence[tuple[Any, str]]) -> float:
-    """Read the seconds from one window's start to the next.
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """Seconds from one window's start to the next."""
+
+    seconds: float
+    assumed: str | None = None
+    """Where no input says it, what a user should know of that."""
+
+
+def read_configs(listing: Listing, sample_rate_hz: float | None = None) -> Listing:
+    """Read each folder's ``config.json``, and note with its shards what that says.
 
     Args:
-        configs: fsspec filesystem and path of each ``config.json``.
-
-    Returns:
-        What the configurations agree on, or 5 where none says it.
+        listing: what the sources hold.
+        sample_rate_hz: of all recordings, where the user tells it; it counts before the files.
 
     Raises:
-        SourceError: a configuration can't be read.
-        UsageError: two configurations disagree.
+        SourceError: a configuration cannot be read.
     """
-    hops = {
-        hop_s: path
-        for filesystem, path in configs
-        if (hop_s := _hop_s(filesystem, path)) is not None
+    configs = listing.configs
+    is_remote = not all(is_local(filesystem) for filesystem, _ in configs)
+    texts = map_at_once(_read, configs, is_remote=is_remote, at_once=MOST_AT_ONCE)
+    said = {
+        (filesystem, path.rpartition("/")[0]): _parse(text)
+        for (filesystem, path), text in zip(configs, texts, strict=True)
     }
-    if len(hops) > 1:
-        said = ", ".join(f"{hop_s} s in {path}" for hop_s, path in sorted(hops.items()))
-        raise UsageError(f"the shards' windows differ: {said}. Say which with --window-seconds.")
-    return next(iter(hops), DEFAULT_HOP_S)
+    nothing = (None, None)
+
+    def tell(shard: Shard) -> Shard:
+        hop_s, rate_hz = said.get((shard.filesystem, shard.path.rpartition("/")[0]), nothing)
+        return replace(shard, hop_s=hop_s, sample_rate_hz=sample_rate_hz or rate_hz)
+
+    return replace(listing, shards=tuple(map(tell, listing.shards)))
 
 
-def _hop_s(filesystem: Any, path: str) -> float | None:
+def check_sample_rate(sample_rate_hz: float | None) -> None:
+    """Raise UsageError if what a user gave is no sample rate."""
+    if sample_rate_hz is not None and not 0 < sample_rate_hz <= _MOST_SAMPLE_RATE_HZ:
+        raise UsageError(f"--sample-rate is {sample_rate_hz}, expected Hz, more than 0")
+
+
+def find_hop(shards: Sequence[Shard], given_s: float | None, dataset_s: float | None = None) -> Hop:
+    """Find the one hop of all shards.
+
+    Args:
+        shards: as ``read_configs`` returns them.
+        given_s: what the user says; it counts before the configurations.
+        dataset_s: that of the dataset that they are appended to, if there is one.
+
+    Returns:
+        What is given, or what the configurations agree on. Where none tells it, the dataset's hop
+        is assumed, and without a dataset 5 s.
+
+    Raises:
+        UsageError: two folders differ, or what is assumed for one is not what another says.
+    """
+    if given_s is not None:
+        return Hop(given_s)
+    told: dict[float, set[str]] = {}
+    silent = set()
+    for shard in shards:
+        folder = shard.url.rpartition("/")[0]
+        if shard.hop_s is None:
+            silent.add(folder)
+        else:
+            told.setdefault(shard.hop_s, set()).add(folder)
+    fallback_s = dataset_s or DEFAULT_HOP_S
+    hop_s = next(iter(told), fallback_s)
+    if len(told) > 1 or (silent and hop_s != fallback_s):
+        named = [f"{_seconds(hop)} in {_named(folders)}" for hop, folders in sorted(told.items())]
+        if silent:
+            named.append(f"no config.json that tells it in {_named(silent)}")
+        raise UsageError(
+            f"the shards' windows differ: {'; '.join(named)}. Convert these folders into datasets "
+            "of their own, or say which hop they all have with --window-seconds."
+        )
+    if not silent:
+        return Hop(hop_s)
+    why = ", as the dataset has it" if dataset_s else ""
+    where = f" in {_named(silent)}" if told else ""
+    return Hop(hop_s, f"{_seconds(hop_s)}{why}{where} (--window-seconds)")
+
+
+def _seconds(hop_s: float) -> str:
+    return f"{hop_s:.15g} s"
+
+
+def _named(folders: set[str]) -> str:
+    names = sorted(folders)
+    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
+    return f"{', '.join(names[:_MOST_NAMED])}{more}"
+
+
+def _read(config: tuple[Any, str]) -> bytes:
+    filesystem, path = config
     try:
-        config = json.loads(filesystem.cat_file(path))
+        content: bytes = filesystem.cat_file(path)
     except OSError as error:
-        raise SourceError(f"{path}: can't be read: {error}") from error
+        raise SourceError(f"{path}: cannot be read: {error}") from error
+    return content
+
+
+def _parse(text: bytes) -> tuple[float | None, float | None]:
+    """Return the hop in seconds and the sample rate in Hz, each None where nothing tells it.
+
+    Source: chirp/inference/embed_lib.py and models.py of google-research/perch. The taxonomy model
+    of a separating one has windows of its own; audio is read at the outer model's rate.
+    """
+    try:
+        found = json.loads(text)
     except (ValueError, RecursionError):
         # Any program may call its file config.json.
-        return None
-    for key in ("embed_fn_config", "model_config", "hop_size_s"):
-        config = config.get(key) if isinstance(config, dict) else None
-    if isinstance(config, bool) or not isinstance(config, int | float):
-        return None
-    return float(config) if 0 < config < sys.float_info.max else None
+        return None, None
+    outer = _dict(found)
+    # Older files lack this level.
+    outer = _dict(outer.get("embed_fn_config", outer))
+    model = whole = _dict(outer.get("model_config"))
+    if outer.get("model_key") == _SEPARATES:
+        model = _dict(whole.get("taxonomy_model_tf_config"))
+    hop_s = _first_number((model.get("hop_size_s"), model.get("window_size_s")), _MOST_HOP_S)
+    rates = (whole.get("sample_rate"), model.get("sample_rate"))
+    return hop_s, _first_number(rates, _MOST_SAMPLE_RATE_HZ)
+
+
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _first_number(values: Sequence[object], most: float) -> float | None:
+    return next(_numbers(values, most), None)
+
+
+def _numbers(values: Sequence[object], most: float) -> Iterator[float]:
+    for value in values:
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= most:
+            yield float(value)

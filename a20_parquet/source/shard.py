@@ -45,6 +45,11 @@ class Shard:
     version: str = ""
     """What tells this content of the file from a later one: its ETag or time of change, as the
     store tells it; empty where it tells none."""
+    hop_s: float | None = None
+    """From one window's start to the next, as Perch's ``config.json`` beside it says; None if
+    nothing does or it was not read."""
+    sample_rate_hz: float | None = None
+    """Of its recordings, as the user or that file says; None likewise."""
 
     @property
     def is_local(self) -> bool:

@@ -26,9 +26,9 @@ from a20_parquet.source.example import (
     MAX_TIMESTAMP_S,
     TIMESTAMP,
     RejectedError,
-    check_timestamp,
     other_features,
     take_apart,
+    to_seconds,
 )
 from a20_parquet.source.records import Records
 from a20_parquet.source.tensors import FEATURE_LAYOUTS, TensorDecoder, TensorError
@@ -212,27 +212,40 @@ class TensorFlowDecoder:
     def decode(self, records: Records) -> DecodedRecords:
         """See ``Decoder.decode``."""
         payloads = [bytes(payload) for payload in records.payloads]
-        return gather(records, self.decode_payloads(payloads), self._wanted)
+        rate_hz = records.shard.sample_rate_hz
+        return gather(records, self.decode_payloads(payloads, rate_hz), self._wanted)
 
-    def decode_payloads(self, payloads: Sequence[bytes]) -> list[DecodedRecord | RejectedError]:
-        """Decode serialized records, wherever they come from."""
+    def decode_payloads(
+        self, payloads: Sequence[bytes], rate_hz: float | None
+    ) -> list[DecodedRecord | RejectedError]:
+        """Decode serialized records, wherever they come from.
+
+        Args:
+            payloads: the records.
+            rate_hz: sample rate of their recordings, None if unknown.
+        """
         if not payloads:
             return []
         try:
-            return self._decode_batch(payloads)
+            return self._decode_batch(payloads, rate_hz)
         except (TensorError, RejectedError, *self._parse_errors):
             if len(payloads) == 1:
-                return [self._decode_exactly(payloads[0])]
+                return [self._decode_exactly(payloads[0], rate_hz)]
         middle = len(payloads) // 2
-        return self.decode_payloads(payloads[:middle]) + self.decode_payloads(payloads[middle:])
+        halves = payloads[:middle], payloads[middle:]
+        return [found for half in halves for found in self.decode_payloads(half, rate_hz)]
 
-    def _decode_batch(self, payloads: Sequence[bytes]) -> list[DecodedRecord | RejectedError]:
+    def _decode_batch(
+        self, payloads: Sequence[bytes], rate_hz: float | None
+    ) -> list[DecodedRecord | RejectedError]:
         """Decode a batch at once; raise one of many errors where a record is out of the way."""
         parsed = self._parse(self._tf.constant(payloads, self._tf.string))
         stamps, offsets, claims, filenames, protos, *further = parsed.dense
         embeddings = self._tensors.decode(protos)
         is_stamped = stamps.view(np.uint32) != _NO_TIMESTAMP.view(np.uint32)
-        timestamps_s = np.where(is_stamped, stamps.astype(np.float64), offsets.astype(np.float64))
+        # Without a rate the offsets become NaN, so that each is looked at by itself.
+        offsets_s = offsets.astype(np.float64) / (np.nan if rate_hz is None else rate_hz)
+        timestamps_s = np.where(is_stamped, stamps.astype(np.float64), offsets_s)
         in_doubt = ~(np.abs(timestamps_s) <= MAX_TIMESTAMP_S)
         for index in np.flatnonzero(~is_stamped).tolist():
             in_doubt[index] |= TIMESTAMP.encode() in payloads[index]
@@ -260,11 +273,13 @@ class TensorFlowDecoder:
             strict=False,
         )
         return [
-            self._decode_exactly(payload) if doubtful else DecodedRecord(*row)
+            self._decode_exactly(payload, rate_hz) if doubtful else DecodedRecord(*row)
             for payload, doubtful, row in zip(payloads, in_doubt.tolist(), rows, strict=True)
         ]
 
-    def _decode_exactly(self, payload: bytes) -> DecodedRecord | RejectedError:
+    def _decode_exactly(
+        self, payload: bytes, rate_hz: float | None
+    ) -> DecodedRecord | RejectedError:
         """Decode one record that is in the way of a batch, or tell why it can't be used."""
         try:
             parts = take_apart(payload, self._wanted)
@@ -273,13 +288,13 @@ class TensorFlowDecoder:
                 self._exact_feature(feature, found, embedding)
                 for feature, found in zip(self._wanted, parts.features, strict=True)
             )
-            check_timestamp(parts.timestamp_s)
+            timestamp_s = to_seconds(parts, rate_hz)
         except RejectedError as error:
             return error
         known = sum(map(_list_bytes, (parts.filename, parts.embedding, *parts.features)))
         return DecodedRecord(
             parts.filename,
-            parts.timestamp_s,
+            timestamp_s,
             embedding,
             parts.claimed_shape not in {None, embedding.shape},
             features,

@@ -56,7 +56,8 @@ class WireDecoder:
         unknown = [index for index, item in enumerate(found) if item is None]
         if unknown:
             payloads = [bytes(records.payloads[index]) for index in unknown]
-            others = self._tensorflow().decode_payloads(payloads)
+            rate_hz = records.shard.sample_rate_hz
+            others = self._tensorflow().decode_payloads(payloads, rate_hz)
             for index, other in zip(unknown, others, strict=True):
                 found[index] = other
         return gather(records, [item for item in found if item is not None], self._wanted)

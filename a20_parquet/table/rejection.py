@@ -16,6 +16,7 @@ class Reason(enum.StrEnum):
     BAD_TENSOR = "bad_tensor"
     WRONG_DIMS = "wrong_dims"
     BAD_TIMESTAMP = "bad_timestamp"
+    NO_SAMPLE_RATE = "no_sample_rate"
     BAD_FILENAME = "bad_filename"
 
     @property
@@ -45,6 +46,7 @@ _MEANINGS = {
     Reason.BAD_TENSOR: "a tensor is not float32 or float16 of shape [T, C, D]",
     Reason.WRONG_DIMS: "the embedding has another number of floats than the dataset's",
     Reason.BAD_TIMESTAMP: "timestamp_s is no usable number of seconds",
+    Reason.NO_SAMPLE_RATE: "timestamp_offset is in audio samples, and nothing tells their rate",
     Reason.BAD_FILENAME: "the filename does not tell what the dataset needs",
 }
 _REWRITE = "Leave the shard out, or have the record written again."
@@ -52,6 +54,7 @@ _FETCH = "The shard is damaged here: fetch it again, or leave it out."
 _FIXES = {reason: _FETCH if reason in _DAMAGE else _REWRITE for reason in Reason} | {
     Reason.BAD_FEATURE: "Leave the shard or that --feature out, or have the record written again.",
     Reason.WRONG_DIMS: "Convert shards of different dimensions into separate datasets.",
+    Reason.NO_SAMPLE_RATE: "Give --sample-rate, or put Perch's config.json beside the shard.",
     Reason.BAD_FILENAME: "Give --filename-pattern or --unknown-site, or leave the shard out.",
 }
 

@@ -24,7 +24,8 @@ from tests.shards import COMPRESS, frame, make_features, random_tensor, serializ
 from tests.source.damage import Range, Whole, read_all
 from tests.source.decoding import assert_same
 
-_SHARD = Shard("shard", "store://shard", 0, "shard", 0, None)
+_RATE_HZ = 3.0
+_SHARD = Shard("shard", "store://shard", 0, "shard", 0, None, sample_rate_hz=_RATE_HZ)
 _LONGEST_MATCH = 258
 _FLOAT, _DOUBLE, _HALF = 1, 2, 19
 
@@ -176,7 +177,8 @@ class Decoding:
             return filename, timestamp_s, proto
         [filename] = features["filename"].bytes_list.value
         stamps = features["timestamp_s"].float_list.value
-        stamps = stamps or features["timestamp_offset"].int64_list.value
+        samples = features["timestamp_offset"].int64_list.value
+        stamps = stamps or [float(samples[0]) / _RATE_HZ]
         [proto] = features["embedding"].bytes_list.value
         return filename, stamps[0], proto
 

@@ -1,6 +1,7 @@
 """Records to decode, what both decoders make of them, and what TensorFlow does."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -27,13 +28,16 @@ FLOAT32, FLOAT64, STRING, FLOAT16, BFLOAT16 = 1, 2, 7, 19, 14
 BITS = {np.dtype(np.float32): np.uint32, np.dtype(np.float16): np.uint16}
 SHAPE = (2, 1, 4)
 TENSOR = random_tensor(SHAPE)
-SHARD = Shard("shard", "store://shard", 3, "shard", 0, None)
+RATE_HZ = 2.0
+SHARD = Shard("shard", "store://shard", 3, "shard", 0, None, sample_rate_hz=RATE_HZ)
 
 
-def as_records(payloads: Sequence[Buffer], first: int = 0) -> Records:
+def as_records(
+    payloads: Sequence[Buffer], first: int = 0, rate_hz: float | None = RATE_HZ
+) -> Records:
     """Payloads as if they lay ``first`` records into a shard, 1,000 bytes apart."""
     offsets = [1000 * (first + index) for index in range(len(payloads))]
-    return Records(SHARD, first, offsets, list(payloads))
+    return Records(replace(SHARD, sample_rate_hz=rate_hz), first, offsets, list(payloads))
 
 
 def as_features(features: Sequence[str | Feature]) -> tuple[Feature, ...]:

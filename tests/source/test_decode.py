@@ -23,6 +23,7 @@ from tests.source.decoding import (
     BITS,
     FLOAT16,
     FLOAT32,
+    RATE_HZ,
     SHAPE,
     TENSOR,
     BothDecoders,
@@ -184,7 +185,7 @@ def test_without_embedding_shape() -> None:
 
 @pytest.mark.parametrize("together", [True, False])
 def test_older_timestamp(*, together: bool) -> None:
-    """``timestamp_offset`` counts where ``timestamp_s`` is absent or empty, else not."""
+    """``timestamp_offset``, in samples, counts where ``timestamp_s`` is absent or empty."""
     payloads = [
         record_with(timestamp_s=None, timestamp_offset=integers_feature(180)),
         record_with(timestamp_s=floats_feature(7.5), timestamp_offset=integers_feature(180)),
@@ -198,7 +199,7 @@ def test_older_timestamp(*, together: bool) -> None:
     ]
     batches = [payloads] if together else [[payload] for payload in payloads]
     stamps = [stamp for batch in batches for stamp in decode(batch).heads.timestamps_s.tolist()]
-    assert stamps == [180.0, 7.5, -60.0, 2.5, 3.0]
+    assert stamps == [180 / RATE_HZ, 7.5, -60 / RATE_HZ, 2.5, 3 / RATE_HZ]
 
 
 def test_negative_zero_is_a_timestamp() -> None:

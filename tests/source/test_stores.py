@@ -11,7 +11,7 @@ import pytest
 from a20_parquet.errors import SourceError
 from a20_parquet.source.content import open_content
 from a20_parquet.source.discover import Listing, find_shards
-from a20_parquet.source.perch_config import read_hop_s
+from a20_parquet.source.perch_config import read_configs
 from a20_parquet.storage.place import place_of
 from a20_parquet.storage.stream import ReadAhead
 from tests.shards import COMPRESS, frame
@@ -62,7 +62,7 @@ def test_a_named_shard_is_looked_up_once() -> None:
     lay("in/config.json", content=b'{"embed_fn_config": {"model_config": {"hop_size_s": 2.5}}}')
     listing = find_shards(f"{URL}/in/a-00000-of-00001")
     assert labels(listing) == ["a-00000-of-00001"]
-    assert read_hop_s(listing.configs) == 2.5
+    assert [shard.hop_s for shard in read_configs(listing).shards] == [2.5]
     assert asked("info") == ["bucket/in/a-00000-of-00001", "bucket/in/config.json"]
     assert asked("read") == ["bucket/in/config.json"]
     assert asked("ls") == []

@@ -1,0 +1,188 @@
+"""From one window's start to the next: as Perch says it, or assumed and said."""
+
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import a20_parquet
+from a20_parquet.dataset.manifest import Assumption, Manifest
+from a20_parquet.errors import UsageError
+from a20_parquet.source.decode import DecoderName
+from a20_parquet.verify import verify
+from tests.shards import FILENAME, make_record, random_tensor, write_shard
+from tests.test_cli import run
+
+FIVE = Assumption(about="hop", text="5 s (--window-seconds)")
+NESTED = {
+    "embed_fn_config": {
+        "model_key": "separate_embed_model",
+        "model_config": {
+            "sample_rate": 32_000,
+            "taxonomy_model_tf_config": {"window_size_s": 5.0, "hop_size_s": 2.5},
+        },
+    }
+}
+NO_HOP = {"embed_fn_config": {"model_key": "birdnet", "model_config": {"window_size_s": 3.0}}}
+
+
+def write_minutes(  # noqa: PLR0913 - what a shard may be like
+    folder: Path,
+    windows: int = 12,
+    channels: int = 1,
+    *,
+    minutes: int = 2,
+    config: Any = None,
+    filename: str = FILENAME,
+) -> Path:
+    """A shard with successive minutes of one recording, and perhaps a config.json beside it."""
+    records = [
+        make_record(random_tensor((windows, channels, 16), number), filename, 60.0 * number)
+        for number in range(minutes)
+    ]
+    write_shard(folder / "embeddings-00000-of-00001", records)
+    if config is not None:
+        (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def offsets_s(dataset: Path) -> list[float]:
+    """The distinct offsets, as polars reads the files."""
+    frame = pl.read_parquet(dataset / "data")
+    assert frame.select("filename", "recording_offset_in_file", "channel").is_unique().all()
+    return sorted(set(frame["recording_offset_in_file"].to_list()))
+
+
+def manifest(dataset: Path) -> Manifest:
+    return Manifest.model_validate_json((dataset / "manifest.json").read_text())
+
+
+@pytest.mark.parametrize("decoder", DecoderName)
+def test_hop_of_the_model_within(tmp_path: Path, decoder: DecoderName) -> None:
+    """A separating model's windows are those of its taxonomy model."""
+    source = write_minutes(tmp_path / "in", 24, 4, config=NESTED)
+    conversion = a20_parquet.convert(source, tmp_path / "out", decoder=decoder)
+    assert offsets_s(tmp_path / "out") == [2.5 * i for i in range(48)]
+    assert conversion.assumptions == ()
+    assert verify(tmp_path / "out", source, decoder=decoder).is_good
+
+
+def test_window_for_hop(tmp_path: Path) -> None:
+    """Windows that do not overlap start as far apart as they are long."""
+    source = write_minutes(tmp_path / "in", 20, config=NO_HOP)
+    assert a20_parquet.convert(source, tmp_path / "out").assumptions == ()
+    assert offsets_s(tmp_path / "out") == [3.0 * i for i in range(40)]
+
+
+def test_assumed_hop_is_said_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the first record, in the summary, in the manifest and by info."""
+    source, dataset = write_minutes(tmp_path / "in"), tmp_path / "out"
+    code, _, err = run(monkeypatch, capsys, "convert", source, dataset)
+    lines = err.splitlines()
+    assert (code, lines.count("hop assumed: 5 s (--window-seconds)")) == (0, 2)
+    assert lines[0] == "hop assumed: 5 s (--window-seconds)"
+    assert manifest(dataset).conversions[0].assumptions == (FIVE,)
+    assert a20_parquet.info(dataset).assumptions == (FIVE,)
+    _, out, _ = run(monkeypatch, capsys, "info", dataset)
+    assert "assumed     hop: 5 s (--window-seconds)" in out
+    _, out, _ = run(monkeypatch, capsys, "info", dataset, "--json")
+    assert json.loads(out)["assumptions"] == [FIVE.model_dump()]
+    given = ("convert", source, tmp_path / "given", "--window-seconds", 5)
+    _, _, err = run(monkeypatch, capsys, *given)
+    assert "assumed" not in err
+    assert a20_parquet.info(tmp_path / "given").assumptions == ()
+    again = ("convert", source, tmp_path / "json", "--json")
+    _, out, _ = run(monkeypatch, capsys, *again)
+    assert json.loads(out)["assumptions"] == [FIVE.model_dump()]
+
+
+def test_folders_that_differ(tmp_path: Path) -> None:
+    """They are refused by name; each alone is converted with its own hop."""
+    write_minutes(tmp_path / "in" / "a", 24, config=NESTED)
+    write_minutes(tmp_path / "in" / "b", 20, config=NO_HOP)
+    with pytest.raises(UsageError, match=r"2\.5 s in \S+/in/a; 3 s in \S+/in/b.*window_seconds"):
+        a20_parquet.convert(tmp_path / "in", tmp_path / "out")
+    for name, hop_s in (("a", 2.5), ("b", 3.0)):
+        a20_parquet.convert(tmp_path / "in" / name, tmp_path / name)
+        assert offsets_s(tmp_path / name)[1] == hop_s
+
+
+def test_folder_without_configuration(tmp_path: Path) -> None:
+    """It does not take the hop of the folder beside it."""
+    write_minutes(tmp_path / "in" / "a", 24, config=NESTED)
+    silent = write_minutes(tmp_path / "in" / "b")
+    with pytest.raises(UsageError, match=r"no config\.json that tells it in \S+/in/b"):
+        a20_parquet.convert(tmp_path / "in", tmp_path / "out")
+    shutil.rmtree(tmp_path / "in" / "a")
+    model = {"hop_size_s": 5.0}
+    name = FILENAME.replace("Dry", "Wet")
+    write_minutes(tmp_path / "in" / "c", config={"model_config": model}, filename=name)
+    (assumption,) = a20_parquet.convert(tmp_path / "in", tmp_path / "out").assumptions
+    assert assumption.text == f"5 s in {silent} (--window-seconds)"
+
+
+def test_appending(tmp_path: Path) -> None:
+    """New shards that nothing tells of are assumed to be like the dataset, and that is said."""
+    source = write_minutes(tmp_path / "first", 20, config=NO_HOP)
+    dataset = tmp_path / "out"
+    a20_parquet.convert(source, dataset)
+    name = FILENAME.replace("49500", "49501")
+    second = write_minutes(tmp_path / "second", 20, filename=name)
+    conversion = a20_parquet.convert([source, second], dataset)
+    expected = Assumption(about="hop", text="3 s, as the dataset has it (--window-seconds)")
+    assert conversion.assumptions == (expected,)
+    assert [each.assumptions for each in manifest(dataset).conversions] == [(), (expected,)]
+    assert a20_parquet.info(dataset).assumptions == (expected,)
+    assert a20_parquet.convert([source, second], dataset).assumptions == ()
+    assert verify(dataset, [source, second]).is_good
+    other = write_minutes(tmp_path / "third", 24, config=NESTED)
+    with pytest.raises(UsageError, match=r"window_seconds is 2\.5, was 3\.0"):
+        a20_parquet.convert(other, dataset)
+
+
+def test_quarantine_has_the_datasets_hop(tmp_path: Path) -> None:
+    """It is known there, so that nothing is assumed."""
+    dataset = tmp_path / "out"
+    source = write_minutes(tmp_path / "in" / "a", 20, config=NO_HOP)
+    bad = [make_record(random_tensor((20, 1, 16), 7), "100sec.wav")]
+    write_shard(source / "z-00000-of-00001", bad)
+    a20_parquet.convert(source, dataset)
+    conversion = a20_parquet.convert(dataset / "quarantine", dataset, unknown_site="yard")
+    assert (conversion.assumptions, conversion.quarantine) == ((), {})
+    frame = pl.read_parquet(dataset / "data" / "site=yard")
+    assert sorted(frame["recording_offset_in_file"]) == [3.0 * i for i in range(20)]
+    assert verify(dataset, source).is_good
+
+
+def test_read_windows(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The stream has the same hop, and logs what it assumes."""
+    source = write_minutes(tmp_path / "in", 20, config=NO_HOP)
+    with caplog.at_level(logging.WARNING):
+        table = a20_parquet.read_windows(source).read_all()
+        assert table["recording_offset_in_file"].to_pylist() == [3.0 * i for i in range(40)]
+        assert not caplog.messages
+        a20_parquet.read_windows(write_minutes(tmp_path / "other")).read_all()
+    assert caplog.messages == ["hop assumed: 5 s (window_seconds)"]
+
+
+def test_notebooks_files_know_one_hop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the windows have another, that is said."""
+    source = write_minutes(tmp_path / "in", 20, config=NO_HOP)
+    said = "windows to start 5 s apart, and these start 3 s apart"
+    for command in (
+        ("npy-json", source, tmp_path / "a"),
+        ("convert", source, tmp_path / "out", "--npy-json", tmp_path / "b"),
+    ):
+        code, _, err = run(monkeypatch, capsys, *command)
+        assert (code, err.count(said)) == (0, 1)
+    known = write_minutes(tmp_path / "known", config={"model_config": {"hop_size_s": 5}})
+    _, _, err = run(monkeypatch, capsys, "npy-json", known, tmp_path / "c")
+    assert "apart" not in err
