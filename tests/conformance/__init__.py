@@ -1,0 +1,1 @@
+"""Reads datasets with every reader there is, bit for bit: ``python -m tests.conformance``."""

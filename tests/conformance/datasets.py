@@ -1,0 +1,111 @@
+"""The datasets of the conformance test, made by ``convert``."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from tests.conformance.recordings import (
+    DATED,
+    DIMS,
+    FEATURE,
+    UNDATED,
+    UNKNOWN_SITE,
+    Record,
+    expected_rows,
+    make_records,
+)
+
+COMPRESSIONS = ("none", "lz4", "zstd")
+KEYS = ("site,date", "site,month", "site,year", "site")
+_ROW_GROUP_ROWS = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A dataset to read, by the options that make it."""
+
+    compression: str
+    partition_by: str
+    is_undated: bool = False
+    """Whether it holds recordings without a date, in ``__HIVE_DEFAULT_PARTITION__``."""
+    has_feature: bool = False
+    """Whether it has a column of lists, some of them null."""
+
+    @property
+    def name(self) -> str:
+        """Its folder's name."""
+        words = [self.compression, *self.keys]
+        words += ["undated"] * self.is_undated + ["feature"] * self.has_feature
+        return "-".join(words)
+
+    @property
+    def keys(self) -> list[str]:
+        """The Hive keys, outermost first."""
+        return self.partition_by.split(",")
+
+
+DATASETS = (
+    *(Dataset(compression, by) for compression in COMPRESSIONS for by in KEYS),
+    *(Dataset("none", by, is_undated=True) for by in KEYS),
+    *(Dataset(compression, "site", has_feature=True) for compression in COMPRESSIONS),
+)
+
+
+def make_datasets(folder: Path, datasets: Sequence[Dataset] = DATASETS, dims: int = DIMS) -> None:
+    """Write shards, convert them, and write what readers must find beside each dataset.
+
+    A dataset is ``folder/NAME/``, its rows ``folder/NAME.arrow``, and ``folder/datasets.json``
+    names the keys of each.
+    """
+    for is_undated in (False, True):
+        chosen = [dataset for dataset in datasets if dataset.is_undated == is_undated]
+        if chosen:
+            records = list(make_records(DATED + UNDATED * is_undated, dims))
+            _make_alike(folder, chosen, records)
+    listing = {dataset.name: dataset.keys for dataset in datasets}
+    (folder / "datasets.json").write_text(json.dumps(listing))
+
+
+def _make_alike(folder: Path, datasets: Sequence[Dataset], records: Sequence[Record]) -> None:
+    """Make datasets of the same records."""
+    import a20_parquet
+
+    name = "undated" if datasets[0].is_undated else "dated"
+    shard = _write_shard(folder / f"{name}-00000-of-00001", records)
+    rows = expected_rows(records)
+    for dataset in datasets:
+        conversion = a20_parquet.convert(
+            shard,
+            folder / dataset.name,
+            partition_by=dataset.partition_by,
+            compression=dataset.compression,
+            row_group_rows=_ROW_GROUP_ROWS,
+            feature=[FEATURE] * dataset.has_feature,
+            unknown_site=UNKNOWN_SITE if dataset.is_undated else None,
+        )
+        assert conversion.totals.windows == len(rows)
+        assert not conversion.quarantine
+        others = {"date", "month", "year"}.difference(dataset.keys)
+        names = [*others, *[FEATURE] * (not dataset.has_feature)]
+        with pa.OSFile(str(folder / f"{dataset.name}.arrow"), "wb") as file:
+            table = rows.drop_columns(names)
+            with pa.ipc.new_file(file, table.schema) as writer:
+                writer.write_table(table)
+
+
+def _write_shard(path: Path, records: Sequence[Record]) -> Path:
+    from a20_parquet.source.tensorflow_decoder import load_tensorflow
+    from tests.shards import make_features, serialize, write_shard
+
+    tf = load_tensorflow()
+    payloads = []
+    for record in records:
+        features = make_features(record.tensor, record.recording.filename, record.timestamp_s)
+        if record.feature is not None:
+            content = tf.io.serialize_tensor(record.feature).numpy()
+            features[FEATURE] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[content]))
+        payloads.append(serialize(features))
+    return write_shard(path, payloads)

@@ -1,0 +1,117 @@
+"""What readers are known not to do, each with the newest version in which that was seen.
+
+A difference that stands nowhere here is a fault of ours until shown otherwise. A limit that a newer
+version has no more is told as well: this table and docs/readers.md are to be changed then.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A difference that is a reader's own."""
+
+    reader: str
+    """Its name, or that of several as a file pattern; so are the next two."""
+    seen_in: str
+    """Newest version that was tried."""
+    datasets: str
+    """Those that show it, all of them but where the reader can't open one."""
+    difference: str
+    """The line that tells it."""
+
+
+OPENED = "opened: "
+"""Begins the line that says why a dataset can't be read at all."""
+
+LIMITS = (
+    # Types of keys are inferred from texts, and a day is none of those that are tried.
+    Limit("pyarrow", "26.0.1", "*-date*", "date: string instead of date32*"),
+    Limit("pandas", "3.1.1", "*-date", "date: string instead of date32*"),
+    Limit("pandas", "3.1.1", "*-[dmy]*-undated", "opened: *unify dictionaries with nulls"),
+    # NumPy's integers have no null.
+    Limit("pandas", "3.1.1", "*", "site_id: double instead of int32"),
+    Limit("pandas", "3.1.1", "*", "utc_offset_minutes: double instead of int16"),
+    Limit("pandas", "3.1.1", "*-undated", "file_seconds_since_midnight: double instead of int32"),
+    Limit("pandas", "3.1.1", "*-undated", "file_seq_id: double instead of int64"),
+    Limit("pandas", "3.1.1", "*-undated", "file_seq_id: rounded to float64"),
+    Limit("fastparquet", "2026.9.0", "zstd-*", "opened: NotImplementedError: Encoding 9"),
+    Limit("fastparquet", "2026.9.0", "*-[dmy]*-undated", "opened: ValueError: * is not in list"),
+    Limit("fastparquet", "2026.9.0", "*", "file_timestamp: wall clock in us instead of instant*"),
+    Limit("fastparquet", "2026.9.0", "*", "window_start: wall clock in us instead of instant*"),
+    Limit("fastparquet", "2026.9.0", "*-date", "date: wall clock in us instead of date32*"),
+    Limit("fastparquet", "2026.9.0", "*-month", "month: wall clock in us instead of string"),
+    Limit("fastparquet", "2026.9.0", "*-month", "month: *-01 00:00:00* instead of ????-??"),
+    Limit("DataFusion", "55.0.0", "*-[dy]*-undated", "opened: *cast string '__HIVE_DEFAULT_*"),
+    Limit("DataFusion", "55.0.0", "*-month-undated", "month: __HIVE_DEFAULT_* instead of null"),
+    # It takes the type from one folder.
+    Limit("Daft", "0.7.26", "*-year-undated", "year: string instead of int64"),
+    Limit("Daft", "0.7.26", "*-year-undated", "filter: *Unable to create logical plan node."),
+    # Files are read one by one: nothing comes from folders' names.
+    Limit("arro3", "0.9.1", "*", "site: no such column"),
+    Limit("arro3", "0.9.1", "*-date*", "date: no such column"),
+    Limit("arro3", "0.9.1", "*-month*", "month: no such column"),
+    Limit("arro3", "0.9.1", "*-year*", "year: no such column"),
+    Limit("hyparquet*", "1.33.0", "*", "site: no such column"),
+    Limit("hyparquet*", "1.33.0", "*-date*", "date: no such column"),
+    Limit("hyparquet*", "1.33.0", "*-month*", "month: no such column"),
+    Limit("hyparquet*", "1.33.0", "*-year*", "year: no such column"),
+    # JavaScript's only number is a float64, and its Date counts milliseconds.
+    Limit("hyparquet*", "1.33.0", "*", "embedding: signalling NaN become quiet"),
+    Limit("hyparquet*", "1.33.0", "*", "filter: embedding: signalling NaN become quiet"),
+    Limit("hyparquet*", "1.33.0", "*-feature", "nuisances: signalling NaN become quiet"),
+    Limit("hyparquet", "1.33.0", "*", "window_start: cut to milliseconds"),
+    Limit("hyparquet", "1.33.0", "*", "window_start_local: cut to milliseconds"),
+    # Its times always have a zone, and its arrays are never null.
+    Limit("ClickHouse*", "26.9.0", "*", "window_start_local: instant in us instead of wall clock*"),
+    Limit("ClickHouse*", "26.9.0", "*-feature", "nuisances: [[]] instead of null"),
+    Limit("ClickHouse", "26.9.0", "*-[dmy]*-undated", "*: __HIVE_DEFAULT_* instead of null"),
+    Limit("ClickHouse", "26.9.0", "*-date-undated", "date: string instead of date32*"),
+    Limit("ClickHouse", "26.9.0", "*-year-undated", "year: string instead of int64"),
+    Limit("ClickHouse", "26.9.0", "*-[dy]*-undated", "filter: *no supertype for types String, *"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of a reader's differences."""
+
+    known: Mapping[str, Sequence[str]]
+    """Datasets by difference."""
+    faults: Sequence[str]
+    """What stands in no limit, and limits that show no more though the reader is no newer."""
+    remarks: Sequence[str]
+    """Limits that show no more in a newer reader."""
+
+
+def judge(reader: str, version: str, found: Mapping[str, Sequence[str]]) -> Verdict:
+    """Compare a reader's differences, by dataset, with its limits."""
+    limits = [limit for limit in LIMITS if fnmatchcase(reader, limit.reader)]
+    known: dict[str, list[str]] = {}
+    faults: list[str] = []
+    remarks: list[str] = []
+    for dataset, lines in found.items():
+        due = [limit for limit in limits if fnmatchcase(dataset, limit.datasets)]
+        for line in lines:
+            if any(fnmatchcase(line, limit.difference) for limit in due):
+                known.setdefault(line, []).append(dataset)
+            else:
+                faults.append(f"{reader} {version}, {dataset}: {line}")
+        is_open = not any(line.startswith(OPENED) for line in lines)
+        for limit in due:
+            shows = any(fnmatchcase(line, limit.difference) for line in lines)
+            if not shows and (is_open or limit.difference.startswith(OPENED)):
+                gone = f"{reader} {version}, {dataset}: no more {limit.difference!r}"
+                (remarks if _is_newer(version, limit.seen_in) else faults).append(gone)
+    return Verdict(known, faults, remarks)
+
+
+def _is_newer(version: str, than: str) -> bool:
+    return _numbers(version) > _numbers(than)
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(digits) for digits in re.findall(r"\d+", version)]
