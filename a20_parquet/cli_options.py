@@ -154,7 +154,7 @@ sites_option = click.option(
     "--sites",
     metavar="FILE",
     help="Table of recorders: CSV, JSON or Parquet with name, site_id and, where known, "
-    "time_zone, latitude, longitude.",
+    "time_zone, latitude, longitude, clock (UTC or local).",
 )
 filename_pattern_option = click.option(
     "--filename-pattern",

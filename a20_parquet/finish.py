@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from a20_parquet.amounts import format_count
 from a20_parquet.dataset.begin import Begun
 from a20_parquet.dataset.commit import commit, settle
 from a20_parquet.dataset.held import HeldDataset
@@ -21,6 +22,7 @@ from a20_parquet.dataset.manifest import (
 from a20_parquet.dataset.quarantine import merge_quarantine
 from a20_parquet.job import Job
 from a20_parquet.sort_pass import Sorted
+from a20_parquet.table.name_sketch import NameSketch
 from a20_parquet.table.site_token import SHARED_TOKENS, may_be_shared
 
 
@@ -66,7 +68,11 @@ def finish(
             ConversionSummary(
                 reading=job.reading,
                 duplicates=made.duplicates,
-                assumptions=(*job.assumptions, *_assumed_sites(job.table, all_files)),
+                assumptions=(
+                    *job.assumptions,
+                    *_assumed_zones(made.sorted.observations.taken_for_utc),
+                    *_assumed_sites(job.table, all_files),
+                ),
             ),
         ],
         quarantine=merge_quarantine(
@@ -84,15 +90,26 @@ def finish(
     return manifest
 
 
+def _assumed_zones(recordings: NameSketch) -> Iterator[Assumption]:
+    """Say of how many recordings it is a guess that their clocks showed UTC."""
+    if recordings.count:
+        about = "" if recordings.is_exact else "about "
+        yield Assumption(
+            about="time zone",
+            text=f"UTC, for {about}{format_count(recordings.count, 'recording')} whose names tell "
+            "a time without an offset (group offset in --filename-pattern; time_zone or clock in "
+            "--sites)",
+        )
+
+
 def _assumed_sites(table: TableOptions, files: Sequence[FileSummary]) -> Iterator[Assumption]:
     """Say where a dataset goes on to name sites as earlier versions did."""
     shared = sorted({file.site for file in files if may_be_shared(file.site)})
     if table.site_tokens == SHARED_TOKENS and shared:
         yield Assumption(
             about="site",
-            text=f"names of recorders become values of site as earlier versions made them in this "
-            f"dataset, so that several places may share one, such as {shared[0]}; convert into a "
-            "new dataset to tell them apart",
+            text="names as earlier versions of this dataset wrote them, so that several places may "
+            f"share one, such as {shared[0]} (convert into a new dataset to tell them apart)",
         )
 
 

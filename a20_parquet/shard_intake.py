@@ -14,6 +14,7 @@ from a20_parquet.source.records import Damage, Records
 from a20_parquet.source.shard import Shard
 from a20_parquet.table.decoded import DecodedRecords
 from a20_parquet.table.intake import RecordFilter
+from a20_parquet.table.name_sketch import NameSketch
 from a20_parquet.table.rejection import Rejection
 
 
@@ -89,6 +90,7 @@ class ShardIntake:
         self._rejected = 0
         self._disagreements = 0
         self._other_features: frozenset[str] = frozenset()
+        self._taken_for_utc = NameSketch()
 
     def read(
         self, content: Content, advance: Callable[[int], None]
@@ -119,6 +121,9 @@ class ShardIntake:
             self._left_out += intake.left_out
             self._disagreements += decoded.shape_disagreements
             self._other_features |= decoded.other_features
+            if intake.taken_for_utc:
+                found = NameSketch.of(intake.taken_for_utc)
+                self._taken_for_utc = NameSketch.merged([self._taken_for_utc, found])
             yield decoded, intake.taken
 
     def _keep_damage(self, damage: Damage) -> None:
@@ -156,6 +161,9 @@ class ShardIntake:
             rejected=self._rejected,
             damaged=self._reader.damaged_ranges,
             shape_disagreements=self._disagreements,
-            observations=Observations(other_features=tuple(sorted(self._other_features))),
+            observations=Observations(
+                other_features=tuple(sorted(self._other_features)),
+                taken_for_utc=self._taken_for_utc,
+            ),
             quarantined=self._quarantine.finish(),
         )

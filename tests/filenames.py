@@ -13,6 +13,10 @@ from a20_parquet.table.site_token import chosen_token, name_tokens
 
 Row = Mapping[str, Any]
 """A recorder: ``name``, ``site_id`` and ``time_zone``."""
+_AUDIO = [
+    *("flac", "wav", "wave", "mp3", "mpga", "ogg", "oga", "opus", "webm", "webma", "m4a", "aac"),
+    *("aif", "aiff", "asf", "caf", "wma", "wv", "w4v", "wac"),
+]
 _TEXT = re.ASCII | re.DOTALL
 
 
@@ -46,8 +50,10 @@ def read_filename(
         numbers["site_id"] = next((int(hit[1]) for hit in found if hit), None)
     place, rest = parts.get("site_name"), parts.get("subsite_name")
     full = f"{place}-{rest}" if rest else place
-    site_id, zone = _look_up(recorders, numbers["site_id"], None if place is None else full, place)
-    times = _times(parts, zone)
+    site_id, zone, clock = _look_up(
+        recorders, numbers["site_id"], None if place is None else full, place
+    )
+    times = _times(parts, zone, clock)
     [token] = name_tokens(pa.array([None if place is None else full], pa.string())).to_pylist()
     site = f"site_{site_id:04d}" if site_id is not None else token
     if unknown_site is not None and site is None:
@@ -67,7 +73,9 @@ def read_filename(
 
 def _a2o(last: str) -> dict[str, Any] | None:
     head = re.fullmatch(
-        r"(\d{8})T(\d{6})([+-]\d{4}|Z)_(.*)\.(?:flac|wav|mp3|wv)", last, _TEXT | re.IGNORECASE
+        rf"(\d{{8}})T(\d{{6}})([+-]\d{{4}}|Z)_(.*)\.(?:{'|'.join(_AUDIO)})",
+        last,
+        _TEXT | re.IGNORECASE,
     )
     # Case does not count in the extension only.
     if head is None or last[8] != "T" or head[3] == "z":
@@ -98,7 +106,7 @@ def _key(name: str | None) -> str | None:
 
 def _look_up(
     recorders: Sequence[Row], site_id: int | None, full: str | None, place: str | None
-) -> tuple[int | None, str | None]:
+) -> tuple[int | None, str | None, str | None]:
     rows = {_key(row["name"]): row for row in recorders}
     hits = [rows[key] for key in (_key(full), _key(place)) if key is not None and key in rows]
     if site_id is None:
@@ -107,23 +115,32 @@ def _look_up(
     if not zones and site_id is not None:
         same = {row["time_zone"] for row in recorders if row["site_id"] == site_id} - {None}
         zones = list(same) if len(same) == 1 else []
-    return site_id, zones[0] if zones else None
+    clocks = [row.get("clock") for row in hits if row.get("clock") is not None]
+    if not clocks and site_id is not None:
+        same = {row.get("clock") for row in recorders if row["site_id"] == site_id}
+        clocks = list(same) if len(same) == 1 else []
+    return site_id, zones[0] if zones else None, clocks[0] if clocks else None
 
 
 def _times(
-    parts: Mapping[str, Any], zone: str | None
+    parts: Mapping[str, Any], zone: str | None, clock: str | None
 ) -> tuple[datetime | None, int | None, int | None]:
     """Start in UTC, offset in minutes, local seconds since midnight."""
     nothing = (None, None, None)
     digits = "".join(re.findall(r"[0-9]", parts.get("date") or ""))
-    clock = "".join(re.findall(r"[0-9]", parts.get("time") or ""))
-    if len(digits) != 8 or len(clock) != 6:
+    pair = "[^0-9]*([0-9][0-9])"
+    hands = re.fullmatch(rf"{pair * 3}(?:[.,]?([0-9]+))?[^0-9]*", parts.get("time") or "")
+    if len(digits) != 8 or hands is None:
         return nothing
     offset = parts.get("offset")
+    if offset and not re.fullmatch(r"Z|[+-]\d\d(:?\d\d)?", offset, re.ASCII):
+        return nothing
+    offset = {"UTC": "Z", "local": None}.get(str(clock), offset)
     try:
-        start = datetime.strptime(f"{digits} {clock}", "%Y%m%d %H%M%S")  # noqa: DTZ007
+        start = datetime.strptime(f"{digits} {''.join(hands.groups()[:3])}", "%Y%m%d %H%M%S")  # noqa: DTZ007
     except ValueError:
         return nothing
+    start += timedelta(microseconds=int((hands[4] or "").ljust(6, "0")[:6]))
     minutes = None
     if offset not in {"Z", None, ""}:
         hit = re.fullmatch(r"([+-])(\d\d)(?::?(\d\d))?", str(offset), re.ASCII)

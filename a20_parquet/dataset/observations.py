@@ -5,6 +5,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from a20_parquet.table.name_sketch import NameSketch
+
 
 class Observations(BaseModel):
     """Observations of one shard, of a unit's shards, or of all; part of a unit's commit marker.
@@ -18,8 +20,14 @@ class Observations(BaseModel):
     other_features: tuple[str, ...] = ()
     """Names of features that the records have and the dataset has not, sorted."""
 
+    taken_for_utc: NameSketch = NameSketch()
+    """Names of recordings of which nothing tells what their clock showed."""
+
     @classmethod
     def merged(cls, several: Iterable[Self]) -> Self:
         """Merge observations of different shards."""
         each = list(several)
-        return cls(other_features=tuple(sorted({n for one in each for n in one.other_features})))
+        return cls(
+            other_features=tuple(sorted({n for one in each for n in one.other_features})),
+            taken_for_utc=NameSketch.merged(one.taken_for_utc for one in each),
+        )

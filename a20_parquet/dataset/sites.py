@@ -17,7 +17,7 @@ _KEPT = "sites.parquet"
 _BROUGHT_BY = "conversion"
 _EXPECTED = (
     "expected CSV, JSON (a list of objects, or one object from names to site ids) or Parquet with "
-    "the column name and, where known, site_id, time_zone, latitude and longitude"
+    "the column name and, where known, site_id, time_zone, latitude, longitude and clock"
 )
 
 
@@ -60,7 +60,10 @@ class KeptSites:
         if not catalog.filesystem.exists(path):
             return None
         try:
-            return cls(pl.read_parquet(io.BytesIO(catalog.filesystem.cat_file(path))))
+            kept = pl.read_parquet(io.BytesIO(catalog.filesystem.cat_file(path)))
+            # Earlier versions had fewer columns.
+            new = [pl.lit(None, kind).alias(n) for n, kind in SCHEMA.items() if n not in kept]
+            return cls(kept.with_columns(new).select(*SCHEMA.names(), _BROUGHT_BY))
         except (OSError, pl.exceptions.PolarsError) as error:
             raise DatasetError(
                 f"{catalog.url(_KEPT)}: can't be read: {error}. Copy it from where it is whole, or "

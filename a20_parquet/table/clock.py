@@ -1,11 +1,17 @@
 """Dates, times of day and offsets, as arrays of numbers."""
 
 # ruff: noqa: PLR2004 - the calendar's and the clock's own numbers
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+
+UTC: Final = "UTC"
+LOCAL: Final = "local"
+"""What a recorder's clock may show: UTC, or the time of its zone."""
 
 
 def days_of(yyyymmdd: Integers) -> tuple[Integers, Flags]:

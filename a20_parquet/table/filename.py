@@ -4,7 +4,7 @@ All work is done on whole arrays. Patterns are run by RE2, which takes time in p
 name's length whatever the name is.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -12,7 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from a20_parquet.errors import UsageError
-from a20_parquet.table.clock import Flags, Integers, days_of, minutes_of, seconds_of
+from a20_parquet.table.clock import (
+    LOCAL,
+    UTC,
+    Flags,
+    Integers,
+    days_of,
+    minutes_of,
+    seconds_of,
+)
 from a20_parquet.table.name_parts import (
     EXPECTED,
     GROUPS,
@@ -29,7 +37,8 @@ if TYPE_CHECKING:
     from a20_parquet.table.sites import SiteTable
 
 _US: Final = 1_000_000
-_NOT_COLUMNS: Final = ("valid", "problems", "site")
+_NULL: Final = pa.scalar(None, pa.string())
+_NOT_COLUMNS: Final = ("valid", "taken_for_utc", "problems", "site")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,8 @@ class Recordings:
     valid: Flags
     """Whether the recording can be taken: its name has a form that is known and tells site and
     start, or there is a place for recordings of unknown sites."""
+    taken_for_utc: Flags
+    """Whether nothing tells what the recorder's clock showed, so that its time counts as UTC's."""
     problems: tuple[str | None, ...]
     """What was found and expected of a recording that is not ``valid``; none for others."""
     site: Any
@@ -110,14 +121,16 @@ def parse_filenames(filenames: Any, rules: FilenameRules = A2O_RULES) -> Recordi
 
     A time without an offset is UTC where no time zone is known, else local in that zone: the
     earlier one where clocks were put back, and as if clocks had not yet been put forward where that
-    skipped it. An offset in the name always wins over a time zone; ``Z`` tells only the instant.
+    skipped it. An offset in the name wins over a time zone, unless the sites table says what the
+    recorder's clock showed; ``Z`` tells only the instant.
     """
     parts = read_parts(filenames, rules.pattern, partly=rules.unknown_site is not None)
     tidied, malformed = (parts, {}) if rules.pattern is None else tidy(parts)
     site_id = tidied.site_id.cast(pa.int32())
     zones = None
     if rules.sites is not None:
-        site_id, zones = rules.sites.look_up(site_id, parts.site_name, parts.subsite_name)
+        site_id, zones, clocks = rules.sites.look_up(site_id, parts.site_name, parts.subsite_name)
+        tidied = replace(tidied, offset=_by_clock(tidied.offset, clocks))
     starts = _starts(tidied, malformed, zones)
     site = site_tokens(site_id, parts.site_name, parts.subsite_name, rules.site_tokens)
     if rules.unknown_site is None:
@@ -133,6 +146,7 @@ def parse_filenames(filenames: Any, rules: FilenameRules = A2O_RULES) -> Recordi
         problems[index] = f"the filename {filenames[index].as_py()!r} {found}"
     return Recordings(
         valid=valid,
+        taken_for_utc=starts.taken_for_utc,
         problems=tuple(problems),
         site=site,
         site_id=site_id,
@@ -145,6 +159,12 @@ def parse_filenames(filenames: Any, rules: FilenameRules = A2O_RULES) -> Recordi
     )
 
 
+def _by_clock(offset: Any, clocks: Any) -> Any:
+    """Return the offsets in names, but for recorders of which is known what their clock showed."""
+    offset = pc.if_else(pc.fill_null(pc.equal(clocks, LOCAL), False), _NULL, offset)
+    return pc.if_else(pc.fill_null(pc.equal(clocks, UTC), False), "Z", offset)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Starts:
     """The time columns of recordings, null where not ``known``."""
@@ -152,6 +172,7 @@ class _Starts:
     known: Flags
     impossible: dict[str, Flags]
     """For each group that a time is made of, where there is no such date, time or offset."""
+    taken_for_utc: Flags
     file_timestamp: Any
     utc_offset_minutes: Any
     file_seconds_since_midnight: Any
@@ -166,6 +187,7 @@ def _starts(parts: NameParts, malformed: dict[str, Flags], zones: Any) -> _Start
         zones: names of time zones, an Arrow string array; none where none is known.
     """
     is_utc = pc.equal(parts.offset, "Z")
+    fraction_us = 0 if parts.fraction is None else _integers(parts.fraction, "0")
     days, day_ok = days_of(_integers(parts.date, "19700101"))
     seconds, time_ok = seconds_of(_integers(parts.time, "000000"))
     minutes, offset_ok = minutes_of(
@@ -190,7 +212,8 @@ def _starts(parts: NameParts, malformed: dict[str, Flags], zones: Any) -> _Start
     return _Starts(
         known=known,
         impossible={"date": ~day_ok, "time": ~time_ok, "offset": ~offset_ok},
-        file_timestamp=_where(known, start_s * _US, pa.timestamp("us", tz="UTC")),
+        taken_for_utc=known & ~has_offset & ~is_utc,
+        file_timestamp=_where(known, start_s * _US + fraction_us, pa.timestamp("us", tz="UTC")),
         utc_offset_minutes=_where(known & has_offset, minutes, pa.int16()),
         file_seconds_since_midnight=_where(known, seconds, pa.int32()),
     )

@@ -27,6 +27,8 @@ class Intake:
     """Those that can't be converted, what the decode stage rejected included; in shard order."""
     left_out: int
     """Windows of the others, which lie outside of what was asked for."""
+    taken_for_utc: frozenset[bytes] = frozenset()
+    """Filenames of those taken of which nothing tells what their clock showed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,13 @@ class _Verdict:
     """Why a recording of this name can't be taken; none where it can."""
     is_wanted: bool
     """Whether any window of it may be in the selection."""
+    taken_for_utc: bool = False
+    """Whether nothing tells what its clock showed."""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether its records can be taken and may be wanted."""
+        return self.problem is None and self.is_wanted
 
 
 _GOOD = _Verdict(None, is_wanted=True)
@@ -56,6 +65,7 @@ class RecordFilter:
         self._takes_plain = rules.filenames.pattern is None and not rules.selection.sites
         self._good: set[bytes] = set()
         self._others: dict[bytes, _Verdict] = {}
+        self._taken_for_utc: set[bytes] = set()
 
     def sort_out(self, decoded: DecodedRecords) -> Intake:
         """Say which records of a batch go on."""
@@ -65,7 +75,7 @@ class RecordFilter:
             left_out = sum(
                 count * self._count_dropped(shape) for shape, count in Counter(heads.shapes).items()
             )
-            return Intake(decoded, decoded.rejected, left_out)
+            return Intake(decoded, decoded.rejected, left_out, self._guessed(decoded))
         return self._sort_out_each(decoded)
 
     def _sort_out_each(self, decoded: DecodedRecords) -> Intake:
@@ -84,11 +94,14 @@ class RecordFilter:
                 windows, channels, _ = decoded.heads.shapes[index]
                 left_out += windows * channels
         whole = len(taken) == len(decoded.heads)
-        return Intake(
-            decoded if whole else decoded.take(taken),
-            tuple(sorted(rejected, key=lambda rejection: rejection.number)),
-            left_out,
-        )
+        rest = decoded if whole else decoded.take(taken)
+        in_order = sorted(rejected, key=lambda rejection: rejection.number)
+        return Intake(rest, tuple(in_order), left_out, self._guessed(rest))
+
+    def _guessed(self, taken: DecodedRecords) -> frozenset[bytes]:
+        if not self._taken_for_utc:
+            return frozenset()
+        return frozenset(self._taken_for_utc.intersection(taken.heads.filenames))
 
     def check(self, decoded: DecodedRecords) -> None:
         """Check that every record of a batch can be converted.
@@ -156,14 +169,17 @@ class RecordFilter:
         if len(self._good) + len(self._others) > _MOST_NAMES:
             self._good.clear()
             self._others.clear()
+            self._taken_for_utc.clear()
             new = set(filenames)
         if self._takes_plain:
             plain = set(filter(PLAIN.fullmatch, new))
             self._good |= plain
             new -= plain
         for name, verdict in self._judge(sorted(new)):
-            if verdict == _GOOD:
+            if verdict.is_good:
                 self._good.add(name)
+                if verdict.taken_for_utc:
+                    self._taken_for_utc.add(name)
             else:
                 self._others[name] = verdict
         return self._good.issuperset(filenames)
@@ -183,5 +199,6 @@ class RecordFilter:
             pa.array(texts, pa.binary()).cast(pa.string()), self.rules.filenames
         )
         wanted = self.rules.selection.may_take(recordings).tolist()
-        for name, problem, is_wanted in zip(texts, recordings.problems, wanted, strict=True):
-            yield name, _Verdict(problem, is_wanted)
+        guessed = recordings.taken_for_utc.tolist()
+        for name, *verdict in zip(texts, recordings.problems, wanted, guessed, strict=True):
+            yield name, _Verdict(*verdict)

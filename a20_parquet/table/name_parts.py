@@ -16,14 +16,21 @@ GROUPS: Final = {
     "subsite_name": "the rest of the recorder's name",
     "file_seq_id": "number of the recording, up to 18 digits",
     "date": "day on which it starts, YYYYMMDD, with anything between the digits",
-    "time": "time of day at which it starts, HHMMSS, likewise",
+    "time": "time of day at which it starts, HHMMSS with anything between these pairs, and where "
+    "it is known a fraction of the second, such as .982 or 982 (below a microsecond it is cut)",
     "offset": "of that time from UTC: +1000, +10:00, +10 or Z",
 }
 """The groups that a filename pattern may name, and what they tell; an empty one tells nothing."""
 
+AUDIO: Final = (
+    *("aac", "aif", "aiff", "asf", "caf", "flac", "m4a", "mp3", "mpga", "oga", "ogg", "opus"),
+    *("w4v", "wac", "wav", "wave", "webm", "webma", "wma", "wv"),
+)
+"""Extensions of recordings, in any case: those that archives and recorders hand out."""
+
 EXPECTED: Final = (
-    "[site_NNNN/]YYYYMMDDTHHMMSS followed by Z or an offset such as +1000, _RECORDER_ID and .flac, "
-    ".wav, .mp3 or .wv"
+    "[site_NNNN/]YYYYMMDDTHHMMSS followed by Z or an offset such as +1000, _RECORDER_ID and the "
+    "extension of a recording such as .flac or .wav"
 )
 """The form of the A2O's filenames, in words for messages."""
 
@@ -34,7 +41,7 @@ _A2O: Final = (
     r"(?:^|/)(?:site_(?P<site_id>\d{1,9})/(?:[^/]*/)*)?" + _START + r"_(?:"
     r"(?P<site_name>[^/]*?)-(?P<subsite_name>(?:Wet|Dry)-[AB])_(?P<file_seq_id>\d{1,18})(?:_\d+)*|"
     r"(?P<whole_name>[^/]+?)_(?P<its_id>\d{1,18})(?:_\d{4,}_\d{4,})?"
-    r")\.(?i:flac|wav|mp3|wv)$"
+    r")\.(?i:" + "|".join(AUDIO) + ")$"
 )
 _ONLY_START: Final = r"(?:^|/)" + _START + r"(?:[_.][^/]*)?$"
 _FORMS: Final = {
@@ -44,6 +51,7 @@ _FORMS: Final = {
     "time": r"^\d{6}$",
     "offset": r"^(?:Z|[+-]\d\d(?:\d\d)?)$",
 }
+_CLOCK: Final = r"^\D*(?P<h>\d\d)\D*(?P<m>\d\d)\D*(?P<s>\d\d)(?:[.,]?(?P<f>\d+))?\D*$"
 _DATE: Final = (
     rb"(?:19|20)\d\d(?:(?:0[1-9]|1[0-2])(?:0[1-9]|1\d|2[0-8])"
     rb"|(?:0[13-9]|1[0-2])(?:29|30)|(?:0[13578]|1[02])31)"
@@ -51,7 +59,7 @@ _DATE: Final = (
 PLAIN: Final = re.compile(
     rb"(?:site_\d{1,9}/)?" + _DATE + rb"T(?:[01]\d|2[0-3])[0-5]\d[0-5]\d"
     rb"(?:[+-](?:0\d|1[0-4])[0-5]\d|Z)"
-    rb"_[A-Za-z0-9-]+_\d{1,18}(?:_\d{4}_\d{4})?\.(?:flac|wav|mp3|wv)"
+    rb"_[A-Za-z0-9-]+_\d{1,18}(?:_\d{4}_\d{4})?\.(?i:" + "|".join(AUDIO).encode() + rb")"
 )
 """Matches in full almost all of the A2O's filenames, and none that tells no site or no start.
 
@@ -75,6 +83,8 @@ class NameParts:
     date: Any
     time: Any
     offset: Any
+    fraction: Any = None
+    """Microseconds after ``time``, six digits; none at all where no name has any."""
 
 
 def check_pattern(pattern: str) -> None:
@@ -138,11 +148,17 @@ def tidy(parts: NameParts) -> tuple[NameParts, dict[str, Flags]]:
     Returns:
         The parts, null where there is no such form; and for some groups where that is so.
     """
+    clock = pc.extract_regex(parts.time, _CLOCK)
     texts = {
         "site_id": parts.site_id,
         "file_seq_id": parts.file_seq_id,
         "date": pc.replace_substring_regex(parts.date, "[^0-9]", ""),
-        "time": pc.replace_substring_regex(parts.time, "[^0-9]", ""),
+        # A text that is no time of day must not count as none at all.
+        "time": pc.if_else(
+            clock.is_valid(),
+            pc.binary_join_element_wise(*(_part(clock, name) for name in "hms"), ""),
+            parts.time,
+        ),
         "offset": pc.replace_substring_regex(parts.offset, r"^([+-]\d\d):?(\d\d)?$", r"\1\2"),
     }
     tidied, malformed = {}, {}
@@ -153,6 +169,7 @@ def tidy(parts: NameParts) -> tuple[NameParts, dict[str, Flags]]:
     tidied["offset"] = pc.if_else(
         pc.equal(tidied["offset"], "Z"), "Z", pc.utf8_rpad(tidied["offset"], 5, "0")
     )
+    tidied["fraction"] = pc.utf8_slice_codeunits(pc.utf8_rpad(_part(clock, "f"), 6, "0"), 0, 6)
     return replace(parts, **tidied), malformed
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from a20_parquet.errors import UsageError
+from a20_parquet.table.clock import LOCAL, UTC
 from a20_parquet.table.partition import recorder_names
 from a20_parquet.table.zones import is_time_zone
 
@@ -21,10 +22,13 @@ SCHEMA = pl.Schema(
         "time_zone": pl.String(),
         "latitude": pl.Float64(),
         "longitude": pl.Float64(),
+        "clock": pl.String(),
     }
 )
 """Columns of a sites table: the recorder's name, the id of its site, the name of its time zone in
-the IANA database, and where it stands, in degrees. All but ``name`` may be null."""
+the IANA database, where it stands, in degrees, and what its clock showed, whatever offset its
+filenames name: ``UTC``, or ``local`` for its time zone. All but ``name`` may be null; without a
+``clock`` the filenames are believed."""
 
 _MAX_SITE_ID = 999_999_999
 _RANGES = {"latitude": 90, "longitude": 180}
@@ -54,6 +58,10 @@ class SiteTable:
         for name, limit in _RANGES.items():
             inside = pl.col(name).is_between(-limit, limit)
             _check(self.frame, name, inside, f"degrees from {-limit} to {limit}")
+        clocks = (pl.col("clock") == UTC) | (
+            (pl.col("clock") == LOCAL) & pl.col("time_zone").is_not_null()
+        )
+        _check(self.frame, "clock", clocks, f"{UTC}, or {LOCAL} with a time_zone")
         twice = self.frame.with_columns(key=_normal(pl.col("name"))).filter(
             pl.col("key").is_duplicated()
         )
@@ -77,9 +85,11 @@ class SiteTable:
             found = ", ".join(frame.columns) or "none"
             raise UsageError(
                 f"the sites table has the columns {found}, expected name, and where known site_id, "
-                "time_zone, latitude and longitude. Rename or add the column name."
+                "time_zone, latitude, longitude and clock. Rename or add the column name."
             )
-        return cls(pl.DataFrame({name: _column(frame, name) for name in SCHEMA}, schema=SCHEMA))
+        table = pl.DataFrame({name: _column(frame, name) for name in SCHEMA}, schema=SCHEMA)
+        clock = pl.col("clock").replace({"utc": UTC, "Utc": UTC, "Local": LOCAL})
+        return cls(table.with_columns(clock))
 
     @cached_property
     def canonical(self) -> pl.DataFrame:
@@ -89,7 +99,10 @@ class SiteTable:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the rows, whatever their order, in hexadecimal digits."""
-        rows = json.dumps(self.canonical.rows(), ensure_ascii=True)
+        frame = self.canonical
+        # Tables without clocks keep the fingerprint that they had before there was the column.
+        told = frame.drop("clock") if frame["clock"].is_null().all() else frame
+        rows = json.dumps(told.rows(), ensure_ascii=True)
         return hashlib.sha256(rows.encode()).hexdigest()
 
     def __eq__(self, other: object) -> bool:
@@ -98,12 +111,13 @@ class SiteTable:
     def __hash__(self) -> int:
         return hash(self.fingerprint)
 
-    def look_up(self, site_id: Any, site_name: Any, subsite_name: Any) -> tuple[Any, Any]:
-        """Site ids and time zones of recordings.
+    def look_up(self, site_id: Any, site_name: Any, subsite_name: Any) -> tuple[Any, Any, Any]:
+        """Site ids, time zones and clocks of recordings.
 
         A recorder is looked up by its full name, such as ``Arkaba-Dry-A``, else by ``site_name``
-        alone; case does not count, and ``-&-`` is ``-``. A time zone also follows from the site id
-        where all rows that have both agree.
+        alone; case does not count, nor the Unicode normal form, and ``-&-`` is ``-``. A time zone
+        also follows from the site id where all rows that have both agree, and a clock where all
+        rows of the id do.
 
         Args:
             site_id: int32 array; what is not null stays.
@@ -111,14 +125,17 @@ class SiteTable:
             subsite_name: string array.
 
         Returns:
-            int32 and string arrays; null where the table does not tell.
+            An int32 and two string arrays; null where the table does not tell.
         """
         full_names = recorder_names(site_name, subsite_name)
         rows = [pc.index_in(_normal_array(names), self._keys) for names in (full_names, site_name)]
         ids = pc.coalesce(site_id, *(self._columns["site_id"].take(row) for row in rows))
-        zone_ids, zones = self._zones_by_id
-        by_id = zones.take(pc.index_in(ids, zone_ids))
-        return ids, pc.coalesce(*(self._columns["time_zone"].take(row) for row in rows), by_id)
+        told = []
+        for name in ("time_zone", "clock"):
+            known_ids, values = self._by_id[name]
+            by_id = values.take(pc.index_in(ids, known_ids))
+            told.append(pc.coalesce(*(self._columns[name].take(row) for row in rows), by_id))
+        return ids, *told
 
     @cached_property
     def _keys(self) -> Any:
@@ -126,19 +143,17 @@ class SiteTable:
 
     @cached_property
     def _columns(self) -> dict[str, Any]:
-        types = {"site_id": pa.int32(), "time_zone": pa.string()}
+        types = {"site_id": pa.int32(), "time_zone": pa.string(), "clock": pa.string()}
         return {name: self.frame[name].to_arrow().cast(kind) for name, kind in types.items()}
 
     @cached_property
-    def _zones_by_id(self) -> tuple[Any, Any]:
-        agreed = (
-            self.frame.drop_nulls(["site_id", "time_zone"])
-            .group_by("site_id")
-            .agg(pl.col("time_zone").unique())
-            .filter(pl.col("time_zone").list.len() == 1)
-            .select("site_id", pl.col("time_zone").list.first())
-        )
-        return agreed["site_id"].to_arrow(), agreed["time_zone"].to_arrow().cast(pa.string())
+    def _by_id(self) -> dict[str, tuple[Any, Any]]:
+        """For two columns the site ids whose rows agree, and the values."""
+        numbered = self.frame.drop_nulls("site_id")
+        return {
+            "time_zone": _agreed(numbered.drop_nulls("time_zone"), "time_zone"),
+            "clock": _agreed(numbered, "clock"),
+        }
 
 
 def merged(old: SiteTable, new: SiteTable) -> SiteTable:
@@ -161,6 +176,16 @@ def merged(old: SiteTable, new: SiteTable) -> SiteTable:
         )
     added = new.frame.filter(~_normal(pl.col("name")).is_in(both["key"].to_list()))
     return SiteTable(pl.concat([old.frame, added]))
+
+
+def _agreed(rows: pl.DataFrame, column: str) -> tuple[Any, Any]:
+    agreed = (
+        rows.group_by("site_id")
+        .agg(pl.col(column).unique())
+        .filter(pl.col(column).list.len() == 1)
+        .select("site_id", pl.col(column).list.first())
+    )
+    return agreed["site_id"].to_arrow(), agreed[column].to_arrow().cast(pa.string())
 
 
 def _normal(names: pl.Expr) -> pl.Expr:

@@ -3,7 +3,8 @@
 import io
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import fsspec
 import polars as pl
@@ -12,7 +13,7 @@ import pytest
 
 from a20_parquet.dataset.sites import KeptSites, kept_content, read_sites
 from a20_parquet.errors import UsageError
-from a20_parquet.table.sites import SCHEMA, SiteTable
+from a20_parquet.table.sites import SCHEMA, SiteTable, merged
 
 ROWS: list[dict[str, Any]] = [
     {
@@ -21,8 +22,16 @@ ROWS: list[dict[str, Any]] = [
         "time_zone": "Australia/Adelaide",
         "latitude": -31.7,
         "longitude": 138.25,
+        "clock": None,
     },
-    {"name": "Kl9", "site_id": None, "time_zone": None, "latitude": None, "longitude": None},
+    {
+        "name": "Kl9",
+        "site_id": None,
+        "time_zone": None,
+        "latitude": None,
+        "longitude": None,
+        "clock": None,
+    },
 ]
 TABLE = SiteTable(pl.DataFrame(ROWS, schema=SCHEMA))
 
@@ -98,6 +107,39 @@ def test_kept_and_read_back(tmp_path: Path) -> None:
     empty = SiteTable(TABLE.frame.clear())
     kept = kept_content(None, empty, 0)
     assert read_sites(write(tmp_path / "empty.parquet", kept)) == empty
+
+
+def test_clocks(tmp_path: Path) -> None:
+    """A recorder's clock is kept like its zone, and written as users do."""
+    text = "name,time_zone,clock\na,Asia/Tokyo,Local\nb,,utc\nc,,\nd,Asia/Tokyo,UTC\n"
+    table = read_sites(write(tmp_path / "sites.csv", text))
+    assert table.frame["clock"].to_list() == ["local", "UTC", None, "UTC"]
+    content = kept_content(None, table, 0)
+    assert read_sites(write(tmp_path / "sites.parquet", content)) == table
+
+
+def test_tables_from_before_there_were_clocks(tmp_path: Path) -> None:
+    """Their rows have the same fingerprint, and a dataset that keeps one takes clocks now."""
+    assert TABLE.fingerprint == "bcdd81ad87c289222ea7d3eb8bfd13f3b36bad367397dec4bcc1dade50657ca1"
+    # Of the catalog only the file's content is asked for.
+    catalog = SimpleNamespace(
+        path=str,
+        filesystem=SimpleNamespace(
+            exists=lambda _: True, cat_file=lambda _: (tmp_path / "sites.parquet").read_bytes()
+        ),
+    )
+    before = pl.read_parquet(io.BytesIO(kept_content(None, TABLE, 0))).drop("clock")
+    before.write_parquet(tmp_path / "sites.parquet")
+    kept = KeptSites.read(cast("Any", catalog))
+    assert kept is not None
+    assert kept.until(0) == TABLE
+    more = SiteTable.of(pl.DataFrame({"name": ["x"], "clock": ["UTC"]}))
+    both = pl.read_parquet(io.BytesIO(kept_content(kept, merged(TABLE, more), 1)))
+    assert both.select("name", "clock", "conversion").rows() == [
+        ("Arkaba-Dry-A", None, 0),
+        ("Kl9", None, 0),
+        ("x", "UTC", 1),
+    ]
 
 
 def test_each_conversion_has_its_own_table() -> None:

@@ -182,10 +182,15 @@ def test_offsets(zone: str, utc: str, minutes: int | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "extension", ["flac", "wav", "mp3", "wv", "FLAC", "Wav", "MP3", "mP3", "WV", "fLaC"]
+    "extension",
+    [
+        *("flac", "wav", "mp3", "wv", "FLAC", "Wav", "MP3", "mP3", "WV", "fLaC", "wave", "WAVE"),
+        *("ogg", "OGG", "webm", "WebM", "m4a", "M4A", "aac", "AAC", "mpga", "oga", "opus", "aif"),
+        *("AIFF", "asf", "caf", "w4v", "wac", "webma", "wma"),
+    ],
 )
 def test_extensions(extension: str) -> None:
-    """The four audio formats count, in any case."""
+    """The extensions of recordings count, in any case."""
     assert recorder(f"20200301T123000Z_A-Wet-B_7.{extension}") == ("A", "Wet-B", 7)
 
 
@@ -269,7 +274,8 @@ def test_recorders(name: str, expected: tuple[str, str | None, int]) -> None:
         "tests/files/audio/100sec.wav",
         "neg/bar_neg.wav",
         "20200301T123000+1000_A_1",
-        "20200301T123000+1000_A_1.ogg",
+        "20200301T123000+1000_A_1.json",
+        "20200301T123000+1000_A_1.w",
         "20200301T123000+1000_A_1.flac.txt",
         "20200301T123000+1000_A_1.flac\n",
         "20200301T123000+1000_A_1.flac/",

@@ -74,6 +74,74 @@ def test_pattern_id_wins_over_the_folder() -> None:
     assert parse(*names, pattern=pattern).site_id.to_pylist() == [12, 7]
 
 
+FRONTIER_LABS = (
+    r"(?:^|/)(?P<site_name>[^/]+)/S(?P<date>\d{8})T(?P<time>\d{6}\.?\d*)(?P<offset>[+-]\d{4})_E"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        (
+            "SiteA/S20240815T091156.982648+1000_E20240815T091251.967555+1000_-12.34+078.98.wav",
+            datetime(2024, 8, 14, 23, 11, 56, 982_648, tzinfo=UTC),
+        ),
+        (
+            "SiteA/S20210205T035946676+1000_E20210205T040446501+1000_-08.0000+000.0000.wav",
+            datetime(2021, 2, 4, 17, 59, 46, 676_000, tzinfo=UTC),
+        ),
+    ],
+)
+def test_names_with_start_and_end(name: str, start: datetime) -> None:
+    """The start is the start, to its fraction; without a pattern no time is taken from anywhere."""
+    found = told(name, pattern=FRONTIER_LABS)
+    assert found["file_timestamp"] == start
+    assert found["utc_offset_minutes"] == 600
+    assert "can't be read" in problem(name)
+    assert "file_timestamp" not in told(name, unknown_site="Elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("time", "microseconds"),
+    [
+        ("010000", 0),
+        ("010000.5", 500_000),
+        ("01:00:00,25", 250_000),
+        ("01-00-00.000001", 1),
+        ("010000.1234569", 123_456),
+        ("010000123", 123_000),
+        ("01h00m00s", 0),
+    ],
+)
+def test_fractions(time: str, microseconds: int) -> None:
+    """What follows the seconds is their fraction; what is below a microsecond is cut."""
+    found = told(f"A=20201014={time}", pattern=r"(?P<site_name>A)=(?P<date>\d+)=(?P<time>.*)")
+    assert found["file_timestamp"] == START.replace(microsecond=microseconds)
+    assert found["file_seconds_since_midnight"] == 3600
+
+
+@pytest.mark.parametrize("time", ["1:00:00", "1:30:00.5", "010000_5", "01:00:00 (2)", "x"])
+def test_times_that_are_none(time: str) -> None:
+    """Pairs of digits are not taken apart, and not every number behind them is a fraction."""
+    pattern = r"(?P<site_name>A)=(?P<date>\d+)=(?P<time>.*)"
+    assert "has the time" in problem(f"A=20201014={time}", pattern=pattern)
+
+
+def test_a_pattern_overrides_an_offset() -> None:
+    """A pattern without the group leaves the name's offset out of account: the zone counts."""
+    pattern = (
+        r"(?P<date>\d{8})T(?P<time>\d{6})\+0000_(?P<site_name>[^/]+?)"
+        r"(?:-(?P<subsite_name>(?:Wet|Dry)-[AB]))?_(?P<file_seq_id>\d+)\.flac$"
+    )
+    sites = SiteTable.of(pl.DataFrame({"name": ["Arkaba"], "time_zone": ["Australia/Adelaide"]}))
+    names = [f"20201014T010000{offset}_Arkaba-Dry-A_1.flac" for offset in ("+0000", "+1000")]
+    recordings = parse(*names, pattern=pattern, sites=sites)
+    assert recordings.utc_offset_minutes.to_pylist() == [630, 600]
+    assert recordings.site.to_pylist() == ["Arkaba-Dry-A"] * 2
+    hours = [at.astimezone(UTC).hour for at in recordings.file_timestamp.to_pylist()]
+    assert hours == [14, 15]
+
+
 @pytest.mark.parametrize(
     "day", ["20201014", "2020-10-14", "2020.10.14", "2020_10 14", "20-20/1014"]
 )
@@ -239,7 +307,7 @@ GROUP_FORMS = {
     "subsite_name": ["(?:Wet|Dry)-[AB]", ".*?"],
     "file_seq_id": [r"\d+", r"[0-9_]*"],
     "date": [r"\d{8}", r"\d{4}-?\d\d-?\d\d", "[0-9. -]*"],
-    "time": [r"\d{6}", r"\d\d:?\d\d:?\d\d", ".{0,8}"],
+    "time": [r"\d{6}", r"\d\d:?\d\d:?\d\d", ".{0,8}", r"\d+[.,]?\d*"],
     "offset": ["Z|[+-][0-9]{4}", r"[+-]\d\d:?(?:\d\d)?", ".*?"],
 }
 GLUE = ["", "", "_", "T", "[-_ /]", ".*?", "(?:^|/)", r"[^/]*"]
@@ -264,13 +332,19 @@ RECORDERS = [
     {"name": "seven", "site_id": 7, "time_zone": "Australia/Sydney"},
     {"name": "sieben", "site_id": 7, "time_zone": "Australia/Sydney"},
 ]
+CLOCKS = [
+    {"name": "arkaba", "site_id": 285, "time_zone": "Australia/Adelaide", "clock": "local"},
+    {"name": "Kl9", "site_id": None, "time_zone": None, "clock": "UTC"},
+    {"name": "seven", "site_id": 7, "time_zone": "Australia/Sydney", "clock": "UTC"},
+    {"name": "sieben", "site_id": 7, "time_zone": "Australia/Sydney", "clock": "UTC"},
+]
 
 
 @settings(deadline=None, max_examples=300)
 @given(
     st.lists(NAMES, max_size=4),
     st.none() | patterns(),
-    st.sampled_from([[], RECORDERS]),
+    st.sampled_from([[], RECORDERS, CLOCKS]),
     st.sampled_from([None, "4E2", "Elsewhere"]),
 )
 def test_against_the_slow_reading(
@@ -295,7 +369,7 @@ VALUES = {
     "subsite_name": ["", "Dry-A", "wet-b"],
     "file_seq_id": ["", "49500", "0", "1" * 19],
     "date": ["20201014", "2021-10-03", "2021 04 04", "20210229", ""],
-    "time": ["010000", "02:30:00", "16:30:00", "1:0:0", "23:59:60", ""],
+    "time": ["010000", "02:30:00", "16:30:00.5", "235959123", "1:0:0", "23:59:60", ""],
     "offset": ["", "Z", "+1030", "-03:30", "+10", "+2400", "z"],
 }
 PARTS = st.tuples(
@@ -306,7 +380,7 @@ PARTS = st.tuples(
 @settings(deadline=None, max_examples=150)
 @given(
     st.lists(st.tuples(st.sampled_from(["", "site_0285/"]), PARTS), min_size=1, max_size=4),
-    st.sampled_from([[], RECORDERS]),
+    st.sampled_from([[], RECORDERS, CLOCKS]),
     st.sampled_from([None, "Elsewhere"]),
 )
 def test_parts_against_the_slow_reading(

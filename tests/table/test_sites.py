@@ -106,6 +106,49 @@ def test_zones_change_what_z_leaves_open() -> None:
         assert instants == [16, 6, 16]
 
 
+ADELAIDE = "Australia/Adelaide"
+
+
+@pytest.mark.parametrize(
+    ("clock", "utc_hours", "local_hours", "minutes"),
+    [
+        # 16:30 on 3 October: half an hour before clocks are put forward.
+        (None, [16, 6, 16], [3, 16, 16], [630, 600, 0]),
+        ("UTC", [16, 16, 16], [3, 3, 3], [630, 630, 630]),
+        ("local", [7, 7, 7], [16, 16, 16], [570, 570, 570]),
+    ],
+)
+def test_a_clock_overrides_offsets_in_names(
+    clock: str | None, utc_hours: list[int], local_hours: list[int], minutes: list[int]
+) -> None:
+    """Where the table says what a clock showed, ``Z`` and offsets in names do not count."""
+    by_name = table(("A", None, ADELAIDE, None, None, clock))
+    by_id = table(
+        ("B", 7, ADELAIDE, None, None, clock), ("C", 7, None, None, None, clock and "UTC")
+    )
+    names = [f"20201003T163000{zone}_A_1.flac" for zone in ("Z", "+1000", "+0000")]
+    found = parse(by_name, *names)
+    assert [at.astimezone(UTC).hour for at in found.file_timestamp.to_pylist()] == utc_hours
+    assert [s // 3600 for s in found.file_seconds_since_midnight.to_pylist()] == local_hours
+    assert found.utc_offset_minutes.to_pylist() == minutes
+    assert not found.taken_for_utc.any()
+    numbered = parse(by_id, *(f"site_0007/{name}" for name in names))
+    agreed = clock == "UTC"
+    assert numbered.utc_offset_minutes.to_pylist() == (minutes if agreed else [630, 600, 0])
+
+
+def test_a_clock_of_utc_needs_no_zone() -> None:
+    """The instant is known then, and is no guess; the local time is not."""
+    pattern = r"(?P<site_name>\w+)/(?P<date>\d{8})_(?P<time>\d{6})"
+    sites = table(("A", None, None, None, None, "UTC"), ("B", None, ADELAIDE))
+    names = [f"{recorder}/20201003_163000" for recorder in "ABC"]
+    found = parse(sites, *names, pattern=pattern)
+    assert found.taken_for_utc.tolist() == [False, False, True]
+    assert found.utc_offset_minutes.to_pylist() == [None, 570, None]
+    hours = [at.astimezone(UTC).hour for at in found.file_timestamp.to_pylist()]
+    assert hours == [16, 7, 16]
+
+
 def by_zoneinfo(seconds: int, zone: str, *, local: bool) -> int:
     """Minutes from UTC as the standard library has them."""
     moment = EPOCH + timedelta(seconds=seconds)
@@ -205,6 +248,12 @@ def test_what_is_no_time_zone(name: str) -> None:
         ([("a", 1, None, -90, -180.5)], "has longitude -180.5, expected degrees from -180"),
         ([("a", 1), (None, 2)], "row 2 .* has name None, expected a recorder's name"),
         ([(" ", 1)], "has name ' '"),
+        (
+            [("a", 1, *[None] * 3, "GMT")],
+            "has clock 'GMT', expected UTC, or local with a time_zone",
+        ),
+        ([("a", 1, *[None] * 3, "local")], "has clock 'local', expected UTC, or local with a t"),
+        ([("\u00e5", 1), ("a\u030a", 1)], "one recorder twice"),
         ([("a", 1), ("A", 1)], "one recorder twice: 'a' and 'A'"),
         ([("x-&-y", 1), ("z", 2), ("X-Y", 3)], "one recorder twice: 'x-&-y' and 'X-Y'"),
     ],
