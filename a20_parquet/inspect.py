@@ -25,7 +25,7 @@ _BATCH_BYTES = 4 << 20
 _FIRST_VALUES = 5
 _MAX_VALUES = 1 << 29
 _NUMBER_KINDS = frozenset("biuf")
-_RANK = 3
+_RANKS = (2, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +169,8 @@ def _count(tally: _Tally, records: Records) -> None:
             else:
                 key = (name, kind, load_tensorflow().dtypes.as_dtype(tensor.dtype).name)
                 shape = tuple(dim.size for dim in tensor.tensor_shape.dim)
-                if name == "embedding" and len(shape) == _RANK and min(shape) >= 0:
-                    tally.windows += shape[0] * shape[1]
+                if name == "embedding" and len(shape) in _RANKS and min(shape) >= 0:
+                    tally.windows += math.prod(shape[:-1])
             counts = tally.shapes.setdefault(key, {})
             counts[shape] = counts.get(shape, 0) + 1
         tally.first = tally.first or _first_record(features, records.shard.sample_rate_hz)

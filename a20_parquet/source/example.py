@@ -49,8 +49,9 @@ class ExampleParts:
     """From the start of the recording to the start of the record; any number, not checked."""
     is_in_samples: bool
     """Whether that counts audio samples, as older writers do; else seconds."""
-    claimed_shape: tuple[int, ...] | None
-    """What ``embedding_shape`` says; ``(-1,)`` where it is no list of integers."""
+    claimed_shape: tuple[int, ...]
+    """What ``embedding_shape`` says; empty where that is nothing, ``(-1,)`` where it is no list of
+    integers."""
     features: tuple[bytes | FeatureValues | None, ...]
     """The further features that are wanted: a serialized tensor, or a list's values; None where
     the record lacks them."""
@@ -73,7 +74,7 @@ def take_apart(payload: bytes, wanted: tuple[Feature, ...]) -> ExampleParts:
     filename = _required(features, FILENAME, "bytes_list")
     embedding = _required(features, EMBEDDING, "bytes_list")
     kind = _kind(features, EMBEDDING_SHAPE)
-    claimed_shape: tuple[int, ...] | None = None if kind is None else (-1,)
+    claimed_shape: tuple[int, ...] = () if kind is None else (-1,)
     if kind == "int64_list":
         claimed_shape = tuple(features[EMBEDDING_SHAPE].int64_list.value)
     further = tuple(_further(features, feature) for feature in wanted)

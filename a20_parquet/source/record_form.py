@@ -11,7 +11,7 @@ example.proto, feature.proto and tensorflow/core/framework/tensor.proto, tensor_
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -32,12 +32,13 @@ from a20_parquet.source.example import (
     other_names,
 )
 from a20_parquet.source.records import Buffer
+from a20_parquet.source.tensors import with_channels
 from a20_parquet.table.decoded import FeatureValues
 from a20_parquet.table.schema import Feature, FeatureKind
 
 _VARINT, _LENGTH_DELIMITED = 0, 2
 _BYTES, _FLOATS, _INTEGERS = 1, 2, 3
-_EMBEDDING_RANKS, _FEATURE_RANKS = (3,), (2, 3)
+_RANKS = (2, 3)
 _NAMES = {_BYTES: BYTES_LIST, _FLOATS: FLOAT_LIST, _INTEGERS: INT64_LIST}
 _NUMBERS = {name: number for number, name in _NAMES.items()}
 _FLOAT_BYTES = 4
@@ -143,7 +144,8 @@ def _learn(payload: bytes, wanted: tuple[Feature, ...]) -> RecordForm:
         raise _UnknownError
     filename = features[FILENAME].only(_BYTES)
     timestamp = features[TIMESTAMP].only(_FLOATS)
-    embedding = _tensor(features[EMBEDDING].only(_BYTES), _EMBEDDING_RANKS)
+    embedding = _tensor(features[EMBEDDING].only(_BYTES))
+    embedding = replace(embedding, shape=with_channels(embedding.shape))
     further = tuple(
         _wanted(features[feature.name], feature) if feature.name in features else None
         for feature in wanted
@@ -165,7 +167,7 @@ def _learn(payload: bytes, wanted: tuple[Feature, ...]) -> RecordForm:
         filename=filename.place,
         timestamp=timestamp.at,
         embedding=embedding,
-        claims_another_shape=_claimed_shape(features, embedding.shape) != embedding.shape,
+        claims_another_shape=_claims_another(features, embedding.shape),
         features=further,
         other_features=other_names(features, names),
     )
@@ -173,7 +175,7 @@ def _learn(payload: bytes, wanted: tuple[Feature, ...]) -> RecordForm:
 
 def _wanted(found: "_Feature", feature: Feature) -> TensorPlace | ListPlace | None:
     if feature.kind is FeatureKind.TENSOR:
-        return _tensor(found.only(_BYTES), _FEATURE_RANKS)
+        return _tensor(found.only(_BYTES))
     return _list(found, _NUMBERS[LISTS[feature.kind]])
 
 
@@ -201,16 +203,10 @@ def _integers(packed: bytes) -> FeatureValues | None:
     return np.array(values, np.uint64).view(np.int64)
 
 
-def _claimed_shape(
-    features: Mapping[str, "_Feature"], otherwise: tuple[int, ...]
-) -> tuple[int, ...]:
+def _claims_another(features: Mapping[str, "_Feature"], shape: tuple[int, ...]) -> bool:
     if EMBEDDING_SHAPE not in features:
-        return otherwise
-    claimed = features[EMBEDDING_SHAPE].only(_INTEGERS).integers()
-    if len(claimed) != len(otherwise):
-        # TensorFlow's own parser takes no other number of them.
-        raise _UnknownError
-    return claimed
+        return False
+    return with_channels(features[EMBEDDING_SHAPE].only(_INTEGERS).integers()) != shape
 
 
 def _between(holes: Iterable[_Place], payload: bytes) -> Iterator[tuple[int, int, bytes]]:
@@ -349,7 +345,7 @@ def _feature(feature: _Part) -> _Feature:
     return _Feature(kind, found)
 
 
-def _tensor(proto: _Part, ranks: tuple[int, ...]) -> TensorPlace:
+def _tensor(proto: _Part) -> TensorPlace:
     """Where the content of a ``TensorProto`` lies that has nothing but dtype, shape and content."""
     dtype = _DTYPES.get(proto.integer(1))
     dims, content = proto.part(2), proto.part(4)
@@ -359,7 +355,7 @@ def _tensor(proto: _Part, ranks: tuple[int, ...]) -> TensorPlace:
         dim = dims.part(2)
         shape.append(dim.integer(1))
         dim.end()
-    if dtype is None or len(shape) not in ranks or not content.size:
+    if dtype is None or len(shape) not in _RANKS or not content.size:
         raise _UnknownError
     if content.size != math.prod(shape) * dtype.itemsize:
         raise _UnknownError

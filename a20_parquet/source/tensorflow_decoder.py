@@ -31,7 +31,12 @@ from a20_parquet.source.example import (
     to_seconds,
 )
 from a20_parquet.source.records import Records
-from a20_parquet.source.tensors import FEATURE_LAYOUTS, TensorDecoder, TensorError
+from a20_parquet.source.tensors import (
+    FEATURE_LAYOUTS,
+    TensorDecoder,
+    TensorError,
+    with_channels,
+)
 from a20_parquet.table.decoded import DecodedRecords, Embedding, FeatureValues
 from a20_parquet.table.rejection import Reason
 from a20_parquet.table.schema import Feature, FeatureKind
@@ -39,7 +44,7 @@ from a20_parquet.table.schema import Feature, FeatureKind
 # What TensorFlow fills in where a record lacks a feature: values that no writer stores.
 _NO_TIMESTAMP = np.array(0x7FE20A20, np.uint32).view(np.float32)[()]
 _NO_OFFSET = -(2**63)
-_NO_SHAPE = (-(2**63),) * 3
+_NO_NUMBER = -(2**63)
 _NO_FEATURE = b"\xff a20_parquet: the record lacks this feature"
 _MOST_SIZES = 4096
 
@@ -108,13 +113,14 @@ def _batch_parser(tf: Any, features: Sequence[Feature]) -> Callable[[Any], "_Par
     defaults = {
         "timestamp_s": tf.constant(_NO_TIMESTAMP, tf.float32),
         "timestamp_offset": tf.constant(_NO_OFFSET, int64),
-        "embedding_shape": tf.constant(_NO_SHAPE, int64),
+        # As many numbers as there are.
+        "embedding_shape": tf.constant(_NO_NUMBER, int64),
         # No default: it must be there.
         "filename": nothing,
         "embedding": nothing,
         **{name: tf.constant(_NO_FEATURE, string) for name in tensors},
     }
-    shapes = [[len(_NO_SHAPE)] if name == "embedding_shape" else [] for name in defaults]
+    shapes = [[-1] if name == "embedding_shape" else [] for name in defaults]
     keys = tf.constant(list(defaults), string)
     ragged_keys = tf.constant(list(lists), string)
 
@@ -241,7 +247,7 @@ class TensorFlowDecoder:
         """Decode a batch at once; raise one of many errors where a record is out of the way."""
         parsed = self._parse(self._tf.constant(payloads, self._tf.string))
         stamps, offsets, claims, filenames, protos, *further = parsed.dense
-        embeddings = self._tensors.decode(protos)
+        embeddings = self._embeddings(protos)
         is_stamped = stamps.view(np.uint32) != _NO_TIMESTAMP.view(np.uint32)
         # Without a rate the offsets become NaN, so that each is looked at by itself.
         offsets_s = offsets.astype(np.float64) / (np.nan if rate_hz is None else rate_hz)
@@ -249,8 +255,6 @@ class TensorFlowDecoder:
         in_doubt = ~(np.abs(timestamps_s) <= MAX_TIMESTAMP_S)
         for index in np.flatnonzero(~is_stamped).tolist():
             in_doubt[index] |= TIMESTAMP.encode() in payloads[index]
-        shapes = np.array([tensor.shape for tensor in embeddings], np.int64)
-        claims_another = (claims != shapes).any(axis=1) & (claims != _NO_SHAPE).any(axis=1)
         leftover = np.array(list(map(len, payloads)))
         for column in (filenames, protos, *further):
             leftover -= [0 if value == _NO_FEATURE else len(value) for value in column]
@@ -267,7 +271,7 @@ class TensorFlowDecoder:
             filenames.tolist(),
             timestamps_s.tolist(),
             embeddings,
-            claims_another.tolist(),
+            map(_claims_another, claims.tolist(), embeddings),
             zip(*columns, strict=True) if columns else repeat(()),
             map(self._other_features, payloads, leftover.tolist()),
             strict=False,
@@ -283,7 +287,7 @@ class TensorFlowDecoder:
         """Decode one record that is in the way of a batch, or tell why it can't be used."""
         try:
             parts = take_apart(payload, self._wanted)
-            embedding = self._exact_tensor(self._tensors, "embedding", parts.embedding)
+            embedding = self._exact_tensor(self._embeddings, "embedding", parts.embedding)
             features = tuple(
                 self._exact_feature(feature, found, embedding)
                 for feature, found in zip(self._wanted, parts.features, strict=True)
@@ -296,16 +300,25 @@ class TensorFlowDecoder:
             parts.filename,
             timestamp_s,
             embedding,
-            parts.claimed_shape not in {None, embedding.shape},
+            _claims_another(parts.claimed_shape, embedding),
             features,
             self._other_features(payload, len(payload) - known),
         )
 
+    def _embeddings(self, protos: Sequence[bytes]) -> list[Embedding]:
+        """Decode embeddings, each to ``(windows, channels, dims)``."""
+        found = self._tensors.decode(protos)
+        return [tensor.reshape(with_channels(tensor.shape)) for tensor in found]
+
     def _exact_tensor(
-        self, tensors: TensorDecoder, name: str, proto: bytes, bad: Reason = Reason.BAD_TENSOR
+        self,
+        decode: Callable[[Sequence[bytes]], list[Embedding]],
+        name: str,
+        proto: bytes,
+        bad: Reason = Reason.BAD_TENSOR,
     ) -> Embedding:
         try:
-            return tensors.decode([proto])[0]
+            return decode([proto])[0]
         except TensorError as error:
             raise RejectedError(bad, f"feature {name!r} can't be used: {error}") from None
         except self._parse_errors:
@@ -319,7 +332,7 @@ class TensorFlowDecoder:
         bad = Reason.BAD_FEATURE
         try:
             if isinstance(found, bytes):
-                tensor = self._exact_tensor(self._feature_tensors, feature.name, found, bad)
+                tensor = self._exact_tensor(self._feature_tensors.decode, feature.name, found, bad)
                 return per_window(tensor, embedding)
             return per_row(found, feature, embedding)
         except TensorError as error:
@@ -349,3 +362,9 @@ class TensorFlowDecoder:
                 self._others.clear()
             self._others[leftover_bytes] = names
         return names
+
+
+def _claims_another(claimed: Sequence[int], embedding: Embedding) -> bool:
+    """Whether an ``embedding_shape``, padded or empty where there is none, is not the tensor's."""
+    shape = tuple(number for number in claimed if number != _NO_NUMBER)
+    return bool(shape) and with_channels(shape) != embedding.shape

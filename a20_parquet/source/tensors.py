@@ -16,13 +16,19 @@ from a20_parquet.table.decoded import Embedding
 _FIELDS = ("dtype", "tensor_shape", "tensor_content", "float_val", "half_val")
 _KINDS: dict[int, type[np.float32 | np.float16]] = {1: np.float32, 19: np.float16}
 _MAX_TENSOR_BYTES = 2**31 - 1
-EMBEDDING_LAYOUTS = ("(windows, channels, dims)",)
+EMBEDDING_LAYOUTS = ("(windows, channels, dims)", "(windows, dims)")
 FEATURE_LAYOUTS = ("(windows, channels, size)", "(windows, size)")
 _MOST_FORMS = 4096
+_WITHOUT_CHANNELS = 2
 
 
 class TensorError(Exception):
     """A tensor that is not as expected; the message says why, without its name."""
+
+
+def with_channels(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """``(windows, channels, dims)`` of an embedding: one of two axes has one channel."""
+    return (shape[0], 1, shape[1]) if len(shape) == _WITHOUT_CHANNELS else shape
 
 
 class _Form(NamedTuple):

@@ -43,7 +43,7 @@ _MEANINGS = {
     Reason.BAD_STREAM: "the shard's GZIP or ZLIB stream is damaged or cut",
     Reason.NOT_AN_EXAMPLE: "the payload is no tf.train.Example",
     Reason.BAD_FEATURE: "a feature is missing, of another kind, or has another number of values",
-    Reason.BAD_TENSOR: "a tensor is not float32 or float16 of shape [T, C, D]",
+    Reason.BAD_TENSOR: "a tensor is not float32 or float16 of shape [T, C, D] or [T, D]",
     Reason.WRONG_DIMS: "the embedding has another number of floats than the dataset's",
     Reason.BAD_TIMESTAMP: "timestamp_s is no usable number of seconds",
     Reason.NO_SAMPLE_RATE: "timestamp_offset is in audio samples, and nothing tells their rate",

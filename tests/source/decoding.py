@@ -119,6 +119,8 @@ def assert_equals_tensorflow(payloads: Sequence[bytes], found: DecodedRecords) -
         )
         embedding = found.embeddings[index]
         tensor = tf.io.parse_tensor(parsed["embedding"], tf.as_dtype(embedding.dtype)).numpy()
+        if tensor.ndim == 2:  # one channel
+            tensor = tensor[:, None, :]
         assert embedding.shape == tensor.shape == found.heads.shapes[index]
         np.testing.assert_array_equal(bits(embedding), bits(tensor))
         assert found.heads.filenames[index] == parsed["filename"].numpy()

@@ -138,10 +138,15 @@ BAD: dict[str, tuple[Callable[[], bytes], Reason, str]] = {
         Reason.BAD_TENSOR,
         r"shape is \(\), expected",
     ),
-    "rank 2": (
-        lambda: make_record(random_tensor((12, 4))),
+    "rank 1": (
+        lambda: make_record(random_tensor((12,))),
         Reason.BAD_TENSOR,
-        r"shape is \(12, 4\), expected \(windows, channels, dims\)",
+        r"shape is \(12,\), expected \(windows, channels, dims\) or \(windows, dims\)",
+    ),
+    "rank 2 without dims": (
+        lambda: record_with_proto(FLOAT32, (3, 0)),
+        Reason.BAD_TENSOR,
+        r"shape is \(3, 0\), expected",
     ),
     "rank 4": (
         lambda: make_record(random_tensor((1, 2, 1, 4))),
