@@ -39,6 +39,8 @@ class Conversion:
     """Names of features that the records have and the dataset has not."""
     assumptions: tuple[Assumption, ...] = ()
     """What no input told."""
+    hop_remark: str | None = None
+    """Why the hop looks wrong, and which would fit."""
     is_resumed: bool = False
     """Whether it went on with an unfinished conversion."""
     source_bytes: int = 0

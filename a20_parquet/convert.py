@@ -126,6 +126,7 @@ def convert(
         shape_disagreements=sum(shard.shape_disagreements for shard in in_runs.shards),
         other_features=in_runs.observations.other_features,
         assumptions=manifest.conversions[-1].assumptions,
+        hop_remark=manifest.conversions[-1].hop_remark,
         is_resumed=begun.is_resumed,
         retries=retries.count + executor.retries,
         source_bytes=sum(shard.size for shard in job.shards),

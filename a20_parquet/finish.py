@@ -24,6 +24,7 @@ from a20_parquet.job import Job
 from a20_parquet.sort_pass import Sorted
 from a20_parquet.table.name_sketch import NameSketch
 from a20_parquet.table.site_token import SHARED_TOKENS, may_be_shared
+from a20_parquet.table.spacing import judge_hop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,7 @@ def finish(
                     *_assumed_zones(made.sorted.observations.taken_for_utc),
                     *_assumed_sites(job.table, all_files),
                 ),
+                hop_remark=judge_hop(made.sorted.observations.spacing, job.table.window_seconds),
             ),
         ],
         quarantine=merge_quarantine(

@@ -78,6 +78,8 @@ class DatasetInfo:
     """What could not be converted, counted by reason, the most frequent first."""
     assumptions: tuple[Assumption, ...]
     """What its conversions assumed because no input told it."""
+    hop_remarks: tuple[str, ...]
+    """Why the hop of its conversions looks wrong, and which would fit."""
     hint: str | None
     """Advice on the Hive keys, where half of the files are too small."""
 
@@ -122,6 +124,9 @@ def catalog_info(catalog: Catalog) -> DatasetInfo:
         smallest=_partition(partitions, partitions["bytes"].arg_min()),
         quarantine=manifest.count_reasons(),
         assumptions=manifest.assumptions,
+        hop_remarks=tuple(
+            dict.fromkeys(each.hop_remark for each in manifest.conversions if each.hop_remark)
+        ),
         hint=sparse_partitions_hint(
             ((file.site, file.period, file.bytes) for file in catalog.data_files()), by
         ),

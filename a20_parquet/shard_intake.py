@@ -16,6 +16,7 @@ from a20_parquet.table.decoded import DecodedRecords
 from a20_parquet.table.intake import RecordFilter
 from a20_parquet.table.name_sketch import NameSketch
 from a20_parquet.table.rejection import Rejection
+from a20_parquet.table.spacing import SpacingSampler
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +92,7 @@ class ShardIntake:
         self._disagreements = 0
         self._other_features: frozenset[str] = frozenset()
         self._taken_for_utc = NameSketch()
+        self._spacing = SpacingSampler()
 
     def read(
         self, content: Content, advance: Callable[[int], None]
@@ -124,6 +126,7 @@ class ShardIntake:
             if intake.taken_for_utc:
                 found = NameSketch.of(intake.taken_for_utc)
                 self._taken_for_utc = NameSketch.merged([self._taken_for_utc, found])
+            self._spacing.add(intake.taken.heads)
             yield decoded, intake.taken
 
     def _keep_damage(self, damage: Damage) -> None:
@@ -163,6 +166,7 @@ class ShardIntake:
             shape_disagreements=self._disagreements,
             observations=Observations(
                 other_features=tuple(sorted(self._other_features)),
+                spacing=self._spacing.sample(),
                 taken_for_utc=self._taken_for_utc,
             ),
             quarantined=self._quarantine.finish(),

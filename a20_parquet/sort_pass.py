@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -89,6 +89,10 @@ class SortedUnit:
         """How many records and damaged ranges went to quarantine."""
         return _count_errors(self.sorted)
 
+    def without_observations(self) -> "SortedUnit":
+        """The same, less what was noticed."""
+        return replace(self, sorted=self.sorted.model_copy(update={"observations": Observations()}))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SortTask:
@@ -157,10 +161,13 @@ def sort_shards(job: Job, begun: Begun, sinks: Sinks, executor: Executor) -> Sor
     task = SortTask(job=job, sinks=sinks, known_errors=known, shared=shared)
     errors = ErrorLimit(sinks.most_errors)
     errors.add_known(known)
+    observations = Observations.merged(unit.observations for unit in begun.sorted)
     new = []
     for made in executor.map(task, job.units(done)):
         errors.add_elsewhere(made.errors, made.last_error)
-        new.append(made)
+        # Merged at once: those of many thousand units would take as much memory as a run.
+        observations = Observations.merged([observations, made.sorted.observations])
+        new.append(made.without_observations())
     new.sort(key=lambda made: made.sorted.positions)
     if sinks.notebook is not None:
         for shard in left:
@@ -173,7 +180,7 @@ def sort_shards(job: Job, begun: Begun, sinks: Sinks, executor: Executor) -> Sor
         ],
         shards=_in_order(units),
         quarantine=[shard for unit in units for shard in unit.quarantine],
-        observations=Observations.merged(unit.observations for unit in units),
+        observations=observations,
     )
 
 

@@ -14,6 +14,7 @@ from a20_parquet.dataset.manifest import Assumption, Manifest
 from a20_parquet.errors import UsageError
 from a20_parquet.source.decode import DecoderName
 from a20_parquet.verify import verify
+from tests.conversions import digests, use_tiny_memory
 from tests.shards import FILENAME, make_record, random_tensor, write_shard
 from tests.test_cli import run
 
@@ -158,6 +159,47 @@ def test_quarantine_has_the_datasets_hop(tmp_path: Path) -> None:
     frame = pl.read_parquet(dataset / "data" / "site=yard")
     assert sorted(frame["recording_offset_in_file"]) == [3.0 * i for i in range(20)]
     assert verify(dataset, source).is_good
+
+
+@pytest.mark.parametrize("decoder", DecoderName)
+def test_wrong_hop_is_said_and_kept(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    decoder: DecoderName,
+) -> None:
+    """Where windows reach into the next record: in the summary, the manifest and by info."""
+    source, dataset = write_minutes(tmp_path / "in", 20, minutes=3), tmp_path / "out"
+    said = "the windows of 2 of 2 sampled records reach into the next record of their recording"
+    fits = "3 s would fit (--window-seconds 3)"
+    code, _, err = run(monkeypatch, capsys, "convert", source, dataset, "--decoder", decoder)
+    (line,) = [line for line in err.splitlines() if said in line]
+    assert code == 0
+    assert line.endswith(fits)
+    assert manifest(dataset).conversions[0].hop_remark == line
+    assert a20_parquet.info(dataset).hop_remarks == (line,)
+    _, out, _ = run(monkeypatch, capsys, "info", dataset)
+    assert line in out
+    conversion = a20_parquet.convert(source, tmp_path / "mended", window_seconds=3)
+    assert (conversion.hop_remark, conversion.assumptions) == (None, ())
+    assert a20_parquet.info(tmp_path / "mended").hop_remarks == ()
+
+
+def test_wrong_hop_is_found_over_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records of a recording lie in many shards; units and decoders make no difference."""
+    for shard in range(4):
+        records = [
+            make_record(random_tensor((20, 1, 16), minute), FILENAME, 60.0 * minute)
+            for minute in range(shard, 20, 4)
+        ]
+        write_shard(tmp_path / "in" / f"a-{shard:05d}-of-00004", records)
+    conversion = a20_parquet.convert(tmp_path / "in", tmp_path / "large")
+    assert conversion.hop_remark is not None
+    assert "19 of 19" in conversion.hop_remark
+    use_tiny_memory(monkeypatch)
+    for decoder in DecoderName:
+        a20_parquet.convert(tmp_path / "in", tmp_path / decoder, decoder=decoder)
+        assert digests(tmp_path / decoder) == digests(tmp_path / "large")
 
 
 def test_read_windows(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

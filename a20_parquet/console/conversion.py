@@ -75,8 +75,9 @@ def _summary_lines(conversion: "Conversion") -> Iterator[str]:
 
 def _remarks(conversion: "Conversion") -> Iterator[str]:
     """What a user should know besides the totals."""
-    for assumption in conversion.assumptions:
-        yield str(assumption)
+    yield from map(str, conversion.assumptions)
+    if conversion.hop_remark:
+        yield conversion.hop_remark
     yield from conversion.other_options
     if conversion.left_out:
         left_out = format_count(conversion.left_out, "window")

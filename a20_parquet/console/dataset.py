@@ -58,6 +58,8 @@ def _lines(info: "DatasetInfo") -> Iterator[tuple[str, str]]:
     yield "shards", f"{info.shards:,}, {format_bytes(info.shard_bytes)}"
     for assumption in info.assumptions:
         yield "assumed", f"{assumption.about}: {assumption.text}"
+    for remark in info.hop_remarks:
+        yield "remark", remark
     yield "quarantine", ", ".join(f"{n:,} {why}" for why, n in info.quarantine.items()) or "empty"
 
 

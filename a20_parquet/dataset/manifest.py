@@ -157,6 +157,8 @@ class ConversionSummary(_Frozen):
     reading: ReadingOptions
     duplicates: DuplicateCounts
     assumptions: tuple[Assumption, ...] = ()
+    hop_remark: str | None = None
+    """Why its hop looks wrong, and which would fit."""
 
 
 class QuarantineFile(_Frozen):
