@@ -88,7 +88,7 @@ class SiteTable:
                 "time_zone, latitude, longitude and clock. Rename or add the column name."
             )
         table = pl.DataFrame({name: _column(frame, name) for name in SCHEMA}, schema=SCHEMA)
-        clock = pl.col("clock").replace({"utc": UTC, "Utc": UTC, "Local": LOCAL})
+        clock = pl.col("clock").str.to_lowercase().replace(UTC.lower(), UTC)
         return cls(table.with_columns(clock))
 
     @cached_property

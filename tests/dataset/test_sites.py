@@ -111,7 +111,7 @@ def test_kept_and_read_back(tmp_path: Path) -> None:
 
 def test_clocks(tmp_path: Path) -> None:
     """A recorder's clock is kept like its zone, and written as users do."""
-    text = "name,time_zone,clock\na,Asia/Tokyo,Local\nb,,utc\nc,,\nd,Asia/Tokyo,UTC\n"
+    text = "name,time_zone,clock\na,Asia/Tokyo, LOCAL \nb,,utc\nc,,\nd,Asia/Tokyo,UTC\n"
     table = read_sites(write(tmp_path / "sites.csv", text))
     assert table.frame["clock"].to_list() == ["local", "UTC", None, "UTC"]
     content = kept_content(None, table, 0)
