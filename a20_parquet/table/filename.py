@@ -125,7 +125,7 @@ def parse_filenames(filenames: Any, rules: FilenameRules = A2O_RULES) -> Recordi
     recorder's clock showed; ``Z`` tells only the instant.
     """
     parts = read_parts(filenames, rules.pattern, partly=rules.unknown_site is not None)
-    tidied, malformed = (parts, {}) if rules.pattern is None else tidy(parts)
+    tidied, malformed = (parts, {}) if rules.pattern is None else tidy(parts, filenames)
     site_id = tidied.site_id.cast(pa.int32())
     zones = None
     if rules.sites is not None:
@@ -227,6 +227,8 @@ def _problem(
         pattern = "" if rules.pattern is None else f", or what {rules.pattern!r} matches"
         return f"can't be read, expected {EXPECTED}{pattern}"
     for group, where in (*malformed.items(), *starts.impossible.items()):
+        if where[index] and group == "end":
+            return f"has its end taken for its start by {rules.pattern!r}, expected the start"
         if where[index]:
             text = getattr(parts, group)[index].as_py()
             return f"has the {group} {text!r}, expected one that exists: {GROUPS[group]}"

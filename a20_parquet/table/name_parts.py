@@ -44,6 +44,8 @@ _A2O: Final = (
     r")\.(?i:" + "|".join(AUDIO) + ")$"
 )
 _ONLY_START: Final = r"(?:^|/)" + _START + r"(?:[_.][^/]*)?$"
+_START_AND_END: Final = r"(?:^|/)S(?P<start>\d{8}T\d{6})[^/_]*_E(?P<end>\d{8}T\d{6})[^/]*$"
+"""Frontier Labs' names, in which a careless pattern finds the end first."""
 _FORMS: Final = {
     "site_id": r"^\d{1,9}$",
     "file_seq_id": r"^\d{1,18}$",
@@ -142,11 +144,12 @@ def read_parts(filenames: Any, pattern: str | None, *, partly: bool) -> NamePart
     return NameParts(matched=matched.to_numpy(zero_copy_only=False), **parts)
 
 
-def tidy(parts: NameParts) -> tuple[NameParts, dict[str, Flags]]:
+def tidy(parts: NameParts, filenames: Any) -> tuple[NameParts, dict[str, Flags]]:
     """Write parts that a pattern found in the forms that the A2O's names have.
 
     Returns:
-        The parts, null where there is no such form; and for some groups where that is so.
+        The parts, null where there is no such form; and for some groups where that is so. Where
+        the pattern took the end of a recording for its start there is no date, and ``end`` is true.
     """
     clock = pc.extract_regex(parts.time, _CLOCK)
     texts = {
@@ -170,6 +173,11 @@ def tidy(parts: NameParts) -> tuple[NameParts, dict[str, Flags]]:
         pc.equal(tidied["offset"], "Z"), "Z", pc.utf8_rpad(tidied["offset"], 5, "0")
     )
     tidied["fraction"] = pc.utf8_slice_codeunits(pc.utf8_rpad(_part(clock, "f"), 6, "0"), 0, 6)
+    both = pc.extract_regex(filenames, _START_AND_END)
+    found = pc.binary_join_element_wise(tidied["date"], tidied["time"], "T")
+    is_end = pc.and_(pc.equal(found, _part(both, "end")), pc.not_equal(found, _part(both, "start")))
+    malformed["end"] = flags(is_end)
+    tidied["date"] = pc.if_else(pc.fill_null(is_end, False), _NULL, tidied["date"])
     return replace(parts, **tidied), malformed
 
 

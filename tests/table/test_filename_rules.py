@@ -102,6 +102,23 @@ def test_names_with_start_and_end(name: str, start: datetime) -> None:
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        "SiteA/S20240815T091156.98+1000_E20240815T091251.96+1000.wav",
+        "S20240815T09115698+1000_E20240816T001251Z",
+    ],
+)
+def test_the_end_is_never_the_start(name: str) -> None:
+    """A pattern that finds the end of a recording does not make it the start, said or unsaid."""
+    pattern = r".*(?P<date>\d{8})T(?P<time>\d{6})"
+    expected = f"has its end taken for its start by {pattern!r}, expected the start"
+    assert expected in problem(name, pattern=pattern)
+    assert told(name, pattern=pattern, unknown_site="Elsewhere") == {}
+    careful = r"S(?P<date>\d{8})T(?P<time>\d{6})"
+    assert told(name, pattern=careful, unknown_site="Elsewhere")["file_timestamp"].minute == 11
+
+
+@pytest.mark.parametrize(
     ("time", "microseconds"),
     [
         ("010000", 0),
