@@ -181,7 +181,8 @@ def _wanted(found: "_Feature", feature: Feature) -> TensorPlace | ListPlace | No
 
 def _list(found: "_Feature", kind: int) -> ListPlace | None:
     """Where the values of a list of this kind lie; None where it has none."""
-    if not sum(value.size for value in found.values) and (kind != _BYTES or not found.values):
+    # An empty text is a value, packed numbers of no bytes are none.
+    if not any(found.kind == _BYTES or value.size for value in found.values):
         return None
     if found.kind != kind:
         raise _UnknownError
