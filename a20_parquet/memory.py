@@ -106,8 +106,14 @@ def plan_memory(  # noqa: PLR0913 - what buffers depend on, each a keyword
             them; 0 where all shards are local.
 
     Raises:
-        UsageError: the budget does not suffice for a single worker.
+        UsageError: the budget does not suffice for a single worker, or no budget does.
     """
+    most_rows = min(_MAX_RUN_ROWS, _MOST_TEXT_BYTES // max(text_bytes, 1))
+    if text_bytes and row_group_rows > most_rows:
+        raise UsageError(
+            f"--row-group-rows {row_group_rows} is too many where a --feature may have texts of "
+            f"{text_bytes:,} bytes: give {most_rows} at the most."
+        )
     row = _Row(dims * 4, METADATA_ROW_BYTES + _FEATURE_COPIES * feature_bytes)
     # The block that is being read lies beside those that are on their way.
     blocks = 1 + _BLOCK_COPIES * read_ahead if read_ahead else 0
@@ -117,7 +123,7 @@ def plan_memory(  # noqa: PLR0913 - what buffers depend on, each a keyword
         row_group_rows=row_group_rows,
         windows=windows,
         copies=_BATCH_COPIES + blocks,
-        most_rows=min(_MAX_RUN_ROWS, _MOST_TEXT_BYTES // max(text_bytes, 1)),
+        most_rows=most_rows,
     )
     for count in range(workers, 0, -1):
         plan = divide(budget, count)
@@ -161,7 +167,7 @@ def _divide(  # noqa: PLR0913 - likewise
     row_group_bytes = row_group_rows * row_bytes + _COPY_BYTES
     merging = share - row_group_bytes
     staging_rows = merging // 2 // (row.embedding + METADATA_ROW_BYTES)
-    if gather_rows < _MIN_ROWS or staging_rows < _MIN_ROWS or row_group_rows > most_rows:
+    if gather_rows < _MIN_ROWS or staging_rows < _MIN_ROWS:
         return None
     # Shards that do not quite fit together leave a run half empty at the worst.
     runs = 2 * (windows // gather_rows) + 1

@@ -10,10 +10,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import tensorflow as tf
 
 import a20_parquet
 from a20_parquet.dataset.manifest import Manifest
 from a20_parquet.errors import UsageError
+from a20_parquet.table.feature_forms import FeatureRequest
 from a20_parquet.table.schema import Feature, FeatureKind, FeatureScope
 from tests.conversions import digests, use_tiny_memory
 from tests.shards import make_features, random_tensor, serialize, write_shard
@@ -396,6 +398,70 @@ def test_append(tmp_path: Path) -> None:
     frame = a20_parquet.scan(dataset).collect()
     assert frame["x"].null_count() == 12
     assert frame["x"].unique().drop_nulls().sort().to_list() == [float(i) for i in range(8)]
+
+
+def test_windows_that_differ_in_a_feature_only(tmp_path: Path) -> None:
+    """Duplicates are dropped where the dataset has the same values, and kept where it has not."""
+    records = [record(i, label=bytes_feature(b"owl"), x=integers_feature(i, i)) for i in range(3)]
+    other = record(2, label=bytes_feature(b"own"), x=integers_feature(2, 2))
+    names = ["label", "x"]
+    first = write(tmp_path / "a", records, 1)
+    again = write_shard(tmp_path / "b" / "t-00000-of-00001", [other, *records[:2]])
+    dataset = tmp_path / "out"
+    a20_parquet.convert(first, dataset, feature=names, drop_duplicates=True)
+    conversion = a20_parquet.convert(again, dataset, feature=names, drop_duplicates=True)
+    assert (conversion.duplicates.identical, conversion.duplicates.different) == (24, 12)
+    assert conversion.new_windows == 12
+    assert not a20_parquet.verify(dataset, source=[first, again]).problems
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("label", FeatureRequest("label")),
+        ("a:b", FeatureRequest("a:b")),
+        ("a:record", FeatureRequest("a", scope=RECORD)),
+        ("a:b:float[3]:window", FeatureRequest("a:b", FeatureKind.FLOAT, 3, WINDOW)),
+        ("a:channel:string", FeatureRequest("a", FeatureKind.STRING, 0, CHANNEL)),
+        ("record", FeatureRequest("record")),
+        ("a:Record", FeatureRequest("a:Record")),
+        ("a:float[]", FeatureRequest("a:float[]")),
+    ],
+)
+def test_what_is_told(text: str, expected: FeatureRequest) -> None:
+    """Words that tell a form are taken off the end; any other colon is the name's."""
+    assert FeatureRequest.parse(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", [":record", "a:record:window", "a:float:int64", "a:float:record:float"]
+)
+def test_what_can_not_be_told(text: str) -> None:
+    """A form without a name, and one that is told twice."""
+    with pytest.raises(UsageError, match="feature"):
+        a20_parquet.convert("nowhere", "nowhere else", feature=[text])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "message"),
+    [
+        (np.float64, (12, 1, 3), "its dtype is number 2 "),
+        (np.int64, (12, 1, 3), "its dtype is number 9 "),
+        (np.float32, (11, 1, 3), r"its shape is \(11, 1, 3\), but the embedding has 12 windows"),
+    ],
+)
+def test_tensors_that_fit_no_column(
+    tmp_path: Path, dtype: Any, shape: tuple[int, ...], message: str
+) -> None:
+    """They are refused before anything is read; as bytes they can be taken."""
+    serialized = tf.io.serialize_tensor(np.ones(shape, dtype)).numpy()
+    source = write(tmp_path / "shards", [record(i, x=bytes_feature(serialized)) for i in range(2)])
+    with pytest.raises(UsageError, match=message):
+        a20_parquet.convert(source, tmp_path / "out", feature=["x"])
+    a20_parquet.convert(source, tmp_path / "out", feature=["x:binary"])
+    found = read_by_all(tmp_path / "out", "x", pa.binary())
+    assert set(found.values()) == {serialized}
+    assert len(found) == 24
 
 
 @pytest.mark.parametrize("name", ["filename", "site", "record", "shard", "Period"])

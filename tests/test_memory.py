@@ -339,3 +339,13 @@ def test_default_options() -> None:
     assert options.window_seconds is None
     assert options.dims is None
     assert not options.overwrite
+
+
+def test_texts_of_a_run_fit_into_arrows_offsets() -> None:
+    """No batch may have more texts than 2 GiB of them, however large the budget."""
+    numbers = {"workers": 1, "dims": 4, "windows": 10**9, "feature_bytes": 1 << 16}
+    plan = plan_memory(budget=1 << 44, row_group_rows=2048, text_bytes=1 << 16, **numbers)
+    assert plan.gather_rows << 16 < 1 << 31
+    assert not plan.holds_all
+    with pytest.raises(UsageError, match=r"row_group_rows 32768 is too many .*: give 32767 at"):
+        plan_memory(budget=1 << 44, row_group_rows=1 << 15, text_bytes=1 << 16, **numbers)

@@ -4,6 +4,7 @@ Two implementations of ``Decoder`` give the same values and verdicts, bit for bi
 """
 
 import enum
+import math
 from collections.abc import Sequence
 from itertools import repeat
 from typing import NamedTuple, Protocol
@@ -132,13 +133,16 @@ def gather(
 def per_window(tensor: Embedding, embedding: Embedding) -> Embedding:
     """Widen a feature to float32 of shape ``(windows, channels, size)``.
 
+    A tensor without channels belongs to each of them; one of windows alone has a single value each.
+
     Raises:
         TensorError: it has other windows or channels than the embedding.
     """
     windows, channels, _ = embedding.shape
-    per_channel = tensor if tensor.ndim == embedding.ndim else tensor[:, None, :]
+    per_channel = tensor
     if tensor.ndim != embedding.ndim:
-        per_channel = np.repeat(per_channel, channels, axis=1)
+        size = math.prod(tensor.shape[1:])
+        per_channel = np.repeat(tensor.reshape(len(tensor), 1, size), channels, axis=1)
     if per_channel.shape[:2] != (windows, channels):
         raise TensorError(
             f"its shape is {tensor.shape}, but the embedding has {windows} windows and {channels} "

@@ -38,7 +38,7 @@ from a20_parquet.table.schema import Feature, FeatureKind
 
 _VARINT, _LENGTH_DELIMITED = 0, 2
 _BYTES, _FLOATS, _INTEGERS = 1, 2, 3
-_RANKS = (2, 3)
+_EMBEDDING_RANKS, _FEATURE_RANKS = (2, 3), (1, 2, 3)
 _NAMES = {_BYTES: BYTES_LIST, _FLOATS: FLOAT_LIST, _INTEGERS: INT64_LIST}
 _NUMBERS = {name: number for number, name in _NAMES.items()}
 _FLOAT_BYTES = 4
@@ -144,7 +144,7 @@ def _learn(payload: bytes, wanted: tuple[Feature, ...]) -> RecordForm:
         raise _UnknownError
     filename = features[FILENAME].only(_BYTES)
     timestamp = features[TIMESTAMP].only(_FLOATS)
-    embedding = _tensor(features[EMBEDDING].only(_BYTES))
+    embedding = _tensor(features[EMBEDDING].only(_BYTES), _EMBEDDING_RANKS)
     embedding = replace(embedding, shape=with_channels(embedding.shape))
     further = tuple(
         _wanted(features[feature.name], feature) if feature.name in features else None
@@ -175,7 +175,7 @@ def _learn(payload: bytes, wanted: tuple[Feature, ...]) -> RecordForm:
 
 def _wanted(found: "_Feature", feature: Feature) -> TensorPlace | ListPlace | None:
     if feature.kind is FeatureKind.TENSOR:
-        return _tensor(found.only(_BYTES))
+        return _tensor(found.only(_BYTES), _FEATURE_RANKS)
     return _list(found, _NUMBERS[LISTS[feature.kind]])
 
 
@@ -346,7 +346,7 @@ def _feature(feature: _Part) -> _Feature:
     return _Feature(kind, found)
 
 
-def _tensor(proto: _Part) -> TensorPlace:
+def _tensor(proto: _Part, ranks: tuple[int, ...]) -> TensorPlace:
     """Where the content of a ``TensorProto`` lies that has nothing but dtype, shape and content."""
     dtype = _DTYPES.get(proto.integer(1))
     dims, content = proto.part(2), proto.part(4)
@@ -356,7 +356,7 @@ def _tensor(proto: _Part) -> TensorPlace:
         dim = dims.part(2)
         shape.append(dim.integer(1))
         dim.end()
-    if dtype is None or len(shape) not in _RANKS or not content.size:
+    if dtype is None or len(shape) not in ranks or not content.size:
         raise _UnknownError
     if content.size != math.prod(shape) * dtype.itemsize:
         raise _UnknownError

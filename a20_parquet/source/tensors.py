@@ -17,7 +17,7 @@ _FIELDS = ("dtype", "tensor_shape", "tensor_content", "float_val", "half_val")
 _KINDS: dict[int, type[np.float32 | np.float16]] = {1: np.float32, 19: np.float16}
 _MAX_TENSOR_BYTES = 2**31 - 1
 EMBEDDING_LAYOUTS = ("(windows, channels, dims)", "(windows, dims)")
-FEATURE_LAYOUTS = ("(windows, channels, size)", "(windows, size)")
+FEATURE_LAYOUTS = ("(windows, channels, size)", "(windows, size)", "(windows)")
 _MOST_FORMS = 4096
 _WITHOUT_CHANNELS = 2
 
@@ -191,4 +191,4 @@ def _tensor_shape(shape_proto: bytes, layouts: tuple[str, ...]) -> tuple[int, ..
 
 def _has_layout(shape: tuple[int, ...], layouts: tuple[str, ...]) -> bool:
     ranks = {len(layout.split(",")) for layout in layouts}
-    return len(shape) in ranks and min(shape) >= 0 and shape[-1] > 0
+    return len(shape) in ranks and min(shape) >= 0 and shape[1:][-1:] != (0,)

@@ -133,8 +133,9 @@ class FeatureKind(enum.StrEnum):
     """How records hold a feature, which decides its column's type."""
 
     TENSOR = "tensor"
-    """One serialized ``TensorProto`` of float32 or float16, shape ``(windows, channels, size)`` or
-    ``(windows, size)``, as Perch writes logits: ``fixed_size_list<float32>[size]``."""
+    """One serialized ``TensorProto`` of float32 or float16, shape ``(windows, channels, size)``,
+    ``(windows, size)`` or ``(windows)``, as Perch writes logits:
+    ``fixed_size_list<float32>[size]``."""
     FLOAT = "float"
     """A ``float_list``: ``float32``, or ``fixed_size_list<float32>[size]``."""
     INT64 = "int64"

@@ -55,6 +55,7 @@ def decode(*payloads: bytes, features: tuple[str, ...] = ("label",)) -> DecodedR
         (LOGITS, LOGITS),
         (LOGITS.astype(np.float16), LOGITS.astype(np.float16).astype(np.float32)),
         (LOGITS[:, 0], np.repeat(LOGITS[:, :1], CHANNELS, axis=1)),
+        (LOGITS[:, 0, 0], np.repeat(LOGITS[:, :1, :1], CHANNELS, axis=1)),
         (np.full((WINDOWS, 1), np.nan, np.float32), np.full((WINDOWS, CHANNELS, 1), np.nan)),
     ],
 )
@@ -75,10 +76,11 @@ def test_feature_of_windows(
 def test_records_without_windows() -> None:
     """A record with no window has a feature with none."""
     features = make_features(EMBEDDING[:0])
-    features["label"] = proto(tf.io.serialize_tensor(LOGITS[:0]).numpy())
-    (tensor,) = decode(serialize(features)).features["label"]
-    assert tensor is not None
-    assert tensor.shape == (0, CHANNELS, 5)
+    for logits in (LOGITS[:0], LOGITS[:0, 0], LOGITS[:0, 0, 0]):
+        features["label"] = proto(tf.io.serialize_tensor(logits).numpy())
+        (tensor,) = decode(serialize(features)).features["label"]
+        assert tensor is not None
+        assert tensor.shape == (0, CHANNELS, 5 if logits.ndim > 1 else 1)
 
 
 @pytest.mark.parametrize(
@@ -86,9 +88,10 @@ def test_records_without_windows() -> None:
     [
         (LOGITS[:2], r"its shape is \(2, 2, 5\), but the embedding has 3 windows and 2 channels"),
         (LOGITS[:, :1], r"its shape is \(3, 1, 5\), but the embedding has 3 windows"),
+        (LOGITS[0, 0], r"its shape is \(5,\), but the embedding has 3 windows and 2 channels"),
         (
-            LOGITS[0, 0],
-            r"its shape is \(5,\), expected \(windows, channels, size\) or \(windows, s",
+            LOGITS[None],
+            r"its shape is \(1, 3, 2, 5\), expected \(windows, channels, size\) or \(windows, s",
         ),
         (LOGITS[:2, 0], r"its shape is \(2, 5\), but the embedding has 3 windows"),
         (LOGITS.astype(np.float64), "its dtype is number 2 "),
