@@ -1,5 +1,6 @@
 """Streams Perch embeddings from TFRecord shards into Hive-partitioned Parquet."""
 
+import logging
 import sys
 from importlib import import_module
 from types import ModuleType
@@ -92,4 +93,6 @@ class _Package(ModuleType):
             super().__setattr__(name, value)
 
 
+# Whoever uses the package says whether its log is shown.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 sys.modules[__name__].__class__ = _Package

@@ -1,13 +1,16 @@
 """Work on the windows that a query asks for, a few megabytes at a time, with progress."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias, TypeVar
 
+from a20_parquet.amounts import format_count
 from a20_parquet.dataset.pieces import FilePart
 from a20_parquet.dataset.window_source import WindowSource
 from a20_parquet.progress import Progress
 from a20_parquet.workers import map_in_order
 
+_LOGGER = logging.getLogger(__name__)
 Batch: TypeAlias = Sequence[FilePart]
 Result = TypeVar("Result")
 
@@ -30,6 +33,13 @@ def map_batches(
         workers: threads.
     """
     batches = list(source.batches())
+    _LOGGER.info(
+        "%s: %s of %s with %s",
+        name,
+        format_count(len(batches), "part"),
+        format_count(len({part.path for batch in batches for part in batch}), "file"),
+        format_count(workers, "worker"),
+    )
     progress.start(name, sum(map(_size, batches)))
 
     def work_and_tell(batch: Batch) -> Result:

@@ -8,13 +8,16 @@ import click
 
 from a20_parquet import __version__
 from a20_parquet import cli_options as options
+from a20_parquet.cli_command import Group
 from a20_parquet.errors import A20ParquetError, UsageError
 from a20_parquet.startup import collect_seldom, hide_pandas
 
 _EXIT_FAILED, _EXIT_USAGE, _EXIT_QUARANTINE, _EXIT_INTERRUPTED = 1, 2, 3, 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="a20-parquet")
 def cli() -> None:
     """Perch embeddings from TFRecord shards to Hive-partitioned Parquet."""
@@ -58,11 +61,11 @@ def convert(sources: tuple[str, ...], dataset: str, *, as_json: bool, **given: A
     converted goes to DATASET/quarantine, byte for byte; then the exit code is 3.
     """
     from a20_parquet.console.conversion import print_conversion
-    from a20_parquet.console.progress import ConsoleProgress
+    from a20_parquet.console.progress import console_progress
     from a20_parquet.convert import convert
 
     chosen = {name: value for name, value in given.items() if value is not None}
-    with ConsoleProgress() as progress:
+    with console_progress() as progress:
         conversion = convert(sources, dataset, progress=progress, **chosen)
     print_conversion(conversion, as_json=as_json)
     if conversion.quarantine:
@@ -97,10 +100,10 @@ def npy_json(sources: tuple[str, ...], folder: str, *, as_json: bool, **given: A
     FOLDER/metadata/SHARD.json, a list with one object a window.
     """
     from a20_parquet.console.conversion import print_notebook_files
-    from a20_parquet.console.progress import ConsoleProgress
+    from a20_parquet.console.progress import console_progress
     from a20_parquet.npy_json import npy_json
 
-    with ConsoleProgress() as progress:
+    with console_progress() as progress:
         files = npy_json(sources, folder, progress=progress, **given)
     print_notebook_files(files, as_json=as_json)
 
@@ -169,11 +172,11 @@ def verify(dataset: str, *, source: tuple[str, ...], as_json: bool, **given: Any
     every window of the shards is there, bit for bit, and no other. Exits with 1 when something is
     wrong, and prints what. DATASET is a folder or any fsspec URL of one.
     """
-    from a20_parquet.console.progress import ConsoleProgress
+    from a20_parquet.console.progress import console_progress
     from a20_parquet.console.verification import print_verification
     from a20_parquet.verify import verify
 
-    with ConsoleProgress() as progress:
+    with console_progress() as progress:
         verification = verify(dataset, source, progress=progress, **given)
     print_verification(verification, as_json=as_json)
     if not verification.is_good:
@@ -192,11 +195,11 @@ def repair(dataset: str, *, as_json: bool, **given: Any) -> None:
     files.parquet and the manifest follow. When it was stopped, the same command goes on. Exits with
     1 when a file is damaged, and prints which. DATASET is a folder or any fsspec URL of one.
     """
-    from a20_parquet.console.progress import ConsoleProgress
+    from a20_parquet.console.progress import console_progress
     from a20_parquet.console.verification import print_repair
     from a20_parquet.repair import repair
 
-    with ConsoleProgress() as progress:
+    with console_progress() as progress:
         repaired = repair(dataset, progress=progress, **given)
     print_repair(repaired, as_json=as_json)
     if repaired.problem_count:
@@ -214,10 +217,10 @@ def report(dataset: str, *, file: Path | None, as_json: bool) -> None:
     is a folder or any fsspec URL of one.
     """
     from a20_parquet.console.dataset import print_report
-    from a20_parquet.console.progress import ConsoleProgress
+    from a20_parquet.console.progress import console_progress
     from a20_parquet.report import report
 
-    with ConsoleProgress() as progress:
+    with console_progress() as progress:
         path = report(dataset, file, progress=progress)
     print_report(path, as_json=as_json)
 
@@ -240,10 +243,10 @@ def duckdb(dataset: str, file: Path, *, as_json: bool, **given: Any) -> None:
     --force. --memory and --workers are for --as table.
     """
     from a20_parquet.console.dataset import print_database
-    from a20_parquet.console.progress import ConsoleProgress
+    from a20_parquet.console.progress import console_progress
     from a20_parquet.database import duckdb
 
-    with ConsoleProgress() as progress:
+    with console_progress() as progress:
         made = duckdb(dataset, file, progress=progress, **given)
     print_database(made, as_json=as_json)
 
@@ -264,10 +267,10 @@ def similar(dataset: str, *, as_json: bool, **given: Any) -> None:
     DATASET is a folder or any fsspec URL of one.
     """
     from a20_parquet.console.dataset import print_similar
-    from a20_parquet.console.progress import ConsoleProgress
+    from a20_parquet.console.progress import console_progress
     from a20_parquet.similar import similar
 
-    with ConsoleProgress() as progress:
+    with console_progress() as progress:
         found = similar(dataset, progress=progress, **given)
     print_similar(found, as_json=as_json)
 
@@ -282,11 +285,11 @@ def demo(folder: Path, size: str, *, as_json: bool) -> None:
     FOLDER gets the shards and the dataset; by default a20-demo in the current folder.
     """
     from a20_parquet.console.conversion import print_tour
-    from a20_parquet.console.progress import ConsoleProgress
+    from a20_parquet.console.progress import console_progress
     from a20_parquet.demo.tour import demo
     from a20_parquet.options import parse_size
 
-    with ConsoleProgress() as progress:
+    with console_progress() as progress:
         tour = demo(folder, parse_size(size), progress)
     print_tour(tour, as_json=as_json)
 

@@ -30,7 +30,7 @@ from a20_parquet.merge_pass import merge_runs
 from a20_parquet.npy_json import NotebookOutput, hop_remarks
 from a20_parquet.option_help import with_options
 from a20_parquet.options import ConvertOptions, OnError, OptionValues
-from a20_parquet.progress import NoProgress, Progress
+from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.reading import Reading
 from a20_parquet.sort_pass import Sinks, sort_shards
 from a20_parquet.source.discover import Listing, find_shards
@@ -47,7 +47,7 @@ def convert(
     sources: str | Path | Sequence[str | Path],
     dataset: str | Path,
     *,
-    progress: Progress | None = None,
+    progress: ProgressOption = None,
     **options: Unpack[OptionValues],
 ) -> Conversion:
     """Convert shards to a dataset, or append them to it.
@@ -58,7 +58,8 @@ def convert(
     Args:
         sources: folders, files, globs or fsspec URLs.
         dataset: folder to write, or its URL; what is there must be a dataset, or nothing.
-        progress: told how far it is.
+        progress: ``True`` shows bars in a terminal or a notebook, and elsewhere a line every 30 s;
+            or an object that is told how far it is, see ``a20_parquet.progress.Progress``.
         options: of the conversion, each a keyword; sizes may be ``500MB``, ``64MiB`` or bytes:
 
     Raises:
@@ -68,8 +69,17 @@ def convert(
         DatasetError: the dataset, the scratch folder or the notebook's files can't be written.
         ClusterError: the Dask cluster can't be reached, or was lost.
     """
+    with open_progress(progress) as shown:
+        return _convert(sources, dataset, options, shown)
+
+
+def _convert(
+    sources: str | Path | Sequence[str | Path],
+    dataset: str | Path,
+    options: OptionValues,
+    progress: Progress,
+) -> Conversion:
     started = time.monotonic()
-    progress = progress or NoProgress()
     chosen = ConvertOptions.parse(options)
     check_budget(chosen.memory)
     layout = DatasetLayout.at(dataset)

@@ -1,5 +1,6 @@
 """A dataset as a DuckDB database file."""
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -16,13 +17,14 @@ from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.memory import default_budget, default_workers
 from a20_parquet.options import parse_size
-from a20_parquet.progress import NoProgress, Progress
+from a20_parquet.progress import ProgressOption, open_progress
 from a20_parquet.table.schema import feature_bytes
 from a20_parquet.table.sql import comments, create_table, literal
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+_LOGGER = logging.getLogger(__name__)
 As = Literal["view", "table"]
 
 _MAGIC = b"DUCK"
@@ -56,7 +58,7 @@ def duckdb(  # noqa: PLR0913 - the command's options, each a keyword
     force: bool = False,
     memory: int | str | None = None,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: ProgressOption = None,
 ) -> DuckDBFile:
     """Make a DuckDB database with the windows of a dataset as the relation ``windows``.
 
@@ -71,7 +73,8 @@ def duckdb(  # noqa: PLR0913 - the command's options, each a keyword
         memory: bytes for all buffers while a table is loaded, or a size such as ``500MB``; by
             default a quarter of what this process may use.
         workers: threads; by default the cores that this process may use.
-        progress: told how far it is.
+        progress: ``True`` shows bars in a terminal or a notebook, and elsewhere a line every 30 s;
+            or an object that is told how far it is, see ``a20_parquet.progress.Progress``.
 
     Raises:
         UsageError: the file is there already or lies where none can be, or an option makes no
@@ -97,9 +100,8 @@ def duckdb(  # noqa: PLR0913 - the command's options, each a keyword
             make_view(made, catalog)
         else:
             _make_table(made, catalog)
-            load_windows(
-                made, catalog, budget=budget, workers=workers, progress=progress or NoProgress()
-            )
+            with open_progress(progress) as shown:
+                load_windows(made, catalog, budget=budget, workers=workers, progress=shown)
     return DuckDBFile(
         file=target,
         dataset=catalog.location,
@@ -122,6 +124,7 @@ def _database(
         "threads": workers,
         "temp_directory": str(file.parent / "spill"),
     }
+    _LOGGER.info("DuckDB: %s", {name: config[name] for name in ("memory_limit", "threads")})
     rows = row_group_rows(budget, 4 * catalog.dims + feature_bytes(catalog.features))
     try:
         with closing(duckdb.connect(":memory:", config=config)) as connection:

@@ -1,5 +1,6 @@
 """Planning a conversion: all that is decided before the first byte is written."""
 
+import logging
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from a20_parquet.amounts import format_bytes, format_count
 from a20_parquet.append import ToConvert
 from a20_parquet.dataset.begin import Begun
 from a20_parquet.dataset.held import HeldDataset, Retry
@@ -36,6 +38,7 @@ from a20_parquet.table.windows import WindowRules
 if TYPE_CHECKING:
     from a20_parquet.table.sites import SiteTable
 
+_LOGGER = logging.getLogger(__name__)
 # Real embeddings shrink to about 0.85; a shard that shrinks more just spills more runs.
 _INFLATED_RATIO = 1.25
 
@@ -140,6 +143,8 @@ def plan_job(
         sum(windows),
         from_store=some_in_store(shards),
     )
+    memory = replace(memory, holds_all=memory.holds_all and executor.is_here)
+    _log_memory(memory, budget, sum(windows), table)
     return Job(
         shards=shards,
         retries=to_convert.retries,
@@ -149,7 +154,7 @@ def plan_job(
         assumptions=(*_assumptions(hop), *probe.assumptions),
         rules=window_rules(table, reading.options, reading.sites),
         sites=reading.new_sites,
-        memory=replace(memory, holds_all=memory.holds_all and executor.is_here),
+        memory=memory,
         decoder=make_decoder(options.decoder, table.features),
         slots=executor.slots,
     )
@@ -163,6 +168,19 @@ def _with_known_rates(to_convert: ToConvert, options: ConvertOptions) -> tuple[S
         if (retry := retries.get(shard.position))
         else shard
         for shard in to_convert.shards
+    )
+
+
+def _log_memory(memory: MemoryPlan, budget: int, windows: int, table: TableOptions) -> None:
+    where = "all stay in memory" if memory.holds_all else "sorted through runs on scratch disk"
+    _LOGGER.info(
+        "%s for %s: batches of %s; up to %s windows of %s floats, %s",
+        format_bytes(budget),
+        format_count(memory.workers, "worker"),
+        format_bytes(memory.batch_bytes),
+        f"{windows:,}",
+        f"{table.dims:,}",
+        where,
     )
 
 

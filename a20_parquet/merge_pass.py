@@ -1,11 +1,13 @@
 """The second pass: runs are merged into the dataset's Parquet files."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
 
+from a20_parquet.amounts import format_count
 from a20_parquet.dataset.commit import remove_strays
 from a20_parquet.dataset.cursor import MergeCursor
 from a20_parquet.dataset.held import HeldDataset
@@ -22,6 +24,7 @@ from a20_parquet.table.plan import UNIT_BYTES, MergeUnit, plan_merge, unit_rows
 from a20_parquet.table.schema import window_schema
 from a20_parquet.workers import Pool
 
+_LOGGER = logging.getLogger(__name__)
 _UNIT_BYTES = UNIT_BYTES
 
 
@@ -123,6 +126,13 @@ def merge_runs(
     files = _finished_files(layout, units, table, executor)
     remove_strays(layout, [*(file.path for file in (held.files if held else ())), *files])
     left = [unit for unit in units if not files.keys() >= _paths(unit, table).keys()]
+    _LOGGER.info(
+        "second pass: %s of partitions in %s, merged from %s; %s written before",
+        format_count(len(left), "range"),
+        format_count(sum(len(unit.files) for unit in left), "file"),
+        format_count(len(runs), "run"),
+        format_count(len(files), "file"),
+    )
     executor.progress.start("writing Parquet", sum(unit.rows for unit in left) * table.dims * 4)
     task = MergeTask(layout=layout, table=table, memory=memory, runs=runs)
     for written in executor.map(task, left):

@@ -11,7 +11,7 @@ from typing import Self
 from a20_parquet.dataset.npy_json import NpyJsonFolder, NpyJsonWriter
 from a20_parquet.errors import UsageError
 from a20_parquet.memory import default_workers
-from a20_parquet.progress import NoProgress, Progress
+from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.source.content import open_content
 from a20_parquet.source.decode import Decoder, DecoderName, decode_strictly, make_decoder
 from a20_parquet.source.discover import PassedOver, find_shards
@@ -106,7 +106,7 @@ def npy_json(  # noqa: PLR0913 - options, each named
     sample_rate: float | None = None,
     workers: int | None = None,
     decoder: DecoderName | str = DecoderName.TENSORFLOW,
-    progress: Progress | None = None,
+    progress: ProgressOption = None,
 ) -> NotebookFiles:
     """Write the notebook's files of shards.
 
@@ -121,7 +121,8 @@ def npy_json(  # noqa: PLR0913 - options, each named
             by default Perch's ``config.json`` beside the shards says it.
         workers: threads, each with one shard; by default the cores that this process may use.
         decoder: ``tensorflow`` or ``wire``, which is faster and gives the same.
-        progress: told how far it is.
+        progress: ``True`` shows bars in a terminal or a notebook, and elsewhere a line every 30 s;
+            or an object that is told how far it is, see ``a20_parquet.progress.Progress``.
 
     Raises:
         UsageError: ``folder`` is a file or a URL, ``workers`` less than 1, ``sample_rate`` no
@@ -131,8 +132,19 @@ def npy_json(  # noqa: PLR0913 - options, each named
         DatasetError: the folder can't be written. Whatever the error, files under their final
             names are whole.
     """
+    with open_progress(progress) as shown:
+        return _npy_json(sources, folder, sample_rate, workers, decoder, shown)
+
+
+def _npy_json(  # noqa: PLR0913, PLR0917 - what npy_json takes
+    sources: str | Path | Sequence[str | Path],
+    folder: str | Path,
+    sample_rate: float | None,
+    workers: int | None,
+    decoder: DecoderName | str,
+    progress: Progress,
+) -> NotebookFiles:
     started = time.monotonic()
-    progress = progress or NoProgress()
     if workers is not None and workers < 1:
         raise UsageError(f"--workers is {workers}, expected 1 or more")
     check_sample_rate(sample_rate)

@@ -1,6 +1,13 @@
 """How a long command tells how far it is."""
 
-from typing import Protocol
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, Protocol, TypeAlias
+
+from a20_parquet.errors import UsageError, in_python
+
+_LOGGER: Final = logging.getLogger(__name__)
 
 
 class Progress(Protocol):
@@ -19,8 +26,12 @@ class Progress(Protocol):
         ...
 
 
+ProgressOption: TypeAlias = Progress | bool | None
+"""What functions take as ``progress``; see ``open_progress``."""
+
+
 class NoProgress:
-    """Tells nobody."""
+    """Null implementation of Progress; what would be said goes to the log."""
 
     def start(self, name: str, total_bytes: int) -> None:
         """Ignore it."""
@@ -29,4 +40,32 @@ class NoProgress:
         """Ignore it."""
 
     def say(self, message: str) -> None:
-        """Ignore it."""
+        """Log it."""
+        _LOGGER.info("%s", in_python(message))
+
+
+@contextmanager
+def open_progress(progress: ProgressOption) -> Iterator[Progress]:
+    """Make what a function's argument ``progress`` stands for, for the time of the call.
+
+    Args:
+        progress: ``True`` for bars, or lines where there is no terminal and no notebook; ``False``
+            or ``None`` for nothing; or an object that is told.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    if progress is None or progress is False:
+        yield NoProgress()
+    elif progress is True:
+        from a20_parquet.progress_bars import show_progress
+
+        with show_progress(in_python) as shown:
+            yield shown
+    elif all(callable(getattr(progress, name, None)) for name in ("start", "advance", "say")):
+        yield progress
+    else:
+        raise UsageError(
+            f"--progress is {progress!r}, expected True, False or an object with start, advance "
+            "and say"
+        )

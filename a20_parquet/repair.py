@@ -17,7 +17,7 @@ from a20_parquet.dataset.manifest import FileSummary, files_content
 from a20_parquet.dataset.mend import Mend
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.memory import default_workers
-from a20_parquet.progress import NoProgress, Progress
+from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.table.problem import Problem, Problems
 from a20_parquet.workers import map_in_order
 
@@ -48,7 +48,7 @@ class _Outcome:
 
 
 def repair(
-    dataset: str | Path, *, workers: int | None = None, progress: Progress | None = None
+    dataset: str | Path, *, workers: int | None = None, progress: ProgressOption = None
 ) -> Repair:
     """Mend what older versions of this program wrote wrong into a dataset, in place.
 
@@ -61,14 +61,19 @@ def repair(
     Args:
         dataset: its folder, or any fsspec URL of it; files in stores are put anew as a whole.
         workers: threads; by default the machine's cores.
-        progress: told how far it is.
+        progress: ``True`` shows bars in a terminal or a notebook, and elsewhere a line every 30 s;
+            or an object that is told how far it is, see ``a20_parquet.progress.Progress``.
 
     Raises:
         UsageError: a conversion into it is unfinished, or another process works on it.
         DatasetError: it is none, is damaged or can't be written.
     """
+    with open_progress(progress) as shown:
+        return _repair(dataset, workers, shown)
+
+
+def _repair(dataset: str | Path, workers: int | None, progress: Progress) -> Repair:
     started = time.monotonic()
-    progress = progress or NoProgress()
     layout = DatasetLayout.at(dataset)
     if not layout.manifest.exists():
         # This says what is there instead; the lock would make a folder.

@@ -12,7 +12,7 @@ from a20_parquet.errors import UsageError
 from a20_parquet.info import catalog_info
 from a20_parquet.memory import default_workers
 from a20_parquet.page.render import GENERATOR, render
-from a20_parquet.progress import NoProgress, Progress
+from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.storage.files import write_whole
 from a20_parquet.table.coverage import TIME_COLUMNS, Coverage, Tally
 from a20_parquet.table.partition import HIVE_NULL
@@ -23,7 +23,7 @@ _HEAD_BYTES = 4096
 
 
 def report(
-    dataset: str | Path, file: str | Path | None = None, *, progress: Progress | None = None
+    dataset: str | Path, file: str | Path | None = None, *, progress: ProgressOption = None
 ) -> Path:
     """Write a page that shows what a dataset holds; it works offline and loads nothing.
 
@@ -34,7 +34,8 @@ def report(
         dataset: its folder, or any fsspec URL of it.
         file: where the page goes, by default ``<dataset's name>-report.html`` in the current
             folder. Of what is there already only another report is replaced.
-        progress: told how far it is.
+        progress: ``True`` shows bars in a terminal or a notebook, and elsewhere a line every 30 s;
+            or an object that is told how far it is, see ``a20_parquet.progress.Progress``.
 
     Returns:
         Where the page lies, absolute.
@@ -48,7 +49,8 @@ def report(
     target = Path(file or f"{name}-report.html").absolute()
     _check_target(target, catalog)
     shown = name if catalog.is_local else catalog.location
-    coverage = read_coverage(catalog, progress or NoProgress())
+    with open_progress(progress) as shown_progress:
+        coverage = read_coverage(catalog, shown_progress)
     page = render(shown, catalog_info(catalog), coverage, catalog.files["bytes"].to_numpy())
     _write(target, page)
     return target

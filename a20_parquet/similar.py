@@ -21,7 +21,7 @@ from a20_parquet.dataset.window_source import WindowSource
 from a20_parquet.errors import UsageError
 from a20_parquet.memory import default_workers
 from a20_parquet.named_window import window_embedding
-from a20_parquet.progress import NoProgress, Progress
+from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.table.cosine import Direction, Nearest, search_block
 from a20_parquet.table.schema import EMBEDDING
 from a20_parquet.table.selection import Selection, site_values
@@ -40,7 +40,7 @@ def similar(  # noqa: PLR0913 - what a search can be limited by, each a keyword
     sites: str | int | Sequence[str | int] = (),
     from_date: date | str | None = None,
     until_date: date | str | None = None,
-    progress: Progress | None = None,
+    progress: ProgressOption = None,
 ) -> pl.DataFrame:
     """Find the windows with the largest cosine similarity to a window or a vector.
 
@@ -55,7 +55,8 @@ def similar(  # noqa: PLR0913 - what a search can be limited by, each a keyword
         sites: search only these, as the key ``site`` has them, or as numbers.
         from_date: search only windows that start on this local date (``YYYY-MM-DD``) or later.
         until_date: and on this one or earlier.
-        progress: told how far it is.
+        progress: ``True`` shows bars in a terminal or a notebook, and elsewhere a line every 30 s;
+            or an object that is told how far it is, see ``a20_parquet.progress.Progress``.
 
     Returns:
         ``filename``, ``recording_offset_in_file`` (seconds), ``channel``, ``site``,
@@ -74,15 +75,15 @@ def similar(  # noqa: PLR0913 - what a search can be limited by, each a keyword
     selection = Selection.of(_known_sites(catalog, sites), from_date, until_date)
     predicate = _part_of_dataset(catalog, selection)
     source = WindowSource(catalog, [EMBEDDING], predicate)
-    progress = progress or NoProgress()
-    nearest = _Search(source, direction, top, progress).run(default_workers())
-    if nearest.without_direction:
-        progress.say(
-            f"{format_count(nearest.without_direction, 'window')} left out: zero or not finite, "
-            "so without a cosine"
-        )
-    elif not len(nearest.rows):
-        progress.say(_why_none(catalog, selection))
+    with open_progress(progress) as shown:
+        nearest = _Search(source, direction, top, shown).run(default_workers())
+        if nearest.without_direction:
+            shown.say(
+                f"{format_count(nearest.without_direction, 'window')} left out: zero or not "
+                "finite, so without a cosine"
+            )
+        elif not len(nearest.rows):
+            shown.say(_why_none(catalog, selection))
     found = take(catalog, nearest.rows, _COLUMNS)
     return found.with_columns(pl.Series("similarity", nearest.cosines, pl.Float64))
 

@@ -1,5 +1,6 @@
 """The first pass: shards are framed, decoded, and their windows sorted into runs."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from a20_parquet.amounts import format_count
 from a20_parquet.dataset.begin import Begun
 from a20_parquet.dataset.held import Retry
 from a20_parquet.dataset.layout import DatasetLayout
@@ -31,6 +33,8 @@ from a20_parquet.storage.place import Place
 from a20_parquet.storage.stream import ReadAhead
 from a20_parquet.table.intake import RecordFilter
 from a20_parquet.workers import Pool
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +167,19 @@ def sort_shards(job: Job, begun: Begun, sinks: Sinks, executor: Executor) -> Sor
     errors.add_known(known)
     observations = Observations.merged(unit.observations for unit in begun.sorted)
     new = []
-    for made in executor.map(task, job.units(done)):
+    units_left = job.units(done)
+    _LOGGER.info(
+        "first pass: %s of %s, %s done before",
+        format_count(len(units_left), "unit"),
+        format_count(len(left), "shard"),
+        format_count(len(begun.sorted), "unit"),
+    )
+    for made in executor.map(task, units_left):
+        _LOGGER.debug(
+            "unit of shards %s: %s on scratch disk",
+            made.sorted.positions,
+            format_count(len(made.sorted.runs), "run"),
+        )
         errors.add_elsewhere(made.errors, made.last_error)
         # Merged at once: those of many thousand units would take as much memory as a run.
         observations = Observations.merged([observations, made.sorted.observations])
@@ -172,6 +188,10 @@ def sort_shards(job: Job, begun: Begun, sinks: Sinks, executor: Executor) -> Sor
     if sinks.notebook is not None:
         for shard in left:
             sinks.notebook.remove_hidden(shard)
+    _LOGGER.info(
+        "first pass: %s written to scratch disk",
+        format_count(sum(len(made.sorted.runs) for made in new), "run"),
+    )
     units = sorted([*begun.sorted, *(made.sorted for made in new)], key=lambda unit: unit.positions)
     return Sorted(
         runs=[

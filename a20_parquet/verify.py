@@ -1,5 +1,6 @@
 """Proves that a dataset is whole: every file as it was written, every window where it belongs."""
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +16,15 @@ from a20_parquet.dataset.dataset_check import (
 )
 from a20_parquet.dataset.file_check import FileChecker
 from a20_parquet.memory import default_workers
-from a20_parquet.progress import NoProgress, Progress
+from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.source.decode import DecoderName
 from a20_parquet.source.discover import find_shards
 from a20_parquet.storage.place import place_of
 from a20_parquet.table.problem import Problem, Problems
 from a20_parquet.verify_source import Sides, SourceVerification, verify_source
 from a20_parquet.workers import map_in_order
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,7 @@ def verify(
     *,
     workers: int | None = None,
     decoder: DecoderName | str = DecoderName.TENSORFLOW,
-    progress: Progress | None = None,
+    progress: ProgressOption = None,
 ) -> Verification:
     """Check a dataset.
 
@@ -74,15 +77,26 @@ def verify(
         source: the shards that it was made of, all of them: folders, files, globs or fsspec URLs.
         workers: threads; by default the machine's cores.
         decoder: what decodes the shards' records: ``tensorflow``, or ``wire``, which is faster.
-        progress: told how far it is.
+        progress: ``True`` shows bars in a terminal or a notebook, and elsewhere a line every 30 s;
+            or an object that is told how far it is, see ``a20_parquet.progress.Progress``.
 
     Raises:
         UsageError: there is no such decoder.
         DatasetError: it is none, is not complete, or its list of files is damaged.
         SourceError: no shard is found.
     """
+    with open_progress(progress) as shown:
+        return _verify(dataset, source, workers, decoder, shown)
+
+
+def _verify(
+    dataset: str | Path,
+    source: str | Path | Sequence[str | Path],
+    workers: int | None,
+    decoder: DecoderName | str,
+    progress: Progress,
+) -> Verification:
     started = time.monotonic()
-    progress = progress or NoProgress()
     catalog = Catalog.open(dataset)
     problems = Problems()
     notes = []
@@ -96,6 +110,11 @@ def verify(
     listing = find_shards(sources, place_of(catalog.location)) if sources else None
     files = catalog.data_files()
     fingerprint = FingerprintSink([feature.name for feature in catalog.features])
+    _LOGGER.info(
+        "%s to check with %s",
+        format_count(len(files), "file"),
+        format_count(workers, "worker"),
+    )
     progress.start("checking files", sum(file.bytes for file in files))
     checker = FileChecker(catalog, progress.advance, fingerprint if listing else None)
     windows = outdated = 0

@@ -103,7 +103,7 @@ def test_every_command_and_option_has_help() -> None:
 def test_options_are_those_of_the_function() -> None:
     """The command offers the function's options, with its choices and defaults."""
     options = {p.name: p for p in cli.cli.commands["convert"].params if isinstance(p, click.Option)}
-    assert set(options) - {"as_json"} == set(ConvertOptions.model_fields)
+    assert set(options) - {"as_json", "quiet", "verbose"} == set(ConvertOptions.model_fields)
     assert isinstance(options["partition_by"].type, click.Choice)
     assert list(options["partition_by"].type.choices) == [by.value for by in PartitionBy]
     assert isinstance(options["compression"].type, click.Choice)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from a20_parquet.amounts import format_bytes, format_count
+from a20_parquet.console.notes import note
 from a20_parquet.console.paths import shown
 from a20_parquet.table.name_parts import EXPECTED
 from a20_parquet.table.rejection import Reason
@@ -31,7 +32,7 @@ def print_conversion(conversion: "Conversion", *, as_json: bool) -> None:
         click.echo(json.dumps(_conversion_json(conversion), indent=1, default=str))
         return
     for line in (*_passed_over_lines(conversion.passed_over), *_remarks(conversion)):
-        click.echo(line, err=True)
+        note(line)
     for line in _summary_lines(conversion):
         click.echo(line)
 
@@ -135,14 +136,13 @@ def print_notebook_files(files: "NotebookFiles", *, as_json: bool) -> None:
         click.echo(json.dumps(asdict(files), indent=1, default=str))
         return
     for line in _passed_over_lines(files.passed_over):
-        click.echo(line, err=True)
+        note(line)
     if files.left_out:
         names = ", ".join(files.left_out_names)
         more = ", …" if files.left_out > len(files.left_out_names) else ""
-        click.echo(
+        note(
             f"left out: {format_count(files.left_out, 'record')} of recordings whose names can't "
-            f"be read ({names}{more}), expected {EXPECTED}",
-            err=True,
+            f"be read ({names}{more}), expected {EXPECTED}"
         )
     rate = files.source_bytes / files.seconds / 1e6
     click.echo(

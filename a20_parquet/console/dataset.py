@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from a20_parquet.amounts import format_bytes, format_count
+from a20_parquet.console.notes import note
 from a20_parquet.console.paths import shown
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def print_info(info: "DatasetInfo", *, as_json: bool) -> None:
         click.echo(json.dumps(values, indent=1, default=str))
         return
     if info.hint:
-        click.echo(f"hint: {info.hint}", err=True)
+        note(f"hint: {info.hint}")
     click.echo(info.dataset if "://" in info.dataset else shown(Path(info.dataset)))
     for name, text in _lines(info):
         click.echo(f"  {name:11} {text}")

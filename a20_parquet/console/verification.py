@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from a20_parquet.amounts import format_bytes, format_count
+from a20_parquet.console.notes import note
 
 if TYPE_CHECKING:
     from a20_parquet.repair import Repair
@@ -19,8 +20,8 @@ def print_verification(verification: "Verification", *, as_json: bool) -> None:
         found = {"good": verification.is_good, **asdict(verification)}
         click.echo(json.dumps(found, indent=1, default=str))
         return
-    for note in verification.notes:
-        click.echo(f"note: {note}", err=True)
+    for text in verification.notes:
+        note(f"note: {text}")
     for problem in verification.problems:
         click.echo(str(problem))
     if further := verification.problem_count - len(verification.problems):

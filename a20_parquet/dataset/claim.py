@@ -1,6 +1,7 @@
 """Who may convert into a folder, and what lies there already."""
 
 import enum
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,8 @@ from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.storage.files import TEMPORARY, remove_tree
 from a20_parquet.storage.lease import HeldError, leased
 from a20_parquet.storage.place import check_bucket
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class State(enum.Enum):
@@ -108,6 +111,7 @@ def locked(layout: DatasetLayout, tell: Callable[[str], None] = lambda _: None) 
         ) from None
     except OSError as error:
         raise DatasetError(f"{layout.root}: can't be written: {error}") from error
+    _LOGGER.debug("locked %s", layout.lock)
     with held:
         yield
 

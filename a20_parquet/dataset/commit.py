@@ -8,6 +8,7 @@ at both places. Where nothing was before, what a store would have to copy goes t
 
 import ctypes
 import hashlib
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ from a20_parquet.errors import UsageError
 from a20_parquet.storage.files import copy, files_below, move, write_whole
 from a20_parquet.storage.place import Place, StorePath
 
+_LOGGER = logging.getLogger(__name__)
 _SUFFIXES = (RECORDS, DAMAGED, LIST)
 
 
@@ -67,6 +69,7 @@ def commit(
         published = marker.model_copy(update={"is_published": True})
         write_whole(layout.commit, published.model_dump_json())
     write_whole(layout.manifest, content)
+    _LOGGER.info("manifest written: %s", layout.manifest)
 
 
 def is_committed(layout: DatasetLayout) -> bool:

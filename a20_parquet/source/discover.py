@@ -1,5 +1,6 @@
 """Finding shards: which files of the sources are TFRecord shards, and in which order."""
 
+import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from a20_parquet.storage.at_once import MOST_AT_ONCE, map_at_once
 from a20_parquet.storage.locate import is_local, locate
 from a20_parquet.storage.place import Place, lies_in
 
+_LOGGER = logging.getLogger(__name__)
 _NAMED_TFRECORD = re.compile(r"\.tfrecord", re.IGNORECASE)
 # What others write beside shards, named after them; only its first frame can make it a shard.
 _SIDECAR = re.compile(r"\.(npy|jsonl?|txt|csv|parquet|idx|index|md5|sha\d*|crc\w*)$", re.IGNORECASE)
@@ -96,6 +98,12 @@ def find_shards(
             raise SourceError(f"{file.url}: {reason}. Name a TFRecord shard or a folder of them.")
     if not found:
         raise SourceError(_why_none(sources, passed_over))
+    _LOGGER.info(
+        "shards found: %d of %d bytes; passed over: %d",
+        len(found),
+        sum(file.size for file in found),
+        len(passed_over),
+    )
     labels = make_labels([file.url for file in found])
     labelled = sorted(zip(labels, found, strict=True), key=lambda item: item[0])
     folders = {file.folder for file in found}

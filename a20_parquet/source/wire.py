@@ -5,6 +5,7 @@ is walked once, and whatever is not wholly understood goes to the TensorFlow sta
 then imported: it alone decides what can't be used, and why.
 """
 
+import logging
 import struct
 from collections.abc import Sequence
 from threading import Lock
@@ -23,6 +24,7 @@ from a20_parquet.table.schema import Feature
 if TYPE_CHECKING:
     from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder
 
+_LOGGER = logging.getLogger(__name__)
 _FLOAT = struct.Struct("<f")
 _MOST_FORMS_A_LENGTH = 64
 _MOST_LENGTHS = 4096
@@ -67,6 +69,7 @@ class WireDecoder:
             if self._other is None:
                 from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder
 
+                _LOGGER.info("records of another form than Perch writes: TensorFlow decodes these")
                 self._other = TensorFlowDecoder(self._wanted)
             return self._other
 

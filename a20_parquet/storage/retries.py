@@ -1,12 +1,17 @@
 """Requests to a store, tried again where what went wrong may pass."""
 
 import errno
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Lock
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+_LOGGER = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 _MOST_TRIES = 7
@@ -120,7 +125,16 @@ def counted_retries() -> Iterator[RetryCounter]:
         _COUNTER.reset(token)
 
 
-def _count_retry() -> None:
+def _count_retry(state: "RetryCallState") -> None:
+    error = None if state.outcome is None else state.outcome.exception()
+    wait_s = 0.0 if state.next_action is None else state.next_action.sleep
+    _LOGGER.info(
+        "request to a store, try %s failed (%s: %s); again in %.1f s",
+        state.attempt_number,
+        type(error).__name__,
+        error,
+        wait_s,
+    )
     if (counter := _COUNTER.get()) is not None:
         counter.add()
 
@@ -138,7 +152,7 @@ def call(request: Callable[[], Answer]) -> Answer:
         retry=retry_if_exception(may_pass),
         stop=stop_after_attempt(_MOST_TRIES),
         wait=wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S),
-        before_sleep=lambda _: _count_retry(),
+        before_sleep=_count_retry,
         reraise=True,
     )
     return retrying(request)

@@ -1,0 +1,80 @@
+"""What all commands have in common: ``--quiet``, ``--verbose``, and whom they tell what."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from a20_parquet.console.notes import be_quiet
+
+_DELETING = frozenset({"--force", "--overwrite"})
+
+
+class Command(click.Command):
+    """A command with ``--quiet`` and ``--verbose``."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += [
+            click.Option(
+                ["-q", "--quiet"],
+                is_flag=True,
+                help="Show no progress and no remarks: only the result, and errors.",
+            ),
+            click.Option(
+                ["-v", "--verbose"],
+                is_flag=True,
+                help="Also show what is decided on the way: memory, workers, runs, retries.",
+            ),
+        ]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See ``click.Command``; what is mistyped is never taken for an option that deletes."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            alike = [each for each in error.possibilities or () if each not in _DELETING]
+            raise click.NoSuchOption(error.option_name, possibilities=alike, ctx=ctx) from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """See ``click.Command``."""
+        quiet, verbose = ctx.params.pop("quiet"), ctx.params.pop("verbose")
+        if quiet and verbose:
+            raise click.UsageError("--quiet and --verbose exclude each other.", ctx)
+        if quiet:
+            be_quiet(ctx)
+        if not verbose:
+            return super().invoke(ctx)
+        with _shown_log():
+            return super().invoke(ctx)
+
+
+class Group(click.Group):
+    """Commands with ``--quiet`` and ``--verbose``."""
+
+    command_class = Command
+
+
+class _OnStderr(logging.Handler):
+    """Writes to what is stderr now: above the bars while there are some."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See ``logging.Handler``."""
+        print(self.format(record), file=sys.stderr, flush=True)  # noqa: T201 - as asked for
+
+
+@contextmanager
+def _shown_log() -> Iterator[None]:
+    """Show what the package logs."""
+    logger = logging.getLogger("a20_parquet")
+    handler, level = _OnStderr(), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)

@@ -1,0 +1,249 @@
+"""Progress that is shown: bars in a terminal or a notebook, now and then a line elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from a20_parquet.amounts import format_bytes, format_seconds
+from a20_parquet.progress import Progress
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+
+LINE_EVERY_S: Final = 30.0
+"""How often a line is written where there is no terminal."""
+
+_REDRAW_EVERY_S: Final = 0.25
+# With a bar of the width that is left, all fits 80 columns.
+_NAME_WIDTH: Final = 16
+
+
+def show_progress(render: Callable[[str], str]) -> AbstractContextManager[Progress]:
+    """Choose how to show progress on stderr, or in the notebook that this process runs.
+
+    Args:
+        render: makes of a message what is shown.
+    """
+    if _is_notebook():
+        return NotebookProgress(render)
+    return BarProgress(render) if sys.stderr.isatty() else LineProgress(render)
+
+
+def _is_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return getattr(shell, "kernel", None) is not None
+
+
+def _make_bars(**options: Any) -> "Bars":
+    from rich import progress as rich
+
+    return rich.Progress(
+        rich.TextColumn(f"{{task.description:{_NAME_WIDTH}}}"),
+        rich.BarColumn(bar_width=None),
+        rich.DownloadColumn(),
+        rich.TransferSpeedColumn(),
+        rich.TextColumn("left"),
+        rich.TimeRemainingColumn(),
+        expand=True,
+        **options,
+    )
+
+
+class _Bar:
+    """The bar of the pass that runs; a pass that has ended is full."""
+
+    def __init__(self, bars: "Bars") -> None:
+        self._bars = bars
+        self._task: Any = None
+
+    def start(self, name: str, total_bytes: int) -> None:
+        """Begin another one, if there is anything to do."""
+        self.fill()
+        if total_bytes > 0:
+            self._task = self._bars.add_task(name, total=total_bytes)
+
+    def advance(self, count_bytes: int) -> None:
+        """Move it."""
+        if self._task is not None:
+            self._bars.advance(self._task, count_bytes)
+
+    def fill(self) -> None:
+        """Show it as done, as what it counted was estimated or has been cut short."""
+        if self._task is not None:
+            done = self._bars.tasks[self._task].total
+            self._bars.update(self._task, completed=done)
+            self._task = None
+
+
+class BarProgress:
+    """A bar in the terminal for each pass, with bytes, rate and time left."""
+
+    def __init__(self, render: Callable[[str], str]) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True)
+        self._bars = _make_bars(console=self._console)
+        self._bar = _Bar(self._bars)
+        self._render = render
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._bar.fill()
+        self._bars.stop()
+
+    def start(self, name: str, total_bytes: int) -> None:
+        """See ``Progress``."""
+        self._bars.start()
+        self._bar.start(name, total_bytes)
+
+    def advance(self, count_bytes: int) -> None:
+        """See ``Progress``."""
+        self._bar.advance(count_bytes)
+
+    def say(self, message: str) -> None:
+        """Print a line above the bars."""
+        text = self._render(message)
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class NotebookProgress:
+    """A bar in the cell of a notebook for each pass; needs no widgets."""
+
+    def __init__(self, render: Callable[[str], str]) -> None:
+        self._bars = _make_bars(auto_refresh=False)
+        self._bar = _Bar(self._bars)
+        self._render = render
+        self._handle: Any = None
+        self._drawn_at = -_REDRAW_EVERY_S
+        self._lock = Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._bar.fill()
+        self._draw()
+
+    def start(self, name: str, total_bytes: int) -> None:
+        """See ``Progress``."""
+        self._bar.start(name, total_bytes)
+        self._draw()
+
+    def advance(self, count_bytes: int) -> None:
+        """See ``Progress``."""
+        self._bar.advance(count_bytes)
+        now = time.monotonic()
+        if now >= self._drawn_at + _REDRAW_EVERY_S and self._lock.acquire(blocking=False):
+            try:
+                self._drawn_at = now
+                self._draw()
+            finally:
+                self._lock.release()
+
+    def say(self, message: str) -> None:
+        """Print a line below the bars."""
+        print(self._render(message))  # noqa: T201 - the cell's output
+
+    def _draw(self) -> None:
+        from IPython import display
+
+        if not self._bars.tasks:
+            return
+        if self._handle is None:
+            self._handle = display.display(self._bars, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._handle.update(self._bars)
+
+
+class LineProgress:
+    """A line on stderr every half a minute, and one for each pass that has ended."""
+
+    def __init__(
+        self,
+        render: Callable[[str], str],
+        *,
+        every_s: float = LINE_EVERY_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Show nothing yet.
+
+        Args:
+            render: makes of a message what is shown.
+            every_s: seconds between lines.
+            clock: tells the time in seconds.
+        """
+        self._render = render
+        self._every_s = every_s
+        self._clock = clock
+        self._lock = Lock()
+        self._ended = Event()
+        self._teller: Thread | None = None
+        self._name: str | None = None
+        self._total = self._done = 0
+        self._started_s = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._ended.set()
+        if self._teller is not None:
+            self._teller.join()
+        if kind is None:
+            self._end_pass()
+
+    def start(self, name: str, total_bytes: int) -> None:
+        """See ``Progress``."""
+        self._end_pass()
+        with self._lock:
+            self._name = name if total_bytes > 0 else None
+            self._total, self._done, self._started_s = total_bytes, 0, self._clock()
+        if self._teller is None:
+            self._teller = Thread(target=self._tell_now_and_then, daemon=True)
+            self._teller.start()
+
+    def advance(self, count_bytes: int) -> None:
+        """See ``Progress``."""
+        with self._lock:
+            self._done += count_bytes
+
+    def say(self, message: str) -> None:
+        """Print a line."""
+        _print(self._render(message))
+
+    def tell(self) -> None:
+        """Print how far the current pass is."""
+        with self._lock:
+            name, total, done = self._name, self._total, min(self._done, self._total)
+            seconds = self._clock() - self._started_s
+        if name is None:
+            return
+        told = f"{name}: {format_bytes(done)} of {format_bytes(total)} ({done / total:.0%})"
+        if done and seconds > 0:
+            left = format_seconds(seconds * (total - done) / done)
+            told += f", {format_bytes(done / seconds)}/s, {left} left"
+        _print(told)
+
+    def _tell_now_and_then(self) -> None:
+        while not self._ended.wait(self._every_s):
+            self.tell()
+
+    def _end_pass(self) -> None:
+        with self._lock:
+            name, done, self._name = self._name, self._total, None
+            seconds = self._clock() - self._started_s
+        if name is not None:
+            rate = f", {format_bytes(done / seconds)}/s" if seconds > 0 else ""
+            _print(f"{name}: {format_bytes(done)} in {format_seconds(seconds)}{rate}")
+
+
+def _print(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - where progress is shown
