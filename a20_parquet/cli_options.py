@@ -169,7 +169,9 @@ unknown_site_option = click.option(
     help="Site of recordings whose names tell no site or no date, which else go to quarantine.",
 )
 only_site_option = click.option(
-    "--site", multiple=True, help="Take only this site; may be given again for more."
+    "--site",
+    multiple=True,
+    help="Take only this site, such as 285, site_0285 or a recorder's name; may be given again.",
 )
 only_from_option = click.option(
     "--from",

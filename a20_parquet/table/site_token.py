@@ -24,6 +24,7 @@ DISTINCT_TOKENS: Final = 2
 _MAX_LENGTH: Final = 100
 """A folder's name may have 255 bytes, a path on some systems 260."""
 _HASH_DIGITS: Final = 10
+_MOST_LETTERS_OF_A_CODE: Final = 3
 # Words that polars, DuckDB or pyarrow take for a number, a boolean, a date or null.
 _VALUE_WORDS: Final = (
     "true|false|t|f|yes|no|y|n|on|off|null|none|na|nan|inf|infinity|epoch|now|today|tomorrow"
@@ -59,9 +60,10 @@ def site_token(name: str) -> str:
 
     It begins with a letter, consists of ``A-Za-z0-9_-``, is never taken for anything but a string,
     has ``_MAX_LENGTH`` characters at the most, and is the name itself where that is all this, does
-    not look like another kind of token and is capitalised as the A2O's names are: each word between
-    ``-`` and ``_`` begins with a capital or a digit and has no others; one with as many digits as
-    letters, or more, is in capitals, like the A2O's abbreviations.
+    not look like another kind of token and is capitalised as names of places and recorders mostly
+    are: each word between ``-`` and ``_`` begins with a capital or a digit and has no others, but
+    for codes, such as ``SM4``, and the A2O's abbreviations, which are in capitals. A code has
+    digits, and three letters at the most or no more letters than digits.
     """
     name = unicodedata.normalize("NFC", name)
     safe = _UNSAFE.sub("_", name)
@@ -100,5 +102,7 @@ def _with_prefix(safe: str) -> str:
 def _capitalise(word: re.Match[str]) -> str:
     text = word[0]
     digits = sum(char.isdigit() for char in text)
-    in_capitals = 2 * digits >= len(text) or text.lower() in _ABBREVIATIONS
+    letters = len(text) - digits
+    is_code = digits > 0 and letters <= max(digits, _MOST_LETTERS_OF_A_CODE)
+    in_capitals = is_code or text.lower() in _ABBREVIATIONS
     return text.upper() if in_capitals else text.capitalize()

@@ -46,11 +46,11 @@ def problem(name: str, **rules: Any) -> str:
 
 def test_pattern_of_another_archive() -> None:
     """AudioMoth's names tell place and time, which is UTC where nothing says otherwise."""
-    recordings = parse("x/Kl9/20201014_010000.WAV", pattern=AUDIOMOTH)
+    recordings = parse("x/KL9/20201014_010000.WAV", pattern=AUDIOMOTH)
     assert recordings.problems == (None,)
-    assert recordings.site.to_pylist() == ["Kl9"]
-    assert told("x/Kl9/20201014_010000.WAV", pattern=AUDIOMOTH) == {
-        "site_name": "Kl9",
+    assert recordings.site.to_pylist() == ["KL9"]
+    assert told("x/KL9/20201014_010000.WAV", pattern=AUDIOMOTH) == {
+        "site_name": "KL9",
         "file_timestamp": START,
         "file_seconds_since_midnight": 3600,
     }
@@ -58,10 +58,10 @@ def test_pattern_of_another_archive() -> None:
 
 def test_pattern_comes_before_the_usual_forms() -> None:
     """A name that both match is read by the pattern alone, one that it misses as the A2O's."""
-    names = ["site_0285/20201014T010000Z_Arkaba-Dry-A_1.flac", "20201014T010000Z_Kl9_1.flac"]
+    names = ["site_0285/20201014T010000Z_Arkaba-Dry-A_1.flac", "20201014T010000Z_KL9_1.flac"]
     pattern = r"/(?P<date>\d{8})T(?P<time>\d{6})Z_(?P<site_name>.*)_"
     recordings = parse(*names, pattern=pattern)
-    assert recordings.site_name.to_pylist() == ["Arkaba-Dry-A", "Kl9"]
+    assert recordings.site_name.to_pylist() == ["Arkaba-Dry-A", "KL9"]
     assert recordings.file_seq_id.to_pylist() == [None, 1]
     assert recordings.site_id.to_pylist() == [285, None]
     assert recordings.valid.all()
@@ -278,8 +278,8 @@ def test_impossible_times_name_their_part(start: str, part: str) -> None:
         ("a/20201014T110000+1000_x y", "elsewhere", 1),
         ("20201014T010000Zx.wav", "elsewhere", None),
         ("20201014T010000Z_/x.wav", "elsewhere", None),
-        ("20201014T010000Z_Kl9_1.flac", "Kl9", 1),
-        ("20201014T010000_Kl9_1.flac", "elsewhere", None),
+        ("20201014T010000Z_KL9_1.flac", "KL9", 1),
+        ("20201014T010000_KL9_1.flac", "elsewhere", None),
     ],
 )
 def test_unknown_site_takes_what_a_name_tells(name: str, site: str, hour: int | None) -> None:
@@ -288,7 +288,7 @@ def test_unknown_site_takes_what_a_name_tells(name: str, site: str, hour: int | 
     assert (found.taken, found.site) == (True, site)
     expected = None if hour is None else START.replace(hour=hour)
     assert found.columns["file_timestamp"] == expected
-    assert parse(name).valid.tolist() == [site == "Kl9"]
+    assert parse(name).valid.tolist() == [site == "KL9"]
 
 
 def test_names_do_not_touch_each_other() -> None:
@@ -314,7 +314,7 @@ NAMES = st.one_of(
         st.sampled_from(["20201014", "20211003", "20210404", "20201314"]),
         st.sampled_from(["010000", "023000", "163000", "240000"]),
         st.sampled_from(["Z", "+1000", "-0030", "+2400"]),
-        st.sampled_from(["Arkaba-Dry-A", "ARKABA", "Bon-Bon-Station-Wet-B", "Kl9", "-Wet-A"]),
+        st.sampled_from(["Arkaba-Dry-A", "ARKABA", "Bon-Bon-Station-Wet-B", "KL9", "-Wet-A"]),
         st.integers(0, 10**6),
     ),
 )
@@ -351,7 +351,7 @@ RECORDERS = [
 ]
 CLOCKS = [
     {"name": "arkaba", "site_id": 285, "time_zone": "Australia/Adelaide", "clock": "local"},
-    {"name": "Kl9", "site_id": None, "time_zone": None, "clock": "UTC"},
+    {"name": "KL9", "site_id": None, "time_zone": None, "clock": "UTC"},
     {"name": "seven", "site_id": 7, "time_zone": "Australia/Sydney", "clock": "UTC"},
     {"name": "sieben", "site_id": 7, "time_zone": "Australia/Sydney", "clock": "UTC"},
 ]

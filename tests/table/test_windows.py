@@ -61,16 +61,16 @@ RECORDINGS: list[tuple[str, datetime | None, int | None, dict[str, Any]]] = [
         },
     ),
     (
-        "20191231T235950-0330_Kl9_7.wav",
+        "20191231T235950-0330_KL9_7.wav",
         datetime(2020, 1, 1, 3, 29, 50, tzinfo=UTC),
         -210,
         {
             "site_id": None,
-            "site_name": "Kl9",
+            "site_name": "KL9",
             "subsite_name": None,
             "file_seq_id": 7,
             "file_seconds_since_midnight": 86_390,
-            "site": "Kl9",
+            "site": "KL9",
         },
     ),
     (
@@ -83,7 +83,7 @@ RECORDINGS: list[tuple[str, datetime | None, int | None, dict[str, Any]]] = [
             "subsite_name": "Wet-B",
             "file_seq_id": 8,
             "file_seconds_since_midnight": 86_399,
-            "site": "a_b-Wet-B",
+            "site": "a_b-Wet-B_55a63dd23e",
         },
     ),
     (
