@@ -3,12 +3,13 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Unpack
 
 from a20_parquet.append import ToConvert, find_new
 from a20_parquet.conversion import Conversion
-from a20_parquet.dataset.begin import Begun, begin, find_held
+from a20_parquet.dataset.begin import Begun, abandon, begin, find_held, make_way
 from a20_parquet.dataset.claim import locked
 from a20_parquet.dataset.duplicates import Comparison
 from a20_parquet.dataset.held import HeldDataset
@@ -21,12 +22,14 @@ from a20_parquet.dataset.scratch import new_scratch
 from a20_parquet.dataset.session import Session
 from a20_parquet.dataset.unfinished import Plan
 from a20_parquet.duplicates_pass import find_duplicates
-from a20_parquet.errors import A20ParquetError, DatasetError, UsageError
+from a20_parquet.errors import A20ParquetError, DatasetError, NoWindowsError, UsageError
 from a20_parquet.executor import Executor, open_executor
 from a20_parquet.finish import Made, finish
-from a20_parquet.job import Job, check_free_space, check_options, plan_job
+from a20_parquet.free_space import check_free_space, has_room_for_runs
+from a20_parquet.job import Job, check_options, plan_job
 from a20_parquet.memory import check_budget
 from a20_parquet.merge_pass import merge_runs
+from a20_parquet.no_windows import check_some_kept
 from a20_parquet.npy_json import NotebookOutput, hop_remarks
 from a20_parquet.option_help import with_options
 from a20_parquet.options import ConvertOptions, OnError, OptionValues
@@ -117,7 +120,10 @@ def _convert(
                 sinks = _sinks(layout, begun, notebook, chosen)
                 executor.admit(_session(sinks), job.shards[:1])
                 in_runs = sort_shards(job, begun, sinks, executor)
+                if held is None or not reading.has_kept(held):
+                    check_some_kept(job, in_runs.shards, in_runs.observations.left_out)
                 runs, duplicates = _without_duplicates(job, in_runs.runs, held, executor)
+                make_way(layout, begun.plan)
                 files = merge_runs(job, runs, layout, executor, held)
                 made = Made(sorted=in_runs, duplicates=duplicates, files=files)
                 manifest = finish(layout, job, begun, held, made)
@@ -253,12 +259,10 @@ def _begun(
         base=held.manifest.files_checksum if held else None,
         scratch=(new_scratch(options.scratch),),
     )
-    go_on = (
-        f"{layout.root} is unfinished. The same command goes on where it stopped; --overwrite "
-        "starts afresh."
-    )
     try:
-        begun = begin(layout, plan, overwrite=options.overwrite)
+        begun = begin(
+            layout, plan, overwrite=options.overwrite, check=partial(check_free_space, job, layout)
+        )
     except OSError as error:
         raise DatasetError(f"{layout.root}: can't be written: {error}") from error
     if begun.is_resumed:
@@ -267,10 +271,28 @@ def _begun(
             f"going on with an unfinished conversion: {done} of {len(job.shards)} shards are sorted"
         )
     try:
-        check_free_space(job, layout, begun)
+        if not has_room_for_runs(job, layout, begun):
+            make_way(layout, begun.plan)
         yield begun
     except OSError as error:
-        raise DatasetError(f"{error}. Mend that, for example make room. {go_on}") from error
-    except (A20ParquetError, KeyboardInterrupt):
-        progress.say(go_on)
+        raise DatasetError(
+            f"{error}. Mend that, for example make room. {_how_to_go_on(layout, plan)}"
+        ) from error
+    except NoWindowsError:
+        abandon(layout, begun)
         raise
+    except (A20ParquetError, KeyboardInterrupt):
+        progress.say(_how_to_go_on(layout, plan))
+        raise
+
+
+def _how_to_go_on(layout: DatasetLayout, plan: Plan) -> str:
+    still_there = (
+        f" The dataset that it replaces is still whole: to keep that, delete {layout.conversion}."
+        if plan.base is None and layout.manifest.exists()
+        else ""
+    )
+    return (
+        f"{layout.root} is unfinished. The same command goes on where it stopped; --overwrite "
+        f"starts afresh.{still_there}"
+    )

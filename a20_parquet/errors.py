@@ -28,6 +28,10 @@ class UsageError(A20ParquetError):
     """What was asked for makes no sense or can't be done here; the command line exits 2."""
 
 
+class NoWindowsError(UsageError):
+    """What was selected keeps no window at all."""
+
+
 class SourceError(A20ParquetError):
     """A source can't be listed or read, or holds no shard."""
 

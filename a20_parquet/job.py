@@ -1,25 +1,21 @@
 """Planning a conversion: all that is decided before the first byte is written."""
 
 import logging
-import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from a20_parquet.amounts import format_bytes, format_count
 from a20_parquet.append import ToConvert
-from a20_parquet.dataset.begin import Begun
 from a20_parquet.dataset.held import HeldDataset, Retry
-from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import Assumption, ReadingOptions, TableOptions
-from a20_parquet.dataset.unfinished import PlannedShard, option_differences, written_bytes
-from a20_parquet.errors import DatasetError, UsageError
+from a20_parquet.dataset.unfinished import PlannedShard, option_differences
+from a20_parquet.errors import UsageError
 from a20_parquet.executor import Executor
-from a20_parquet.memory import METADATA_ROW_BYTES, MemoryPlan, plan_memory
+from a20_parquet.memory import MemoryPlan, plan_memory
 from a20_parquet.options import ConvertOptions
 from a20_parquet.probe import probe_shards
 from a20_parquet.reading import Reading
@@ -261,35 +257,6 @@ def _find_hop(shards: Sequence[Shard], options: ConvertOptions, held: HeldDatase
 
 def _assumptions(hop: Hop) -> tuple[Assumption, ...]:
     return () if hop.assumed is None else (Assumption(about="hop", text=hop.assumed),)
-
-
-def check_free_space(job: Job, layout: DatasetLayout, begun: Begun) -> None:
-    """Compare what a conversion has still to write with what the disks of this machine have free.
-
-    Args:
-        job: the conversion.
-        layout: of the dataset.
-        begun: what of it was done before.
-
-    Raises:
-        DatasetError: a disk has too little.
-    """
-    row_bytes = job.table.row_bytes + METADATA_ROW_BYTES // 2
-    done = {position for unit in begun.sorted for position in unit.positions}
-    left = sum(count for position, count in enumerate(job.windows) if position not in done)
-    needs = [(layout.root, sum(job.windows) * row_bytes - written_bytes(layout))]
-    if not job.memory.holds_all:
-        needs.append((begun.scratch, left * row_bytes))
-    here = [(place, need) for place, need in needs if isinstance(place, Path)]
-    folders = {folder.stat().st_dev: folder for folder, _ in here}
-    for device, folder in folders.items():
-        need = sum(each for place, each in here if place.stat().st_dev == device)
-        free = shutil.disk_usage(folder).free
-        if free < need:
-            raise DatasetError(
-                f"{folder}: about {need:,} bytes are needed and {free:,} are free. Make room, or "
-                "name another dataset or --scratch folder."
-            )
 
 
 def _count_windows(shard: Shard, codec: Codec, window_bytes: int) -> int:

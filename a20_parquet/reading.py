@@ -114,6 +114,18 @@ class Reading:
         is_retry = len(to_convert.retries) == len(to_convert.shards)
         return _lines(self._group(held, held.manifest.shards, but=_MENDING if is_retry else ()))
 
+    def has_kept(self, held: HeldDataset) -> bool:
+        """Whether windows of the dataset were read with the same options: they are no typo."""
+        same = {
+            number
+            for number in range(len(held.manifest.conversions))
+            if not any(self._differences(held, number))
+        }
+        return any(
+            shard.windows and same.intersection(_conversions(shard))
+            for shard in held.manifest.shards
+        )
+
     def _group(
         self, held: HeldDataset, shards: Sequence[ShardSummary], but: Sequence[str] = ()
     ) -> list[tuple[str, str]]:

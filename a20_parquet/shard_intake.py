@@ -14,6 +14,7 @@ from a20_parquet.source.records import Damage, Records
 from a20_parquet.source.shard import Shard
 from a20_parquet.table.decoded import DecodedRecords
 from a20_parquet.table.intake import RecordFilter
+from a20_parquet.table.left_out import LeftOut
 from a20_parquet.table.name_sketch import NameSketch
 from a20_parquet.table.rejection import Rejection
 from a20_parquet.table.spacing import SpacingSampler
@@ -93,6 +94,7 @@ class ShardIntake:
         self._other_features: frozenset[str] = frozenset()
         self._taken_for_utc = NameSketch()
         self._spacing = SpacingSampler()
+        self._noticed = LeftOut()
 
     def read(
         self, content: Content, advance: Callable[[int], None]
@@ -121,6 +123,7 @@ class ShardIntake:
             for rejection in intake.rejected:
                 self._keep_record(item, rejection)
             self._left_out += intake.left_out
+            self._noticed = LeftOut.merged([self._noticed, intake.noticed])
             self._disagreements += decoded.shape_disagreements
             self._other_features |= decoded.other_features
             if intake.taken_for_utc:
@@ -167,6 +170,7 @@ class ShardIntake:
             observations=Observations(
                 other_features=tuple(sorted(self._other_features)),
                 spacing=self._spacing.sample(),
+                left_out=self._noticed,
                 taken_for_utc=self._taken_for_utc,
             ),
             quarantined=self._quarantine.finish(),

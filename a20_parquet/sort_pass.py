@@ -279,7 +279,12 @@ class _UnitSorter:
             shards=tuple(self._summary(tally) for tally in tallies),
             runs=tuple(self._runs),
             quarantine=tuple(tally.quarantined for tally in tallies if tally.quarantined),
-            observations=Observations.merged(tally.observations for tally in tallies),
+            observations=Observations.merged(
+                [
+                    *(tally.observations for tally in tallies),
+                    Observations(left_out=self._gatherer.noticed),
+                ]
+            ),
         )
         if held is None:
             self._attempt.check()

@@ -129,12 +129,10 @@ def test_retried_quarantine(tmp_path: Path, retries: list[dict[str, Any]], left:
     [
         {"site": ("285",)},
         {"site": ("site_0286", "Site-3")},
-        {"site": ("nowhere",)},
         {"from_date": "2020-10-15"},
         {"from_date": "2020-10-14", "until_date": "2020-10-14"},
         {"channels": "1"},
         {"channels": "0,4", "site": ("285",)},
-        {"channels": "7"},
         {"feature": ("nuisances",), "until_date": "2020-10-15"},
         {"feature": ("nuisances",), "channels": "0"},
         {"window_seconds": 2.5},

@@ -1,15 +1,18 @@
 """Beginning a conversion, or going on with one that was not finished."""
 
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from a20_parquet.dataset.claim import State, clear_conversion, find_state
-from a20_parquet.dataset.commit import is_committed, settle
+from a20_parquet.dataset.commit import is_committed, remove_strays, settle
 from a20_parquet.dataset.held import HeldDataset
 from a20_parquet.dataset.layout import DatasetLayout
+from a20_parquet.dataset.manifest import FileSummary
 from a20_parquet.dataset.scratch import make_scratch, remove_scratch, scratch_place
 from a20_parquet.dataset.unfinished import Plan, SortedShards, sorted_units
-from a20_parquet.errors import UsageError
+from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.storage.files import remove_tree, write_whole
 from a20_parquet.storage.place import Place
 
@@ -63,13 +66,23 @@ def find_held(layout: DatasetLayout, *, overwrite: bool) -> HeldDataset | None:
     return HeldDataset.open(layout)
 
 
-def begin(layout: DatasetLayout, plan: Plan, *, overwrite: bool) -> Begun:
+def begin(
+    layout: DatasetLayout,
+    plan: Plan,
+    *,
+    overwrite: bool,
+    check: Callable[[Begun, Sequence[Place]], None] = lambda _begun, _deleted: None,
+) -> Begun:
     """Begin a conversion, or go on with the unfinished one of the same inputs and options.
+
+    A complete dataset that it overwrites stays until ``make_way``.
 
     Args:
         layout: of the dataset; the caller has its lock.
         plan: what is to be done; its scratch folder is for runs that are still to be written.
         overwrite: whether what is there may be deleted.
+        check: called before anything is written or deleted, with the folders that will be deleted;
+            raises if the conversion must not begin.
 
     Raises:
         UsageError: an unfinished conversion of other inputs or options lies there.
@@ -79,22 +92,70 @@ def begin(layout: DatasetLayout, plan: Plan, *, overwrite: bool) -> Begun:
     if before is not None:
         differences = list(before.differences(plan))
         if not differences:
-            return _resume(layout, before, plan)
+            return _resume(layout, before, plan, check)
         if not overwrite:
             raise UsageError(
                 f"{layout.root} holds an unfinished conversion of other inputs or options: "
                 f"{'; '.join(differences)}. Give the same ones to go on with it. {_AFRESH}"
             )
-        with suppress(OSError):
-            remove_scratch(tuple(before.own_scratch(layout).values()))
+    begun = Begun(plan=plan, sorted=(), is_resumed=False, own_scratch=_scratch(layout, plan))
+    scratch = tuple(before.own_scratch(layout).values()) if before else ()
+    published = (layout.data, layout.quarantine) if plan.base is None else ()
+    check(begun, [layout.conversion, *published, *scratch])
+    with suppress(OSError):
+        remove_scratch(scratch)
     # What an earlier conversion has finished must never be taken for this one's.
     clear_conversion(layout)
     # Whatever dies from now on is known as an unfinished conversion.
     write_whole(layout.plan, plan.model_dump_json(indent=1))
-    if plan.base is None:
+    if plan.base is None and not layout.manifest.exists():
+        # What lies there is nobody's: an unfinished conversion has left it.
         _clear_published(layout)
         remove_tree(layout.data)
-    return Begun(plan=plan, sorted=(), is_resumed=False, own_scratch=_make_folders(layout, plan))
+    _make_folders(layout, plan)
+    return begun
+
+
+def make_way(layout: DatasetLayout, plan: Plan) -> None:
+    """Delete the dataset that a conversion overwrites; called again it finishes that.
+
+    Raises:
+        OSError: something can't be deleted.
+    """
+    if plan.base is not None:
+        return
+    # Without a manifest data/ holds what this conversion has written.
+    is_whole = layout.manifest.exists()
+    _clear_published(layout)
+    if is_whole:
+        remove_tree(layout.data)
+        layout.data.mkdir(parents=True, exist_ok=True)
+
+
+def abandon(layout: DatasetLayout, begun: Begun) -> None:
+    """Remove all traces of a conversion before ``make_way``: what was there stays.
+
+    Raises:
+        OSError: something can't be removed.
+    """
+    with suppress(OSError):
+        remove_scratch(begun.own_scratch)
+    clear_conversion(layout)
+    # An append that died before may have left data files; a dataset that is damaged stays as it is.
+    with suppress(DatasetError):
+        remove_strays(layout, [file.path for file in _published_files(layout)])
+    if isinstance(layout.data, Path):
+        with suppress(OSError):
+            layout.data.rmdir()  # only where it is empty
+    # Without anything else a folder counts as empty: until here it is an unfinished conversion.
+    layout.plan.unlink(missing_ok=True)
+
+
+def _published_files(layout: DatasetLayout) -> list[FileSummary]:
+    """The data files of the dataset that lies there, if there is one."""
+    from a20_parquet.dataset.catalog import Catalog
+
+    return Catalog.open(str(layout.root)).data_files() if layout.manifest.exists() else []
 
 
 def _plan_before(layout: DatasetLayout, *, overwrite: bool) -> Plan | None:
@@ -109,7 +170,12 @@ def _plan_before(layout: DatasetLayout, *, overwrite: bool) -> Plan | None:
         raise
 
 
-def _resume(layout: DatasetLayout, before: Plan, plan: Plan) -> Begun:
+def _resume(
+    layout: DatasetLayout,
+    before: Plan,
+    plan: Plan,
+    check: Callable[[Begun, Sequence[Place]], None],
+) -> Begun:
     own = before.own_scratch(layout)
     wanted = scratch_place(layout, plan.scratch[-1]).parent
     is_at_hand = bool(own) and list(own.values())[-1].parent == wanted
@@ -119,23 +185,27 @@ def _resume(layout: DatasetLayout, before: Plan, plan: Plan) -> Begun:
     is_done = plan.npy_json in (None, before.npy_json)
     units = tuple(sorted_units(layout, own)) if is_done else ()
     now = plan.model_copy(update={"id": before.id, "scratch": scratch})
+    begun = Begun(plan=now, sorted=units, is_resumed=True, own_scratch=_scratch(layout, now))
+    check(begun, ())
     if before != now:
         if not units:
             remove_tree(layout.sorted)
         write_whole(layout.plan, now.model_dump_json(indent=1))
-    if plan.base is None:
-        _clear_published(layout)
-    made = _make_folders(layout, now)
-    return Begun(plan=now, sorted=units, is_resumed=True, own_scratch=made)
+    _make_folders(layout, now)
+    return begun
 
 
-def _make_folders(layout: DatasetLayout, plan: Plan) -> tuple[Place, ...]:
-    """Make the folders that a conversion writes to; return those of its runs."""
+def _scratch(layout: DatasetLayout, plan: Plan) -> tuple[Place, ...]:
+    """The folders of a conversion's runs."""
+    return tuple(scratch_place(layout, name) for name in plan.scratch)
+
+
+def _make_folders(layout: DatasetLayout, plan: Plan) -> None:
+    """Make the folders that a conversion writes to."""
     for folder in (layout.data, layout.sorted, layout.units):
         folder.mkdir(parents=True, exist_ok=True)
     for name in plan.scratch:
         make_scratch(layout, plan.id, name)
-    return tuple(scratch_place(layout, name) for name in plan.scratch)
 
 
 def _clear_published(layout: DatasetLayout) -> None:

@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from a20_parquet.table.left_out import LeftOut
 from a20_parquet.table.name_sketch import NameSketch
 from a20_parquet.table.spacing import SpacingSample, merge_samples
 
@@ -22,6 +23,8 @@ class Observations(BaseModel):
     """Names of features that the records have and the dataset has not, sorted."""
     spacing: SpacingSample = ()
     """How far the records of some recordings are apart."""
+    left_out: LeftOut = LeftOut()
+    """Windows outside of the selection."""
     taken_for_utc: NameSketch = NameSketch()
     """Names of recordings of which nothing tells what their clock showed."""
 
@@ -33,4 +36,5 @@ class Observations(BaseModel):
             other_features=tuple(sorted({n for one in each for n in one.other_features})),
             taken_for_utc=NameSketch.merged(one.taken_for_utc for one in each),
             spacing=merge_samples(one.spacing for one in each),
+            left_out=LeftOut.merged(one.left_out for one in each),
         )

@@ -13,6 +13,7 @@ import pyarrow as pa
 from a20_parquet.dataset.run import HeldRun, Rows
 from a20_parquet.errors import UsageError
 from a20_parquet.table.decoded import DecodedRecords, Embedding, FeatureValues, RecordHeads
+from a20_parquet.table.left_out import LeftOut
 from a20_parquet.table.windows import WindowRules, keyed_metadata
 
 
@@ -22,6 +23,7 @@ class WindowGatherer:
     Attributes:
         windows: how many windows each shard brought, by its position.
         left_out: how many of its windows lie outside of the selection.
+        noticed: what these are, of all shards.
     """
 
     def __init__(self, buffer: Rows, rules: WindowRules) -> None:
@@ -33,6 +35,7 @@ class WindowGatherer:
         """
         self.windows: Counter[int] = Counter()
         self.left_out: Counter[int] = Counter()
+        self.noticed = LeftOut()
         self._buffer = buffer
         self._rules = rules
         self._used = 0
@@ -98,7 +101,9 @@ class WindowGatherer:
             takes = self._rules.selection.takes(
                 keyed.column("site"), keyed.column("window_start_local")
             )
-            self._count(keyed.filter(pa.array(~takes)), self.left_out)
+            others = keyed.filter(pa.array(~takes))
+            self._count(others, self.left_out)
+            self.noticed = LeftOut.merged([self.noticed, LeftOut.of_days(others)])
             keyed, rows = keyed.filter(pa.array(takes)), rows[takes]
         self._count(keyed, self.windows)
         return pa.Table.from_batches([keyed]), rows

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from a20_parquet.table.decoded import DecodedRecords
 from a20_parquet.table.filename import parse_filenames
+from a20_parquet.table.left_out import LeftOut
 from a20_parquet.table.name_parts import PLAIN
 from a20_parquet.table.rejection import Reason, Rejection
 from a20_parquet.table.schema import FeatureKind
@@ -27,6 +28,8 @@ class Intake:
     """Those that can't be converted, what the decode stage rejected included; in shard order."""
     left_out: int
     """Windows of the others, which lie outside of what was asked for."""
+    noticed: LeftOut
+    """What these are."""
     taken_for_utc: frozenset[bytes] = frozenset()
     """Filenames of those taken of which nothing tells what their clock showed."""
 
@@ -39,6 +42,8 @@ class _Verdict:
     """Whether any window of it may be in the selection."""
     taken_for_utc: bool = False
     """Whether nothing tells what its clock showed."""
+    site: str | None = None
+    """Its site, if no window is."""
 
     @property
     def is_good(self) -> bool:
@@ -75,13 +80,16 @@ class RecordFilter:
             left_out = sum(
                 count * self._count_dropped(shape) for shape, count in Counter(heads.shapes).items()
             )
-            return Intake(decoded, decoded.rejected, left_out, self._guessed(decoded))
+            noticed = self._notice(decoded, [], 0)
+            return Intake(decoded, decoded.rejected, left_out, noticed, self._guessed(decoded))
         return self._sort_out_each(decoded)
 
     def _sort_out_each(self, decoded: DecodedRecords) -> Intake:
         rejected = list(decoded.rejected)
         taken = []
         left_out = 0
+        undated = 0
+        sites = set()
         for index, number in enumerate(decoded.heads.numbers.tolist()):
             verdict = self._others.get(decoded.heads.filenames[index], _GOOD)
             found = self._reject(decoded, index, verdict)
@@ -93,15 +101,25 @@ class RecordFilter:
             else:
                 windows, channels, _ = decoded.heads.shapes[index]
                 left_out += windows * channels
+                if verdict.site is not None:
+                    sites.add(verdict.site)
+                    undated += windows * channels * self.rules.selection.takes_site(verdict.site)
         whole = len(taken) == len(decoded.heads)
         rest = decoded if whole else decoded.take(taken)
         in_order = sorted(rejected, key=lambda rejection: rejection.number)
-        return Intake(rest, tuple(in_order), left_out, self._guessed(rest))
+        noticed = self._notice(decoded, sites, undated)
+        return Intake(rest, tuple(in_order), left_out, noticed, self._guessed(rest))
 
     def _guessed(self, taken: DecodedRecords) -> frozenset[bytes]:
         if not self._taken_for_utc:
             return frozenset()
         return frozenset(self._taken_for_utc.intersection(taken.heads.filenames))
+
+    def _notice(self, decoded: DecodedRecords, sites: Collection[str], undated: int) -> LeftOut:
+        channels = 0
+        if self.rules.channels is not None:
+            channels = max((channels for _, channels, _ in decoded.heads.shapes), default=0)
+        return LeftOut(sites=tuple(sorted(sites)), undated=undated, channels=channels).bounded()
 
     def check(self, decoded: DecodedRecords) -> None:
         """Check that every record of a batch can be converted.
@@ -200,5 +218,8 @@ class RecordFilter:
         )
         wanted = self.rules.selection.may_take(recordings).tolist()
         guessed = recordings.taken_for_utc.tolist()
-        for name, *verdict in zip(texts, recordings.problems, wanted, guessed, strict=True):
-            yield name, _Verdict(*verdict)
+        sites = recordings.site.to_pylist()
+        for name, problem, is_wanted, guess, site in zip(
+            texts, recordings.problems, wanted, guessed, sites, strict=True
+        ):
+            yield name, _Verdict(problem, is_wanted, guess, None if is_wanted else site)

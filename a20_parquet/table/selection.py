@@ -74,6 +74,10 @@ class Selection:
         """Whether windows without a date are left out."""
         return self.first is not None or self.last is not None
 
+    def takes_site(self, site: str) -> bool:
+        """Whether windows of a site may be wanted."""
+        return not self.sites or site in self.sites
+
     def may_take(self, recordings: Recordings) -> Flags:
         """For each recording, whether a window of it may be wanted.
 

@@ -1,19 +1,22 @@
 """Beginning a conversion, going on with one, and starting afresh."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from a20_parquet.dataset.begin import begin, find_held
+from a20_parquet.dataset.begin import Begun, abandon, begin, find_held, make_way
 from a20_parquet.dataset.claim import State, find_state, locked
 from a20_parquet.dataset.manifest import QuarantinedShard, QuarantineFile, ShardSummary
 from a20_parquet.dataset.run import RunFiles
 from a20_parquet.dataset.run_files import RunFile
 from a20_parquet.dataset.scratch import new_scratch
 from a20_parquet.dataset.unfinished import Plan, SortedShards, commit_sorted
-from a20_parquet.errors import UsageError
+from a20_parquet.errors import DatasetError, UsageError
+from a20_parquet.storage.files import write_whole
+from a20_parquet.storage.place import Place
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.rejection import Reason
 from tests.dataset.places import FREE, OURS, Put, listing, put_complete, put_unfinished
@@ -54,7 +57,10 @@ def test_a_new_one(put: Put, tmp_path: Path, *, overwrite: bool) -> None:
 
 @pytest.mark.parametrize("put", OURS)
 def test_overwriting(put: Put, tmp_path: Path) -> None:
-    """A dataset, finished or not, makes room for a new one, with all that belongs to it."""
+    """A dataset, finished or not, makes way for a new one, with all that belongs to it.
+
+    A complete one stays as it is, and readable, until then.
+    """
     layout = LocalLayout.at(tmp_path / "dataset")
     put(layout.root)
     layout.sites.write_text("sites")
@@ -62,10 +68,54 @@ def test_overwriting(put: Put, tmp_path: Path) -> None:
     (layout.quarantine / "a.tfrecord").write_bytes(b"1")
     other = make_plan(options=OPTIONS.model_copy(update={"dims": 9}))
     with locked(layout):
+        before = {name for name in names(layout) if not name.startswith("conversion")}
         assert find_held(layout, overwrite=True) is None
         begun = begin(layout, other, overwrite=True)
-        assert names(layout) == FRESH
+        assert names(layout) == (FRESH | before if "manifest.json" in before else FRESH)
+        for _ in range(2):
+            make_way(layout, begun.plan)
+            assert names(layout) == FRESH
     assert (begun.plan, begun.is_resumed) == (other, False)
+
+
+@pytest.mark.parametrize("put", [*FREE, *OURS])
+def test_what_must_not_begin(put: Put, tmp_path: Path) -> None:
+    """Where the check fails nothing is written and nothing deleted."""
+    layout = LocalLayout.at(tmp_path / "dataset")
+    put(layout.root)
+    deleted: list[Place] = []
+
+    def check(begun: Begun, folders: Sequence[Place]) -> None:
+        assert not begun.is_resumed
+        deleted.extend(folders)
+        raise DatasetError("the disk is full")
+
+    other = make_plan(options=OPTIONS.model_copy(update={"dims": 9}))
+    with locked(layout):
+        find_held(layout, overwrite=True)
+        before = listing(layout.root)
+        with pytest.raises(DatasetError, match="the disk is full"):
+            begin(layout, other, overwrite=True, check=check)
+        assert listing(layout.root) == before
+    assert {layout.data, layout.quarantine, layout.conversion} <= set(deleted)
+
+
+@pytest.mark.parametrize("put", [*FREE, put_complete])
+def test_abandoning(put: Put, tmp_path: Path) -> None:
+    """What was there before is there again, and no more."""
+    layout = LocalLayout.at(tmp_path / "dataset")
+    put(layout.root)
+    plan = make_plan(scratch=(new_scratch(tmp_path / "scratch"),))
+    before = listing(layout.root)
+    with locked(layout):
+        state = find_state(layout)
+        begun = begin(layout, plan, overwrite=True)
+        write_whole(begun.scratch / "run-000000-0000", "1")
+        abandon(layout, begun)
+        assert find_state(layout) is state
+    assert not begun.scratch.exists()
+    if state is State.COMPLETE:
+        assert listing(layout.root) == before
 
 
 def test_appending_leaves_the_dataset(tmp_path: Path) -> None:

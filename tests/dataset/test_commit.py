@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 import a20_parquet
-from a20_parquet.dataset.begin import begin, find_held
+from a20_parquet.dataset.begin import abandon, begin, find_held, make_way
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.claim import State, find_state, locked
 from a20_parquet.dataset.commit import commit, is_committed, remove_strays, settle
@@ -160,6 +160,36 @@ def test_readers_see_the_old_state_until_the_manifest_and_then_the_new(
     assert seen == {(False, True), (True, True), (True, False)}
 
 
+@pytest.mark.parametrize("put", [put_nothing, put_complete])
+def test_killed_while_it_abandons(put: Put, tmp_path: Path) -> None:
+    """What was there is there all the while, and it can be abandoned again."""
+    for changes in range(100):
+        layout = LocalLayout.at(tmp_path / str(changes))
+        put(layout.root)
+        old = windows(layout)
+        plan = make_plan(options=OPTIONS.model_copy(update={"dims": 9}))
+        with locked(layout):
+            begun = begin(layout, plan, overwrite=True)
+            # An append that died before has left a file.
+            (layout.data / "site=x").mkdir(exist_ok=True)
+            (layout.data / "site=x" / "part-0007.parquet").write_bytes(b"stray")
+        with pytest.MonkeyPatch.context() as patch:
+            death = Death(patch, changes)
+            with contextlib.suppress(Killed):
+                abandon(layout, begun)
+        assert windows(layout) == old
+        with locked(layout):
+            if layout.plan.exists():
+                assert begin(layout, plan, overwrite=False).is_resumed
+                abandon(layout, begun)
+            assert find_state(layout) is (State.EMPTY if old is None else State.COMPLETE)
+        assert not list(layout.root.rglob("part-0007.parquet"))
+        if not death.died:
+            assert changes > 0
+            return
+    pytest.fail("it never came to an end")
+
+
 @pytest.mark.parametrize("put", [put_nothing, put_unfinished, put_complete])
 def test_killed_while_it_begins_afresh(put: Put, tmp_path: Path) -> None:
     """Nothing broken passes for complete, and the place can be taken again."""
@@ -172,10 +202,12 @@ def test_killed_while_it_begins_afresh(put: Put, tmp_path: Path) -> None:
             death = Death(patch, changes)
             with contextlib.suppress(Killed):
                 begin(layout, plan, overwrite=True)
+                make_way(layout, plan)
         assert windows(layout) in (None, 9)
         with locked(layout):
             find_held(layout, overwrite=True)
             assert begin(layout, plan, overwrite=True).plan == plan
+            make_way(layout, plan)
             assert windows(layout) is None
         assert {path.name for path in layout.conversion.iterdir()} == {
             "plan.json",

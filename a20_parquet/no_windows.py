@@ -1,0 +1,79 @@
+"""A conversion whose selection keeps no window: said with what there is, before it is committed."""
+
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
+
+from a20_parquet.amounts import format_count
+from a20_parquet.dataset.manifest import ReadingOptions, ShardSummary
+from a20_parquet.errors import NoWindowsError
+from a20_parquet.job import Job
+from a20_parquet.table.left_out import LeftOut
+
+_MOST_NAMED = 20
+
+
+def check_some_kept(job: Job, shards: Sequence[ShardSummary], left_out: LeftOut) -> None:
+    """Check that a selection keeps any of the windows.
+
+    Args:
+        job: the conversion.
+        shards: what became of its shards.
+        left_out: what was noticed of windows outside of the selection.
+
+    Raises:
+        NoWindowsError: it keeps none, and leaves some out.
+    """
+    count = sum(shard.left_out for shard in shards)
+    if not count or any(shard.windows for shard in shards):
+        return
+    why = "; ".join(_reasons(job, left_out))
+    quarantined = sum(shard.quarantined for shard in shards)
+    beside = (
+        f" Besides, {format_count(quarantined, 'record')} can't be converted: a20-parquet inspect "
+        "shows them."
+        if quarantined
+        else ""
+    )
+    raise NoWindowsError(
+        f"none of {format_count(count, 'window')} is in the selection: {why}.{beside} Nothing was "
+        "converted: give other options."
+    )
+
+
+def _reasons(job: Job, left_out: LeftOut) -> Iterator[str]:
+    """Say what there is, of what the selection asks for."""
+    reading, selection = job.reading, job.rules.selection
+    if selection.sites and not any(map(selection.takes_site, left_out.sites)):
+        yield f"--site is {','.join(reading.site)}, and the shards have {_sites(reading, left_out)}"
+        return
+    if left_out.first_day is not None:
+        days = f"from {left_out.first_day} to {left_out.last_day}"
+        yield f"{_asked(reading)}, and what there is starts {days}"
+    if left_out.undated:
+        undated = format_count(left_out.undated, "window")
+        yield f"{_asked(reading)}, and {undated} have no date"
+    if job.table.channels and left_out.channels <= min(job.table.channels):
+        given = ",".join(map(str, job.table.channels))
+        most = left_out.channels - 1
+        yield f"--channels is {given}, and records have {f'0 to {most}' if most else 'only 0'}"
+
+
+def _asked(reading: ReadingOptions) -> str:
+    """The days that are asked for."""
+    days = {"--from": reading.from_date, "--until": reading.until_date}
+    return " and ".join(f"{name} is {day}" for name, day in days.items() if day is not None)
+
+
+def _sites(reading: ReadingOptions, left_out: LeftOut) -> str:
+    """Name the sites that there are, those first that are most like the ones that are asked for."""
+    sites = sorted(left_out.sites, key=lambda site: -_likeness(site, reading.site))
+    most = sites[:_MOST_NAMED]
+    more = len(sites) - len(most)
+    at_least = "more than " if left_out.has_more_sites else ""
+    rest = f" and {at_least}{more:,} more" if more else ""
+    return f"{format_count(len(sites), 'site')}: {', '.join(most)}{rest}"
+
+
+def _likeness(site: str, wanted: Sequence[str]) -> float:
+    """Say how like a site is to the one of those wanted that it is most like, from 0 to 1."""
+    return max(SequenceMatcher(None, site.lower(), each.lower()).ratio() for each in wanted)
