@@ -162,7 +162,7 @@ class ConvertOptions(BaseModel):
     """Rows of a row group."""
     window_seconds: Annotated[float | None, Field(gt=0, le=_DAY_S, allow_inf_nan=False)] = None
     """From one window's start to the next; by default Perch's ``config.json`` says it, else 5."""
-    sample_rate: Annotated[float | None, Field(gt=0, le=1e9, allow_inf_nan=False)] = None
+    sample_rate: Annotated[float | None, Field(ge=1, le=1e9, allow_inf_nan=False)] = None
     """Of the recordings, in Hz: divides the older ``timestamp_offset``, which counts samples; by
     default Perch's ``config.json`` says it."""
     overwrite: bool = False

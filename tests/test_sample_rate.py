@@ -44,10 +44,14 @@ def write_samples(  # noqa: PLR0913 - what a shard may be like
         payloads.append(serialize(features))
     write_shard(folder / name, payloads, compression)
     if rate_hz is not None:
-        model = {"window_size_s": 5.0, "hop_size_s": 5.0, "sample_rate": rate_hz}
-        config = {"embed_fn_config": {"model_config": model}}
-        (folder / "config.json").write_text(json.dumps(config))
+        write_config(folder, rate_hz)
     return folder
+
+
+def write_config(folder: Path, rate_hz: float) -> None:
+    model = {"window_size_s": 5.0, "hop_size_s": 5.0, "sample_rate": rate_hz}
+    config = {"embed_fn_config": {"model_config": model}}
+    (folder / "config.json").write_text(json.dumps(config))
 
 
 def offsets_s(dataset: Path) -> list[float]:
@@ -162,6 +166,27 @@ def test_retry_under_other_options(tmp_path: Path, decoder: DecoderName) -> None
     assert verify(tmp_path / "out", source, decoder=decoder).is_good
 
 
+def test_going_on_after_the_configuration_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shards that are converted already would have other times than the rest."""
+    source = write_samples(tmp_path / "in", rate_hz=RATE_HZ)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("a20_parquet.merge_pass.commit_unit", stop)
+        with pytest.raises(KeyboardInterrupt):
+            a20_parquet.convert(source, tmp_path / "out")
+    write_config(source, 48_000)
+    with pytest.raises(UsageError, match=r"changed since: .* 48000 Hz"):
+        a20_parquet.convert(source, tmp_path / "out")
+    write_config(source, RATE_HZ)
+    assert a20_parquet.convert(source, tmp_path / "out").is_resumed
+    assert offsets_s(tmp_path / "out") == FOUR_MINUTES
+
+
 def test_read_windows(tmp_path: Path) -> None:
     """The stream has the same times, and stops where the rate is unknown."""
     known = write_samples(tmp_path / "known", rate_hz=RATE_HZ)
@@ -221,7 +246,7 @@ def test_plan(tmp_path: Path) -> None:
     assert (str(found.first_date), str(found.last_date)) == ("2020-10-14", "2020-10-15")
 
 
-@pytest.mark.parametrize("value", ["0", "-3", "nan", "inf", "fast"])
+@pytest.mark.parametrize("value", ["0", "0.5", "-3", "nan", "inf", "fast"])
 def test_no_sample_rate(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -54,7 +54,8 @@ class PlannedShard(_Frozen):
     """As its summary will have it."""
 
     def __str__(self) -> str:
-        return f"{self.url} ({self.bytes:,} bytes)"
+        rate = f", {self.sample_rate_hz:g} Hz" if self.sample_rate_hz else ""
+        return f"{self.url} ({self.bytes:,} bytes{rate})"
 
 
 class Plan(_Frozen):

@@ -1,7 +1,7 @@
 """What Perch's ``config.json`` beside the shards says about how they were made."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,8 @@ from a20_parquet.storage.locate import is_local
 
 DEFAULT_HOP_S = 5.0
 _MOST_HOP_S = 86_400.0
-_MOST_SAMPLE_RATE_HZ = 1e9
+# Any offset that fits an int64 and is not sensible stays so after division.
+_LEAST_SAMPLE_RATE_HZ, _MOST_SAMPLE_RATE_HZ = 1.0, 1e9
 _SEPARATES = "separate_embed_model"
 _MOST_NAMED = 3
 
@@ -55,8 +56,10 @@ def read_configs(listing: Listing, sample_rate_hz: float | None = None) -> Listi
 
 def check_sample_rate(sample_rate_hz: float | None) -> None:
     """Raise UsageError if what a user gave is no sample rate."""
-    if sample_rate_hz is not None and not 0 < sample_rate_hz <= _MOST_SAMPLE_RATE_HZ:
-        raise UsageError(f"--sample-rate is {sample_rate_hz}, expected Hz, more than 0")
+    if sample_rate_hz is not None and not (
+        _LEAST_SAMPLE_RATE_HZ <= sample_rate_hz <= _MOST_SAMPLE_RATE_HZ
+    ):
+        raise UsageError(f"--sample-rate is {sample_rate_hz}, expected Hz, at least 1")
 
 
 def find_hop(shards: Sequence[Shard], given_s: float | None, dataset_s: float | None = None) -> Hop:
@@ -137,20 +140,24 @@ def _parse(text: bytes) -> tuple[float | None, float | None]:
     model = whole = _dict(outer.get("model_config"))
     if outer.get("model_key") == _SEPARATES:
         model = _dict(whole.get("taxonomy_model_tf_config"))
-    hop_s = _first_number((model.get("hop_size_s"), model.get("window_size_s")), _MOST_HOP_S)
-    rates = (whole.get("sample_rate"), model.get("sample_rate"))
-    return hop_s, _first_number(rates, _MOST_SAMPLE_RATE_HZ)
+    hops_s = model.get("hop_size_s"), model.get("window_size_s")
+    rates_hz = whole.get("sample_rate"), model.get("sample_rate")
+    return (
+        _first_number(hops_s, 0.0, _MOST_HOP_S),
+        _first_number(rates_hz, _LEAST_SAMPLE_RATE_HZ, _MOST_SAMPLE_RATE_HZ),
+    )
 
 
 def _dict(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _first_number(values: Sequence[object], most: float) -> float | None:
-    return next(_numbers(values, most), None)
-
-
-def _numbers(values: Sequence[object], most: float) -> Iterator[float]:
+def _first_number(values: Sequence[object], least: float, most: float) -> float | None:
+    """Return the first that is a positive number within bounds, None if none is."""
     for value in values:
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= most:
-            yield float(value)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        # Zero is no hop.
+        if value and least <= value <= most:
+            return float(value)
+    return None

@@ -86,8 +86,10 @@ def judge_hop(sample: SpacingSample, hop_s: float) -> str | None:
         if (windows - 1) * hop_s > after_s - _TOLERANCE_S
     ]
     if overlaps:
-        fitting_s, _ = _commonest(overlaps)
-        return _remark(hop_s, len(overlaps), len(pairs), "reach into", fitting_s)
+        fitting_s, count = _commonest(overlaps)
+        is_agreed = 2 * count > len(overlaps)
+        fits = _fits(fitting_s) if is_agreed else "no single hop would fit all of them"
+        return _remark(hop_s, len(overlaps), len(pairs), "reach into", fits)
     slack_s = max(hop_s, _WINDOW_S) + _TOLERANCE_S
     short = [
         (after_s, windows) for after_s, windows in pairs if after_s - windows * hop_s > slack_s
@@ -97,7 +99,7 @@ def judge_hop(sample: SpacingSample, hop_s: float) -> str | None:
     fitting_s, count = _commonest(short)
     if 2 * count <= len(pairs) or fitting_s > _LONGEST_HOP_S:
         return None
-    return _remark(hop_s, count, len(pairs), "fall short of", fitting_s)
+    return _remark(hop_s, count, len(pairs), "fall short of", _fits(fitting_s))
 
 
 def _smallest(found: Mapping[bytes, set[tuple[float, int]]]) -> _Found:
@@ -131,9 +133,12 @@ def _commonest(pairs: Iterable[tuple[float, int]]) -> tuple[float, int]:
     return min(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-def _remark(hop_s: float, count: int, pairs: int, how: str, fitting_s: float) -> str:
+def _fits(hop_s: float) -> str:
+    return f"{hop_s:g} s would fit (--window-seconds {hop_s:g})"
+
+
+def _remark(hop_s: float, count: int, pairs: int, how: str, fits: str) -> str:
     return (
         f"the hop of {hop_s:g} s looks wrong: the windows of {count:,} of {pairs:,} sampled "
-        f"records {how} the next record of their recording; {fitting_s:g} s would fit "
-        f"(--window-seconds {fitting_s:g})"
+        f"records {how} the next record of their recording; {fits}"
     )

@@ -114,6 +114,7 @@ def test_fitting_hop(records: list[tuple[float, int]], hop_s: float) -> None:
     [
         ([(0, 20), (60, 20), (120, 20)], 5.0, ("2 of 2", "reach into", "3 s", "-seconds 3)")),
         ([(0, 24), (60, 24), (600, 24)], 5.0, ("1 of 2", "reach into", "2.5 s")),
+        ([(0, 20), (60, 24), (120, 24)], 5.0, ("2 of 2", "reach into", "no single hop")),
         ([(0, 13), (60, 12), (120, 12)], 5.0, ("1 of 2", "reach into", "4.615 s")),
         ([(0, 10), (60, 10), (120, 10), (180, 10)], 5.0, ("3 of 3", "fall short of", "6 s")),
         ([(0, 12), (60, 12), (120, 12), (240, 12)], 2.5, ("2 of 3", "fall short of", "5 s")),
