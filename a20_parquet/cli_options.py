@@ -138,7 +138,7 @@ dims_option = click.option(
     "--dims",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Floats an embedding.  [default: those of the first good record]",
+    help="Floats an embedding.  [default: those of all records that are looked at]",
 )
 feature_option = click.option(
     "--feature",

@@ -41,6 +41,11 @@ class Conversion:
     """What no input told."""
     hop_remark: str | None = None
     """Why the hop looks wrong, and which would fit."""
+    widths: tuple[tuple[int, int], ...] = ()
+    """Where the records' embeddings differ in their number of floats: each number, the dataset's
+    first, and how many records have it."""
+    copies: tuple[tuple[str, ...], ...] = ()
+    """URLs of shards that hold the same records, a group each, of which at least one is new."""
     is_resumed: bool = False
     """Whether it went on with an unfinished conversion."""
     source_bytes: int = 0

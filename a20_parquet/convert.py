@@ -35,6 +35,7 @@ from a20_parquet.option_help import with_options
 from a20_parquet.options import ConvertOptions, OnError, OptionValues
 from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.reading import Reading
+from a20_parquet.shard_match import find_copies
 from a20_parquet.sort_pass import Sinks, sort_shards
 from a20_parquet.source.discover import Listing, find_shards
 from a20_parquet.source.perch_config import read_configs
@@ -141,6 +142,11 @@ def _convert(
         dropped_duplicates=chosen.drop_duplicates,
         shape_disagreements=sum(shard.shape_disagreements for shard in in_runs.shards),
         other_features=in_runs.observations.other_features,
+        widths=in_runs.observations.other_widths(job.table.dims),
+        copies=find_copies(
+            held.manifest.shards if held else (),
+            [s for place, s in enumerate(in_runs.shards) if place not in job.retries],
+        ),
         assumptions=manifest.conversions[-1].assumptions,
         hop_remark=manifest.conversions[-1].hop_remark,
         is_resumed=begun.is_resumed,

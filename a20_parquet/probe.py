@@ -21,6 +21,7 @@ from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.rejection import Rejection
 from a20_parquet.table.schema import Feature
 from a20_parquet.table.windows import WindowRules
+from a20_parquet.widths import WidthCounter
 from a20_parquet.workers import map_in_order
 
 _PROBE_BYTES = 1 << 16
@@ -57,12 +58,13 @@ def probe_shards(
         shards: in shard order.
         make: makes what decodes their records.
         filenames: how filenames are read.
-        dims: floats an embedding; none for those of the first record that can be converted.
+        dims: floats an embedding; none for those that the records have, if it is one number.
         features: those whose form is to be found.
 
     Raises:
         SourceError: a shard can't be read, or no record can be converted.
-        UsageError: none of the records has a feature, or it fits no column.
+        UsageError: the records' embeddings have several widths and none is chosen; none of them has
+            a feature, or it fits no column.
     """
     further = FeatureSearch(make, features, len(shards))
     search = _Search(make(()), filenames, dims, further)
@@ -71,6 +73,8 @@ def probe_shards(
     for start in map_in_order(threads, _start, shards, ahead=threads):
         item_bytes.append(search.look_at(start))
         codecs.append(start.codec)
+    if dims is None:
+        search.widths.check()
     if search.dims is None:
         if search.problem is None:
             raise SourceError(
@@ -102,6 +106,7 @@ class _Search:
         features: FeatureSearch,
     ) -> None:
         self.dims = dims
+        self.widths = WidthCounter()
         self._features = features
         self.problem: Rejection | None = None
         self._decoder = decoder
@@ -117,6 +122,7 @@ class _Search:
             decoded = self._decoder.decode(records)
             if item_bytes is None and decoded.embeddings:
                 item_bytes = decoded.embeddings[0].dtype.itemsize
+                self.widths.add(start.shard, [dims for _, _, dims in decoded.heads.shapes])
             if self.dims is None:
                 self._learn(decoded)
             if self.dims is not None:

@@ -1,5 +1,6 @@
 """Reading one shard: its good records go on, all else to quarantine, and everything is counted."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -92,6 +93,7 @@ class ShardIntake:
         self._rejected = 0
         self._disagreements = 0
         self._other_features: frozenset[str] = frozenset()
+        self._widths: Counter[int] = Counter()
         self._taken_for_utc = NameSketch()
         self._spacing = SpacingSampler()
         self._noticed = LeftOut()
@@ -126,6 +128,7 @@ class ShardIntake:
             self._noticed = LeftOut.merged([self._noticed, intake.noticed])
             self._disagreements += decoded.shape_disagreements
             self._other_features |= decoded.other_features
+            self._widths.update(dims for _, _, dims in decoded.heads.shapes)
             if intake.taken_for_utc:
                 found = NameSketch.of(intake.taken_for_utc)
                 self._taken_for_utc = NameSketch.merged([self._taken_for_utc, found])
@@ -171,6 +174,7 @@ class ShardIntake:
                 other_features=tuple(sorted(self._other_features)),
                 spacing=self._spacing.sample(),
                 left_out=self._noticed,
+                widths=tuple(sorted(self._widths.items())),
                 taken_for_utc=self._taken_for_utc,
             ),
             quarantined=self._quarantine.finish(),

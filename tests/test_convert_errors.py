@@ -39,7 +39,7 @@ def partly_bad(tmp_path: Path) -> Path:
 
 def test_what_can_not_be_converted_goes_to_quarantine(partly_bad: Path, tmp_path: Path) -> None:
     """The rest is converted, and each is listed with shard, number, place and reason."""
-    conversion = a20_parquet.convert(partly_bad, tmp_path / "out")
+    conversion = a20_parquet.convert(partly_bad, tmp_path / "out", dims=8)
     assert (conversion.totals.windows, conversion.new_windows) == (12, 12)
     assert (conversion.totals.quarantined, conversion.totals.damaged) == (3, 1)
     assert conversion.totals.records == 9
@@ -73,7 +73,7 @@ def test_fail_stops_at_the_first(partly_bad: Path, tmp_path: Path) -> None:
     """``--on-error fail`` names shard, record and byte; nothing looks complete."""
     shard = partly_bad / "a-00000-of-00002"
     with pytest.raises(RecordError, match="9 dimensions, expected 8") as caught:
-        a20_parquet.convert(shard, tmp_path / "out", on_error="fail")
+        a20_parquet.convert(shard, tmp_path / "out", on_error="fail", dims=8)
     offset = len(good(0)) + 16
     assert (caught.value.record, caught.value.offset) == (1, offset)
     assert f"{shard}: record 1 at byte {offset}: " in str(caught.value)
@@ -92,17 +92,19 @@ def test_fail_passes_what_is_good(shuffled: Path, tmp_path: Path) -> None:
 def test_max_errors(partly_bad: Path, tmp_path: Path, workers: int, memory: str) -> None:
     """One more than allowed gives up; a larger number goes on, and all that counts is the total."""
     out = tmp_path / "out"
+    options: dict[str, Any] = {
+        "workers": workers,
+        "memory": memory,
+        "row_group_rows": 50,
+        "dims": 8,
+    }
     for most in (0, 3):
         told = "than max_errors 3" if most else "record"
         with pytest.raises(RecordError, match=told):
-            a20_parquet.convert(
-                partly_bad, out, max_errors=most, workers=workers, memory=memory, row_group_rows=50
-            )
-    conversion = a20_parquet.convert(
-        partly_bad, out, max_errors=4, workers=workers, memory=memory, row_group_rows=50
-    )
+            a20_parquet.convert(partly_bad, out, max_errors=most, **options)
+    conversion = a20_parquet.convert(partly_bad, out, max_errors=4, **options)
     assert conversion.is_resumed
-    a20_parquet.convert(partly_bad, tmp_path / "fresh", row_group_rows=50)
+    a20_parquet.convert(partly_bad, tmp_path / "fresh", row_group_rows=50, dims=8)
     assert digests(out) == digests(tmp_path / "fresh")
 
 
@@ -111,11 +113,11 @@ def dims_of(dataset: Path) -> int:
     return int(pl.read_parquet(dataset / "data")["embedding"].to_numpy().shape[1])
 
 
-def test_first_convertible_record_tells_the_dimensions(tmp_path: Path) -> None:
-    """Records before it that can't be converted count for nothing; ``--dims`` overrules it."""
+def test_dims_are_told_where_records_differ(tmp_path: Path) -> None:
+    """Neither the first record nor the most of them decide; ``--dims`` does."""
     records = [make_record(random_tensor((1, 1, 9)), "x.wav"), good(0), good(1, 9), good(2)]
     shard = write_shard(tmp_path / "a.tfrecord", records)
-    conversion = a20_parquet.convert(shard, tmp_path / "first")
+    conversion = a20_parquet.convert(shard, tmp_path / "first", dims=8)
     assert dims_of(tmp_path / "first") == 8
     assert conversion.quarantine == {"wrong_dims": 2}
     told = a20_parquet.convert(shard, tmp_path / "told", dims=9)
@@ -142,15 +144,16 @@ def test_exit_codes(
         (0, (whole, tmp_path / "0")),
         (0, (whole, tmp_path / "0")),
         (1, (tmp_path / "nowhere", tmp_path / "1")),
-        (1, (partly_bad, tmp_path / "1", "--on-error", "fail")),
-        (1, (partly_bad, tmp_path / "1", "--max-errors", "3")),
+        (1, (partly_bad, tmp_path / "1", "--on-error", "fail", "--dims", "8")),
+        (1, (partly_bad, tmp_path / "1", "--max-errors", "3", "--dims", "8")),
         (2, (whole, tmp_path / "0", "--dims", "9")),
         (2, (whole, tmp_path / "2", "--channels", "x")),
         (2, (whole, tmp_path / "2", "--from", "2021-01-02", "--until", "2021-01-01")),
         (2, (whole, tmp_path / "in")),
+        (2, (partly_bad, tmp_path / "3")),
+        (3, (partly_bad, tmp_path / "3", "--dims", "8")),
         (3, (partly_bad, tmp_path / "3")),
-        (3, (partly_bad, tmp_path / "3")),
-        (3, (partly_bad, tmp_path / "1", "--max-errors", "4")),
+        (3, (partly_bad, tmp_path / "1", "--max-errors", "4", "--dims", "8")),
     ]
     for expected, arguments in commands:
         code, out, err = run(monkeypatch, capsys, "convert", *arguments)

@@ -32,7 +32,7 @@ def dataset(tmp_path: Path) -> Path:
     content = bytearray(path.read_bytes())
     content[-10] ^= 1
     path.write_bytes(content)
-    conversion = a20_parquet.convert(path, tmp_path / "dataset")
+    conversion = a20_parquet.convert(path, tmp_path / "dataset", dims=8)
     assert conversion.quarantine == {"bad_filename": 3, "bad_payload": 1, "wrong_dims": 1}
     return tmp_path / "dataset"
 

@@ -108,7 +108,7 @@ def test_quarantine_is_counted_by_reason(tmp_path: Path) -> None:
     assert info(tmp_path / "whole").quarantine == {}
     bad = [make_record(random_tensor((1, 1, dims)), NAMES[0]) for dims in (7, 9)]
     records = [good, *bad, make_record(random_tensor((1, 1, 8)), "bad.wav")]
-    a20_parquet.convert(write_shard(tmp_path / "bad", records), tmp_path / "dataset")
+    a20_parquet.convert(write_shard(tmp_path / "bad", records), tmp_path / "dataset", dims=8)
     found = list(info(tmp_path / "dataset").quarantine.items())
     assert found == [("wrong_dims", 2), ("bad_filename", 1)]
 

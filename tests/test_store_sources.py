@@ -12,7 +12,7 @@ import pytest
 
 import a20_parquet
 from a20_parquet import job
-from a20_parquet.errors import SourceError
+from a20_parquet.errors import SourceError, UsageError
 from a20_parquet.memory import plan_memory
 from a20_parquet.storage import retries
 from a20_parquet.storage.stream import READ_AHEAD
@@ -143,10 +143,10 @@ def test_reading_ahead_is_planned(
     assert planned == [0, READ_AHEAD, READ_AHEAD]
 
 
-def test_the_first_shard_decides_whoever_answers_first(
+def test_shards_count_in_their_order_whoever_answers_first(
     store: type[FakeStore], tmp_path: Path
 ) -> None:
-    """Floats an embedding are those of the first record in shard order."""
+    """All are looked at before anything is decided: several widths are refused."""
     for number, dims in enumerate([8, 4, 4, 4]):
         shard = tmp_path / "in" / f"x-0000{number}-of-00004"
         write_shard(shard, [make_record(random_tensor((2, 1, dims), number))])
@@ -161,9 +161,10 @@ def test_the_first_shard_decides_whoever_answers_first(
             others.release()
 
     store.before.append(dawdle)
-    conversion = a20_parquet.convert(source, tmp_path / "out", decoder="wire")
-    assert conversion.totals.windows == 2
-    assert conversion.quarantine == {"wrong_dims": 3}
+    told = r"4 in 3 records of 3 shards \(\S+/x-00001-of-00004 and others\); 8 in 1 record of 1"
+    with pytest.raises(UsageError, match=told):
+        a20_parquet.convert(source, tmp_path / "out", decoder="wire")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_long_first_record_takes_few_requests(store: type[FakeStore], tmp_path: Path) -> None:

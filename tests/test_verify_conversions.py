@@ -85,7 +85,7 @@ def test_every_reason(tmp_path: Path, memory: str, workers: int) -> None:
     write_shard(tmp_path / "in" / "a-00000-of-00001", rejected_records())
     write_damaged(tmp_path / "in")
     out = tmp_path / "out"
-    conversion = a20_parquet.convert(tmp_path / "in", out, memory=memory, workers=workers)
+    conversion = a20_parquet.convert(tmp_path / "in", out, memory=memory, workers=workers, dims=8)
     assert set(conversion.quarantine) == {reason.value for reason in Reason}
     found = good(out, tmp_path / "in", workers=workers)
     assert found.source is not None
@@ -218,7 +218,7 @@ def test_shards_elsewhere(tmp_path: Path, arrange: Callable[[Path, int], Path]) 
     write_shard(tmp_path / "in" / "a-00000-of-00001", rejected_records())
     write_damaged(tmp_path / "in")
     repeated(tmp_path / "in")
-    a20_parquet.convert(tmp_path / "in", tmp_path / "out")
+    a20_parquet.convert(tmp_path / "in", tmp_path / "out", dims=8)
     for number, path in enumerate(sorted((tmp_path / "in").iterdir())):
         target = arrange(path, number)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Their dataset, which must not be changed."""
     path = tmp_path_factory.mktemp("whole") / "dataset"
-    a20_parquet.convert(shards, path)
+    a20_parquet.convert(shards, path, dims=8)
     assert messages(verify(path, shards)) == []
     return path
 

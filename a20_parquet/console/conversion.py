@@ -86,6 +86,7 @@ def _remarks(conversion: "Conversion") -> Iterator[str]:
     if conversion.other_features:
         names = ", ".join(conversion.other_features)
         yield f"left out: features {names}; --feature NAME carries one along"
+    yield from _width_lines(conversion)
     if conversion.shape_disagreements:
         records = format_count(conversion.shape_disagreements, "record")
         yield f"{records} with an embedding_shape that is not the tensor's: the tensor's counts"
@@ -104,7 +105,22 @@ def _remarks(conversion: "Conversion") -> Iterator[str]:
                 )
 
 
+def _width_lines(conversion: "Conversion") -> Iterator[str]:
+    if conversion.widths:
+        (own, taken), *others = conversion.widths
+        left = ", ".join(f"{format_count(n, 'record')} of {dims}" for dims, n in others)
+        options = " or ".join(f"--dims {dims}" for dims, _ in others)
+        yield (
+            f"widths: {format_count(taken, 'record')} with embeddings of {own} floats, and in "
+            f"quarantine {left}; {options} takes these, into a dataset of their own"
+        )
+
+
 def _duplicate_lines(conversion: "Conversion") -> Iterator[str]:
+    for urls in conversion.copies[:_MAX_NAMES]:
+        yield f"copies: {_first_names(urls)} hold the same records"
+    if (further := len(conversion.copies) - _MAX_NAMES) > 0:
+        yield f"copies: and {further:,} more such groups of shards"
     counts = conversion.duplicates
     if counts.identical:
         done = "dropped" if conversion.dropped_duplicates else "kept; --drop-duplicates drops them"
@@ -152,14 +168,18 @@ def print_notebook_files(files: "NotebookFiles", *, as_json: bool) -> None:
     )
 
 
+def _first_names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MAX_NAMES:,} more" if len(names) > _MAX_NAMES else ""
+    return f"{', '.join(names[:_MAX_NAMES])}{more}"
+
+
 def _passed_over_lines(passed_over: Sequence["PassedOver"]) -> Iterator[str]:
     """One line a reason, with the first files' names."""
     names: dict[str, list[str]] = {}
     for file in passed_over:
         names.setdefault(file.reason, []).append(file.url.rpartition("/")[2])
     for reason, found in sorted(names.items()):
-        more = f" and {len(found) - _MAX_NAMES:,} more" if len(found) > _MAX_NAMES else ""
-        yield f"passed over: {', '.join(found[:_MAX_NAMES])}{more}: {reason}"
+        yield f"passed over: {_first_names(found)}: {reason}"
 
 
 def _conversion_json(conversion: "Conversion") -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What the first pass noticed besides windows: what a user should know of, and can act on."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Self
 
@@ -28,13 +29,26 @@ class Observations(BaseModel):
     taken_for_utc: NameSketch = NameSketch()
     """Names of recordings of which nothing tells what their clock showed."""
 
+    widths: tuple[tuple[int, int], ...] = ()
+    """Each number of floats that embeddings have, and how many records have so many."""
+
     @classmethod
     def merged(cls, several: Iterable[Self]) -> Self:
         """Merge observations of different shards."""
         each = list(several)
+        widths: Counter[int] = Counter()
+        for one in each:
+            widths.update(dict(one.widths))
         return cls(
+            widths=tuple(sorted(widths.items())),
             other_features=tuple(sorted({n for one in each for n in one.other_features})),
             taken_for_utc=NameSketch.merged(one.taken_for_utc for one in each),
             spacing=merge_samples(one.spacing for one in each),
             left_out=LeftOut.merged(one.left_out for one in each),
         )
+
+    def other_widths(self, dims: int) -> tuple[tuple[int, int], ...]:
+        """Return ``widths``, that of ``dims`` floats first; nothing where there is no other."""
+        counts = dict(self.widths)
+        own = counts.pop(dims, 0)
+        return ((dims, own), *counts.items()) if counts else ()

@@ -22,7 +22,7 @@ from a20_parquet import cli, finish
 from a20_parquet.dataset.commit import commit
 from a20_parquet.source.tensorflow_decoder import load_tensorflow
 from tests.robustness.children import digest_tree, start
-from tests.robustness.messy import write_messy_shards
+from tests.robustness.messy import DIMS, write_messy_shards
 
 CANT_MOUNT = 77
 _FAILED, _QUARANTINE = 1, 3
@@ -62,7 +62,7 @@ def _convert(shards: Path, dataset: Path, options: list[str], filler: Path | Non
     if filler is not None:
         mock.patch.object(finish, "commit", partial(_fill_and_commit, filler, commit)).start()
     sys.argv = ["a20-parquet", "convert", str(shards), str(dataset), "--workers=2", *options]
-    sys.argv += ["--row-group-rows=200", "--max-file-size=400000"]
+    sys.argv += ["--row-group-rows=200", "--max-file-size=400000", f"--dims={DIMS}"]
     cli.main()
 
 

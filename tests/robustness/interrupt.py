@@ -18,7 +18,7 @@ import numpy as np
 from a20_parquet import cli, merge_pass
 from a20_parquet.source.tensorflow_decoder import load_tensorflow
 from tests.robustness.children import Child, count_markers, digest_tree, start
-from tests.robustness.messy import write_messy_shards
+from tests.robustness.messy import DIMS, write_messy_shards
 
 _USAGE, _QUARANTINE, _INTERRUPTED = 2, 3, 130
 _SECONDS = 20
@@ -29,7 +29,7 @@ def convert(shards: Path, dataset: Path, workers: int, memory: str) -> None:
     """Run the command."""
     merge_pass._UNIT_BYTES = 1 << 18  # noqa: SLF001 -- so that few megabytes make many units
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.argv = ["a20-parquet", "convert", str(shards), str(dataset)]
+    sys.argv = ["a20-parquet", "convert", str(shards), str(dataset), f"--dims={DIMS}"]
     sys.argv += [f"--workers={workers}", f"--memory={memory}"]
     sys.argv += ["--row-group-rows=200", "--max-file-size=400000"]
     cli.main()

@@ -14,10 +14,10 @@ import a20_parquet
 from a20_parquet import merge_pass
 from a20_parquet.errors import DatasetError
 from tests.robustness.children import StepTrap, digest_tree, start
-from tests.robustness.messy import write_messy_shards
+from tests.robustness.messy import DIMS, write_messy_shards
 
 TINY, SMALL, LARGE = "7MB", "12MB", "1GiB"
-_COMMON: Mapping[str, Any] = {"row_group_rows": 200, "max_file_size": 400 * 1024}
+_COMMON: Mapping[str, Any] = {"row_group_rows": 200, "max_file_size": 400 * 1024, "dims": DIMS}
 _UNIT_BYTES = 1 << 19
 _STOP_AT = 40
 """A step of the second pass, where some units have been committed."""

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ import a20_parquet
 from a20_parquet.errors import SourceError, UsageError
 from a20_parquet.progress import NoProgress
 from tests.robustness.children import digest_tree
-from tests.robustness.messy import write_messy_shards
+from tests.robustness.messy import DIMS, write_messy_shards
 
 
 def test_interrupted_conversions_go_on() -> None:
@@ -43,9 +44,8 @@ def shards(tmp_path: Path) -> Path:
 
 def convert(shards: Path, out: Path, meddle: Callable[[], object] = lambda: None) -> None:
     """Convert with several runs on disk, one shard after the other."""
-    a20_parquet.convert(
-        shards, out, progress=Meddler(meddle), memory="7MB", row_group_rows=100, workers=1
-    )
+    options: dict[str, Any] = {"memory": "7MB", "row_group_rows": 100, "workers": 1, "dims": DIMS}
+    a20_parquet.convert(shards, out, progress=Meddler(meddle), **options)
 
 
 def test_a_shard_that_vanishes(shards: Path, tmp_path: Path) -> None:
@@ -83,9 +83,9 @@ user = os.geteuid()
 if user == 0:
     # Nobody may be unable to read what is imported on the way.
     with contextlib.suppress(SystemExit):
-        cli.cli.main(["convert", shards, warm_up], standalone_mode=False)
+        cli.cli.main(["convert", shards, warm_up, "--dims=256"], standalone_mode=False)
     os.seteuid(65534)
-sys.argv[1:] = ["convert", shards, out]
+sys.argv[1:] = ["convert", shards, out, "--dims=256"]
 try:
     cli.main()
 finally:
