@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from a20_parquet.source.messages import load_messages, packed_floats, parse_message
 from a20_parquet.table.decoded import FeatureValues
 from a20_parquet.table.rejection import Reason
 from a20_parquet.table.schema import Feature, FeatureKind
@@ -55,6 +56,8 @@ class ExampleParts:
     features: tuple[bytes | FeatureValues | None, ...]
     """The further features that are wanted: a serialized tensor, or a list's values; None where
     the record lacks them."""
+    names: tuple[str, ...]
+    """Of all features."""
 
 
 def take_apart(payload: bytes, wanted: tuple[Feature, ...]) -> ExampleParts:
@@ -78,7 +81,9 @@ def take_apart(payload: bytes, wanted: tuple[Feature, ...]) -> ExampleParts:
     if kind == "int64_list":
         claimed_shape = tuple(features[EMBEDDING_SHAPE].int64_list.value)
     further = tuple(_further(features, feature) for feature in wanted)
-    return ExampleParts(filename, embedding, timestamp, is_in_samples, claimed_shape, further)
+    return ExampleParts(
+        filename, embedding, timestamp, is_in_samples, claimed_shape, further, tuple(features)
+    )
 
 
 def to_seconds(parts: ExampleParts, sample_rate_hz: float | None) -> float:
@@ -134,11 +139,6 @@ def as_objects(values: Iterable[bytes]) -> FeatureValues:
     return array
 
 
-def other_features(payload: bytes, wanted: tuple[str, ...]) -> frozenset[str]:
-    """Name the features of a record that are neither known nor wanted."""
-    return other_names(_parse(payload) or (), wanted)
-
-
 def other_names(found: Iterable[str], wanted: tuple[str, ...]) -> frozenset[str]:
     """Name those of a record's features that are neither known nor wanted.
 
@@ -155,22 +155,23 @@ def other_names(found: Iterable[str], wanted: tuple[str, ...]) -> frozenset[str]
     )
 
 
-def _parse(payload: bytes) -> Any:
-    from google.protobuf.message import DecodeError
-    from tensorflow.core.example.example_pb2 import Example
-
-    try:
-        return Example.FromString(payload).features.feature
-    except DecodeError:
+def _parse(payload: bytes) -> dict[str, Any] | None:
+    """The features of a record by name; None if it is no ``tf.train.Example``."""
+    example = parse_message(load_messages().example, payload)
+    if example is None:
         return None
+    # A name need not be text; of two entries of one name the last counts.
+    return {
+        entry.key.decode(errors="backslashreplace"): entry.value
+        for entry in example.features.feature
+    }
 
 
-def _kind(features: Any, key: str) -> str | None:
-    # Asking a protobuf map for a key that it lacks would add it.
+def _kind(features: dict[str, Any], key: str) -> str | None:
     return features[key].WhichOneof("kind") if key in features else None
 
 
-def _further(features: Any, feature: Feature) -> bytes | FeatureValues | None:
+def _further(features: dict[str, Any], feature: Feature) -> bytes | FeatureValues | None:
     found = _kind(features, feature.name)
     if found is None:
         return None
@@ -192,16 +193,14 @@ def _values(feature: Any, kind: str) -> FeatureValues:
         return as_objects(values)
     if kind == INT64_LIST:
         return np.array(values, np.int64)
-    # Python's floats do not keep all bits of a NaN; the packed values end the message.
-    packed = feature.float_list.SerializeToString()
-    return np.frombuffer(packed, "<f4", len(values), len(packed) - 4 * len(values)).copy()
+    return np.frombuffer(packed_floats(feature.float_list, "value"), "<f4").copy()
 
 
 def _other_kind(key: str, found: str, expected: str) -> str:
     return f"feature {key!r} is a {found}, expected a {expected}"
 
 
-def _required(features: Any, key: str, kind: str) -> Any:
+def _required(features: dict[str, Any], key: str, kind: str) -> Any:
     if key not in features:
         found = ", ".join(sorted(features)) or "none"
         raise RejectedError(Reason.BAD_FEATURE, f"it has no feature {key!r} (it has: {found})")

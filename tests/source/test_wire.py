@@ -1,14 +1,17 @@
-"""The wire decoder: what it takes without TensorFlow, and what it leaves to it."""
+"""The wire decoder: records of forms that it knows, and others, which protobuf takes apart."""
 
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from a20_parquet.source import wire
+from a20_parquet.source import known_forms
+from a20_parquet.source.exact import ExactDecoder
 from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder
 from a20_parquet.source.wire import WireDecoder
 from a20_parquet.table.decoded import DecodedRecords
@@ -43,16 +46,23 @@ CANONICAL: dict[str, Callable[[], bytes]] = {
 }
 
 
-class _Unwanted(WireDecoder):
-    """Fails where TensorFlow is asked for."""
+class _Unwanted(ExactDecoder):
+    """Fails where it is asked for."""
 
-    def _tensorflow(self) -> NoReturn:
-        raise AssertionError("a record was left to TensorFlow")
+    def decode(self, payload: bytes, rate_hz: float | None) -> NoReturn:
+        raise AssertionError(f"{len(payload)} bytes at {rate_hz} Hz were left to protobuf")
+
+
+def decoder_of_known_forms(features: tuple[str, ...] = ()) -> WireDecoder:
+    """A decoder that fails where a record is of no known form."""
+    decoder = WireDecoder(as_features(features))
+    decoder._exact = _Unwanted()  # noqa: SLF001 - what it falls back on
+    return decoder
 
 
 def decode_alone(*payloads: bytes, features: tuple[str, ...] = ()) -> DecodedRecords:
-    """Decode without TensorFlow, and make sure that it would say the same; twice."""
-    decoder, records = _Unwanted(as_features(features)), as_records(payloads, 7)
+    """Decode by known forms, and make sure that TensorFlow would say the same; twice."""
+    decoder, records = decoder_of_known_forms(features), as_records(payloads, 7)
     expected = TensorFlowDecoder(as_features(features)).decode(records)
     for _ in range(2):
         found = decoder.decode(records)
@@ -94,7 +104,7 @@ def test_embeddings_are_used_where_they_lie() -> None:
     """No byte of them is copied."""
     payload = memoryview(bytearray(make_record(TENSOR)))
     records = as_records([payload])
-    (embedding,) = _Unwanted().decode(records).embeddings
+    (embedding,) = decoder_of_known_forms().decode(records).embeddings
     assert np.shares_memory(embedding, np.frombuffer(payload, np.uint8))
 
 
@@ -158,6 +168,35 @@ def test_changed_records_beside_their_originals(data: st.DataObject) -> None:
     for payloads in ([payload], [payload, cut], [cut]):
         records = as_records(payloads)
         assert_same(decoder.decode(records), TensorFlowDecoder().decode(records))
+    assert_tensorflow_agrees(cut)
+
+
+def assert_tensorflow_agrees(payload: bytes) -> None:
+    """What TensorFlow's own operations take is taken, with the same values.
+
+    They do not look at what they are not asked for: a payload that is no message can't be used.
+    """
+    found = WireDecoder().decode(as_records([payload]))
+    spec = {
+        "timestamp_s": tf.io.FixedLenFeature([], tf.float32),
+        "filename": tf.io.FixedLenFeature([], tf.string),
+        "embedding": tf.io.FixedLenFeature([], tf.string),
+    }
+    is_half = bool(found.embeddings) and found.embeddings[0].itemsize == 2
+    try:
+        parsed = tf.io.parse_single_example(payload, spec)
+        stamp = parsed["timestamp_s"].numpy()
+        kind = tf.float16 if is_half else tf.float32
+        tensor = tf.io.parse_tensor(parsed["embedding"], kind).numpy()
+    except (tf.errors.OpError, UnicodeDecodeError):
+        return
+    if found.embeddings:
+        assert found.heads.filenames == [parsed["filename"].numpy()]
+        assert found.heads.timestamps_s.astype(np.float32).tobytes() == stamp.tobytes()
+        assert found.embeddings[0].tobytes() == tensor.tobytes()
+    elif abs(stamp) <= 1e9 and tensor.ndim in {2, 3} and tensor.size:
+        with pytest.raises(DecodeError):
+            tf.train.Example.FromString(payload)
 
 
 @pytest.mark.parametrize(
@@ -175,20 +214,41 @@ def test_changed_records_beside_their_originals(data: st.DataObject) -> None:
         b"",
     ],
 )
-def test_what_is_left_to_tensorflow(payload: bytes) -> None:
+def test_what_is_left_to_protobuf(payload: bytes) -> None:
     """It is asked where a record is of another form, and only then."""
-    with pytest.raises(AssertionError, match="left to TensorFlow"):
-        _Unwanted().decode(as_records([make_record(TENSOR), payload]))
+    with pytest.raises(AssertionError, match="left to protobuf"):
+        decoder_of_known_forms().decode(as_records([make_record(TENSOR), payload]))
     decoder = WireDecoder()
     for payloads in ([payload], [make_record(TENSOR), payload, make_record(TENSOR)]):
         records = as_records(payloads, 3)
         assert_same(decoder.decode(records), TensorFlowDecoder().decode(records))
+    assert_tensorflow_agrees(payload)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        (b"\x0a\x09embedding", b"\x0a\x09embeddin\xff"),
+        (b"\x0a\x0fembedding_shape", b"\x0a\x0f\xff\xfe\xfdedding_shape"),
+        (b"\x0a\x0fembedding_shape", b"\x0a\x0ftimestamp_offset"),
+        (b"\x12\x06\x0a\x04", b"\x12\x06\x0d\x04"),
+    ],
+    ids=repr,
+)
+def test_odd_records_as_tensorflow_takes_them(change: tuple[bytes, bytes]) -> None:
+    """Names that are no text among them."""
+    payload = make_record(TENSOR)
+    assert change[0] in payload
+    changed = payload.replace(*change)
+    assert_tensorflow_agrees(changed)
+    records = as_records([changed])
+    assert_same(WireDecoder().decode(records), TensorFlowDecoder().decode(records))
 
 
 def test_more_forms_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Records of further forms are decoded as well."""
-    monkeypatch.setattr(wire, "_MOST_LENGTHS", 2)
-    monkeypatch.setattr(wire, "_MOST_FORMS_A_LENGTH", 1)
+    monkeypatch.setattr(known_forms, "_MOST_LENGTHS", 2)
+    monkeypatch.setattr(known_forms, "_MOST_FORMS_A_LENGTH", 1)
     payloads = [
         _example(names, make_features(TENSOR, "x" * length))
         for names in (NAMES, NAMES[::-1])
@@ -198,8 +258,9 @@ def test_more_forms_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_name_twice() -> None:
-    """Which value counts is TensorFlow's to say."""
+    """The last of its values counts, as for TensorFlow."""
     features = make_features(TENSOR, FILENAME)
     payload = _example(["filename", *NAMES], features)
-    with pytest.raises(AssertionError, match="left to TensorFlow"):
-        _Unwanted().decode(as_records([payload]))
+    with pytest.raises(AssertionError, match="left to protobuf"):
+        decoder_of_known_forms().decode(as_records([payload]))
+    assert_tensorflow_agrees(payload)

@@ -1,0 +1,93 @@
+"""Records that are in no known form: protobuf takes each apart, and tells why it can't be used."""
+
+import logging
+from collections.abc import Sequence
+
+from a20_parquet.source.decode import DecodedRecord, per_row, per_window
+from a20_parquet.source.example import RejectedError, other_names, take_apart, to_seconds
+from a20_parquet.source.tensors import (
+    FEATURE_LAYOUTS,
+    NoTensorError,
+    TensorDecoder,
+    TensorError,
+    with_channels,
+)
+from a20_parquet.table.decoded import Embedding, FeatureValues
+from a20_parquet.table.rejection import Reason
+from a20_parquet.table.schema import Feature
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class ExactDecoder:
+    """Decodes records one by one, without TensorFlow; one object may serve several threads.
+
+    No call into TensorFlow is made here that fails: errors which it raises in two threads at once
+    can wait for each other for ever.
+    """
+
+    def __init__(self, features: Sequence[Feature] = ()) -> None:
+        """Prepare to decode.
+
+        Args:
+            features: further features to decode.
+        """
+        self._wanted = tuple(features)
+        self._names = tuple(feature.name for feature in features)
+        self._tensors = TensorDecoder()
+        self._feature_tensors = TensorDecoder(FEATURE_LAYOUTS)
+        self._is_used = False
+
+    def decode(self, payload: bytes, rate_hz: float | None) -> DecodedRecord | RejectedError:
+        """Decode a record, or return why it can't be used.
+
+        Args:
+            payload: the record.
+            rate_hz: sample rate of its recording, None if unknown.
+        """
+        if not self._is_used:
+            self._is_used = True
+            _LOGGER.info("records of another form than Perch writes: protobuf decodes these")
+        try:
+            parts = take_apart(payload, self._wanted)
+            tensor = _tensor(self._tensors, "embedding", parts.embedding, Reason.BAD_TENSOR)
+            embedding = tensor.reshape(with_channels(tensor.shape))
+            features = tuple(
+                self._feature(feature, found, embedding)
+                for feature, found in zip(self._wanted, parts.features, strict=True)
+            )
+            timestamp_s = to_seconds(parts, rate_hz)
+        except RejectedError as error:
+            return error
+        return DecodedRecord(
+            parts.filename,
+            timestamp_s,
+            embedding,
+            bool(parts.claimed_shape) and with_channels(parts.claimed_shape) != embedding.shape,
+            features,
+            other_names(parts.names, self._names),
+        )
+
+    def _feature(
+        self, feature: Feature, found: bytes | FeatureValues | None, embedding: Embedding
+    ) -> FeatureValues | None:
+        if found is None:
+            return None
+        try:
+            if isinstance(found, bytes):
+                bad = Reason.BAD_FEATURE
+                tensor = _tensor(self._feature_tensors, feature.name, found, bad)
+                return per_window(tensor, embedding)
+            return per_row(found, feature, embedding)
+        except TensorError as error:
+            message = f"feature {feature.name!r} can't be used: {error}"
+            raise RejectedError(Reason.BAD_FEATURE, message) from None
+
+
+def _tensor(tensors: TensorDecoder, name: str, proto: bytes, bad: Reason) -> Embedding:
+    try:
+        return tensors.decode(proto)
+    except NoTensorError:
+        raise RejectedError(bad, f"feature {name!r} is no serialized TensorProto") from None
+    except TensorError as error:
+        raise RejectedError(bad, f"feature {name!r} can't be used: {error}") from None
