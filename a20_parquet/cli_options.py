@@ -265,8 +265,7 @@ decoder_option = click.option(
     type=click.Choice(["tensorflow", "wire"]),
     default="tensorflow",
     show_default=True,
-    help="What decodes records. wire reads their bytes itself, leaves to TensorFlow only what is "
-    "of another form, and gives the same.",
+    help="What decodes records. wire reads their bytes itself, and gives the same.",
 )
 dask_option = click.option(
     "--dask",

@@ -1,0 +1,126 @@
+"""Decodes bad records in several threads at once, and sees that none of them waits for ever.
+
+``python -m tests.robustness.threads --minutes 10``
+"""
+
+import faulthandler
+import shutil
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import fsspec
+
+import a20_parquet
+from a20_parquet.source.decode import make_decoder
+from a20_parquet.source.records import Records
+from a20_parquet.source.shard import Shard
+from tests.shards import make_record, random_tensor, serialize, write_shard
+
+_THREADS = 4
+_SILENCE_S = 120.0
+
+
+def bad_records(count: int) -> list[bytes]:
+    """Records of which a third has a garbage embedding, and a third no filename."""
+    from a20_parquet.source.tensorflow_decoder import load_tensorflow
+
+    train = load_tensorflow().train
+    tensor = random_tensor((2, 1, 16))
+    good = make_record(tensor)
+    garbage = make_record(tensor, proto=b"\xff" * 40)
+    stamp = train.Feature(float_list=train.FloatList(value=[0.0]))
+    nameless = serialize({"timestamp_s": stamp})
+    return [(good, garbage, nameless)[number % 3] for number in range(count)]
+
+
+class Watch:
+    """Ends the process, with what each thread does, if nothing moves for a while."""
+
+    def __init__(self) -> None:
+        self.moves = 0
+
+    def move(self) -> None:
+        """Say that a thread goes on."""
+        self.moves += 1
+        faulthandler.dump_traceback_later(_SILENCE_S, exit=True)
+
+    def end(self) -> None:
+        """Stop watching."""
+        faulthandler.cancel_dump_traceback_later()
+
+
+def decode_in_threads(decoder_name: str, seconds: float) -> int:
+    """Decode batches of bad records with one decoder in four threads; count the batches."""
+    decoder = make_decoder(decoder_name)
+    payloads = bad_records(30)
+    shard = Shard("a", "a", 0, "a", 0, fsspec.filesystem("file"))
+    records = Records(shard, 0, list(range(len(payloads))), payloads)
+    end = time.monotonic() + seconds
+    watch = Watch()
+    problems: list[str] = []
+
+    def decode() -> None:
+        while time.monotonic() < end and not problems:
+            rejected = len(decoder.decode(records).rejected)
+            if rejected != len(payloads) * 2 // 3:
+                problems.append(f"{rejected} records were rejected")
+            watch.move()
+
+    threads = [threading.Thread(target=decode) for _ in range(_THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    watch.end()
+    if problems:
+        raise AssertionError(problems[0])
+    return watch.moves
+
+
+def use_commands(folder: Path, decoder: str, shards: int, records: int) -> None:
+    """Use every function that decodes, with four workers each and three at the same time."""
+    for number in range(shards):
+        write_shard(folder / "in" / f"a-{number:05d}-of-{shards:05d}", bad_records(records))
+    watch = Watch()
+    options: dict[str, Any] = {"workers": _THREADS, "decoder": decoder}
+    a20_parquet.convert(folder / "in", folder / "out", **options)
+    watch.move()
+    a20_parquet.convert(folder / "in", folder / "tiny", memory="20MB", **options)
+    watch.move()
+    good: list[bool] = []
+
+    def verify() -> None:
+        found = a20_parquet.verify(folder / "out", folder / "in", **options)
+        good.append(found.is_good)
+        watch.move()
+
+    threads = [threading.Thread(target=verify) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    watch.end()
+    assert good == [True] * len(threads)
+
+
+@click.command()
+@click.option("--minutes", default=10.0, help="How long to decode with each decoder.")
+@click.option("--rounds", default=12, help="How often to use the commands with each decoder.")
+def main(minutes: float, rounds: int) -> None:
+    """Decode bad records in several threads at once."""
+    for decoder in ("tensorflow", "wire"):
+        batches = decode_in_threads(decoder, minutes * 60)
+        click.echo(f"{decoder}: {batches:,} batches of bad records in {_THREADS} threads")
+        for _ in range(rounds):
+            folder = Path(tempfile.mkdtemp())
+            use_commands(folder, decoder, shards=8, records=300)
+            shutil.rmtree(folder)
+        click.echo(f"{decoder}: {rounds} rounds of two convert, and three verify at once")
+
+
+if __name__ == "__main__":
+    main()
