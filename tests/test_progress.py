@@ -387,13 +387,13 @@ def test_log_of_a_conversion(
 
 
 def test_decoder_fallback_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Records of another form are left to TensorFlow, which is said when it is first needed."""
+    """Records of another form are left to protobuf, which is said when it is first needed."""
     records = [make_record(random_tensor((2, 1, 8)), timestamp_s=at) for at in (0, math.nan)]
     shard = write_shard(tmp_path / "a-00000-of-00001", records)
     with caplog.at_level("INFO", "a20_parquet"):
         a20_parquet.convert(shard, tmp_path / "out", decoder="wire")
     # By what looks at the first records, and by what converts all.
-    assert sum("TensorFlow decodes these" in message for message in caplog.messages) == 2
+    assert sum("protobuf decodes these" in message for message in caplog.messages) == 2
 
 
 def test_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:

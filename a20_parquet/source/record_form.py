@@ -181,11 +181,12 @@ def _wanted(found: "_Feature", feature: Feature) -> TensorPlace | ListPlace | No
 
 def _list(found: "_Feature", kind: int) -> ListPlace | None:
     """Where the values of a list of this kind lie; None where it has none."""
+    # TensorFlow refuses a list of another kind, also an empty one.
+    if found.kind != kind:
+        raise _UnknownError
     # An empty text is a value, packed numbers of no bytes are none.
     if not any(found.kind == _BYTES or value.size for value in found.values):
         return None
-    if found.kind != kind:
-        raise _UnknownError
     return ListPlace(_NAMES[kind], tuple(value.place for value in found.values))
 
 

@@ -5,6 +5,7 @@ record, so that the only copy left is the one to the place where they belong.
 """
 
 import gc
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -41,6 +42,7 @@ from a20_parquet.source.tensors import (
 from a20_parquet.table.decoded import DecodedRecords, Embedding, FeatureValues
 from a20_parquet.table.schema import Feature, FeatureKind
 
+_LOGGER = logging.getLogger(__name__)
 # What TensorFlow fills in where a record lacks a feature: a value that no writer stores.
 _NO_FEATURE = b"\xff a20_parquet: the record lacks this feature"
 
@@ -210,7 +212,12 @@ class TensorFlowDecoder:
         """Decode records of known forms; None for each whose values can't be used."""
         if not payloads:
             return []
-        parsed = self._parse(self._tf.constant(payloads, self._tf.string))
+        try:
+            parsed = self._parse(self._tf.constant(payloads, self._tf.string))
+        except self._tf.errors.OpError:
+            # Nothing is known that leads here; protobuf takes each record apart then.
+            _LOGGER.exception("TensorFlow refuses records of known forms")
+            return [None] * len(payloads)
         stamps, filenames, protos, *tensors = (column.tolist() for column in parsed.dense)
         dense = iter(tensors)
         further = [
