@@ -88,7 +88,7 @@ def _convert(
     check_budget(chosen.memory)
     layout = DatasetLayout.at(dataset)
     folder = _notebook_folder(chosen, layout)
-    with counted_retries() as retries, locked(layout, progress.say):
+    with counted_retries() as retries, locked(layout, progress.say) as layout:
         held = find_held(layout, overwrite=chosen.overwrite)
         reading = Reading.of(chosen, held)
         listing = read_configs(find_shards(sources, layout.root), chosen.sample_rate)

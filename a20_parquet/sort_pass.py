@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from a20_parquet.amounts import format_count
 from a20_parquet.dataset.begin import Begun
+from a20_parquet.dataset.claim import check_lock
 from a20_parquet.dataset.held import Retry
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import QuarantinedShard, ShardSummary
@@ -155,6 +156,7 @@ def sort_shards(job: Job, begun: Begun, sinks: Sinks, executor: Executor) -> Sor
         ClusterError: workers were lost for good.
         OSError: a run or the quarantine can't be written.
     """
+    check_lock(sinks.layout)
     remove_stray_runs(begun.own_scratch, begun.sorted)
     done = {position for unit in begun.sorted for position in unit.positions}
     left = [shard for shard in job.shards if shard.position not in done]
@@ -317,4 +319,5 @@ class _UnitSorter:
             tag = self._attempt.tag
             name = f"run-{self._positions[0]:06d}-{len(self._runs):04d}{tag}"
             slice_rows = self._job.memory.slice_rows
+            check_lock(self._sinks.layout)
             self._runs.append(run.write(self._sinks.scratch / name, slice_rows))

@@ -5,12 +5,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from a20_parquet.dataset.claim import State, clear_conversion, find_state
+from a20_parquet.dataset.claim import State, check_lock, clear_conversion, find_state
 from a20_parquet.dataset.commit import is_committed, remove_strays, settle
 from a20_parquet.dataset.held import HeldDataset
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import FileSummary
 from a20_parquet.dataset.scratch import make_scratch, remove_scratch, scratch_place
+from a20_parquet.dataset.session import Session
 from a20_parquet.dataset.unfinished import Plan, SortedShards, sorted_units
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.storage.files import remove_tree, write_whole
@@ -88,6 +89,7 @@ def begin(
         UsageError: an unfinished conversion of other inputs or options lies there.
         OSError: the folder can't be written.
     """
+    check_lock(layout)
     before = _plan_before(layout, overwrite=overwrite)
     if before is not None:
         differences = list(before.differences(plan))
@@ -187,6 +189,7 @@ def _resume(
     now = plan.model_copy(update={"id": before.id, "scratch": scratch})
     begun = Begun(plan=now, sorted=units, is_resumed=True, own_scratch=_scratch(layout, now))
     check(begun, ())
+    Session.end_all(layout)
     if before != now:
         if not units:
             remove_tree(layout.sorted)

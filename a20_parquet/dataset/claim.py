@@ -10,10 +10,11 @@ from filelock import FileLock, Timeout
 
 from a20_parquet.dataset.layout import DatasetLayout, is_ours
 from a20_parquet.dataset.presence import name_shards
-from a20_parquet.errors import DatasetError, UsageError
+from a20_parquet.errors import A20ParquetError, DatasetError, UsageError
 from a20_parquet.storage.files import TEMPORARY, remove_tree
 from a20_parquet.storage.lease import HeldError, leased
-from a20_parquet.storage.place import check_bucket
+from a20_parquet.storage.place import Place, StorePath, check_bucket
+from a20_parquet.storage.store import Guard
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -79,20 +80,26 @@ def _is_hardly_begun(layout: DatasetLayout) -> bool:
 
 
 @contextmanager
-def locked(layout: DatasetLayout, tell: Callable[[str], None] = lambda _: None) -> Iterator[None]:
+def locked(
+    layout: DatasetLayout, tell: Callable[[str], None] = lambda _: None
+) -> Iterator[DatasetLayout]:
     """Keep others from converting into the same folder while the body runs.
 
     The lock of a process that died is taken over: at once on the machine where it died, in a store
-    after a while on any other.
+    after a while on any other. Through what it yields nothing in a store changes any more once the
+    lock is lost, which happens to a process that was stopped or cut off for longer than that.
 
     Args:
         layout: of the dataset.
         tell: told why it takes long.
 
+    Yields:
+        The layout to write by.
+
     Raises:
         UsageError: another process converts into it, or something lies there that must not be
             touched.
-        DatasetError: the folder can't be written.
+        DatasetError: the folder can't be written, or the lock was lost.
     """
     try:
         find_state(layout)
@@ -101,7 +108,8 @@ def locked(layout: DatasetLayout, tell: Callable[[str], None] = lambda _: None) 
                 stack.enter_context(_locked_here(layout, layout.lock))
             else:
                 check_bucket(layout.lock)
-                stack.enter_context(leased(layout.lock, tell))
+                guard = stack.enter_context(leased(layout.lock, tell))
+                layout = DatasetLayout(_guarded(layout.root, guard))
             held = stack.pop_all()
     except (Timeout, HeldError) as error:
         by = f" ({error})" if isinstance(error, HeldError) else ""
@@ -113,7 +121,55 @@ def locked(layout: DatasetLayout, tell: Callable[[str], None] = lambda _: None) 
         raise DatasetError(f"{layout.root}: can't be written: {error}") from error
     _LOGGER.debug("locked %s", layout.lock)
     with held:
-        yield
+        try:
+            yield layout
+        except (OSError, A20ParquetError):
+            # Whoever has it now may have removed what this process needs.
+            check_lock(layout)
+            raise
+
+
+def guarded_like(layout: DatasetLayout, place: Place) -> Place:
+    """Return a place outside of the dataset, guarded by the same lock where it lies in a store."""
+    guard = _guard_of(layout)
+    return place if guard is None else _guarded(place, guard)
+
+
+def _guarded(place: Place, guard: Guard) -> Place:
+    if isinstance(place, Path):
+        return place
+    return StorePath(place.filesystem.guarded(guard), place.path)
+
+
+def check_lock(layout: DatasetLayout) -> None:
+    """Make sure that this process has not lost its lock, before it writes anywhere else.
+
+    Raises:
+        DatasetError: it has.
+    """
+    guard = _guard_of(layout)
+    if guard is not None:
+        guard.check()
+
+
+def confirm_lock(layout: DatasetLayout) -> None:
+    """Make sure of it by asking the store, which knows better than a process that may have slept.
+
+    Raises:
+        DatasetError: the lock is lost.
+        OSError: the store can't be asked.
+    """
+    guard = _guard_of(layout)
+    if guard is not None:
+        guard.confirm()
+
+
+def _guard_of(layout: DatasetLayout) -> Guard | None:
+    """What guards a layout; None for local ones, and for those of other processes."""
+    if not isinstance(layout.root, StorePath):
+        return None
+    guard: Guard | None = layout.root.filesystem.guard
+    return guard
 
 
 @contextmanager

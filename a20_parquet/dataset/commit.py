@@ -17,13 +17,14 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from a20_parquet.dataset.claim import clear_conversion
+from a20_parquet.dataset.claim import check_lock, clear_conversion, confirm_lock
 from a20_parquet.dataset.layout import PART, DatasetLayout
 from a20_parquet.dataset.manifest import Manifest, parse_manifest
 from a20_parquet.dataset.quarantine import DAMAGED, LIST, RECORDS
 from a20_parquet.dataset.scratch import remove_scratch
-from a20_parquet.errors import UsageError
-from a20_parquet.storage.files import copy, files_below, move, write_whole
+from a20_parquet.errors import DatasetError, UsageError
+from a20_parquet.storage.conditional import ConditionalFile
+from a20_parquet.storage.files import copy, files_below, move, naming, write_whole
 from a20_parquet.storage.place import Place, StorePath
 
 _LOGGER = logging.getLogger(__name__)
@@ -68,8 +69,27 @@ def commit(
                 copy(staged, place)
         published = marker.model_copy(update={"is_published": True})
         write_whole(layout.commit, published.model_dump_json())
-    write_whole(layout.manifest, content)
+    _put_manifest(layout, content)
     _LOGGER.info("manifest written: %s", layout.manifest)
+
+
+def _put_manifest(layout: DatasetLayout, content: bytes) -> None:
+    if isinstance(layout.manifest, Path):
+        write_whole(layout.manifest, content)
+        return
+    # Whoever falls asleep after the lock was confirmed replaces no manifest that others commit
+    # meanwhile.
+    file = ConditionalFile(layout.manifest)
+    version = file.version()
+    confirm_lock(layout)
+    with naming(layout.manifest):
+        is_put = file.put(content, version) is not None or file.look()[1] == content
+    if not is_put:
+        confirm_lock(layout)
+        raise DatasetError(
+            f"{layout.manifest}: changed while it was written, and not by a conversion that has "
+            "the lock. The same command looks at what is there now"
+        )
 
 
 def is_committed(layout: DatasetLayout) -> bool:
@@ -133,6 +153,7 @@ def _empty_quarantine(layout: DatasetLayout, manifest: Manifest) -> None:
 
 def _release(layout: DatasetLayout, scratch: Sequence[Place]) -> None:
     """Remove the traces of a committed conversion."""
+    check_lock(layout)
     remove_scratch(scratch)
     # Without a plan what is left here is known to be of no use.
     layout.plan.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
+from a20_parquet.dataset.claim import guarded_like
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.names import is_file_name
 from a20_parquet.errors import UsageError
@@ -64,8 +65,9 @@ def new_scratch(parent: str | Path | None) -> str:
 
 
 def scratch_place(layout: DatasetLayout, name: str) -> Place:
-    """Where a scratch folder lies."""
-    return layout.conversion / INSIDE if name == INSIDE else place_of(name)
+    """Where a scratch folder lies; nothing in a store changes there once the lock is lost."""
+    inside = layout.conversion / INSIDE
+    return inside if name == INSIDE else guarded_like(layout, place_of(name))
 
 
 def make_scratch(layout: DatasetLayout, conversion: str, name: str) -> None:

@@ -53,6 +53,15 @@ class Session:
             with suppress(OSError):
                 (folder / _NAME).unlink(missing_ok=True)
 
+    @staticmethod
+    def end_all(layout: DatasetLayout) -> None:
+        """End every session that has begun, so that workers that were left behind stop.
+
+        Raises:
+            OSError: the folder can't be written.
+        """
+        (layout.conversion / _NAME).unlink(missing_ok=True)
+
     @property
     def unseen(self) -> Place | None:
         """A folder that is not there as this session left it; none where all are."""

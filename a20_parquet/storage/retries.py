@@ -62,7 +62,7 @@ def _may_pass_by_itself(error: BaseException) -> bool:
         return True
     if type(error).__name__ in _LASTING_NAMES or isinstance(error, _LASTING):
         return False
-    code = _status(error)
+    code = status_of(error)
     if code is not None:
         return code in PASSING_CODES
     if isinstance(error, OSError) and error.errno in _LASTING_NUMBERS:
@@ -77,8 +77,8 @@ def is_clients(error: BaseException) -> bool:
     return any(kind.__module__.partition(".")[0] in _CLIENTS for kind in type(error).__mro__)
 
 
-def _status(error: BaseException) -> int | None:
-    """The HTTP status in an error, where it has one."""
+def status_of(error: BaseException) -> int | None:
+    """Return the HTTP status in an error, None if it has none."""
     for name in ("status", "code"):
         code = str(getattr(error, name, None))
         if code.isdigit():

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
@@ -22,11 +22,34 @@ _PUT_OPTIONS: Final[dict[str, dict[str, int]]] = {
 """How large files are put: by pieces, so that memory stays bounded."""
 
 
+class Guard(Protocol):
+    """Says whether this process may still change what a filesystem holds."""
+
+    def check(self) -> None:
+        """Make sure of it, as far as this process knows.
+
+        Raises:
+            DatasetError: it may not any more.
+        """
+        ...
+
+    def confirm(self) -> None:
+        """Make sure of it by asking the store.
+
+        Raises:
+            DatasetError: it may not any more.
+            OSError: the store can't be asked.
+        """
+        ...
+
+
 class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is untyped
     """A filesystem without memory: nothing of what it lists is kept.
 
     Attributes:
         inner: the client's own filesystem.
+        guard: is asked before each request that changes anything, also before one is repeated; None
+            if anybody may. It stays behind when the filesystem goes to another process.
     """
 
     cachable = False
@@ -43,7 +66,14 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
         self.protocol = inner.protocol
         self._scheme = inner.protocol if isinstance(inner.protocol, str) else inner.protocol[0]
         self._strip_protocol = inner._strip_protocol  # noqa: SLF001 - fsspec's way
+        self.guard: Guard | None = None
         _try_once(inner)
+
+    def guarded(self, guard: Guard) -> Self:
+        """The same, which changes nothing any more once the guard objects."""
+        filesystem = type(self)(self.inner)
+        filesystem.guard = guard
+        return filesystem
 
     def unstrip_protocol(self, name: str) -> str:
         """The URL of a path."""
@@ -135,16 +165,16 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
         """Put a whole file."""
-        self._call(lambda: self.inner.pipe_file(path, value, mode=mode, **kwargs), path)
+        self.change(lambda: self.inner.pipe_file(path, value, mode=mode, **kwargs), path)
 
     def put_file(self, lpath: str, rpath: str, **kwargs: Any) -> None:
         """Put a local file as a whole one."""
         options = _PUT_OPTIONS.get(self._scheme, {})
-        self._call(lambda: self.inner.put_file(lpath, rpath, **{**options, **kwargs}), rpath)
+        self.change(lambda: self.inner.put_file(lpath, rpath, **{**options, **kwargs}), rpath)
 
     def rm_file(self, path: str) -> None:
         """Delete a file."""
-        self._call(lambda: self.inner.rm_file(path), path)
+        self.change(lambda: self.inner.rm_file(path), path)
 
     def rm_files(self, paths: list[str]) -> None:
         """Delete files, many with a request where the store can; those that are gone count too.
@@ -153,11 +183,26 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
         """
         if paths:
             with suppress(FileNotFoundError):
-                self._call(lambda: self.inner.rm(paths), paths[0])
+                self.change(lambda: self.inner.rm(paths), paths[0])
 
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
         """Copy a file within the store."""
-        self._call(lambda: self.inner.cp_file(path1, path2, **kwargs), path1)
+        self.change(lambda: self.inner.cp_file(path1, path2, **kwargs), path1)
+
+    def change(self, request: Callable[[], Answer], path: str) -> Answer:
+        """Make a request that changes something, if the guard allows it.
+
+        Raises:
+            DatasetError: it does not.
+            OSError: the request failed.
+        """
+
+        def change() -> Answer:
+            if self.guard is not None:
+                self.guard.check()
+            return request()
+
+        return self._call(change, path)
 
     def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> "_StoreFile":
         if mode != "rb":

@@ -3,14 +3,19 @@
 import itertools
 import os
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 import a20_parquet
-from a20_parquet.storage import lease, retries
-from tests.stores.conversions import OPTIONS, comparable, read_folder, use_small_memory, write_messy
+from tests.stores.conversions import (
+    OPTIONS,
+    comparable,
+    make_impatient,
+    read_folder,
+    use_small_memory,
+    write_messy,
+)
 from tests.stores.servers import CREDENTIALS, Store, started
 
 # gcsfs reads this when it is imported.
@@ -59,8 +64,7 @@ def bucket(store: Store) -> str:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have nobody wait before a request is tried again, nor long for a lock."""
-    monkeypatch.setattr(retries, "_FIRST_WAIT_S", 1e-4)
-    monkeypatch.setattr(lease, "Pace", partial(lease.Pace, renew_s=0.5, expire_s=1.5))
+    make_impatient(monkeypatch)
 
 
 @pytest.fixture

@@ -5,11 +5,13 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from a20_parquet.storage import lease, retries
 from tests.conversions import TINY
 from tests.shards import frame, make_record, random_tensor
 
@@ -36,6 +38,12 @@ def use_small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(job, "plan_memory", lambda **_: SMALL)
     monkeypatch.setattr(merge_pass, "_UNIT_BYTES", 1)
+
+
+def make_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have nobody wait before a request is tried again, nor long for a lock."""
+    monkeypatch.setattr(retries, "_FIRST_WAIT_S", 1e-4)
+    monkeypatch.setattr(lease, "Pace", partial(lease.Pace, renew_s=0.5, expire_s=1.5))
 
 
 def read_folder(folder: Path) -> dict[str, bytes]:

@@ -8,6 +8,7 @@ https://cloud.google.com/storage/docs/json_api/v1/objects tells what is right. T
 - parses uploads as e-mails, which loses a carriage return at the end of the content;
 - stores what arrived of an upload that was cut;
 - answers a range behind an object's end with an impossible one, where Google says 416;
+- does what is asked whatever generation an object has, and numbers them by its clock;
 - lists everything in one page, and knows no way to cancel a resumable upload.
 """
 
@@ -23,6 +24,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from gcp_storage_emulator import server, settings
+from gcp_storage_emulator.exceptions import NotFound
 from gcp_storage_emulator.handlers import objects
 from gcp_storage_emulator.storage import Storage
 
@@ -44,7 +46,11 @@ def serve() -> ThreadingHTTPServer:
         @wraps(handler)
         def handle(request: Any, response: Any, storage: Storage) -> None:
             with lock:
-                handler(request, response, storage)
+                if _is_as_expected(request, storage):
+                    handler(request, response, storage)
+                else:
+                    response.status = HTTPStatus.PRECONDITION_FAILED
+                    response.json({"error": {"code": 412, "message": "conditionNotMet"}})
 
         return handle
 
@@ -54,6 +60,21 @@ def serve() -> ThreadingHTTPServer:
         for path, handlers in (*_MENDED, *server.HANDLERS)
     )
     return _Server(("127.0.0.1", 0), partial(_RequestHandler, _Memory(use_memory_fs=True)))
+
+
+def _is_as_expected(request: Any, storage: Storage) -> bool:
+    """Heed ``ifGenerationMatch``: https://cloud.google.com/storage/docs/request-preconditions."""
+    expected = request.query.get("ifGenerationMatch")
+    if expected is None or "upload_id" in request.query:
+        return True
+    data = request.data if isinstance(request.data, dict) else {}
+    name = request.params.get("object_id") or request.query.get("name", [""])[0]
+    name = name or data.get("meta", data)["name"]
+    try:
+        found = storage.get_file_obj(request.params["bucket_name"], name)["generation"]
+    except NotFound:
+        found = "0"
+    return bool(found == expected[0])
 
 
 class _Server(ThreadingHTTPServer):

@@ -2,6 +2,7 @@
 
 import importlib
 import multiprocessing
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -10,7 +11,11 @@ import pytest
 from fsspec.config import conf
 
 import a20_parquet
-from tests.stores.conversions import use_small_memory
+from a20_parquet.errors import DatasetError
+from tests.stores.conversions import make_impatient, use_small_memory
+
+LOST = 17
+"""Exit code of a process that has lost its lock."""
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload([__name__])
@@ -44,5 +49,9 @@ def _convert(source: str, out: str, reach: dict[str, Any], options: dict[str, An
     conf.update(reach)
     with pytest.MonkeyPatch.context() as patch:
         use_small_memory(patch)
+        make_impatient(patch)
         with suppress(ConnectionError):
-            a20_parquet.convert(source, out, **options)
+            try:
+                a20_parquet.convert(source, out, **options)
+            except DatasetError as error:
+                sys.exit(LOST if "lost its lock" in str(error) else str(error))
