@@ -298,7 +298,4 @@ def _how_to_go_on(layout: DatasetLayout, plan: Plan) -> str:
         if plan.base is None and layout.manifest.exists()
         else ""
     )
-    return (
-        f"{layout.root} is unfinished. The same command goes on where it stopped; --overwrite "
-        f"starts afresh.{still_there}"
-    )
+    return f"{layout.root} is unfinished. The same command goes on where it stopped.{still_there}"

@@ -99,9 +99,9 @@ def find_shards(
     if not found:
         raise SourceError(_why_none(sources, passed_over))
     _LOGGER.info(
-        "shards found: %d of %d bytes; passed over: %d",
+        "shards found: %d of %.1f MB; passed over: %d",
         len(found),
-        sum(file.size for file in found),
+        sum(file.size for file in found) / 1e6,
         len(passed_over),
     )
     labels = make_labels([file.url for file in found])
