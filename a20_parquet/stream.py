@@ -1,7 +1,7 @@
 """Windows straight from shards, as a stream of Arrow record batches; nothing is written."""
 
-import logging
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,6 @@ from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.schema import window_schema
 from a20_parquet.table.windows import WindowRules, keyed_metadata, with_embeddings
 
-_LOG = logging.getLogger(__name__)
-
 
 def read_windows(
     sources: str | Path | Sequence[str | Path],
@@ -37,7 +35,7 @@ def read_windows(
     Args:
         sources: folders, files, globs or fsspec URLs.
         window_seconds: from one window's start to the next; by default Perch's ``config.json``
-            beside the shards says it, else 5, with a warning in the log.
+            beside the shards says it, else 5, with a ``UserWarning``.
         sample_rate: of the recordings in Hz, where records have a ``timestamp_offset`` in samples;
             by default ``config.json`` says it.
         batch_bytes: about how many bytes of records make a record batch.
@@ -59,7 +57,7 @@ def read_windows(
     listing = read_configs(find_shards(sources), sample_rate)
     hop = find_hop(listing.shards, window_seconds)
     if hop.assumed:
-        _LOG.warning("hop assumed: %s", in_python(hop.assumed))
+        warnings.warn(f"hop assumed: {in_python(hop.assumed)}", stacklevel=2)
     decoded = _decode(listing.shards, batch_bytes, make_decoder(decoder))
     first = next(decoded, None)
     if first is None:

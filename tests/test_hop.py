@@ -1,8 +1,8 @@
 """From one window's start to the next: as Perch says it, or assumed and said."""
 
 import json
-import logging
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -202,15 +202,17 @@ def test_wrong_hop_is_found_over_shards(tmp_path: Path, monkeypatch: pytest.Monk
         assert digests(tmp_path / decoder) == digests(tmp_path / "large")
 
 
-def test_read_windows(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The stream has the same hop, and logs what it assumes."""
+def test_read_windows(tmp_path: Path) -> None:
+    """The stream has the same hop, and warns of what it assumes."""
     source = write_minutes(tmp_path / "in", 20, config=NO_HOP)
-    with caplog.at_level(logging.WARNING):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         table = a20_parquet.read_windows(source).read_all()
-        assert table["recording_offset_in_file"].to_pylist() == [3.0 * i for i in range(40)]
-        assert not caplog.messages
-        a20_parquet.read_windows(write_minutes(tmp_path / "other")).read_all()
-    assert caplog.messages == ["hop assumed: 5 s (window_seconds)"]
+    assert table["recording_offset_in_file"].to_pylist() == [3.0 * i for i in range(40)]
+    other = write_minutes(tmp_path / "other")
+    with pytest.warns(UserWarning, match=r"^hop assumed: 5 s \(window_seconds\)$") as caught:
+        a20_parquet.read_windows(other)
+    assert caught[0].filename == __file__
 
 
 def test_notebooks_files_know_one_hop(

@@ -140,7 +140,7 @@ def test_error_while_reading(tmp_path: Path, damage: str) -> None:
     good = frame(make_record(TENSOR))
     bad = {
         "frame": good[:-1] + bytes([good[-1] ^ 1]),
-        "record": frame(make_record(random_tensor((3, 4)))),
+        "record": frame(make_record(random_tensor((4,)))),
         "dims": frame(make_record(random_tensor((3, 2, 5)))),
     }
     path = write_content(tmp_path / "x.tfrecord", good * 3 + bad[damage])
