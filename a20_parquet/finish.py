@@ -74,6 +74,7 @@ def finish(
                     *_assumed_zones(made.sorted.observations.taken_for_utc),
                     *_assumed_sites(job.table, all_files),
                 ),
+                left_out=sum(shard.left_out for shard in made.sorted.shards),
                 hop_remark=judge_hop(made.sorted.observations.spacing, job.table.window_seconds),
             ),
         ],

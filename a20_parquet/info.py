@@ -11,6 +11,7 @@ from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.manifest import Assumption
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.sparse import sparse_partitions_hint
+from a20_parquet.taken import Taken, taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,8 @@ class DatasetInfo:
     """What could not be converted, counted by reason, the most frequent first."""
     assumptions: tuple[Assumption, ...]
     """What its conversions assumed because no input told it."""
+    conversions: tuple[Taken, ...]
+    """What each of them took of the shards, and what it left out."""
     hop_remarks: tuple[str, ...]
     """Why the hop of its conversions looks wrong, and which would fit."""
     hint: str | None
@@ -124,6 +127,7 @@ def catalog_info(catalog: Catalog) -> DatasetInfo:
         smallest=_partition(partitions, partitions["bytes"].arg_min()),
         quarantine=manifest.count_reasons(),
         assumptions=manifest.assumptions,
+        conversions=taken(manifest),
         hop_remarks=tuple(
             dict.fromkeys(each.hop_remark for each in manifest.conversions if each.hop_remark)
         ),

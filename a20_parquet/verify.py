@@ -21,6 +21,7 @@ from a20_parquet.source.decode import DecoderName
 from a20_parquet.source.discover import find_shards
 from a20_parquet.storage.place import place_of
 from a20_parquet.table.problem import Problem, Problems
+from a20_parquet.taken import Taken, taken
 from a20_parquet.verify_source import Sides, SourceVerification, verify_source
 from a20_parquet.workers import map_in_order
 
@@ -45,6 +46,8 @@ class Verification:
     """How much is wrong in all."""
     source: SourceVerification | None
     """What was found in the shards, where they were given."""
+    conversions: tuple[Taken, ...]
+    """What each conversion took of the shards, and what it left out."""
     notes: tuple[str, ...]
     """What is worth knowing and not wrong."""
     seconds: float
@@ -149,6 +152,7 @@ def _verify(
         problems=problems.kept,
         problem_count=problems.count,
         source=checked,
+        conversions=taken(catalog.manifest),
         notes=tuple(notes),
         seconds=time.monotonic() - started,
     )

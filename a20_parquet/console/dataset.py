@@ -12,6 +12,7 @@ import click
 from a20_parquet.amounts import format_bytes, format_count
 from a20_parquet.console.notes import note
 from a20_parquet.console.paths import shown
+from a20_parquet.taken import taken_lines
 
 if TYPE_CHECKING:
     import polars as pl
@@ -57,6 +58,8 @@ def _lines(info: "DatasetInfo") -> Iterator[tuple[str, str]]:
         yield "largest", _partition(info.largest)
         yield "smallest", _partition(info.smallest)
     yield "shards", f"{info.shards:,}, {format_bytes(info.shard_bytes)}"
+    for which, selected, left_out in taken_lines(info.conversions):
+        yield "selected", f"{which}: {selected}{left_out and f', {left_out}'}"
     for assumption in info.assumptions:
         yield "assumed", f"{assumption.about}: {assumption.text}"
     for remark in info.hop_remarks:

@@ -8,6 +8,7 @@ import click
 
 from a20_parquet.amounts import format_bytes, format_count
 from a20_parquet.console.notes import note
+from a20_parquet.taken import EVERYTHING, taken_lines
 
 if TYPE_CHECKING:
     from a20_parquet.repair import Repair
@@ -26,6 +27,9 @@ def print_verification(verification: "Verification", *, as_json: bool) -> None:
         click.echo(str(problem))
     if further := verification.problem_count - len(verification.problems):
         click.echo(f"… and {format_count(further, 'more problem')}")
+    for which, selected, left_out in taken_lines(verification.conversions):
+        if selected != EVERYTHING:
+            click.echo(f"selected of {which}: {selected}{left_out and f', {left_out}'}")
     source = verification.source
     total = verification.bytes + (source.bytes if source else 0)
     rate = total / max(verification.seconds, 1e-9) / 1e6

@@ -159,6 +159,9 @@ class ConversionSummary(_Frozen):
     assumptions: tuple[Assumption, ...] = ()
     hop_remark: str | None = None
     """Why its hop looks wrong, and which would fit."""
+    left_out: int | None = None
+    """Windows outside of what it was asked for: other sites, dates or channels. None where it was
+    made before this was kept."""
 
 
 class QuarantineFile(_Frozen):

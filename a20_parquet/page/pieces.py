@@ -158,6 +158,15 @@ def quarantine(reasons: Mapping[str, int]) -> str:
     return f'<table class="bars">{rows}</table>'
 
 
+def selection(rows: Iterable[tuple[str, str, str]]) -> str:
+    """What was taken of which shards, and how much was left out, a row each."""
+    return "\n".join(
+        f'<tr><th scope="row">{escape(which)}</th><td><code>{escape(selected)}</code></td>'
+        f"<td>{escape(left_out)}</td></tr>"
+        for which, selected, left_out in rows
+    )
+
+
 def site_heads(coverage: Coverage) -> str:
     """The headings of ``site_rows``, each a button that sorts by its column."""
     names = ["Site", "Windows", "Hours of audio", "First day", "Last day", "Days recorded"]

@@ -14,6 +14,7 @@ from a20_parquet.info import DatasetInfo
 from a20_parquet.page import pieces
 from a20_parquet.page.heat_map import heat_map_json, top_minutes, window_minutes
 from a20_parquet.table.coverage import Coverage
+from a20_parquet.taken import taken_lines
 
 GENERATOR = '<meta name="generator" content="a20_parquet report">'
 """The line by which a report is known."""
@@ -54,6 +55,7 @@ def render(
         sizes=pieces.size_bars(file_bytes),
         hint=pieces.paragraphs([_sentence(info.hint)] if info.hint else [], "hint"),
         quarantine=pieces.quarantine(info.quarantine),
+        selection=pieces.selection(taken_lines(info.conversions)),
         facts=pieces.facts(_facts(info, coverage)),
     )
 
