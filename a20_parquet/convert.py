@@ -22,13 +22,19 @@ from a20_parquet.dataset.scratch import new_scratch
 from a20_parquet.dataset.session import Session
 from a20_parquet.dataset.unfinished import Plan
 from a20_parquet.duplicates_pass import find_duplicates
-from a20_parquet.errors import A20ParquetError, DatasetError, NoWindowsError, UsageError
+from a20_parquet.errors import (
+    A20ParquetError,
+    DatasetError,
+    NoWindowsError,
+    SameFolderError,
+    UsageError,
+)
 from a20_parquet.executor import Executor, open_executor
 from a20_parquet.finish import Made, finish
 from a20_parquet.free_space import check_free_space, has_room_for_runs
 from a20_parquet.job import Job, check_options, plan_job
 from a20_parquet.memory import check_budget
-from a20_parquet.merge_pass import merge_runs
+from a20_parquet.merge_pass import merge_runs, plan_files
 from a20_parquet.no_windows import check_some_kept
 from a20_parquet.npy_json import NotebookOutput, hop_remarks
 from a20_parquet.option_help import with_options
@@ -124,8 +130,9 @@ def _convert(
                 if held is None or not reading.has_kept(held):
                     check_some_kept(job, in_runs.shards, in_runs.observations.left_out)
                 runs, duplicates = _without_duplicates(job, in_runs.runs, held, executor)
+                units = plan_files(job, runs, held)
                 make_way(layout, begun.plan)
-                files = merge_runs(job, runs, layout, executor, held)
+                files = merge_runs(job, runs, units, layout, executor, held=held)
                 made = Made(sorted=in_runs, duplicates=duplicates, files=files)
                 manifest = finish(layout, job, begun, held, made)
     return Conversion(
@@ -284,7 +291,7 @@ def _begun(
         raise DatasetError(
             f"{error}. Mend that, for example make room. {_how_to_go_on(layout, plan)}"
         ) from error
-    except NoWindowsError:
+    except (NoWindowsError, SameFolderError):
         abandon(layout, begun)
         raise
     except (A20ParquetError, KeyboardInterrupt):

@@ -32,6 +32,10 @@ class NoWindowsError(UsageError):
     """What was selected keeps no window at all."""
 
 
+class SameFolderError(UsageError):
+    """Two sites would have one folder on file systems that fold case."""
+
+
 class SourceError(A20ParquetError):
     """A source can't be listed or read, or holds no shard."""
 

@@ -17,11 +17,13 @@ from a20_parquet.dataset.merge import UnitWriter, data_path
 from a20_parquet.dataset.parquet import ParquetLayout
 from a20_parquet.dataset.run import PartitionsOf, Rows, Run
 from a20_parquet.dataset.unfinished import commit_unit, committed_files, is_whole
+from a20_parquet.errors import SameFolderError
 from a20_parquet.executor import Attempt, Executor
 from a20_parquet.job import Job
 from a20_parquet.memory import MemoryPlan
-from a20_parquet.table.plan import UNIT_BYTES, MergeUnit, plan_merge, unit_rows
+from a20_parquet.table.plan import UNIT_BYTES, MergePlan, MergeUnit, plan_merge, unit_rows
 from a20_parquet.table.schema import window_schema
+from a20_parquet.table.site_token import DISTINCT_TOKENS, folded_alike
 from a20_parquet.workers import Pool
 
 _LOGGER = logging.getLogger(__name__)
@@ -91,11 +93,44 @@ class CheckTask:
         return check
 
 
-def merge_runs(
+def plan_files(job: Job, runs: Sequence[Run], held: HeldDataset | None = None) -> MergePlan:
+    """Plan which files the merge of ``runs`` writes.
+
+    Args:
+        job: the conversion.
+        runs: what to merge.
+        held: the dataset that they are appended to, if there is one.
+
+    Raises:
+        SameFolderError: some of the files could overwrite others where case is folded.
+    """
+    table = job.table
+    plan = plan_merge(
+        PartitionsOf(runs),
+        rows_per_file=table.rows_per_file,
+        rows_per_unit=unit_rows(_UNIT_BYTES // table.row_bytes, len(runs)),
+        next_parts=held.next_parts() if held else None,
+    )
+    sites = {
+        *plan.partitions.site.unique().to_pylist(),
+        *(file.site for file in (held.files if held else ())),
+    }
+    if table.site_tokens == DISTINCT_TOKENS and (alike := folded_alike(sites)):
+        raise SameFolderError(
+            f"site={alike[0]} and site={alike[1]} would be one folder on disks that fold case, and "
+            "are not the same place. Write --unknown-site as the recorder's name is written, or "
+            "give it another name. Nothing was converted."
+        )
+    return plan
+
+
+def merge_runs(  # noqa: PLR0913 - what to write, where, and who does it
     job: Job,
     runs: Sequence[Run],
+    units: MergePlan,
     layout: DatasetLayout,
     executor: Executor,
+    *,
     held: HeldDataset | None = None,
 ) -> list[FileSummary]:
     """Merge ``runs`` into Parquet files; each unit of the merge ends with its commit marker.
@@ -105,6 +140,7 @@ def merge_runs(
     Args:
         job: the conversion.
         runs: what to merge.
+        units: see ``plan_files``.
         layout: where the dataset lies.
         executor: does the units.
         held: the dataset that they are appended to, if there is one.
@@ -117,12 +153,6 @@ def merge_runs(
         ClusterError: workers were lost for good.
     """
     table, memory = job.table, job.memory
-    units = plan_merge(
-        PartitionsOf(runs),
-        rows_per_file=table.rows_per_file,
-        rows_per_unit=unit_rows(_UNIT_BYTES // table.row_bytes, len(runs)),
-        next_parts=held.next_parts() if held else None,
-    )
     files = _finished_files(layout, units, table, executor)
     remove_strays(layout, [*(file.path for file in (held.files if held else ())), *files])
     left = [unit for unit in units if not files.keys() >= _paths(unit, table).keys()]

@@ -19,7 +19,7 @@ from a20_parquet.dataset.sorting import WindowGatherer
 from a20_parquet.duplicates_pass import find_duplicates
 from a20_parquet.executor import Threads
 from a20_parquet.job import Job
-from a20_parquet.merge_pass import merge_runs
+from a20_parquet.merge_pass import merge_runs, plan_files
 from a20_parquet.progress import NoProgress
 from a20_parquet.source.frames import read_records
 from a20_parquet.source.shard import Shard
@@ -172,7 +172,7 @@ def write_dataset(setting: Setting, *, keys: str) -> Work:
         folder.mkdir(parents=True)
     return Work(
         # Likewise.
-        pieces=[lambda: merge_runs(job, [run], layout, _threads(setting))],
+        pieces=[lambda: merge_runs(job, [run], plan_files(job, [run]), layout, _threads(setting))],
         size=int(run.partitions.rows.sum()) * job.table.dims * 4,
     )
 

@@ -12,6 +12,7 @@ import pytest
 import a20_parquet
 from a20_parquet.errors import UsageError
 from a20_parquet.table.site_token import SHARED_TOKENS, site_token
+from tests.conversions import digests
 from tests.shards import make_record, random_tensor, write_shard
 
 PATTERN = r"(?P<site_name>[^/]+)/(?P<date>\d{8})_(?P<time>\d{6})"
@@ -95,6 +96,30 @@ def test_an_unknown_site_is_named_as_written(tmp_path: Path) -> None:
     convert(shard, tmp_path / "same", unknown_site="Lab")
     sites = pl.scan_parquet(tmp_path / "same" / "data").select("site").collect()["site"]
     assert set(sites) == {"Lab"}
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_an_unknown_site_may_not_share_a_folder(tmp_path: Path, *, is_there: bool) -> None:
+    """A chosen site that differs from a recorder's in case only is refused, and nothing changes."""
+    lab = shard_of(tmp_path / "a-00000-of-00001", ["Lab"])
+    other = shard_of(tmp_path / "b-00000-of-00001", ["Ridge"])
+    nowhere = write_shard(
+        tmp_path / "c-00000-of-00001", [make_record(random_tensor((2, 1, 8)), "x.wav")]
+    )
+    out = tmp_path / "out"
+    if is_there:
+        convert(other, out)
+    before = digests(out) if is_there else {}
+    with pytest.raises(UsageError, match="site=Lab and site=lab would be one folder on disks"):
+        a20_parquet.convert(
+            [lab, nowhere], out, decoder="wire", filename_pattern=PATTERN, unknown_site="lab"
+        )
+    assert digests(out) == before
+    convert(nowhere, out, unknown_site="lab")
+    with pytest.raises(UsageError, match="site=Lab and site=lab"):
+        convert(lab, out)
+    assert a20_parquet.verify(out).problems == ()
+    convert(other if not is_there else shard_of(tmp_path / "d-00000-of-00001", ["Hill"]), out)
 
 
 @pytest.fixture

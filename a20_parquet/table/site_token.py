@@ -9,6 +9,7 @@ hash of the name in Unicode normal form C is appended.
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final
 
@@ -78,6 +79,16 @@ def site_token(name: str) -> str:
 def may_be_shared(token: str) -> bool:
     """Whether several names may have this token by the rule ``SHARED_TOKENS``."""
     return not _NUMBERED.fullmatch(token) and ("_" in token or site_token(token) != token)
+
+
+def folded_alike(tokens: Iterable[str]) -> tuple[str, str] | None:
+    """Return two tokens that differ in case only, or None; of names' own tokens no two do."""
+    folded: dict[str, str] = {}
+    for token in sorted(tokens):
+        first = folded.setdefault(token.casefold(), token)
+        if first != token:
+            return first, token
+    return None
 
 
 def chosen_token(text: str, rule: int = DISTINCT_TOKENS) -> str:
