@@ -1,6 +1,7 @@
 """When recordings start: what names and the sites table tell, and what is said to be a guess."""
 
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import a20_parquet
 from a20_parquet.source.decode import DecoderName
 from a20_parquet.table.name_sketch import MOST_HASHES
+from tests.conversions import digests, use_tiny_memory
 from tests.shards import make_record, random_tensor, write_shard
 
 PATTERN = r"(?P<site_name>[^/]+)/(?P<date>\d{8})_(?P<time>\d{6})"
@@ -53,6 +55,28 @@ def test_local_times_without_a_zone_are_said(decoder: DecoderName, tmp_path: Pat
     assert on_disk.assumptions == conversion.assumptions
     only = a20_parquet.convert(tmp_path / "in", tmp_path / "one", **options, site=["Creek"])
     assert guesses(only)[0].startswith("UTC, for 1 recording whose")
+
+
+def test_what_is_said_outlives_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A conversion that goes on after its first pass says the same, and writes the same bytes."""
+    shard_of(tmp_path / "in" / "a-00000-of-00002", LOCAL[:2])
+    shard_of(tmp_path / "in" / "a-00001-of-00002", LOCAL[1:])
+    use_tiny_memory(monkeypatch)
+    options: dict[str, Any] = {"filename_pattern": PATTERN, "decoder": "wire"}
+    whole = a20_parquet.convert(tmp_path / "in", tmp_path / "whole", **options)
+    assert whole.runs_on_disk
+
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(import_module("a20_parquet.convert"), "merge_runs", die)
+        with pytest.raises(KeyboardInterrupt):
+            a20_parquet.convert(tmp_path / "in", tmp_path / "out", **options)
+    resumed = a20_parquet.convert(tmp_path / "in", tmp_path / "out", **options)
+    assert resumed.is_resumed
+    assert guesses(resumed) == guesses(whole) != []
+    assert digests(tmp_path / "out") == digests(tmp_path / "whole")
 
 
 def test_nothing_is_said_where_the_zone_is_known(tmp_path: Path) -> None:
