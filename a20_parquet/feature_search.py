@@ -14,11 +14,12 @@ from a20_parquet.source.example import (
     list_values,
     other_names,
 )
-from a20_parquet.source.record_form import learn_lists
 from a20_parquet.source.records import Records
+from a20_parquet.source.wire_lists import learn_lists
 from a20_parquet.table.decoded import DecodedRecords, FeatureValues
 from a20_parquet.table.feature_forms import FeatureRequest, SeenFeature, learn_list
-from a20_parquet.table.schema import Feature, FeatureKind
+from a20_parquet.table.feature_kinds import FeatureKind
+from a20_parquet.table.schema import Feature
 
 SAMPLED_RECORDS = 256
 """So many records are looked at in all, or the first ones of each shard where those are more."""

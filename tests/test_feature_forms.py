@@ -17,7 +17,8 @@ from a20_parquet.conversion import Conversion
 from a20_parquet.dataset.manifest import Manifest
 from a20_parquet.errors import UsageError
 from a20_parquet.table.feature_forms import FeatureRequest
-from a20_parquet.table.schema import Feature, FeatureKind, FeatureScope
+from a20_parquet.table.feature_kinds import FeatureKind, FeatureScope
+from a20_parquet.table.schema import Feature
 from tests.conversions import digests, use_tiny_memory
 from tests.shards import make_features, random_tensor, serialize, write_shard
 from tests.source.decoding import (

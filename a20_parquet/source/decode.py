@@ -16,8 +16,9 @@ from a20_parquet.source.example import RejectedError
 from a20_parquet.source.records import Records
 from a20_parquet.source.tensors import TensorError
 from a20_parquet.table.decoded import DecodedRecords, Embedding, FeatureValues, RecordHeads
+from a20_parquet.table.feature_kinds import FeatureKind, FeatureScope
 from a20_parquet.table.rejection import Rejection
-from a20_parquet.table.schema import Feature, FeatureKind, FeatureScope
+from a20_parquet.table.schema import Feature
 
 
 class DecoderName(enum.StrEnum):

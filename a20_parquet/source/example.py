@@ -12,8 +12,9 @@ import numpy as np
 
 from a20_parquet.source.messages import load_messages, packed_floats, parse_message
 from a20_parquet.table.decoded import FeatureValues
+from a20_parquet.table.feature_kinds import FeatureKind
 from a20_parquet.table.rejection import Reason
-from a20_parquet.table.schema import Feature, FeatureKind
+from a20_parquet.table.schema import Feature
 
 MAX_TIMESTAMP_S = 1e9
 TIMESTAMP, OLD_TIMESTAMP = "timestamp_s", "timestamp_offset"

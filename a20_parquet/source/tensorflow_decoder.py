@@ -31,7 +31,7 @@ from a20_parquet.source.example import (
     TIMESTAMP,
 )
 from a20_parquet.source.known_forms import KnownForms
-from a20_parquet.source.record_form import ListPlace, RecordForm
+from a20_parquet.source.record_form import RecordForm
 from a20_parquet.source.records import Records
 from a20_parquet.source.tensors import (
     FEATURE_LAYOUTS,
@@ -39,8 +39,10 @@ from a20_parquet.source.tensors import (
     TensorError,
     with_channels,
 )
+from a20_parquet.source.wire_lists import ListPlace
 from a20_parquet.table.decoded import DecodedRecords, Embedding, FeatureValues
-from a20_parquet.table.schema import Feature, FeatureKind
+from a20_parquet.table.feature_kinds import FeatureKind
+from a20_parquet.table.schema import Feature
 
 _LOGGER = logging.getLogger(__name__)
 # What TensorFlow fills in where a record lacks a feature: a value that no writer stores.

@@ -14,9 +14,10 @@ from a20_parquet.source.decode import DecodedRecord, gather, per_row, per_window
 from a20_parquet.source.exact import ExactDecoder
 from a20_parquet.source.example import MAX_TIMESTAMP_S
 from a20_parquet.source.known_forms import KnownForms
-from a20_parquet.source.record_form import ListPlace, TensorPlace
+from a20_parquet.source.record_form import TensorPlace
 from a20_parquet.source.records import Buffer, Records
 from a20_parquet.source.tensors import TensorError
+from a20_parquet.source.wire_lists import ListPlace
 from a20_parquet.table.decoded import DecodedRecords, Embedding, FeatureValues
 from a20_parquet.table.schema import Feature
 

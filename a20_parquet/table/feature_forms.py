@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from a20_parquet.errors import UsageError
-from a20_parquet.table.schema import MAX_TEXT_BYTES, Feature, FeatureKind, FeatureScope
+from a20_parquet.table.feature_kinds import FeatureKind, FeatureScope
+from a20_parquet.table.schema import MAX_TEXT_BYTES, Feature
 
 _WORD = re.compile(rf"({'|'.join(FeatureKind)})(?:\[(\d{{1,9}})\])?|({'|'.join(FeatureScope)})")
 _LEAST_TEXT_BYTES = 256

@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from a20_parquet.table.decoded import DecodedRecords
+from a20_parquet.table.feature_kinds import FeatureKind
 from a20_parquet.table.filename import parse_filenames
 from a20_parquet.table.left_out import LeftOut
 from a20_parquet.table.name_parts import PLAIN
 from a20_parquet.table.rejection import Reason, Rejection
-from a20_parquet.table.schema import FeatureKind
 from a20_parquet.table.windows import MAX_CHANNELS, WindowRules
 
 _MOST_NAMES = 1 << 16

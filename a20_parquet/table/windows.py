@@ -9,16 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from a20_parquet.table.decoded import Embedding, FeatureValues, RecordHeads
+from a20_parquet.table.feature_kinds import FeatureKind
 from a20_parquet.table.filename import FilenameRules, Recordings, parse_filenames
 from a20_parquet.table.partition import PartitionBy, periods
-from a20_parquet.table.schema import (
-    EMBEDDING,
-    KEYED_ONLY,
-    Feature,
-    FeatureKind,
-    keyed_schema,
-    window_schema,
-)
+from a20_parquet.table.schema import EMBEDDING, KEYED_ONLY, Feature, keyed_schema, window_schema
 from a20_parquet.table.selection import Selection
 
 _US = 1_000_000

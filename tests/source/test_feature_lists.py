@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder
 from a20_parquet.source.wire import WireDecoder
+from a20_parquet.table.feature_kinds import FeatureKind, FeatureScope
 from a20_parquet.table.rejection import Reason
-from a20_parquet.table.schema import Feature, FeatureKind, FeatureScope
+from a20_parquet.table.schema import Feature
 from tests.shards import make_features, random_tensor, serialize
 from tests.source.decoding import (
     BothDecoders,
