@@ -65,7 +65,8 @@ def repair(
             or an object that is told how far it is, see ``a20_parquet.progress.Progress``.
 
     Raises:
-        UsageError: a conversion into it is unfinished, or another process works on it.
+        UsageError: a conversion into it is unfinished, another process works on it, or there are no
+            workers.
         DatasetError: it is none, is damaged or can't be written.
     """
     with open_progress(progress) as shown:
@@ -74,11 +75,14 @@ def repair(
 
 def _repair(dataset: str | Path, workers: int | None, progress: Progress) -> Repair:
     started = time.monotonic()
+    count = default_workers() if workers is None else workers
+    if count < 1:
+        raise UsageError(f"--workers is {count}, expected 1 or more")
     layout = DatasetLayout.at(dataset)
     if not layout.manifest.exists():
         # This says what is there instead; the lock would make a folder.
         Catalog.open(dataset)
-    with locked(layout, progress.say):
+    with locked(layout, progress.say) as layout:
         held = find_held(layout, overwrite=False)
         if held is None or layout.plan.exists():
             raise UsageError(
@@ -87,7 +91,6 @@ def _repair(dataset: str | Path, workers: int | None, progress: Progress) -> Rep
             )
         progress.start("mending files", sum(file.bytes for file in held.files))
         mend = _mender(layout, progress.advance)
-        count = workers or default_workers()
         try:
             outcomes = list(map_in_order(count, mend, held.files, ahead=4 * count))
             _commit(layout, held, [outcome.file for outcome in outcomes])

@@ -21,7 +21,7 @@ from a20_parquet.dataset.parquet.instants import (
     mark_instants,
 )
 from a20_parquet.errors import DatasetError
-from a20_parquet.storage.files import NewFile, file_size, naming, read_range
+from a20_parquet.storage.files import NewFile, file_size, naming, open_no_link, read_range
 from a20_parquet.storage.place import Place, StorePath
 
 _LENGTH_BYTES = 4
@@ -152,7 +152,7 @@ class Mend:
     def _patch(self, path: Path) -> None:
         # Only bytes that differ: what may be cut by a crash is the same before and after.
         now, right = self.footer.content, self.footer.right
-        with naming(path), open(path, "r+b", buffering=0) as file:
+        with naming(path), open(path, "r+b", buffering=0, opener=open_no_link) as file:
             for place in (i for i in range(len(now)) if now[i] != right[i]):
                 file.seek(self.footer.start + place)
                 file.write(right[place : place + 1])

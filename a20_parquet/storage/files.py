@@ -65,7 +65,7 @@ def write_whole(place: Place, content: str | bytes) -> None:
         raise
 
 
-def _open_no_link(path: str, flags: int) -> int:
+def open_no_link(path: str, flags: int) -> int:
     """Open a file to write it; one that a link stands for is not touched."""
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
@@ -103,7 +103,7 @@ class NewFile:
             self.file = cast("BinaryIO", self._spool.file)
         else:
             self.file = open(  # noqa: SIM115 - likewise
-                place, mode, buffering=buffering, opener=_open_no_link
+                place, mode, buffering=buffering, opener=open_no_link
             )
 
     def __enter__(self) -> Self:
