@@ -1,7 +1,6 @@
 """What all commands have in common: ``--quiet``, ``--verbose``, and whom they tell what."""
 
 import logging
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import click
 
 from a20_parquet.console.notes import be_quiet
+from a20_parquet.progress import write_line
 
 _DELETING = frozenset({"--force", "--overwrite"})
 
@@ -59,11 +59,11 @@ class Group(click.Group):
 
 
 class _OnStderr(logging.Handler):
-    """Writes to what is stderr now: above the bars while there are some."""
+    """Writes each record as a line."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """See ``logging.Handler``."""
-        print(self.format(record), file=sys.stderr, flush=True)  # noqa: T201 - as asked for
+        write_line(self.format(record))
 
 
 @contextmanager

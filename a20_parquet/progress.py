@@ -1,8 +1,10 @@
 """How a long command tells how far it is."""
 
+import io
 import logging
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, Protocol, TypeAlias
 
 from a20_parquet.errors import UsageError, in_python
@@ -69,3 +71,10 @@ def open_progress(progress: ProgressOption) -> Iterator[Progress]:
             f"--progress is {progress!r}, expected True, False or an object with start, advance "
             "and say"
         )
+
+
+def write_line(line: str) -> None:
+    """Write a line to what is stderr now: above the bars, while there are some."""
+    # Whoever reads it may have gone, or there is no stderr: no reason to stop the work.
+    with suppress(OSError, ValueError):
+        print(line, file=sys.stderr or io.StringIO(), flush=True)

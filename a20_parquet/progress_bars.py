@@ -8,7 +8,7 @@ from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from a20_parquet.amounts import format_bytes, format_seconds
-from a20_parquet.progress import Progress
+from a20_parquet.progress import Progress, write_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -29,7 +29,9 @@ def show_progress(render: Callable[[str], str]) -> AbstractContextManager[Progre
     """
     if _is_notebook():
         return NotebookProgress(render)
-    return BarProgress(render) if sys.stderr.isatty() else LineProgress(render)
+    # A process without a terminal may have no stderr at all.
+    is_terminal = sys.stderr is not None and sys.stderr.isatty()
+    return BarProgress(render) if is_terminal else LineProgress(render)
 
 
 def _is_notebook() -> bool:
@@ -217,7 +219,7 @@ class LineProgress:
 
     def say(self, message: str) -> None:
         """Print a line."""
-        _print(self._render(message))
+        write_line(self._render(message))
 
     def tell(self) -> None:
         """Print how far the current pass is."""
@@ -230,7 +232,7 @@ class LineProgress:
         if done and seconds > 0:
             left = format_seconds(seconds * (total - done) / done)
             told += f", {format_bytes(done / seconds)}/s, {left} left"
-        _print(told)
+        write_line(told)
 
     def _tell_now_and_then(self) -> None:
         while not self._ended.wait(self._every_s):
@@ -242,8 +244,4 @@ class LineProgress:
             seconds = self._clock() - self._started_s
         if name is not None:
             rate = f", {format_bytes(done / seconds)}/s" if seconds > 0 else ""
-            _print(f"{name}: {format_bytes(done)} in {format_seconds(seconds)}{rate}")
-
-
-def _print(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - where progress is shown
+            write_line(f"{name}: {format_bytes(done)} in {format_seconds(seconds)}{rate}")

@@ -81,16 +81,15 @@ def _check_target(target: Path, catalog: Catalog) -> None:
     if catalog.is_local and target.resolve().is_relative_to(Path(catalog.path("data")).resolve()):
         raise UsageError(
             f"{target} lies in the dataset's data folder, where readers expect Parquet files only. "
-            "Name another place with -o."
+            "Name another place."
         )
     if target.is_dir():
-        raise UsageError(f"{target} is a folder. Name a file with -o.")
+        raise UsageError(f"{target} is a folder. Name a file for the page.")
     if not target.parent.is_dir():
-        raise UsageError(f"{target.parent} is no folder. Make it, or name another file with -o.")
+        raise UsageError(f"{target.parent} is no folder. Make it, or name another file.")
     if target.exists() and not _is_report(target):
         raise UsageError(
-            f"{target} is no report of this program, so it is not replaced. Name another file "
-            "with -o."
+            f"{target} is no report of this program, so it is not replaced. Name another file."
         )
 
 
@@ -106,6 +105,4 @@ def _write(target: Path, page: str) -> None:
     try:
         write_whole(target, page)
     except OSError as error:
-        raise UsageError(
-            f"{target}: can't be written: {error}. Name another file with -o."
-        ) from error
+        raise UsageError(f"{target}: can't be written: {error}. Name another file.") from error

@@ -2,6 +2,8 @@
 
 import click
 
+from a20_parquet.progress import write_line
+
 _QUIET = f"{__name__}.quiet"
 
 
@@ -19,4 +21,4 @@ def is_quiet() -> bool:
 def note(line: str) -> None:
     """Print a remark."""
     if not is_quiet():
-        click.echo(line, err=True)
+        write_line(line)

@@ -31,11 +31,14 @@ def check_is_there(dataset: str) -> None:
 
 
 def why_no_dataset(place: Place) -> str:
-    """Say why a place without a manifest is no dataset, and what is there.
+    """Say why a place without a manifest is no dataset, and what is there."""
+    try:
+        return _look(place)
+    except OSError as error:
+        return f"has no manifest.json, and can't be looked at: {error}"
 
-    Raises:
-        OSError: it can't be looked at.
-    """
+
+def _look(place: Place) -> str:
     if not place.exists():
         return "does not exist. Name the folder that a20-parquet convert wrote."
     above = _dataset_above(place)
