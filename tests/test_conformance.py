@@ -24,7 +24,7 @@ from tests.conformance.recordings import DATED, expected_rows, make_records
 SMALL = (
     Dataset("zstd", "site,date"),
     Dataset("lz4", "site,month", is_undated=True),
-    Dataset("none", "site", has_feature=True),
+    Dataset("none", "site", has_features=True),
 )
 STRICT = ("arro3", "DataFusion")
 TABLE = expected_rows(list(make_records(DATED[1:3], dims=16)))

@@ -1,4 +1,4 @@
-"""The README's code runs, on the dataset that its first command makes."""
+"""The documents' code runs, on the dataset that the README's first command makes."""
 
 import re
 import subprocess
@@ -12,7 +12,11 @@ from a20_parquet.table.rejection import Reason
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-PYTHON_BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PYTHON_BLOCKS = {
+    f"{path.stem} {number}": block
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    for number, block in enumerate(re.findall(r"```python\n(.*?)```", path.read_text(), re.DOTALL))
+}
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +31,11 @@ def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("number", range(len(PYTHON_BLOCKS)))
-def test_readme_python_runs(demo_folder: Path, number: int) -> None:
+@pytest.mark.parametrize("block", PYTHON_BLOCKS.values(), ids=PYTHON_BLOCKS.keys())
+def test_python_runs(demo_folder: Path, block: str) -> None:
     """Each Python block runs as it stands and prints something that is not empty."""
     done = subprocess.run(
-        [sys.executable, "-c", PYTHON_BLOCKS[number]],
+        [sys.executable, "-c", block],
         cwd=demo_folder,
         capture_output=True,
         text=True,

@@ -62,7 +62,7 @@ def read_polars(data: Path, keys: Sequence[str], where: Where) -> Any:
     del keys
     conditions = [pl.col(key) == literal(key, text) for key, text in where.items()]
     scan = pl.scan_parquet(data / "**/*.parquet", hive_partitioning=True)
-    return scan.filter(*conditions or [pl.lit(value=True)]).collect().to_arrow()
+    return (scan.filter(*conditions) if conditions else scan).collect().to_arrow()
 
 
 def read_duckdb(data: Path, keys: Sequence[str], where: Where) -> Any:
@@ -71,7 +71,8 @@ def read_duckdb(data: Path, keys: Sequence[str], where: Where) -> Any:
 
     del keys
     files = f"read_parquet('{data}/**/*.parquet', hive_partitioning = true)"
-    return duckdb.connect().sql(f"SELECT * FROM {files}{sql_condition(where)}").to_arrow_table()
+    connection = duckdb.connect()
+    return connection.sql(f"SELECT * FROM {files}{sql_condition(where)}").to_arrow_table()
 
 
 def read_datafusion(data: Path, keys: Sequence[str], where: Where) -> Any:

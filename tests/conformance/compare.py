@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 IDENTITY = ("filename", "recording_offset_in_file", "channel")
 """The columns that tell a window from all others."""
 _QUIET_BIT = np.uint32(0x00400000)
-_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+_BITS = {np.dtype(np.float32): np.dtype(np.uint32), np.dtype(np.float64): np.dtype(np.uint64)}
+_VIEWS = {"string_view": pa.large_string(), "binary_view": pa.large_binary()}
 
 
 class Values(NamedTuple):
@@ -55,8 +56,8 @@ def differences(found: Any, expected: Any) -> list[str]:
 
 def _decoded(column: Any) -> Any:
     """A chunked array without dictionaries and views, for which Arrow lacks functions."""
-    if str(column.type) == "string_view":
-        return column.cast(pa.large_string())
+    if str(column.type) in _VIEWS:
+        return column.cast(_VIEWS[str(column.type)])
     if not pa.types.is_dictionary(column.type):
         return column
     # Chunk by chunk: Arrow can't unify dictionaries that hold nulls.
@@ -74,6 +75,8 @@ def _kind(kind: Any) -> str:
     """What a type can hold, whatever the reader's way to lay it out."""
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or str(kind) == "string_view":
         return "string"
+    if pa.types.is_large_binary(kind):
+        return "binary"
     if _is_list(kind):
         return f"list of {kind.value_type}"
     if pa.types.is_timestamp(kind):
@@ -99,7 +102,9 @@ def _compare(found: Any, expected: Any) -> Iterator[str]:
     """How the values of two columns with the same order of rows differ."""
     if pa.types.is_date32(expected.type) and pa.types.is_timestamp(found.type):
         expected = expected.cast(found.type)
-    if "string" in (_kind(found.type), _kind(expected.type)) and found.type != expected.type:
+    if _kind(expected.type) == "binary":
+        found = found.cast(pa.binary())
+    elif "string" in (_kind(found.type), _kind(expected.type)) and found.type != expected.type:
         found, expected = found.cast(pa.string()), expected.cast(pa.string())
     values, wanted = _values(found, expected.type), _values(expected, expected.type)
     if values.values.shape != wanted.values.shape:
@@ -124,7 +129,7 @@ def _some(texts: set[str]) -> str:
 def _explain(found: npt.NDArray[Any], expected: npt.NDArray[Any], kind: Any) -> str:
     """Put a difference into words, those of a known kind where one is all there is."""
     where = found != expected
-    if _is_list(kind):
+    if found.dtype == np.uint32:
         floats, wanted = found[where].view(np.float32), expected[where].view(np.float32)
         if np.isnan(wanted).all():
             if np.array_equal(found[where], expected[where] | _QUIET_BIT):
@@ -133,7 +138,8 @@ def _explain(found: npt.NDArray[Any], expected: npt.NDArray[Any], kind: Any) -> 
                 return "NaN lose their payload"
     if pa.types.is_timestamp(kind) and np.array_equal(found, expected // 1000 * 1000):
         return "cut to milliseconds"
-    if pa.types.is_int64(kind) and np.array_equal(found, expected.astype(np.float64).astype("i8")):
+    is_whole = pa.types.is_int64(kind.value_type if _is_list(kind) else kind)
+    if is_whole and np.array_equal(found, expected.astype(np.float64).astype(np.int64)):
         return "rounded to float64"
     first = tuple(np.argwhere(where)[0])
     return f"{where.sum()} values differ, such as {found[first]} instead of {expected[first]}"
@@ -146,21 +152,25 @@ def _values(column: Any, wanted: Any) -> Values:
     valid = array.is_valid().to_numpy(zero_copy_only=False)
     kind = array.type
     if _is_list(kind):
-        return _list_values(array, valid)
+        return _list_values(array, valid, wanted)
     if _kind(kind) == "string":
         return Values(valid, np.array([text or "" for text in array.to_pylist()], object))
+    if _kind(kind) == "binary":
+        return Values(valid, np.array([content or b"" for content in array.to_pylist()], object))
     if pa.types.is_timestamp(kind):
         numbers = array.cast(pa.timestamp("us", kind.tz), safe=False).cast(pa.int64())
     elif pa.types.is_date32(kind):
         numbers = array.cast(pa.int32())
     elif pa.types.is_float64(kind) and pa.types.is_float64(wanted):
         numbers = array.view(pa.int64())
+    elif pa.types.is_float32(kind):
+        numbers = array.view(pa.int32()).cast(pa.int64())
     else:
         numbers = array.cast(pa.int64(), safe=False)
     return Values(valid, pc.fill_null(numbers, 0).to_numpy().astype(np.int64))
 
 
-def _list_values(array: Any, valid: npt.NDArray[np.bool_]) -> Values:
+def _list_values(array: Any, valid: npt.NDArray[np.bool_], wanted: Any) -> Values:
     """Lists of one length; those that are null are zeros."""
     lists = array.drop_null()
     lengths = set(pc.list_value_length(lists).to_pylist())
@@ -174,8 +184,11 @@ def _list_values(array: Any, valid: npt.NDArray[np.bool_]) -> Values:
     elements = lists.flatten()
     if elements.null_count:
         raise ValueError(f"{elements.null_count} of the lists' values are null")
-    bits = elements.cast(pa.float32()).to_numpy(zero_copy_only=False).view(np.uint32)
-    matrix = np.zeros((len(array), lengths.pop()), np.uint32)
+    if _is_list(wanted):
+        elements = elements.cast(wanted.value_type, safe=False)
+    bits = elements.to_numpy(zero_copy_only=False)
+    bits = bits.view(_BITS.get(bits.dtype, bits.dtype))
+    matrix = np.zeros((len(array), lengths.pop()), bits.dtype)
     filled = valid.copy()
     if empty:
         filled &= ~is_empty.to_numpy(zero_copy_only=False)

@@ -4,13 +4,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from tests.conformance.recordings import (
     DATED,
     DIMS,
-    FEATURE,
+    FEATURES,
     UNDATED,
     UNKNOWN_SITE,
     Record,
@@ -31,14 +33,14 @@ class Dataset:
     partition_by: str
     is_undated: bool = False
     """Whether it holds recordings without a date, in ``__HIVE_DEFAULT_PARTITION__``."""
-    has_feature: bool = False
-    """Whether it has a column of lists, some of them null."""
+    has_features: bool = False
+    """Whether it has ``FEATURES``."""
 
     @property
     def name(self) -> str:
         """Its folder's name."""
         words = [self.compression, *self.keys]
-        words += ["undated"] * self.is_undated + ["feature"] * self.has_feature
+        words += ["undated"] * self.is_undated + ["features"] * self.has_features
         return "-".join(words)
 
     @property
@@ -50,7 +52,7 @@ class Dataset:
 DATASETS = (
     *(Dataset(compression, by) for compression in COMPRESSIONS for by in KEYS),
     *(Dataset("none", by, is_undated=True) for by in KEYS),
-    *(Dataset(compression, "site", has_feature=True) for compression in COMPRESSIONS),
+    *(Dataset(compression, "site", has_features=True) for compression in COMPRESSIONS),
 )
 
 
@@ -83,13 +85,13 @@ def _make_alike(folder: Path, datasets: Sequence[Dataset], records: Sequence[Rec
             partition_by=dataset.partition_by,
             compression=dataset.compression,
             row_group_rows=_ROW_GROUP_ROWS,
-            feature=[FEATURE] * dataset.has_feature,
+            feature=list(FEATURES) if dataset.has_features else [],
             unknown_site=UNKNOWN_SITE if dataset.is_undated else None,
         )
         assert conversion.totals.windows == len(rows)
         assert not conversion.quarantine
         others = {"date", "month", "year"}.difference(dataset.keys)
-        names = [*others, *[FEATURE] * (not dataset.has_feature)]
+        names = [*others, *([] if dataset.has_features else FEATURES)]
         with pa.OSFile(str(folder / f"{dataset.name}.arrow"), "wb") as file:
             table = rows.drop_columns(names)
             with pa.ipc.new_file(file, table.schema) as writer:
@@ -97,15 +99,28 @@ def _make_alike(folder: Path, datasets: Sequence[Dataset], records: Sequence[Rec
 
 
 def _write_shard(path: Path, records: Sequence[Record]) -> Path:
-    from a20_parquet.source.tensorflow_decoder import load_tensorflow
     from tests.shards import make_features, serialize, write_shard
 
-    tf = load_tensorflow()
     payloads = []
     for record in records:
         features = make_features(record.tensor, record.recording.filename, record.timestamp_s)
-        if record.feature is not None:
-            content = tf.io.serialize_tensor(record.feature).numpy()
-            features[FEATURE] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[content]))
+        for name, value in record.features.items():
+            features[name] = _to_feature(value)
         payloads.append(serialize(features))
     return write_shard(path, payloads)
+
+
+def _to_feature(value: Any) -> Any:
+    """A ``tf.train.Feature`` in the form that fits."""
+    from a20_parquet.source.tensorflow_decoder import load_tensorflow
+
+    tf = load_tensorflow()
+    train = tf.train
+    if isinstance(value, float):
+        return train.Feature(float_list=train.FloatList(value=[value]))
+    if isinstance(value, list):
+        return train.Feature(int64_list=train.Int64List(value=value))
+    if isinstance(value, np.ndarray):
+        value = tf.io.serialize_tensor(value).numpy()
+    content = value.encode() if isinstance(value, str) else value
+    return train.Feature(bytes_list=train.BytesList(value=[content]))

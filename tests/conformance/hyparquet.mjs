@@ -13,7 +13,6 @@ const { compressors } = await load('hyparquet-compressors')
 const kindOf = ({ type, logical_type: logical }) => {
   switch (logical?.type) {
     case 'STRING': return 'string'
-    case 'LIST': return 'list'
     case 'INTEGER': return `int${logical.bitWidth}`
     case 'TIMESTAMP': return logical.isAdjustedToUTC ? 'instant' : 'wall clock'
   }
@@ -21,9 +20,13 @@ const kindOf = ({ type, logical_type: logical }) => {
 }
 
 const plain = value => {
-  if (typeof value === 'bigint') return value.toString()
   // A Date counts milliseconds.
   if (value instanceof Date) return (BigInt(value.getTime()) * 1000n).toString()
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('hex')
+  // JSON has neither integers of 64 bits nor NaN nor -0.
+  if (typeof value === 'bigint') return value.toString()
+  if (typeof value === 'number') return Object.is(value, -0) ? '-0.0' : value.toString()
+  if (Array.isArray(value)) return value.map(plain)
   return value ?? null
 }
 
@@ -33,13 +36,14 @@ let schema
 for (const path of paths) {
   const file = await asyncBufferFromFile(path)
   schema = parquetSchema(await parquetMetadataAsync(file))
-  rows.push(...await parquetReadObjects({ file, compressors, parsers }))
+  rows.push(...await parquetReadObjects({ file, compressors, parsers, utf8: false }))
 }
 const lists = []
-const columns = schema.children.map(({ element }) => {
-  const kind = kindOf(element)
+const columns = schema.children.map(({ element, children }) => {
+  const [leaf] = children.flatMap(list => list.children)
+  const kind = leaf ? `list of ${kindOf(leaf.element)}` : kindOf(element)
   const values = rows.map(row => row[element.name])
-  if (kind !== 'list') return { name: element.name, kind, values: values.map(plain) }
+  if (kind !== 'list of float') return { name: element.name, kind, values: values.map(plain) }
   for (const list of values) if (list) lists.push(Buffer.from(Float32Array.from(list).buffer))
   return { name: element.name, kind, values: values.map(list => list?.length ?? null) }
 })

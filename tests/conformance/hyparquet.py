@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def _read(paths: Sequence[Path], times: str) -> Any:
     arrays = {}
     for column in json.loads(head):
         name, values = column["name"], column["values"]
-        if column["kind"] == "list":
+        if column["kind"] == "list of float":
             size = sum(length or 0 for length in values)
             arrays[name] = list_array(list(_cut(floats[:size], values)))
             floats = floats[size:]
@@ -70,11 +70,13 @@ def _read(paths: Sequence[Path], times: str) -> Any:
 
 
 def _array(values: Sequence[Any], kind: Any) -> Any:
-    # JSON has no integers of 64 bits: they come as text.
-    if pa.types.is_timestamp(kind) or pa.types.is_int64(kind):
-        numbers = [None if value is None else int(value) for value in values]
-        return pa.array(numbers, pa.int64()).cast(kind)
-    return pa.array(values, kind)
+    parse = _PARSERS.get(kind, int)
+    parsed = [None if value is None else parse(value) for value in values]
+    return (
+        pa.array(parsed, pa.int64()).cast(kind)
+        if pa.types.is_timestamp(kind)
+        else pa.array(parsed, kind)
+    )
 
 
 def _cut(floats: Any, lengths: Sequence[int | None]) -> Iterator[Any]:
@@ -90,7 +92,19 @@ _TYPES = {
     "int32": pa.int32(),
     "int64": pa.int64(),
     "double": pa.float64(),
+    "float": pa.float32(),
+    "byte_array": pa.binary(),
+    "list of int64": pa.list_(pa.int64()),
     "instant": pa.timestamp("us", tz="UTC"),
     "wall clock": pa.timestamp("us"),
 }
 """Arrow types by what hyparquet's schema says of a column."""
+
+_PARSERS: Mapping[Any, Callable[[Any], Any]] = {
+    pa.string(): str,
+    pa.binary(): bytes.fromhex,
+    pa.float32(): float,
+    pa.float64(): float,
+    pa.list_(pa.int64()): lambda values: [int(value) for value in values],
+}
+"""How values come through JSON; integers and times as integers' digits."""

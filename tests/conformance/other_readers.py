@@ -63,8 +63,9 @@ def _from_pandas(frame: Any) -> Any:
 
 
 def list_array(rows: Sequence[Any]) -> Any:
-    """Lists of float32, None for null."""
-    arrays = [np.zeros(0, np.float32) if row is None else np.asarray(row) for row in rows]
+    """Lists of numbers, None for null; one at least is none."""
+    given = [np.asarray(row) for row in rows if row is not None]
+    arrays = [given[0][:0] if row is None else np.asarray(row) for row in rows]
     offsets = [0, *accumulate(map(len, arrays))]
     # A null offset says that the list which begins there is null.
     begins = [None if row is None else at for row, at in zip(rows, offsets, strict=False)]
@@ -82,6 +83,8 @@ def read_spark(data: Path, keys: Sequence[str], where: Where) -> Any:
     frame = session.read.parquet(str(data))
     for key, text in where.items():
         frame = frame.where(functions.col(key) == literal(key, text))
+    if not hasattr(frame, "toArrow"):  # before version 4
+        return pa.Table.from_batches(frame._collect_as_arrow())  # noqa: SLF001
     return frame.toArrow()
 
 

@@ -1,5 +1,6 @@
 """All readers, by the names under which they are tested."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +30,12 @@ class Reader:
     """Raises ImportError where it is not installed."""
 
 
+def _spark_version() -> str:
+    if shutil.which("java") is None:
+        raise ImportError("there is no java")
+    return _installed("pyspark")
+
+
 def _python(package: str, read: Read) -> Reader:
     return Reader(read, partial(_installed, package))
 
@@ -47,7 +54,7 @@ READERS = {
     "arro3": _python("arro3-io", arrow_readers.read_arro3),
     "ClickHouse": _python("chdb-core", other_readers.read_chdb),
     "ClickHouse/nulls": _python("chdb-core", other_readers.read_chdb_typed),
-    "Spark": _python("pyspark", other_readers.read_spark),
+    "Spark": Reader(other_readers.read_spark, _spark_version),
     "hyparquet": Reader(hyparquet.read_hyparquet, hyparquet.hyparquet_version),
     "hyparquet/micros": Reader(hyparquet.read_hyparquet_micros, hyparquet.hyparquet_version),
 }

@@ -4,7 +4,7 @@ The rows are an oracle of its own: names, times and keys are written here by han
 the arrays that NumPy made and TensorFlow wrote to the shards. Nothing of the package is asked.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,8 +14,15 @@ import numpy.typing as npt
 import pyarrow as pa
 
 DIMS = 1280
-FEATURE = "nuisances"
-FEATURE_SIZE = 3
+FEATURES = {
+    "nuisances": pa.list_(pa.float32(), 3),  # a tensor of each window; the others of each record
+    "score": pa.float32(),
+    "counts": pa.list_(pa.int64(), 2),
+    "label": pa.string(),
+    "digest": pa.binary(),
+}
+"""Further columns, a third of each null, by their Arrow types."""
+_SCORES = (float("nan"), -0.0, 1e-45, float("inf"), 0.25)
 HOP_S = 5.0
 UNKNOWN_SITE = "elsewhere"
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001
@@ -100,12 +107,12 @@ class Record:
     timestamp_s: float
     tensor: npt.NDArray[Any]
     """Shape (windows, channels, ``DIMS``)."""
-    feature: npt.NDArray[np.float32] | None
-    """Shape (windows, ``FEATURE_SIZE``); None where the record lacks it."""
+    features: Mapping[str, Any]
+    """Values of the features that it has; ``nuisances`` is that of each window."""
 
 
 def make_records(recordings: Sequence[Recording], dims: int = DIMS) -> Iterator[Record]:
-    """All records, some of their values special, every third without the feature."""
+    """All records, some of their values special, each third without one of the features."""
     number = 0
     for recording in recordings:
         for timestamp_s in recording.timestamps_s:
@@ -114,9 +121,19 @@ def make_records(recordings: Sequence[Recording], dims: int = DIMS) -> Iterator[
             tensor = random.standard_normal(shape).astype(recording.dtype)
             if tensor.dtype == np.float32:
                 _make_special(tensor)
-            feature = random.standard_normal((shape[0], FEATURE_SIZE), dtype=np.float32)
-            _make_special(feature)
-            yield Record(recording, timestamp_s, tensor, feature if number % 3 else None)
+            nuisances = random.standard_normal((shape[0], 3), dtype=np.float32)
+            _make_special(nuisances)
+            features = {
+                "nuisances": nuisances,
+                "score": _SCORES[number % len(_SCORES)],
+                "counts": [number, -(2**60) - number],
+                "label": f"Ninox {number % 7}: mopoke, ruru, 鷹鴞",
+                "digest": random.bytes(number % 5) + b"\xff\x00",
+            }
+            for place, name in enumerate(FEATURES):
+                if (number + place) % 3 == 0:
+                    del features[name]
+            yield Record(recording, timestamp_s, tensor, features)
             number += 1
 
 
@@ -127,12 +144,13 @@ def _make_special(values: npt.NDArray[np.float32]) -> None:
 
 
 def expected_rows(records: Sequence[Record]) -> Any:
-    """A ``pyarrow.Table`` of all windows, with all Hive keys and the feature."""
+    """A ``pyarrow.Table`` of all windows, with all Hive keys and the features."""
     rows = [row for record in records for row in _rows(record)]
-    embeddings, features, flat = zip(*rows, strict=True)
+    embeddings, nuisances, flat = zip(*rows, strict=True)
     table = pa.Table.from_pylist(flat, schema=pa.schema(_FLAT))
+    # Python's floats would lose NaN's payloads.
     return table.append_column("embedding", _lists(embeddings)).append_column(
-        FEATURE, _lists(features)
+        "nuisances", _lists(nuisances)
     )
 
 
@@ -153,11 +171,12 @@ _FLAT = {
     "date": pa.date32(),
     "month": pa.string(),
     "year": pa.int64(),
+    **{name: kind for name, kind in FEATURES.items() if name != "nuisances"},
 }
 
 
 def _rows(record: Record) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
-    """Embedding, feature and the other columns of each window."""
+    """Embedding, nuisances and the other columns of each window."""
     recording = record.recording
     fixed = {
         name: getattr(recording, name)
@@ -165,13 +184,19 @@ def _rows(record: Record) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
     }
     fixed["utc_offset_minutes"] = recording.offset_minutes
     fixed["file_seconds_since_midnight"] = recording.seconds_since_midnight
+    features = dict(record.features)
+    nuisances = features.pop("nuisances", None)
+    fixed |= features
     first_s = float(np.float32(record.timestamp_s))
     tensor = record.tensor.astype(np.float32)
     for window, channel in np.ndindex(*recording.shape):
         offset_s = first_s + HOP_S * window
-        feature = None if record.feature is None else record.feature[window]
         row = fixed | {"recording_offset_in_file": offset_s, "channel": channel}
-        yield tensor[window, channel], feature, row | _times(recording, offset_s)
+        yield (
+            tensor[window, channel],
+            None if nuisances is None else nuisances[window],
+            row | _times(recording, offset_s),
+        )
 
 
 def _times(recording: Recording, offset_s: float) -> dict[str, Any]:
