@@ -113,9 +113,10 @@ def _known_sites(catalog: Catalog, sites: str | int | Sequence[str | int]) -> li
     for site in [sites] if isinstance(sites, str | int) else sites:
         values = [value for value in site_values(site, rule) if value in known]
         if not values:
+            name = site_values(site, rule)[0] if str(site).isdecimal() else site
             more = ", …" if len(known) > _MAX_NAMED else ""
             raise UsageError(
-                f"{catalog.location} has no site {site_values(site, rule)[0]}. It has "
+                f"{catalog.location} has no site {name}. It has "
                 f"{len(known)}: {', '.join(known[:_MAX_NAMED])}{more}"
             )
         found += values

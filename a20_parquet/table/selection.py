@@ -1,6 +1,5 @@
 """Which part of the windows is wanted: some sites, some days."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -13,9 +12,7 @@ import pyarrow.compute as pc
 from a20_parquet.errors import UsageError
 from a20_parquet.table.clock import Flags
 from a20_parquet.table.filename import Recordings
-from a20_parquet.table.site_token import DISTINCT_TOKENS, name_tokens
-
-_NUMBERED = re.compile(r"site_[0-9]{4,}")
+from a20_parquet.table.site_token import DISTINCT_TOKENS, meant_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +117,7 @@ def site_values(site: str | int, rule: int = DISTINCT_TOKENS) -> tuple[str, ...]
         rule: by which names become tokens, see ``name_tokens``.
     """
     text = str(site)
-    if text.isdecimal():
-        return (f"site_{int(text):04d}",)
-    if _NUMBERED.fullmatch(text):
-        return (text,)
-    token = name_tokens(pa.array([text]), rule)[0].as_py()
-    return (text,) if token == text else (text, token)
+    return (f"site_{int(text):04d}",) if text.isdecimal() else meant_tokens(text, rule)
 
 
 def _date(day: date | str | None) -> date | None:

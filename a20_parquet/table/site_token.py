@@ -36,6 +36,7 @@ _NEEDS_PREFIX: Final = re.compile(rf"(?:[^A-Za-z].*|(?i:{_VALUE_WORDS}))?")
 _PREFIX: Final = "name_"
 # What begins or ends as other tokens do: those with the prefix, of site ids, and with a hash.
 _LIKE_OTHERS: Final = re.compile(rf"(?i:name_.*|site_\d{{4,}}|.*_[0-9a-f]{{{_HASH_DIGITS}}})")
+_ONLY_TOKENS: Final = re.compile(rf"site_\d{{4,}}|.*_[0-9a-f]{{{_HASH_DIGITS}}}")
 _NUMBERED: Final = re.compile(r"site_\d{4,}")
 _WORD: Final = re.compile(r"[A-Za-z0-9]+")
 _ABBREVIATIONS: Final = frozenset({"seqp", "swwa"})
@@ -100,6 +101,17 @@ def chosen_token(text: str, rule: int = DISTINCT_TOKENS) -> str:
         return _shared_token(text)
     is_safe = _with_prefix(_UNSAFE.sub("_", text)) == text and len(text) <= _MAX_LENGTH
     return text if is_safe else site_token(text)
+
+
+def meant_tokens(text: str, rule: int = DISTINCT_TOKENS) -> tuple[str, ...]:
+    """Return the values of ``site`` that a user may mean: the text itself, or a recorder's token.
+
+    Only where the text can be both there are two.
+    """
+    chosen = chosen_token(text, rule)
+    if chosen != text or rule == SHARED_TOKENS or _ONLY_TOKENS.fullmatch(text):
+        return (chosen,)
+    return tuple(dict.fromkeys((text, site_token(text))))
 
 
 def _shared_token(name: str) -> str:

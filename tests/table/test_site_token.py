@@ -16,6 +16,7 @@ from a20_parquet.table.site_token import (
     SHARED_TOKENS,
     chosen_token,
     may_be_shared,
+    meant_tokens,
     name_tokens,
     site_token,
 )
@@ -178,6 +179,24 @@ def test_arrays_of_names() -> None:
 def test_chosen_tokens(text: str, token: str) -> None:
     """What a user chooses is the token itself where it can be one, else a name."""
     assert chosen_token(text) == token
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("Ridge", ("Ridge",)),
+        ("ridge", ("ridge", site_token("ridge"))),
+        ("Site A", (site_token("Site A"),)),
+        (site_token("Site A"), (site_token("Site A"),)),
+        ("site_0285", ("site_0285",)),
+        ("Site_0285", ("Site_0285", site_token("Site_0285"))),
+        ("nan", (site_token("nan"),)),
+    ],
+)
+def test_meant_tokens(text: str, tokens: tuple[str, ...]) -> None:
+    """A name and its token mean the same; what may be either means both."""
+    assert meant_tokens(text) == tokens
+    assert meant_tokens(text, SHARED_TOKENS) == (chosen_token(text, SHARED_TOKENS),)
 
 
 @pytest.mark.parametrize("rule", [SHARED_TOKENS, DISTINCT_TOKENS])
