@@ -4,8 +4,9 @@ import enum
 import re
 from collections.abc import Sequence
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Self, TypedDict
+from typing import TYPE_CHECKING, Annotated, Self, TypedDict
 
 from pydantic import (
     AfterValidator,
@@ -27,6 +28,9 @@ from a20_parquet.table.feature_forms import FeatureRequest
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.selection import Selection
 from a20_parquet.table.windows import MAX_CHANNELS
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 _CLUSTER = re.compile(r"local:[1-9]\d{0,3}|(?!local:)([a-z]+://)?([^/:\s]+|\[[^\s\]]+\]):\d{1,5}")
 _DAY_S = 86_400
@@ -217,7 +221,7 @@ class ConvertOptions(BaseModel):
             chosen = cls.model_validate(values)
         except ValidationError as error:
             problems = "; ".join(
-                f"{flag(str(problem['loc'][0]))}: {_told(problem['msg'])}, got {problem['input']!r}"
+                f"{flag(str(problem['loc'][0]))}: {_what(problem)}, got {problem['input']!r}"
                 for problem in error.errors()
             )
             raise UsageError(problems) from error
@@ -226,6 +230,11 @@ class ConvertOptions(BaseModel):
         return chosen
 
 
-def _told(message: str) -> str:
-    """A message of pydantic's, as one after a colon."""
-    return message.removeprefix("Value error, ").replace("Input should be", "expected")
+def _what(problem: "ErrorDetails") -> str:
+    """What is wrong with an option, as one says it after a colon."""
+    if problem["type"] == "extra_forbidden":
+        alike = get_close_matches(str(problem["loc"][0]), ConvertOptions.model_fields, n=1)
+        return f"there is no such option{', did you mean ' * bool(alike)}{''.join(alike)}"
+    if problem["type"] == "byte_size":
+        return "expected a size such as 500MB, 64MiB or a number of bytes"
+    return problem["msg"].removeprefix("Value error, ").replace("Input should be", "expected")

@@ -330,6 +330,20 @@ def test_all_bad_options_are_told() -> None:
         ConvertOptions.parse({"workers": 0, "dims": -1})
 
 
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("worker", "worker: there is no such option, did you mean workers, got 1"),
+        ("until_dat", "until_dat: there is no such option, did you mean until_date, got 1"),
+        ("xyz", "xyz: there is no such option, got 1"),
+    ],
+)
+def test_unknown_options(option: str, told: str) -> None:
+    """What is mistyped is told with what it is like."""
+    with pytest.raises(UsageError, match=f"^{told}$"):
+        parse(option, 1)
+
+
 def test_default_options() -> None:
     """Without options everything has its documented default."""
     options = ConvertOptions.parse({})
