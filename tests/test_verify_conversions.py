@@ -23,6 +23,7 @@ from tests.shards import (
     write_content,
     write_shard,
 )
+from tests.source.decoding import integers_feature
 from tests.test_verify import messages
 
 NAME = A2O_NAMES[0]
@@ -56,6 +57,7 @@ def rejected_records() -> list[bytes]:
         record(0),
         b"no example",
         serialize(without),
+        serialize(without | {"timestamp_offset": integers_feature(1_920_000)}),
         make_record(random_tensor((3, 2, 8)), proto=b"no tensor"),
         record(1),
         record(40, shape=(3, 2, 9)),
@@ -89,7 +91,7 @@ def test_every_reason(tmp_path: Path, memory: str, workers: int) -> None:
     assert set(conversion.quarantine) == {reason.value for reason in Reason}
     found = good(out, tmp_path / "in", workers=workers)
     assert found.source is not None
-    assert (found.source.quarantined, found.source.damaged) == (6, 5)
+    assert (found.source.quarantined, found.source.damaged) == (7, 5)
 
 
 @pytest.mark.parametrize(
