@@ -90,7 +90,10 @@ _FLAGS: Final = {
     "until_date": "--until",
     "as_": "--as",
 }
-_ARGUMENTS: Final = {flag: name for name, flag in _FLAGS.items() if name != "features"}
+_ARGUMENTS: Final = {
+    **{flag: name for name, flag in _FLAGS.items() if name != "features"},
+    "--output": "file",
+}
 # These are given without a value on the command line.
 _SWITCHES: Final = frozenset({"cluster", "drop_duplicates", "force", "overwrite"})
 _FLAG: Final = re.compile(

@@ -1,9 +1,13 @@
 """Errors name options as whoever sees them has typed them."""
 
 import pickle
+import re
+from pathlib import Path
 
+import click
 import pytest
 
+from a20_parquet import cli
 from a20_parquet.errors import (
     A20ParquetError,
     ClusterError,
@@ -58,3 +62,29 @@ def test_errors_of_records() -> None:
 def test_there_and_back(name: str) -> None:
     """What is called so in Python is called so again."""
     assert in_python(f"{flag(name)} is") == f"{name} is"
+
+
+OPTIONS = [
+    (command.name, option)
+    for command in cli.cli.commands.values()
+    for option in command.params
+    if isinstance(option, click.Option)
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "option"), OPTIONS, ids=[f"{name} {option.name}" for name, option in OPTIONS]
+)
+def test_every_option_has_its_argument(command: str, option: click.Option) -> None:
+    """What the command line offers is called in Python as messages call it there."""
+    typed = max(option.opts, key=len)
+    expected = {"as_json": "json", "sites": "site" if typed == "--site" else "sites"}
+    assert in_python(f"{typed}: x") == f"{expected.get(str(option.name), option.name)}: x", command
+
+
+def test_messages_name_only_options_that_there_are() -> None:
+    """In no module stands an option that no command has."""
+    known = {name for _, option in OPTIONS for name in option.opts} | {"--progress"}
+    for path in Path(cli.__file__).parent.rglob("*.py"):
+        named = set(re.findall(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*", path.read_text()))
+        assert named <= known | {"--help"}, path
