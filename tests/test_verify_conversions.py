@@ -84,7 +84,10 @@ def write_damaged(folder: Path) -> None:
 @pytest.mark.parametrize("memory", ["1GiB", "6MB"])
 def test_every_reason(tmp_path: Path, memory: str, workers: int) -> None:
     """Whatever can't be converted is accounted for, with the record's whole bytes."""
-    write_shard(tmp_path / "in" / "a-00000-of-00001", rejected_records())
+    features = make_features(random_tensor((3, 2, 8), 60), NAME)
+    del features["timestamp_s"]
+    in_samples = serialize(features | {"timestamp_offset": integers_feature(96_000)})
+    write_shard(tmp_path / "in" / "a-00000-of-00001", [*rejected_records(), in_samples])
     write_damaged(tmp_path / "in")
     out = tmp_path / "out"
     conversion = a20_parquet.convert(tmp_path / "in", out, memory=memory, workers=workers, dims=8)
