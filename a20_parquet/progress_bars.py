@@ -69,9 +69,10 @@ class _Bar:
             self._task = self._bars.add_task(name, total=total_bytes)
 
     def advance(self, count_bytes: int) -> None:
-        """Move it."""
-        if self._task is not None:
-            self._bars.advance(self._task, count_bytes)
+        """Move it; from any thread, also when another one ends the pass."""
+        task = self._task
+        if task is not None:
+            self._bars.advance(task, count_bytes)
 
     def fill(self) -> None:
         """Show it as done, as what it counted was estimated or has been cut short."""
