@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Literal
 
 import psutil
 
+from a20_parquet.checks import count_workers
 from a20_parquet.connect import OFFLINE, make_view
 from a20_parquet.database_load import database_memory, load_windows, row_group_rows
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import DatasetError, UsageError
-from a20_parquet.memory import default_budget, default_workers
+from a20_parquet.memory import default_budget
 from a20_parquet.options import parse_size
 from a20_parquet.progress import ProgressOption, open_progress
+from a20_parquet.storage.place import local_file
 from a20_parquet.table.schema import feature_bytes
 from a20_parquet.table.sql import comments, create_table, literal
 
@@ -83,9 +85,7 @@ def duckdb(  # noqa: PLR0913 - the command's options, each a keyword
     """
     if as_ not in ("view", "table"):
         raise UsageError(f"--as {as_}: expected view or table")
-    workers = default_workers() if workers is None else workers
-    if workers < 1:
-        raise UsageError(f"--workers {workers}: give 1 or more")
+    workers = count_workers(workers)
     budget = default_budget() if memory is None else parse_size(str(memory))
     catalog = Catalog.open(dataset)
     if as_ == "view" and not catalog.is_local:
@@ -93,7 +93,7 @@ def duckdb(  # noqa: PLR0913 - the command's options, each a keyword
             f"{catalog.location}: plain DuckDB could not read it through a view. Give --as table, "
             "or open it with a20_parquet.connect."
         )
-    target = Path(file).absolute()
+    target = local_file(file)
     _check(target, catalog, force=force)
     with _replacement(target) as temporary, _database(temporary, budget, workers, catalog) as made:
         if as_ == "view":

@@ -15,6 +15,9 @@ from a20_parquet.errors import UsageError
 METADATA_ROW_BYTES = 450
 """What a window's metadata and keys take while they are sorted: twice about 190 bytes, and room."""
 
+MOST_WORKERS = 1024
+"""More threads than that help nobody, and systems allow for no more than some thousands."""
+
 _MIB = 1 << 20
 # Before, while and after rows are put in order: decoded or read, joined, and sorted.
 _FEATURE_COPIES = 3

@@ -8,9 +8,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Self
 
+from a20_parquet.checks import count_workers
 from a20_parquet.dataset.npy_json import NpyJsonFolder, NpyJsonWriter
-from a20_parquet.errors import UsageError
-from a20_parquet.memory import default_workers
 from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.source.content import open_content
 from a20_parquet.source.decode import Decoder, DecoderName, decode_strictly, make_decoder
@@ -145,8 +144,7 @@ def _npy_json(  # noqa: PLR0913, PLR0917 - what npy_json takes
     progress: Progress,
 ) -> NotebookFiles:
     started = time.monotonic()
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers is {workers}, expected 1 or more")
+    threads = count_workers(workers)
     check_sample_rate(sample_rate)
     place = NpyJsonFolder.at(folder)
     listing = read_configs(find_shards(sources), sample_rate)
@@ -154,7 +152,7 @@ def _npy_json(  # noqa: PLR0913, PLR0917 - what npy_json takes
     hops = hop_remarks(shard.hop_s for shard in listing.shards)
     for line in (*listing.missing, *output.renamed, *hops):
         progress.say(line)
-    pool = Workers(workers or default_workers())
+    pool = Workers(threads)
     written = _write_all(listing.shards, output, make_decoder(decoder), pool, progress)
     names = chain.from_iterable(shard.left_out_names for shard in written)
     return NotebookFiles(

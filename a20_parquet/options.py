@@ -22,7 +22,7 @@ from pydantic import (
 from a20_parquet import amounts
 from a20_parquet.dataset.parquet import Compression
 from a20_parquet.errors import UsageError, flag
-from a20_parquet.memory import default_budget, default_workers
+from a20_parquet.memory import MOST_WORKERS, default_budget, default_workers
 from a20_parquet.source.decode import DecoderName
 from a20_parquet.table.feature_forms import FeatureRequest
 from a20_parquet.table.partition import PartitionBy
@@ -152,7 +152,7 @@ class ConvertOptions(BaseModel):
 
     partition_by: PartitionBy = PartitionBy.SITE_DATE
     """The Hive keys."""
-    workers: Annotated[int, Field(ge=1, default_factory=default_workers)]
+    workers: Annotated[int, Field(ge=1, le=MOST_WORKERS, default_factory=default_workers)]
     """Threads; by default the cores that this process may use."""
     memory: Annotated[_Size, Field(default_factory=lambda: ByteSize(default_budget()))]
     """All buffers together, of each process; by default a quarter of what it may use."""

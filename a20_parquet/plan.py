@@ -7,7 +7,7 @@ from typing import Unpack
 
 from a20_parquet.advice import Advice, advise
 from a20_parquet.archive import look_at
-from a20_parquet.errors import UsageError
+from a20_parquet.checks import check_count, check_positive
 from a20_parquet.forecast import Forecast, forecast
 from a20_parquet.memory import check_budget
 from a20_parquet.option_help import with_options
@@ -56,10 +56,9 @@ def plan(
         UsageError: an option makes no sense, or the memory does not suffice.
         SourceError: shards can't be found or read, or of the sample nothing can be converted.
     """
-    if sample < 1:
-        raise UsageError(f"--sample is {sample}, expected 1 record or more.")
-    if rate is not None and rate <= 0:
-        raise UsageError(f"--rate is {rate}, expected more than 0 MB/s.")
+    sample = check_count("sample", sample)
+    if rate is not None:
+        rate = check_positive("rate", rate, "MB/s")
     chosen = ConvertOptions.parse({"decoder": DecoderName.WIRE, **options})
     check_budget(chosen.memory)
     archive = look_at(sources, chosen, sample)

@@ -14,6 +14,7 @@ from a20_parquet.memory import default_workers
 from a20_parquet.page.render import GENERATOR, render
 from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.storage.files import write_whole
+from a20_parquet.storage.place import local_file
 from a20_parquet.table.coverage import TIME_COLUMNS, Coverage, Tally
 from a20_parquet.table.partition import HIVE_NULL
 
@@ -46,7 +47,7 @@ def report(
     """
     catalog = Catalog.open(dataset)
     name = catalog.root.rpartition("/")[2] or "dataset"
-    target = Path(file or f"{name}-report.html").absolute()
+    target = local_file(file or f"{name}-report.html")
     _check_target(target, catalog)
     shown = name if catalog.is_local else catalog.location
     with open_progress(progress) as shown_progress:

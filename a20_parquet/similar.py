@@ -4,6 +4,7 @@ import operator
 from collections.abc import Sequence
 from datetime import date, datetime, time
 from functools import reduce
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -14,6 +15,7 @@ import polars as pl
 
 from a20_parquet.amounts import format_count
 from a20_parquet.batches import Batch, map_batches
+from a20_parquet.checks import check_count
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.pieces import Scratch
 from a20_parquet.dataset.take import take
@@ -22,6 +24,7 @@ from a20_parquet.errors import UsageError
 from a20_parquet.memory import default_workers
 from a20_parquet.named_window import window_embedding
 from a20_parquet.progress import Progress, ProgressOption, open_progress
+from a20_parquet.storage.place import place_of
 from a20_parquet.table.cosine import Direction, Nearest, search_block
 from a20_parquet.table.schema import EMBEDDING
 from a20_parquet.table.selection import Selection, site_values
@@ -49,7 +52,7 @@ def similar(  # noqa: PLR0913 - what a search can be limited by, each a keyword
     Args:
         dataset: its folder, or any fsspec URL of it.
         to: a window as ``FILENAME@OFFSET`` (seconds; split at the last ``@``), a ``.npy`` file of
-            one embedding, or the embedding itself, shape ``(dims,)``.
+            one embedding or its URL, or the embedding itself, shape ``(dims,)``.
         top: how many are wanted.
         channel: of the window that ``to`` names; all channels are searched.
         sites: search only these, as the key ``site`` has them, or as numbers.
@@ -68,8 +71,8 @@ def similar(  # noqa: PLR0913 - what a search can be limited by, each a keyword
         UsageError: there is no such window or site, or the vector does not fit.
         DatasetError: it is no complete dataset, or a file of it is missing or damaged.
     """
-    if top < 1:
-        raise UsageError(f"--top is {top}, expected 1 or more")
+    top = check_count("top", top)
+    channel = check_count("channel", channel, least=0)
     catalog = Catalog.open(dataset)
     direction = _direction(catalog, to, channel)
     selection = Selection.of(_known_sites(catalog, sites), from_date, until_date)
@@ -180,7 +183,7 @@ class _Search:
 
 def _direction(catalog: Catalog, to: str | Path | npt.ArrayLike, channel: int) -> Direction:
     if isinstance(to, Path) or (isinstance(to, str) and to.endswith(".npy")):
-        vector, name = _load_vector(Path(to)), str(to)
+        vector, name = _load_vector(to), str(to)
     elif isinstance(to, str):
         vector, name = window_embedding(catalog, to, channel), to
     else:
@@ -203,10 +206,9 @@ def _as_vector(values: npt.ArrayLike) -> npt.NDArray[Any]:
         raise UsageError(f"the vector can't be read as an array: {error}") from error
 
 
-def _load_vector(path: Path) -> npt.NDArray[Any]:
+def _load_vector(path: str | Path) -> npt.NDArray[Any]:
     try:
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
+        loaded = np.load(BytesIO(place_of(path).read_bytes()), allow_pickle=False)
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise UsageError(f"{path}: can't be read as a .npy file: {error}") from error
     if not isinstance(loaded, np.ndarray):

@@ -1,6 +1,5 @@
 """Windows straight from shards, as a stream of Arrow record batches; nothing is written."""
 
-import math
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,7 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from a20_parquet.errors import SourceError, UsageError, in_python
+from a20_parquet.checks import check_count, check_positive
+from a20_parquet.errors import SourceError, in_python
 from a20_parquet.source.decode import Decoder, DecoderName, decode_strictly, make_decoder
 from a20_parquet.source.discover import find_shards
 from a20_parquet.source.frames import BATCH_BYTES, read_records
@@ -20,6 +20,8 @@ from a20_parquet.table.intake import RecordFilter
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.schema import window_schema
 from a20_parquet.table.windows import WindowRules, keyed_metadata, with_embeddings
+
+_MOST_BATCH_BYTES = 1 << 30
 
 
 def read_windows(
@@ -46,13 +48,14 @@ def read_windows(
         while it is read.
 
     Raises:
-        UsageError: ``window_seconds`` is no length of time, ``sample_rate`` is no frequency, there
-            is no such decoder, or the shards' windows differ.
+        UsageError: ``window_seconds`` is no length of time, ``sample_rate`` no frequency,
+            ``batch_bytes`` no size, there is no such decoder, or the shards' windows differ.
         SourceError: no shard is found, or one can't be read.
         RecordError: a shard is damaged, or a record can't be converted.
     """
-    if window_seconds is not None and not 0 < window_seconds < math.inf:
-        raise UsageError(f"window_seconds is {window_seconds}, expected more than 0")
+    if window_seconds is not None:
+        window_seconds = check_positive("window_seconds", window_seconds, "seconds")
+    batch_bytes = check_count("batch_bytes", batch_bytes, most=_MOST_BATCH_BYTES)
     check_sample_rate(sample_rate)
     listing = read_configs(find_shards(sources), sample_rate)
     hop = find_hop(listing.shards, window_seconds)

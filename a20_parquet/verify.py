@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from a20_parquet.amounts import format_count
+from a20_parquet.checks import count_workers
 from a20_parquet.compare import FingerprintSink
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.dataset_check import (
@@ -15,7 +16,6 @@ from a20_parquet.dataset.dataset_check import (
     is_being_written,
 )
 from a20_parquet.dataset.file_check import FileChecker
-from a20_parquet.memory import default_workers
 from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.source.decode import DecoderName
 from a20_parquet.source.discover import find_shards
@@ -84,18 +84,19 @@ def verify(
             or an object that is told how far it is, see ``a20_parquet.progress.Progress``.
 
     Raises:
-        UsageError: there is no such decoder.
+        UsageError: there is no such decoder, or that is no number of workers.
         DatasetError: it is none, is not complete, or its list of files is damaged.
         SourceError: no shard is found.
     """
+    threads = count_workers(workers)
     with open_progress(progress) as shown:
-        return _verify(dataset, source, workers, decoder, shown)
+        return _verify(dataset, source, threads, decoder, shown)
 
 
 def _verify(
     dataset: str | Path,
     source: str | Path | Sequence[str | Path],
-    workers: int | None,
+    workers: int,
     decoder: DecoderName | str,
     progress: Progress,
 ) -> Verification:
@@ -108,7 +109,6 @@ def _verify(
             "something is being appended, or died while it was: data/ was not searched for files "
             "that files.parquet does not name"
         )
-    workers = workers or default_workers()
     sources = [source] if isinstance(source, str | Path) else list(source)
     listing = find_shards(sources, place_of(catalog.location)) if sources else None
     files = catalog.data_files()

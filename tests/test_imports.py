@@ -1,10 +1,12 @@
 """The package's layers import only what they may, and nothing heavy before it is needed."""
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -105,6 +107,39 @@ def test_a_conversion_does_without(shuffled: Path, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("devices", [None, "0,1"])
+def test_tensorflow_changes_nothing_else(devices: str | None) -> None:
+    """Other libraries in the process see the GPUs that there are, and stderr is where it was."""
+    code = (
+        "import os, sys\n"
+        "before = os.environ.copy(), os.fstat(2)\n"
+        "from a20_parquet.source.tensorflow_decoder import load_tensorflow\n"
+        "tf = load_tensorflow()\n"
+        "for name in ('CUDA_VISIBLE_DEVICES', 'TF_CPP_MIN_LOG_LEVEL', 'TF_USE_LEGACY_KERAS'):\n"
+        "    assert os.environ.get(name) == before[0].get(name), name\n"
+        "assert os.path.samestat(os.fstat(2), before[1])\n"
+        "assert tf.config.get_visible_devices('GPU') == []\n"
+        "os.write(2, b'still here')"
+    )
+    environment = {**os.environ} | ({"CUDA_VISIBLE_DEVICES": devices} if devices else {})
+    if devices is None:
+        environment.pop("CUDA_VISIBLE_DEVICES", None)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment
+    )
+    assert (done.returncode, done.stderr) == (0, "still here")
+
+
+def test_a_tensorflow_that_is_there_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has imported it before may use GPUs, and has stderr all the time."""
+    from a20_parquet.source import tensorflow_decoder
+
+    theirs = ModuleType("tensorflow")
+    monkeypatch.setitem(sys.modules, "tensorflow", theirs)
+    monkeypatch.setattr(os, "dup2", lambda *_: pytest.fail("stderr was changed"))
+    assert tensorflow_decoder.load_tensorflow.__wrapped__() is theirs
 
 
 def test_keras_is_still_there() -> None:

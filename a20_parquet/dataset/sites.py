@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import fsspec
 import polars as pl
 
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import DatasetError, UsageError
+from a20_parquet.storage.place import place_of
 from a20_parquet.table.sites import SCHEMA, SiteTable
 
 _KEPT = "sites.parquet"
@@ -32,9 +32,8 @@ def read_sites(path: str | Path) -> SiteTable:
     """
     url = str(path)
     try:
-        with fsspec.open(url, "rb") as file:
-            content = file.read()
-    except (OSError, ValueError, ImportError) as error:
+        content = place_of(path).read_bytes()
+    except OSError as error:
         raise UsageError(f"{url}: the sites table can't be read: {error}") from error
     try:
         return SiteTable.of(_parse(url, content))

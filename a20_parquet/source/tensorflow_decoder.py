@@ -7,9 +7,11 @@ record, so that the only copy left is the one to the place where they belong.
 import gc
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
+from importlib import import_module
 from importlib.util import find_spec
 from itertools import pairwise, repeat
 from types import ModuleType
@@ -51,20 +53,29 @@ _NO_FEATURE = b"\xff a20_parquet: the record lacks this feature"
 
 @lru_cache(maxsize=1)
 def load_tensorflow() -> ModuleType:
-    """Import TensorFlow, without its start-up messages, without Keras and looking for no GPUs."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-    with _silenced_stderr(), _without_keras(), _without_collecting():
-        import tensorflow as tf
+    """Import TensorFlow, without its start-up messages, without Keras and using no GPUs.
 
-    module: ModuleType = tf
-    return module
+    One that is imported already is left as it is.
+    """
+    if "tensorflow" in sys.modules:
+        return import_module("tensorflow")
+    with _silenced_stderr(), _variable("TF_CPP_MIN_LOG_LEVEL", "3"):
+        with _without_keras(), _without_collecting():
+            tf = import_module("tensorflow")
+        # A variable such as CUDA_VISIBLE_DEVICES would take GPUs from all else in this process.
+        with suppress(RuntimeError):
+            tf.config.set_visible_devices([], "GPU")
+    return tf
 
 
 @contextmanager
 def _silenced_stderr() -> Iterator[None]:
     # TensorFlow's C++ part writes to the file descriptor before any log level counts.
-    kept = os.dup(2)
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is none
+        yield
+        return
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
     try:
@@ -75,20 +86,28 @@ def _silenced_stderr() -> Iterator[None]:
 
 
 @contextmanager
+def _variable(name: str, value: str) -> Iterator[None]:
+    """Set a variable of the environment while the body runs, unless the user has."""
+    is_set = name in os.environ
+    os.environ.setdefault(name, value)
+    try:
+        yield
+    finally:
+        if not is_set:
+            os.environ.pop(name, None)
+
+
+@contextmanager
 def _without_keras() -> Iterator[None]:
     # TensorFlow loads Keras at once, a sixth of the import; with pandas, matplotlib and IPython,
     # which Keras loads where there are any, more than a third. This variable asks for the package
     # tf_keras instead, and where there is none, for nothing. ``tf.keras`` reads it again when it is
     # first used.
-    variable = "TF_USE_LEGACY_KERAS"
-    if variable in os.environ or find_spec("tf_keras") is not None:
+    if find_spec("tf_keras") is not None:
         yield
         return
-    os.environ[variable] = "1"
-    try:
+    with _variable("TF_USE_LEGACY_KERAS", "1"):
         yield
-    finally:
-        del os.environ[variable]
 
 
 @contextmanager

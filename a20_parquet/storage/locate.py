@@ -10,6 +10,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from a20_parquet.errors import UsageError
 from a20_parquet.storage.at_once import MOST_AT_ONCE
+from a20_parquet.storage.retries import is_clients
 from a20_parquet.storage.store import StoreFileSystem
 
 _EXTRAS: Final = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
@@ -61,8 +62,11 @@ def locate(url: str) -> tuple[Any, str]:
         extra = _EXTRAS.get(protocol)
         mend = f"pip install 'a20-parquet[{extra}]'" if extra else str(error)
         raise UsageError(f"{url}: the client for {protocol}:// is not installed: {mend}") from error
-    except (ValueError, OSError) as error:
-        raise UsageError(f"{url}: can't be opened: {error}") from error
+    except Exception as error:
+        if not isinstance(error, ValueError | OSError) and not is_clients(error):
+            raise
+        told = " ".join(str(error).split())
+        raise UsageError(f"{url}: can't be opened: {told}") from error
     if is_local(filesystem):
         # Two slashes at the start stay two otherwise.
         return filesystem, re.sub("^/+", "/", os.path.normpath(path))

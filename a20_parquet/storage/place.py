@@ -111,6 +111,17 @@ def place_of(name: str | Path) -> Place:
     return StorePath(filesystem, path.rstrip("/"))
 
 
+def local_file(name: str | Path) -> Path:
+    """Return the absolute path of a file that is to be written on this machine.
+
+    Raises:
+        UsageError: it is a URL.
+    """
+    if is_url(name):
+        raise UsageError(f"{name}: it can only be written to a local file. Name one.")
+    return Path(name).absolute()
+
+
 def lies_in(filesystem: Any, path: str, folder: Place) -> bool:
     """Whether a file of a filesystem lies below a folder, links followed."""
     if isinstance(folder, Path):

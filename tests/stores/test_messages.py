@@ -31,7 +31,7 @@ _CASES = {
 
 @pytest.fixture(scope="module")
 def answers(
-    stores: dict[str, Store], messy: Path, tmp_path_factory: pytest.TempPathFactory
+    stores: dict[str, Store], messy: Path, local: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[tuple[str, str], tuple[int | str, str]]:
     """Exit code and text by bucket and by what it was named as, of one process that tries all."""
     folder = tmp_path_factory.mktemp("messages")
@@ -54,6 +54,8 @@ def answers(
             "SOURCE": ["convert", f"{url}/in", out],
             "DATASET": ["convert", str(messy), f"{url}/out"],
             "read": ["info", f"{url}/out"],
+            "--sites": ["convert", str(messy), out, "--sites", f"{url}/sites.csv"],
+            "--to": ["similar", str(local), "--to", f"{url}/x.npy"],
         }.items():
             asked[url, role] = (arguments, hidden)
     ran = subprocess.run(
@@ -71,7 +73,7 @@ def answers(
     return dict(zip(asked, map(tuple, json.loads(ran.stdout)), strict=True))
 
 
-@pytest.mark.parametrize("role", ["SOURCE", "DATASET", "read"])
+@pytest.mark.parametrize("role", ["SOURCE", "DATASET", "read", "--sites", "--to"])
 @pytest.mark.parametrize("url", _CASES)
 def test_one_clear_line(
     answers: dict[tuple[str, str], tuple[int | str, str]], url: str, role: str
@@ -79,8 +81,8 @@ def test_one_clear_line(
     """Whatever the store is named as."""
     code, text = answers[url, role]
     told = _CASES[url][1]
-    if (url.endswith("nowhere"), role) == (True, "read"):
-        told = "does not exist"
+    if url.endswith("nowhere") and role in {"read", "--sites", "--to"}:
+        told = {"read": "does not exist"}.get(role, "can't be read")
     assert code in {1, 2}, text
     assert text.startswith("a20-parquet: ")
     assert text.count("\n") == 1, text
