@@ -27,6 +27,8 @@ class Conversion:
     """That were written."""
     left_out: int = 0
     """Windows of the new shards outside of what was asked for: other sites, dates, channels."""
+    missing_sites: tuple[str, ...] = ()
+    """Of the wanted sites, those of which the new shards have no recording at all."""
     quarantine: dict[str, int]
     """What lies in quarantine, counted by reason, the most frequent first."""
     duplicates: DuplicateCounts = field(default_factory=DuplicateCounts)

@@ -11,17 +11,13 @@ from a20_parquet.append import ToConvert, find_new
 from a20_parquet.conversion import Conversion
 from a20_parquet.dataset.begin import Begun, abandon, begin, find_held, make_way
 from a20_parquet.dataset.claim import locked
-from a20_parquet.dataset.duplicates import Comparison
 from a20_parquet.dataset.held import HeldDataset
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.manifest import DuplicateCounts
 from a20_parquet.dataset.npy_json import NpyJsonFolder
-from a20_parquet.dataset.partial_run import WithoutRows
-from a20_parquet.dataset.run import Run
 from a20_parquet.dataset.scratch import new_scratch
 from a20_parquet.dataset.session import Session
 from a20_parquet.dataset.unfinished import Plan
-from a20_parquet.duplicates_pass import find_duplicates
+from a20_parquet.duplicates_pass import without_duplicates
 from a20_parquet.errors import (
     A20ParquetError,
     DatasetError,
@@ -29,13 +25,13 @@ from a20_parquet.errors import (
     SameFolderError,
     UsageError,
 )
-from a20_parquet.executor import Executor, open_executor
+from a20_parquet.executor import open_executor
 from a20_parquet.finish import Made, finish
 from a20_parquet.free_space import check_free_space, has_room_for_runs
 from a20_parquet.job import Job, check_options, plan_job
 from a20_parquet.memory import check_budget
 from a20_parquet.merge_pass import merge_runs, plan_files
-from a20_parquet.no_windows import check_some_kept
+from a20_parquet.no_windows import check_some_kept, missing_sites
 from a20_parquet.npy_json import NotebookOutput, hop_remarks
 from a20_parquet.option_help import with_options
 from a20_parquet.options import ConvertOptions, OnError, OptionValues
@@ -47,7 +43,6 @@ from a20_parquet.source.discover import Listing, find_shards
 from a20_parquet.source.perch_config import read_configs
 from a20_parquet.storage.place import lies_in
 from a20_parquet.storage.retries import counted_retries
-from a20_parquet.table.duplicates import written_name
 from a20_parquet.table.sparse import sparse_partitions_hint
 from a20_parquet.workers import Workers
 
@@ -128,8 +123,8 @@ def _convert(
                 executor.admit(_session(sinks), job.shards[:1])
                 in_runs = sort_shards(job, begun, sinks, executor)
                 if held is None or not reading.has_kept(held):
-                    check_some_kept(job, in_runs.shards, in_runs.observations.left_out)
-                runs, duplicates = _without_duplicates(job, in_runs.runs, held, executor)
+                    check_some_kept(job, in_runs)
+                runs, duplicates = without_duplicates(job, in_runs.runs, held, executor)
                 units = plan_files(job, runs, held)
                 make_way(layout, begun.plan)
                 files = merge_runs(job, runs, units, layout, executor, held=held)
@@ -144,6 +139,7 @@ def _convert(
         other_options=other_options,
         new_windows=sum(file.rows for file in files),
         left_out=sum(shard.left_out for shard in in_runs.shards),
+        missing_sites=missing_sites(job, in_runs, files),
         quarantine=manifest.count_reasons(),
         duplicates=duplicates,
         dropped_duplicates=chosen.drop_duplicates,
@@ -224,35 +220,6 @@ def _sinks(
 def _session(sinks: Sinks) -> Session:
     notebook = () if sinks.notebook is None else (sinks.notebook.folder.root,)
     return Session.of(sinks.layout, sinks.scratch, *notebook)
-
-
-def _without_duplicates(
-    job: Job,
-    runs: list[Run],
-    held: HeldDataset | None,
-    executor: Executor,
-) -> tuple[list[Run], DuplicateCounts]:
-    """Count the windows that come twice, and leave them out where that is wanted."""
-    comparison = Comparison(
-        runs=runs,
-        held=held.catalog if held else None,
-        dims=job.table.dims,
-        features=job.table.features,
-        batch_rows=job.memory.slice_rows_of(len(runs)),
-    )
-    found = find_duplicates(comparison, workers=job.memory.workers, executor=executor)
-    counts = DuplicateCounts(
-        identical=found.identical.count,
-        different=found.different.count,
-        names=tuple(map(written_name, (*found.identical.names, *found.different.names))),
-    )
-    if not job.reading.drop_duplicates:
-        return runs, counts
-    kept: list[Run] = [
-        WithoutRows(run, rows) if len(rows) else run
-        for run, rows in zip(runs, found.dropped, strict=True)
-    ]
-    return kept, counts
 
 
 @contextmanager

@@ -9,8 +9,13 @@ from a20_parquet.dataset.duplicates import (
     UnitDuplicates,
     join_duplicates,
 )
+from a20_parquet.dataset.held import HeldDataset
+from a20_parquet.dataset.manifest import DuplicateCounts
+from a20_parquet.dataset.partial_run import WithoutRows
+from a20_parquet.dataset.run import Run
 from a20_parquet.executor import Attempt, Executor
-from a20_parquet.table.duplicates import Duplicates
+from a20_parquet.job import Job
+from a20_parquet.table.duplicates import Duplicates, written_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +62,46 @@ def find_duplicates(comparison: Comparison, *, workers: int, executor: Executor)
     found = dict(executor.map(task, enumerate(units)))
     in_order = [found[number] for number in range(len(units))]
     return join_duplicates(in_order, len(comparison.runs))
+
+
+def without_duplicates(
+    job: Job,
+    runs: list[Run],
+    held: HeldDataset | None,
+    executor: Executor,
+) -> tuple[list[Run], DuplicateCounts]:
+    """Count the windows that come twice, and leave them out if the conversion drops them.
+
+    Args:
+        job: the conversion.
+        runs: of its first pass.
+        held: the dataset that it appends to, if there is one.
+        executor: compares.
+
+    Returns:
+        The runs without the windows that are dropped, and the counts.
+
+    Raises:
+        DatasetError: a run, or a file of the dataset, was damaged.
+        ClusterError: workers were lost for good.
+    """
+    comparison = Comparison(
+        runs=runs,
+        held=held.catalog if held else None,
+        dims=job.table.dims,
+        features=job.table.features,
+        batch_rows=job.memory.slice_rows_of(len(runs)),
+    )
+    found = find_duplicates(comparison, workers=job.memory.workers, executor=executor)
+    counts = DuplicateCounts(
+        identical=found.identical.count,
+        different=found.different.count,
+        names=tuple(map(written_name, (*found.identical.names, *found.different.names))),
+    )
+    if not job.reading.drop_duplicates:
+        return runs, counts
+    kept: list[Run] = [
+        WithoutRows(run, rows) if len(rows) else run
+        for run, rows in zip(runs, found.dropped, strict=True)
+    ]
+    return kept, counts

@@ -1,43 +1,59 @@
 """A conversion whose selection keeps no window: said with what there is, before it is committed."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
 from a20_parquet.amounts import format_count
-from a20_parquet.dataset.manifest import ReadingOptions, ShardSummary
+from a20_parquet.dataset.manifest import FileSummary, ReadingOptions
 from a20_parquet.errors import NoWindowsError
 from a20_parquet.job import Job
+from a20_parquet.sort_pass import Sorted
 from a20_parquet.table.left_out import LeftOut
+from a20_parquet.table.selection import site_values
 
 _MOST_NAMED = 20
 
 
-def check_some_kept(job: Job, shards: Sequence[ShardSummary], left_out: LeftOut) -> None:
+def check_some_kept(job: Job, made: Sorted) -> None:
     """Check that a selection keeps any of the windows.
 
     Args:
         job: the conversion.
-        shards: what became of its shards.
-        left_out: what was noticed of windows outside of the selection.
+        made: what became of its shards.
 
     Raises:
         NoWindowsError: it keeps none, and leaves some out.
     """
-    count = sum(shard.left_out for shard in shards)
-    if not count or any(shard.windows for shard in shards):
+    count = sum(shard.left_out for shard in made.shards)
+    if not count or any(shard.windows for shard in made.shards):
         return
-    why = "; ".join(_reasons(job, left_out))
-    quarantined = sum(shard.quarantined for shard in shards)
-    beside = (
-        f" Besides, {format_count(quarantined, 'record')} can't be converted: a20-parquet inspect "
-        "shows them."
-        if quarantined
-        else ""
-    )
+    why = "; ".join(_reasons(job, made.observations.left_out))
+    rejected: Counter[str] = Counter()
+    for shard in made.quarantine:
+        rejected.update(shard.reasons)
+    told = ", ".join(f"{number:,} {reason}" for reason, number in sorted(rejected.items()))
+    beside = f" Besides, records can't be converted: {told}." if told else ""
     raise NoWindowsError(
         f"none of {format_count(count, 'window')} is in the selection: {why}.{beside} Nothing was "
         "converted: give other options."
     )
+
+
+def missing_sites(job: Job, made: Sorted, files: Sequence[FileSummary]) -> tuple[str, ...]:
+    """Return those of the wanted sites of which the shards have no recording at all.
+
+    Args:
+        job: the conversion.
+        made: what became of its shards.
+        files: what it has written.
+    """
+    left_out = made.observations.left_out
+    if left_out.has_more_sites:
+        return ()
+    there = {*left_out.sites, *(file.site for file in files)}
+    rule = job.table.site_tokens
+    return tuple(site for site in job.reading.site if there.isdisjoint(site_values(site, rule)))
 
 
 def _reasons(job: Job, left_out: LeftOut) -> Iterator[str]:

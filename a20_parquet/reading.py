@@ -76,8 +76,8 @@ class Reading:
     def check_held(self, held: HeldDataset, shards: Sequence[ShardSummary]) -> tuple[str, ...]:
         """Compare with how shards of which none is new were read.
 
-        The options must be those of the last conversion that read any of them: whoever repeats
-        that command finds nothing to do.
+        The options must be those of the last conversion that read any of them, or the last that
+        tried quarantine again: whoever repeats that command finds nothing to do.
 
         Args:
             held: the dataset.
@@ -90,16 +90,18 @@ class Reading:
             UsageError: the options are others.
         """
         different = self._group(held, shards)
-        last = max((number for shard in shards for number in _conversions(shard)), default=0)
-        if different and any(self._differences(held, last)):
+        last = {
+            max((shard.conversion for shard in shards), default=0),
+            max((number for shard in shards for number in _conversions(shard)), default=0),
+        }
+        if different and all(any(self._differences(held, number)) for number in last):
             told = "; ".join(
                 text if len(different) == 1 else f"{n}: {text}" for n, text in different
             )
             raise UsageError(
                 f"{held.layout.root} holds all shards that are given, and was made of them with "
                 f"other options: {told}. Nothing was done. Give the options that they were "
-                "converted with, name another folder, or convert them anew with --overwrite, which "
-                "deletes the dataset first."
+                "converted with, name another folder, or replace the dataset with --overwrite."
             )
         return _lines(different)
 

@@ -118,8 +118,21 @@ def test_what_is_not_the_selections_fault(tmp_path: Path) -> None:
     bad = shard(tmp_path / "b-00000-of-00001", "x.wav")
     assert a20_parquet.convert(bad, tmp_path / "bad", dims=8, site=["x"]).quarantine
     both = shard(tmp_path / "c-00000-of-00001", "x.wav", name(285))
-    with pytest.raises(UsageError, match=r"Besides, 1 record can't be converted"):
+    with pytest.raises(UsageError, match=r"\. Besides, records can't be converted: 1 bad_filename"):
         a20_parquet.convert(both, tmp_path / "both", site=["x"])
+
+
+@pytest.mark.parametrize("memory", ["large", "tiny"])
+def test_a_site_of_several(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: str
+) -> None:
+    """One that no recording is of is said, one whose windows are left out is none."""
+    if memory == "tiny":
+        use_tiny_memory(monkeypatch)
+    wanted = ["285", "site_0286", "site_0999", "Nowhere"]
+    done = a20_parquet.convert(shards, tmp_path / "out", site=wanted, until_date="2020-10-15")
+    assert (done.new_windows, done.missing_sites) == (10, ("site_0999", "Nowhere"))
+    assert a20_parquet.convert(shards, tmp_path / "all").missing_sites == ()
 
 
 def test_an_append(shards: Path, tmp_path: Path) -> None:
@@ -202,5 +215,7 @@ def test_the_command(
     assert "--site is site_0385, and the shards have 30 sites: site_0285" in err.splitlines()[-1]
     assert "unfinished" not in err
     assert not out.exists()
-    code, _, _ = run(monkeypatch, capsys, "convert", shards, out, "--site", "285")
+    options = ["--site", "285", "--site", "x"]
+    code, _, err = run(monkeypatch, capsys, "convert", shards, out, *options)
     assert (code, info(out).windows) == (0, 6)
+    assert "not found: no recording is of --site x" in err.splitlines()

@@ -245,6 +245,19 @@ def test_quarantine_of_a_part(shards: list[Path], tmp_path: Path) -> None:
     assert line.endswith("with other options: --site is not given, was 285")
 
 
+def test_quarantine_of_a_dataset_of_two_selections(shards: list[Path], tmp_path: Path) -> None:
+    """Once it was tried again, the command that added shards last still finds nothing to do."""
+    out = tmp_path / "out"
+    a20_parquet.convert(shards[0], out, site=["285"])
+    a20_parquet.convert(shards, out, site=["286"])
+    a20_parquet.convert(out / "quarantine", out, unknown_site="Lab")
+    repeated: list[dict[str, Any]] = [{"site": ["286"]}, {"unknown_site": "Lab"}]
+    for options in repeated:
+        assert a20_parquet.convert(shards, out, **options).held_shards == 3
+    with pytest.raises(UsageError, match="site is 285, was 286"):
+        a20_parquet.convert(shards, out, site=["285"])
+
+
 def test_an_append_that_was_stopped(shards: list[Path], tmp_path: Path) -> None:
     """It is refused with other options, and goes on with its own."""
     out = tmp_path / "out"

@@ -80,9 +80,7 @@ def _remarks(conversion: "Conversion") -> Iterator[str]:
     if conversion.hop_remark:
         yield conversion.hop_remark
     yield from conversion.other_options
-    if conversion.left_out:
-        left_out = format_count(conversion.left_out, "window")
-        yield f"left out: {left_out} of other sites, dates or channels"
+    yield from _selection_lines(conversion)
     if conversion.other_features:
         names = ", ".join(conversion.other_features)
         yield f"left out: features {names}; --feature NAME carries one along"
@@ -114,6 +112,14 @@ def _width_lines(conversion: "Conversion") -> Iterator[str]:
             f"widths: {format_count(taken, 'record')} with embeddings of {own} floats, and in "
             f"quarantine {left}; {options} takes these, into a dataset of their own"
         )
+
+
+def _selection_lines(conversion: "Conversion") -> Iterator[str]:
+    if conversion.left_out:
+        left_out = format_count(conversion.left_out, "window")
+        yield f"left out: {left_out} of other sites, dates or channels"
+    if conversion.missing_sites:
+        yield f"not found: no recording is of --site {', '.join(conversion.missing_sites)}"
 
 
 def _duplicate_lines(conversion: "Conversion") -> Iterator[str]:
