@@ -133,6 +133,9 @@ def _conversion_at(layout: DatasetLayout) -> str | None:
 def remove_scratch(folders: Sequence[Place]) -> None:
     """Remove scratch folders that ``own_scratch`` has returned."""
     for folder in folders:
+        if folder.name != INSIDE:
+            # The marker goes last: without it nothing tells whose the runs are.
+            remove_tree(folder, keep=(_MARKER,))
         remove_tree(folder)
 
 

@@ -25,9 +25,11 @@ from a20_parquet.dataset.manifest import (
     make_manifest,
 )
 from a20_parquet.dataset.quarantine import QuarantineWriter
+from a20_parquet.dataset.scratch import new_scratch, remove_scratch
 from a20_parquet.dataset.sites import kept_content, read_sites
 from a20_parquet.dataset.unfinished import Plan
 from a20_parquet.errors import DatasetError
+from a20_parquet.storage.files import write_whole
 from a20_parquet.storage.place import Place
 from a20_parquet.table.rejection import Reason, Rejection
 from a20_parquet.table.sites import SiteTable
@@ -158,6 +160,28 @@ def test_readers_see_the_old_state_until_the_manifest_and_then_the_new(
     else:
         pytest.fail("it never came to an end")
     assert seen == {(False, True), (True, True), (True, False)}
+
+
+def test_killed_while_it_removes_scratch(tmp_path: Path) -> None:
+    """Runs elsewhere are known to be the conversion's until the last of them is gone."""
+    for changes in range(100):
+        layout = LocalLayout.at(tmp_path / str(changes))
+        plan = make_plan(scratch=(new_scratch(tmp_path / "scratch"),))
+        with locked(layout):
+            begun = begin(layout, plan, overwrite=False)
+        for number in range(3):
+            write_whole(begun.scratch / f"run-{number:06d}-0000.embeddings", "1")
+        with pytest.MonkeyPatch.context() as patch:
+            death = Death(patch, changes)
+            with contextlib.suppress(Killed):
+                remove_scratch(begun.own_scratch)
+        if not death.died:
+            assert changes > 3
+            assert not begun.scratch.exists()
+            return
+        left = {path.name for path in begun.scratch.iterdir()}
+        assert not left or tuple(plan.own_scratch(layout).values()) == begun.own_scratch
+    pytest.fail("it never came to an end")
 
 
 @pytest.mark.parametrize("put", [put_nothing, put_complete])
