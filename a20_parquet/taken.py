@@ -37,6 +37,8 @@ class Taken:
 def _written(name: str, value: Any) -> str:
     if value is True:
         return flag(name)
+    if name == "site":
+        return " ".join(f"--site {quote(site)}" for site in value)
     text = said(name, value)
     return f"{flag(name)} {f'({text})' if name == 'sites' else quote(text)}"
 

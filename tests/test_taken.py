@@ -109,4 +109,7 @@ def test_without_a_selection(
     assert (only.options, only.left_out) == ({}, 0)
     text = run(monkeypatch, capsys, "info", tmp_path / "out")[1]
     assert "  selected    1 shard: everything" in text.splitlines()
+    a20_parquet.convert(shard, tmp_path / "part", site=["285", "Site A"])
+    (only,) = info(tmp_path / "part").conversions
+    assert only.selected == "--site 285 --site 'Site A'"
     assert "selected" not in run(monkeypatch, capsys, "verify", tmp_path / "out")[1]
