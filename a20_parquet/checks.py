@@ -27,7 +27,7 @@ def check_count(option: str, value: object, *, least: int = 1, most: int = _MOST
         number = least - 1
     if isinstance(value, bool) or not least <= number <= most:
         bounds = f"{least} or more" if number < least else f"{most} or less"
-        raise UsageError(f"{flag(option)} is {value}, expected a whole number, {bounds}")
+        raise UsageError(f"{flag(option)} is {value}, expected {bounds}, a whole number")
     return number
 
 

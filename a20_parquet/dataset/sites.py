@@ -33,7 +33,7 @@ def read_sites(path: str | Path) -> SiteTable:
     url = str(path)
     try:
         content = place_of(path).read_bytes()
-    except OSError as error:
+    except (OSError, UsageError) as error:
         raise UsageError(f"{url}: the sites table can't be read: {error}") from error
     try:
         return SiteTable.of(_parse(url, content))
