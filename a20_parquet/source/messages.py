@@ -9,6 +9,7 @@ and tensor_shape.proto.
 
 from collections.abc import Sequence
 from functools import lru_cache
+from threading import Lock
 from typing import Any, Final, NamedTuple
 
 _PACKAGE: Final = "a20_parquet"
@@ -44,9 +45,18 @@ class Messages(NamedTuple):
     tensor: Any
 
 
-@lru_cache(maxsize=1)
+_MAKING = Lock()
+
+
 def load_messages() -> Messages:
-    """Make the message classes; protobuf is imported for it."""
+    """Make the message classes, once; protobuf is imported for it."""
+    # Classes of the same name that two threads have made take no messages of each other.
+    with _MAKING:
+        return _make_messages()
+
+
+@lru_cache(maxsize=1)
+def _make_messages() -> Messages:
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     field_type = descriptor_pb2.FieldDescriptorProto
