@@ -113,6 +113,7 @@ class Lease:
         self._valid_until_s = 0.0
         self._lost: str | None = None
         self._lock = Lock()
+        self._turn = Lock()
 
     def take(self, version: str | None) -> None:
         """Put the lock in the place of the one that was seen.
@@ -139,12 +140,16 @@ class Lease:
 
     def check(self) -> None:
         """Ask the store where the lock was not renewed for too long; see ``Guard.check``."""
-        if self._lost is None and self._clock() < self._valid_until_s:
+        if self._is_valid():
             return
-        try:
-            self.confirm()
-        except OSError as error:
-            raise self._lose(f"it could not be renewed in time: {error}") from error
+        # Threads that wake together must not take each other's renewals for somebody else's.
+        with self._turn:
+            if self._is_valid():
+                return
+            try:
+                self.confirm()
+            except OSError as error:
+                raise self._lose(f"it could not be renewed in time: {error}") from error
 
     def confirm(self) -> None:
         """Renew the lock; see ``Guard.confirm``."""
@@ -178,6 +183,9 @@ class Lease:
         """
         with suppress(HeldError):
             self._file.remove(self._find_mine())
+
+    def _is_valid(self) -> bool:
+        return self._lost is None and self._clock() < self._valid_until_s
 
     def _find_mine(self) -> str:
         """Return the version of the lock.

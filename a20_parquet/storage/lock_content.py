@@ -4,9 +4,9 @@ import os
 import platform
 import secrets
 from pathlib import Path
-from typing import Final, Self
+from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _NAMESPACES: Final = Path("/proc/self/ns/pid"), Path("/proc/self/ns/time")
@@ -19,11 +19,11 @@ class LockContent(BaseModel):
 
     owner: str
     """Drawn at random by whoever took it."""
-    machine: str
+    machine: Annotated[str, Field(max_length=256)]
     """Its name, for people: containers may share one."""
     pids: str | None
     """Where its process ids count, None if that is not known."""
-    process: int
+    process: Annotated[int, Field(ge=1, lt=1 << 31)]
     beat: int
     """How often it was renewed."""
 
@@ -32,7 +32,7 @@ class LockContent(BaseModel):
         """The content of a new lock of this process."""
         return cls(
             owner=secrets.token_hex(8),
-            machine=platform.node(),
+            machine=platform.node()[:256],
             pids=find_pids(),
             process=os.getpid(),
             beat=0,
@@ -67,7 +67,7 @@ class LockContent(BaseModel):
         return False
 
     def __str__(self) -> str:
-        return f"process {self.process} on {self.machine}"
+        return f"process {self.process} on {' '.join(self.machine.split())}"
 
 
 def find_pids() -> str | None:

@@ -210,8 +210,11 @@ def test_two_that_take_over_within_a_second(
     assert lock.read_bytes() == theirs
 
 
-def test_what_is_no_lock(lock: StorePath) -> None:
-    """Bytes that are none are replaced."""
-    lock.filesystem.pipe_file(lock.path, b"{")
+@pytest.mark.parametrize("process", [None, 0, -1, 10**30, "x"])
+def test_what_is_no_lock(lock: StorePath, process: object) -> None:
+    """Bytes that are none, or of a lock that no process can have, are replaced."""
+    mine = LockContent.draw().model_dump()
+    content = b"{" if process is None else json.dumps({**mine, "process": process}).encode()
+    lock.filesystem.pipe_file(lock.path, content)
     with leased(lock, print, _PACE):
         assert json.loads(lock.read_bytes())["beat"] == 0

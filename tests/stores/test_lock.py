@@ -21,6 +21,7 @@ from a20_parquet.storage.files import write_whole
 from a20_parquet.storage.lease import HeldError, Pace, leased
 from a20_parquet.storage.lock_content import LockContent
 from a20_parquet.storage.place import StorePath, place_of
+from a20_parquet.workers import Workers
 from tests.storage.test_lease import Clock
 from tests.stores.conversions import OPTIONS, comparable
 from tests.stores.deeds import Hold, LoseAnswer
@@ -161,6 +162,15 @@ def test_an_owner_that_slept_alone(lock: StorePath) -> None:
         check_lock(layout)
         confirm_lock(layout)
     assert not lock.exists()
+
+
+def test_threads_that_wake_together(lock: StorePath) -> None:
+    """Each finds that the lock is still there, whichever of them renews it."""
+    clock = Clock()
+    with held_by_a_sleeper(lock, clock) as layout:
+        for _ in range(3):
+            clock.now_s += 10_000
+            list(Workers(12).map(lambda _: check_lock(layout), range(24)))
 
 
 def test_an_owner_that_was_cut_off(store: Store, lock: StorePath) -> None:
