@@ -126,7 +126,7 @@ def _convert(
                     check_some_kept(job, in_runs)
                 runs, duplicates = without_duplicates(job, in_runs.runs, held, executor)
                 units = plan_files(job, runs, held)
-                make_way(layout, begun.plan)
+                make_way(layout, begun)
                 files = merge_runs(job, runs, units, layout, executor, held=held)
                 made = Made(sorted=in_runs, duplicates=duplicates, files=files)
                 manifest = finish(layout, job, begun, held, made)
@@ -252,7 +252,7 @@ def _begun(
         )
     try:
         if not has_room_for_runs(job, layout, begun):
-            make_way(layout, begun.plan)
+            make_way(layout, begun)
         yield begun
     except OSError as error:
         raise DatasetError(

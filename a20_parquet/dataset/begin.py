@@ -118,17 +118,18 @@ def begin(
     return begun
 
 
-def make_way(layout: DatasetLayout, plan: Plan) -> None:
-    """Delete the dataset that a conversion overwrites; called again it finishes that.
+def make_way(layout: DatasetLayout, begun: Begun) -> None:
+    """Delete the dataset that a conversion overwrites, or go on where that was stopped.
 
     Raises:
         OSError: something can't be deleted.
     """
-    if plan.base is not None:
+    if begun.plan.base is not None:
         return
     # Without a manifest data/ holds what this conversion has written.
     is_whole = layout.manifest.exists()
-    _clear_published(layout)
+    if is_whole or begun.is_resumed:
+        _clear_published(layout)
     if is_whole:
         remove_tree(layout.data)
         layout.data.mkdir(parents=True, exist_ok=True)

@@ -73,7 +73,7 @@ def test_overwriting(put: Put, tmp_path: Path) -> None:
         begun = begin(layout, other, overwrite=True)
         assert names(layout) == (FRESH | before if "manifest.json" in before else FRESH)
         for _ in range(2):
-            make_way(layout, begun.plan)
+            make_way(layout, begun)
             assert names(layout) == FRESH
     assert (begun.plan, begun.is_resumed) == (other, False)
 

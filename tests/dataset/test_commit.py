@@ -225,13 +225,13 @@ def test_killed_while_it_begins_afresh(put: Put, tmp_path: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
             death = Death(patch, changes)
             with contextlib.suppress(Killed):
-                begin(layout, plan, overwrite=True)
-                make_way(layout, plan)
+                make_way(layout, begin(layout, plan, overwrite=True))
         assert windows(layout) in (None, 9)
         with locked(layout):
             find_held(layout, overwrite=True)
-            assert begin(layout, plan, overwrite=True).plan == plan
-            make_way(layout, plan)
+            begun = begin(layout, plan, overwrite=True)
+            assert begun.plan == plan
+            make_way(layout, begun)
             assert windows(layout) is None
         assert {path.name for path in layout.conversion.iterdir()} == {
             "plan.json",
