@@ -8,11 +8,10 @@ import click
 
 from a20_parquet import __version__
 from a20_parquet import cli_options as options
-from a20_parquet.cli_command import Group
-from a20_parquet.errors import A20ParquetError, UsageError
+from a20_parquet.cli_command import EXIT_FAILED, Group, clean_exits
 from a20_parquet.startup import collect_seldom, hide_pandas
 
-_EXIT_FAILED, _EXIT_USAGE, _EXIT_QUARANTINE, _EXIT_INTERRUPTED = 1, 2, 3, 130
+_EXIT_QUARANTINE = 3
 
 
 @click.group(
@@ -36,15 +35,7 @@ def cli() -> None:
 @options.window_seconds_option
 @options.sample_rate_option
 @options.overwrite_option
-@options.dims_option
-@options.feature_option
-@options.channels_option
-@options.sites_option
-@options.filename_pattern_option
-@options.unknown_site_option
-@options.only_site_option
-@options.only_from_option
-@options.only_until_option
+@options.reading_options
 @options.drop_duplicates_option
 @options.on_error_option
 @options.max_errors_option
@@ -119,15 +110,7 @@ def npy_json(sources: tuple[str, ...], folder: str, *, as_json: bool, **given: A
 @options.compression_option
 @options.window_seconds_option
 @options.sample_rate_option
-@options.dims_option
-@options.feature_option
-@options.channels_option
-@options.sites_option
-@options.filename_pattern_option
-@options.unknown_site_option
-@options.only_site_option
-@options.only_from_option
-@options.only_until_option
+@options.reading_options
 @options.sample_option
 @options.rate_option
 @options.json_option
@@ -180,7 +163,7 @@ def verify(dataset: str, *, source: tuple[str, ...], as_json: bool, **given: Any
         verification = verify(dataset, source, progress=progress, **given)
     print_verification(verification, as_json=as_json)
     if not verification.is_good:
-        sys.exit(_EXIT_FAILED)
+        sys.exit(EXIT_FAILED)
 
 
 @cli.command()
@@ -203,7 +186,7 @@ def repair(dataset: str, *, as_json: bool, **given: Any) -> None:
         repaired = repair(dataset, progress=progress, **given)
     print_repair(repaired, as_json=as_json)
     if repaired.problem_count:
-        sys.exit(_EXIT_FAILED)
+        sys.exit(EXIT_FAILED)
 
 
 @cli.command()
@@ -298,25 +281,5 @@ def main() -> None:
     """Run the command line; every error of this package becomes one clean line and exit code."""
     hide_pandas()
     collect_seldom()
-    try:
+    with clean_exits():
         cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        _fail("interrupted", _EXIT_INTERRUPTED)
-    except KeyboardInterrupt:
-        _fail("interrupted", _EXIT_INTERRUPTED)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except UsageError as error:
-        _fail(error.console_text, _EXIT_USAGE)
-    except A20ParquetError as error:
-        _fail(error.console_text, _EXIT_FAILED)
-    except OSError as error:
-        _fail(str(error), _EXIT_FAILED)
-    except MemoryError as error:
-        _fail(f"out of memory: {error}. Give a smaller --memory or --workers.", _EXIT_FAILED)
-
-
-def _fail(message: str, code: int) -> None:
-    click.echo(f"a20-parquet: {message}", err=True)
-    sys.exit(code)

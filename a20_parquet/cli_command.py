@@ -1,6 +1,7 @@
-"""What all commands have in common: ``--quiet``, ``--verbose``, and whom they tell what."""
+"""What all commands have in common: ``--quiet``, ``--verbose``, and how they end."""
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,7 +9,11 @@ from typing import Any
 import click
 
 from a20_parquet.console.notes import be_quiet
+from a20_parquet.errors import A20ParquetError, UsageError
 from a20_parquet.progress import write_line
+
+EXIT_FAILED = 1
+_EXIT_USAGE, _EXIT_INTERRUPTED = 2, 130
 
 _DELETING = frozenset({"--force", "--overwrite"})
 
@@ -78,3 +83,28 @@ def _shown_log() -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
+
+
+@contextmanager
+def clean_exits() -> Iterator[None]:
+    """End the process with one line on stderr and an exit code, whatever the body raises."""
+    try:
+        yield
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        _fail("interrupted", _EXIT_INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except UsageError as error:
+        _fail(error.console_text, _EXIT_USAGE)
+    except A20ParquetError as error:
+        _fail(error.console_text, EXIT_FAILED)
+    except OSError as error:
+        _fail(str(error), EXIT_FAILED)
+    except MemoryError as error:
+        _fail(f"out of memory: {error}. Give a smaller --memory or --workers.", EXIT_FAILED)
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"a20-parquet: {message}", err=True)
+    sys.exit(code)

@@ -1,6 +1,7 @@
 """Arguments and options of the commands, each defined once."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -280,3 +281,20 @@ npy_json_option = click.option(
     help="Also write the notebook's files: FOLDER/embeddings/SHARD.npy and "
     "FOLDER/metadata/SHARD.json.",
 )
+
+
+def reading_options(command: Any) -> Any:
+    """Add the options that say what is taken of shards, and how filenames are read."""
+    for option in (
+        only_until_option,
+        only_from_option,
+        only_site_option,
+        unknown_site_option,
+        filename_pattern_option,
+        sites_option,
+        channels_option,
+        feature_option,
+        dims_option,
+    ):
+        command = option(command)
+    return command

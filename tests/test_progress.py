@@ -23,6 +23,7 @@ from a20_parquet import cli, progress_bars
 from a20_parquet.errors import UsageError
 from a20_parquet.progress import NoProgress, open_progress
 from a20_parquet.progress_bars import LineProgress, NotebookProgress, show_progress
+from a20_parquet.storage.retries import call
 from tests.shards import make_record, random_tensor, write_shard
 
 REMARK = "passed over: notes.txt"
@@ -406,6 +407,22 @@ def test_decoder_fallback_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFix
         a20_parquet.convert(shard, tmp_path / "out", decoder="wire")
     # By what looks at the first records, and by what converts all.
     assert sum("protobuf decodes these" in message for message in caplog.messages) == 2
+
+
+def test_repeated_requests_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """With what went wrong, and how long it waits."""
+    failures = [ConnectionError("gone"), TimeoutError("late")]
+
+    def ask() -> str:
+        if failures:
+            raise failures.pop(0)
+        return "answer"
+
+    with caplog.at_level("INFO", "a20_parquet"):
+        assert call(ask) == "answer"
+    first, second = caplog.messages
+    assert first.startswith("request to a store, try 1 failed (ConnectionError: gone); again in ")
+    assert second.startswith("request to a store, try 2 failed (TimeoutError: late); again in ")
 
 
 def test_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
