@@ -19,7 +19,7 @@ from a20_parquet.dataset.claim import guarded_like
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.names import is_file_name
 from a20_parquet.errors import UsageError
-from a20_parquet.storage.files import remove_tree, write_whole
+from a20_parquet.storage.files import TEMPORARY, remove_tree, write_whole
 from a20_parquet.storage.place import Place, place_of
 
 INSIDE: Final = "runs"
@@ -102,6 +102,8 @@ def own_scratch(layout: DatasetLayout, conversion: str, names: Sequence[str]) ->
 def _is_made_for(layout: DatasetLayout, conversion: str, folder: Place) -> bool:
     if isinstance(folder, Path) and folder.is_symlink():
         return False
+    if _is_hardly_made(folder):
+        return True
     marker = _Marker.read(folder)
     if marker is None or marker.conversion != conversion:
         return False
@@ -110,6 +112,13 @@ def _is_made_for(layout: DatasetLayout, conversion: str, folder: Place) -> bool:
         return True
     # A copy of an unfinished dataset must not take what the original still needs.
     return _conversion_at(other) != conversion
+
+
+def _is_hardly_made(folder: Place) -> bool:
+    """Whether a folder is there and holds nothing, as before its marker is written and after."""
+    if not isinstance(folder, Path) or not folder.is_dir():
+        return False
+    return {path.name for path in folder.iterdir()} <= {f"{_MARKER}{TEMPORARY}"}
 
 
 def _is_same_folder(one: Place, other: Place) -> bool:

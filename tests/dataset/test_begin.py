@@ -12,7 +12,7 @@ from a20_parquet.dataset.claim import State, find_state, locked
 from a20_parquet.dataset.manifest import QuarantinedShard, QuarantineFile, ShardSummary
 from a20_parquet.dataset.run import RunFiles
 from a20_parquet.dataset.run_files import RunFile
-from a20_parquet.dataset.scratch import new_scratch
+from a20_parquet.dataset.scratch import new_scratch, remove_scratch
 from a20_parquet.dataset.unfinished import Plan, SortedShards, commit_sorted
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.storage.files import write_whole
@@ -292,3 +292,22 @@ def test_a_folder_that_was_taken_away(tmp_path: Path) -> None:
         begun = begin(layout, make_plan(), overwrite=False)
     assert begun.scratch.is_dir()
     assert layout.data.is_dir()
+
+
+@pytest.mark.parametrize("left", [[], [".a20-parquet-scratch.json.tmp"]])
+def test_a_scratch_folder_that_was_hardly_made(tmp_path: Path, left: list[str]) -> None:
+    """Killed before its marker is written, or after it is removed, it is this conversion's."""
+    layout = LocalLayout.at(tmp_path / "dataset")
+    place = Path(new_scratch(tmp_path / "scratch"))
+    plan = make_plan(scratch=(str(place),))
+    with locked(layout):
+        begin(layout, plan, overwrite=False)
+        (place / ".a20-parquet-scratch.json").unlink()
+        for name in left:
+            (place / name).touch()
+        begun = begin(
+            layout, make_plan(scratch=(new_scratch(tmp_path / "scratch"),)), overwrite=False
+        )
+        assert begun.scratch == place
+        remove_scratch(begun.own_scratch)
+    assert list((tmp_path / "scratch").iterdir()) == []

@@ -37,7 +37,12 @@ def _written(place: Place) -> list[Path]:
         conversion / "quarantine",
         *place.scratch,
     ]
-    return sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
+    return sorted(
+        path
+        for folder in folders
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".a20-parquet-scratch.json"
+    )
 
 
 def _relative(place: Place, path: Path) -> str:
