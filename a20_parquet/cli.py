@@ -9,6 +9,7 @@ import click
 from a20_parquet import __version__
 from a20_parquet import cli_options as options
 from a20_parquet.cli_command import EXIT_FAILED, Group, clean_exits
+from a20_parquet.console.failures import prepare_streams
 from a20_parquet.startup import collect_seldom, hide_pandas
 
 _EXIT_QUARANTINE = 3
@@ -281,5 +282,6 @@ def main() -> None:
     """Run the command line; every error of this package becomes one clean line and exit code."""
     hide_pandas()
     collect_seldom()
+    prepare_streams()
     with clean_exits():
         cli.main(standalone_mode=False)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from a20_parquet.console.failures import print_wrong_usage
 from a20_parquet.console.notes import be_quiet
 from a20_parquet.errors import A20ParquetError, UsageError
 from a20_parquet.progress import write_line
@@ -68,7 +69,10 @@ class _OnStderr(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """See ``logging.Handler``."""
-        write_line(self.format(record))
+        # A traceback has lines of its own, and a message is one line.
+        lines = self.format(record).split("\n") if record.exc_info else [record.getMessage()]
+        for line in lines:
+            write_line(line)
 
 
 @contextmanager
@@ -93,7 +97,7 @@ def clean_exits() -> Iterator[None]:
     except (click.exceptions.Abort, KeyboardInterrupt):
         _fail("interrupted", _EXIT_INTERRUPTED)
     except click.ClickException as error:
-        error.show()
+        print_wrong_usage(error)
         sys.exit(error.exit_code)
     except UsageError as error:
         _fail(error.console_text, _EXIT_USAGE)
@@ -106,5 +110,5 @@ def clean_exits() -> Iterator[None]:
 
 
 def _fail(message: str, code: int) -> None:
-    click.echo(f"a20-parquet: {message}", err=True)
+    write_line(f"a20-parquet: {message}")
     sys.exit(code)

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import Final, Protocol, TypeAlias
 
 from a20_parquet.errors import UsageError, in_python
+from a20_parquet.escapes import escape
 
 _LOGGER: Final = logging.getLogger(__name__)
 
@@ -74,7 +75,10 @@ def open_progress(progress: ProgressOption) -> Iterator[Progress]:
 
 
 def write_line(line: str) -> None:
-    """Write a line to what is stderr now: above the bars, while there are some."""
+    """Write a line to what is stderr now: above the bars, while there are some.
+
+    A control character in it, a newline too, is shown escaped.
+    """
     # Whoever reads it may have gone, or there is no stderr: no reason to stop the work.
     with suppress(OSError, ValueError):
-        print(line, file=sys.stderr or io.StringIO(), flush=True)
+        print(escape(line), file=sys.stderr or io.StringIO(), flush=True)

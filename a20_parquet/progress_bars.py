@@ -8,6 +8,7 @@ from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from a20_parquet.amounts import format_bytes, format_seconds
+from a20_parquet.escapes import escape
 from a20_parquet.progress import Progress, write_line
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class BarProgress:
 
     def say(self, message: str) -> None:
         """Print a line above the bars."""
-        text = self._render(message)
+        text = escape(self._render(message))
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -153,7 +154,7 @@ class NotebookProgress:
 
     def say(self, message: str) -> None:
         """Print a line below the bars."""
-        print(self._render(message))  # noqa: T201 - the cell's output
+        print(escape(self._render(message)))  # noqa: T201 - the cell's output
 
     def _draw(self) -> None:
         from IPython import display

@@ -10,6 +10,7 @@ import click
 from a20_parquet.amounts import format_bytes, format_count
 from a20_parquet.console.notes import note
 from a20_parquet.console.paths import shown
+from a20_parquet.console.results import show
 from a20_parquet.table.name_parts import EXPECTED
 from a20_parquet.table.rejection import Reason
 
@@ -33,8 +34,7 @@ def print_conversion(conversion: "Conversion", *, as_json: bool) -> None:
         return
     for line in (*_passed_over_lines(conversion.passed_over), *_remarks(conversion)):
         note(line)
-    for line in _summary_lines(conversion):
-        click.echo(line)
+    show(*_summary_lines(conversion))
 
 
 def _summary_lines(conversion: "Conversion") -> Iterator[str]:
@@ -149,7 +149,8 @@ def print_tour(tour: "Tour", *, as_json: bool) -> None:
     print_conversion(tour.conversion, as_json=False)
     for query in tour.queries:
         code = query.code.replace("\n", "\n... ")
-        click.echo(f"\n# {query.title}\n>>> {query.setup}\n>>> {code}\n{query.answer.rstrip()}")
+        show("", f"# {query.title}", f">>> {query.setup}")
+        show(*f">>> {code}\n{query.answer.rstrip()}".split("\n"))
 
 
 def print_notebook_files(files: "NotebookFiles", *, as_json: bool) -> None:
@@ -167,10 +168,11 @@ def print_notebook_files(files: "NotebookFiles", *, as_json: bool) -> None:
             f"be read ({names}{more}), expected {EXPECTED}"
         )
     rate = files.source_bytes / files.seconds / 1e6
-    click.echo(
+    show(
         f"{format_count(files.shards, 'shard')}, {format_count(files.records, 'record')}, "
-        f"{format_count(files.windows, 'window')}\n{files.seconds:.1f} s, {rate:.0f} MB/s\n"
-        f"{shown(files.folder)}"
+        f"{format_count(files.windows, 'window')}",
+        f"{files.seconds:.1f} s, {rate:.0f} MB/s",
+        shown(files.folder),
     )
 
 

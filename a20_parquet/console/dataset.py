@@ -12,6 +12,7 @@ import click
 from a20_parquet.amounts import format_bytes, format_count
 from a20_parquet.console.notes import note
 from a20_parquet.console.paths import shown
+from a20_parquet.console.results import show
 from a20_parquet.taken import taken_lines
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ def print_info(info: "DatasetInfo", *, as_json: bool) -> None:
         return
     if info.hint:
         note(f"hint: {info.hint}")
-    click.echo(info.dataset if "://" in info.dataset else shown(Path(info.dataset)))
+    show(info.dataset if "://" in info.dataset else shown(Path(info.dataset)))
     for name, text in _lines(info):
-        click.echo(f"  {name:11} {text}")
+        show(f"  {name:11} {text}")
 
 
 def _lines(info: "DatasetInfo") -> Iterator[tuple[str, str]]:
@@ -86,7 +87,7 @@ def _partition(partition: "Partition") -> str:
 
 def print_report(path: Path, *, as_json: bool) -> None:
     """Print where a report lies."""
-    click.echo(json.dumps({"report": str(path)}) if as_json else shown(path))
+    show(json.dumps({"report": str(path)}) if as_json else shown(path))
 
 
 def print_database(made: "DuckDBFile", *, as_json: bool) -> None:
@@ -96,8 +97,8 @@ def print_database(made: "DuckDBFile", *, as_json: bool) -> None:
         click.echo(json.dumps(values, indent=1, default=str))
         return
     windows, files = format_count(made.windows, "window"), format_count(made.files, "file")
-    click.echo(f"{made.as_} windows: {windows} of {files}, {format_bytes(made.bytes)}")
-    click.echo(shown(made.file))
+    show(f"{made.as_} windows: {windows} of {files}, {format_bytes(made.bytes)}")
+    show(shown(made.file))
 
 
 def print_similar(found: "pl.DataFrame", *, as_json: bool) -> None:
@@ -111,7 +112,7 @@ def print_similar(found: "pl.DataFrame", *, as_json: bool) -> None:
         start = row["window_start"]
         time = "no date" if start is None else f"{start:%Y-%m-%d %H:%M:%S} UTC"
         channel = f" channel {row['channel']}" if row["channel"] else ""
-        click.echo(
+        show(
             f"{row['similarity']:7.4f}  {row['site']:{width}}  {time:23}  "
             f"{row['filename']}@{row['recording_offset_in_file']:.15g}{channel}"
         )

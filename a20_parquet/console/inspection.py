@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from a20_parquet.amounts import format_bytes
+from a20_parquet.console.results import show
 from a20_parquet.table.name_parts import EXPECTED
 
 if TYPE_CHECKING:
@@ -22,10 +23,11 @@ def print_inspections(inspections: Sequence["Inspection"], *, as_json: bool) -> 
         found = [asdict(inspection) for inspection in inspections]
         click.echo(json.dumps(found, indent=1, default=str))
         return
-    click.echo("\n\n".join(_inspection_text(inspection) for inspection in inspections))
+    for number, inspection in enumerate(inspections):
+        show(*[""] * bool(number), *_inspection_lines(inspection))
 
 
-def _inspection_text(inspection: "Inspection") -> str:
+def _inspection_lines(inspection: "Inspection") -> list[str]:
     compression = inspection.compression or "uncompressed"
     lines = [
         f"{inspection.url}",
@@ -45,7 +47,7 @@ def _inspection_text(inspection: "Inspection") -> str:
         )
     if inspection.first:
         lines += _first_record_lines(inspection.first)
-    return "\n".join(lines)
+    return lines
 
 
 def _bad_lines(inspection: "Inspection") -> Iterator[str]:

@@ -9,6 +9,7 @@ import click
 
 from a20_parquet.advice import Advice
 from a20_parquet.amounts import format_bytes, format_count, format_seconds
+from a20_parquet.console.results import show
 
 if TYPE_CHECKING:
     from a20_parquet.forecast import Forecast
@@ -25,27 +26,27 @@ def print_plan(plan: "ConversionPlan", *, as_json: bool) -> None:
         return
     found = plan.forecast
     part = min(1.0, found.sampled_records / max(found.records, 1))
-    click.echo(
+    show(
         f"{format_count(found.shards, 'shard')}, {format_bytes(found.shard_bytes)}; the rest is "
         f"estimated from {found.sampled_records:,} records of "
         f"{format_count(found.sampled_shards, 'shard')} ({part:.2g} of all)"
     )
     _print_lines(_input_lines(found))
     _print_lines(("assumed", text) for text in plan.assumptions)
-    click.echo(f"\nwith {_options(found)}")
+    show("", f"with {_options(found)}")
     _print_lines(_conversion_lines(found))
-    click.echo(f"\n  {'--partition-by':14}" + "".join(f"{name:>11}" for name in _COLUMNS))
+    show("", f"  {'--partition-by':14}" + "".join(f"{name:>11}" for name in _COLUMNS))
     for key in found.keys:
-        click.echo(f"  {key.partition_by:14}" + "".join(f"{cell:>11}" for cell in _cells(key)))
-    click.echo("\nrecommended")
+        show(f"  {key.partition_by:14}" + "".join(f"{cell:>11}" for cell in _cells(key)))
+    show("", "recommended")
     width = max(len(_given(advice)) for advice in plan.advice)
     for advice in plan.advice:
-        click.echo(f"  {_given(advice):{width}}  {advice.reason}")
+        show(f"  {_given(advice):{width}}  {advice.reason}")
 
 
 def _print_lines(lines: Iterator[tuple[str, str]]) -> None:
     for name, text in lines:
-        click.echo(f"  {name:11} {text}")
+        show(f"  {name:11} {text}")
 
 
 def _input_lines(found: "Forecast") -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ import click
 
 from a20_parquet.amounts import format_bytes, format_count
 from a20_parquet.console.notes import note
+from a20_parquet.console.results import show
 from a20_parquet.taken import EVERYTHING, taken_lines
 
 if TYPE_CHECKING:
@@ -23,28 +24,27 @@ def print_verification(verification: "Verification", *, as_json: bool) -> None:
         return
     for text in verification.notes:
         note(f"note: {text}")
-    for problem in verification.problems:
-        click.echo(str(problem))
+    show(*map(str, verification.problems))
     if further := verification.problem_count - len(verification.problems):
-        click.echo(f"… and {format_count(further, 'more problem')}")
+        show(f"… and {format_count(further, 'more problem')}")
     for which, selected, left_out in taken_lines(verification.conversions):
         if selected != EVERYTHING:
-            click.echo(f"selected of {which}: {selected}{left_out and f', {left_out}'}")
+            show(f"selected of {which}: {selected}{left_out and f', {left_out}'}")
     source = verification.source
     total = verification.bytes + (source.bytes if source else 0)
     rate = total / max(verification.seconds, 1e-9) / 1e6
     if source:
-        click.echo(
+        show(
             f"{format_count(source.shards, 'shard')}, {format_count(source.records, 'record')}, "
-            f"{format_count(source.windows, 'window')}, {format_bytes(source.bytes)}\n"
+            f"{format_count(source.windows, 'window')}, {format_bytes(source.bytes)}",
             f"in quarantine: {format_count(source.quarantined, 'record')}, "
-            f"{format_count(source.damaged, 'damaged place')}"
+            f"{format_count(source.damaged, 'damaged place')}",
         )
-    click.echo(
+    show(
         f"{format_count(verification.files, 'file')}, "
-        f"{format_count(verification.windows, 'window')}, {format_bytes(verification.bytes)}\n"
-        f"{verification.seconds:.1f} s, {rate:.0f} MB/s\n"
-        + ("all good" if verification.is_good else _wrong(verification.problem_count))
+        f"{format_count(verification.windows, 'window')}, {format_bytes(verification.bytes)}",
+        f"{verification.seconds:.1f} s, {rate:.0f} MB/s",
+        "all good" if verification.is_good else _wrong(verification.problem_count),
     )
 
 
@@ -57,11 +57,11 @@ def print_repair(repair: "Repair", *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(asdict(repair), indent=1, default=str))
         return
-    for problem in repair.problems:
-        click.echo(str(problem))
+    show(*map(str, repair.problems))
     if further := repair.problem_count - len(repair.problems):
-        click.echo(f"… and {format_count(further, 'more problem')}")
-    click.echo(
-        f"{format_count(repair.files, 'file')}, {repair.mended:,} mended\n{repair.seconds:.1f} s\n"
-        + (_wrong(repair.problem_count) if repair.problem_count else "nothing left to mend")
+        show(f"… and {format_count(further, 'more problem')}")
+    show(
+        f"{format_count(repair.files, 'file')}, {repair.mended:,} mended",
+        f"{repair.seconds:.1f} s",
+        _wrong(repair.problem_count) if repair.problem_count else "nothing left to mend",
     )
