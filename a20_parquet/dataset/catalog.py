@@ -1,6 +1,5 @@
 """A complete dataset, opened for reading: its manifest and the list of its data files."""
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -9,8 +8,8 @@ import crc32c
 import fsspec
 import polars as pl
 
+from a20_parquet.dataset.file_list import read_file_list, summaries
 from a20_parquet.dataset.manifest import FileSummary, Manifest, parse_manifest
-from a20_parquet.dataset.names import DATA_PATH
 from a20_parquet.dataset.presence import why_no_dataset
 from a20_parquet.errors import DatasetError
 from a20_parquet.storage.locate import is_local
@@ -64,7 +63,7 @@ class Catalog:
             # What has just been appended to is read once more.
             manifest, unknown = _read_manifest(filesystem, root, location)
             content = _read_files(filesystem, root, location, manifest)
-        files = _checked(pl.read_parquet(io.BytesIO(content)), location)
+        files = read_file_list(content, f"{location}/files.parquet", manifest.options)
         return cls(location, filesystem, root, manifest, unknown, files)
 
     @property
@@ -101,7 +100,7 @@ class Catalog:
 
     def data_files(self) -> list[FileSummary]:
         """The data files, in the dataset's order."""
-        return _data_files(self.files, self.partition_by)
+        return summaries(self.files, self.partition_by)
 
     def path(self, relative: str) -> str:
         """A file's path in ``filesystem``."""
@@ -110,17 +109,6 @@ class Catalog:
     def url(self, relative: str) -> str:
         """A file's absolute path, or its URL where the dataset is not local."""
         return f"{self.location}/{relative}"
-
-
-def _checked(files: pl.DataFrame, location: str) -> pl.DataFrame:
-    """Return a list of files that names files below ``data/`` and no others."""
-    bad = files.filter(~pl.col("path").str.contains(DATA_PATH).fill_null(value=False))
-    if len(bad):
-        raise DatasetError(
-            f"{location}/files.parquet: found the path {bad['path'][0]!r}, expected "
-            "data/site=…/part-NNNN.parquet. Convert the shards again."
-        )
-    return files
 
 
 def _read_manifest(filesystem: Any, root: str, location: str) -> tuple[Manifest, tuple[str, ...]]:
@@ -166,28 +154,3 @@ def _read(filesystem: Any, path: str, location: str) -> bytes:
             "again."
         ) from error
     return content
-
-
-def _data_files(table: pl.DataFrame, by: PartitionBy) -> list[FileSummary]:
-    """The data files that ``files.parquet`` lists, in its order."""
-    if by.period is None:
-        period = pl.lit(0)
-    elif by.period == "date":
-        period = pl.col("date").cast(pl.Int32)
-    elif by.period == "month":
-        month = pl.col("month").str.split("-").list
-        since_year_0 = month.get(0).cast(pl.Int32) * 12 + month.get(1).cast(pl.Int32) - 1
-        period = since_year_0 - 1970 * 12
-    else:
-        period = pl.col("year").cast(pl.Int32)
-    rows = table.select(
-        "path",
-        "site",
-        period.alias("period"),
-        "rows",
-        "bytes",
-        "checksum",
-        pl.col("first_window_start").cast(pl.Int64).alias("first_window_us"),
-        pl.col("last_window_start").cast(pl.Int64).alias("last_window_us"),
-    )
-    return [FileSummary(**row) for row in rows.iter_rows(named=True)]

@@ -1,0 +1,146 @@
+"""The content of ``files.parquet`` and ``sites.parquet``, checked before anything goes by it.
+
+Nothing about these bytes is trusted: a dataset may come from anybody, with checksums that fit.
+"""
+
+import io
+from typing import Any, Final
+
+import polars as pl
+
+from a20_parquet.dataset.manifest import FileSummary, TableOptions
+from a20_parquet.dataset.names import DATA_PATH
+from a20_parquet.errors import DatasetError
+from a20_parquet.table.partition import PartitionBy
+
+_AGAIN: Final = "Copy the dataset again, or convert the shards again."
+_INSTANT: Final = pl.Datetime("us", "UTC")
+_PERIODS: Final = {"date": pl.Date(), "month": pl.String(), "year": pl.Int64()}
+# Sums over a million files are numbers still.
+_MOST_ROWS: Final = 1 << 40
+_MOST_BYTES: Final = 1 << 43
+_FIRST_YEAR, _LAST_YEAR = 1, 9999
+
+
+def read_table(content: bytes, where: str) -> pl.DataFrame:
+    """Read a small Parquet file of a dataset.
+
+    Args:
+        content: of the file.
+        where: path or URL of the file, for messages.
+
+    Raises:
+        DatasetError: it is no Parquet file, or is damaged.
+    """
+    try:
+        return pl.read_parquet(io.BytesIO(content), hive_partitioning=False)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, MemoryError) as error:
+        raise DatasetError(f"{where}: can't be read as Parquet: {error}. {_AGAIN}") from error
+
+
+def read_file_list(content: bytes, where: str, options: TableOptions) -> pl.DataFrame:
+    """Read the list of a dataset's data files.
+
+    Columns that a later version of this program has added are left out.
+
+    Args:
+        content: of ``files.parquet``.
+        where: path or URL of the file, for messages.
+        options: of the dataset.
+
+    Returns:
+        See ``Catalog.files``.
+
+    Raises:
+        DatasetError: it is no such list, or a value in it is none that this program writes.
+    """
+    found = read_table(content, where)
+    expected = _schema(options.partition_by)
+    for name, kind in expected.items():
+        if name not in found.columns:
+            raise DatasetError(f"{where} has no column {name}, expected {kind}. {_AGAIN}")
+        if found.schema[name] != kind:
+            raise DatasetError(
+                f"{where}: its column {name} is {found.schema[name]}, expected {kind}. {_AGAIN}"
+            )
+    files = found.select(expected.names())
+    for name, is_good, wanted in _rules(options):
+        bad = files.filter(~is_good.fill_null(value=False))
+        if len(bad):
+            # Instants may be more than Python's own can hold.
+            value = str(bad[name].head(1).cast(pl.String)[0])
+            raise DatasetError(
+                f"{where}: found the {name} {value[:200]!r}, expected {wanted}. {_AGAIN}"
+            )
+    return files
+
+
+def _schema(by: PartitionBy) -> pl.Schema:
+    kinds: dict[str, Any] = {"path": pl.String(), "site": pl.String()}
+    if by.period is not None:
+        kinds[by.period] = _PERIODS[by.period]
+    kinds |= {"rows": pl.Int64(), "bytes": pl.Int64(), "checksum": pl.String()}
+    return pl.Schema(kinds | {"first_window_start": _INSTANT, "last_window_start": _INSTANT})
+
+
+def _rules(options: TableOptions) -> list[tuple[str, pl.Expr, str]]:
+    """Columns, what must hold for each of their values, and how to say that."""
+    rules = [
+        (
+            "path",
+            pl.col("path").str.contains(DATA_PATH),
+            "data/site=…/part-NNNN.parquet",
+        ),
+        ("site", pl.col("site").str.contains(r"^[A-Za-z0-9_-]+$"), "letters, digits, _ and -"),
+        ("rows", pl.col("rows").is_between(1, _MOST_ROWS), f"1 to {_MOST_ROWS:,}"),
+        ("bytes", pl.col("bytes").is_between(1, _MOST_BYTES), f"1 to {_MOST_BYTES:,}"),
+        (
+            "checksum",
+            pl.col("checksum").str.contains(r"^[0-9a-f]{8}$"),
+            "eight hexadecimal digits",
+        ),
+    ]
+    years = f"a time in the years {_FIRST_YEAR} to {_LAST_YEAR}"
+    for name in ("first_window_start", "last_window_start"):
+        is_good = pl.col(name).dt.year().is_between(_FIRST_YEAR, _LAST_YEAR)
+        rules.append((name, pl.col(name).is_null() | is_good, years))
+    period = options.partition_by.period
+    if period is not None:
+        key = pl.col(period)
+        is_good = {
+            "date": key.cast(pl.Date, strict=False).dt.year(),
+            "month": key.cast(pl.String).str.extract(r"^(\d{4})-(?:0[1-9]|1[0-2])$").cast(pl.Int32),
+            "year": key,
+        }[period].is_between(_FIRST_YEAR, _LAST_YEAR)
+        rules.append((period, key.is_null() | is_good, f"a {period} in the same years"))
+    return rules
+
+
+def summaries(files: pl.DataFrame, by: PartitionBy) -> list[FileSummary]:
+    """The data files that a list names, in its order.
+
+    Args:
+        files: see ``read_file_list``.
+        by: the Hive keys.
+    """
+    if by.period is None:
+        period = pl.lit(0)
+    elif by.period == "date":
+        period = pl.col("date").cast(pl.Int32)
+    elif by.period == "month":
+        month = pl.col("month").str.split("-").list
+        since_year_0 = month.get(0).cast(pl.Int32) * 12 + month.get(1).cast(pl.Int32) - 1
+        period = since_year_0 - 1970 * 12
+    else:
+        period = pl.col("year").cast(pl.Int32)
+    rows = files.select(
+        "path",
+        "site",
+        period.alias("period"),
+        "rows",
+        "bytes",
+        "checksum",
+        pl.col("first_window_start").cast(pl.Int64).alias("first_window_us"),
+        pl.col("last_window_start").cast(pl.Int64).alias("last_window_us"),
+    )
+    return [FileSummary(**row) for row in rows.iter_rows(named=True)]
