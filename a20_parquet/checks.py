@@ -2,8 +2,10 @@
 
 import math
 from operator import index
+from pathlib import Path
 
 from a20_parquet.errors import UsageError, flag
+from a20_parquet.escapes import escape, is_unicode
 from a20_parquet.memory import MOST_WORKERS, default_workers
 
 _MOST = 1 << 40
@@ -41,6 +43,21 @@ def check_positive(option: str, value: object, unit: str) -> float:
     if not is_number or not 0 < value < math.inf:  # type: ignore[operator]  # it is a number
         raise UsageError(f"{flag(option)} is {value}, expected more than 0 {unit}")
     return float(value)  # type: ignore[arg-type]  # likewise
+
+
+def check_unicode(option: str, value: object) -> None:
+    """Refuse a text, or one among several, with bytes that are no UTF-8.
+
+    Args:
+        option: as the command line calls it.
+        value: of any type; only texts and paths are looked at.
+
+    Raises:
+        UsageError: it is one.
+    """
+    for each in value if isinstance(value, tuple | list) else (value,):
+        if isinstance(each, str | Path) and not is_unicode(str(each)):
+            raise UsageError(f"{option}: {escape(str(each))} is no UTF-8")
 
 
 def count_workers(workers: int | None) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from a20_parquet.checks import check_unicode
 from a20_parquet.console.failures import print_wrong_usage
 from a20_parquet.console.notes import be_quiet
 from a20_parquet.errors import A20ParquetError, UsageError
@@ -16,6 +17,8 @@ from a20_parquet.progress import write_line
 EXIT_FAILED = 1
 _EXIT_USAGE, _EXIT_INTERRUPTED = 2, 130
 
+# Shards are read whatever their paths are like.
+_MAY_BE_BYTES = frozenset({"sources", "shards", "source"})
 _DELETING = frozenset({"--force", "--overwrite"})
 
 
@@ -50,6 +53,12 @@ class Command(click.Command):
         quiet, verbose = ctx.params.pop("quiet"), ctx.params.pop("verbose")
         if quiet and verbose:
             raise click.UsageError("--quiet and --verbose exclude each other.", ctx)
+        for param in self.params:
+            if param.name not in _MAY_BE_BYTES:
+                name = (
+                    param.opts[-1] if isinstance(param, click.Option) else param.human_readable_name
+                )
+                check_unicode(name, ctx.params.get(param.name or ""))
         if quiet:
             be_quiet(ctx)
         if not verbose:

@@ -9,6 +9,7 @@ _UNSHOWN: Final = re.compile(
     r"\u202a-\u202e\u2066-\u2069"  # changes of the writing direction
     r"\ud800-\udfff]"  # bytes of a path that are no UTF-8, as Python holds them
 )
+_NO_UNICODE: Final = re.compile("[\ud800-\udfff]")
 _SHORT: Final = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 _FIRST_BYTE, _LAST_BYTE, _BYTE = 0xDC80, 0xDCFF, 0xDC00
 
@@ -19,6 +20,16 @@ def escape(text: str) -> str:
     A newline is escaped as well: what is printed on several lines is escaped line by line.
     """
     return _UNSHOWN.sub(_escape, text)
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text is Unicode: no path, or argument, with bytes that are no UTF-8."""
+    return _NO_UNICODE.search(text) is None
+
+
+def as_unicode(path: str) -> str:
+    r"""Write a path as Unicode: bytes that are no UTF-8 as escapes such as ``\xff``."""
+    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from a20_parquet.checks import check_unicode
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import UsageError
 from a20_parquet.scan import read_batches
@@ -35,6 +36,7 @@ def window_embedding(catalog: Catalog, to: str, channel: int) -> npt.NDArray[Any
         UsageError: there is none.
         DatasetError: a file is missing or damaged.
     """
+    check_unicode("--to", to)
     filename, at, offset = to.rpartition("@")
     try:
         offset_s = float(offset)

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from a20_parquet import amounts
+from a20_parquet.checks import check_unicode
 from a20_parquet.dataset.parquet import Compression
 from a20_parquet.errors import UsageError, flag
 from a20_parquet.memory import MOST_WORKERS, default_budget, default_workers
@@ -217,6 +218,8 @@ class ConvertOptions(BaseModel):
                 "--workers counts threads of this process; with --dask the cluster decides how "
                 "many work. Leave one of the two out."
             )
+        for name, value in values.items():
+            check_unicode(flag(name), value)
         try:
             chosen = cls.model_validate(values)
         except ValidationError as error:

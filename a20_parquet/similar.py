@@ -15,7 +15,7 @@ import polars as pl
 
 from a20_parquet.amounts import format_count
 from a20_parquet.batches import Batch, map_batches
-from a20_parquet.checks import check_count
+from a20_parquet.checks import check_count, check_unicode
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.pieces import Scratch
 from a20_parquet.dataset.take import take
@@ -110,6 +110,7 @@ def _known_sites(catalog: Catalog, sites: str | int | Sequence[str | int]) -> li
     Raises:
         UsageError: it has none that fits one of them.
     """
+    check_unicode("--site", sites)
     known = catalog.files["site"].unique().sort()
     rule = catalog.manifest.options.site_tokens
     found = []

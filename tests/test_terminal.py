@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from a20_parquet import convert, duckdb, scan, similar
+from a20_parquet.errors import SourceError, UsageError
 from a20_parquet.escapes import escape
 from a20_parquet.progress_bars import BarProgress, LineProgress, NotebookProgress
+from a20_parquet.source.discover import find_shards
 from tests.shards import FILENAME, make_features, make_record, random_tensor, serialize, write_shard
 
 HOSTILE = "x\x1b[2J\n\x07\x9b\u202e\u2028\ry"
@@ -129,3 +133,96 @@ def test_json_is_ascii(tmp_path: Path) -> None:
     [found] = json.loads(out)
     assert found["url"] == str(shard)
     assert HOSTILE in {feature["name"] for feature in found["features"]}
+
+
+def test_paths_that_are_no_utf_8(tmp_path: Path) -> None:
+    """Shards may have any path, kept with escapes; all else that is named must be Unicode."""
+    source = os.fsdecode(os.fsencode(tmp_path) + b"/in\x9b")
+    plain = write_shard(tmp_path / "a-00000-of-00001", [make_record(random_tensor((2, 1, 8)))])
+    os.mkdir(source)  # noqa: PTH102 - the name as the system has it
+    shutil.copy(plain, os.path.join(source, os.fsdecode(b"b\xff-00000-of-00001")))  # noqa: PTH118
+    slashed = shutil.copy(plain, tmp_path / "back\\slash-00000-of-00001")
+    bad, wire = os.fsdecode(b"bad\xff"), ("--decoder", "wire")
+    results = run_commands(
+        tmp_path,
+        ("convert", source, "dataset", *wire),
+        ("convert", source, "dataset", *wire),
+        ("verify", "dataset", "--source", source, *wire),
+        ("npy-json", source, "notebook", *wire),
+        ("inspect", source),
+        ("inspect", source, "--json"),
+        ("convert", str(slashed), "slashed", *wire),
+        ("convert", str(plain), bad, *wire),
+        ("convert", str(plain), "out", *wire, "--npy-json", bad),
+        ("convert", str(plain), "out", *wire, "--site", bad),
+        ("duckdb", "dataset", bad),
+        ("similar", "dataset", "--to", f"{bad}@0"),
+        ("info", bad),
+        ("convert", f"{source}/nothing", "out", *wire),
+    )
+    codes = [code for code, _, _ in results]
+    assert codes == [0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 2, 2, 2, 1], results
+    assert "nothing left to do" in results[1][1]
+    for _, out, err in results[7:]:
+        assert out == ""
+        assert err.count("\n") == 1
+        assert "no UTF-8" in err or "does not exist" in err
+        assert r"bad\xff" in err or r"in\x9b" in err
+    [found] = json.loads((tmp_path / "dataset" / "manifest.json").read_text())["shards"]
+    assert found["label"] == r"b\xff-00000-of-00001"
+    assert found["url"] == rf"{tmp_path}/in\x9b/b\xff-00000-of-00001"
+    [found] = json.loads((tmp_path / "slashed" / "manifest.json").read_text())["shards"]
+    assert found["label"] == r"back\slash-00000-of-00001"
+    assert not (tmp_path / "out").exists()
+
+
+def test_paths_that_are_no_utf_8_in_python(tmp_path: Path) -> None:
+    """The functions say so likewise."""
+    shard = write_shard(tmp_path / "a-00000-of-00001", [make_record(random_tensor((2, 1, 8)))])
+    dataset, bad = tmp_path / "dataset", os.fsdecode(b"bad\xff")
+    convert(shard, dataset, decoder="wire")
+    for call in (
+        lambda: convert(shard, tmp_path / bad, decoder="wire"),
+        lambda: convert(shard, tmp_path / "out", decoder="wire", unknown_site=bad),
+        lambda: convert(shard, tmp_path / "out", decoder="wire", scratch=tmp_path / bad),
+        lambda: similar(dataset, f"{bad}@0"),
+        lambda: similar(dataset, f"{FILENAME}@0", sites=[bad]),
+        lambda: duckdb(dataset, tmp_path / bad),
+        lambda: scan(tmp_path / bad),
+    ):
+        with pytest.raises(UsageError, match="no UTF-8"):
+            call()
+
+
+def test_two_files_of_one_name(tmp_path: Path) -> None:
+    """A file that is called as another one is shown is never taken for it."""
+    for name in (b"b\xff-00000-of-00001", rb"b\xff-00000-of-00001"):
+        write_shard(tmp_path / "in" / "x", [b"payload"]).rename(tmp_path / "in" / os.fsdecode(name))
+    with pytest.raises(SourceError, match="two files are"):
+        find_shards(tmp_path / "in")
+
+
+def test_an_ascii_terminal(tmp_path: Path) -> None:
+    """What ASCII lacks is shown escaped, and nothing fails."""
+    shard = write_shard(
+        tmp_path / "a-00000-of-00001",
+        [make_record(random_tensor((2, 1, 8)), "20201014T010000+1030_Café_49500.flac")],
+    )
+    accented, wire = tmp_path / "é-00000-of-00001", ("--decoder", "wire")
+    shutil.copy(shard, accented)
+    found = run_commands(
+        tmp_path,
+        ("inspect", str(shard)),
+        ("convert", os.fsencode(accented).decode("ascii", "surrogateescape"), "dataset", *wire),
+        ("info", "dataset"),
+        ("similar", "dataset", "--to", "20201014T010000+1030_Café_49500.flac@0"),
+        ("plan", str(shard)),
+        LC_ALL="C",
+        PYTHONUTF8="0",
+        PYTHONCOERCECLOCALE="0",
+        PYTHONIOENCODING="ascii",
+    )
+    assert all(text.isascii() for _, *texts in found for text in texts)
+    assert [code for code, _, _ in found] == [0, 0, 0, 0, 0], found
+    [kept] = json.loads((tmp_path / "dataset" / "manifest.json").read_text())["shards"]
+    assert kept["label"] == "é-00000-of-00001"

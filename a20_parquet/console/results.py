@@ -1,11 +1,10 @@
 """Results on stdout."""
 
-import click
-
 from a20_parquet.escapes import escape
 
 
 def show(*lines: str) -> None:
     """Print lines; a control character in one of them, a newline too, is shown escaped."""
     for line in lines:
-        click.echo(escape(line))
+        # click would write UTF-8 to a terminal that takes ASCII.
+        print(escape(line), flush=True)  # noqa: T201 - the command's result

@@ -86,8 +86,8 @@ def find_shards(
         for file in in_source:
             if is_left_out(file):
                 passed_over.append(PassedOver(file.url, "part of the dataset"))
-            elif not file.below or file.url not in files:
-                files[file.url] = file
+            else:
+                _add(file, files)
     listed = list(files.values())
     for file, reason in zip(listed, _why_no_shard(listed), strict=True):
         if reason is None:
@@ -120,6 +120,21 @@ def find_shards(
             if file.name == CONFIG_NAME and file.folder in folders
         ),
     )
+
+
+def _add(file: SourceFile, files: dict[str, SourceFile]) -> None:
+    """Add a file to those that were found; one that a source names itself counts most.
+
+    Raises:
+        SourceError: another file would have the same name in the manifest.
+    """
+    if files.setdefault(file.url, file).path != file.path:
+        raise SourceError(
+            f"two files are {file.url} when written as Unicode. Rename the one whose name is no "
+            "UTF-8."
+        )
+    if not file.below:
+        files[file.url] = file
 
 
 def _refuse_dataset(source: str, files: Sequence[SourceFile], own: Place | None) -> None:

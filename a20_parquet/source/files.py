@@ -8,6 +8,7 @@ from typing import Any
 from fsspec.utils import glob_translate
 
 from a20_parquet.errors import SourceError
+from a20_parquet.escapes import as_unicode
 from a20_parquet.storage.at_once import MOST_AT_ONCE, map_at_once
 from a20_parquet.storage.locate import is_local, locate
 from a20_parquet.storage.place import StorePath, check_bucket
@@ -46,9 +47,9 @@ class SourceFile:
 
     @property
     def url(self) -> str:
-        """Where it lies, for messages and the manifest."""
+        """Where it lies, for messages and the manifest: as Unicode, whatever its path is."""
         if is_local(self.filesystem):
-            return self.path
+            return as_unicode(self.path)
         return str(self.filesystem.unstrip_protocol(self.path))
 
     @property

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from a20_parquet.errors import UsageError
+from a20_parquet.escapes import is_unicode
 from a20_parquet.storage.locate import is_local, is_url, locate
 
 
@@ -99,12 +100,12 @@ def place_of(name: str | Path) -> Place:
     """The place that a URL, or a local path, names; nothing need be there.
 
     Raises:
-        UsageError: it can't be opened, or is the whole store.
+        UsageError: it can't be opened, is the whole store, or its path is no UTF-8.
     """
     if not is_url(name):
         text = str(name).removeprefix("file://").removeprefix("local://")
         # Not resolve(): a link stays what the user has named.
-        return Path(os.path.normpath(Path(text).expanduser().absolute()))
+        return _as_readers_open(Path(os.path.normpath(Path(text).expanduser().absolute())))
     filesystem, path = locate(str(name))
     if not path.strip("/"):
         raise UsageError(f"{name}: names a whole store. Name a folder in it.")
@@ -115,11 +116,19 @@ def local_file(name: str | Path) -> Path:
     """Return the absolute path of a file that is to be written on this machine.
 
     Raises:
-        UsageError: it is a URL.
+        UsageError: it is a URL, or its path is no UTF-8.
     """
     if is_url(name):
         raise UsageError(f"{name}: it can only be written to a local file. Name one.")
-    return Path(name).absolute()
+    return _as_readers_open(Path(name).absolute())
+
+
+def _as_readers_open(path: Path) -> Path:
+    if not is_unicode(str(path)):
+        raise UsageError(
+            f"{path}: its name is no UTF-8, so that not every reader could open it. Rename it."
+        )
+    return path
 
 
 def lies_in(filesystem: Any, path: str, folder: Place) -> bool:
