@@ -106,6 +106,7 @@ class _Reading:
         self.embeddings: list[Rows] = []
         self.features: dict[str, list[Any]] = {feature.name: [] for feature in job.table.features}
         self.problem: Rejection | None = None
+        self.left_out = 0
         self._job = job
         self._filter = RecordFilter(job.rules)
         self._kept = 0
@@ -131,6 +132,7 @@ class _Reading:
         self.most_windows += frames / (self._job.table.dims * item_bytes)
         intake = self._filter.sort_out(decoded)
         self.problem = self.problem or next(iter(intake.rejected), None)
+        self.left_out += intake.left_out
         taken = intake.taken
         if not taken.embeddings:
             return
@@ -156,6 +158,6 @@ def _first(shard: Shard, quota: int) -> Iterator[Records]:
 
 def _nothing(job: Job, reading: _Reading) -> str:
     begins = f"of the first {reading.records} records of {len(job.shards)} shards none"
-    if reading.problem is None:
+    if reading.heads or reading.left_out or reading.problem is None:
         return f"{begins} holds a window that is wanted. Ask for other sites or dates."
     return f"{begins} can be converted, the first one because {reading.problem.message}."

@@ -135,8 +135,9 @@ def test_nothing_to_convert(tmp_path: Path, shards: Path) -> None:
     with pytest.raises(SourceError, match="can be converted"):
         a20_parquet.plan(tmp_path)
     assert a20_parquet.plan(tmp_path, unknown_site="here").forecast.windows == 3
-    with pytest.raises(SourceError, match=r"none holds a window that is wanted\. Ask for"):
-        a20_parquet.plan(shards, site=["site_0999"])
+    for sources in (shards, [tmp_path, shards]):
+        with pytest.raises(SourceError, match=r"none holds a window that is wanted\. Ask for"):
+            a20_parquet.plan(sources, site=["site_0999"], dims=640)
 
 
 def test_the_command_fits_a_screen(shards: Path) -> None:

@@ -53,9 +53,9 @@ def find_held(layout: DatasetLayout, *, overwrite: bool) -> HeldDataset | None:
     """
     state = find_state(layout)
     if state is not State.EMPTY and is_committed(layout):
-        # A repair has no plan.
-        is_planned = state is State.UNFINISHED
-        settle(layout, tuple(Plan.read(layout).own_scratch(layout).values()) if is_planned else ())
+        plan = _plan_before(layout, overwrite=overwrite)
+        # A repair has none.
+        settle(layout, () if plan is None else tuple(plan.own_scratch(layout).values()))
         state = find_state(layout)
     if state is State.COMPLETE:
         # Traces of a conversion that was killed while it removed them.

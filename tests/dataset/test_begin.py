@@ -1,5 +1,7 @@
 """Beginning a conversion, going on with one, and starting afresh."""
 
+import hashlib
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -311,3 +313,21 @@ def test_a_scratch_folder_that_was_hardly_made(tmp_path: Path, left: list[str]) 
         assert begun.scratch == place
         remove_scratch(begun.own_scratch)
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_plan_of_another_version_that_is_committed(tmp_path: Path) -> None:
+    """It can be overwritten, and what it has staged is not lost before its data are."""
+    layout = LocalLayout.at(tmp_path / "dataset")
+    put_complete(layout.root)
+    before = listing(layout.root)
+    with locked(layout):
+        content = layout.manifest.read_bytes()
+        marker = {"manifest": hashlib.sha256(content).hexdigest()}
+        write_whole(layout.commit, json.dumps(marker))
+        layout.files.replace(layout.staged_files)
+        layout.plan.write_text('{"format": "a20_parquet", "version": 9}')
+    with locked(layout), pytest.raises(UsageError, match="no plan that this version reads"):
+        find_held(layout, overwrite=False)
+    with locked(layout):
+        assert find_held(layout, overwrite=True) is None
+    assert listing(layout.root) == before
