@@ -48,7 +48,10 @@ class Job:
     retries: Mapping[int, Retry]
     """Which of them, by position, are records in the dataset's quarantine."""
     windows: tuple[int, ...]
-    """For each shard, how many windows it has at the most; a guess for compressed ones."""
+    """For each shard about how many windows it has at the most. Records of a few bytes may stand
+    for more, and what is no record for none: the dataset does not depend on it."""
+    window_bytes: tuple[float, ...]
+    """For each shard how many bytes of it were reckoned for a window, uncompressed."""
     table: TableOptions
     reading: ReadingOptions
     assumptions: tuple[Assumption, ...]
@@ -128,9 +131,9 @@ def plan_job(
     learnt = {feature.name: feature for feature in probe.features}
     features = tuple(learnt.get(feature.name, feature) for feature in wanted.features)
     table = wanted.model_copy(update={"dims": probe.dims, "features": features})
+    window_bytes = tuple(start.window_bytes(probe.dims) for start in probe.starts)
     windows = tuple(
-        _count_windows(shard, codec, probe.dims * itemsize)
-        for shard, codec, itemsize in zip(shards, probe.codecs, probe.item_bytes, strict=True)
+        _count_windows(*each) for each in zip(shards, probe.codecs, window_bytes, strict=True)
     )
     budget = options.memory if "memory" in options.model_fields_set else executor.budget
     memory = divide_memory(
@@ -145,6 +148,7 @@ def plan_job(
         shards=shards,
         retries=to_convert.retries,
         windows=windows,
+        window_bytes=window_bytes,
         table=table,
         reading=reading.options,
         assumptions=(*_assumptions(hop), *probe.assumptions),
@@ -259,6 +263,6 @@ def _assumptions(hop: Hop) -> tuple[Assumption, ...]:
     return () if hop.assumed is None else (Assumption(about="hop", text=hop.assumed),)
 
 
-def _count_windows(shard: Shard, codec: Codec, window_bytes: int) -> int:
+def _count_windows(shard: Shard, codec: Codec, window_bytes: float) -> int:
     ratio = 1 if codec is Codec.NONE else _INFLATED_RATIO
     return int(np.ceil(shard.size * ratio / window_bytes))

@@ -58,6 +58,9 @@ class MemoryPlan:
     """How many runs there are at the most."""
     holds_all: bool
     """Whether all windows of the input can stay in memory, so that no run is written."""
+    spare_rows: int = 0
+    """For how many windows more, of all shards, there is room then: how many a shard holds is not
+    known before it is read."""
 
     def slice_rows_of(self, runs: int) -> int:
         """Rows of metadata to read of each run at a time, where there are so many of them.
@@ -179,6 +182,7 @@ def _divide(  # noqa: PLR0913 - likewise
     if slice_rows < _MIN_SLICE_ROWS:
         return None
     holding = windows * row_bytes + workers * (decoding + row_group_bytes)
+    spare_rows = min((budget - holding) // row_bytes, most_rows - windows)
     return MemoryPlan(
         workers=workers,
         batch_bytes=batch_bytes,
@@ -187,6 +191,7 @@ def _divide(  # noqa: PLR0913 - likewise
         staging_rows=min(staging_rows, max(windows, _MIN_ROWS)),
         runs=runs,
         holds_all=holding <= budget and windows <= most_rows,
+        spare_rows=max(spare_rows, 0),
     )
 
 

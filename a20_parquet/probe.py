@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Self
 
 from a20_parquet.dataset.manifest import Assumption
 from a20_parquet.errors import SourceError
@@ -28,6 +29,35 @@ _PROBE_BYTES = 1 << 16
 _FLOAT32_BYTES = 4
 
 
+@dataclass(frozen=True, slots=True)
+class ShardStart:
+    """What the first records of a shard that can be decoded tell of its size."""
+
+    item_bytes: int = _FLOAT32_BYTES
+    """Bytes of a float."""
+    payload_bytes: float = 0.0
+    """Bytes of payload a window; 0 where no record tells."""
+
+    @classmethod
+    def of(cls, records: Records, decoded: DecodedRecords) -> Self:
+        """Look at a batch, of which at least one record could be decoded."""
+        places = (number - records.first for number in decoded.heads.numbers.tolist())
+        size = sum(len(records.payloads[place]) for place in places)
+        windows = sum(windows * channels for windows, channels, _ in decoded.heads.shapes)
+        return cls(decoded.embeddings[0].dtype.itemsize, size / windows if windows else 0.0)
+
+    def window_bytes(self, dims: int) -> float:
+        """How many bytes a window takes at the least, so that most shards hold fewer of them.
+
+        Embeddings take nearly all of most records; where features take most, no record is reckoned
+        to be less than half as long.
+
+        Args:
+            dims: floats an embedding.
+        """
+        return max(dims * self.item_bytes, self.payload_bytes / 2)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """What the first records tell."""
@@ -38,8 +68,8 @@ class Probe:
     """The further features that were looked for."""
     assumptions: tuple[Assumption, ...]
     """What of them no record told."""
-    item_bytes: tuple[int, ...]
-    """For each shard the bytes of a float, as far as its first records tell."""
+    starts: tuple["ShardStart", ...]
+    """For each shard what its first records tell."""
     codecs: tuple[Codec, ...]
     """For each shard its compression."""
 
@@ -69,9 +99,9 @@ def probe_shards(
     further = FeatureSearch(make, features, len(shards))
     search = _Search(make(()), filenames, dims, further)
     threads = MOST_AT_ONCE if some_in_store(shards) else 1
-    item_bytes, codecs = [], []
+    looked_at, codecs = [], []
     for start in map_in_order(threads, _start, shards, ahead=threads):
-        item_bytes.append(search.look_at(start))
+        looked_at.append(search.look_at(start))
         codecs.append(start.codec)
     if dims is None:
         search.widths.check()
@@ -90,7 +120,7 @@ def probe_shards(
         dims=search.dims,
         features=found,
         assumptions=assumptions,
-        item_bytes=tuple(item_bytes),
+        starts=tuple(looked_at),
         codecs=tuple(codecs),
     )
 
@@ -114,14 +144,14 @@ class _Search:
             window_s=1, by=PartitionBy.SITE, dims=dims or 1, filenames=filenames
         )
 
-    def look_at(self, start: "_Start") -> int:
-        """Look at a shard's first records; the bytes of a float in them."""
-        item_bytes = None
+    def look_at(self, start: "_Start") -> ShardStart:
+        """Look at a shard's first records."""
+        found = None
         self._features.begin_shard()
         for records in start.batches():
             decoded = self._decoder.decode(records)
-            if item_bytes is None and decoded.embeddings:
-                item_bytes = decoded.embeddings[0].dtype.itemsize
+            if found is None and decoded.embeddings:
+                found = ShardStart.of(records, decoded)
                 self.widths.add(start.shard, [dims for _, _, dims in decoded.heads.shapes])
             if self.dims is None:
                 self._learn(decoded)
@@ -129,7 +159,7 @@ class _Search:
                 self._features.look_at(records, self._take(decoded, self.dims))
                 if not self._features.wants_more:
                     break
-        return item_bytes or _FLOAT32_BYTES
+        return found or ShardStart()
 
     def _learn(self, decoded: DecodedRecords) -> None:
         for index, (_, _, dims) in enumerate(decoded.heads.shapes):

@@ -69,7 +69,8 @@ def read_sample(job: Job, records: int) -> Sample:
     """
     reading = _Reading(job)
     quota = max(1, -(-records // len(job.shards)))
-    rates = [rate for shard in job.shards if (rate := reading.read(shard, quota))]
+    shards = zip(job.shards, job.window_bytes, strict=True)
+    rates = [rate for shard, size in shards if (rate := reading.read(shard, size, quota))]
     if not reading.heads:
         raise SourceError(_nothing(job, reading))
     keyed = keyed_metadata(reading.heads, job.rules, reading.features)
@@ -111,7 +112,7 @@ class _Reading:
         self._filter = RecordFilter(job.rules)
         self._kept = 0
 
-    def read(self, shard: Shard, quota: int) -> float | None:
+    def read(self, shard: Shard, window_bytes: float, quota: int) -> float | None:
         """Read a shard's first records; in bytes a second, how fast that was."""
         size, seconds = 0, 0.0
         before = self.records
@@ -120,16 +121,15 @@ class _Reading:
             decoded = self._job.decoder.decode(batch)
             seconds += time.perf_counter() - begun
             size += batch.payload_bytes
-            self._take(batch, decoded)
+            self._take(batch, decoded, window_bytes)
             begun = time.perf_counter()
         self.is_whole &= self.records - before < quota
         return size / seconds if size else None
 
-    def _take(self, batch: Records, decoded: DecodedRecords) -> None:
-        item_bytes = decoded.embeddings[0].itemsize if decoded.embeddings else 4
+    def _take(self, batch: Records, decoded: DecodedRecords, window_bytes: float) -> None:
         frames = batch.payload_bytes + len(batch.payloads) * (HEADER_BYTES + FOOTER_BYTES)
         self.records += len(batch.payloads)
-        self.most_windows += frames / (self._job.table.dims * item_bytes)
+        self.most_windows += frames / window_bytes
         intake = self._filter.sort_out(decoded)
         self.problem = self.problem or next(iter(intake.rejected), None)
         self.left_out += intake.left_out

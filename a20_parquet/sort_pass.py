@@ -36,6 +36,9 @@ from a20_parquet.table.intake import RecordFilter
 from a20_parquet.workers import Pool
 
 _LOGGER = logging.getLogger(__name__)
+_LEAST_PART_ROWS = 64
+# Of an address space that costs nothing until it is used, but may be limited.
+_MOST_SPARE_ROWS = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +226,11 @@ class _SharedBuffer:
     """One buffer for the embeddings of all units, where they stay."""
 
     def __init__(self, job: Job) -> None:
-        self._starts = np.concatenate([[0], np.cumsum(job.windows)])
+        windows = np.array(job.windows, np.int64)
+        # A shard that holds more than was reckoned spills runs where this is not enough, too.
+        most = np.maximum(_MOST_SPARE_ROWS, 15 * windows)
+        rows = windows + np.minimum(job.memory.spare_rows // max(len(windows), 1), most)
+        self._starts = np.concatenate([[0], np.cumsum(np.maximum(rows, _LEAST_PART_ROWS))])
         self._all = np.empty((self._starts[-1], job.table.dims), np.float32)
 
     @contextmanager

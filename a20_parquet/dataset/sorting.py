@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from a20_parquet.dataset.run import HeldRun, Rows
-from a20_parquet.errors import UsageError
 from a20_parquet.table.decoded import DecodedRecords, Embedding, FeatureValues, RecordHeads
 from a20_parquet.table.left_out import LeftOut
 from a20_parquet.table.windows import WindowRules, keyed_metadata
@@ -49,10 +48,7 @@ class WindowGatherer:
 
         Yields:
             A run each time the buffer is full; it must be written before the next step, because
-            the buffer is used again.
-
-        Raises:
-            UsageError: one record alone is larger than the buffer.
+            the buffer is used again. A record that is larger than the buffer becomes several.
         """
         picked = [self._rules.pick(embedding) for embedding in taken.embeddings]
         first = 0
@@ -67,11 +63,10 @@ class WindowGatherer:
             elif self._used:
                 yield from self._sort()
             else:
-                raise UsageError(
-                    f"one record of {taken.heads.shard} has {len(picked[first])} windows, more "
-                    f"than --memory leaves room for ({len(self._buffer)}): give more memory or "
-                    "fewer workers."
-                )
+                self._used = len(picked[first])
+                self._note(taken, first, first + 1)
+                yield from self._sort_in_parts(picked[first])
+                first += 1
 
     def _fitting(self, picked: Sequence[Embedding]) -> tuple[int, int]:
         """How many of some records the buffer still has room for, and their rows."""
@@ -113,10 +108,24 @@ class WindowGatherer:
         counts.update(dict(zip(positions.tolist(), times.tolist(), strict=True)))
 
     def _sort(self) -> Iterator[HeldRun]:
-        keyed, rows = self.keyed()
+        keyed, rows = self._take_keyed()
+        if len(keyed):
+            yield HeldRun(self._buffer, rows, keyed)
+
+    def _sort_in_parts(self, picked: Embedding) -> Iterator[HeldRun]:
+        """Sort the one record that is noted, whose rows are these, a full buffer at a time."""
+        keyed, rows = self._take_keyed()
+        most = len(self._buffer)
+        for start in range(0, len(keyed), most):
+            part = rows[start : start + most]
+            self._buffer[: len(part)] = picked[part]
+            yield HeldRun(self._buffer, np.arange(len(part)), keyed.slice(start, most))
+
+    def _take_keyed(self) -> tuple[Any, npt.NDArray[np.int64]]:
+        """See ``keyed``; then begin anew."""
+        found = self.keyed()
         self._heads.clear()
         for tensors in self._features.values():
             tensors.clear()
         self._used = 0
-        if len(keyed):
-            yield HeldRun(self._buffer, rows, keyed)
+        return found

@@ -14,6 +14,9 @@ from a20_parquet.table.decoded import Embedding
 
 _KINDS: dict[int, type[np.float32 | np.float16]] = {1: np.float32, 19: np.float16}
 _MAX_TENSOR_BYTES = 2**31 - 1
+_MOST_REPEATED_ROWS = 1 << 16
+"""So many windows and channels at the most may a tensor have whose values are not all there: a few
+bytes could claim any number. They are 91 hours of windows of 5 s."""
 EMBEDDING_LAYOUTS = ("(windows, channels, dims)", "(windows, dims)")
 FEATURE_LAYOUTS = ("(windows, channels, size)", "(windows, size)", "(windows)")
 _MOST_FORMS = 4096
@@ -132,10 +135,19 @@ def _to_array(proto: Any, layouts: tuple[str, ...]) -> Embedding:
             f"its shape {shape} needs more bytes than a protobuf may hold, but it has "
             f"only {len(values)} values"
         )
+    if len(values) < expected and math.prod(shape[:-1]) > _MOST_REPEATED_ROWS:
+        raise TensorError(
+            f"its shape {shape} has more than {_MOST_REPEATED_ROWS:,} windows and channels, but "
+            f"it has only {len(values)} values"
+        )
     # The format leaves out values that repeat the last one, or all of them where they are zero.
-    filled = np.zeros(expected, kind)
+    if len(values) <= 1:
+        # A batch may have many of these, each of a few bytes: none is written out.
+        same: Embedding = np.broadcast_to(values[:1] if len(values) else np.zeros(1, kind), shape)
+        return same
+    filled = np.empty(expected, kind)
     filled[: len(values)] = values
-    filled[len(values) :] = values[-1] if len(values) else 0
+    filled[len(values) :] = values[-1]
     padded: Embedding = filled.reshape(shape)
     return padded
 
