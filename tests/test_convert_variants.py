@@ -140,7 +140,7 @@ def test_a_time_that_is_none(tmp_path: Path, start_s: float) -> None:
     assert (conversion.quarantine, conversion.new_windows) == ({"bad_timestamp": 1}, 1)
 
 
-@pytest.mark.parametrize("channels", [[0], [1, 3], [4], [9], "0,2"])
+@pytest.mark.parametrize("channels", [[0], [1, 3], [4, 9], "0,2"])
 def test_channels(tmp_path: Path, channels: Sequence[int] | str) -> None:
     """Only those that are asked for come, under their own numbers; the others are counted."""
     shapes = [(3, 5), (2, 1), (0, 5), (1, 2)]
@@ -153,9 +153,8 @@ def test_channels(tmp_path: Path, channels: Sequence[int] | str) -> None:
     wanted = {0, 2} if isinstance(channels, str) else set(channels)
     expected = {key: bits for key, bits in read(shard).items() if key[2] in wanted}
     assert conversion.new_windows == len(expected)
-    assert conversion.left_out == len(read(shard)) - len(expected)
-    if expected:
-        assert_same_windows(as_bits(pl.read_parquet(tmp_path / "out" / "data")), expected)
+    assert conversion.left_out == len(read(shard)) - len(expected) > 0
+    assert_same_windows(as_bits(pl.read_parquet(tmp_path / "out" / "data")), expected)
 
 
 def test_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
