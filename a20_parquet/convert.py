@@ -128,6 +128,7 @@ def _convert(
                 units = plan_files(job, runs, held)
                 make_way(layout, begun)
                 files = merge_runs(job, runs, units, layout, executor, held=held)
+                missing = missing_sites(job, in_runs, files)
                 made = Made(sorted=in_runs, duplicates=duplicates, files=files)
                 manifest = finish(layout, job, begun, held, made)
     return Conversion(
@@ -139,7 +140,7 @@ def _convert(
         other_options=other_options,
         new_windows=sum(file.rows for file in files),
         left_out=sum(shard.left_out for shard in in_runs.shards),
-        missing_sites=missing_sites(job, in_runs, files),
+        missing_sites=missing,
         quarantine=manifest.count_reasons(),
         duplicates=duplicates,
         dropped_duplicates=chosen.drop_duplicates,

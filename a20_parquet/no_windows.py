@@ -6,6 +6,7 @@ from difflib import SequenceMatcher
 
 from a20_parquet.amounts import format_count
 from a20_parquet.dataset.manifest import FileSummary, ReadingOptions
+from a20_parquet.dataset.run import PartitionsOf
 from a20_parquet.errors import NoWindowsError
 from a20_parquet.job import Job
 from a20_parquet.sort_pass import Sorted
@@ -45,13 +46,23 @@ def missing_sites(job: Job, made: Sorted, files: Sequence[FileSummary]) -> tuple
 
     Args:
         job: the conversion.
-        made: what became of its shards.
+        made: what became of its shards, with its runs still there.
         files: what it has written.
     """
     left_out = made.observations.left_out
     if left_out.has_more_sites:
         return ()
     there = {*left_out.sites, *(file.site for file in files)}
+    missing = _not_among(there, job)
+    if missing and job.reading.drop_duplicates:
+        # What was dropped is in no file.
+        for partitions in PartitionsOf(made.runs):
+            there.update(partitions.site.unique().to_pylist())
+        missing = _not_among(there, job)
+    return missing
+
+
+def _not_among(there: set[str], job: Job) -> tuple[str, ...]:
     rule = job.table.site_tokens
     return tuple(site for site in job.reading.site if there.isdisjoint(site_values(site, rule)))
 

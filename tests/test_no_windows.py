@@ -135,6 +135,22 @@ def test_a_site_of_several(
     assert a20_parquet.convert(shards, tmp_path / "all").missing_sites == ()
 
 
+@pytest.mark.parametrize("memory", ["large", "tiny"])
+def test_a_site_of_which_all_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: str
+) -> None:
+    """There are recordings of a site whose windows the dataset has already."""
+    if memory == "tiny":
+        use_tiny_memory(monkeypatch)
+    wanted: dict[str, Any] = {"site": ["285", "x"], "drop_duplicates": True}
+    out = tmp_path / "out"
+    a20_parquet.convert(shard(tmp_path / "a-00000-of-00001", name(285)), out, **wanted)
+    again = a20_parquet.convert(
+        shard(tmp_path / "b-00000-of-00001", name(285), name(286)), out, **wanted
+    )
+    assert (again.new_windows, again.missing_sites) == (0, ("x",))
+
+
 def test_an_append(shards: Path, tmp_path: Path) -> None:
     """A typo is an error and leaves the dataset; a selection that has found windows is none."""
     out = tmp_path / "out"
