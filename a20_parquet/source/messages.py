@@ -43,6 +43,9 @@ class Messages(NamedTuple):
 
     example: Any
     tensor: Any
+    parts: tuple[Any, ...]
+    """Those of parts of these. protobuf makes such a class when a message needs it and holds it
+    only as long: one that is collected while a thread asks for it again crashes the process."""
 
 
 _MAKING = Lock()
@@ -91,7 +94,9 @@ def _make_messages() -> Messages:
         descriptor = pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")
         return message_factory.GetMessageClass(descriptor)
 
-    return Messages(example=find("Example"), tensor=find("TensorProto"))
+    return Messages(
+        example=find("Example"), tensor=find("TensorProto"), parts=tuple(map(find, _FIELDS))
+    )
 
 
 def parse_message(message: Any, content: bytes) -> Any:
