@@ -14,6 +14,7 @@ from a20_parquet.source.example import (
     list_values,
     other_names,
 )
+from a20_parquet.source.large import reduce
 from a20_parquet.source.records import Records
 from a20_parquet.source.wire_lists import learn_lists
 from a20_parquet.table.decoded import DecodedRecords, FeatureValues
@@ -83,7 +84,7 @@ class FeatureSearch:
             self._here += 1
             self._looked += 1
             self._shards.add(heads.position)
-            payload = bytes(records.payloads[number - records.first])
+            payload = reduce(records.payloads[number - records.first], self._seen)
             record = Records(records.shard, number, [offset], [payload])
             self._look(record, (shape[0], shape[1]))
 

@@ -14,6 +14,7 @@ from a20_parquet.source.content import open_content
 from a20_parquet.source.discover import find_shards
 from a20_parquet.source.example import OLD_TIMESTAMP, TIMESTAMP
 from a20_parquet.source.frames import FrameReader
+from a20_parquet.source.large import LARGE_BYTES, reduce
 from a20_parquet.source.perch_config import read_configs
 from a20_parquet.source.records import Damage, Records
 from a20_parquet.source.shard import Codec, Shard
@@ -36,7 +37,8 @@ class Feature:
     kind: str
     """``bytes_list``, ``float_list`` or ``int64_list``."""
     dtype: str
-    """Of its values; of the tensor where the bytes are a serialized one."""
+    """Of its values; of the tensor where the bytes are a serialized one; ``not read`` in records so
+    large that most features are passed over."""
     shapes: tuple[tuple[int, ...], ...]
     """Every shape that occurs, in the order of appearance; ``(values,)`` for a plain list."""
     records: int
@@ -151,7 +153,7 @@ def _count(tally: _Tally, records: Records) -> None:
     example_type = load_tensorflow().train.Example
     for index, payload in enumerate(records.payloads):
         try:
-            features = example_type.FromString(bytes(payload)).features.feature
+            features = example_type.FromString(reduce(payload, ())).features.feature
         except DecodeError:
             message = "the payload is no tf.train.Example message"
             rejection = Rejection(records.first + index, Reason.NOT_AN_EXAMPLE, message)
@@ -164,7 +166,8 @@ def _count(tally: _Tally, records: Records) -> None:
             tensor = _as_tensor(name, values, features) if kind == "bytes_list" else None
             if tensor is None:
                 dtype = {"bytes_list": "bytes", "float_list": "float32", "int64_list": "int64"}
-                key = (name, kind, dtype.get(kind, "none"))
+                is_read = len(payload) <= LARGE_BYTES or len(values) > 0
+                key = (name, kind, dtype.get(kind, "none") if is_read else "not read")
                 shape: tuple[int, ...] = (len(values),)
             else:
                 key = (name, kind, load_tensorflow().dtypes.as_dtype(tensor.dtype).name)

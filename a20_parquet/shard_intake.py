@@ -150,7 +150,7 @@ class ShardIntake:
             origin = retry.records[number]
             rejection = replace(rejection, number=origin.record)
             offset = origin.offset
-        self._quarantine.keep_record(rejection, offset, records.frame(number))
+        self._quarantine.keep_record(rejection, offset, *records.frame(number))
 
     def finish(self) -> ShardTally:
         """Close the quarantine and say what was found, once all is read.

@@ -92,7 +92,7 @@ class SourceWindows:
                     for rejection in reading.add(item):
                         number = rejection.number
                         reading.quarantine.keep_record(
-                            rejection, item.offset(number), item.frame(number)
+                            rejection, item.offset(number), *item.frame(number)
                         )
         except SourceError as error:
             return ShardAccount(

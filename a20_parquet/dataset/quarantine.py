@@ -6,6 +6,7 @@ make them look whole; ``LABEL.jsonl`` lists both, one ``Entry`` a line, in the o
 """
 
 import hashlib
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -24,6 +25,13 @@ from a20_parquet.table.rejection import Reason, Rejection
 
 RECORDS, DAMAGED, LIST = ".tfrecord", ".damaged", ".jsonl"
 _HEADER_BYTES, _FOOTER_BYTES = 12, 4
+_PIECE_BYTES = 4 << 20
+# A conversion whose disk is full can't even write down where it stopped.
+_LEAST_FREE_BYTES = 64 << 20
+_UNCHECKED_BYTES = 64 << 20
+
+Buffer = bytes | memoryview
+"""Contiguous bytes."""
 
 
 class Entry(BaseModel):
@@ -76,22 +84,23 @@ class QuarantineTally:
         self._files: dict[str, _SummedFile] = {}
         self._shard_sum = hashlib.sha256()
 
-    def keep_record(self, rejection: Rejection, offset: int, frame: bytes) -> None:
+    def keep_record(self, rejection: Rejection, offset: int, *frame: Buffer) -> None:
         """Keep an intact record.
 
         Args:
             rejection: which record of the shard, and why.
             offset: where its frame starts.
-            frame: length, its CRC, payload and its CRC, as the shard has them.
+            frame: length, its CRC, payload and its CRC, as the shard has them; in any parts.
 
         Raises:
             OSError: it can't be written.
         """
         self.records += 1
-        self._entries.append(self._entry(rejection, offset, frame))
-        self._shard_sum.update(frame[:_HEADER_BYTES])
-        self._shard_sum.update(frame[-_FOOTER_BYTES:])
-        self._file(RECORDS).write(frame)
+        self._entries.append(self._entry(rejection, offset, sum(map(len, frame))))
+        self._shard_sum.update(frame[0][:_HEADER_BYTES])
+        self._shard_sum.update(frame[-1][-_FOOTER_BYTES:])
+        for part in frame:
+            self._file(RECORDS).write(part)
 
     def keep_damage(self, rejection: Rejection, offset: int, content: bytes) -> None:
         """Keep a piece of a damaged range; further pieces of it follow with the same number.
@@ -102,18 +111,18 @@ class QuarantineTally:
         last = self._entries[-1] if len(self._entries) > self._kept_before else None
         if last is None or last.record != rejection.number:
             self.damaged += 1
-            self._entries.append(self._entry(rejection, offset, content))
+            self._entries.append(self._entry(rejection, offset, len(content)))
         else:
             length = last.length + len(content)
             self._entries[-1] = last.model_copy(update={"length": length})
         self._file(DAMAGED).write(content)
 
-    def _entry(self, rejection: Rejection, offset: int, content: bytes) -> Entry:
+    def _entry(self, rejection: Rejection, offset: int, length: int) -> Entry:
         return Entry(
             shard=self._label,
             record=rejection.number,
             offset=offset,
-            length=len(content),
+            length=length,
             reason=rejection.reason,
             message=rejection.message,
         )
@@ -225,13 +234,30 @@ class _SummedFile:
         self._name = name
         self._bytes = 0
         self._sum = 0
+        self._unchecked_bytes = _PIECE_BYTES
 
-    def write(self, content: bytes) -> None:
+    def write(self, content: Buffer) -> None:
+        for start in range(0, len(content), _PIECE_BYTES):
+            self._write(content[start : start + _PIECE_BYTES])
+
+    def _write(self, piece: Buffer) -> None:
         if self._file is not None:
+            if self._unchecked_bytes <= 0:
+                self._check_free_space(Path(self._file.name))
             with naming(Path(self._file.name)):
-                self._file.write(content)
-        self._bytes += len(content)
-        self._sum = crc32c.crc32c(content, self._sum)
+                self._file.write(piece)
+            self._unchecked_bytes -= len(piece)
+        self._bytes += len(piece)
+        self._sum = crc32c.crc32c(piece, self._sum)
+
+    def _check_free_space(self, path: Path) -> None:
+        free = shutil.disk_usage(path.parent).free
+        if free < _LEAST_FREE_BYTES:
+            raise DatasetError(
+                f"{path}: what can't be converted takes {self._bytes:,} bytes here so far, and "
+                f"only {free:,} are free on the disk. Make room, or leave the shard out."
+            )
+        self._unchecked_bytes = min(free // 4, _UNCHECKED_BYTES)
 
     @property
     def summary(self) -> QuarantineFile:

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from a20_parquet.source.content import Content
 
 _COPY_BYTES = 1 << 20
+# Behind a record's end its reader looks at the next one's header.
+_MORE_BYTES = 64
 
 
 class Lookahead:
@@ -19,7 +23,8 @@ class Lookahead:
         self.offset = 0
         self.at_end = False
         self._content = content
-        self._view = memoryview(bytearray(buffer_bytes))
+        self._buffer_bytes = buffer_bytes
+        self._view = _allocate(buffer_bytes)
         self._at = 0
         self._end = 0
 
@@ -35,7 +40,7 @@ class Lookahead:
             SourceError: the shard can't be read.
         """
         while self._end - self._at < size and not self.at_end:
-            self._read()
+            self._read(size)
         return self._view[self._at : min(self._at + size, self._end)]
 
     def skip(self, size: int) -> None:
@@ -51,13 +56,18 @@ class Lookahead:
             size -= len(part)
             yield part
 
-    def _read(self) -> None:
+    def _read(self, size: int) -> None:
         rest = self.held
-        if len(rest) == len(self._view):
-            # Doubling, instead of trusting a frame's length, keeps a damaged one from claiming
-            # all memory.
-            self._view = memoryview(bytearray(2 * len(rest)))
+        # As large as the record is, for that record only.
+        room = max(self._buffer_bytes, size + _MORE_BYTES)
+        if room > len(self._view) or room < len(self._view) // 2:
+            self._view = _allocate(room)
         self._view[: len(rest)] = rest
         read = self._content.readinto(self._view[len(rest) :])
         self._at, self._end = 0, len(rest) + read
         self.at_end = self._end < len(self._view)
+
+
+def _allocate(size: int) -> memoryview:
+    # Pages that are not written take no memory: a damaged length claims none.
+    return np.empty(size, np.uint8).data

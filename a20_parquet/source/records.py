@@ -36,12 +36,15 @@ class Records:
         """Where the frame of the record with this number in the shard starts."""
         return self.offsets[number - self.first]
 
-    def frame(self, number: int) -> bytes:
-        """The whole frame of the record with this number in the shard, byte for byte."""
+    def frame(self, number: int) -> tuple[bytes, Buffer, bytes]:
+        """The whole frame of the record with this number in the shard, byte for byte.
+
+        In its three parts: header, payload and footer.
+        """
         payload = self.payloads[number - self.first]
         # Both checksums were right, so what they are computed to be is what was stored.
         length = len(payload).to_bytes(8, "little")
-        return b"".join([length, _stored_crc(length), payload, _stored_crc(payload)])
+        return length + _stored_crc(length), payload, _stored_crc(payload)
 
     def error(self, rejection: Rejection) -> RecordError:
         """Make the error that says why a record of this batch can't be used."""

@@ -33,6 +33,7 @@ from a20_parquet.source.example import (
     TIMESTAMP,
 )
 from a20_parquet.source.known_forms import KnownForms
+from a20_parquet.source.large import reduce
 from a20_parquet.source.record_form import RecordForm
 from a20_parquet.source.records import Records
 from a20_parquet.source.tensors import (
@@ -194,6 +195,7 @@ class TensorFlowDecoder:
         self._tf: Any = load_tensorflow()
         self._wanted = tuple(features)
         self._parse = _batch_parser(self._tf, self._wanted)
+        self._names = frozenset(feature.name for feature in features)
         self._forms = KnownForms(self._wanted)
         self._exact = ExactDecoder(self._wanted)
         self._tensors = TensorDecoder()
@@ -205,7 +207,7 @@ class TensorFlowDecoder:
 
     def decode(self, records: Records) -> DecodedRecords:
         """See ``Decoder.decode``."""
-        payloads = [bytes(payload) for payload in records.payloads]
+        payloads = [reduce(payload, self._names) for payload in records.payloads]
         forms = [self._known_form(payload) for payload in payloads]
         known = [index for index, form in enumerate(forms) if form is not None]
         batch = self._decode_batch(

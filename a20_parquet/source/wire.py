@@ -14,6 +14,7 @@ from a20_parquet.source.decode import DecodedRecord, gather, per_row, per_window
 from a20_parquet.source.exact import ExactDecoder
 from a20_parquet.source.example import MAX_TIMESTAMP_S
 from a20_parquet.source.known_forms import KnownForms
+from a20_parquet.source.large import LARGE_BYTES, reduce
 from a20_parquet.source.record_form import TensorPlace
 from a20_parquet.source.records import Buffer, Records
 from a20_parquet.source.tensors import TensorError
@@ -37,6 +38,7 @@ class WireDecoder:
             features: further features to decode.
         """
         self._wanted = tuple(features)
+        self._names = frozenset(feature.name for feature in features)
         self._forms = KnownForms(self._wanted)
         self._exact = ExactDecoder(self._wanted)
 
@@ -49,9 +51,12 @@ class WireDecoder:
         rate_hz = records.shard.sample_rate_hz
         found = [
             self._decode(payload) or self._exact.decode(bytes(payload), rate_hz)
-            for payload in records.payloads
+            for payload in map(self._reduced, records.payloads)
         ]
         return gather(records, found, self._wanted)
+
+    def _reduced(self, payload: Buffer) -> Buffer:
+        return payload if len(payload) <= LARGE_BYTES else reduce(payload, self._names)
 
     def _decode(self, payload: Buffer) -> DecodedRecord | None:
         """Decode a record of a form that is known; None if it is of none, or can't be used."""

@@ -46,7 +46,7 @@ def read_all(path: Path, batch_bytes: int) -> list[Range | Whole]:
             assert sum(map(len, item.payloads[:-1])) < batch_bytes
             for index, payload in enumerate(map(bytes, item.payloads)):
                 number = item.first + index
-                assert item.frame(number) == frame(payload)
+                assert b"".join(item.frame(number)) == frame(payload)
                 assert item.offset(number) == item.offsets[index]
                 found.append(Whole(number, item.offsets[index], payload))
             continue
