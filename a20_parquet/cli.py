@@ -70,12 +70,14 @@ def convert(sources: tuple[str, ...], dataset: str, *, as_json: bool, **given: A
 def inspect(shards: tuple[str, ...], *, as_json: bool) -> None:
     """Show what is in shards.
 
-    Their features, counts, checksums and first record.
+    Their features, counts, checksums and first record. Exits with 1 when nothing can be made of
+    one of them, and shows the others.
     """
     from a20_parquet.console.inspection import print_inspections
-    from a20_parquet.inspect import inspect
+    from a20_parquet.inspect import inspect_each
 
-    print_inspections(inspect(shards), as_json=as_json)
+    if not print_inspections(inspect_each(shards), as_json=as_json):
+        sys.exit(EXIT_FAILED)
 
 
 @cli.command()

@@ -160,6 +160,8 @@ def _check(target: Path, catalog: Catalog, *, force: bool) -> None:
         raise UsageError(f"{target} lies among the dataset's data files. Name another place.")
     if not target.exists():
         return
+    if not target.is_file():
+        raise UsageError(f"{target} is no file: a named pipe, a socket or a device. Name another.")
     if not force:
         raise UsageError(f"{target} is already there. Name another file, or give --force.")
     try:

@@ -2,14 +2,14 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from a20_parquet.errors import RecordError
+from a20_parquet.errors import A20ParquetError, RecordError, SourceError
 from a20_parquet.source.content import open_content
 from a20_parquet.source.discover import find_shards
 from a20_parquet.source.example import OLD_TIMESTAMP, TIMESTAMP
@@ -107,8 +107,30 @@ def inspect(sources: str | Path | Sequence[str | Path]) -> list[Inspection]:
         RecordError: a shard has records, and none is a whole ``tf.train.Example``; the first is
             named.
     """
-    listing = read_configs(find_shards(sources))
-    return [_inspect_shard(shard) for shard in listing.shards]
+    found = []
+    for each in inspect_each(sources):
+        if isinstance(each, A20ParquetError):
+            raise each
+        found.append(each)
+    return found
+
+
+def inspect_each(
+    sources: str | Path | Sequence[str | Path],
+) -> Iterator[Inspection | SourceError | RecordError]:
+    """Look into one shard after the other; yield the error of one that tells nothing.
+
+    Args:
+        sources: folders, files, globs or fsspec URLs.
+
+    Raises:
+        SourceError: a source can't be listed, or holds no shard.
+    """
+    for shard in read_configs(find_shards(sources)).shards:
+        try:
+            yield _inspect_shard(shard)
+        except (SourceError, RecordError) as error:
+            yield error
 
 
 def _inspect_shard(shard: Shard) -> Inspection:

@@ -25,7 +25,7 @@ _MAX_NAMED = 5
 
 
 def window_embedding(catalog: Catalog, to: str, channel: int) -> npt.NDArray[Any]:
-    """Look up the embedding of a window.
+    """Look up the embedding of the window that starts nearest to an offset.
 
     Args:
         catalog: of the dataset.
@@ -53,10 +53,15 @@ def window_embedding(catalog: Catalog, to: str, channel: int) -> npt.NDArray[Any
         & ((pl.col("recording_offset_in_file") - offset_s).abs() < _tolerance(offset_s))
     )
     for predicate in (*(hint & is_it for hint in _started_at(filename, offset_s)), is_it):
-        for found in read_batches(catalog, [EMBEDDING], predicate):
-            if len(found):
-                embedding: npt.NDArray[Any] = found[EMBEDDING].to_numpy()[0]
-                return embedding
+        columns = [EMBEDDING, "recording_offset_in_file"]
+        nearest, least_s = None, math.inf
+        for found in read_batches(catalog, columns, predicate):
+            away_s = (found["recording_offset_in_file"] - offset_s).abs()
+            at_row = away_s.arg_min()
+            if at_row is not None and away_s[at_row] < least_s:
+                nearest, least_s = found[EMBEDDING][at_row].to_numpy(), away_s[at_row]
+        if nearest is not None:
+            return nearest
     raise UsageError(
         f"{catalog.location} has no window {to} in channel {channel}. {_have(catalog, filename)}"
     )

@@ -14,6 +14,7 @@ from a20_parquet.memory import default_workers
 from a20_parquet.page.render import GENERATOR, render
 from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.storage.files import write_whole
+from a20_parquet.storage.locate import check_regular
 from a20_parquet.storage.place import local_file
 from a20_parquet.table.coverage import TIME_COLUMNS, Coverage, Tally
 from a20_parquet.table.partition import HIVE_NULL
@@ -96,6 +97,7 @@ def _check_target(target: Path, catalog: Catalog) -> None:
 
 def _is_report(path: Path) -> bool:
     try:
+        check_regular(path)
         with path.open("rb") as file:
             return GENERATOR.encode() in file.read(_HEAD_BYTES)
     except OSError:

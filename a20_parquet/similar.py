@@ -24,7 +24,7 @@ from a20_parquet.errors import UsageError
 from a20_parquet.memory import default_workers
 from a20_parquet.named_window import window_embedding
 from a20_parquet.progress import Progress, ProgressOption, open_progress
-from a20_parquet.storage.place import place_of
+from a20_parquet.storage.place import place_of, read_whole
 from a20_parquet.table.cosine import Direction, Nearest, search_block
 from a20_parquet.table.schema import EMBEDDING
 from a20_parquet.table.selection import Selection, site_values
@@ -209,7 +209,7 @@ def _as_vector(values: npt.ArrayLike) -> npt.NDArray[Any]:
 
 def _load_vector(path: str | Path) -> npt.NDArray[Any]:
     try:
-        loaded = np.load(BytesIO(place_of(path).read_bytes()), allow_pickle=False)
+        loaded = np.load(BytesIO(read_whole(place_of(path))), allow_pickle=False)
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise UsageError(f"{path}: can't be read as a .npy file: {error}") from error
     if not isinstance(loaded, np.ndarray):

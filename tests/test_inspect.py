@@ -1,5 +1,6 @@
 """What inspect tells about shards, real and made."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -269,3 +270,17 @@ def test_empty_shard(tmp_path: Path, compression: str) -> None:
     found = inspect_one(write_shard(tmp_path / "x.tfrecord", [], compression))
     assert (found.records, found.windows, found.damage) == (0, 0, None)
     assert (found.features, found.first) == ((), None)
+
+
+def test_a_bad_shard_hides_no_other(tmp_path: Path) -> None:
+    """The command says what is wrong with one shard, shows the others and exits with 1."""
+    for name in ("a", "c"):
+        write_shard(tmp_path / f"{name}-00000-of-00001", [make_record(random_tensor((3, 1, 8)))])
+    (tmp_path / "b-00000-of-00001").write_bytes(b"no frame at all")
+    for more in ([], ["--json"]):
+        ended = CliRunner().invoke(cli, ["inspect", str(tmp_path), *more])
+        assert ended.exit_code == 1
+        assert "b-00000-of-00001: record 0 at byte 0" in ended.stderr
+        assert ended.stdout.count("-00000-of-00001\n" if not more else "-00000-of-00001") == 2
+        if more:
+            assert [each["windows"] for each in json.loads(ended.stdout)] == [3, 3]

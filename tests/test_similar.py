@@ -321,3 +321,30 @@ def test_filters_that_leave_nothing(dataset: Path, options: dict[str, Any], told
     assert a20_parquet.similar(dataset, VECTOR, progress=heard, **options).is_empty()
     (said,) = heard.said
     assert re.search(told, said)
+
+
+def test_the_nearest_window_at_a_large_offset(tmp_path: Path) -> None:
+    """Where offsets lie closer than a float32 tells, the window named is the nearest one."""
+    name = "20201014T010000+1030_Kl9_49500.flac"
+    offsets_s = [3e6 + n / 4 for n in range(4)]
+    records = [
+        make_record(random_tensor((1, 1, 8), n), name, offset_s)
+        for n, offset_s in enumerate(offsets_s)
+    ]
+    shard = write_shard(tmp_path / "in" / "a-00000-of-00001", records)
+    a20_parquet.convert(shard, tmp_path / "out", decoder="wire", partition_by="site")
+    for offset_s in offsets_s:
+        for typed_s in (offset_s, offset_s + 0.1, offset_s - 0.1):
+            found = a20_parquet.similar(tmp_path / "out", f"{name}@{typed_s!r}", top=1)
+            assert found["recording_offset_in_file"].to_list() == [offset_s]
+
+
+def test_comparisons_that_make_no_sense(dataset: Path) -> None:
+    """What polars says of them names the column that was compared."""
+    column = pl.col("window_start")
+    frame = a20_parquet.scan(dataset)
+    for predicate in (column > pl.datetime(2020, 1, 1), pl.col("site_id") == "x"):
+        with pytest.raises(pl.exceptions.PolarsError) as raised:
+            frame.filter(predicate).collect()
+        assert f'col("{predicate.meta.root_names()[0]}")' in str(raised.value)
+        assert "last_window_start" not in str(raised.value)

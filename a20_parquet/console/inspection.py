@@ -1,7 +1,7 @@
 """What is in shards."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -9,6 +9,8 @@ import click
 
 from a20_parquet.amounts import format_bytes
 from a20_parquet.console.results import show
+from a20_parquet.errors import A20ParquetError
+from a20_parquet.progress import write_line
 from a20_parquet.table.name_parts import EXPECTED
 
 if TYPE_CHECKING:
@@ -17,14 +19,27 @@ if TYPE_CHECKING:
 _MAX_SHAPES = 3
 
 
-def print_inspections(inspections: Sequence["Inspection"], *, as_json: bool) -> None:
-    """Print what was found in shards, one block a shard."""
-    if as_json:
-        found = [asdict(inspection) for inspection in inspections]
-        click.echo(json.dumps(found, indent=1, default=str))
-        return
-    for number, inspection in enumerate(inspections):
-        show(*[""] * bool(number), *_inspection_lines(inspection))
+def print_inspections(
+    inspections: Iterable["Inspection | A20ParquetError"], *, as_json: bool
+) -> bool:
+    """Print what was found in shards, one block a shard, and what is wrong with the others.
+
+    Returns:
+        Whether something was found in each.
+    """
+    found: list[Inspection] = []
+    are_all_good = True
+    for inspection in inspections:
+        if isinstance(inspection, A20ParquetError):
+            write_line(f"a20-parquet: {inspection.console_text}")
+            are_all_good = False
+            continue
+        if not as_json:
+            show(*[""] * bool(found), *_inspection_lines(inspection))
+        found.append(inspection)
+    if as_json and (found or are_all_good):
+        click.echo(json.dumps([asdict(each) for each in found], indent=1, default=str))
+    return are_all_good
 
 
 def _inspection_lines(inspection: "Inspection") -> list[str]:

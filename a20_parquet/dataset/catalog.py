@@ -12,7 +12,7 @@ from a20_parquet.dataset.file_list import read_file_list, summaries
 from a20_parquet.dataset.manifest import FileSummary, Manifest, parse_manifest
 from a20_parquet.dataset.presence import why_no_dataset
 from a20_parquet.errors import DatasetError
-from a20_parquet.storage.locate import is_local
+from a20_parquet.storage.locate import is_local, read_content
 from a20_parquet.storage.place import StorePath, place_of
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.schema import Feature, metadata_schema, window_schema
@@ -114,7 +114,7 @@ class Catalog:
 def _read_manifest(filesystem: Any, root: str, location: str) -> tuple[Manifest, tuple[str, ...]]:
     path = f"{root}/manifest.json"
     try:
-        content: bytes = filesystem.cat_file(path)
+        content = read_content(filesystem, path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DatasetError(f"{location}: {why_no_dataset(place_of(location))}") from error
     except OSError as error:
@@ -147,10 +147,9 @@ def _read_files(filesystem: Any, root: str, location: str, manifest: Manifest) -
 
 def _read(filesystem: Any, path: str, location: str) -> bytes:
     try:
-        content: bytes = filesystem.cat_file(path)
+        return read_content(filesystem, path)
     except OSError as error:
         raise DatasetError(
             f"{location}: {path.rpartition('/')[2]} can't be read: {error}. Convert the shards "
             "again."
         ) from error
-    return content

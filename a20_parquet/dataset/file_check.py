@@ -13,6 +13,7 @@ from a20_parquet.dataset.data_file import DataFile
 from a20_parquet.dataset.manifest import FileSummary
 from a20_parquet.dataset.mend import Footer, Mend
 from a20_parquet.errors import DatasetError
+from a20_parquet.storage.locate import check_regular
 from a20_parquet.storage.place import place_of
 from a20_parquet.table.fingerprint import BlockSink, WindowBlock
 from a20_parquet.table.problem import Problem
@@ -173,6 +174,7 @@ def _read_group(
 
 def _open(catalog: Catalog, path: str) -> Any:
     if catalog.is_local:
+        check_regular(catalog.path(path))
         return open(catalog.path(path), "rb", buffering=0)
     return catalog.filesystem.open(catalog.path(path), "rb")
 

@@ -1,6 +1,7 @@
 """Checks what lies in quarantine against what the manifest says of it."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import crc32c
 
@@ -8,6 +9,7 @@ from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.manifest import QuarantineFile
 from a20_parquet.dataset.quarantine import LIST, list_sum, parse_entry
 from a20_parquet.errors import DatasetError
+from a20_parquet.storage.locate import check_regular
 from a20_parquet.table.problem import Problem
 
 _READ_BYTES = 1 << 20
@@ -38,17 +40,23 @@ def kept_list_sum(catalog: Catalog, label: str) -> str | None:
     for folder in ("quarantine", "conversion/quarantine"):
         path = f"{folder}/{label}{LIST}"
         try:
-            with catalog.filesystem.open(catalog.path(path), "rb") as lines:
+            with _open(catalog, path) as lines:
                 return list_sum(parse_entry(line, path) for line in lines)
         except (OSError, DatasetError):
             continue
     return None
 
 
+def _open(catalog: Catalog, path: str) -> Any:
+    if catalog.is_local:
+        check_regular(catalog.path(path))
+    return catalog.filesystem.open(catalog.path(path), "rb")
+
+
 def _check(catalog: Catalog, path: str, file: QuarantineFile) -> Iterator[Problem]:
     size = checksum = 0
     try:
-        with catalog.filesystem.open(catalog.path(path), "rb") as opened:
+        with _open(catalog, path) as opened:
             while piece := opened.read(_READ_BYTES):
                 size += len(piece)
                 checksum = crc32c.crc32c(piece, checksum)

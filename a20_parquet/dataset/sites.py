@@ -10,7 +10,8 @@ import polars as pl
 
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import DatasetError, UsageError
-from a20_parquet.storage.place import place_of
+from a20_parquet.storage.locate import read_content
+from a20_parquet.storage.place import place_of, read_whole
 from a20_parquet.table.sites import SCHEMA, SiteTable
 
 _KEPT = "sites.parquet"
@@ -32,7 +33,7 @@ def read_sites(path: str | Path) -> SiteTable:
     """
     url = str(path)
     try:
-        content = place_of(path).read_bytes()
+        content = read_whole(place_of(path))
     except (OSError, UsageError) as error:
         raise UsageError(f"{url}: the sites table can't be read: {error}") from error
     try:
@@ -59,7 +60,7 @@ class KeptSites:
         if not catalog.filesystem.exists(path):
             return None
         try:
-            kept = pl.read_parquet(io.BytesIO(catalog.filesystem.cat_file(path)))
+            kept = pl.read_parquet(io.BytesIO(read_content(catalog.filesystem, path)))
             # Earlier versions had fewer columns.
             new = [pl.lit(None, kind).alias(n) for n, kind in SCHEMA.items() if n not in kept]
             return cls(kept.with_columns(new).select(*SCHEMA.names(), _BROUGHT_BY))

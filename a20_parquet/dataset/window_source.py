@@ -1,7 +1,7 @@
 """Reads the windows that a query asks for: no other file, column or page."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from itertools import groupby
 from operator import attrgetter
 
@@ -20,9 +20,11 @@ from a20_parquet.dataset.pieces import (
     read_blocks,
     read_embeddings,
 )
+from a20_parquet.storage.locate import check_regular
 from a20_parquet.table.prune import may_match
 from a20_parquet.table.schema import EMBEDDING, feature_bytes
 
+_PolarsError = pl.exceptions.PolarsError
 _BATCH_BYTES = 16 << 20
 _METADATA_ROW_BYTES = 200
 # Keys are known from the list of files: no file is opened, so none need be divided.
@@ -131,7 +133,10 @@ class WindowSource:
         if limit is not None:
             files = files.filter(pl.col("before") < limit)
         if self._pruning is not None:
-            files = files.filter(may_match(self._pruning, keys))
+            # What can't be compared is said of the windows' own column, where they are tested.
+            keys_alone = nullcontext() if self._predicate is None else suppress(_PolarsError)
+            with keys_alone:
+                files = files.filter(may_match(self._pruning, keys))
         for path, size, rows, before, *values in files.select(
             "path", "bytes", "rows", "before", *keys
         ).iter_rows():
@@ -223,6 +228,8 @@ class WindowSource:
     def _read_whole(self, pieces: Sequence[Piece], stored: Sequence[str]) -> pl.DataFrame:
         """Read whole local files with polars, which takes half pyarrow's time for small ones."""
         paths = [self._catalog.path(piece.part.path) for piece in pieces]
+        for path in paths:
+            check_regular(path)
         files = pl.scan_parquet(paths, glob=False, hive_partitioning=False)
         return files.select(stored).collect()
 

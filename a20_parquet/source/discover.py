@@ -117,7 +117,7 @@ def find_shards(
         configs=tuple(
             (file.filesystem, file.path)
             for file in listed
-            if file.name == CONFIG_NAME and file.folder in folders
+            if file.name == CONFIG_NAME and file.is_regular and file.folder in folders
         ),
     )
 

@@ -10,7 +10,7 @@ from fsspec.utils import glob_translate
 from a20_parquet.errors import SourceError
 from a20_parquet.escapes import as_unicode
 from a20_parquet.storage.at_once import MOST_AT_ONCE, map_at_once
-from a20_parquet.storage.locate import is_local, locate
+from a20_parquet.storage.locate import check_regular, is_local, locate
 from a20_parquet.storage.place import StorePath, check_bucket
 
 CONFIG_NAME = "config.json"
@@ -82,12 +82,17 @@ def list_source(source: str) -> list[SourceFile]:
             return [_named(filesystem, path, info), *_configs(filesystem, [path], ())]
         if kind == "directory":
             return list(_files_below(filesystem, [path], path))
+        if kind == "other" and is_local(filesystem):
+            # A link to nothing is none of these either, and does not exist.
+            check_regular(path)
         if _GLOB_CHARACTER.search(path):
             if matches := _matches(filesystem, path):
                 return list(_files_matching(filesystem, path, matches))
             missing = "nothing matches. Check the pattern and its folder."
         if not is_local(filesystem):
             check_bucket(StorePath(filesystem, path))
+    except FileNotFoundError:
+        pass
     except (OSError, ValueError) as error:
         raise SourceError(f"{source}: can't be listed: {error}") from error
     raise SourceError(f"{source}: {missing}")

@@ -9,7 +9,7 @@ from a20_parquet.errors import SourceError, UsageError
 from a20_parquet.source.discover import Listing
 from a20_parquet.source.shard import Shard
 from a20_parquet.storage.at_once import MOST_AT_ONCE, map_at_once
-from a20_parquet.storage.locate import is_local
+from a20_parquet.storage.locate import is_local, read_content
 
 DEFAULT_HOP_S = 5.0
 _MOST_HOP_S = 86_400.0
@@ -117,10 +117,9 @@ def _named(folders: set[str]) -> str:
 def _read(config: tuple[Any, str]) -> bytes:
     filesystem, path = config
     try:
-        content: bytes = filesystem.cat_file(path)
+        return read_content(filesystem, path)
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error}") from error
-    return content
 
 
 def _parse(text: bytes) -> tuple[float | None, float | None]:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +35,28 @@ def is_url(place: str | Path) -> bool:
 def is_local(filesystem: Any) -> bool:
     """Whether a filesystem is this machine's."""
     return isinstance(filesystem, LocalFileSystem)
+
+
+def check_regular(path: str | Path) -> None:
+    """Refuse a local path that may be read for ever: a named pipe, a socket or a device.
+
+    Raises:
+        OSError: it is one, or nothing is there.
+    """
+    mode = os.stat(path).st_mode  # noqa: PTH116 - faster, and called for each data file
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise OSError("it is a named pipe, a socket or a device, and no file")
+
+
+def read_content(filesystem: Any, path: str) -> bytes:
+    """Read a whole file.
+
+    Raises:
+        OSError: it can't be read, or is no regular file.
+    """
+    if is_local(filesystem):
+        check_regular(path)
+    return bytes(filesystem.cat_file(path))
 
 
 def locate(url: str) -> tuple[Any, str]:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from a20_parquet.errors import UsageError
 from a20_parquet.escapes import is_unicode
-from a20_parquet.storage.locate import is_local, is_url, locate
+from a20_parquet.storage.locate import check_regular, is_local, is_url, locate
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +129,17 @@ def _as_readers_open(path: Path) -> Path:
             f"{path}: its name is no UTF-8, so that not every reader could open it. Rename it."
         )
     return path
+
+
+def read_whole(place: Place) -> bytes:
+    """Read a file that a user names.
+
+    Raises:
+        OSError: it can't be read, or is no regular file.
+    """
+    if isinstance(place, Path):
+        check_regular(place)
+    return place.read_bytes()
 
 
 def lies_in(filesystem: Any, path: str, folder: Place) -> bool:

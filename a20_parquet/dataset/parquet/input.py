@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from a20_parquet.errors import DatasetError
+from a20_parquet.storage.locate import check_regular
 
 
 class Input(Protocol):
@@ -28,9 +29,10 @@ class LocalInput:
         """Open the file.
 
         Raises:
-            OSError: it can't be.
+            OSError: it can't be, or is no regular file.
         """
         self._path = path
+        check_regular(path)
         # A Python file object takes longer to make than a small file's windows to read.
         self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
 

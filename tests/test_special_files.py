@@ -1,0 +1,68 @@
+"""Named pipes and devices: said at once to be no files, never waited for."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from a20_parquet import convert, duckdb, info, inspect, report, similar, verify
+from a20_parquet.errors import A20ParquetError
+from tests.shards import FILENAME, make_record, random_tensor, write_shard
+
+_SAID = "pipe, a socket or a device|is a file|is no report"
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """A dataset of one shard, ``in/a-00000-of-00001``, beside a pipe, ``pipe``."""
+    shard = write_shard(
+        tmp_path / "in" / "a-00000-of-00001", [make_record(random_tensor((2, 1, 8)))]
+    )
+    os.mkfifo(tmp_path / "pipe")
+    convert(shard, tmp_path / "dataset", decoder="wire")
+    return tmp_path / "dataset"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda folder: convert(folder / "pipe", folder / "out", decoder="wire"),
+        lambda folder: convert("/dev/zero", folder / "out", decoder="wire"),
+        lambda folder: convert(folder / "in", folder / "pipe", decoder="wire"),
+        lambda folder: convert(folder / "in", "/dev/null", decoder="wire"),
+        lambda folder: convert(folder / "in", folder / "out", sites=folder / "sites.csv"),
+        lambda folder: convert(folder / "in", folder / "out", npy_json=folder / "pipe"),
+        lambda folder: inspect(folder / "pipe"),
+        lambda folder: info(folder / "pipe"),
+        lambda folder: similar(folder / "dataset", folder / "window.npy"),
+        lambda folder: duckdb(folder / "dataset", folder / "pipe", force=True),
+        lambda folder: report(folder / "dataset", folder / "pipe"),
+    ],
+)
+def test_no_pipe_is_opened(dataset: Path, call: Callable[[Path], object]) -> None:
+    """A pipe or a device that a user names is refused."""
+    (dataset.parent / "sites.csv").symlink_to("pipe")
+    (dataset.parent / "window.npy").symlink_to("pipe")
+    with pytest.raises(A20ParquetError, match=_SAID):
+        call(dataset.parent)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "files.parquet", "data"])
+def test_no_pipe_in_a_dataset_is_opened(dataset: Path, name: str) -> None:
+    """Nor one in the place of a dataset's file."""
+    path = next(dataset.rglob("*-0000.parquet")) if name == "data" else dataset / name
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(A20ParquetError, match=_SAID):
+        similar(dataset, f"{FILENAME}@0")
+    if name == "data":
+        [problem] = verify(dataset).problems
+        assert "pipe" in str(problem)
+
+
+def test_a_configuration_that_is_a_pipe_is_none(dataset: Path) -> None:
+    """A pipe called ``config.json`` beside shards tells nothing."""
+    os.mkfifo(dataset.parent / "in" / "config.json")
+    found = convert(dataset.parent / "in", dataset.parent / "out", decoder="wire")
+    assert found.totals.windows == 2
