@@ -54,7 +54,8 @@ def window_embedding(catalog: Catalog, to: str, channel: int) -> npt.NDArray[Any
     )
     for predicate in (*(hint & is_it for hint in _started_at(filename, offset_s)), is_it):
         columns = [EMBEDDING, "recording_offset_in_file"]
-        nearest, least_s = None, math.inf
+        nearest: npt.NDArray[Any] | None = None
+        least_s = math.inf
         for found in read_batches(catalog, columns, predicate):
             away_s = (found["recording_offset_in_file"] - offset_s).abs()
             at_row = away_s.arg_min()
