@@ -22,6 +22,9 @@ from a20_parquet.table.intake import RecordFilter
 from a20_parquet.table.rejection import Rejection
 from a20_parquet.table.windows import WindowRules, keyed_metadata
 
+_MOST_FLOATS = 1 << 23
+"""Of a block, or of one record that has more."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardAccount:
@@ -158,9 +161,10 @@ class _Reading:
             if rate_hz not in decoded:
                 decoded[rate_hz] = each.decode(records)
             intake = each.record_filter.sort_out(_numbered(decoded[rate_hz], left))
-            for block in _blocks(intake.taken, each.record_filter.rules):
-                self.windows += len(block.metadata)
-                self._sink(self._label, block)
+            for part in _parts(intake.taken):
+                for block in _blocks(part, each.record_filter.rules):
+                    self.windows += len(block.metadata)
+                    self._sink(self._label, block)
             still = intake.rejected
             left = {rejection.number for rejection in still}
         return still
@@ -171,6 +175,17 @@ def _numbered(decoded: DecodedRecords, numbers: set[int]) -> DecodedRecords:
     places = [i for i, n in enumerate(decoded.heads.numbers.tolist()) if n in numbers]
     rejected = tuple(each for each in decoded.rejected if each.number in numbers)
     return replace(decoded.take(places), rejected=rejected)
+
+
+def _parts(taken: DecodedRecords) -> Iterator[DecodedRecords]:
+    """Divide a batch: records of a few bytes may stand for any number of windows."""
+    start = size = 0
+    for place, embedding in enumerate(taken.embeddings):
+        if size and size + embedding.size > _MOST_FLOATS:
+            yield taken.take(range(start, place))
+            start, size = place, 0
+        size += embedding.size
+    yield taken.take(range(start, len(taken.embeddings))) if start else taken
 
 
 def _blocks(taken: DecodedRecords, rules: WindowRules) -> Iterator[WindowBlock]:

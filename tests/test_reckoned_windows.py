@@ -83,6 +83,18 @@ def test_a_few_bytes_claim_any_number_of_windows(tmp_path: Path, decoder: Decode
     assert "more than 65,536 windows" in listed
 
 
+@DECODERS
+def test_several_values_fill_no_more_than_some(tmp_path: Path, decoder: DecoderName) -> None:
+    """A batch of records in which the last of two values fills all takes no memory."""
+    tensor = np.zeros(SHAPE, np.float32)
+    protos = [tensor_proto(1, SHAPE, float_val=range(count)) for count in (1, 2, 959, 960)]
+    records = [make_record(tensor, FILENAME, 60.0 * n, proto) for n, proto in enumerate(protos)]
+    shard = write_shard(tmp_path / "in" / "shard", records)
+    conversion = a20_parquet.convert(shard, tmp_path / "out", decoder=decoder)
+    assert conversion.quarantine == {"bad_tensor": 2}
+    assert not a20_parquet.verify(tmp_path / "out", source=shard, decoder=decoder).problems
+
+
 def test_features_that_are_not_wanted_are_no_windows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,9 @@ _MAX_TENSOR_BYTES = 2**31 - 1
 _MOST_REPEATED_ROWS = 1 << 16
 """So many windows and channels at the most may a tensor have whose values are not all there: a few
 bytes could claim any number. They are 91 hours of windows of 5 s."""
+# No writer is known that repeats the last of several values; a batch of such records must not take
+# any memory.
+_MOST_FILLED, _MOST_FILLED_TIMES = 1024, 16
 EMBEDDING_LAYOUTS = ("(windows, channels, dims)", "(windows, dims)")
 FEATURE_LAYOUTS = ("(windows, channels, size)", "(windows, size)", "(windows)")
 _MOST_FORMS = 4096
@@ -128,9 +131,15 @@ def _to_array(proto: Any, layouts: tuple[str, ...]) -> Embedding:
             )
         values = np.frombuffer(content, kind)
         return values.reshape(shape)
+    return _repeat_last(values, shape)
+
+
+def _repeat_last(values: npt.NDArray[Any], shape: tuple[int, ...]) -> Embedding:
+    """Fill a shape: the format leaves out values that repeat the last one, or zeros."""
+    kind, expected = values.dtype, math.prod(shape)
     if len(values) > expected:
         raise TensorError(f"it has {len(values)} values, more than fill shape {shape}")
-    if expected * np.dtype(kind).itemsize > _MAX_TENSOR_BYTES:
+    if expected * kind.itemsize > _MAX_TENSOR_BYTES:
         raise TensorError(
             f"its shape {shape} needs more bytes than a protobuf may hold, but it has "
             f"only {len(values)} values"
@@ -140,11 +149,15 @@ def _to_array(proto: Any, layouts: tuple[str, ...]) -> Embedding:
             f"its shape {shape} has more than {_MOST_REPEATED_ROWS:,} windows and channels, but "
             f"it has only {len(values)} values"
         )
-    # The format leaves out values that repeat the last one, or all of them where they are zero.
     if len(values) <= 1:
         # A batch may have many of these, each of a few bytes: none is written out.
         same: Embedding = np.broadcast_to(values[:1] if len(values) else np.zeros(1, kind), shape)
         return same
+    if expected > max(_MOST_FILLED, _MOST_FILLED_TIMES * len(values)):
+        raise TensorError(
+            f"its shape {shape} needs {expected:,} values, but it has only {len(values)}: the last "
+            f"of several may fill {_MOST_FILLED_TIMES} times as many"
+        )
     filled = np.empty(expected, kind)
     filled[: len(values)] = values
     filled[len(values) :] = values[-1]
