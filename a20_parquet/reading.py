@@ -13,6 +13,7 @@ from a20_parquet.errors import UsageError
 from a20_parquet.options import ConvertOptions
 from a20_parquet.table.filename import FilenameRules
 from a20_parquet.table.selection import Selection
+from a20_parquet.table.site_token import DISTINCT_TOKENS
 
 if TYPE_CHECKING:
     from a20_parquet.table.sites import SiteTable
@@ -151,7 +152,8 @@ class Reading:
         was = conversions[number].reading if number < len(conversions) else ReadingOptions()
         now = self.options.model_copy(update={"sites": self._fingerprint(held, number, was)})
         same = [*but]
-        if set(_selection(was).sites) == set(_selection(now).sites):
+        rule = held.manifest.options.site_tokens
+        if set(_selection(was, rule).sites) == set(_selection(now, rule).sites):
             same.append("site")
         now = now.model_copy(update={name: getattr(was, name) for name in same})
         yield from option_differences(was, now)
@@ -183,8 +185,8 @@ def _lines(groups: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _selection(options: ReadingOptions) -> Selection:
-    return Selection.of(options.site, options.from_date, options.until_date)
+def _selection(options: ReadingOptions, rule: int = DISTINCT_TOKENS) -> Selection:
+    return Selection.of(options.site, options.from_date, options.until_date, site_tokens=rule)
 
 
 def _sites(

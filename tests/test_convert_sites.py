@@ -137,6 +137,17 @@ def from_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return dataset
 
 
+def test_one_site_in_the_words_of_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names that share a site in a dataset select the same part of it."""
+    shard, out = shard_of(tmp_path / "a-00000-of-00001", ["Site A", "Hill"]), tmp_path / "old"
+    with monkeypatch.context() as patch:
+        patch.setattr("a20_parquet.job.DISTINCT_TOKENS", SHARED_TOKENS)
+        convert(shard, out, site=["Site A"])
+    assert convert(shard, out, site=["Site_A"]).held_shards == 1
+    with pytest.raises(UsageError, match="site is Hill, was Site A"):
+        convert(shard, out, site=["Hill"])
+
+
 def test_datasets_from_before_keep_their_sites(from_before: Path, tmp_path: Path) -> None:
     """They verify, take further shards of a place into its site, and say that it may be shared."""
     assert a20_parquet.verify(from_before).problems == ()
