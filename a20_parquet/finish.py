@@ -16,9 +16,8 @@ from a20_parquet.dataset.manifest import (
     Manifest,
     ShardSummary,
     TableOptions,
-    files_content,
-    make_manifest,
 )
+from a20_parquet.dataset.manifest_content import files_content, make_manifest
 from a20_parquet.dataset.quarantine import merge_quarantine
 from a20_parquet.job import Job
 from a20_parquet.sort_pass import Sorted

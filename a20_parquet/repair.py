@@ -13,7 +13,8 @@ from a20_parquet.dataset.claim import locked
 from a20_parquet.dataset.commit import commit, settle
 from a20_parquet.dataset.held import HeldDataset
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.manifest import FileSummary, files_content
+from a20_parquet.dataset.manifest import FileSummary
+from a20_parquet.dataset.manifest_content import files_content
 from a20_parquet.dataset.mend import Mend
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.memory import default_workers

@@ -9,7 +9,8 @@ import fsspec
 import polars as pl
 
 from a20_parquet.dataset.file_list import read_file_list, summaries
-from a20_parquet.dataset.manifest import FileSummary, Manifest, parse_manifest
+from a20_parquet.dataset.manifest import FileSummary, Manifest
+from a20_parquet.dataset.manifest_content import parse_manifest
 from a20_parquet.dataset.presence import why_no_dataset
 from a20_parquet.errors import DatasetError
 from a20_parquet.storage.locate import is_local, read_content

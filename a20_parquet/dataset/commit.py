@@ -19,7 +19,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from a20_parquet.dataset.claim import check_lock, clear_conversion, confirm_lock
 from a20_parquet.dataset.layout import PART, DatasetLayout
-from a20_parquet.dataset.manifest import Manifest, parse_manifest
+from a20_parquet.dataset.manifest import Manifest
+from a20_parquet.dataset.manifest_content import parse_manifest
 from a20_parquet.dataset.quarantine import DAMAGED, LIST, RECORDS
 from a20_parquet.dataset.scratch import remove_scratch
 from a20_parquet.errors import DatasetError, UsageError

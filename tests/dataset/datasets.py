@@ -14,9 +14,8 @@ from a20_parquet.dataset.manifest import (
     Manifest,
     ShardSummary,
     TableOptions,
-    files_content,
-    make_manifest,
 )
+from a20_parquet.dataset.manifest_content import files_content, make_manifest
 from a20_parquet.dataset.parquet import Compression, ParquetLayout, ParquetWriter
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.schema import Feature, window_schema

@@ -17,13 +17,8 @@ from a20_parquet.dataset.begin import abandon, begin, find_held, make_way
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.claim import State, find_state, locked
 from a20_parquet.dataset.commit import commit, is_committed, remove_strays, settle
-from a20_parquet.dataset.manifest import (
-    FileSummary,
-    Manifest,
-    ShardSummary,
-    files_content,
-    make_manifest,
-)
+from a20_parquet.dataset.manifest import FileSummary, Manifest, ShardSummary
+from a20_parquet.dataset.manifest_content import files_content, make_manifest
 from a20_parquet.dataset.quarantine import QuarantineWriter
 from a20_parquet.dataset.scratch import new_scratch, remove_scratch
 from a20_parquet.dataset.sites import kept_content, read_sites

@@ -1,0 +1,146 @@
+"""What makes a dataset complete: ``files.parquet`` and, written last, ``manifest.json``."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+import crc32c
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from a20_parquet.dataset.manifest import (
+    VERSION,
+    ConversionSummary,
+    FileSummary,
+    Manifest,
+    QuarantinedShard,
+    ShardSummary,
+    TableOptions,
+    Totals,
+)
+from a20_parquet.errors import DatasetError
+from a20_parquet.table.partition import PartitionBy, period_value
+from a20_parquet.table.schema import KEYS
+
+# What pydantic calls one, of a model and of a dataclass.
+_UNKNOWN_FIELD: Final = ("extra_forbidden", "unexpected_keyword_argument")
+
+
+def parse_manifest(content: bytes, where: str) -> tuple[Manifest, tuple[str, ...]]:
+    """Parse the content of ``manifest.json``.
+
+    Fields that a later version of this program has added are ignored: the fields that this version
+    knows mean the same. Whoever writes the manifest back would lose the others.
+
+    Args:
+        content: of the file.
+        where: path or URL of the file, for messages.
+
+    Returns:
+        The manifest, and the names of fields that were ignored, such as ``totals.seconds``.
+
+    Raises:
+        DatasetError: the content is not a manifest, or has another format version.
+    """
+    try:
+        return Manifest.model_validate_json(content), ()
+    except ValidationError as error:
+        if (version := _version_of(content)) > VERSION:
+            raise DatasetError(
+                f"{where} has format version {version}, and this version of a20-parquet reads "
+                f"format version {VERSION}. Install a newer version."
+            ) from error
+        problems = error.errors()
+        others = [each for each in problems if each["type"] not in _UNKNOWN_FIELD]
+        if others:
+            field = ".".join(map(str, others[0]["loc"]))
+            raise DatasetError(
+                f"{where} is no manifest that this version reads: {field}: {others[0]['msg']}. Was "
+                "it written by another program or a newer version?"
+            ) from error
+        unknown = dict.fromkeys(_field_name(each["loc"]) for each in problems)
+        return Manifest.model_validate_json(content, extra="ignore"), tuple(unknown)
+
+
+def _version_of(content: bytes) -> int:
+    """The format version that a manifest names; 0 where it names none."""
+    try:
+        version = json.loads(content)["version"]
+    except (ValueError, TypeError, KeyError):
+        return 0
+    return version if isinstance(version, int) else 0
+
+
+def _field_name(loc: Sequence[int | str]) -> str:
+    return ".".join(part for part in loc if isinstance(part, str))
+
+
+def make_manifest(  # noqa: PLR0913 - what a manifest holds
+    options: TableOptions,
+    *,
+    files: Sequence[FileSummary],
+    files_content: Any,
+    shards: Sequence[ShardSummary],
+    conversions: Sequence[ConversionSummary] = (),
+    quarantine: Sequence[QuarantinedShard] = (),
+) -> Manifest:
+    """Put together what says that a dataset is complete.
+
+    Args:
+        options: of the dataset.
+        files: all data files.
+        files_content: of ``files.parquet``, see ``files_content``.
+        shards: all that it was made of.
+        conversions: all that made it.
+        quarantine: what of the shards is not in it.
+    """
+    has_period = options.partition_by.period is not None
+    return Manifest(
+        options=options,
+        totals=Totals(
+            shards=len(shards),
+            records=sum(shard.records for shard in shards),
+            windows=sum(file.rows for file in files),
+            sites=len({file.site for file in files}),
+            dates=len({file.period for file in files}) if has_period else 0,
+            files=len(files),
+            bytes=sum(file.bytes for file in files),
+            quarantined=sum(shard.quarantined for shard in shards),
+            damaged=sum(shard.damaged for shard in shards),
+        ),
+        files_checksum=f"{crc32c.crc32c(files_content):08x}",
+        shards=tuple(shards),
+        conversions=tuple(conversions),
+        quarantine=tuple(quarantine),
+    )
+
+
+def files_content(files: Sequence[FileSummary], by: PartitionBy) -> Any:
+    """What ``files.parquet`` holds, as an Arrow buffer."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(_files_table(files, by), sink)
+    return sink.getvalue()
+
+
+def _files_table(files: Sequence[FileSummary], by: PartitionBy) -> Any:
+    instant = pa.timestamp("us", tz="UTC")
+    columns: dict[str, Any] = {
+        "path": pa.array([file.path for file in files], pa.string()),
+        "site": pa.array([file.site for file in files], KEYS["site"].type),
+    }
+    if by.period is not None:
+        periods: list[Any] = [file.period for file in files]
+        if by.period == "month":
+            periods = [None if each is None else period_value(each, by) for each in periods]
+        elif by.period == "date":
+            periods = pa.array(periods, pa.int32())
+        columns[by.period] = pa.array(periods).cast(KEYS[by.period].type)
+    columns |= {
+        "rows": pa.array([file.rows for file in files], pa.int64()),
+        "bytes": pa.array([file.bytes for file in files], pa.int64()),
+        "checksum": pa.array([file.checksum for file in files], pa.string()),
+        "first_window_start": pa.array([file.first_window_us for file in files], instant),
+        "last_window_start": pa.array([file.last_window_us for file in files], instant),
+    }
+    return pa.table(columns)
