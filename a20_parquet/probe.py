@@ -11,6 +11,7 @@ from a20_parquet.feature_search import FeatureSearch
 from a20_parquet.source.content import LOOK, Content, open_content
 from a20_parquet.source.decode import Decoder
 from a20_parquet.source.frames import FrameReader
+from a20_parquet.source.large import LARGE_BYTES
 from a20_parquet.source.records import Records
 from a20_parquet.source.shard import Codec, Shard, some_in_store
 from a20_parquet.storage.at_once import MOST_AT_ONCE
@@ -188,20 +189,26 @@ class _Start:
     shard: Shard
     codec: Codec
     first: Records | None
-    """Its first batch of whole records; none where it has no whole record."""
+    """Its first batch of whole records; none where it has no whole record, or a large one."""
+    is_large: bool
+    """Whether that is so large that it is rather read again than kept."""
 
     def batches(self) -> Iterator[Records]:
         """Yield all batches of the shard; behind the first it is read once more."""
         if self.first is not None:
             yield self.first
-            with open_content(self.shard, LOOK) as content:
-                yield from islice(_records(self.shard, content), 1, None)
+        elif not self.is_large:
+            return
+        with open_content(self.shard, LOOK) as content:
+            yield from islice(_records(self.shard, content), int(not self.is_large), None)
 
 
 def _start(shard: Shard) -> _Start:
     """Read how a shard begins: a single request where that holds a record."""
     with open_content(shard, LOOK) as content:
-        return _Start(shard, content.codec, next(_records(shard, content), None))
+        first = next(_records(shard, content), None)
+        is_large = first is not None and first.payload_bytes > LARGE_BYTES
+        return _Start(shard, content.codec, None if is_large else first, is_large)
 
 
 def _records(shard: Shard, content: Content) -> Iterator[Records]:

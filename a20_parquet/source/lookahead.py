@@ -58,14 +58,14 @@ class Lookahead:
 
     def _read(self, size: int) -> None:
         rest = self.held
-        # As large as the record is, for that record only.
         room = max(self._buffer_bytes, size + _MORE_BYTES)
-        if room > len(self._view) or room < len(self._view) // 2:
+        # What a large record needed is used again: its views may still be held by who reads.
+        if room > len(self._view):
             self._view = _allocate(room)
         self._view[: len(rest)] = rest
-        read = self._content.readinto(self._view[len(rest) :])
+        read = self._content.readinto(self._view[len(rest) : room])
         self._at, self._end = 0, len(rest) + read
-        self.at_end = self._end < len(self._view)
+        self.at_end = self._end < room
 
 
 def _allocate(size: int) -> memoryview:
