@@ -56,8 +56,11 @@ def read_batches(
         limit: consider only so many of the dataset's first windows.
 
     Raises:
-        DatasetError: a file is missing or damaged.
+        DatasetError: a file is missing or damaged, or the dataset was replaced.
     """
+    catalog.check_unchanged()
     source = WindowSource(catalog, columns, predicate)
     workers = default_workers()
-    return map_in_order(workers, source.read, source.batches(limit), ahead=workers)
+    yield from map_in_order(workers, source.read, source.batches(limit), ahead=workers)
+    # What was read of a dataset that was replaced meanwhile may be of both.
+    catalog.check_unchanged()

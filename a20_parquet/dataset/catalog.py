@@ -9,6 +9,7 @@ import fsspec
 import polars as pl
 
 from a20_parquet.dataset.file_list import read_file_list, summaries
+from a20_parquet.dataset.forked import check_threads
 from a20_parquet.dataset.manifest import FileSummary, Manifest
 from a20_parquet.dataset.manifest_content import parse_manifest
 from a20_parquet.dataset.presence import why_no_dataset
@@ -39,6 +40,8 @@ class Catalog:
     files: pl.DataFrame
     """One row a data file, in the dataset's order: ``path`` (relative to the dataset), the Hive
     keys, ``rows``, ``bytes``, ``checksum``, ``first_window_start``, ``last_window_start``."""
+    written: tuple[int, ...] = ()
+    """What tells the local ``manifest.json`` from one that is written later; empty for stores."""
 
     @classmethod
     def open(cls, dataset: str | Path) -> Self:
@@ -49,14 +52,16 @@ class Catalog:
 
         Raises:
             DatasetError: it is none, is not complete, or its list of files is damaged.
-            UsageError: its store can't be opened.
+            UsageError: its store can't be opened, or this process can't use polars.
         """
+        check_threads()
         place = place_of(dataset)
         location = str(place)
         if isinstance(place, StorePath):
             filesystem, root = place.filesystem, place.path
         else:
             filesystem, root = fsspec.filesystem("file"), location
+        written = _when_written(filesystem, root)
         manifest, unknown = _read_manifest(filesystem, root, location)
         try:
             content = _read_files(filesystem, root, location, manifest)
@@ -65,7 +70,27 @@ class Catalog:
             manifest, unknown = _read_manifest(filesystem, root, location)
             content = _read_files(filesystem, root, location, manifest)
         files = read_file_list(content, f"{location}/files.parquet", manifest.options)
-        return cls(location, filesystem, root, manifest, unknown, files)
+        return cls(location, filesystem, root, manifest, unknown, files, written)
+
+    def check_unchanged(self) -> None:
+        """See that a local dataset still has all files that it had when it was opened.
+
+        More may have been appended.
+
+        Raises:
+            DatasetError: it was replaced, or is not complete any more.
+            UsageError: this process can't read it, see ``check_threads``.
+        """
+        check_threads()
+        if self.written == _when_written(self.filesystem, self.root):
+            return
+        known = ["path", "checksum"]
+        gone = self.files.join(Catalog.open(self.location).files, on=known, how="anti")
+        if len(gone):
+            raise DatasetError(
+                f"{self.location} was replaced since it was opened: {gone['path'][0]} is another "
+                "file now, or none. Open it again."
+            )
 
     @property
     def is_local(self) -> bool:
@@ -110,6 +135,16 @@ class Catalog:
     def url(self, relative: str) -> str:
         """A file's absolute path, or its URL where the dataset is not local."""
         return f"{self.location}/{relative}"
+
+
+def _when_written(filesystem: Any, root: str) -> tuple[int, ...]:
+    if not is_local(filesystem):
+        return ()
+    try:
+        found = Path(root, "manifest.json").stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _read_manifest(filesystem: Any, root: str, location: str) -> tuple[Manifest, tuple[str, ...]]:
