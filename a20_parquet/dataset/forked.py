@@ -1,6 +1,7 @@
 """Whether this process was forked from one whose polars had threads, which then hangs for ever."""
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Final
@@ -8,6 +9,8 @@ from typing import Final
 from a20_parquet.errors import UsageError
 
 _TASKS: Final = Path("/proc/self/task")
+# Importing polars alone starts one of another name, which nobody waits for.
+_WORKER: Final = re.compile(rb"polars-\d+\n")
 
 
 class _Forks:
@@ -53,7 +56,7 @@ def _tasks() -> list[Path]:
 
 def _is_of_polars(task: Path) -> bool:
     try:
-        return (task / "comm").read_bytes().startswith(b"polars")
+        return _WORKER.fullmatch((task / "comm").read_bytes()) is not None
     except OSError:
         # It has ended.
         return False
