@@ -58,7 +58,9 @@ class ExactDecoder:
             )
             timestamp_s = to_seconds(parts, rate_hz)
         except RejectedError as error:
-            return error
+            # Where it was raised leads to all that was held then, such as the batch.
+            error.__context__ = None
+            return error.with_traceback(None)
         return DecodedRecord(
             parts.filename,
             timestamp_s,
