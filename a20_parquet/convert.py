@@ -38,7 +38,8 @@ from a20_parquet.options import ConvertOptions, OnError, OptionValues
 from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.reading import Reading
 from a20_parquet.shard_match import find_copies
-from a20_parquet.sort_pass import Sinks, sort_shards
+from a20_parquet.sort_pass import sort_shards
+from a20_parquet.sort_unit import Sinks
 from a20_parquet.source.discover import Listing, find_shards
 from a20_parquet.source.perch_config import read_configs
 from a20_parquet.storage.place import lies_in

@@ -98,7 +98,7 @@ def test_finished_units_are_not_done_again(
     many_units: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int
 ) -> None:
     """Stopped after any marker of either pass, as many units are left as they are."""
-    from a20_parquet import merge_pass, sort_pass
+    from a20_parquet import merge_pass, sort_unit
 
     made: list[object] = []
 
@@ -113,7 +113,7 @@ def test_finished_units_are_not_done_again(
 
     def count_both(most: int) -> None:
         made.clear()
-        count(sort_pass, "commit_sorted", commit_sorted, most)
+        count(sort_unit, "commit_sorted", commit_sorted, most)
         count(merge_pass, "commit_unit", commit_unit, most)
 
     out = tmp_path / "out"

@@ -273,7 +273,7 @@ def test_a_moved_dataset_goes_on(
     sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, elsewhere: bool
 ) -> None:
     """Its runs are found where they lie now: no shard is sorted again."""
-    from a20_parquet import sort_pass
+    from a20_parquet import sort_unit
 
     def never(*_: object) -> None:
         raise Stop
@@ -281,7 +281,7 @@ def test_a_moved_dataset_goes_on(
     options: dict[str, Any] = {"scratch": tmp_path / "scratch"} if elsewhere else {}
     leave_unfinished(sources, tmp_path / "before", **options)
     (tmp_path / "before").rename(tmp_path / "after")
-    monkeypatch.setattr(sort_pass, "commit_sorted", never)
+    monkeypatch.setattr(sort_unit, "commit_sorted", never)
     assert a20_parquet.convert(sources, tmp_path / "after", **options).is_resumed
     if elsewhere:
         assert list((tmp_path / "scratch").iterdir()) == []
