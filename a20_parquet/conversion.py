@@ -61,7 +61,7 @@ class Conversion:
     passed_over: tuple[PassedOver, ...]
     """Files of the sources that are no shards."""
     warnings: tuple[str, ...]
-    """Shards that seem to be missing."""
+    """Shards that seem to be missing, and options that contradict Perch's ``config.json``."""
     hint: str | None = None
     """Advice on the Hive keys."""
     npy_json: Path | None = None

@@ -93,7 +93,9 @@ def _convert(
     with counted_retries() as retries, locked(layout, progress.say) as layout:
         held = find_held(layout, overwrite=chosen.overwrite)
         reading = Reading.of(chosen, held)
-        listing = read_configs(find_shards(sources, layout.root), chosen.sample_rate)
+        listing = read_configs(
+            find_shards(sources, layout.root), chosen.sample_rate, chosen.window_seconds
+        )
         _check(listing, chosen, layout, held)
         to_convert = find_new(listing, held, Workers(chosen.workers), progress)
         notebook = _notebook_output(folder, listing)
@@ -109,7 +111,7 @@ def _convert(
                 quarantine=held.manifest.count_reasons(),
                 seconds=time.monotonic() - started,
                 passed_over=listing.passed_over,
-                warnings=listing.missing,
+                warnings=(*listing.missing, *listing.remarks),
             )
         other_options = reading.compare_held(held, to_convert)
         for line in other_options:
@@ -160,7 +162,7 @@ def _convert(
         seconds=time.monotonic() - started,
         runs_on_disk=sum(run.on_disk for run in runs),
         passed_over=listing.passed_over,
-        warnings=listing.missing,
+        warnings=(*listing.missing, *listing.remarks),
         hint=sparse_partitions_hint(
             ((file.site, file.period, file.bytes) for file in files), job.table.partition_by
         ),
@@ -199,6 +201,7 @@ def _remarks(
 ) -> Iterator[str]:
     """What a user should know before it begins."""
     yield from listing.missing
+    yield from listing.remarks
     if notebook is not None:
         yield from notebook.renamed
         if to_convert.held:

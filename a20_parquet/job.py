@@ -220,8 +220,8 @@ def check_options(listing: Listing, options: ConvertOptions, held: HeldDataset) 
     differences = option_differences(held.manifest.options, _table_options(hop, options, held))
     if told := "; ".join(differences):
         raise UsageError(
-            f"{held.layout.root} was made with other options: {told}. Give the same ones, or name "
-            "another folder."
+            f"{held.layout.root} was made with other options: {told}. Give the same ones, name "
+            "another folder, or replace the dataset with --overwrite."
         )
 
 

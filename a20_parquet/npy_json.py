@@ -48,7 +48,7 @@ class NotebookFiles:
     passed_over: tuple[PassedOver, ...]
     """Files of the sources that are no shards."""
     warnings: tuple[str, ...]
-    """Shards that seem to be missing."""
+    """Shards that seem to be missing, and options that contradict Perch's ``config.json``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def _npy_json(  # noqa: PLR0913, PLR0917 - what npy_json takes
     listing = read_configs(find_shards(sources), sample_rate)
     output = NotebookOutput.plan(place, listing.shards)
     hops = hop_remarks(shard.hop_s for shard in listing.shards)
-    for line in (*listing.missing, *output.renamed, *hops):
+    for line in (*listing.missing, *listing.remarks, *output.renamed, *hops):
         progress.say(line)
     pool = Workers(threads)
     written = _write_all(listing.shards, output, make_decoder(decoder), pool, progress)
@@ -168,7 +168,7 @@ def _npy_json(  # noqa: PLR0913, PLR0917 - what npy_json takes
         source_bytes=listing.bytes,
         seconds=time.monotonic() - started,
         passed_over=listing.passed_over,
-        warnings=listing.missing,
+        warnings=(*listing.missing, *listing.remarks),
     )
 
 

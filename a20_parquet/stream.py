@@ -57,8 +57,10 @@ def read_windows(
         window_seconds = check_positive("window_seconds", window_seconds, "seconds")
     batch_bytes = check_count("batch_bytes", batch_bytes, most=_MOST_BATCH_BYTES)
     check_sample_rate(sample_rate)
-    listing = read_configs(find_shards(sources), sample_rate)
+    listing = read_configs(find_shards(sources), sample_rate, window_seconds)
     hop = find_hop(listing.shards, window_seconds)
+    for remark in listing.remarks:
+        warnings.warn(in_python(remark), stacklevel=2)
     if hop.assumed:
         warnings.warn(f"hop assumed: {in_python(hop.assumed)}", stacklevel=2)
     decoded = _decode(listing.shards, batch_bytes, make_decoder(decoder))

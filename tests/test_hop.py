@@ -143,8 +143,63 @@ def test_appending(tmp_path: Path) -> None:
     assert a20_parquet.convert([source, second], dataset).assumptions == ()
     assert verify(dataset, [source, second]).is_good
     other = write_minutes(tmp_path / "third", 24, config=NESTED)
-    with pytest.raises(UsageError, match=r"window_seconds is 2\.5, was 3\.0"):
+    with pytest.raises(UsageError, match=r"third says 2\.5 s, the dataset has 3 s: convert"):
         a20_parquet.convert(other, dataset)
+
+
+def test_appending_another_hop(tmp_path: Path) -> None:
+    """What a config.json says against the dataset is no option that the user gave."""
+    dataset = tmp_path / "out"
+    a20_parquet.convert(write_minutes(tmp_path / "first"), dataset)
+    before = digests(dataset)
+    other = write_minutes(tmp_path / "other", 20, config=NO_HOP)
+    with pytest.raises(UsageError, match=r"other says 3 s, the dataset has 5 s: convert") as caught:
+        a20_parquet.convert(other, dataset)
+    assert "made with other options" not in str(caught.value)
+    # As the remark on a hop that looks wrong advises it.
+    with pytest.raises(UsageError, match=r"window_seconds is 3\.0, was 5\.0.*overwrite=True"):
+        a20_parquet.convert(tmp_path / "first", dataset, window_seconds=3)
+    assert digests(dataset) == before
+
+
+def test_option_against_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The option counts, and that the file says otherwise is said once."""
+    config = {"model_config": {"hop_size_s": 3, "sample_rate": 48_000}}
+    source = write_minutes(tmp_path / "in", config=config)
+    hop = f"config.json in {source} says 3 s; 5 s counts, as --window-seconds says"
+    rate = f"config.json in {source} says 48000 Hz; 22050 Hz counts, as --sample-rate says"
+    given = ("--window-seconds", 5, "--sample-rate", 22_050)
+    _, _, err = run(monkeypatch, capsys, "convert", source, tmp_path / "out", *given)
+    assert err.splitlines()[:2] == [rate, hop]
+    assert (err.count(hop), err.count(rate)) == (1, 1)
+    conversion = a20_parquet.convert(source, tmp_path / "same", window_seconds=3, sample_rate=48e3)
+    assert conversion.warnings == ()
+    conversion = a20_parquet.convert(source, tmp_path / "other", window_seconds=5)
+    assert conversion.warnings == (hop,)
+    _, _, err = run(monkeypatch, capsys, "npy-json", source, tmp_path / "n", *given[2:])
+    assert (err.count(hop), err.count(rate)) == (0, 1)
+    with pytest.warns(UserWarning, match="5 s counts, as window_seconds says"):
+        a20_parquet.read_windows(source, window_seconds=5)
+
+
+def test_whether_a_configuration_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that tells the hop is not passed over; of another it is said why."""
+    write_minutes(tmp_path / "used", 20, config=NO_HOP)
+    write_minutes(tmp_path / "none", config={"model_config": {"sample_rate": 48_000}})
+    write_minutes(tmp_path / "broken").joinpath("config.json").write_text('{"model')
+    expected = {
+        "used": [],
+        "none": ["passed over: config.json: tells no hop"],
+        "broken": ["passed over: config.json: no valid JSON, so that it tells no hop"],
+    }
+    for name, lines in expected.items():
+        _, _, err = run(monkeypatch, capsys, "convert", tmp_path / name, tmp_path / "out" / name)
+        assert [line for line in err.splitlines() if line.startswith("passed over")] == lines
+        assert ("hop assumed" in err) == bool(lines)
 
 
 def test_quarantine_has_the_datasets_hop(tmp_path: Path) -> None:

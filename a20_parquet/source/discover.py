@@ -3,10 +3,9 @@
 import logging
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from a20_parquet.errors import SourceError
 from a20_parquet.source.content import LOOK, open_content
@@ -49,8 +48,10 @@ class Listing:
     passed_over: tuple[PassedOver, ...]
     missing: tuple[str, ...]
     """A sentence for each numbered set of shards that is not whole."""
-    configs: tuple[tuple[Any, str], ...]
-    """Filesystem and path of each ``config.json`` beside shards."""
+    configs: tuple[SourceFile, ...]
+    """Each ``config.json`` beside shards."""
+    remarks: tuple[str, ...] = ()
+    """A sentence for each option that contradicts a ``config.json``."""
 
     @property
     def bytes(self) -> int:
@@ -115,7 +116,8 @@ def find_shards(
         passed_over=tuple(sorted(passed_over, key=lambda item: item.url)),
         missing=tuple(missing_shards([file.path for file in found])),
         configs=tuple(
-            (file.filesystem, file.path)
+            # The same by whichever source it was found.
+            replace(file, below="", version="")
             for file in listed
             if file.name == CONFIG_NAME and file.is_regular and file.folder in folders
         ),

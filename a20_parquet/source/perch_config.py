@@ -1,12 +1,13 @@
 """What Perch's ``config.json`` beside the shards says about how they were made."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from a20_parquet.errors import SourceError, UsageError
-from a20_parquet.source.discover import Listing
+from a20_parquet.source.discover import Listing, PassedOver
+from a20_parquet.source.files import CONFIG_NAME, SourceFile
 from a20_parquet.source.shard import Shard
 from a20_parquet.storage.at_once import MOST_AT_ONCE, map_at_once
 from a20_parquet.storage.locate import is_local, read_content
@@ -28,30 +29,91 @@ class Hop:
     """Where no input says it, what a user should know of that."""
 
 
-def read_configs(listing: Listing, sample_rate_hz: float | None = None) -> Listing:
+@dataclass(frozen=True, slots=True)
+class _Config:
+    """What a ``config.json`` says; None where it does not."""
+
+    hop_s: float | None = None
+    sample_rate_hz: float | None = None
+    is_json: bool = True
+
+    @property
+    def fault(self) -> str | None:
+        """Why it is no help; None if it tells the hop."""
+        if not self.is_json:
+            return "no valid JSON, so that it tells no hop"
+        return "tells no hop" if self.hop_s is None else None
+
+
+def read_configs(
+    listing: Listing, sample_rate_hz: float | None = None, hop_s: float | None = None
+) -> Listing:
     """Read each folder's ``config.json``, and note with its shards what that says.
+
+    Of the files passed over, those that tell the hop are taken out, and the others get the reason
+    why they do not.
 
     Args:
         listing: what the sources hold.
         sample_rate_hz: of all recordings, where the user tells it; it counts before the files.
+        hop_s: from one window's start to the next, likewise; the files' is noted all the same.
 
     Raises:
         SourceError: a configuration cannot be read.
     """
     configs = listing.configs
-    is_remote = not all(is_local(filesystem) for filesystem, _ in configs)
+    is_remote = not all(is_local(config.filesystem) for config in configs)
     texts = map_at_once(_read, configs, is_remote=is_remote, at_once=MOST_AT_ONCE)
+    parsed = list(map(_parse, texts))
     said = {
-        (filesystem, path.rpartition("/")[0]): _parse(text)
-        for (filesystem, path), text in zip(configs, texts, strict=True)
+        (file.filesystem, file.folder): config for file, config in zip(configs, parsed, strict=True)
     }
-    nothing = (None, None)
 
     def tell(shard: Shard) -> Shard:
-        hop_s, rate_hz = said.get((shard.filesystem, shard.path.rpartition("/")[0]), nothing)
-        return replace(shard, hop_s=hop_s, sample_rate_hz=sample_rate_hz or rate_hz)
+        config = said.get((shard.filesystem, shard.path.rpartition("/")[0]), _Config())
+        rate_hz = sample_rate_hz or config.sample_rate_hz
+        return replace(shard, hop_s=config.hop_s, sample_rate_hz=rate_hz)
 
-    return replace(listing, shards=tuple(map(tell, listing.shards)))
+    urls = [config.url for config in configs]
+    folders = [url.rpartition("/")[0] for url in urls]
+    rates_hz = [config.sample_rate_hz for config in parsed]
+    hops_s = [config.hop_s for config in parsed]
+    faults = dict(zip(urls, (config.fault for config in parsed), strict=True))
+    return replace(
+        listing,
+        shards=tuple(map(tell, listing.shards)),
+        passed_over=tuple(_with_faults(listing.passed_over, faults)),
+        remarks=(
+            *_contradictions("--sample-rate", "Hz", sample_rate_hz, rates_hz, folders),
+            *_contradictions("--window-seconds", "s", hop_s, hops_s, folders),
+        ),
+    )
+
+
+def _with_faults(
+    passed_over: Iterable[PassedOver], faults: Mapping[str, str | None]
+) -> Iterator[PassedOver]:
+    for item in passed_over:
+        fault = faults.get(item.url)
+        if fault is not None:
+            yield PassedOver(item.url, fault)
+        elif item.url not in faults:
+            yield item
+
+
+def _contradictions(
+    option: str, unit: str, given: float | None, told: Sequence[float | None], folders: list[str]
+) -> Iterator[str]:
+    """Say which configurations tell another number than the user does."""
+    others: dict[float, set[str]] = {}
+    for number, folder in zip(told, folders, strict=True):
+        if given is not None and number is not None and number != given:
+            others.setdefault(number, set()).add(folder)
+    for number, where in sorted(others.items()):
+        yield (
+            f"{CONFIG_NAME} in {_named(where)} says {number:.15g} {unit}; {given:.15g} {unit} "
+            f"counts, as {option} says"
+        )
 
 
 def check_sample_rate(sample_rate_hz: float | None) -> None:
@@ -97,6 +159,12 @@ def find_hop(shards: Sequence[Shard], given_s: float | None, dataset_s: float | 
             f"the shards' windows differ: {'; '.join(named)}. Convert these folders into datasets "
             "of their own, or say which hop they all have with --window-seconds."
         )
+    if dataset_s is not None and hop_s != dataset_s:
+        raise UsageError(
+            f"{CONFIG_NAME} in {_named(told[hop_s])} says {_seconds(hop_s)}, the dataset has "
+            f"{_seconds(dataset_s)}: convert these shards into a dataset of their own. "
+            f"--window-seconds {dataset_s:.15g} adds them all the same, if that file is wrong."
+        )
     if not silent:
         return Hop(hop_s)
     why = ", as the dataset has it" if dataset_s else ""
@@ -114,16 +182,15 @@ def _named(folders: set[str]) -> str:
     return f"{', '.join(names[:_MOST_NAMED])}{more}"
 
 
-def _read(config: tuple[Any, str]) -> bytes:
-    filesystem, path = config
+def _read(config: SourceFile) -> bytes:
     try:
-        return read_content(filesystem, path)
+        return read_content(config.filesystem, config.path)
     except OSError as error:
-        raise SourceError(f"{path}: cannot be read: {error}") from error
+        raise SourceError(f"{config.url}: cannot be read: {error}") from error
 
 
-def _parse(text: bytes) -> tuple[float | None, float | None]:
-    """Return the hop in seconds and the sample rate in Hz, each None where nothing tells it.
+def _parse(text: bytes) -> _Config:
+    """Find the hop and the sample rate.
 
     Source: chirp/inference/embed_lib.py and models.py of google-research/perch. The taxonomy model
     of a separating one has windows of its own; audio is read at the outer model's rate.
@@ -132,7 +199,7 @@ def _parse(text: bytes) -> tuple[float | None, float | None]:
         found = json.loads(text)
     except (ValueError, RecursionError):
         # Any program may call its file config.json.
-        return None, None
+        return _Config(is_json=False)
     outer = _dict(found)
     # Older files lack this level.
     outer = _dict(outer.get("embed_fn_config", outer))
@@ -141,7 +208,7 @@ def _parse(text: bytes) -> tuple[float | None, float | None]:
         model = _dict(whole.get("taxonomy_model_tf_config"))
     hops_s = model.get("hop_size_s"), model.get("window_size_s")
     rates_hz = whole.get("sample_rate"), model.get("sample_rate")
-    return (
+    return _Config(
         _first_number(hops_s, 0.0, _MOST_HOP_S),
         _first_number(rates_hz, _LEAST_SAMPLE_RATE_HZ, _MOST_SAMPLE_RATE_HZ),
     )

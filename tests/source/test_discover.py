@@ -327,7 +327,7 @@ def test_configuration_beside_shards(tmp_path: Path, source: str) -> None:
     lay(tmp_path, "x-00000-of-00001", "config.json")
     lay(tmp_path, "elsewhere/config.json", content=b"{}")
     configs = find_shards([f"{tmp_path}/{source}"]).configs
-    assert [path for _, path in configs] == [str(tmp_path / "config.json")]
+    assert [config.path for config in configs] == [str(tmp_path / "config.json")]
 
 
 def test_order_does_not_depend_on_place(tmp_path: Path) -> None:
@@ -356,7 +356,7 @@ def test_memory_urls(memory: Any) -> None:
         "memory:///in/sub/records",
         "memory:///in/sub/x.tfrecord",
     ]
-    assert [path for _, path in listing.configs] == ["/in/sub/config.json"]
+    assert [config.path for config in listing.configs] == ["/in/sub/config.json"]
     assert {item.url for item in listing.passed_over} == {
         "memory:///in/notes.txt",
         "memory:///in/sub/config.json",

@@ -91,7 +91,7 @@ def test_a_configuration_is_found(url: str) -> None:
     """It may lie beside a shard here, too."""
     Server.files |= {"x-00000-of-00001": CONTENT, "config.json": b"{}"}
     listing = find_shards(f"{url}/x-00000-of-00001")
-    assert [path for _, path in listing.configs] == [f"{url}/config.json"]
+    assert [config.path for config in listing.configs] == [f"{url}/config.json"]
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_a_folder_is_listed_once() -> None:
     listing = find_shards(f"{URL}/in")
     assert labels(listing) == ["a-00000-of-00002", "a-00001-of-00002", "b.tfrecord"]
     assert listing.shards[2].url == f"{URL}/in/deep/er/b.tfrecord"
-    assert [path for _, path in listing.configs] == ["bucket/in/config.json"]
+    assert [config.path for config in listing.configs] == ["bucket/in/config.json"]
     assert asked("ls") == ["bucket/in", "bucket/in/deep", "bucket/in/deep/er"]
     assert asked("info") == ["bucket/in"]
     assert reads() == []
