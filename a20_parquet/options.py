@@ -27,6 +27,7 @@ from a20_parquet.memory import MOST_WORKERS, default_budget, default_workers
 from a20_parquet.source.decode import DecoderName
 from a20_parquet.table.feature_forms import FeatureRequest
 from a20_parquet.table.partition import PartitionBy
+from a20_parquet.table.schema import MAX_DIMS
 from a20_parquet.table.selection import Selection
 from a20_parquet.table.windows import MAX_CHANNELS
 
@@ -172,7 +173,7 @@ class ConvertOptions(BaseModel):
     default Perch's ``config.json`` says it."""
     overwrite: bool = False
     """Whether to delete a dataset that is already there."""
-    dims: Annotated[int | None, Field(ge=1)] = None
+    dims: Annotated[int | None, Field(ge=1, le=MAX_DIMS)] = None
     """Floats an embedding; by default those of the first record that can be converted."""
     feature: _Features = ()
     """Further features that windows carry along, each as a column: ``NAME``, or more of its form as

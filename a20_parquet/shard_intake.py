@@ -8,6 +8,7 @@ from a20_parquet.dataset.manifest import QuarantinedShard, ShardSummary
 from a20_parquet.dataset.observations import Observations
 from a20_parquet.dataset.quarantine import QuarantineWriter
 from a20_parquet.error_limit import ErrorLimit
+from a20_parquet.errors import DatasetError
 from a20_parquet.job import Job
 from a20_parquet.source.content import Content
 from a20_parquet.source.frames import FrameReader, tell_progress
@@ -147,6 +148,11 @@ class ShardIntake:
         offset = records.offset(number)
         retry = self._job.retries.get(self._shard.position)
         if retry is not None:
+            if number >= len(retry.records):
+                raise DatasetError(
+                    f"{retry.shard.label} has more records in quarantine than the list of them "
+                    "tells. Was it edited or cut? Convert the shards again."
+                )
             origin = retry.records[number]
             rejection = replace(rejection, number=origin.record)
             offset = origin.offset

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from a20_parquet.dataset.manifest import Manifest, QuarantinedShard, ShardSummary
+from a20_parquet.dataset.manifest import Manifest, QuarantinedShard, ReadingOptions, ShardSummary
 from a20_parquet.dataset.quarantine import QuarantineTally
 from a20_parquet.dataset.sites import KeptSites
 from a20_parquet.errors import SourceError
@@ -62,10 +62,12 @@ class SourceWindows:
         Raises:
             UsageError: there is no such decoder.
         """
-        self._manifest = manifest
         self._decoder = make_decoder(decoder, manifest.options.features)
+        # Manifests of the first versions list none.
+        self._read = [each.reading for each in manifest.conversions] or [ReadingOptions()]
         self._rules = [
-            _rules(manifest, sites, number) for number in range(len(manifest.conversions))
+            window_rules(manifest.options, each, sites.until(n) if sites and each.sites else None)
+            for n, each in enumerate(self._read)
         ]
 
     def read(
@@ -119,7 +121,7 @@ class SourceWindows:
     def _tries(self, known: ShardSummary | None) -> list["_Try"]:
         """How the shard's records were read: at first, and when they were tried again."""
         numbers = (known.conversion, *known.retried) if known else (len(self._rules) - 1,)
-        given = [self._manifest.conversions[number].reading.sample_rate for number in numbers]
+        given = [self._read[number].sample_rate for number in numbers]
         rates_hz = [rate or (known.sample_rate_hz if known else None) for rate in given]
         filters = [RecordFilter(self._rules[number]) for number in numbers]
         decoder = self._decoder
@@ -201,10 +203,3 @@ def _blocks(taken: DecodedRecords, rules: WindowRules) -> Iterator[WindowBlock]:
         metadata, embeddings = metadata.filter(pa.array(takes)), embeddings[takes]
     if len(metadata):
         yield WindowBlock(metadata, embeddings)
-
-
-def _rules(manifest: Manifest, sites: KeptSites | None, number: int) -> WindowRules:
-    """How a conversion read records."""
-    reading = manifest.conversions[number].reading
-    known = sites.until(number) if sites and reading.sites else None
-    return window_rules(manifest.options, reading, known)

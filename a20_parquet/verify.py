@@ -15,7 +15,9 @@ from a20_parquet.dataset.dataset_check import (
     check_lists,
     is_being_written,
 )
+from a20_parquet.dataset.figures import check_figures
 from a20_parquet.dataset.file_check import FileChecker
+from a20_parquet.dataset.sites import check_sites
 from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.source.decode import DecoderName
 from a20_parquet.source.discover import find_shards
@@ -128,9 +130,17 @@ def _verify(
     if outdated:
         problems.add([_outdated(catalog, outdated, len(files))])
     problems.add(check_lists(catalog, files))
+    problems.add(check_figures(catalog.manifest, sum(file.rows for file in files)))
+    wrong_sites = list(check_sites(catalog))
+    problems.add(wrong_sites)
     problems.add(check_folders(catalog, files, strays=not notes))
     checked = None
-    if listing is not None:
+    if listing is not None and wrong_sites:
+        notes.append(
+            "the shards were not read: which site and time zone their recorders have is told by "
+            "sites.parquet"
+        )
+    elif listing is not None:
         unread = sum(file.rows for file in files) - windows
         if unread:
             notes.append(

@@ -54,7 +54,10 @@ CHANGES: list[tuple[pl.Expr | None, str]] = [
     (pl.concat_list("month").alias("month"), r"its column month is List"),
     (pl.lit("2020-10-14").alias("first_window_start"), "first_window_start is String"),
     (pl.lit(None).alias("checksum"), "its column checksum is Null"),
-    (one("rows", 1 << 62), "found the rows '4611686018427387904', expected 1 to "),
+    (
+        one("rows", 1 << 62),
+        "found the rows '4611686018427387904', expected 1 to what its bytes can hold",
+    ),
     (one("rows", 0), "found the rows '0'"),
     (one("rows", None), "found the rows 'None'"),
     (one("bytes", -1), "found the bytes '-1'"),

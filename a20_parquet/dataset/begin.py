@@ -186,7 +186,7 @@ def _resume(
     # The notebook's files come from the first pass: those that were not asked for before are
     # still to be written, of all shards.
     is_done = plan.npy_json in (None, before.npy_json)
-    units = tuple(sorted_units(layout, own)) if is_done else ()
+    units = tuple(sorted_units(layout, own, len(before.shards))) if is_done else ()
     now = plan.model_copy(update={"id": before.id, "scratch": scratch})
     begun = Begun(plan=now, sorted=units, is_resumed=True, own_scratch=_scratch(layout, now))
     check(begun, ())

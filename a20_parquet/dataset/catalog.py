@@ -128,6 +128,14 @@ class Catalog:
         """The data files, in the dataset's order."""
         return summaries(self.files, self.partition_by)
 
+    def read(self, relative: str) -> bytes:
+        """Read a whole file.
+
+        Raises:
+            OSError: it can't be read.
+        """
+        return read_content(self.filesystem, self.path(relative))
+
     def path(self, relative: str) -> str:
         """A file's path in ``filesystem``."""
         return f"{self.root}/{relative}"

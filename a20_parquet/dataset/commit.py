@@ -26,7 +26,7 @@ from a20_parquet.dataset.scratch import remove_scratch
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.storage.conditional import ConditionalFile
 from a20_parquet.storage.files import copy, files_below, move, naming, write_whole
-from a20_parquet.storage.place import Place, StorePath
+from a20_parquet.storage.place import Place, StorePath, read_whole
 
 _LOGGER = logging.getLogger(__name__)
 _SUFFIXES = (RECORDS, DAMAGED, LIST)
@@ -97,14 +97,14 @@ def is_committed(layout: DatasetLayout) -> bool:
     """Whether the conversion here has been committed, and only its traces are left."""
     marker = _read(layout)
     try:
-        return marker is not None and _digest(layout.manifest.read_bytes()) == marker.manifest
+        return marker is not None and _digest(read_whole(layout.manifest)) == marker.manifest
     except FileNotFoundError:
         return False
 
 
 def _read(layout: DatasetLayout) -> _Commit | None:
     try:
-        return _Commit.model_validate_json(layout.commit.read_bytes())
+        return _Commit.model_validate_json(read_whole(layout.commit))
     except (FileNotFoundError, ValidationError):
         return None
 
@@ -120,7 +120,7 @@ def settle(layout: DatasetLayout, scratch: Sequence[Place]) -> None:
         DatasetError: the manifest is damaged.
         OSError: something can't be moved or removed.
     """
-    manifest, _ = parse_manifest(layout.manifest.read_bytes(), str(layout.manifest))
+    manifest, _ = parse_manifest(read_whole(layout.manifest), str(layout.manifest))
     marker = _read(layout)
     if marker is None or not marker.is_published:
         for staged, place in _staged(layout, manifest):

@@ -24,7 +24,7 @@ from a20_parquet.dataset.parquet import (
     Page,
 )
 from a20_parquet.errors import DatasetError
-from a20_parquet.table.schema import EMBEDDING
+from a20_parquet.table.schema import EMBEDDING, metadata_schema
 
 Rows = npt.NDArray[np.int64]
 """Numbers of rows, from 0."""
@@ -136,6 +136,8 @@ class DataFile:
         """
         with self._reading:
             table = self._parquet.read_row_groups(groups, columns=columns, use_threads=False)
+            # Texts that are none, and lists that end before they begin, crash others.
+            table.validate(full=True)
         expected = sum(self.rows[group] for group in groups)
         if len(table) != expected:
             raise DatasetError(
@@ -144,6 +146,13 @@ class DataFile:
             )
         if missing := set(columns) - set(table.column_names):
             raise DatasetError(f"{self._url} has no column {', '.join(sorted(missing))}. {_MEND}")
+        schema = metadata_schema(self._catalog.features)
+        for name in columns:
+            if (found := table.schema.field(name).type) != schema.field(name).type:
+                raise DatasetError(
+                    f"{self._url}: its column {name} is {found}, expected "
+                    f"{schema.field(name).type}. {_MEND}"
+                )
         return table.select(columns)
 
     def pages(self, group: int) -> EmbeddingPages:

@@ -24,11 +24,20 @@ def check_lists(catalog: Catalog, files: list[FileSummary]) -> Iterator[Problem]
     for path, count in repeated.items():
         if count > 1:
             yield Problem("files.parquet", f"it names {path} {count} times")
+    order = sorted(files, key=_order)
+    if order != files:
+        first = next(file for file, right in zip(files, order, strict=True) if file != right)
+        yield Problem("files.parquet", f"{first.path} is not at its place in the order")
     for file in files:
         folder = f"data/{hive_folder(*file.key, catalog.partition_by)}"
         head, _, name = file.path.rpartition("/")
         if head != folder or not PART.fullmatch(name):
             yield Problem(file.path, f"its place should be {folder}/part-NNNN.parquet")
+
+
+def _order(file: FileSummary) -> tuple[str, bool, int, int]:
+    part = file.path.rpartition("-")[2].removesuffix(".parquet")
+    return file.site, file.period is not None, file.period or 0, int(part)
 
 
 def _totals(catalog: Catalog, files: list[FileSummary]) -> Iterator[tuple[str, int, int]]:

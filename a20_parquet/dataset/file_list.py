@@ -10,15 +10,17 @@ import polars as pl
 
 from a20_parquet.dataset.manifest import FileSummary, TableOptions
 from a20_parquet.dataset.names import DATA_PATH
+from a20_parquet.dataset.parquet import Compression
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.partition import PartitionBy
 
 _AGAIN: Final = "Copy the dataset again, or convert the shards again."
 _INSTANT: Final = pl.Datetime("us", "UTC")
 _PERIODS: Final = {"date": pl.Date(), "month": pl.String(), "year": pl.Int64()}
-# Sums over a million files are numbers still.
-_MOST_ROWS: Final = 1 << 40
+# Sums over a million files are numbers still, times the next as well.
 _MOST_BYTES: Final = 1 << 43
+_MOST_RATIO: Final = 1 << 16
+"""No compression of ours stores less than one byte for so many."""
 _FIRST_YEAR, _LAST_YEAR = 1, 9999
 
 
@@ -85,6 +87,8 @@ def _schema(by: PartitionBy) -> pl.Schema:
 
 def _rules(options: TableOptions) -> list[tuple[str, pl.Expr, str]]:
     """Columns, what must hold for each of their values, and how to say that."""
+    ratio = 1 if options.compression is Compression.NONE else _MOST_RATIO
+    most_rows = pl.col("bytes") * ratio // (4 * options.dims)
     rules = [
         (
             "path",
@@ -92,8 +96,8 @@ def _rules(options: TableOptions) -> list[tuple[str, pl.Expr, str]]:
             "data/site=…/part-NNNN.parquet",
         ),
         ("site", pl.col("site").str.contains(r"^[A-Za-z0-9_-]+$"), "letters, digits, _ and -"),
-        ("rows", pl.col("rows").is_between(1, _MOST_ROWS), f"1 to {_MOST_ROWS:,}"),
         ("bytes", pl.col("bytes").is_between(1, _MOST_BYTES), f"1 to {_MOST_BYTES:,}"),
+        ("rows", pl.col("rows").is_between(1, most_rows), "1 to what its bytes can hold"),
         (
             "checksum",
             pl.col("checksum").str.contains(r"^[0-9a-f]{8}$"),

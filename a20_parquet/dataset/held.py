@@ -1,5 +1,6 @@
 """A dataset that is there already, as a conversion that appends to it sees it."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -12,7 +13,7 @@ from a20_parquet.dataset.manifest import (
     QuarantineFile,
     ShardSummary,
 )
-from a20_parquet.dataset.quarantine import DAMAGED, RECORDS, Entry, read_entries
+from a20_parquet.dataset.quarantine import DAMAGED, LIST, RECORDS, Entry, read_entries
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.partition import PartitionKey
 
@@ -121,6 +122,11 @@ class HeldDataset:
     def _make_retry(self, quarantined: QuarantinedShard) -> Retry:
         label = quarantined.label
         entries = list(read_entries(self.layout.quarantine, label))
+        if Counter(entry.reason for entry in entries) != quarantined.reasons:
+            raise DatasetError(
+                f"{self.layout.quarantine / label}{LIST}: its reasons are not those in "
+                "manifest.json. Was the file edited or cut? Convert the shards again."
+            )
         return Retry(
             shard=next(shard for shard in self.manifest.shards if shard.label == label),
             records=tuple(entry for entry in entries if not entry.reason.is_damage),

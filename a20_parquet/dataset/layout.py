@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from a20_parquet.storage.place import Place, place_of
+from a20_parquet.storage.place import Place, place_of, read_whole
 
 FORMAT: Final = "a20_parquet"
 DATA: Final = "data"
@@ -109,7 +109,7 @@ class DatasetLayout:
 def is_ours(path: Place) -> bool:
     """Whether a file is JSON that this program wrote."""
     try:
-        content = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        content = json.loads(read_whole(path))
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return False
     return isinstance(content, dict) and content.get("format") == FORMAT

@@ -2,18 +2,23 @@
 
 from collections import Counter
 from datetime import date
-from typing import Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from a20_parquet.dataset.layout import FORMAT
 from a20_parquet.dataset.names import DataPath, FileName
 from a20_parquet.dataset.parquet import Compression
 from a20_parquet.table.partition import PartitionBy, PartitionKey
 from a20_parquet.table.rejection import Reason
-from a20_parquet.table.schema import Feature, feature_bytes
+from a20_parquet.table.schema import MAX_DIMS, Feature, feature_bytes
 
 VERSION: Final = 1
+_MOST: Final = (1 << 63) - 1
+
+Count = Annotated[int, Field(ge=0, le=_MOST)]
+Instant = Annotated[int, Field(ge=-_MOST, le=_MOST)]
+Hertz = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class _Frozen(BaseModel):
@@ -26,15 +31,15 @@ class FileSummary(_Frozen):
     path: DataPath
     """Relative to the dataset, with ``/``."""
     site: str
-    period: int | None
+    period: Annotated[int, Field(ge=-(1 << 31), lt=1 << 31)] | None
     """See ``partition.periods``; none where the recording has no date."""
-    rows: int
-    bytes: int
+    rows: Count
+    bytes: Count
     checksum: str
     """CRC32C of the whole file, eight hexadecimal digits."""
-    first_window_us: int | None
+    first_window_us: Instant | None
     """Earliest ``window_start``, microseconds since 1970 in UTC."""
-    last_window_us: int | None
+    last_window_us: Instant | None
     """Latest ``window_start``, likewise."""
 
     @property
@@ -48,29 +53,29 @@ class ShardSummary(_Frozen):
 
     label: FileName
     url: str
-    bytes: int
+    bytes: Count
     """Stored size."""
     checksum: str
     """SHA-256 of the lengths and payload CRCs of its frames and of its damaged bytes, in
     hexadecimal."""
-    records: int
+    records: Count
     """Whole frames, those in quarantine included."""
-    windows: int
+    windows: Count
     """That it brought, duplicates that were dropped included."""
-    left_out: int = 0
+    left_out: Count = 0
     """Windows that lie outside of what was asked for: other sites, dates or channels."""
-    quarantined: int = 0
+    quarantined: Count = 0
     """Records that lie in quarantine."""
-    damaged: int = 0
+    damaged: Count = 0
     """Ranges of damaged bytes, which lie there as well."""
-    shape_disagreements: int = 0
+    shape_disagreements: Count = 0
     """Records whose ``embedding_shape`` is not their tensor's."""
-    sample_rate_hz: float | None = None
+    sample_rate_hz: Hertz | None = None
     """By which a ``timestamp_offset`` in audio samples was divided, as ``--sample-rate`` or Perch's
     ``config.json`` said; None if neither did. A retry with ``--sample-rate`` has its own."""
-    conversion: int = 0
+    conversion: Count = 0
     """Which of the manifest's conversions took it."""
-    retried: tuple[int, ...] = ()
+    retried: tuple[Count, ...] = ()
     """Which later ones took records of it out of quarantine."""
 
 
@@ -79,11 +84,11 @@ class TableOptions(_Frozen):
 
     partition_by: PartitionBy
     compression: Compression
-    max_file_size: int
-    row_group_rows: int
-    window_seconds: float
-    dims: int
-    channels: tuple[int, ...] | None = None
+    max_file_size: Annotated[int, Field(ge=1)]
+    row_group_rows: Annotated[int, Field(ge=1)]
+    window_seconds: Annotated[float, Field(gt=0, le=1e9)]
+    dims: Annotated[int, Field(ge=0, le=MAX_DIMS)]
+    channels: tuple[Annotated[int, Field(ge=0, lt=1 << 15)], ...] | None = None
     """Which channels of separated audio were taken; none where all were."""
     features: tuple[Feature, ...] = ()
     """Further columns, in their order."""
@@ -110,7 +115,7 @@ class ReadingOptions(_Frozen):
 
     filename_pattern: str | None = None
     unknown_site: str | None = None
-    sample_rate: float | None = None
+    sample_rate: Hertz | None = None
     """Of the recordings, in Hz; None if it was not given."""
     sites: str | None = None
     """Fingerprint of the sites table."""
@@ -123,9 +128,9 @@ class ReadingOptions(_Frozen):
 class DuplicateCounts(_Frozen):
     """Windows of a conversion whose filename, offset and channel others have already."""
 
-    identical: int = 0
+    identical: Count = 0
     """Those that equal such a one bit for bit."""
-    different: int = 0
+    different: Count = 0
     """Those that equal none."""
     names: tuple[str, ...] = ()
     """The first few."""
@@ -151,7 +156,7 @@ class ConversionSummary(_Frozen):
     assumptions: tuple[Assumption, ...] = ()
     hop_remark: str | None = None
     """Why its hop looks wrong, and which would fit."""
-    left_out: int | None = None
+    left_out: Count | None = None
     """Windows outside of what it was asked for: other sites, dates or channels. None where it was
     made before this was kept."""
 
@@ -160,7 +165,7 @@ class QuarantineFile(_Frozen):
     """One file in ``quarantine/``."""
 
     name: FileName
-    bytes: int
+    bytes: Count
     checksum: str
     """CRC32C of the whole file, eight hexadecimal digits."""
 
@@ -169,7 +174,7 @@ class QuarantinedShard(_Frozen):
     """What of one shard lies in ``quarantine/``."""
 
     label: FileName
-    reasons: dict[Reason, int]
+    reasons: dict[Reason, Count]
     """How many records and damaged ranges, by reason."""
     files: tuple[QuarantineFile, ...]
     checksum: str | None
@@ -179,18 +184,18 @@ class QuarantinedShard(_Frozen):
 class Totals(_Frozen):
     """What a dataset holds, counted."""
 
-    shards: int
-    records: int
-    windows: int
-    sites: int
-    dates: int
+    shards: Count
+    records: Count
+    windows: Count
+    sites: Count
+    dates: Count
     """Distinct values of the key after ``site``; 0 where there is none."""
-    files: int
-    bytes: int
+    files: Count
+    bytes: Count
     """Of all data files."""
-    quarantined: int = 0
+    quarantined: Count = 0
     """Records in quarantine."""
-    damaged: int = 0
+    damaged: Count = 0
     """Ranges of damaged bytes in quarantine."""
 
 
@@ -207,6 +212,15 @@ class Manifest(_Frozen):
     conversions: tuple[ConversionSummary, ...] = ()
     """In the order in which they were made."""
     quarantine: tuple[QuarantinedShard, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_numbers(self) -> Self:
+        # Manifests of the first versions have no conversions, and shards of number 0.
+        known = max(1, len(self.conversions))
+        for shard in self.shards:
+            if max((shard.conversion, *shard.retried)) >= known:
+                raise ValueError(f"{shard.label} is of a conversion that is not listed")
+        return self
 
     @property
     def assumptions(self) -> tuple[Assumption, ...]:

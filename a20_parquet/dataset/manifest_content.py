@@ -19,7 +19,7 @@ from a20_parquet.dataset.manifest import (
     TableOptions,
     Totals,
 )
-from a20_parquet.errors import DatasetError
+from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.table.partition import PartitionBy, period_value
 from a20_parquet.table.schema import KEYS
 
@@ -45,6 +45,8 @@ def parse_manifest(content: bytes, where: str) -> tuple[Manifest, tuple[str, ...
     """
     try:
         return Manifest.model_validate_json(content), ()
+    except UsageError as error:  # of a feature
+        raise DatasetError(f"{where} is no manifest that this version reads: {error}") from error
     except ValidationError as error:
         if (version := _version_of(content)) > VERSION:
             raise DatasetError(
@@ -54,20 +56,27 @@ def parse_manifest(content: bytes, where: str) -> tuple[Manifest, tuple[str, ...
         problems = error.errors()
         others = [each for each in problems if each["type"] not in _UNKNOWN_FIELD]
         if others:
-            field = ".".join(map(str, others[0]["loc"]))
-            raise DatasetError(
-                f"{where} is no manifest that this version reads: {field}: {others[0]['msg']}. Was "
-                "it written by another program or a newer version?"
-            ) from error
+            raise _no_manifest(where, others[0]) from error
         unknown = dict.fromkeys(_field_name(each["loc"]) for each in problems)
+    try:
         return Manifest.model_validate_json(content, extra="ignore"), tuple(unknown)
+    except ValidationError as error:
+        raise _no_manifest(where, error.errors()[0]) from error
+
+
+def _no_manifest(where: str, problem: Any) -> DatasetError:
+    field = ".".join(map(str, problem["loc"])) or "shards"
+    return DatasetError(
+        f"{where} is no manifest that this version reads: {field}: {problem['msg']}. Was it "
+        "written by another program or a newer version?"
+    )
 
 
 def _version_of(content: bytes) -> int:
     """The format version that a manifest names; 0 where it names none."""
     try:
         version = json.loads(content)["version"]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return 0
     return version if isinstance(version, int) else 0
 

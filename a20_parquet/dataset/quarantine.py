@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from a20_parquet.dataset.manifest import QuarantinedShard, QuarantineFile
 from a20_parquet.errors import DatasetError
 from a20_parquet.storage.files import Create, NewFile, naming
-from a20_parquet.storage.place import Place
+from a20_parquet.storage.place import Place, read_whole
 from a20_parquet.table.rejection import Reason, Rejection
 
 RECORDS, DAMAGED, LIST = ".tfrecord", ".damaged", ".jsonl"
@@ -281,7 +281,7 @@ def read_entries(folder: Place, label: str) -> Iterator[Entry]:
     """
     path = folder / f"{label}{LIST}"
     try:
-        content = path.read_bytes()
+        content = read_whole(path)
     except OSError as error:
         raise DatasetError(f"{path}: can't be read: {error}") from error
     for number, line in enumerate(content.splitlines(keepends=True), 1):

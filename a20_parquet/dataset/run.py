@@ -23,6 +23,7 @@ from a20_parquet.dataset.run_files import (
 )
 from a20_parquet.storage.at_once import map_at_once
 from a20_parquet.storage.files import has_sum
+from a20_parquet.storage.locate import check_regular
 from a20_parquet.storage.place import Place, StorePath, place_of
 from a20_parquet.table.order import Partitions, find_partitions, sort_order
 
@@ -257,6 +258,7 @@ class DiskRun:
         if isinstance(place, StorePath):
             view[:] = read_file(place, first, first + len(view))
             return
+        check_regular(place)
         with open(place, "rb", buffering=0) as file:
             file.seek(first)
             while view:

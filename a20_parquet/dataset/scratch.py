@@ -20,7 +20,7 @@ from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.names import is_file_name
 from a20_parquet.errors import UsageError
 from a20_parquet.storage.files import TEMPORARY, remove_tree, write_whole
-from a20_parquet.storage.place import Place, place_of
+from a20_parquet.storage.place import Place, place_of, read_whole
 
 INSIDE: Final = "runs"
 """What a plan calls the folder in the dataset, wherever the dataset lies."""
@@ -52,7 +52,7 @@ class _Marker(BaseModel):
     def read(cls, folder: Place) -> Self | None:
         """Return None if the folder has no such marker."""
         try:
-            return cls.model_validate_json((folder / _MARKER).read_bytes())
+            return cls.model_validate_json(read_whole(folder / _MARKER))
         except (OSError, ValidationError):
             return None
 
@@ -133,7 +133,7 @@ def _is_same_folder(one: Place, other: Place) -> bool:
 def _conversion_at(layout: DatasetLayout) -> str | None:
     """Identifier of the conversion that is under way there, if any is."""
     try:
-        plan = json.loads(layout.plan.read_bytes())
+        plan = json.loads(read_whole(layout.plan))
     except (OSError, ValueError):
         return None
     return plan.get("id") if isinstance(plan, dict) else None

@@ -15,7 +15,7 @@ from typing import Self
 
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.storage.files import NewFile, write_whole
-from a20_parquet.storage.place import Place
+from a20_parquet.storage.place import Place, read_whole
 
 _NAME = ".a20-parquet-session"
 
@@ -110,6 +110,6 @@ class Session:
 
     def _is_begun(self, folder: Place) -> bool:
         try:
-            return (folder / _NAME).read_bytes() == self.token.encode()
+            return read_whole(folder / _NAME) == self.token.encode()
         except FileNotFoundError:
             return False

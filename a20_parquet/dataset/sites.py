@@ -2,6 +2,8 @@
 
 import io
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -9,12 +11,15 @@ from typing import Any, Self
 import polars as pl
 
 from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.file_list import read_table
 from a20_parquet.errors import DatasetError, UsageError
-from a20_parquet.storage.locate import read_content
 from a20_parquet.storage.place import place_of, read_whole
+from a20_parquet.table.problem import Problem
 from a20_parquet.table.sites import SCHEMA, SiteTable
 
 _KEPT = "sites.parquet"
+_STAGED = "conversion/sites.parquet"
+_AGAIN = "Copy it from where it is whole, or convert the shards into a new dataset."
 _BROUGHT_BY = "conversion"
 _EXPECTED = (
     "expected CSV, JSON (a list of objects, or one object from names to site ids) or Parquet with "
@@ -51,24 +56,58 @@ class KeptSites:
 
     @classmethod
     def read(cls, catalog: Catalog) -> Self | None:
-        """Read the table; none where the dataset has none.
+        """Read the table; None if the dataset has none.
 
         Raises:
-            DatasetError: it can't be read.
+            DatasetError: it is not the one that the manifest vouches for, or can't be read.
         """
-        path = catalog.path(_KEPT)
-        if not catalog.filesystem.exists(path):
+        told = [each.reading.sites for each in catalog.manifest.conversions]
+        if not any(told):
+            if catalog.filesystem.exists(catalog.path(_KEPT)):
+                raise DatasetError(
+                    f"{catalog.url(_KEPT)}: no conversion in manifest.json was given a sites "
+                    "table. Move the file away, or copy manifest.json from where it is whole."
+                )
             return None
         try:
-            kept = pl.read_parquet(io.BytesIO(read_content(catalog.filesystem, path)))
-            # Earlier versions had fewer columns.
-            new = [pl.lit(None, kind).alias(n) for n, kind in SCHEMA.items() if n not in kept]
-            return cls(kept.with_columns(new).select(*SCHEMA.names(), _BROUGHT_BY))
-        except (OSError, pl.exceptions.PolarsError) as error:
+            return cls._read(catalog, _KEPT, told)
+        except DatasetError:
+            # What has just been committed may not have moved to its place yet.
+            with suppress(DatasetError):
+                return cls._read(catalog, _STAGED, told)
+            raise
+
+    @classmethod
+    def _read(cls, catalog: Catalog, name: str, told: Sequence[str | None]) -> Self:
+        """Read a table that has the fingerprints that conversions told."""
+        where = catalog.url(name)
+        try:
+            content = catalog.read(name)
+        except FileNotFoundError as error:
             raise DatasetError(
-                f"{catalog.url(_KEPT)}: can't be read: {error}. Copy it from where it is whole, or "
-                "convert the shards again."
+                f"{where} is missing, though manifest.json tells of a sites table. {_AGAIN}"
             ) from error
+        except OSError as error:
+            raise DatasetError(f"{where}: can't be read: {error}. {_AGAIN}") from error
+        found = read_table(content, where)
+        # Earlier versions had fewer columns.
+        new = [pl.lit(None, kind).alias(n) for n, kind in SCHEMA.items() if n not in found]
+        try:
+            brought_by = pl.col(_BROUGHT_BY).cast(pl.Int32)
+            kept = cls(found.with_columns(new).select(*SCHEMA.names(), brought_by))
+            last = max(number for number, each in enumerate(told) if each)
+            is_right = kept.frame[_BROUGHT_BY].is_between(0, last).fill_null(value=False).all()
+            is_right &= all(
+                kept.until(number).fingerprint == each for number, each in enumerate(told) if each
+            )
+        except (UsageError, pl.exceptions.PolarsError) as error:
+            raise DatasetError(f"{where} is no sites table: {error} {_AGAIN}") from error
+        if not is_right:
+            raise DatasetError(
+                f"{where} is not the sites table that the dataset was made with, by its "
+                f"fingerprint in manifest.json. {_AGAIN}"
+            )
+        return kept
 
     def until(self, conversion: int) -> SiteTable:
         """The table as it was for a conversion."""
@@ -134,3 +173,12 @@ def _text(value: Any, name: str) -> str | None:
 
 
 _PARSERS = {".csv": _parse_csv, ".json": _parse_json, ".parquet": _parse_parquet}
+
+
+def check_sites(catalog: Catalog) -> Iterator[Problem]:
+    """Check that a dataset's sites table is the one that its manifest vouches for."""
+    try:
+        KeptSites.read(catalog)
+    except DatasetError as error:
+        told = error.console_text.removeprefix(catalog.url(_KEPT))
+        yield Problem(_KEPT, told.removeprefix(":").strip())

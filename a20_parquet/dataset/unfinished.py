@@ -9,12 +9,13 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import compress
-from typing import Literal, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from a20_parquet.dataset.layout import FORMAT, DatasetLayout
 from a20_parquet.dataset.manifest import (
+    Count,
     FileSummary,
     QuarantinedShard,
     QuarantineFile,
@@ -30,7 +31,7 @@ from a20_parquet.errors import UsageError, flag
 from a20_parquet.storage.at_once import map_at_once
 from a20_parquet.storage.files import has_sum, write_whole
 from a20_parquet.storage.locate import is_url
-from a20_parquet.storage.place import Place, StorePath
+from a20_parquet.storage.place import Place, StorePath, read_whole
 
 Marker = TypeVar("Marker")
 
@@ -84,7 +85,7 @@ class Plan(_Frozen):
             UsageError: it is damaged, or another version of this program wrote it.
         """
         try:
-            return cls.model_validate_json(layout.plan.read_bytes())
+            return cls.model_validate_json(read_whole(layout.plan))
         except ValidationError as error:
             raise UsageError(
                 f"{layout.plan} is no plan that this version reads "
@@ -148,12 +149,20 @@ def _named(what: str, shards: Sequence[PlannedShard]) -> Iterator[str]:
 class SortedShards(_Frozen):
     """Commit marker of a unit of the first pass whose runs lie on scratch disk."""
 
-    positions: tuple[int, ...]
+    positions: Annotated[tuple[Count, ...], Field(min_length=1)]
     """Places of its shards in the plan."""
     shards: tuple[ShardSummary, ...]
     runs: tuple[RunFiles, ...]
     quarantine: tuple[QuarantinedShard, ...]
     observations: Observations = Observations()
+
+    @model_validator(mode="after")
+    def _check_positions(self) -> Self:
+        if len(set(self.positions)) != len(self.positions) or len(self.positions) != len(
+            self.shards
+        ):
+            raise ValueError("its shards have not one position each")
+        return self
 
 
 def commit_sorted(layout: DatasetLayout, unit: SortedShards, tag: str = "") -> None:
@@ -171,7 +180,9 @@ def commit_sorted(layout: DatasetLayout, unit: SortedShards, tag: str = "") -> N
     write_whole(layout.sorted / name, unit.model_dump_json())
 
 
-def sorted_units(layout: DatasetLayout, scratch: Mapping[str, Place]) -> Iterator[SortedShards]:
+def sorted_units(
+    layout: DatasetLayout, scratch: Mapping[str, Place], shards: int
+) -> Iterator[SortedShards]:
     """Read the commit markers of the first pass whose files are all as they were written.
 
     Each shard is in one of them at the most: a unit may have been finished twice, and what one try
@@ -180,6 +191,7 @@ def sorted_units(layout: DatasetLayout, scratch: Mapping[str, Place]) -> Iterato
     Args:
         layout: of the dataset.
         scratch: where its runs may lie, see ``Plan.own_scratch``.
+        shards: how many the plan has.
     """
     markers = _read_markers(layout.sorted, TypeAdapter(SortedShards))
     units = [unit for marker in markers if (unit := _located(marker, scratch)) is not None]
@@ -194,7 +206,7 @@ def sorted_units(layout: DatasetLayout, scratch: Mapping[str, Place]) -> Iterato
     is_remote |= any(is_url(run.path) for unit in units for run in unit.runs)
     there = map_at_once(is_there, units, is_remote=is_remote)
     for unit in compress(units, there):
-        if taken.isdisjoint(unit.positions):
+        if taken.isdisjoint(unit.positions) and max(unit.positions) < shards:
             taken.update(unit.positions)
             yield unit
 
@@ -270,6 +282,6 @@ def _read_markers(folder: Place, kind: TypeAdapter[Marker]) -> Iterator[Marker]:
     names = {path.name: path for path in (folder.iterdir() if folder.exists() else ())}
     markers = [names[name] for name in sorted(names) if name.endswith(".json")]
     is_remote = isinstance(folder, StorePath)
-    for content in map_at_once(lambda marker: marker.read_bytes(), markers, is_remote=is_remote):
+    for content in map_at_once(read_whole, markers, is_remote=is_remote):
         with suppress(ValidationError):
             yield kind.validate_json(content)

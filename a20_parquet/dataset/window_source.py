@@ -217,9 +217,11 @@ class WindowSource:
         # polars panics on damaged lists, where pyarrow has an error.
         has_lists = any(each.name in stored for each in self._features)
         if is_whole and self._catalog.is_local and not has_lists:
-            with suppress(OSError, pl.exceptions.PolarsError):
+            with suppress(OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
                 whole = self._read_whole(pieces, stored)
-                if len(whole) == sum(piece.part.rows for piece in pieces):
+                kinds = {name: self._catalog.schema[name] for name in stored}
+                rows = sum(piece.part.rows for piece in pieces)
+                if (whole.height, whole.schema) == (rows, kinds):
                     return whole
             # Reading the files one by one tells which is damaged.
         tables = [piece.file.metadata(piece.groups, stored) for piece in pieces]

@@ -10,6 +10,7 @@ from typing import BinaryIO, Final, Literal, Self, TypeAlias, cast
 
 import crc32c
 
+from a20_parquet.storage.locate import check_regular
 from a20_parquet.storage.place import Place, StorePath
 from a20_parquet.storage.retries import ShortAnswerError
 
@@ -180,6 +181,7 @@ def read_range(place: Place, start: int, stop: int) -> bytes:
     """
     if isinstance(place, StorePath):
         return bytes(place.filesystem.read_range(place.path, start, stop))
+    check_regular(place)
     with open(place, "rb", buffering=0) as file:
         file.seek(start)
         content = file.read(stop - start)
@@ -207,6 +209,7 @@ def file_sum(path: Path) -> str:
     """
     buffer = memoryview(bytearray(_PIECE_BYTES))
     value = 0
+    check_regular(path)
     with open(path, "rb", buffering=0) as file:
         while count := file.readinto(buffer):
             value = crc32c.crc32c(buffer[:count], value)

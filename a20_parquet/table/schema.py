@@ -12,6 +12,8 @@ from a20_parquet.table.feature_kinds import FeatureKind, FeatureScope
 EMBEDDING = "embedding"
 MAX_FEATURE_SIZE = 100_000
 """DuckDB's arrays are no longer."""
+MAX_DIMS = (1 << 31) - 1
+"""Floats of an embedding: Arrow's lists are no longer."""
 MAX_TEXT_BYTES = 1 << 16
 """A text or binary value is no longer: it is repeated for each window."""
 NO_FEATURES = (

@@ -73,7 +73,8 @@ def sort_unit(layout: LocalLayout, position: int) -> SortedShards:
 
 def found_units(layout: LocalLayout) -> list[SortedShards]:
     """The units that count as finished."""
-    return list(sorted_units(layout, Plan.read(layout).own_scratch(layout)))
+    plan = Plan.read(layout)
+    return list(sorted_units(layout, plan.own_scratch(layout), 1000))
 
 
 def test_sorted_units_come_back(claimed: LocalLayout) -> None:

@@ -34,7 +34,9 @@ class LocalInput:
         self._path = path
         check_regular(path)
         # A Python file object takes longer to make than a small file's windows to read.
-        self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        # A FIFO at its place has no bytes, rather than being waited for.
+        flags = getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+        self._descriptor = os.open(path, os.O_RDONLY | flags)
 
     @property
     def size(self) -> int:
