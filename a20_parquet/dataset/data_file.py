@@ -29,6 +29,8 @@ from a20_parquet.table.schema import EMBEDDING, metadata_schema
 Rows = npt.NDArray[np.int64]
 """Numbers of rows, from 0."""
 
+# What other writers of the same values may call them.
+_LARGE = {pa.large_string(): pa.string(), pa.large_binary(): pa.binary()}
 _MEND = "It is damaged or was changed: copy or convert the dataset again."
 
 
@@ -147,8 +149,9 @@ class DataFile:
         if missing := set(columns) - set(table.column_names):
             raise DatasetError(f"{self._url} has no column {', '.join(sorted(missing))}. {_MEND}")
         schema = metadata_schema(self._catalog.features)
-        for name in columns:
-            if (found := table.schema.field(name).type) != schema.field(name).type:
+        for name in set(columns).intersection(schema.names):
+            found = table.schema.field(name).type
+            if _LARGE.get(found, found) != schema.field(name).type:
                 raise DatasetError(
                     f"{self._url}: its column {name} is {found}, expected "
                     f"{schema.field(name).type}. {_MEND}"

@@ -17,7 +17,14 @@ from a20_parquet.dataset.begin import abandon, begin, find_held, make_way
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.claim import State, find_state, locked
 from a20_parquet.dataset.commit import commit, is_committed, remove_strays, settle
-from a20_parquet.dataset.manifest import FileSummary, Manifest, ShardSummary
+from a20_parquet.dataset.manifest import (
+    ConversionSummary,
+    DuplicateCounts,
+    FileSummary,
+    Manifest,
+    ReadingOptions,
+    ShardSummary,
+)
 from a20_parquet.dataset.manifest_content import files_content, make_manifest
 from a20_parquet.dataset.quarantine import QuarantineWriter
 from a20_parquet.dataset.scratch import new_scratch, remove_scratch
@@ -34,7 +41,11 @@ from tests.dataset.units import OPTIONS, make_plan, write_runs
 from tests.layout import LocalLayout
 from tests.shards import frame
 
-SITES = kept_content(None, SiteTable.of(pl.DataFrame({"name": ["Arkaba"], "site_id": [285]})), 0)
+_TABLE = SiteTable.of(pl.DataFrame({"name": ["Arkaba"], "site_id": [285]}))
+SITES = kept_content(None, _TABLE, 0)
+READ = ConversionSummary(
+    reading=ReadingOptions(sites=_TABLE.fingerprint), duplicates=DuplicateCounts()
+)
 
 
 class Killed(BaseException):
@@ -82,7 +93,12 @@ def prepare(layout: LocalLayout, part: int = 1) -> tuple[Manifest, bytes]:
     kept = [*(before.manifest.quarantine if before else ())]
     kept += [quarantine(layout.staged_quarantine, f"shard-{len(kept)}")]
     manifest = make_manifest(
-        OPTIONS, files=all_files, files_content=content, shards=[], quarantine=kept
+        OPTIONS,
+        files=all_files,
+        files_content=content,
+        shards=[],
+        conversions=[READ],
+        quarantine=kept,
     )
     return manifest, content.to_pybytes()
 

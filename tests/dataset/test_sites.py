@@ -123,9 +123,10 @@ def test_tables_from_before_there_were_clocks(tmp_path: Path) -> None:
     assert TABLE.fingerprint == "bcdd81ad87c289222ea7d3eb8bfd13f3b36bad367397dec4bcc1dade50657ca1"
     # Of the catalog only the file's content is asked for.
     catalog = SimpleNamespace(
-        path=str,
-        filesystem=SimpleNamespace(
-            exists=lambda _: True, cat_file=lambda _: (tmp_path / "sites.parquet").read_bytes()
+        url=str,
+        read=lambda name: (tmp_path / name).read_bytes(),
+        manifest=SimpleNamespace(
+            conversions=[SimpleNamespace(reading=SimpleNamespace(sites=TABLE.fingerprint))]
         ),
     )
     before = pl.read_parquet(io.BytesIO(kept_content(None, TABLE, 0))).drop("clock")
