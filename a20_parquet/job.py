@@ -128,6 +128,9 @@ def plan_job(
         dims=wanted.dims or None,
         features=[each for each in _requests(options) if each.name in unknown],
     )
+    if held is None and options.dims is not None:
+        # Whether it is a typo must be known before anything is written, or deleted for it.
+        probe.widths.check_some(options.dims)
     learnt = {feature.name: feature for feature in probe.features}
     features = tuple(learnt.get(feature.name, feature) for feature in wanted.features)
     table = wanted.model_copy(update={"dims": probe.dims, "features": features})

@@ -27,6 +27,8 @@ from a20_parquet.widths import WidthCounter
 from a20_parquet.workers import map_in_order
 
 _PROBE_BYTES = 1 << 16
+_MOST_RECORDS = 4096
+"""So many records are looked at in all for the floats that are asked for."""
 _FLOAT32_BYTES = 4
 
 
@@ -73,6 +75,8 @@ class Probe:
     """For each shard what its first records tell."""
     codecs: tuple[Codec, ...]
     """For each shard its compression."""
+    widths: WidthCounter
+    """How many floats the records have that were looked at."""
 
 
 def probe_shards(
@@ -98,7 +102,7 @@ def probe_shards(
             a feature, or it fits no column.
     """
     further = FeatureSearch(make, features, len(shards))
-    search = _Search(make(()), filenames, dims, further)
+    search = _Search(make(()), filenames, dims, further, quota=-(-_MOST_RECORDS // len(shards)))
     threads = MOST_AT_ONCE if some_in_store(shards) else 1
     looked_at, codecs = [], []
     for start in map_in_order(threads, _start, shards, ahead=threads):
@@ -123,6 +127,7 @@ def probe_shards(
         assumptions=assumptions,
         starts=tuple(looked_at),
         codecs=tuple(codecs),
+        widths=search.widths,
     )
 
 
@@ -135,8 +140,12 @@ class _Search:
         filenames: FilenameRules,
         dims: int | None,
         features: FeatureSearch,
+        *,
+        quota: int,
     ) -> None:
         self.dims = dims
+        self._wanted = dims
+        self._quota = quota
         self.widths = WidthCounter()
         self._features = features
         self.problem: Rejection | None = None
@@ -148,19 +157,27 @@ class _Search:
     def look_at(self, start: "_Start") -> ShardStart:
         """Look at a shard's first records."""
         found = None
+        looked = 0
         self._features.begin_shard()
         for records in start.batches():
             decoded = self._decoder.decode(records)
-            if found is None and decoded.embeddings:
-                found = ShardStart.of(records, decoded)
+            looked += len(records.payloads)
+            if decoded.embeddings and (found is None or self._is_missing):
+                found = found or ShardStart.of(records, decoded)
                 self.widths.add(start.shard, [dims for _, _, dims in decoded.heads.shapes])
             if self.dims is None:
                 self._learn(decoded)
             if self.dims is not None:
                 self._features.look_at(records, self._take(decoded, self.dims))
-                if not self._features.wants_more:
+                is_sought = self._is_missing and looked < self._quota
+                if not self._features.wants_more and not is_sought:
                     break
         return found or ShardStart()
+
+    @property
+    def _is_missing(self) -> bool:
+        """Whether no record has the floats that are asked for."""
+        return self._wanted is not None and self._wanted not in self.widths
 
     def _learn(self, decoded: DecodedRecords) -> None:
         for index, (_, _, dims) in enumerate(decoded.heads.shapes):

@@ -16,15 +16,21 @@ class WidthCounter:
         self._shards: dict[int, list[Shard]] = {}
 
     def add(self, shard: Shard, dims: Sequence[int]) -> None:
-        """Count a shard's first records.
+        """Count some of a shard's records.
 
         Args:
-            shard: that they are from.
+            shard: that they are from; one shard's come one after another.
             dims: floats of each one's embedding.
         """
         self._records.update(dims)
         for width in sorted(set(dims)):
-            self._shards.setdefault(width, []).append(shard)
+            shards = self._shards.setdefault(width, [])
+            if not shards or shards[-1].position != shard.position:
+                shards.append(shard)
+
+    def __contains__(self, width: int) -> bool:
+        """Whether a record has so many floats."""
+        return width in self._records
 
     def check(self) -> None:
         """Refuse to choose among several.
@@ -34,14 +40,39 @@ class WidthCounter:
         """
         if len(self._records) < 2:  # noqa: PLR2004 - several
             return
-        order = sorted(self._records, key=lambda width: (-self._records[width], width))
-        found = "; ".join(map(self._told, order))
         raise UsageError(
             f"the shards' embeddings differ in their number of floats, as their first records "
-            f"show: {found}. Give {' or '.join(f'--dims {width}' for width in order)}: records of "
-            "other widths go to quarantine then, and make a dataset of their own when they are "
-            "converted with theirs. Nothing was written."
+            f"show: {self._found}. Give {self._options}: records of other widths go to quarantine "
+            "then, and make a dataset of their own when they are converted with theirs. Nothing "
+            "was written."
         )
+
+    def check_some(self, dims: int) -> None:
+        """Refuse a width that none of the records has.
+
+        Raises:
+            UsageError: the records that were looked at have others; it names each.
+        """
+        if self._records and dims not in self:
+            raise UsageError(
+                f"--dims is {dims}, and no record that was looked at has so many floats. They have "
+                f"{self._found}. Give {self._options}, or name the shards that have {dims}; what "
+                "has another width than a dataset lies in its quarantine, which can be named too. "
+                "Nothing was written or deleted."
+            )
+
+    @property
+    def _order(self) -> list[int]:
+        """The most frequent first."""
+        return sorted(self._records, key=lambda width: (-self._records[width], width))
+
+    @property
+    def _found(self) -> str:
+        return "; ".join(map(self._told, self._order))
+
+    @property
+    def _options(self) -> str:
+        return " or ".join(f"--dims {width}" for width in self._order)
 
     def _told(self, width: int) -> str:
         records = format_count(self._records[width], "record")

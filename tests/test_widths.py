@@ -8,7 +8,7 @@ from click.testing import CliRunner
 import a20_parquet
 from a20_parquet.cli import cli
 from a20_parquet.errors import UsageError
-from tests.conversions import use_tiny_memory
+from tests.conversions import digests, use_tiny_memory
 from tests.shards import make_record, random_tensor, write_shard
 
 OLD, NEW = "embeddings-1600000000-00000-of-00001", "embeddings-1700000000-00000-of-00001"
@@ -91,6 +91,31 @@ def test_append(mixed: Path, tmp_path: Path) -> None:
     conversion = a20_parquet.convert(mixed, out, decoder="wire")
     assert conversion.widths == ((16, 0), (24, 1))
     assert conversion.quarantine == {"wrong_dims": 1}
+
+
+@pytest.mark.parametrize("decoder", ["tensorflow", "wire"])
+def test_a_width_that_none_has(mixed: Path, tmp_path: Path, decoder: str) -> None:
+    """A typo is refused with the widths there are, before anything is written or deleted."""
+    out = tmp_path / "out"
+    with pytest.raises(UsageError, match=r"dims is 17, .* 16 in 20 .*; 24 in 1 .*dims 16 or"):
+        a20_parquet.convert(mixed, out, dims=17, decoder=decoder)
+    assert not out.exists()
+    a20_parquet.convert(mixed / NEW, out, decoder=decoder)
+    before = digests(out)
+    with pytest.raises(UsageError, match="Nothing was written or deleted"):
+        a20_parquet.convert(mixed / NEW, out, dims=17, overwrite=True, decoder=decoder)
+    assert digests(out) == before
+    with pytest.raises(UsageError, match="dims is 17"):
+        a20_parquet.plan(mixed, dims=17)
+
+
+def test_a_width_that_comes_later(tmp_path: Path) -> None:
+    """It is looked for beyond the first records; what cannot be read at all says nothing of it."""
+    source = write_shard(tmp_path / "in" / OLD, records(4, 8192, windows=4) + records(1, 16, 10))
+    conversion = a20_parquet.convert(source, tmp_path / "out", dims=16, decoder="wire")
+    assert (conversion.totals.windows, conversion.quarantine) == (1, {"wrong_dims": 4})
+    bad = write_shard(tmp_path / "bad" / OLD, [b"no record"])
+    assert a20_parquet.convert(bad, tmp_path / "bad-out", dims=16).totals.windows == 0
 
 
 def test_one_width_says_nothing(mixed: Path, tmp_path: Path) -> None:
