@@ -61,7 +61,8 @@ class Conversion:
     passed_over: tuple[PassedOver, ...]
     """Files of the sources that are no shards."""
     warnings: tuple[str, ...]
-    """Shards that seem to be missing, and options that contradict Perch's ``config.json``."""
+    """Shards that seem to be missing, options that contradict Perch's ``config.json``, and columns
+    of the sites table that are not used."""
     hint: str | None = None
     """Advice on the Hive keys."""
     npy_json: Path | None = None

@@ -99,7 +99,8 @@ def _convert(
         _check(listing, chosen, layout, held)
         to_convert = find_new(listing, held, Workers(chosen.workers), progress)
         notebook = _notebook_output(folder, listing)
-        for line in _remarks(listing, to_convert, notebook):
+        warnings = (*listing.missing, *listing.remarks, *reading.remarks)
+        for line in (*warnings, *_remarks(to_convert, notebook)):
             progress.say(line)
         if held is not None and not to_convert.shards and not layout.plan.exists():
             other_options = reading.check_held(held, to_convert.held_shards)
@@ -111,7 +112,7 @@ def _convert(
                 quarantine=held.manifest.count_reasons(),
                 seconds=time.monotonic() - started,
                 passed_over=listing.passed_over,
-                warnings=(*listing.missing, *listing.remarks),
+                warnings=warnings,
             )
         other_options = reading.compare_held(held, to_convert)
         for line in other_options:
@@ -162,7 +163,7 @@ def _convert(
         seconds=time.monotonic() - started,
         runs_on_disk=sum(run.on_disk for run in runs),
         passed_over=listing.passed_over,
-        warnings=(*listing.missing, *listing.remarks),
+        warnings=warnings,
         hint=sparse_partitions_hint(
             ((file.site, file.period, file.bytes) for file in files), job.table.partition_by
         ),
@@ -196,12 +197,8 @@ def _notebook_output(folder: NpyJsonFolder | None, listing: Listing) -> Notebook
     return None if folder is None else NotebookOutput.plan(folder, listing.shards)
 
 
-def _remarks(
-    listing: Listing, to_convert: ToConvert, notebook: NotebookOutput | None
-) -> Iterator[str]:
+def _remarks(to_convert: ToConvert, notebook: NotebookOutput | None) -> Iterator[str]:
     """What a user should know before it begins."""
-    yield from listing.missing
-    yield from listing.remarks
     if notebook is not None:
         yield from notebook.renamed
         if to_convert.held:

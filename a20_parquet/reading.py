@@ -74,6 +74,15 @@ class Reading:
         options = self.options
         return FilenameRules(options.filename_pattern, self.sites, options.unknown_site)
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a user should know of the table that was given."""
+        table = self.given_sites
+        if table is None or not table.ignored:
+            return ()
+        known = ", ".join(table.frame.columns)
+        return (f"--sites: columns that are not used: {', '.join(table.ignored)}; known: {known}",)
+
     def check_held(self, held: HeldDataset, shards: Sequence[ShardSummary]) -> tuple[str, ...]:
         """Compare with how shards of which none is new were read.
 

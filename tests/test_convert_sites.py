@@ -177,3 +177,17 @@ def test_similar_takes_names(tmp_path: Path) -> None:
     assert set(found["site"]) == {site_token("北山"), site_token("Site.A")}
     with pytest.raises(UsageError, match="has no site Sita"):
         a20_parquet.similar(tmp_path / "out", to="Åsgård/20230501_053000.wav@0", sites="Sita")
+
+
+def test_columns_of_the_table_that_are_not_used(tmp_path: Path) -> None:
+    """They are said, also where nothing is left to do; one that is misspelt is refused."""
+    shard = shard_of(tmp_path / "a-00000-of-00001", ["Ridge"])
+    table = tmp_path / "sites.csv"
+    table.write_text("name,site_id,habitat\nRidge,7,heath\n")
+    for _ in range(2):
+        (line,) = convert(shard, tmp_path / "out", sites=table).warnings
+        assert line.startswith("--sites: columns that are not used: habitat; known: name, site_id")
+    table.write_text("name,timezone\nRidge,Asia/Tokyo\n")
+    with pytest.raises(UsageError, match="'timezone', did you mean time_zone"):
+        convert(shard, tmp_path / "other", sites=table)
+    assert not (tmp_path / "other").exists()

@@ -155,13 +155,16 @@ def _parse_json(content: bytes) -> pl.DataFrame:
         found = [{"name": name, "site_id": site_id} for name, site_id in found.items()]
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise ValueError("it is neither a list of objects nor an object")
-    columns = {name for row in found for name in row} & set(SCHEMA) if found else set(SCHEMA)
-    rows = [{name: _text(row.get(name), name) for name in columns} for row in found]
-    return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String))
+    known = list(dict.fromkeys(name for row in found for name in row)) if found else list(SCHEMA)
+    # What columns hold that are not used is of no interest.
+    rows = [{name: _text(row.get(name), name) for name in known if name in SCHEMA} for row in found]
+    return pl.DataFrame(rows, schema=dict.fromkeys(known, pl.String))
 
 
 def _parse_parquet(content: bytes) -> pl.DataFrame:
-    return pl.read_parquet(io.BytesIO(content), hive_partitioning=False)
+    found = pl.read_parquet(io.BytesIO(content), hive_partitioning=False)
+    # What a dataset keeps is a sites table too.
+    return found.drop(_BROUGHT_BY, strict=False)
 
 
 def _text(value: Any, name: str) -> str | None:

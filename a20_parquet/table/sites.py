@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
@@ -32,6 +33,18 @@ filenames name: ``UTC``, or ``local`` for its time zone. All but ``name`` may be
 
 _MAX_SITE_ID = 999_999_999
 _RANGES = {"latitude": 90, "longitude": 180}
+_LIKENESS = 0.8
+_OTHER_NAMES = {
+    "tz": "time_zone",
+    "zone": "time_zone",
+    "lat": "latitude",
+    "lon": "longitude",
+    "lng": "longitude",
+    "long": "longitude",
+    # One that is like a known column and means something else.
+    "altitude": None,
+}
+"""Which column a name means that is not spelt like it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +57,8 @@ class SiteTable:
 
     frame: pl.DataFrame
     """Of ``SCHEMA``, one row a recorder."""
+    ignored: tuple[str, ...] = ()
+    """Further columns of what it was made from; equal tables may differ in them."""
 
     def __post_init__(self) -> None:
         """Check every value."""
@@ -79,8 +94,17 @@ class SiteTable:
         Columns that are missing are null, unknown ones are ignored, empty texts are null.
 
         Raises:
-            UsageError: there is no column ``name``, or a value is none of its column's.
+            UsageError: there is no column ``name``, one that is missing seems to be there under
+                another name, or a value is none of its column's.
         """
+        ignored = tuple(sorted(name for name in frame.columns if name not in SCHEMA))
+        for name in ignored:
+            meant = _meant(name)
+            if meant is not None and meant not in frame.columns:
+                raise UsageError(
+                    f"the sites table has a column {name!r}, did you mean {meant}? Rename it, so "
+                    f"that it is {meant}, or is not like it."
+                )
         if "name" not in frame.columns:
             found = ", ".join(frame.columns) or "none"
             raise UsageError(
@@ -89,7 +113,7 @@ class SiteTable:
             )
         table = pl.DataFrame({name: _column(frame, name) for name in SCHEMA}, schema=SCHEMA)
         clock = pl.col("clock").str.to_lowercase().replace(UTC.lower(), UTC)
-        return cls(table.with_columns(clock))
+        return cls(table.with_columns(clock), ignored)
 
     @cached_property
     def canonical(self) -> pl.DataFrame:
@@ -176,6 +200,14 @@ def merged(old: SiteTable, new: SiteTable) -> SiteTable:
         )
     added = new.frame.filter(~_normal(pl.col("name")).is_in(both["key"].to_list()))
     return SiteTable(pl.concat([old.frame, added]))
+
+
+def _meant(name: str) -> str | None:
+    """The column that one of another name may be meant for; None where it is like none."""
+    plain = "_".join(name.lower().replace("-", " ").replace("_", " ").split())
+    if plain in _OTHER_NAMES:
+        return _OTHER_NAMES[plain]
+    return next(iter(get_close_matches(plain, SCHEMA.names(), n=1, cutoff=_LIKENESS)), None)
 
 
 def _agreed(rows: pl.DataFrame, column: str) -> tuple[Any, Any]:

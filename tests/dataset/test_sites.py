@@ -191,6 +191,20 @@ def test_what_is_no_table(name: str, content: str | bytes, message: str, tmp_pat
     assert str(raised.value).startswith(f"{path}: ")
 
 
+def test_columns_that_are_not_used(tmp_path: Path) -> None:
+    """They are named in every format; what a dataset keeps has none."""
+    rows = [{"name": "x", "site_id": 1, "note": ["any"]}, {"name": "y", "habitat": None}]
+    found = read_sites(write(tmp_path / "a.json", json.dumps(rows)))
+    assert (found.ignored, found.frame["site_id"].to_list()) == (("habitat", "note"), [1, None])
+    assert read_sites(write(tmp_path / "a.csv", "note,name\n,x\n")).ignored == ("note",)
+    kept = kept_content(None, found, 0)
+    assert read_sites(write(tmp_path / "sites.parquet", kept)).ignored == ()
+    with pytest.raises(UsageError, match="did you mean clock"):
+        read_sites(write(tmp_path / "b.json", '[{"name": "x", "clok": "UTC"}]'))
+    with pytest.raises(UsageError, match="has the columns habitat, expected name"):
+        read_sites(write(tmp_path / "c.json", '[{"habitat": 1}]'))
+
+
 @pytest.mark.parametrize("name", ["none.csv", ".", "nothing://a/b.csv"])
 def test_unreadable(name: str, tmp_path: Path) -> None:
     """A missing file, a folder and an unknown protocol are usage errors as well."""

@@ -306,6 +306,40 @@ def test_columns_that_are_no_table(columns: dict[str, Any], message: str) -> Non
         SiteTable.of(pl.DataFrame(columns))
 
 
+@pytest.mark.parametrize(
+    ("column", "meant"),
+    [
+        ("clok", "clock"),
+        ("Clock", "clock"),
+        ("timezone", "time_zone"),
+        ("Time Zone", "time_zone"),
+        ("time-zone", "time_zone"),
+        ("tz", "time_zone"),
+        ("lat", "latitude"),
+        ("siteid", "site_id"),
+    ],
+)
+def test_a_column_that_is_misspelt(column: str, meant: str) -> None:
+    """It is refused, not ignored: times may depend on it."""
+    with pytest.raises(UsageError, match=rf"a column '{column}', did you mean {meant}\?"):
+        SiteTable.of(pl.DataFrame({"name": ["a"], column: ["x"]}))
+    # Where there is one that is called so, the other one is something else.
+    value = {"time_zone": "Asia/Tokyo", "clock": "UTC"}.get(meant, "1")
+    assert SiteTable.of(pl.DataFrame({"name": ["a"], column: ["x"], meant: [value]})).ignored == (
+        column,
+    )
+    with pytest.raises(UsageError, match="did you mean name"):
+        SiteTable.of(pl.DataFrame({"names": ["a"]}))
+
+
+def test_other_columns_are_named() -> None:
+    """They are kept as names, and make no other table of it."""
+    plain = {"name": ["a"], "site_id": [1]}
+    found = SiteTable.of(pl.DataFrame({**plain, "habitat": ["x"], "altitude": [3]}))
+    assert found.ignored == ("altitude", "habitat")
+    assert found == SiteTable.of(pl.DataFrame(plain))
+
+
 def test_fingerprint_is_of_the_rows() -> None:
     """The order of rows does not count, every value does."""
     rows = [("a", 1, "UTC", 1.0, 2.0), ("b", None, None, None, None)]
