@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import click
@@ -61,9 +61,7 @@ class Command(click.Command):
                 check_unicode(name, ctx.params.get(param.name or ""))
         if quiet:
             be_quiet(ctx)
-        if not verbose:
-            return super().invoke(ctx)
-        with _shown_log():
+        with _without_logged_remarks(), _shown_log() if verbose else nullcontext():
             return super().invoke(ctx)
 
 
@@ -96,6 +94,21 @@ def _shown_log() -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
+
+
+@contextmanager
+def _without_logged_remarks() -> Iterator[None]:
+    """Log no remarks on a conversion: the console prints them."""
+    logger = logging.getLogger("a20_parquet.remarks")
+
+    def leave_out(_: logging.LogRecord) -> bool:
+        return False
+
+    logger.addFilter(leave_out)
+    try:
+        yield
+    finally:
+        logger.removeFilter(leave_out)
 
 
 @contextmanager

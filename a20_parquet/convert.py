@@ -37,6 +37,7 @@ from a20_parquet.option_help import with_options
 from a20_parquet.options import ConvertOptions, OnError, OptionValues
 from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.reading import Reading
+from a20_parquet.remarks import Remarks, conversion_remarks
 from a20_parquet.shard_match import find_copies
 from a20_parquet.sort_pass import sort_shards
 from a20_parquet.sort_unit import Sinks
@@ -76,7 +77,11 @@ def convert(
         ClusterError: the Dask cluster can't be reached, or was lost.
     """
     with open_progress(progress) as shown:
-        return _convert(sources, dataset, options, shown)
+        remarks = Remarks(shown)
+        conversion = _convert(sources, dataset, options, shown, remarks)
+        lines = conversion_remarks(conversion, str(conversion.dataset))
+        remarks.log((*conversion.warnings, *lines))
+        return conversion
 
 
 def _convert(
@@ -84,6 +89,7 @@ def _convert(
     dataset: str | Path,
     options: OptionValues,
     progress: Progress,
+    remarks: Remarks,
 ) -> Conversion:
     started = time.monotonic()
     chosen = ConvertOptions.parse(options)
@@ -101,7 +107,7 @@ def _convert(
         notebook = _notebook_output(folder, listing)
         warnings = (*listing.missing, *listing.remarks, *reading.remarks)
         for line in (*warnings, *_remarks(to_convert, notebook)):
-            progress.say(line)
+            remarks.say(line)
         if held is not None and not to_convert.shards and not layout.plan.exists():
             other_options = reading.check_held(held, to_convert.held_shards)
             return Conversion(
@@ -116,13 +122,13 @@ def _convert(
             )
         other_options = reading.compare_held(held, to_convert)
         for line in other_options:
-            progress.say(line)
+            remarks.say(line)
         with open_executor(chosen, progress) as executor:
             job = plan_job(to_convert, chosen, held, executor=executor, reading=reading)
             with _begun(layout, job, chosen, held, progress) as begun:
                 hops = () if notebook is None else hop_remarks([job.table.window_seconds])
                 for line in (*map(str, job.assumptions), *hops):
-                    progress.say(line)
+                    remarks.say(line)
                 sinks = _sinks(layout, begun, notebook, chosen)
                 executor.admit(_session(sinks), job.shards[:1])
                 in_runs = sort_shards(job, begun, sinks, executor)

@@ -399,6 +399,52 @@ def test_log_of_a_conversion(
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_remarks_of_a_conversion_are_logged(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What the command line prints as remarks is logged, each once and with Python's names."""
+    source = tmp_path / "in"
+    records = [make_record(random_tensor((1, 1, 8))), make_record(random_tensor((1, 1, 8)), "x")]
+    for n in range(2):
+        write_shard(source / f"a-{n:05d}-of-00003", records)
+    (source / "notes.txt").write_text("no shard")
+    heard = Heard()
+    for progress in (None, heard):
+        caplog.clear()
+        with caplog.at_level("INFO", "a20_parquet"):
+            conversion = a20_parquet.convert(
+                source, tmp_path / f"out{progress is None}", progress=progress, site="285"
+            )
+        found = [r for r in caplog.records if r.levelname == "WARNING"]
+        messages = [record.getMessage() for record in found]
+        assert {record.name for record in found} == {"a20_parquet.remarks"}
+        assert len(set(caplog.messages)) == len(caplog.messages)
+        for begins in (
+            f"{source}/a-*-of-00003: 2 of 3 shards",
+            "passed over: notes.txt",
+            "hop assumed: 5 s (window_seconds)",
+            f"copies: {conversion.copies[0][0]}",
+            "duplicates: 1 window equal to others of the same recording and time: kept",
+            f"what could not be converted is in {conversion.dataset}/quarantine",
+            "bad_filename: mended by converting",
+        ):
+            assert sum(message.startswith(begins) for message in messages) == 1, begins
+    with caplog.at_level("INFO", "a20_parquet"):
+        caplog.clear()
+        a20_parquet.convert(source, tmp_path / "outTrue", site="285")
+        assert sum(message.startswith("passed over") for message in caplog.messages) == 1
+        caplog.clear()
+        arguments = ["convert", str(source), str(tmp_path / "console"), "--site", "285", "-v"]
+        monkeypatch.setattr("sys.argv", ["a20-parquet", *arguments])
+        with pytest.raises(SystemExit):
+            cli.main()
+    assert capsys.readouterr().err.count("passed over: notes.txt") == 1
+    assert "a20_parquet.remarks" not in {record.name for record in caplog.records}
+
+
 def test_decoder_fallback_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Records of another form are left to protobuf, which is said when it is first needed."""
     records = [make_record(random_tensor((2, 1, 8)), timestamp_s=at) for at in (0, math.nan)]
