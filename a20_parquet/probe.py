@@ -102,7 +102,8 @@ def probe_shards(
             a feature, or it fits no column.
     """
     further = FeatureSearch(make, features, len(shards))
-    search = _Search(make(()), filenames, dims, further, quota=-(-_MOST_RECORDS // len(shards)))
+    quota = -(-_MOST_RECORDS // max(len(shards), 1))
+    search = _Search(make(()), filenames, dims, further, quota=quota)
     threads = MOST_AT_ONCE if some_in_store(shards) else 1
     looked_at, codecs = [], []
     for start in map_in_order(threads, _start, shards, ahead=threads):
