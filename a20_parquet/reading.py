@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING, Self
 
 from a20_parquet.amounts import format_count
@@ -102,7 +103,7 @@ class Reading:
         different = self._group(held, shards)
         last = {
             max((shard.conversion for shard in shards), default=0),
-            max((number for shard in shards for number in _conversions(shard)), default=0),
+            max((n for shard in shards for n in _conversions(held, shard)), default=0),
         }
         if different and all(any(self._differences(held, number)) for number in last):
             told = "; ".join(
@@ -112,8 +113,24 @@ class Reading:
                 f"{held.layout.root} holds all shards that are given, and was made of them with "
                 f"other options: {told}. Nothing was done. Give the options that they were "
                 "converted with, name another folder, or replace the dataset with --overwrite."
+                f"{self._cheaper_way(held, shards)}"
             )
         return _lines(different)
+
+    def _cheaper_way(self, held: HeldDataset, shards: Sequence[ShardSummary]) -> str:
+        """Name what does not need all shards again, where the options may mend quarantine."""
+        last = max((shard.conversion for shard in shards), default=0)
+        was = _reading(held, last)
+        now = self.options.model_copy(update={"sites": self._fingerprint(held, last, was)})
+        new = [getattr(now, n) for n in _MENDING if getattr(now, n) != getattr(was, n)]
+        is_given = any(value is not None for value in new)
+        if not is_given or not any(shard.quarantined for shard in shards):
+            return ""
+        root = quote(str(held.layout.root))
+        return (
+            " To convert only what could not be converted before: a20-parquet convert "
+            f"{root}/quarantine {root} with the new options."
+        )
 
     def compare_held(self, held: HeldDataset | None, to_convert: ToConvert) -> tuple[str, ...]:
         """Compare with how the dataset's shards were read, where others are added to them.
@@ -134,7 +151,7 @@ class Reading:
             if not any(self._differences(held, number))
         }
         return any(
-            shard.windows and same.intersection(_conversions(shard))
+            shard.windows and same.intersection((shard.conversion, *shard.retried))
             for shard in held.manifest.shards
         )
 
@@ -145,10 +162,10 @@ class Reading:
         counts: dict[str, int] = {}
         differences = {
             number: "; ".join(self._differences(held, number, but))
-            for number in {number for shard in shards for number in _conversions(shard)}
+            for number in {number for shard in shards for number in _conversions(held, shard)}
         }
         for shard in shards:
-            if all(differences[number] for number in _conversions(shard)):
+            if all(differences[number] for number in _conversions(held, shard)):
                 text = differences[shard.conversion]
                 counts[text] = counts.get(text, 0) + 1
         return [(format_count(count, "shard"), text) for text, count in counts.items()]
@@ -157,8 +174,7 @@ class Reading:
         self, held: HeldDataset, number: int, but: Sequence[str] = ()
     ) -> Iterator[str]:
         """Name the options that differ from those of a conversion."""
-        conversions = held.manifest.conversions
-        was = conversions[number].reading if number < len(conversions) else ReadingOptions()
+        was = _reading(held, number)
         now = self.options.model_copy(update={"sites": self._fingerprint(held, number, was)})
         same = [*but]
         rule = held.manifest.options.site_tokens
@@ -179,9 +195,31 @@ class Reading:
         return merged(held.sites.until(number), self.given_sites).fingerprint
 
 
-def _conversions(shard: ShardSummary) -> tuple[int, ...]:
-    """The conversions that read a shard: the first whole, later ones its quarantine."""
-    return (shard.conversion, *shard.retried)
+def _conversions(held: HeldDataset, shard: ShardSummary) -> tuple[int, ...]:
+    """The conversions whose options a shard was read with.
+
+    The first one read it whole, later ones its quarantine. What these selected otherwise says
+    nothing of the rest of it.
+    """
+    whole = _reading(held, shard.conversion)
+    rule = held.manifest.options.site_tokens
+    same = (n for n in shard.retried if _selects_alike(_reading(held, n), whole, rule))
+    return (shard.conversion, *same)
+
+
+def _reading(held: HeldDataset, number: int) -> ReadingOptions:
+    """How a conversion read; those of early versions do not say it."""
+    conversions = held.manifest.conversions
+    return conversions[number].reading if number < len(conversions) else ReadingOptions()
+
+
+def _selects_alike(one: ReadingOptions, other: ReadingOptions, rule: int) -> bool:
+    first, second = (_selection(each, rule) for each in (one, other))
+    is_same = set(first.sites) == set(second.sites) and (first.first, first.last) == (
+        second.first,
+        second.last,
+    )
+    return is_same and one.drop_duplicates == other.drop_duplicates
 
 
 def _lines(groups: Sequence[tuple[str, str]]) -> tuple[str, ...]:

@@ -246,16 +246,49 @@ def test_quarantine_of_a_part(shards: list[Path], tmp_path: Path) -> None:
 
 
 def test_quarantine_of_a_dataset_of_two_selections(shards: list[Path], tmp_path: Path) -> None:
-    """Once it was tried again, the command that added shards last still finds nothing to do."""
+    """Once it was tried again, the command that added shards last still finds nothing to do.
+
+    What was selected of quarantine says nothing of the shards.
+    """
     out = tmp_path / "out"
     a20_parquet.convert(shards[0], out, site=["285"])
     a20_parquet.convert(shards, out, site=["286"])
     a20_parquet.convert(out / "quarantine", out, unknown_site="Lab")
-    repeated: list[dict[str, Any]] = [{"site": ["286"]}, {"unknown_site": "Lab"}]
-    for options in repeated:
-        assert a20_parquet.convert(shards, out, **options).held_shards == 3
+    assert a20_parquet.convert(shards, out, site=["286"]).held_shards == 3
     with pytest.raises(UsageError, match="site is 285, was 286"):
         a20_parquet.convert(shards, out, site=["285"])
+    with pytest.raises(UsageError, match="unknown_site is Lab, was not given; site is not given"):
+        a20_parquet.convert(shards, out, unknown_site="Lab")
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        {"site": ["Lab"]},
+        {"until_date": "2023-05-01", "filename_pattern": PATTERN},
+        {"drop_duplicates": True},
+    ],
+)
+def test_a_part_of_quarantine(
+    shards: list[Path], tmp_path: Path, selection: dict[str, Any]
+) -> None:
+    """What is selected of it is not selected of the shards; the way to the rest is said."""
+    out = tmp_path / "out"
+    a20_parquet.convert(shards, out)
+    with pytest.raises(UsageError, match="unknown_site is Lab") as caught:
+        a20_parquet.convert(shards, out, unknown_site="Lab")
+    assert f"only what could not be converted before: a20-parquet convert {out}/quarantine" in str(
+        caught.value
+    )
+    with pytest.raises(UsageError, match="site is 285") as caught:
+        a20_parquet.convert(shards, out, site=["285"])
+    assert "out/quarantine" not in str(caught.value)
+    options = {"unknown_site": "Lab", **selection}
+    a20_parquet.convert(out / "quarantine", out, **options)
+    name = next(iter(selection))
+    with pytest.raises(UsageError, match=f"{name} is "):
+        a20_parquet.convert(shards, out, **options)
+    assert a20_parquet.convert(shards, out).held_shards == 3
 
 
 def test_an_append_that_was_stopped(shards: list[Path], tmp_path: Path) -> None:
