@@ -172,7 +172,8 @@ unknown_site_option = click.option(
 only_site_option = click.option(
     "--site",
     multiple=True,
-    help="Take only this site, such as 285, site_0285 or a recorder's name; may be given again.",
+    help="Take only this site, such as 285, site_0285, or a recorder's name where it has no id; "
+    "may be given again.",
 )
 only_from_option = click.option(
     "--from",
@@ -243,7 +244,11 @@ channel_option = click.option(
     help="Of the window in --to; the search covers all channels.",
 )
 site_option = click.option(
-    "--site", "sites", multiple=True, help="Search only this site; may be given again for more."
+    "--site",
+    "sites",
+    multiple=True,
+    help="Search only this site, such as 285, site_0285, or a recorder's name where it has no id; "
+    "may be given again for more.",
 )
 from_option = click.option(
     "--from",
