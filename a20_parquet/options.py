@@ -94,7 +94,15 @@ def _distinct(features: tuple[str, ...]) -> tuple[str, ...]:
     return features
 
 
-_Features = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], AfterValidator(_distinct)]
+def _several(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+_Features = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    BeforeValidator(_several),
+    AfterValidator(_distinct),
+]
 
 
 def _day(value: object) -> object:
@@ -131,7 +139,7 @@ class OptionValues(TypedDict, total=False):
     sample_rate: float | None
     overwrite: bool
     dims: int | None
-    feature: Sequence[str]
+    feature: str | Sequence[str]
     channels: Sequence[int] | str | None
     sites: Path | str | None
     filename_pattern: str | None
@@ -176,8 +184,8 @@ class ConvertOptions(BaseModel):
     dims: Annotated[int | None, Field(ge=1, le=MAX_DIMS)] = None
     """Floats an embedding; by default those of the first record that can be converted."""
     feature: _Features = ()
-    """Further features that windows carry along, each as a column: ``NAME``, or more of its form as
-    ``NAME:KIND[SIZE]:SCOPE``, see ``FeatureKind`` and ``FeatureScope``."""
+    """Further features, one or more, that windows carry along as columns: each ``NAME``, or more of
+    its form as ``NAME:KIND[SIZE]:SCOPE``, see ``FeatureKind`` and ``FeatureScope``."""
     channels: _Channels = None
     """Numbers of the channels to take, also as a text such as ``0,2``; by default all."""
     sites: Path | str | None = None
@@ -188,7 +196,8 @@ class ConvertOptions(BaseModel):
     unknown_site: str | None = None
     """Site of recordings whose names tell none; by default they go to quarantine."""
     site: _Sites = ()
-    """Take only these sites, as the key ``site`` has them or as numbers."""
+    """Take only these sites: as the key ``site`` has them, numbers, or recorders' names where these
+    have no id."""
     from_date: _Day = None
     """Take only windows from this local date on."""
     until_date: _Day = None

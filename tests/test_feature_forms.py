@@ -491,3 +491,17 @@ def test_old_manifests_mean_tensors() -> None:
     assert TableOptions.model_validate_json(old).features == (
         Feature("label", 3, FeatureKind.TENSOR, WINDOW),
     )
+
+
+def test_one_name_as_a_text(tmp_path: Path) -> None:
+    """A single feature need not be in a list."""
+    source = write(
+        tmp_path / "shards", [record(n, score=floats_feature(float(n))) for n in range(2)]
+    )
+    single: list[str | list[str]] = ["score", ["score"], "score:record"]
+    for number, feature in enumerate(single):
+        out = tmp_path / f"out-{number}"
+        a20_parquet.convert(source, out, feature=feature)
+        assert [each.name for each in options_of(out)] == ["score"]
+    with pytest.raises(UsageError, match="feature"):
+        a20_parquet.convert(source, tmp_path / "none", feature="")
