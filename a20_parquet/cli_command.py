@@ -42,8 +42,17 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """See ``click.Command``; what is mistyped is never taken for an option that deletes."""
+        given = [*args]
         try:
             return super().parse_args(ctx, args)
+        except click.MissingParameter as error:
+            # Where one argument is given, it is the first that there is, not the last.
+            last = [param for param in self.params if isinstance(param, click.Argument)][-1]
+            values, _, _ = self.make_parser(ctx).parse_args(given)
+            is_given = isinstance(values.get(last.name or ""), str)
+            if error.param is not None and error.param.nargs < 0 and is_given:
+                raise click.MissingParameter(ctx=ctx, param=last) from None
+            raise
         except click.NoSuchOption as error:
             alike = [each for each in error.possibilities or () if each not in _DELETING]
             raise click.NoSuchOption(error.option_name, possibilities=alike, ctx=ctx) from None

@@ -19,7 +19,7 @@ from a20_parquet.source.records import Records
 from a20_parquet.source.wire_lists import learn_lists
 from a20_parquet.table.decoded import DecodedRecords, FeatureValues
 from a20_parquet.table.feature_forms import FeatureRequest, SeenFeature, learn_list
-from a20_parquet.table.feature_kinds import FeatureKind
+from a20_parquet.table.feature_kinds import FeatureKind, FeatureScope
 from a20_parquet.table.schema import Feature
 
 SAMPLED_RECORDS = 256
@@ -169,10 +169,21 @@ class FeatureSearch:
             f"They have {', '.join(others[:_MOST_NAMED])}{more}" if others else "They have no other"
         )
         return (
-            f"--feature {name}: none of the {self._looked:,} records that were looked at, the "
-            f"first of {len(self._shards):,} shards, has it. {has}. Of a feature that few records "
-            f"have tell the form: --feature {name}:KIND[SIZE]:SCOPE."
+            f"--feature {name}: {_no_form(name)}none of the {self._looked:,} records that were "
+            f"looked at, the first of {len(self._shards):,} shards, has it. {has}. "
+            f"Of a feature that few records have tell the form: --feature {name}:KIND[SIZE]:SCOPE."
         )
+
+
+def _no_form(name: str) -> str:
+    """Say of what follows a colon, which may be meant as a form, that it is none."""
+    before, colon, word = name.rpartition(":")
+    if not (before and colon):
+        return ""
+    forms = [*FeatureKind, *FeatureScope]
+    alike = get_close_matches(word.partition("[")[0].casefold(), forms, n=1)
+    meant = f", did you mean {before}:{alike[0]}? With it as part of the name," if alike else ","
+    return f"{word} is no kind or scope ({', '.join(forms)}){meant} "
 
 
 def _kinds(list_kind: str, values: FeatureValues) -> tuple[FeatureKind, ...]:

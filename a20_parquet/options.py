@@ -182,7 +182,7 @@ class ConvertOptions(BaseModel):
     overwrite: bool = False
     """Whether to delete a dataset that is already there."""
     dims: Annotated[int | None, Field(ge=1, le=MAX_DIMS)] = None
-    """Floats an embedding; by default those of the first record that can be converted."""
+    """Floats an embedding; by default the one number that the first records have."""
     feature: _Features = ()
     """Further features, one or more, that windows carry along as columns: each ``NAME``, or more of
     its form as ``NAME:KIND[SIZE]:SCOPE``, see ``FeatureKind`` and ``FeatureScope``."""
@@ -243,6 +243,13 @@ class ConvertOptions(BaseModel):
         return chosen
 
 
+_BOUNDS = {
+    "greater_than_equal": ("ge", "expected {} or more"),
+    "greater_than": ("gt", "expected more than {}"),
+    "less_than_equal": ("le", "expected {} or less"),
+}
+
+
 def _what(problem: "ErrorDetails") -> str:
     """What is wrong with an option, as one says it after a colon."""
     if problem["type"] == "extra_forbidden":
@@ -250,4 +257,7 @@ def _what(problem: "ErrorDetails") -> str:
         return f"there is no such option{', did you mean ' * bool(alike)}{''.join(alike)}"
     if problem["type"] == "byte_size":
         return "expected a size such as 500MB, 64MiB or a number of bytes"
+    if problem["type"] in _BOUNDS:
+        name, expected = _BOUNDS[problem["type"]]
+        return expected.format(problem["ctx"][name])
     return problem["msg"].removeprefix("Value error, ").replace("Input should be", "expected")

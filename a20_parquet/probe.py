@@ -112,15 +112,7 @@ def probe_shards(
     if dims is None:
         search.widths.check()
     if search.dims is None:
-        if search.problem is None:
-            raise SourceError(
-                f"none of the {len(shards)} shards holds a record that is whole, {shards[0].url} "
-                "the first of them. Name others; with --dims what is damaged goes to quarantine."
-            )
-        raise SourceError(
-            f"none of the {len(shards)} shards holds a record that can be converted, the first one "
-            f"because {search.problem.message}. {search.problem.reason.fix}"
-        )
+        raise SourceError(_why_none(shards, search.problem))
     found, assumptions = further.found()
     return Probe(
         dims=search.dims,
@@ -129,6 +121,23 @@ def probe_shards(
         starts=tuple(looked_at),
         codecs=tuple(codecs),
         widths=search.widths,
+    )
+
+
+def _why_none(shards: Sequence[Shard], problem: Rejection | None) -> str:
+    """Say that no record can be converted; a problem is that of the first whole one."""
+    first = shards[0].url
+    is_one = len(shards) == 1
+    none = f"{first} holds no" if is_one else f"none of the {len(shards):,} shards holds a"
+    if problem is None:
+        which = "" if is_one else f", {first} the first of them"
+        return (
+            f"{none} record that is whole{which}. Name others; with --dims what is damaged goes to "
+            "quarantine."
+        )
+    return (
+        f"{none} record that can be converted, the first one because {problem.message}. "
+        f"{problem.reason.fix}"
     )
 
 

@@ -66,7 +66,10 @@ def read_windows(
     decoded = _decode(listing.shards, batch_bytes, make_decoder(decoder))
     first = next(decoded, None)
     if first is None:
-        raise SourceError(f"none of the {len(listing.shards)} shards holds a record")
+        none = f"none of the {len(listing.shards):,} shards holds a"
+        if len(listing.shards) == 1:
+            none = f"{listing.shards[0].url} holds no"
+        raise SourceError(f"{none} record")
     dims = first.heads.shapes[0][2]
     batches = _windows(first, decoded, dims, hop.seconds)
     return pa.RecordBatchReader.from_batches(window_schema(dims), batches)

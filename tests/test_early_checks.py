@@ -97,6 +97,6 @@ def test_python_checks_options_before_it_looks(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         "memory 5 is too little for any conversion: give at least 5796224 bytes.",
-        "workers: expected greater than or equal to 1, got 0",
+        "workers: expected 1 or more, got 0",
         "the dates go from 2021-01-02 until 2021-01-01, expected the earlier one first.",
     ]

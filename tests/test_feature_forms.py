@@ -295,6 +295,20 @@ def test_none_has_it(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("recor", "did you mean label:record?"), ("flaot[3]", "did you mean label:float?"), ("x", "")],
+)
+def test_a_misspelt_form(tmp_path: Path, word: str, meant: str) -> None:
+    """It is told as such, as names may have colons too."""
+    source = write(tmp_path / "shards", [record(0, label=bytes_feature(b"a"))], 1)
+    with pytest.raises(UsageError) as raised:
+        a20_parquet.convert(source, tmp_path / "out", feature=[f"label:{word}"])
+    assert f"{word} is no kind or scope (tensor, float, int64, string, " in str(raised.value)
+    assert meant in str(raised.value)
+    assert ("did you mean" in str(raised.value)) == bool(meant)
+
+
 def test_a_rare_feature_whose_form_is_told(tmp_path: Path) -> None:
     """A feature that no sampled record has can be taken all the same."""
     records = [record(i) for i in range(299)] + [record(299, label=bytes_feature(b"owl"))]

@@ -306,7 +306,7 @@ def test_bad_options(option: str, value: Any) -> None:
         ("from_date", "1602633600", "from_date: expected a date YYYY-MM-DD, got '1602633600'"),
         ("until_date", "2020-02-30", "until_date: expected a date YYYY-MM-DD, got '2020-02-30'"),
         ("channels", "0,x", "channels: "),
-        ("channels", "-1", "channels: expected greater than or equal to 0, got -1"),
+        ("channels", "-1", "channels: expected 0 or more, got -1"),
         ("memory", "much", "memory: expected a size such as 500MB"),
         ("feature", ("",), "feature: "),
     ],

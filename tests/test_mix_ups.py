@@ -9,6 +9,7 @@ import pytest
 import a20_parquet
 from a20_parquet.errors import A20ParquetError, DatasetError, SourceError, UsageError
 from tests.shards import make_record, random_tensor, write_shard
+from tests.test_cli import run
 
 COUNT = 5
 NAME = "site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac"
@@ -32,6 +33,27 @@ def test_swapped_arguments(folder: Path) -> None:
     assert "but shards (e-00000-of-00005, " in str(caught.value)
     assert "and 2 more). SOURCE comes first, DATASET last" in str(caught.value)
     assert len(list((folder / "shards").iterdir())) == COUNT
+
+
+def test_database_before_dataset(folder: Path, tmp_path: Path) -> None:
+    """The order of the arguments is told, whether the database is there or not."""
+    file = tmp_path / "w.duckdb"
+    for _ in range(2):
+        with pytest.raises(DatasetError, match="called like a database: DATASET comes first"):
+            a20_parquet.duckdb(file, folder / "dataset")
+        file.touch()
+
+
+@pytest.mark.parametrize("name", ["convert", "npy-json"])
+def test_one_argument_of_two(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """What is missing is the last one; without any it is the first."""
+    last = {"convert": "DATASET", "npy-json": "FOLDER"}[name]
+    code, _, err = run(monkeypatch, capsys, name, folder / "shards", "--workers", 1)
+    assert (code, f"Missing argument '{last}'" in err) == (2, True)
+    code, _, err = run(monkeypatch, capsys, name)
+    assert (code, "Missing argument 'SOURCE...'" in err) == (2, True)
 
 
 @pytest.mark.parametrize("name", ["convert", "inspect", "npy_json", "plan", "read_windows"])

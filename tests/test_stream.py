@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 
-from a20_parquet import read_windows
+from a20_parquet import convert, read_windows
 from a20_parquet.errors import RecordError, SourceError, UsageError
 from a20_parquet.source.decode import DecoderName
 from a20_parquet.table.schema import window_schema
@@ -97,7 +97,8 @@ def test_hop(tmp_path: Path, source: str) -> None:
     sources = f"{tmp_path}/{source}"
     offsets_s = read_windows(sources).read_all().column("recording_offset_in_file")
     assert offsets_s.to_pylist() == [0, 0, 2.5, 2.5, 5, 5]
-    said = read_windows(sources, window_seconds=3).read_all()
+    with pytest.warns(UserWarning, match="says 2.5 s; 3 s counts, as window_seconds says"):
+        said = read_windows(sources, window_seconds=3).read_all()
     assert said.column("recording_offset_in_file").to_pylist() == [0, 0, 3, 3, 6, 6]
 
 
@@ -122,6 +123,11 @@ def test_no_record(tmp_path: Path) -> None:
     write_shard(tmp_path / "x-00001-of-00002", [], "GZIP")
     with pytest.raises(SourceError, match="none of the 2 shards holds a record"):
         read_windows(tmp_path)
+    (tmp_path / "x-00000-of-00002").unlink()
+    with pytest.raises(SourceError, match="/x-00001-of-00002 holds no record"):
+        read_windows(tmp_path)
+    with pytest.raises(SourceError, match="/x-00001-of-00002 holds no record that is whole"):
+        convert(tmp_path, tmp_path / "out")
 
 
 def test_empty_shards_and_records_between(tmp_path: Path) -> None:

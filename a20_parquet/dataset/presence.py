@@ -8,6 +8,7 @@ from a20_parquet.errors import DatasetError
 from a20_parquet.storage.place import Place, place_of
 
 _SHARD = re.compile(r"-\d{5,}-of-\d{5,}|\.tfrecords?(\.|$)", re.IGNORECASE)
+_OF_DATABASES = (".db", ".duckdb")
 _MOST_NAMED = 3
 # A data file lies at most three folders below its dataset.
 _MOST_ABOVE = 4
@@ -39,6 +40,8 @@ def why_no_dataset(place: Place) -> str:
 
 
 def _look(place: Place) -> str:
+    if place.name.casefold().endswith(_OF_DATABASES) and not place.is_dir():
+        return "is called like a database: DATASET comes first, FILE last."
     if not place.exists():
         return "does not exist. Name the folder that a20-parquet convert wrote."
     above = _dataset_above(place)

@@ -138,7 +138,10 @@ def _fits(hop_s: float) -> str:
 
 
 def _remark(hop_s: float, count: int, pairs: int, how: str, fits: str) -> str:
+    which = f"{count:,} of {pairs:,} sampled records"
+    if pairs == 1:
+        which = "the only sampled record that another follows"
     return (
-        f"the hop of {hop_s:g} s looks wrong: the windows of {count:,} of {pairs:,} sampled "
-        f"records {how} the next record of their recording; {fits}"
+        f"the hop of {hop_s:g} s looks wrong: the windows of {which} {how} the next record of "
+        f"their recording; {fits}"
     )

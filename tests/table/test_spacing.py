@@ -131,6 +131,13 @@ def test_wrong_hop(
         assert part in remark
 
 
+def test_a_single_pair() -> None:
+    """One record that another follows is no "1 of 1"."""
+    remark = judge_hop(one((0.0, 20), (60.0, 20)), 5.0)
+    assert remark is not None
+    assert "the windows of the only sampled record that another follows reach into" in remark
+
+
 def test_recordings_are_apart() -> None:
     """Records of different recordings are no neighbours."""
     assert judge_hop(drawn([[("a.wav", 0.0, 12), ("b.wav", 1.0, 12)]]), 5.0) is None
