@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from shlex import quote
 from typing import Any
 
@@ -23,6 +23,8 @@ class Taken:
     """That it brought into the dataset."""
     retried_shards: int
     """Of which it tried records in quarantine again."""
+    first_retried_shards: int
+    """Those of them that no earlier conversion with the same options had tried again."""
     options: dict[str, Any]
     """Those options that decide which records and windows are taken, as far as they were given."""
     left_out: int | None
@@ -50,20 +52,29 @@ def taken(manifest: Manifest) -> tuple[Taken, ...]:
 
 def _taken(manifest: Manifest) -> Iterator[Taken]:
     shards = Counter(shard.conversion for shard in manifest.shards)
-    retried = Counter(number for shard in manifest.shards for number in shard.retried)
+    retried: dict[int, set[str]] = {}
+    for shard in manifest.shards:
+        for number in shard.retried:
+            retried.setdefault(number, set()).add(shard.label)
     left_out: Counter[int] = Counter()
     for shard in manifest.shards:
         left_out[shard.conversion] += shard.left_out
+    tried: dict[str, set[str]] = {}
     for number, conversion in enumerate(manifest.conversions):
         count = conversion.left_out
         if count is None and not retried:
             count = left_out[number]
-        yield Taken(
+        again = retried.get(number, set())
+        made = Taken(
             shards=shards[number],
-            retried_shards=retried[number],
+            retried_shards=len(again),
+            first_retried_shards=0,
             options=_given(conversion.reading, manifest.options.channels),
             left_out=count,
         )
+        before = tried.setdefault(made.selected, set())
+        yield replace(made, first_retried_shards=len(again - before))
+        before |= again
 
 
 def _given(reading: ReadingOptions, channels: tuple[int, ...] | None) -> dict[str, Any]:
@@ -83,7 +94,7 @@ def taken_lines(conversions: Iterable[Taken]) -> Iterator[tuple[str, str, str]]:
         groups.setdefault(each.selected, []).append(each)
     for selected, several in groups.items():
         shards = sum(each.shards for each in several)
-        retried = sum(each.retried_shards for each in several)
+        retried = sum(each.first_retried_shards for each in several)
         which = [format_count(shards, "shard")] if shards or not retried else []
         which += [f"quarantine of {format_count(retried, 'shard')}"] if retried else []
         counts = [each.left_out for each in several]

@@ -58,6 +58,24 @@ def test_what_info_tells(dataset: Path) -> None:
     assert verify(dataset).conversions == info(dataset).conversions
 
 
+def test_one_shard_that_is_tried_again_twice(tmp_path: Path) -> None:
+    """It is one shard, where the options are the same; others say of which it was with them."""
+    records = [make_record(random_tensor((1, 1, 8), 0), NAMES[0])]
+    records.append(make_record(random_tensor((1, 1, 9), 1), NAMES[1]))
+    source = write_shard(tmp_path / "a-00000-of-00001", records)
+    out = tmp_path / "out"
+    a20_parquet.convert(source, out, dims=8)
+    for _ in range(2):
+        a20_parquet.convert(out / "quarantine", out)
+    lines = [which for which, _, _ in taken_lines(info(out).conversions)]
+    assert lines == ["1 shard and quarantine of 1 shard"]
+    a20_parquet.convert(out / "quarantine", out, unknown_site="Lab")
+    found = info(out).conversions
+    assert [which for which, _, _ in taken_lines(found)][1:] == ["quarantine of 1 shard"]
+    assert [each.retried_shards for each in found] == [0, 1, 1, 1]
+    assert [each.first_retried_shards for each in found] == [0, 1, 0, 1]
+
+
 def test_manifests_that_do_not_tell(dataset: Path) -> None:
     """What an earlier version's conversion left out is told as far as its shards tell it."""
     edit(dataset, as_first)
