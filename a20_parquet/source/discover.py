@@ -26,6 +26,9 @@ _NAMED_TFRECORD = re.compile(r"\.tfrecord", re.IGNORECASE)
 # What others write beside shards, named after them; only its first frame can make it a shard.
 _SIDECAR = re.compile(r"\.(npy|jsonl?|txt|csv|parquet|idx|index|md5|sha\d*|crc\w*)$", re.IGNORECASE)
 _DAMAGED_SUFFIX = ".damaged"
+_RECORDS_SUFFIX = ".tfrecord"
+_LIST = ".jsonl"
+_QUARANTINE = "quarantine"
 _OF_A_DATASET = frozenset({"manifest.json", "files.parquet"})
 _MOST_NAMED = 3
 _NO_SHARD = "no TFRecord shard by name or first frame"
@@ -108,13 +111,18 @@ def find_shards(
     labels = make_labels([file.url for file in found])
     labelled = sorted(zip(labels, found, strict=True), key=lambda item: item[0])
     folders = {file.folder for file in found}
+    lists = {f"{_stem(file)}{_LIST}" for file in listed if _is_kept(file)} & files.keys()
+    # A part of a set is all that quarantine holds of most.
+    numbered = [file.path for file in found if f"{_stem(file)}{_LIST}" not in lists]
     return Listing(
         shards=tuple(
             Shard(label, file.url, position, file.path, file.size, file.filesystem, file.version)
             for position, (label, file) in enumerate(labelled)
         ),
-        passed_over=tuple(sorted(passed_over, key=lambda item: item.url)),
-        missing=tuple(missing_shards([file.path for file in found])),
+        passed_over=tuple(
+            sorted((each for each in passed_over if each.url not in lists), key=lambda i: i.url)
+        ),
+        missing=tuple(missing_shards(numbered)),
         configs=tuple(
             # The same by whichever source it was found.
             replace(file, below="", version="")
@@ -122,6 +130,17 @@ def find_shards(
             if file.name == CONFIG_NAME and file.is_regular and file.folder in folders
         ),
     )
+
+
+def _is_kept(file: SourceFile) -> bool:
+    """Whether it may be what a dataset's quarantine holds of a shard; its list lies beside it."""
+    is_named = file.name.endswith((_RECORDS_SUFFIX, _DAMAGED_SUFFIX))
+    return is_named and file.folder.rpartition("/")[2] == _QUARANTINE
+
+
+def _stem(file: SourceFile) -> str:
+    """The URL without the last extension."""
+    return file.url.rpartition(".")[0]
 
 
 def _add(file: SourceFile, files: dict[str, SourceFile]) -> None:

@@ -422,6 +422,25 @@ def test_damaged_bytes_are_no_shard(tmp_path: Path) -> None:
         find_shards([tmp_path / "x.tfrecord.damaged"])
 
 
+def test_quarantine_as_a_source(tmp_path: Path) -> None:
+    """Its lists are no files that are passed over, and shards without any record in it not missing.
+
+    Elsewhere both are said.
+    """
+    names = ("a-00000-of-00003.tfrecord", "a-00000-of-00003.jsonl", "b.damaged", "b.jsonl")
+    for folder in ("quarantine", "shards"):
+        lay(tmp_path, *(f"{folder}/{name}" for name in (*names, "other.jsonl")))
+        for path in (tmp_path / folder).glob("*.jsonl"):
+            path.write_text("{}")
+    listing = find_shards(tmp_path / "quarantine")
+    assert labels(listing) == ["a-00000-of-00003.tfrecord"]
+    assert reasons(listing, tmp_path / "quarantine").keys() == {"b.damaged", "other.jsonl"}
+    assert listing.missing == ()
+    listing = find_shards(tmp_path / "shards")
+    assert reasons(listing, tmp_path / "shards").keys() == {*names[1:], "other.jsonl"}
+    assert len(listing.missing) == 1
+
+
 @pytest.mark.parametrize("source", ["", "*", "*.tfrecord*", "link"])
 def test_dataset_inside_a_source_is_left_out(tmp_path: Path, source: str) -> None:
     """Shards in the dataset that is being written are none of the source's."""
