@@ -97,13 +97,14 @@ class SiteTable:
             UsageError: there is no column ``name``, one that is missing seems to be there under
                 another name, or a value is none of its column's.
         """
-        ignored = tuple(sorted(name for name in frame.columns if name not in SCHEMA))
+        # A column without a name is what an index or a comma too many leaves.
+        ignored = tuple(sorted(name for name in frame.columns if name and name not in SCHEMA))
         for name in ignored:
             meant = _meant(name)
             if meant is not None and meant not in frame.columns:
                 raise UsageError(
-                    f"the sites table has a column {name!r}, did you mean {meant}? Rename it, so "
-                    f"that it is {meant}, or is not like it."
+                    f"the sites table has a column {name!r}, did you mean {meant}? Call it "
+                    f"{meant}, or, if it is something else, by a name that is less like it."
                 )
         if "name" not in frame.columns:
             found = ", ".join(frame.columns) or "none"

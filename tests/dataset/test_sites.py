@@ -196,7 +196,7 @@ def test_columns_that_are_not_used(tmp_path: Path) -> None:
     rows = [{"name": "x", "site_id": 1, "note": ["any"]}, {"name": "y", "habitat": None}]
     found = read_sites(write(tmp_path / "a.json", json.dumps(rows)))
     assert (found.ignored, found.frame["site_id"].to_list()) == (("habitat", "note"), [1, None])
-    assert read_sites(write(tmp_path / "a.csv", "note,name\n,x\n")).ignored == ("note",)
+    assert read_sites(write(tmp_path / "a.csv", "note,name,\n,x,\n")).ignored == ("note",)
     kept = kept_content(None, found, 0)
     assert read_sites(write(tmp_path / "sites.parquet", kept)).ignored == ()
     with pytest.raises(UsageError, match="did you mean clock"):
