@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
+from a20_parquet.amounts import format_count
 from a20_parquet.dataset.manifest import Assumption
 from a20_parquet.errors import UsageError
 from a20_parquet.source.decode import Decoder
@@ -170,7 +171,7 @@ class FeatureSearch:
         )
         return (
             f"--feature {name}: {_no_form(name)}none of the {self._looked:,} records that were "
-            f"looked at, the first of {len(self._shards):,} shards, has it. {has}. "
+            f"looked at, the first of {format_count(len(self._shards), 'shard')}, has it. {has}. "
             f"Of a feature that few records have tell the form: --feature {name}:KIND[SIZE]:SCOPE."
         )
 

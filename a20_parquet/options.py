@@ -244,9 +244,9 @@ class ConvertOptions(BaseModel):
 
 
 _BOUNDS = {
-    "greater_than_equal": ("ge", "expected {} or more"),
-    "greater_than": ("gt", "expected more than {}"),
-    "less_than_equal": ("le", "expected {} or less"),
+    "greater_than_equal": ("ge", "expected {:,.15g} or more"),
+    "greater_than": ("gt", "expected more than {:,.15g}"),
+    "less_than_equal": ("le", "expected {:,.15g} or less"),
 }
 
 

@@ -83,7 +83,7 @@ def test_python_checks_options_before_it_looks(tmp_path: Path) -> None:
     """With arguments of its own names."""
     code = (
         "import sys, a20_parquet\n"
-        "for options in ({'memory': 5}, {'workers': 0},\n"
+        "for options in ({'memory': 5}, {'workers': 0}, {'sample_rate': 0},\n"
         "                {'from_date': '2021-01-02', 'until_date': '2021-01-01'}):\n"
         "    try:\n"
         "        a20_parquet.convert('/nothing/in', '/nothing/out', **options)\n"
@@ -98,5 +98,6 @@ def test_python_checks_options_before_it_looks(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == [
         "memory 5 is too little for any conversion: give at least 5796224 bytes.",
         "workers: expected 1 or more, got 0",
+        "sample_rate: expected 1 or more, got 0",
         "the dates go from 2021-01-02 until 2021-01-01, expected the earlier one first.",
     ]
