@@ -86,7 +86,7 @@ def test_one_bit_of_one_float_is_told(shards: Path, dataset: Path, decoder: Deco
 def test_a_missing_window_is_told(shards: Path, dataset: Path) -> None:
     """A row that the dataset lost is named, though its lists agree with what is left."""
     rewrite(dataset, lambda table: pa.concat_tables([table.slice(0, 40), table.slice(41)]))
-    (line,) = messages(verify(dataset, shards))
+    _, line = messages(verify(dataset, shards))
     assert "record " in line
     assert "is not in the dataset" in line or "times in the shards" in line
 

@@ -55,7 +55,14 @@ def find_held(layout: DatasetLayout, *, overwrite: bool) -> HeldDataset | None:
     if state is not State.EMPTY and is_committed(layout):
         plan = _plan_before(layout, overwrite=overwrite)
         # A repair has none.
-        settle(layout, () if plan is None else tuple(plan.own_scratch(layout).values()))
+        scratch = () if plan is None else tuple(plan.own_scratch(layout).values())
+        try:
+            settle(layout, scratch)
+        except OSError as error:
+            raise DatasetError(
+                f"{layout.root}: what a conversion has staged can't be moved to its place: {error}. "
+                "Mend that, and give the same command again."
+            ) from error
         state = find_state(layout)
     if state is State.COMPLETE:
         # Traces of a conversion that was killed while it removed them.

@@ -67,8 +67,9 @@ def write_whole(place: Place, content: str | bytes) -> None:
 
 
 def open_no_link(path: str, flags: int) -> int:
-    """Open a file to write it; one that a link stands for is not touched."""
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    """Open a file to write it; follow no link, and wait for no reader of a pipe."""
+    safe = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    return os.open(path, flags | safe, 0o666)
 
 
 class NewFile:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from a20_parquet.dataset.begin import Begun, abandon, begin, find_held, make_way
+from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.claim import State, find_state, locked
 from a20_parquet.dataset.manifest import QuarantinedShard, QuarantineFile, ShardSummary
 from a20_parquet.dataset.run import RunFiles
@@ -331,3 +332,30 @@ def test_a_plan_of_another_version_that_is_committed(tmp_path: Path) -> None:
     with locked(layout):
         assert find_held(layout, overwrite=True) is None
     assert listing(layout.root) == before
+
+
+@pytest.mark.parametrize("name", ["files.parquet", "conversion/quarantine"])
+def test_what_is_staged_cannot_be_moved(tmp_path: Path, name: str) -> None:
+    """Something else lies there: the error says where, and is this package's own."""
+    layout = LocalLayout.at(tmp_path / "dataset")
+    put_complete(layout.root)
+    plan = make_plan(base=Catalog.open(layout.root).manifest.files_checksum)
+    kept = QuarantineFile(name="a.jsonl", bytes=0, checksum="00000000")
+    shard = {"label": "a", "url": "a", "bytes": 1, "checksum": "0", "records": 1, "windows": 0}
+    held = json.loads(layout.manifest.read_bytes())
+    quarantine = {"label": "a", "reasons": {"bad_length": 1}, "checksum": None}
+    held["quarantine"] = [quarantine | {"files": [kept.model_dump()]}]
+    held["shards"] = [shard | {"quarantined": 0, "damaged": 1}]
+    with locked(layout):
+        begin(layout, plan, overwrite=False)
+    layout.manifest.write_text(json.dumps(held))
+    digest = hashlib.sha256(layout.manifest.read_bytes()).hexdigest()
+    layout.commit.write_text(json.dumps({"manifest": digest}))
+    if name == "files.parquet":
+        layout.staged_files.write_bytes(layout.files.read_bytes())
+        layout.files.unlink()
+        layout.files.mkdir()
+    else:
+        layout.staged_quarantine.write_text("mine")
+    with locked(layout), pytest.raises(DatasetError, match="can't be moved to its place"):
+        find_held(layout, overwrite=False)

@@ -4,12 +4,10 @@ from datetime import date, datetime
 
 import numpy as np
 import pyarrow as pa
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from a20_parquet.dataset.sorting import WindowGatherer
-from a20_parquet.errors import UsageError
 from a20_parquet.table.decoded import Embedding
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.schema import Feature, keyed_schema
@@ -190,9 +188,13 @@ def takes(selection: Selection, name: str, day: int) -> bool:
 
 
 def test_a_record_larger_than_the_buffer() -> None:
-    """It is an error that says what to change."""
-    with pytest.raises(UsageError, match="9 windows, more than memory leaves room for"):
-        gather([(NAME, 0.0, (3, 3, 3))], rules(None), 8)
+    """It is divided among several runs, and no window of it is lost."""
+    record: Record = (NAME, 0.0, (3, 3, 3))
+    whole, _, one = gather([record], rules(None), 9)
+    found, _, runs = gather([record], rules(None), 8)
+    assert (one, runs) == (1, 2)
+    assert found.keys() == whole.keys()
+    assert len(found) == 9
 
 
 def test_a_full_buffer_is_a_run() -> None:
