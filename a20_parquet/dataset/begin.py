@@ -60,7 +60,7 @@ def find_held(layout: DatasetLayout, *, overwrite: bool) -> HeldDataset | None:
             settle(layout, scratch)
         except OSError as error:
             raise DatasetError(
-                f"{layout.root}: what a conversion has staged can't be moved to its place: {error}. "
+                f"{layout.root}: what is staged can't be moved to its place: {error}. "
                 "Mend that, and give the same command again."
             ) from error
         state = find_state(layout)
