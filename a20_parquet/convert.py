@@ -133,7 +133,8 @@ def _convert(
                 executor.admit(_session(sinks), job.shards[:1])
                 in_runs = sort_shards(job, begun, sinks, executor)
                 if held is None or not reading.has_kept(held):
-                    check_some_kept(job, in_runs)
+                    overwrites = held is None and layout.manifest.exists()
+                    check_some_kept(job, in_runs, overwrites=overwrites)
                 runs, duplicates = without_duplicates(job, in_runs.runs, held, executor)
                 units = plan_files(job, runs, held)
                 make_way(layout, begun)

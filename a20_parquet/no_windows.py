@@ -16,24 +16,30 @@ from a20_parquet.table.selection import site_values
 _MOST_NAMED = 20
 
 
-def check_some_kept(job: Job, made: Sorted) -> None:
+def check_some_kept(job: Job, made: Sorted, *, overwrites: bool) -> None:
     """Check that a selection keeps any of the windows.
 
     Args:
         job: the conversion.
         made: what became of its shards.
+        overwrites: whether a complete dataset would be deleted for it.
 
     Raises:
-        NoWindowsError: it keeps none, and leaves some out.
+        NoWindowsError: it keeps none, and leaves some out or overwrites a dataset.
     """
     count = sum(shard.left_out for shard in made.shards)
-    if not count or any(shard.windows for shard in made.shards):
+    if any(shard.windows for shard in made.shards) or not (count or overwrites):
         return
     why = "; ".join(_reasons(job, made.observations.left_out))
     rejected: Counter[str] = Counter()
     for shard in made.quarantine:
         rejected.update(shard.reasons)
     told = ", ".join(f"{number:,} {reason}" for reason, number in sorted(rejected.items()))
+    if not count:
+        raise NoWindowsError(
+            f"no window can be converted ({told or 'the shards have none'}), and --overwrite would "
+            "delete a dataset for that. It is as it was: give other options, or another DATASET."
+        )
     beside = f" Besides, records can't be converted: {told}." if told else ""
     raise NoWindowsError(
         f"none of {format_count(count, 'window')} is in the selection: {why}.{beside} Nothing was "

@@ -202,7 +202,7 @@ def test_stopped_between_the_passes(
     use_tiny_memory(monkeypatch)
     out = tmp_path / "out"
 
-    def die(*_: object) -> None:
+    def die(*_arguments: object, **_options: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

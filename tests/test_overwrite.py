@@ -172,3 +172,15 @@ def test_sources_that_cannot_be_read(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError):
         a20_parquet.convert(tmp_path / "in", dataset, overwrite=True)
     assert digests(dataset) == before
+
+
+def test_records_of_which_none_can_be_converted(dataset: Path, tmp_path: Path) -> None:
+    """A dataset is not deleted for an empty one, such as a mistyped pattern would make."""
+    before = digests(dataset)
+    shard = write_shard(
+        tmp_path / "x-00000-of-00001", [make_record(random_tensor((2, 1, 16)), "x")]
+    )
+    with pytest.raises(UsageError, match=r"no window can be converted \(1 bad_filename\)"):
+        a20_parquet.convert(shard, dataset, overwrite=True, dims=16)
+    assert digests(dataset) == before
+    assert a20_parquet.convert(shard, tmp_path / "new", dims=16).totals.windows == 0
