@@ -211,7 +211,7 @@ def test_window_seconds_from_config(tmp_path: Path) -> None:
 def test_shards_without_records(tmp_path: Path) -> None:
     """Empty shards beside others are counted; nothing but empty ones is an error."""
     empty = write_shard(tmp_path / "in" / "a-00000-of-00002", [])
-    with pytest.raises(SourceError, match=f"holds a record that is whole, {empty}.*dims"):
+    with pytest.raises(SourceError, match=f"{empty} holds no record that is whole.*dims"):
         a20_parquet.convert(empty, tmp_path / "out")
     write_shard(tmp_path / "in" / "a-00001-of-00002", [make_record(random_tensor((2, 1, 4)))])
     totals = a20_parquet.convert(tmp_path / "in", tmp_path / "out").totals
