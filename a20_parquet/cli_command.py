@@ -1,9 +1,11 @@
 """What all commands have in common: ``--quiet``, ``--verbose``, and how they end."""
 
 import logging
+import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from importlib.metadata import distributions
 from typing import Any
 
 import click
@@ -13,6 +15,8 @@ from a20_parquet.console.failures import print_wrong_usage
 from a20_parquet.console.notes import be_quiet
 from a20_parquet.errors import A20ParquetError, UsageError
 from a20_parquet.progress import write_line
+
+_LOGGER = logging.getLogger(__name__)
 
 EXIT_FAILED = 1
 _EXIT_USAGE, _EXIT_INTERRUPTED = 2, 130
@@ -35,8 +39,9 @@ class Command(click.Command):
             ),
             click.Option(
                 ["-v", "--verbose"],
-                is_flag=True,
-                help="Also show what is decided on the way: memory, workers, runs, retries.",
+                count=True,
+                help="Also show what is decided on the way: memory, workers, runs, retries. "
+                "Twice (-vv) shows the whole log, with times and modules.",
             ),
         ]
 
@@ -70,7 +75,7 @@ class Command(click.Command):
                 check_unicode(name, ctx.params.get(param.name or ""))
         if quiet:
             be_quiet(ctx)
-        with _without_logged_remarks(), _shown_log() if verbose else nullcontext():
+        with _without_logged_remarks(), _shown_log(verbose) if verbose else nullcontext():
             return super().invoke(ctx)
 
 
@@ -86,23 +91,43 @@ class _OnStderr(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """See ``logging.Handler``."""
         # A traceback has lines of its own, and a message is one line.
-        lines = self.format(record).split("\n") if record.exc_info else [record.getMessage()]
+        text = self.format(record)
+        lines = text.split("\n") if record.exc_info else [text]
         for line in lines:
             write_line(line)
 
 
 @contextmanager
-def _shown_log() -> Iterator[None]:
-    """Show what the package logs."""
+def _shown_log(verbose: int) -> Iterator[None]:
+    """Show what the package logs.
+
+    Args:
+        verbose: 1 for decisions alone; 2 or more for all of it, with the time and the module of
+            each line, the versions of what is installed, and the traceback of an error.
+    """
     logger = logging.getLogger("a20_parquet")
     handler, level = _OnStderr(), logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    if verbose > 1:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
+        logger.setLevel(logging.DEBUG)
+        _log_versions()
     try:
         yield
+    except A20ParquetError:
+        _LOGGER.debug("the command failed", exc_info=True)
+        raise
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
+
+
+def _log_versions() -> None:
+    _LOGGER.debug("Python %s on %s", platform.python_version(), platform.platform())
+    for name in ("a20-parquet", "pyarrow", "polars", "duckdb", "numpy", "tensorflow", "fsspec"):
+        for found in distributions(name=name):
+            _LOGGER.debug("%s %s", name, found.version)
 
 
 @contextmanager

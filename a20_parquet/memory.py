@@ -1,5 +1,6 @@
 """The memory budget: how large each buffer may be, by arithmetic alone."""
 
+import logging
 import math
 import os
 from bisect import bisect_left
@@ -11,6 +12,8 @@ import psutil
 
 from a20_parquet.cgroups import cpu_limit, memory_limit
 from a20_parquet.errors import UsageError
+
+_LOGGER = logging.getLogger(__name__)
 
 METADATA_ROW_BYTES = 450
 """What a window's metadata and keys take while they are sorted: twice about 190 bytes, and room."""
@@ -199,6 +202,7 @@ def default_budget() -> int:
     """A quarter of the memory that this process may use, in bytes."""
     total = int(psutil.virtual_memory().total)
     limit = memory_limit()
+    _LOGGER.debug("memory of the machine: %s; limit of the control groups: %s", total, limit)
     return (total if limit is None else min(total, limit)) // 4
 
 

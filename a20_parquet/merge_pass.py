@@ -166,6 +166,7 @@ def merge_runs(  # noqa: PLR0913 - what to write, where, and who does it
     executor.progress.start("writing Parquet", sum(unit.rows for unit in left) * table.dims * 4)
     task = MergeTask(layout=layout, table=table, memory=memory, runs=runs)
     for written in executor.map(task, left):
+        _LOGGER.debug("range of partitions: %s written", format_count(len(written), "file"))
         files.update((file.path, file) for file in written)
     return [files[path] for unit in units for path in _paths(unit, table)]
 

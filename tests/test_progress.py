@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 import a20_parquet
 from a20_parquet import cli, progress_bars
-from a20_parquet.errors import UsageError
+from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.progress import NoProgress, open_progress
 from a20_parquet.progress_bars import LineProgress, NotebookProgress, show_progress
 from a20_parquet.storage.retries import call
@@ -280,6 +280,36 @@ def test_quiet_and_verbose_tell_of_a_conversion(shards: Path, tmp_path: Path) ->
     done = runner.invoke(cli.cli, ["convert", "-q", "-v", "a", "b"])
     assert done.exit_code == 2
     assert "exclude each other" in done.stderr
+
+
+def test_verbose_twice(shards: Path, tmp_path: Path) -> None:
+    """It shows the whole log with times and modules; once shows decisions without either."""
+    convert = ["convert", str(shards), str(tmp_path / "dataset"), "--decoder", "wire"]
+    done = CliRunner().invoke(cli.cli, [*convert, "-vv"])
+    assert done.exit_code == 0, done.output
+    dated = r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} a20_parquet\."
+    for module, message in (
+        ("cli_command", "Python 3"),
+        ("cli_command", "polars 2"),
+        ("memory", r"memory of the machine: \d+; limit of the control groups: "),
+        ("job", "all stay in memory"),
+        ("merge_pass", "range of partitions: 1 file written"),
+    ):
+        assert re.search(rf"{dated}{module}: .*{message}", done.stderr), message
+    done = CliRunner().invoke(cli.cli, [*convert, "--overwrite", "-v"])
+    assert "range of partitions:" not in done.stderr
+    assert not re.search(dated, done.stderr)
+
+
+def test_verbose_twice_shows_where_an_error_came_from(tmp_path: Path) -> None:
+    """The traceback stands in the log; without it an error stays one line."""
+    path = tmp_path / "dataset"
+    (path / "data").mkdir(parents=True)
+    (path / "manifest.json").write_text("{}")
+    for option, expected in (("-v", False), ("-vv", True)):
+        done = CliRunner().invoke(cli.cli, ["info", str(path), option])
+        assert isinstance(done.exception, DatasetError)
+        assert ("Traceback" in done.stderr) is expected
 
 
 def test_errors_in_quiet(

@@ -12,6 +12,7 @@ that slept gives up, whether or not somebody else came. What was on its way to t
 process fell asleep may still get there after it wakes.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +23,8 @@ from a20_parquet.errors import DatasetError
 from a20_parquet.storage.conditional import ConditionalFile
 from a20_parquet.storage.lock_content import LockContent
 from a20_parquet.storage.place import StorePath
+
+_LOGGER = logging.getLogger(__name__)
 
 Clock = Callable[[], float]
 
@@ -84,8 +87,12 @@ def leased(
     def renew() -> None:
         while not ended.wait(pace.renew_s):
             # What can't be renewed now is renewed the next time; the guard tells when it is lost.
-            with suppress(OSError, DatasetError):
+            try:
                 lease.confirm()
+            except (OSError, DatasetError) as error:
+                _LOGGER.info("%s: the lock was not renewed: %s", place, error)
+            else:
+                _LOGGER.debug("%s: the lock was renewed", place)
 
     renewing = Thread(target=renew, name="a20-parquet lock", daemon=True)
     renewing.start()
@@ -225,6 +232,8 @@ def _take(place: StorePath, tell: Callable[[str], None], pace: Pace, clock: Cloc
             version = None
     lease = Lease(file, pace, clock)
     lease.take(version)
+    if content is not None:
+        _LOGGER.info("%s: the lock was taken over from %s", place, found or "an unknown process")
     return lease
 
 

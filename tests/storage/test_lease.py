@@ -82,13 +82,29 @@ def test_an_owner_that_died_here(lock: StorePath) -> None:
     assert not told
 
 
-def test_an_owner_elsewhere_that_is_silent(lock: StorePath) -> None:
-    """Its lock is taken over when it has not been renewed for long enough."""
+def test_an_owner_elsewhere_that_is_silent(
+    lock: StorePath, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its lock is taken over when it has not been renewed for long enough, as the log says."""
+    caplog.set_level("INFO", "a20_parquet")
     left_by(lock, machine="elsewhere", pids="another boot/1", process=999_999_999)
     told: list[str] = []
     with leased(lock, told.append, _PACE):
         assert json.loads(lock.read_bytes())["owner"] != "x"
     assert "on elsewhere" in told[0]
+    assert "the lock was taken over from process 999999999 on elsewhere" in caplog.text
+
+
+def test_the_log_tells_of_renewals(lock: StorePath, caplog: pytest.LogCaptureFixture) -> None:
+    """Those that were done, and those that failed, with the reason."""
+    caplog.set_level("DEBUG", "a20_parquet")
+    with leased(lock, print, _PACE):
+        time.sleep(0.3)
+        assert "the lock was renewed" in caplog.text
+        assert "not renewed" not in caplog.text
+        lock.filesystem.inner.rm_file(lock.path)
+        time.sleep(0.3)
+    assert "the lock was not renewed: " in caplog.text
 
 
 @pytest.mark.parametrize("pids", [None, "another boot/4026531836"])
