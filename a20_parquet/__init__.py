@@ -6,6 +6,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from a20_parquet._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from a20_parquet.connect import connect
     from a20_parquet.conversion import Conversion
@@ -47,7 +49,6 @@ __all__ = [
     "similar",
     "verify",
 ]
-__version__ = "0.1.0"
 
 _HOMES = {
     "A20ParquetError": "a20_parquet.errors",

@@ -8,8 +8,9 @@ from a20_parquet.amounts import format_bytes, format_count, format_seconds
 from a20_parquet.archive import Archive
 from a20_parquet.errors import UsageError
 from a20_parquet.forecast import Forecast, memory_plan
-from a20_parquet.memory import MemoryPlan, default_budget, default_workers
+from a20_parquet.memory import MemoryPlan
 from a20_parquet.options import ConvertOptions
+from a20_parquet.resources import default_budget, default_workers
 from a20_parquet.table.sparse import SMALL_FILE_BYTES
 
 _LEAST_BYTES = 250_000_000

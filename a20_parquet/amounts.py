@@ -1,4 +1,4 @@
-"""Amounts as people write and read them."""
+"""Text for people: amounts, and text from outside as a terminal may show it."""
 
 import re
 from typing import Final
@@ -14,6 +14,15 @@ _UNITS: Final = {
     **{f"{unit}{b}": 1000**n for n, unit in enumerate("kmgtpe", 1) for b in ("", "b")},
     **{f"{unit}ib": 1024**n for n, unit in enumerate("kmgtpe", 1)},
 }
+_UNSHOWN: Final = re.compile(
+    r"[\x00-\x1f\x7f-\x9f"  # control characters: C0, DEL, C1
+    r"\u2028\u2029"  # line and paragraph separators
+    r"\u202a-\u202e\u2066-\u2069"  # changes of the writing direction
+    r"\ud800-\udfff]"  # bytes of a path that are no UTF-8, as Python holds them
+)
+_NO_UNICODE: Final = re.compile("[\ud800-\udfff]")
+_SHORT: Final = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+_FIRST_BYTE, _LAST_BYTE, _BYTE = 0xDC80, 0xDCFF, 0xDC00
 
 
 def parse_size(text: str) -> int:
@@ -59,3 +68,29 @@ def format_seconds(seconds: float) -> str:
     if days:
         return f"{format_count(days, 'day')} {hours_left} h"
     return f"{hours} h {minutes} min"
+
+
+def escape(text: str) -> str:
+    r"""Write characters that steer a terminal, or that it cannot show, as escapes such as ``\x1b``.
+
+    A newline is escaped as well: what is printed on several lines is escaped line by line.
+    """
+    return _UNSHOWN.sub(_escape, text)
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text is Unicode: no path, or argument, with bytes that are no UTF-8."""
+    return _NO_UNICODE.search(text) is None
+
+
+def as_unicode(path: str) -> str:
+    r"""Write a path as Unicode: bytes that are no UTF-8 as escapes such as ``\xff``."""
+    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
+def _escape(found: re.Match[str]) -> str:
+    character = found[0]
+    number = ord(character)
+    if _FIRST_BYTE <= number <= _LAST_BYTE:
+        number -= _BYTE
+    return _SHORT.get(character) or (f"\\x{number:02x}" if number < 1 << 8 else f"\\u{number:04x}")

@@ -1,6 +1,7 @@
 """Telling a dataset's own shards from new ones, so that appending takes only these."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from a20_parquet.content_sums import content_sums
@@ -72,4 +73,26 @@ def find_new(
         retries={len(new) + i: retry for i, (_, retry) in enumerate(retried)},
         held=len(listing.shards) - len(ordered),
         held_shards=tuple({shard.label: shard for shard in known}.values()),
+    )
+
+
+def find_copies(
+    before: Sequence[ShardSummary], new: Sequence[ShardSummary]
+) -> tuple[tuple[str, ...], ...]:
+    """Group shards that hold the same records, compressed or not, by their content's checksum.
+
+    Args:
+        before: the shards that a dataset was made of.
+        new: those of a conversion; each group has one of them at least.
+
+    Returns:
+        The URLs of each group's shards.
+    """
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for shard in (*before, *new):
+        if shard.records:
+            groups[shard.checksum].append(shard.url)
+    wanted = {shard.checksum for shard in new}
+    return tuple(
+        tuple(urls) for checksum, urls in groups.items() if len(urls) > 1 and checksum in wanted
     )

@@ -4,9 +4,9 @@ import math
 from operator import index
 from pathlib import Path
 
+from a20_parquet.amounts import escape, is_unicode
 from a20_parquet.errors import UsageError, flag
-from a20_parquet.escapes import escape, is_unicode
-from a20_parquet.memory import MOST_WORKERS, default_workers
+from a20_parquet.resources import MOST_WORKERS, default_workers
 
 _MOST = 1 << 40
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from a20_parquet import __version__
 from a20_parquet import cli_options as options
+from a20_parquet._version import __version__
 from a20_parquet.cli_command import EXIT_FAILED, Group, clean_exits
 from a20_parquet.console.failures import prepare_streams
 from a20_parquet.startup import collect_seldom, hide_pandas

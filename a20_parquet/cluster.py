@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from a20_parquet import __version__
+from a20_parquet._version import __version__
 from a20_parquet.amounts import format_count
 from a20_parquet.dataset.session import Session
 from a20_parquet.errors import ClusterError, UsageError
-from a20_parquet.memory import default_budget
 from a20_parquet.progress import Progress
+from a20_parquet.resources import default_budget
 from a20_parquet.source.shard import Shard
 from a20_parquet.startup import hide_pandas
 

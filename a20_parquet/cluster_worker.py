@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from distributed import get_worker
 
-from a20_parquet import __version__
+from a20_parquet._version import __version__
 from a20_parquet.dataset.session import Session
 from a20_parquet.errors import ClusterError, SourceError
 from a20_parquet.source.content import open_content

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Unpack
 
-from a20_parquet.append import ToConvert, find_new
+from a20_parquet.append import ToConvert, find_copies, find_new
 from a20_parquet.conversion import Conversion
 from a20_parquet.dataset.begin import Begun, abandon, begin, find_held, make_way
 from a20_parquet.dataset.claim import locked
@@ -38,7 +38,6 @@ from a20_parquet.options import ConvertOptions, OnError, OptionValues
 from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.reading import Reading
 from a20_parquet.remarks import Remarks, conversion_remarks
-from a20_parquet.shard_match import find_copies
 from a20_parquet.sort_pass import sort_shards
 from a20_parquet.sort_unit import Sinks
 from a20_parquet.source.discover import Listing, find_shards

@@ -16,9 +16,9 @@ from a20_parquet.connect import OFFLINE, make_view
 from a20_parquet.database_load import database_memory, load_windows, row_group_rows
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import DatasetError, UsageError
-from a20_parquet.memory import default_budget
 from a20_parquet.options import parse_size
 from a20_parquet.progress import ProgressOption, open_progress
+from a20_parquet.resources import default_budget
 from a20_parquet.storage.place import local_file
 from a20_parquet.table.schema import feature_bytes
 from a20_parquet.table.sql import comments, create_table, literal

@@ -10,8 +10,8 @@ from a20_parquet.batches import map_batches
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.window_source import WindowSource
 from a20_parquet.errors import A20ParquetError
-from a20_parquet.memory import METADATA_ROW_BYTES
 from a20_parquet.progress import Progress
+from a20_parquet.resources import METADATA_ROW_BYTES
 from a20_parquet.table.sql import RELATION, identifier
 
 if TYPE_CHECKING:

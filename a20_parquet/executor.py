@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from a20_parquet.dataset.session import Session
-from a20_parquet.memory import default_budget
 from a20_parquet.options import ConvertOptions
 from a20_parquet.progress import Progress
+from a20_parquet.resources import default_budget
 from a20_parquet.source.shard import Shard
 from a20_parquet.storage.files import NewFile, create_file
 from a20_parquet.storage.place import Place

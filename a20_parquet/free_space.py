@@ -9,7 +9,7 @@ from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.unfinished import written_bytes
 from a20_parquet.errors import DatasetError
 from a20_parquet.job import Job
-from a20_parquet.memory import METADATA_ROW_BYTES
+from a20_parquet.resources import METADATA_ROW_BYTES
 from a20_parquet.storage.files import files_below
 from a20_parquet.storage.place import Place
 

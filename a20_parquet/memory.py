@@ -1,25 +1,15 @@
 """The memory budget: how large each buffer may be, by arithmetic alone."""
 
 import logging
-import math
-import os
 from bisect import bisect_left
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-import psutil
-
-from a20_parquet.cgroups import cpu_limit, memory_limit
 from a20_parquet.errors import UsageError
+from a20_parquet.resources import METADATA_ROW_BYTES
 
 _LOGGER = logging.getLogger(__name__)
-
-METADATA_ROW_BYTES = 450
-"""What a window's metadata and keys take while they are sorted: twice about 190 bytes, and room."""
-
-MOST_WORKERS = 1024
-"""More threads than that help nobody, and systems allow for no more than some thousands."""
 
 _MIB = 1 << 20
 # Before, while and after rows are put in order: decoded or read, joined, and sorted.
@@ -196,19 +186,3 @@ def _divide(  # noqa: PLR0913 - likewise
         holds_all=holding <= budget and windows <= most_rows,
         spare_rows=max(spare_rows, 0),
     )
-
-
-def default_budget() -> int:
-    """A quarter of the memory that this process may use, in bytes."""
-    total = int(psutil.virtual_memory().total)
-    limit = memory_limit()
-    _LOGGER.debug("memory of the machine: %s; limit of the control groups: %s", total, limit)
-    return (total if limit is None else min(total, limit)) // 4
-
-
-def default_workers() -> int:
-    """How many cores this process may use; a part of one counts as a whole."""
-    has_affinity = hasattr(os, "sched_getaffinity")
-    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    limit = cpu_limit()
-    return cores if limit is None else max(1, min(cores, math.ceil(limit)))

@@ -23,7 +23,7 @@ from a20_parquet import amounts
 from a20_parquet.checks import check_unicode
 from a20_parquet.dataset.parquet import Compression
 from a20_parquet.errors import UsageError, flag
-from a20_parquet.memory import MOST_WORKERS, default_budget, default_workers
+from a20_parquet.resources import MOST_WORKERS, default_budget, default_workers
 from a20_parquet.source.decode import DecoderName
 from a20_parquet.table.feature_forms import FeatureRequest
 from a20_parquet.table.partition import PartitionBy

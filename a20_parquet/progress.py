@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, Protocol, TypeAlias
 
+from a20_parquet.amounts import escape
 from a20_parquet.errors import UsageError, in_python
-from a20_parquet.escapes import escape
 
 _LOGGER: Final = logging.getLogger(__name__)
 

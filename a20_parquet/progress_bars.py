@@ -7,8 +7,7 @@ from contextlib import AbstractContextManager
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from a20_parquet.amounts import format_bytes, format_seconds
-from a20_parquet.escapes import escape
+from a20_parquet.amounts import escape, format_bytes, format_seconds
 from a20_parquet.progress import Progress, write_line
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from a20_parquet.dataset.manifest import FileSummary
 from a20_parquet.dataset.manifest_content import files_content
 from a20_parquet.dataset.mend import Mend
 from a20_parquet.errors import DatasetError, UsageError
-from a20_parquet.memory import default_workers
 from a20_parquet.progress import Progress, ProgressOption, open_progress
+from a20_parquet.resources import default_workers
 from a20_parquet.table.problem import Problem, Problems
 from a20_parquet.workers import map_in_order
 

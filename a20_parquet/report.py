@@ -10,9 +10,9 @@ from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.window_source import WindowSource
 from a20_parquet.errors import UsageError
 from a20_parquet.info import catalog_info
-from a20_parquet.memory import default_workers
 from a20_parquet.page.render import GENERATOR, render
 from a20_parquet.progress import Progress, ProgressOption, open_progress
+from a20_parquet.resources import default_workers
 from a20_parquet.storage.files import write_whole
 from a20_parquet.storage.locate import check_regular
 from a20_parquet.storage.place import local_file

@@ -8,7 +8,7 @@ from polars.io.plugins import register_io_source
 
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.window_source import WindowSource
-from a20_parquet.memory import default_workers
+from a20_parquet.resources import default_workers
 from a20_parquet.workers import map_in_order
 
 

@@ -67,25 +67,3 @@ def match_shards(
         if shard.position in known or (shard.size, checksums.get(shard.position)) not in contents
     )
     return MatchedShards(pairs, len(found) - len(pairs))
-
-
-def find_copies(
-    before: Sequence[ShardSummary], new: Sequence[ShardSummary]
-) -> tuple[tuple[str, ...], ...]:
-    """Group shards that hold the same records, compressed or not, by their content's checksum.
-
-    Args:
-        before: the shards that a dataset was made of.
-        new: those of a conversion; each group has one of them at least.
-
-    Returns:
-        The URLs of each group's shards.
-    """
-    groups: defaultdict[str, list[str]] = defaultdict(list)
-    for shard in (*before, *new):
-        if shard.records:
-            groups[shard.checksum].append(shard.url)
-    wanted = {shard.checksum for shard in new}
-    return tuple(
-        tuple(urls) for checksum, urls in groups.items() if len(urls) > 1 and checksum in wanted
-    )

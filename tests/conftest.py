@@ -3,8 +3,13 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.conversions import write_shuffled
+
+# No test measures time: on a busy machine any example may take long.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 _REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -8,14 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from a20_parquet.errors import UsageError
-from a20_parquet.memory import (
-    METADATA_ROW_BYTES,
-    MemoryPlan,
-    default_budget,
-    default_workers,
-    plan_memory,
-)
+from a20_parquet.memory import MemoryPlan, plan_memory
 from a20_parquet.options import ConvertOptions
+from a20_parquet.resources import METADATA_ROW_BYTES, default_budget, default_workers
 
 MIB = 1 << 20
 BATCH_COPIES = 6

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from a20_parquet import convert, duckdb, scan, similar
+from a20_parquet.amounts import escape
 from a20_parquet.errors import SourceError, UsageError
-from a20_parquet.escapes import escape
 from a20_parquet.progress_bars import BarProgress, LineProgress, NotebookProgress
 from a20_parquet.source.discover import find_shards
 from tests.shards import FILENAME, make_features, make_record, random_tensor, serialize, write_shard

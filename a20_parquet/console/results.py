@@ -1,6 +1,6 @@
 """Results on stdout."""
 
-from a20_parquet.escapes import escape
+from a20_parquet.amounts import escape
 
 
 def show(*lines: str) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from fsspec.utils import glob_translate
 
+from a20_parquet.amounts import as_unicode
 from a20_parquet.errors import SourceError
-from a20_parquet.escapes import as_unicode
 from a20_parquet.storage.at_once import MOST_AT_ONCE, map_at_once
 from a20_parquet.storage.locate import check_regular, is_local, locate
 from a20_parquet.storage.place import StorePath, check_bucket

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from a20_parquet.amounts import is_unicode
 from a20_parquet.errors import UsageError
-from a20_parquet.escapes import is_unicode
 from a20_parquet.storage.locate import check_regular, is_local, is_url, locate
 
 

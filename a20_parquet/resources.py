@@ -1,14 +1,29 @@
-"""Limits of the Linux control groups that this process is in, as containers and schedulers set.
+"""What this process may use: memory and cores, as containers and schedulers limit them.
+
+Limits are those of the Linux control groups that the process is in.
 
 A process is in one group of each hierarchy, and the limits of all groups above hold as well. Under
 version 1 memory and CPU have hierarchies of their own, under version 2 they share one.
 """
 
+import logging
+import math
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
+
+import psutil
+
+_LOGGER = logging.getLogger(__name__)
+
+METADATA_ROW_BYTES = 450
+"""What a window's metadata and keys take while they are sorted: twice about 190 bytes, and room."""
+
+MOST_WORKERS = 1024
+"""More threads than that help nobody, and systems allow for no more than some thousands."""
 
 _ROOT: Final = Path("/")
 _ESCAPED = re.compile(r"\\([0-7]{3})")
@@ -129,3 +144,19 @@ def _numbers(path: Path) -> list[int]:
         return []
     # Version 1 writes -1 for no limit.
     return numbers if all(number > 0 for number in numbers) else []
+
+
+def default_budget() -> int:
+    """A quarter of the memory that this process may use, in bytes."""
+    total = int(psutil.virtual_memory().total)
+    limit = memory_limit()
+    _LOGGER.debug("memory of the machine: %s; limit of the control groups: %s", total, limit)
+    return (total if limit is None else min(total, limit)) // 4
+
+
+def default_workers() -> int:
+    """How many cores this process may use; a part of one counts as a whole."""
+    has_affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    limit = cpu_limit()
+    return cores if limit is None else max(1, min(cores, math.ceil(limit)))

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from a20_parquet import cgroups, memory
-from a20_parquet.cgroups import cpu_limit, memory_limit
+from a20_parquet import resources
+from a20_parquet.resources import cpu_limit, memory_limit
 
 _V2 = "29 23 0:26 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
 _V1 = (
@@ -189,15 +189,15 @@ def test_what_the_defaults_are(monkeypatch: pytest.MonkeyPatch) -> None:
     """A quarter of what is there or allowed, whichever is less; parts of a core count whole."""
     total = int(psutil.virtual_memory().total)
     for limit, budget in ((None, total // 4), (4000, 1000), (total * 2, total // 4)):
-        monkeypatch.setattr(memory, "memory_limit", lambda limit=limit: limit)
-        assert memory.default_budget() == budget
+        monkeypatch.setattr(resources, "memory_limit", lambda limit=limit: limit)
+        assert resources.default_budget() == budget
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8), raising=False)
     for cpus, workers in ((None, 8), (0.1, 1), (1.5, 2), (2.0, 2), (64.0, 8)):
-        monkeypatch.setattr(memory, "cpu_limit", lambda cpus=cpus: cpus)
-        assert memory.default_workers() == workers
+        monkeypatch.setattr(resources, "cpu_limit", lambda cpus=cpus: cpus)
+        assert resources.default_workers() == workers
 
 
 def test_this_process() -> None:
     """It is in some group, or in none."""
-    for limit in (cgroups.memory_limit(), cgroups.cpu_limit()):
+    for limit in (resources.memory_limit(), resources.cpu_limit()):
         assert limit is None or limit > 0
