@@ -4,7 +4,7 @@ import math
 from operator import index
 from pathlib import Path
 
-from a20_parquet.amounts import escape, is_unicode
+from a20_parquet.amounts import escape, is_unicode, parse_size
 from a20_parquet.errors import UsageError, flag
 from a20_parquet.resources import MOST_WORKERS, default_workers
 
@@ -58,6 +58,18 @@ def check_unicode(option: str, value: object) -> None:
     for each in value if isinstance(value, tuple | list) else (value,):
         if isinstance(each, str | Path) and not is_unicode(str(each)):
             raise UsageError(f"{option}: {escape(str(each))} is no UTF-8")
+
+
+def check_size(value: str | int) -> int:
+    """Return a size such as ``500MB``, ``64MiB`` or a number of bytes, in bytes.
+
+    Raises:
+        UsageError: it is not a valid size.
+    """
+    try:
+        return parse_size(str(value))
+    except ValueError as error:
+        raise UsageError(f"not a valid size: {str(value)!r}: {error}") from error
 
 
 def count_workers(workers: int | None) -> int:

@@ -270,13 +270,13 @@ def demo(folder: Path, size: str, *, as_json: bool) -> None:
 
     FOLDER gets the shards and the dataset; by default a20-demo in the current folder.
     """
+    from a20_parquet.checks import check_size
     from a20_parquet.console.conversion import print_tour
     from a20_parquet.console.progress import console_progress
     from a20_parquet.demo.tour import demo
-    from a20_parquet.options import parse_size
 
     with console_progress() as progress:
-        tour = demo(folder, parse_size(size), progress)
+        tour = demo(folder, check_size(size), progress)
     print_tour(tour, as_json=as_json)
 
 

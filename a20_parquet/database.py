@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Literal
 
 import psutil
 
-from a20_parquet.checks import count_workers
+from a20_parquet.checks import check_size, count_workers
 from a20_parquet.connect import OFFLINE, make_view
 from a20_parquet.database_load import database_memory, load_windows, row_group_rows
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import DatasetError, UsageError
-from a20_parquet.options import parse_size
 from a20_parquet.progress import ProgressOption, open_progress
 from a20_parquet.resources import default_budget
 from a20_parquet.storage.place import local_file
@@ -86,7 +85,7 @@ def duckdb(  # noqa: PLR0913 - the command's options, each a keyword
     if as_ not in ("view", "table"):
         raise UsageError(f"--as {as_}: expected view or table")
     workers = count_workers(workers)
-    budget = default_budget() if memory is None else parse_size(str(memory))
+    budget = default_budget() if memory is None else check_size(memory)
     catalog = Catalog.open(dataset)
     if as_ == "view" and not catalog.is_local:
         raise UsageError(

@@ -2,10 +2,7 @@
 
 import re
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from a20_parquet.table.rejection import Reason
+from typing import Any, Final
 
 
 class A20ParquetError(Exception):
@@ -68,7 +65,7 @@ class RecordError(A20ParquetError):
         offset: int,
         reason: str,
         fix: str,
-        code: "Reason | None" = None,
+        code: str | None = None,
     ) -> None:
         super().__init__(f"{shard}: record {record} at byte {offset}: {reason}. {fix}")
         self.shard = shard

@@ -9,9 +9,9 @@ import polars as pl
 
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.manifest import Assumption
+from a20_parquet.dataset.taken import Taken, taken
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.sparse import sparse_partitions_hint
-from a20_parquet.taken import Taken, taken
 
 
 @dataclass(frozen=True, slots=True)

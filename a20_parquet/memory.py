@@ -1,6 +1,5 @@
 """The memory budget: how large each buffer may be, by arithmetic alone."""
 
-import logging
 from bisect import bisect_left
 from dataclasses import dataclass
 from functools import partial
@@ -8,8 +7,6 @@ from typing import NamedTuple
 
 from a20_parquet.errors import UsageError
 from a20_parquet.resources import METADATA_ROW_BYTES
-
-_LOGGER = logging.getLogger(__name__)
 
 _MIB = 1 << 20
 # Before, while and after rows are put in order: decoded or read, joined, and sorted.

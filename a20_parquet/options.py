@@ -19,7 +19,7 @@ from pydantic import (
     ValidationError,
 )
 
-from a20_parquet import amounts
+from a20_parquet.amounts import parse_size
 from a20_parquet.checks import check_unicode
 from a20_parquet.dataset.parquet import Compression
 from a20_parquet.errors import UsageError, flag
@@ -40,22 +40,10 @@ _DAY_S = 86_400
 
 def _bytes(value: object) -> object:
     # ByteSize reads the beginning of a text and ignores the rest.
-    return amounts.parse_size(value) if isinstance(value, str) else value
+    return parse_size(value) if isinstance(value, str) else value
 
 
 _Size = Annotated[ByteSize, BeforeValidator(_bytes), Field(gt=0)]
-
-
-def parse_size(text: str) -> int:
-    """Read a size such as ``500MB``, ``64MiB`` or a number of bytes.
-
-    Raises:
-        UsageError: it is none.
-    """
-    try:
-        return amounts.parse_size(text)
-    except ValueError as error:
-        raise UsageError(f"{text!r} is no size: {error}") from error
 
 
 class OnError(enum.StrEnum):

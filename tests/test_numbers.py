@@ -93,7 +93,7 @@ def test_refused(
     with pytest.raises(UsageError) as caught:
         function(places, **{option: value})
     assert "\n" not in str(caught.value)
-    assert option in str(caught.value) or "is no size" in str(caught.value)
+    assert option in str(caught.value) or "not a valid size" in str(caught.value)
     assert not places["new"].exists()
 
 

@@ -13,7 +13,7 @@ from a20_parquet.amounts import format_bytes, format_count
 from a20_parquet.console.notes import note
 from a20_parquet.console.paths import shown
 from a20_parquet.console.results import show
-from a20_parquet.taken import taken_lines
+from a20_parquet.dataset.taken import taken_lines
 
 if TYPE_CHECKING:
     import polars as pl

@@ -9,7 +9,7 @@ import click
 from a20_parquet.amounts import format_bytes, format_count
 from a20_parquet.console.notes import note
 from a20_parquet.console.results import show
-from a20_parquet.taken import EVERYTHING, taken_lines
+from a20_parquet.dataset.taken import EVERYTHING, taken_lines
 
 if TYPE_CHECKING:
     from a20_parquet.repair import Repair

@@ -27,6 +27,7 @@ from a20_parquet.dataset.names import FileName
 from a20_parquet.dataset.observations import Observations
 from a20_parquet.dataset.run import DiskRun, RunFiles
 from a20_parquet.dataset.scratch import ScratchName, located_run, own_scratch, stored_run
+from a20_parquet.dataset.taken import format_option
 from a20_parquet.errors import UsageError, flag
 from a20_parquet.storage.at_once import map_at_once
 from a20_parquet.storage.files import has_sum, write_whole
@@ -36,7 +37,6 @@ from a20_parquet.storage.place import Place, StorePath, read_whole
 Marker = TypeVar("Marker")
 
 _MOST_NAMED = 3
-_FINGERPRINT_DIGITS = 8
 
 
 class _Frozen(BaseModel):
@@ -115,18 +115,7 @@ def option_differences(before: BaseModel, now: BaseModel) -> Iterator[str]:
     for name in type(before).model_fields:
         was, is_now = getattr(before, name), getattr(now, name)
         if was != is_now:
-            yield f"{flag(name)} is {said(name, is_now)}, was {said(name, was)}"
-
-
-def said(name: str, value: object) -> str:
-    """Write the value of an option."""
-    if value in (None, (), False):
-        return "not given"
-    if name == "sites":
-        return f"the table with fingerprint {str(value)[:_FINGERPRINT_DIGITS]}"
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return str(value)
+            yield f"{flag(name)} is {format_option(name, is_now)}, was {format_option(name, was)}"
 
 
 def _shard_differences(

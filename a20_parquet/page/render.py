@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from a20_parquet.amounts import format_bytes, format_count
+from a20_parquet.dataset.taken import taken_lines
 from a20_parquet.info import DatasetInfo
 from a20_parquet.page import pieces
 from a20_parquet.page.heat_map import heat_map_json, top_minutes, window_minutes
 from a20_parquet.table.coverage import Coverage
-from a20_parquet.taken import taken_lines
 
 GENERATOR = '<meta name="generator" content="a20_parquet report">'
 """The line by which a report is known."""

@@ -1,12 +1,12 @@
 """Where a file's bytes come from: read at any position, straight into memory that is there."""
 
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from a20_parquet.errors import DatasetError
-from a20_parquet.storage.locate import check_regular
 
 
 class Input(Protocol):
@@ -32,11 +32,13 @@ class LocalInput:
             OSError: it can't be, or is no regular file.
         """
         self._path = path
-        check_regular(path)
         # A Python file object takes longer to make than a small file's windows to read.
         # A FIFO at its place has no bytes, rather than being waited for.
         flags = getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
         self._descriptor = os.open(path, os.O_RDONLY | flags)
+        if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+            self.close()
+            raise OSError("it is not a regular file")
 
     @property
     def size(self) -> int:

@@ -8,8 +8,9 @@ from typing import Any
 
 from a20_parquet.amounts import format_count
 from a20_parquet.dataset.manifest import Manifest, ReadingOptions
-from a20_parquet.dataset.unfinished import said
 from a20_parquet.errors import flag
+
+_FINGERPRINT_DIGITS = 8
 
 EVERYTHING = "everything"
 """What a conversion selects without any option."""
@@ -41,8 +42,19 @@ def _written(name: str, value: Any) -> str:
         return flag(name)
     if name == "site":
         return " ".join(f"--site {quote(site)}" for site in value)
-    text = said(name, value)
+    text = format_option(name, value)
     return f"{flag(name)} {f'({text})' if name == 'sites' else quote(text)}"
+
+
+def format_option(name: str, value: object) -> str:
+    """Write the value of an option."""
+    if value in (None, (), False):
+        return "not given"
+    if name == "sites":
+        return f"the table with fingerprint {str(value)[:_FINGERPRINT_DIGITS]}"
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value)
 
 
 def taken(manifest: Manifest) -> tuple[Taken, ...]:
