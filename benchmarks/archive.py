@@ -3,7 +3,6 @@
 ``python -m benchmarks.archive --help`` says how.
 """
 
-import resource
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -110,6 +109,8 @@ def _bytes_of(run: Partitions) -> int:
 
 
 def _peak_bytes() -> int:
+    import resource  # not on Windows
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
         1 if sys.platform == "darwin" else 1024
     )

@@ -6,7 +6,6 @@ prints one JSON line about it.
 
 import importlib
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -32,6 +31,8 @@ def notebook(shards: list[Path], out: Path) -> None:
 
 def write_dataset(shards: list[Path], out: Path, *, keys: tuple[str, ...]) -> None:
     """Everything in memory, then ``pyarrow.dataset.write_dataset`` with every file open at once."""
+    import resource  # not on Windows
+
     import pyarrow.dataset as ds
 
     from benchmarks.decoding import read_tables
@@ -113,6 +114,8 @@ def main(name: str, shard_folder: Path, out: Path) -> None:
 
 def _peak_rss_bytes() -> int:
     """The largest resident memory of this process or one it has started."""
+    import resource
+
     unit = 1 if sys.platform == "darwin" else 1024
     return unit * max(
         resource.getrusage(who).ru_maxrss

@@ -5,7 +5,6 @@ import json
 import logging
 import math
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -121,6 +120,7 @@ def test_threads_lose_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 
 def on_a_terminal(*arguments: object) -> tuple[int, str]:
     """Run a command whose stderr is a terminal of 80 columns; exit code and what it shows."""
+    pty = pytest.importorskip("pty", reason="Windows has no pseudo-terminals")
     master, slave = pty.openpty()
     environment = {**os.environ, "COLUMNS": "80", "LINES": "24", "TERM": "xterm"}
     with subprocess.Popen(

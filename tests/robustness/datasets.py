@@ -9,7 +9,6 @@ nothing outside of the dataset changes.
 
 import json
 import os
-import resource
 import shutil
 import time
 from collections import Counter
@@ -125,6 +124,8 @@ def _add(noted: dict[str, Any], tally: Tally) -> None:
 
 def _try_some(folder: Path, log: Path, first: int, stop: int, seed: int) -> None:
     """Spoil and try datasets in this process."""
+    import resource  # not on Windows
+
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
     resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_FILE, _LARGEST_FILE))
     os.chdir(folder)
