@@ -287,15 +287,15 @@ def test_verbose_twice(shards: Path, tmp_path: Path) -> None:
     convert = ["convert", str(shards), str(tmp_path / "dataset"), "--decoder", "wire"]
     done = CliRunner().invoke(cli.cli, [*convert, "-vv"])
     assert done.exit_code == 0, done.output
-    dated = r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} a20_parquet\."
-    for module, message in (
-        ("cli_command", "Python 3"),
-        ("cli_command", "polars 2"),
-        ("memory", r"memory of the machine: \d+; limit of the control groups: "),
-        ("job", "all stay in memory"),
-        ("merge_pass", "range of partitions: 1 file written"),
+    dated = r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} a20_parquet\.[a-z_.]+: "
+    for message in (
+        "Python 3",
+        "polars 2",
+        r"memory of the machine: \d+; limit of the control groups: ",
+        ".*all stay in memory",
+        "range of partitions: 1 file written",
     ):
-        assert re.search(rf"{dated}{module}: .*{message}", done.stderr), message
+        assert re.search(dated + message, done.stderr), message
     done = CliRunner().invoke(cli.cli, [*convert, "--overwrite", "-v"])
     assert "range of partitions:" not in done.stderr
     assert not re.search(dated, done.stderr)
