@@ -1,6 +1,9 @@
 """Text for people: amounts, and text from outside as a terminal may show it."""
 
+import io
 import re
+import sys
+from contextlib import suppress
 from typing import Final
 
 _STEP = 1000
@@ -76,6 +79,16 @@ def escape(text: str) -> str:
     A newline is escaped as well: what is printed on several lines is escaped line by line.
     """
     return _UNSHOWN.sub(_escape, text)
+
+
+def write_line(line: str) -> None:
+    """Write a line to what is stderr now: above the bars, while there are some.
+
+    A control character in it, a newline too, is shown escaped.
+    """
+    # Whoever reads it may have gone, or there is no stderr: no reason to stop the work.
+    with suppress(OSError, ValueError):
+        print(escape(line), file=sys.stderr or io.StringIO(), flush=True)
 
 
 def is_unicode(text: str) -> bool:

@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
+from a20_parquet.amounts import write_line
 from a20_parquet.checks import check_unicode
 from a20_parquet.console.failures import print_wrong_usage
 from a20_parquet.console.notes import be_quiet
 from a20_parquet.errors import A20ParquetError, UsageError
-from a20_parquet.progress import write_line
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -1,13 +1,10 @@
 """How a long command tells how far it is."""
 
-import io
 import logging
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Final, Protocol, TypeAlias
 
-from a20_parquet.amounts import escape
 from a20_parquet.errors import UsageError, in_python
 
 _LOGGER: Final = logging.getLogger(__name__)
@@ -72,13 +69,3 @@ def open_progress(progress: ProgressOption) -> Iterator[Progress]:
             f"--progress is {progress!r}, expected True, False or an object with start, advance "
             "and say"
         )
-
-
-def write_line(line: str) -> None:
-    """Write a line to what is stderr now: above the bars, while there are some.
-
-    A control character in it, a newline too, is shown escaped.
-    """
-    # Whoever reads it may have gone, or there is no stderr: no reason to stop the work.
-    with suppress(OSError, ValueError):
-        print(escape(line), file=sys.stderr or io.StringIO(), flush=True)

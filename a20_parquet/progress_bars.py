@@ -3,12 +3,10 @@
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from a20_parquet.amounts import escape, format_bytes, format_seconds
-from a20_parquet.progress import Progress, write_line
+from a20_parquet.amounts import escape, format_bytes, format_seconds, write_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -21,7 +19,9 @@ _REDRAW_EVERY_S: Final = 0.25
 _NAME_WIDTH: Final = 16
 
 
-def show_progress(render: Callable[[str], str]) -> AbstractContextManager[Progress]:
+def show_progress(
+    render: Callable[[str], str],
+) -> "BarProgress | LineProgress | NotebookProgress":
     """Choose how to show progress on stderr, or in the notebook that this process runs.
 
     Args:

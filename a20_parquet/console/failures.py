@@ -7,7 +7,7 @@ from types import TracebackType
 
 import click
 
-from a20_parquet.progress import write_line
+from a20_parquet.amounts import write_line
 
 
 def prepare_streams() -> None:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from a20_parquet.amounts import format_bytes
+from a20_parquet.amounts import format_bytes, write_line
 from a20_parquet.console.results import show
 from a20_parquet.errors import A20ParquetError
-from a20_parquet.progress import write_line
 from a20_parquet.table.name_parts import EXPECTED
 
 if TYPE_CHECKING:

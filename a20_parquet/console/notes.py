@@ -2,7 +2,7 @@
 
 import click
 
-from a20_parquet.progress import write_line
+from a20_parquet.amounts import write_line
 
 _QUIET = f"{__name__}.quiet"
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 
-from a20_parquet.source.decode import DecodedRecord, per_row, per_window
+from a20_parquet.source.batch import DecodedRecord, per_row, per_window
 from a20_parquet.source.example import RejectedError, other_names, take_apart, to_seconds
 from a20_parquet.source.tensors import (
     FEATURE_LAYOUTS,

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from a20_parquet.source.decode import DecodedRecord, gather, per_row, per_window
+from a20_parquet.source.batch import DecodedRecord, gather, per_row, per_window
 from a20_parquet.source.exact import ExactDecoder
 from a20_parquet.source.example import (
     BYTES_LIST,

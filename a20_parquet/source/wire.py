@@ -10,7 +10,7 @@ from typing import Self
 
 import numpy as np
 
-from a20_parquet.source.decode import DecodedRecord, gather, per_row, per_window
+from a20_parquet.source.batch import DecodedRecord, gather, per_row, per_window
 from a20_parquet.source.exact import ExactDecoder
 from a20_parquet.source.example import MAX_TIMESTAMP_S
 from a20_parquet.source.known_forms import KnownForms
