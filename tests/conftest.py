@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.conversions import write_shuffled
+from tests.helpers.conversions import write_shuffled
 
 # No test measures time: on a busy machine any example may take long.
 settings.register_profile("untimed", deadline=None)

@@ -14,9 +14,9 @@ from a20_parquet.dataset.held import HeldDataset
 from a20_parquet.progress import NoProgress
 from a20_parquet.source.discover import find_shards
 from a20_parquet.workers import Workers
-from tests.conversions import digests
-from tests.layout import LocalLayout
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.conversions import digests
+from tests.helpers.layout import LocalLayout
+from tests.helpers.shards import make_record, random_tensor, write_shard
 
 NAMES = [f"site_{n:04d}/20201014T010000+1030_A_{n}.flac" for n in range(9)]
 

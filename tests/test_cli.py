@@ -11,7 +11,7 @@ from a20_parquet import cli
 from a20_parquet.dataset.parquet import Compression
 from a20_parquet.options import ConvertOptions
 from a20_parquet.table.partition import PartitionBy
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.shards import make_record, random_tensor, write_shard
 
 
 @pytest.fixture

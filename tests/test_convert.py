@@ -14,14 +14,14 @@ import pytest
 
 import a20_parquet
 from a20_parquet.errors import SourceError
-from tests.conversions import (
+from tests.helpers.conversions import (
     as_bits,
     assert_same_windows,
     digests,
     read_with_tensorflow,
     use_tiny_memory,
 )
-from tests.shards import FILENAME, make_record, random_tensor, write_shard
+from tests.helpers.shards import FILENAME, make_record, random_tensor, write_shard
 
 
 def test_real_shards_equal_what_tensorflow_reads(real_data: Path, tmp_path: Path) -> None:

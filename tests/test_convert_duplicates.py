@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 import a20_parquet
-from tests.conversions import digests, use_tiny_memory
-from tests.shards import FILENAME, make_record, random_tensor, write_shard
+from tests.helpers.conversions import digests, use_tiny_memory
+from tests.helpers.shards import FILENAME, make_record, random_tensor, write_shard
 
 NAME = FILENAME
 

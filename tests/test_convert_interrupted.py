@@ -12,7 +12,7 @@ import pytest
 import a20_parquet
 from a20_parquet.dataset.unfinished import commit_sorted, commit_unit
 from a20_parquet.errors import DatasetError, UsageError
-from tests.conversions import digests, use_tiny_memory, write_shuffled
+from tests.helpers.conversions import digests, use_tiny_memory, write_shuffled
 
 KILLED = """
 import sys, time, a20_parquet

@@ -9,8 +9,8 @@ import pytest
 
 import a20_parquet
 from a20_parquet.errors import UsageError
-from tests.conversions import A2O_NAMES, digests, use_tiny_memory
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.conversions import A2O_NAMES, digests, use_tiny_memory
+from tests.helpers.shards import make_record, random_tensor, write_shard
 
 UTC_NAME = "20190630T013925Z_Toorale-National-Park-Dry-A_353483.flac"
 

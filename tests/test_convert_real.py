@@ -7,14 +7,14 @@ import pytest
 
 import a20_parquet
 from a20_parquet.dataset.quarantine import read_entries
-from tests.conversions import (
+from tests.helpers.conversions import (
     as_bits,
     assert_same_windows,
     digests,
     read_with_tensorflow,
     use_tiny_memory,
 )
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.shards import make_record, random_tensor, write_shard
 from tests.test_cli import run
 
 

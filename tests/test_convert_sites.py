@@ -12,8 +12,8 @@ import pytest
 import a20_parquet
 from a20_parquet.errors import UsageError
 from a20_parquet.table.site_token import SHARED_TOKENS, site_token
-from tests.conversions import digests
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.conversions import digests
+from tests.helpers.shards import make_record, random_tensor, write_shard
 
 PATTERN = r"(?P<site_name>[^/]+)/(?P<date>\d{8})_(?P<time>\d{6})"
 LOST = ["Åsgård", "Øsgård", "北山", "南山", "Site A", "Site.A", "Site_A", "Rio+Norte", "Rio Norte"]

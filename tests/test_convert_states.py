@@ -9,8 +9,8 @@ import pytest
 
 import a20_parquet
 from a20_parquet.errors import RecordError, UsageError
-from tests.conversions import as_bits, assert_same_windows, digests, read_with_tensorflow
-from tests.shards import FILENAME, make_record, random_tensor, write_shard
+from tests.helpers.conversions import as_bits, assert_same_windows, digests, read_with_tensorflow
+from tests.helpers.shards import FILENAME, make_record, random_tensor, write_shard
 
 
 def stop(sources: Path, out: Path, **options: Any) -> None:

@@ -11,8 +11,8 @@ import pytest
 import a20_parquet
 from a20_parquet.source.decode import DecoderName
 from a20_parquet.table.name_sketch import MOST_HASHES
-from tests.conversions import digests, use_tiny_memory
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.conversions import digests, use_tiny_memory
+from tests.helpers.shards import make_record, random_tensor, write_shard
 
 PATTERN = r"(?P<site_name>[^/]+)/(?P<date>\d{8})_(?P<time>\d{6})"
 LOCAL = ["Ridge/20230501_053000.wav", "Ridge/20230501_063000.wav", "Creek/20230501_053000.wav"]

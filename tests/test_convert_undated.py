@@ -11,8 +11,8 @@ import pyarrow.dataset as ds
 import pytest
 
 import a20_parquet
-from tests.conversions import as_bits, assert_same_windows, digests, use_tiny_memory
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.conversions import as_bits, assert_same_windows, digests, use_tiny_memory
+from tests.helpers.shards import make_record, random_tensor, write_shard
 
 NAMES = [
     "site_0285/20201014T235950+1030_Arkaba-Dry-A_49500.flac",

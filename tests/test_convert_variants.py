@@ -12,14 +12,14 @@ import pytest
 import a20_parquet
 from a20_parquet.source.decode import DecoderName
 from a20_parquet.source.tensorflow_decoder import load_tensorflow
-from tests.conversions import (
+from tests.helpers.conversions import (
     Windows,
     as_bits,
     assert_same_windows,
     digests,
     use_tiny_memory,
 )
-from tests.shards import (
+from tests.helpers.shards import (
     FILENAME,
     make_features,
     make_record,

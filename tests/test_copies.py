@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 import a20_parquet
 from a20_parquet.cli import cli
-from tests.shards import make_record, random_tensor, write_content, write_shard
+from tests.helpers.shards import make_record, random_tensor, write_content, write_shard
 
 SHARD = "embeddings-0000{}-of-00002"
 OPTIONS: dict[str, Any] = {"decoder": "wire"}

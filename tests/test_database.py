@@ -24,7 +24,7 @@ import a20_parquet
 from a20_parquet.database import As
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import A20ParquetError, DatasetError, UsageError
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.shards import make_record, random_tensor, write_shard
 from tests.test_cli import run
 
 D = 16

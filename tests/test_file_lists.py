@@ -13,7 +13,7 @@ import pytest
 
 import a20_parquet
 from a20_parquet.errors import DatasetError
-from tests.conversions import write_shuffled
+from tests.helpers.conversions import write_shuffled
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import a20_parquet
-from tests.conversions import digests
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.conversions import digests
+from tests.helpers.shards import make_record, random_tensor, write_shard
 from tests.test_cli import run
 
 NAME = "site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac"

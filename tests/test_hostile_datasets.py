@@ -14,8 +14,8 @@ import pytest
 import a20_parquet
 from a20_parquet import merge_pass
 from a20_parquet.errors import A20ParquetError, DatasetError, UsageError
-from tests.conversions import digests, use_tiny_memory, write_shuffled
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.conversions import digests, use_tiny_memory, write_shuffled
+from tests.helpers.shards import make_record, random_tensor, write_shard
 
 Harm = Callable[[Path, Path], None]
 

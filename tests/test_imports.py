@@ -12,7 +12,7 @@ from unittest.mock import Mock
 import pytest
 
 import a20_parquet
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.shards import make_record, random_tensor, write_shard
 
 PACKAGE = Path(a20_parquet.__file__).parent
 FORBIDDEN = {

@@ -11,7 +11,7 @@ import pytest
 
 import a20_parquet
 from a20_parquet.info import DatasetInfo, info
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.shards import make_record, random_tensor, write_shard
 from tests.test_cli import run
 
 NAMES = (

@@ -16,7 +16,7 @@ from a20_parquet.cli import cli
 from a20_parquet.errors import RecordError, SourceError
 from a20_parquet.inspect import Feature, Inspection
 from a20_parquet.source.shard import Codec
-from tests.shards import (
+from tests.helpers.shards import (
     FILENAME,
     frame,
     make_features,

@@ -8,7 +8,7 @@ import pytest
 
 import a20_parquet
 from a20_parquet.errors import A20ParquetError, DatasetError, SourceError, UsageError
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.shards import make_record, random_tensor, write_shard
 from tests.test_cli import run
 
 COUNT = 5

@@ -10,8 +10,8 @@ import a20_parquet
 from a20_parquet.errors import UsageError
 from a20_parquet.info import info
 from a20_parquet.verify import verify
-from tests.conversions import digests, use_tiny_memory
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.conversions import digests, use_tiny_memory
+from tests.helpers.shards import make_record, random_tensor, write_shard
 from tests.test_cli import run
 from tests.test_other_options import Said
 

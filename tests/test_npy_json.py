@@ -15,10 +15,17 @@ import a20_parquet
 from a20_parquet import cli
 from a20_parquet.errors import RecordError, UsageError
 from a20_parquet.source.decode import DecoderName
-from tests import notebook
-from tests.conversions import use_tiny_memory
-from tests.notebook import pairs
-from tests.shards import FILENAME, frame, make_record, random_tensor, write_content, write_shard
+from tests.helpers import notebook
+from tests.helpers.conversions import use_tiny_memory
+from tests.helpers.notebook import pairs
+from tests.helpers.shards import (
+    FILENAME,
+    frame,
+    make_record,
+    random_tensor,
+    write_content,
+    write_shard,
+)
 
 NAMES = [
     "site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac",

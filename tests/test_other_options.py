@@ -10,8 +10,8 @@ import a20_parquet
 from a20_parquet.errors import UsageError
 from a20_parquet.progress import NoProgress
 from a20_parquet.verify import verify
-from tests.conversions import digests
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.conversions import digests
+from tests.helpers.shards import make_record, random_tensor, write_shard
 from tests.test_cli import run
 
 SITES = [285, 286, 287]

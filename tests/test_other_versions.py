@@ -11,8 +11,8 @@ import a20_parquet
 from a20_parquet.errors import DatasetError
 from a20_parquet.info import info
 from a20_parquet.verify import verify
-from tests.conversions import digests
-from tests.shards import FILENAME, make_record, random_tensor, write_shard
+from tests.helpers.conversions import digests
+from tests.helpers.shards import FILENAME, make_record, random_tensor, write_shard
 from tests.test_schemas import schema_validator
 
 Change = Callable[[dict[str, Any]], None]

@@ -19,9 +19,9 @@ from a20_parquet.errors import (
     SourceError,
     UsageError,
 )
-from tests.conversions import digests, use_tiny_memory
-from tests.layout import LocalLayout
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.conversions import digests, use_tiny_memory
+from tests.helpers.layout import LocalLayout
+from tests.helpers.shards import make_record, random_tensor, write_shard
 from tests.test_other_options import Said
 
 Free = Callable[[int], None]

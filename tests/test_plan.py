@@ -14,7 +14,7 @@ from a20_parquet.errors import SourceError, UsageError
 from a20_parquet.options import ConvertOptions
 from a20_parquet.plan import SAMPLED_RECORDS
 from a20_parquet.table.partition import PartitionBy
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.shards import make_record, random_tensor, write_shard
 
 SITES, DAYS, RECORDS = 6, 20, 600
 

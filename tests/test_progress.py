@@ -23,7 +23,7 @@ from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.progress import NoProgress, open_progress
 from a20_parquet.progress_bars import LineProgress, NotebookProgress, show_progress
 from a20_parquet.storage.retries import call
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.shards import make_record, random_tensor, write_shard
 
 REMARK = "passed over: notes.txt"
 

@@ -15,8 +15,15 @@ from a20_parquet import job, memory, sort_pass
 from a20_parquet.memory import MemoryPlan
 from a20_parquet.source.decode import DecoderName
 from a20_parquet.source.tensorflow_decoder import load_tensorflow
-from tests.conversions import digests, read_with_tensorflow
-from tests.shards import FILENAME, make_features, make_record, serialize, tensor_proto, write_shard
+from tests.helpers.conversions import digests, read_with_tensorflow
+from tests.helpers.shards import (
+    FILENAME,
+    make_features,
+    make_record,
+    serialize,
+    tensor_proto,
+    write_shard,
+)
 
 SHAPE = (12, 1, 1280)
 RECORDS = 40

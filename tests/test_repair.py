@@ -24,11 +24,11 @@ from a20_parquet.dataset.parquet.instants import TIMESTAMP_MICROS, TIMESTAMP_MIL
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.storage.store import StoreFileSystem
 from a20_parquet.verify import verify
-from tests.conversions import digests, write_shuffled
-from tests.layout import LocalLayout
-from tests.repairing import count_steps, repair_and_die
-from tests.shards import make_record, random_tensor, write_shard
-from tests.thrift import read_footer
+from tests.helpers.conversions import digests, write_shuffled
+from tests.helpers.layout import LocalLayout
+from tests.helpers.repairing import count_steps, repair_and_die
+from tests.helpers.shards import make_record, random_tensor, write_shard
+from tests.helpers.thrift import read_footer
 
 OPTIONS: dict[str, Any] = {"decoder": "wire", "workers": 2, "row_group_rows": 50}
 UTC = pa.timestamp("us", tz="UTC")

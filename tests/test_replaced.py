@@ -8,7 +8,7 @@ import pytest
 
 from a20_parquet import convert, scan
 from a20_parquet.errors import DatasetError
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.shards import make_record, random_tensor, write_shard
 
 _CHILD = """
 import os, sys

@@ -22,8 +22,8 @@ from a20_parquet.page.render import render
 from a20_parquet.progress import NoProgress
 from a20_parquet.report import read_coverage, report
 from a20_parquet.table.coverage import Coverage, Tally
-from tests.large import large_coverage
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.large import large_coverage
+from tests.helpers.shards import make_record, random_tensor, write_shard
 from tests.test_cli import run
 from tests.test_info import MakeDataset, make_dataset
 

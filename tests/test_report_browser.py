@@ -18,8 +18,8 @@ from a20_parquet.info import catalog_info
 from a20_parquet.page.render import render
 from a20_parquet.report import report
 from a20_parquet.table.coverage import Coverage
-from tests.large import FULL_DAY, large_catalog, large_coverage
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.large import FULL_DAY, large_catalog, large_coverage
+from tests.helpers.shards import make_record, random_tensor, write_shard
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [

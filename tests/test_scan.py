@@ -19,8 +19,8 @@ import a20_parquet
 from a20_parquet.dataset.window_source import WindowSource
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.partition import PartitionBy
-from tests.recordings import DIMS, NAMES, write_recordings
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.recordings import DIMS, NAMES, write_recordings
+from tests.helpers.shards import make_record, random_tensor, write_shard
 
 Query = Callable[[pl.LazyFrame], pl.LazyFrame]
 Engine = Literal["in-memory", "streaming"]

@@ -12,7 +12,7 @@ import a20_parquet
 from a20_parquet.table.notebook import NotebookWindow
 from a20_parquet.table.rejection import Reason
 from a20_parquet.table.schema import columns, window_schema
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.shards import make_record, random_tensor, write_shard
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
 

@@ -16,8 +16,8 @@ import a20_parquet
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.progress import NoProgress
 from a20_parquet.table.partition import PartitionBy
-from tests.recordings import DIMS, NAMES, write_recordings
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.recordings import DIMS, NAMES, write_recordings
+from tests.helpers.shards import make_record, random_tensor, write_shard
 
 COLUMNS = ["filename", "recording_offset_in_file", "channel", "site", "window_start"]
 VECTOR = random_tensor((DIMS,), 99)

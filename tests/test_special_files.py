@@ -8,7 +8,7 @@ import pytest
 
 from a20_parquet import convert, duckdb, info, inspect, report, similar, verify
 from a20_parquet.errors import A20ParquetError
-from tests.shards import FILENAME, make_record, random_tensor, write_shard
+from tests.helpers.shards import FILENAME, make_record, random_tensor, write_shard
 
 _SAID = "pipe, a socket or a device|is a file|is no report"
 

@@ -16,9 +16,9 @@ from a20_parquet.errors import SourceError, UsageError
 from a20_parquet.memory import plan_memory
 from a20_parquet.storage import retries
 from a20_parquet.storage.stream import READ_AHEAD
-from tests.conversions import digests
-from tests.shards import make_record, random_tensor, write_shard
-from tests.source.store import BUCKET, FakeStore, Request, fake_store, put, reads, refuse
+from tests.helpers.conversions import digests
+from tests.helpers.fake_store import BUCKET, FakeStore, Request, fake_store, put, reads, refuse
+from tests.helpers.shards import make_record, random_tensor, write_shard
 
 NAMES = [f"embeddings-0000{number}-of-00004" for number in range(4)]
 

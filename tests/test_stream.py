@@ -11,7 +11,7 @@ from a20_parquet import convert, read_windows
 from a20_parquet.errors import RecordError, SourceError, UsageError
 from a20_parquet.source.decode import DecoderName
 from a20_parquet.table.schema import window_schema
-from tests.shards import frame, make_record, random_tensor, write_content, write_shard
+from tests.helpers.shards import frame, make_record, random_tensor, write_content, write_shard
 
 TENSOR = random_tensor((3, 2, 4))
 

@@ -10,7 +10,7 @@ import a20_parquet
 from a20_parquet.dataset.taken import taken_lines
 from a20_parquet.info import info
 from a20_parquet.verify import verify
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.shards import make_record, random_tensor, write_shard
 from tests.test_cli import run
 from tests.test_other_versions import as_first, edit
 

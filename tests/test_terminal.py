@@ -16,7 +16,14 @@ from a20_parquet.amounts import escape
 from a20_parquet.errors import SourceError, UsageError
 from a20_parquet.progress_bars import BarProgress, LineProgress, NotebookProgress
 from a20_parquet.source.discover import find_shards
-from tests.shards import FILENAME, make_features, make_record, random_tensor, serialize, write_shard
+from tests.helpers.shards import (
+    FILENAME,
+    make_features,
+    make_record,
+    random_tensor,
+    serialize,
+    write_shard,
+)
 
 HOSTILE = "x\x1b[2J\n\x07\x9b\u202e\u2028\ry"
 ESCAPED = r"x\x1b[2J\n\x07\x9b\u202e\u2028\ry"

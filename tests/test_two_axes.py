@@ -11,9 +11,8 @@ import tensorflow as tf
 
 import a20_parquet
 from a20_parquet.source.decode import DecoderName
-from tests.conversions import digests
-from tests.shards import make_features, random_tensor, serialize, tensor_proto, write_shard
-from tests.source.decoding import (
+from tests.helpers.conversions import digests
+from tests.helpers.decoding import (
     FLOAT16,
     FLOAT32,
     BothDecoders,
@@ -22,6 +21,7 @@ from tests.source.decoding import (
     decode,
     integers_feature,
 )
+from tests.helpers.shards import make_features, random_tensor, serialize, tensor_proto, write_shard
 
 SHARD = "embeddings-00000-of-00001"
 decoders = pytest.mark.parametrize("decoder", list(DecoderName))

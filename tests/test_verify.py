@@ -19,7 +19,7 @@ from a20_parquet.errors import DatasetError
 from a20_parquet.progress import NoProgress
 from a20_parquet.table import problem as problem_module
 from a20_parquet.verify import Verification, verify
-from tests.recordings import write_recordings
+from tests.helpers.recordings import write_recordings
 from tests.test_cli import run
 
 

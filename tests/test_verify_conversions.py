@@ -12,8 +12,9 @@ import pytest
 import a20_parquet
 from a20_parquet.table.rejection import Reason
 from a20_parquet.verify import Verification, verify
-from tests.conversions import A2O_NAMES
-from tests.shards import (
+from tests.helpers.conversions import A2O_NAMES
+from tests.helpers.decoding import integers_feature
+from tests.helpers.shards import (
     COMPRESS,
     frame,
     make_features,
@@ -23,7 +24,6 @@ from tests.shards import (
     write_content,
     write_shard,
 )
-from tests.source.decoding import integers_feature
 from tests.test_verify import messages
 
 NAME = A2O_NAMES[0]

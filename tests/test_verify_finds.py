@@ -13,8 +13,8 @@ import pytest
 
 import a20_parquet
 from a20_parquet.verify import verify
-from tests.conversions import A2O_NAMES
-from tests.shards import frame, make_record, random_tensor, write_content, write_shard
+from tests.helpers.conversions import A2O_NAMES
+from tests.helpers.shards import frame, make_record, random_tensor, write_content, write_shard
 from tests.test_verify import messages, replace_files, rewrite
 from tests.test_verify_conversions import record, rejected_records, write_damaged
 from tests.test_verify_source import change_value

@@ -12,7 +12,7 @@ import a20_parquet
 from a20_parquet.errors import SourceError
 from a20_parquet.source.decode import DecoderName
 from a20_parquet.verify import verify
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.shards import make_record, random_tensor, write_shard
 from tests.test_cli import run
 from tests.test_verify import flip, largest, messages, rewrite, set_column
 

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 import a20_parquet
 from a20_parquet.cli import cli
 from a20_parquet.errors import UsageError
-from tests.conversions import digests, use_tiny_memory
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.conversions import digests, use_tiny_memory
+from tests.helpers.shards import make_record, random_tensor, write_shard
 
 OLD, NEW = "embeddings-1600000000-00000-of-00001", "embeddings-1700000000-00000-of-00001"
 NAME = "site_0285/20201014T010000+1030_Arkaba-Dry-A_{}.flac"

@@ -8,8 +8,8 @@ import pytest
 import a20_parquet
 from a20_parquet.options import OptionValues
 from tests.cluster.grid import Grid, Nursery
-from tests.conversions import digests, use_tiny_memory
-from tests.shards import frame, make_record, random_tensor
+from tests.helpers.conversions import digests, use_tiny_memory
+from tests.helpers.shards import frame, make_record, random_tensor
 
 SHARDS = 12
 _NAMES = (

@@ -17,7 +17,7 @@ from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.unfinished import committed_files
 from tests.cluster.conftest import OPTIONS, SHARDS
 from tests.cluster.grid import READING, WRITING, Grid, Nursery, Recorder
-from tests.conversions import digests
+from tests.helpers.conversions import digests
 
 pytestmark = pytest.mark.usefixtures("many_units")
 
@@ -25,7 +25,7 @@ KILLED = """
 import sys
 from a20_parquet import merge_pass
 from tests.cluster.test_cluster import convert
-from tests.conversions import use_tiny_memory
+from tests.helpers.conversions import use_tiny_memory
 from tests.cluster.grid import Recorder
 import pytest
 from pathlib import Path

@@ -99,7 +99,7 @@ def _make_alike(folder: Path, datasets: Sequence[Dataset], records: Sequence[Rec
 
 
 def _write_shard(path: Path, records: Sequence[Record]) -> Path:
-    from tests.shards import make_features, serialize, write_shard
+    from tests.helpers.shards import make_features, serialize, write_shard
 
     payloads = []
     for record in records:

@@ -7,8 +7,8 @@ import pytest
 
 from a20_parquet.dataset.begin import begin
 from a20_parquet.dataset.claim import locked
-from tests.dataset.units import make_plan
-from tests.layout import LocalLayout
+from tests.helpers.layout import LocalLayout
+from tests.helpers.units import make_plan
 
 
 @pytest.fixture

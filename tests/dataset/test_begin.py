@@ -22,9 +22,9 @@ from a20_parquet.storage.files import write_whole
 from a20_parquet.storage.place import Place
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.rejection import Reason
-from tests.dataset.places import FREE, OURS, Put, listing, put_complete, put_unfinished
-from tests.dataset.units import OPTIONS, SHARD, make_plan
-from tests.layout import LocalLayout
+from tests.helpers.layout import LocalLayout
+from tests.helpers.places import FREE, OURS, Put, listing, put_complete, put_unfinished
+from tests.helpers.units import OPTIONS, SHARD, make_plan
 
 FRESH = {
     "data",

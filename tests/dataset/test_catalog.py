@@ -12,9 +12,9 @@ import a20_parquet
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.table.partition import PartitionBy
-from tests.dataset.datasets import encode, make_dataset
 from tests.dataset.test_parquet import windows
-from tests.recordings import DIMS, write_recordings
+from tests.helpers.datasets import encode, make_dataset
+from tests.helpers.recordings import DIMS, write_recordings
 
 
 @pytest.fixture(scope="module")

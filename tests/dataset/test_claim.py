@@ -9,7 +9,8 @@ import pytest
 
 from a20_parquet.dataset.claim import State, clear_conversion, find_state, locked
 from a20_parquet.errors import DatasetError, UsageError
-from tests.dataset.places import (
+from tests.helpers.layout import LocalLayout
+from tests.helpers.places import (
     FOREIGN,
     FREE,
     OURS,
@@ -21,7 +22,6 @@ from tests.dataset.places import (
     put_nothing,
     put_unfinished,
 )
-from tests.layout import LocalLayout
 
 
 @pytest.mark.parametrize("put", FREE)

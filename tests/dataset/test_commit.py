@@ -35,11 +35,11 @@ from a20_parquet.storage.files import write_whole
 from a20_parquet.storage.place import Place
 from a20_parquet.table.rejection import Reason, Rejection
 from a20_parquet.table.sites import SiteTable
-from tests.dataset.places import Put, put_complete, put_nothing, put_unfinished
-from tests.dataset.runs import held, random_rows
-from tests.dataset.units import OPTIONS, make_plan, write_runs
-from tests.layout import LocalLayout
-from tests.shards import frame
+from tests.helpers.layout import LocalLayout
+from tests.helpers.places import Put, put_complete, put_nothing, put_unfinished
+from tests.helpers.runs import held, random_rows
+from tests.helpers.shards import frame
+from tests.helpers.units import OPTIONS, make_plan, write_runs
 
 _TABLE = SiteTable.of(pl.DataFrame({"name": ["Arkaba"], "site_id": [285]}))
 SITES = kept_content(None, _TABLE, 0)

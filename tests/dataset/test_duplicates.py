@@ -21,7 +21,8 @@ from a20_parquet.executor import Threads
 from a20_parquet.progress import NoProgress
 from a20_parquet.table.duplicates import Duplicates
 from a20_parquet.table.schema import Feature, keyed_schema
-from tests.dataset.repeated import (
+from tests.helpers.heads import make_keyed
+from tests.helpers.repeated import (
     Found,
     names_of,
     repeated_rows,
@@ -29,8 +30,7 @@ from tests.dataset.repeated import (
     search,
     write_held,
 )
-from tests.dataset.runs import DIMS, Row, sort_key
-from tests.table.heads import make_keyed
+from tests.helpers.runs import DIMS, Row, sort_key
 
 
 class CountedProgress(NoProgress):

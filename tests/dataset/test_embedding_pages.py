@@ -26,8 +26,8 @@ from a20_parquet.dataset.parquet.pages import (
 from a20_parquet.dataset.parquet.structures import Encoding
 from a20_parquet.dataset.parquet.thrift import integer, read_integer
 from a20_parquet.errors import DatasetError
-from tests.dataset.datasets import encode
 from tests.dataset.test_parquet import windows
+from tests.helpers.datasets import encode
 
 SIZES = st.integers(0, 2**31 - 1)
 

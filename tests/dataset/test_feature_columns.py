@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from a20_parquet.dataset.parquet import Compression, GroupEncoder, ParquetLayout, ParquetWriter
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.schema import Feature, window_schema
-from tests.dataset.datasets import encode
-from tests.dataset.features import Mask, feature_array, list_bits, windows_with
 from tests.dataset.test_parquet import windows
+from tests.helpers.datasets import encode
+from tests.helpers.features import Mask, feature_array, list_bits, windows_with
 
 ALL = list(Compression)
 NUISANCES, LOGITS = Feature("nuisances", 3), Feature("label", 10_000)

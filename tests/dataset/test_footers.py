@@ -19,7 +19,7 @@ from a20_parquet.dataset.parquet.layout import _FLAT
 from a20_parquet.dataset.parquet.lists import LIST_ITEMS
 from a20_parquet.table.schema import Feature, window_schema
 from tests.dataset.test_parquet import embedding_type, encode, windows
-from tests.thrift import Fields, read_footer
+from tests.helpers.thrift import Fields, read_footer
 
 CONVERTED_TYPE, LOGICAL_TYPE = 6, 10
 # What a column chunk says of itself in ``ColumnMetaData``.

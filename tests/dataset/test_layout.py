@@ -8,7 +8,7 @@ import pytest
 from a20_parquet.dataset.layout import DatasetLayout, is_ours
 from a20_parquet.dataset.npy_json import NpyJsonFolder
 from a20_parquet.storage.files import write_whole
-from tests.layout import LocalLayout
+from tests.helpers.layout import LocalLayout
 
 
 def test_write_whole(tmp_path: Path) -> None:

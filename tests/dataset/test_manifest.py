@@ -17,9 +17,9 @@ from a20_parquet.dataset.manifest import (
 )
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.schema import Feature
-from tests.dataset.datasets import complete
-from tests.dataset.units import OPTIONS, make_plan
-from tests.layout import LocalLayout
+from tests.helpers.datasets import complete
+from tests.helpers.layout import LocalLayout
+from tests.helpers.units import OPTIONS, make_plan
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

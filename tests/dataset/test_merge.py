@@ -22,10 +22,10 @@ from a20_parquet.dataset.run import DiskRun, Run
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.plan import MergeUnit, OutputFile
 from a20_parquet.table.schema import keyed_schema, metadata_schema, window_schema
-from tests.dataset.runs import DIMS, Row, embeddings_of, held, random_rows, sort_key
-from tests.dataset.units import buffer, write_all
-from tests.layout import LocalLayout
-from tests.table.heads import make_keyed
+from tests.helpers.heads import make_keyed
+from tests.helpers.layout import LocalLayout
+from tests.helpers.runs import DIMS, Row, embeddings_of, held, random_rows, sort_key
+from tests.helpers.units import buffer, write_all
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

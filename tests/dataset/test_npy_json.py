@@ -15,9 +15,9 @@ import pytest
 from a20_parquet.dataset.npy_json import NpyJsonFolder
 from a20_parquet.errors import DatasetError, RecordError, UsageError
 from a20_parquet.table.decoded import DecodedRecords
-from tests.notebook import pairs
-from tests.shards import FILENAME, random_tensor
-from tests.table.heads import make_heads
+from tests.helpers.heads import make_heads
+from tests.helpers.notebook import pairs
+from tests.helpers.shards import FILENAME, random_tensor
 
 PAIR = {"embeddings/s.npy", "metadata/s.json"}
 

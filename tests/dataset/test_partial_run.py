@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from a20_parquet.dataset import partial_run
 from a20_parquet.dataset.partial_run import WithoutRows
 from a20_parquet.table.plan import plan_merge
-from tests.dataset.runs import embeddings_of, held, random_rows, read_run, sort_key
-from tests.table.heads import make_keyed
+from tests.helpers.heads import make_keyed
+from tests.helpers.runs import embeddings_of, held, random_rows, read_run, sort_key
 
 
 @settings(deadline=None)

@@ -20,7 +20,7 @@ from a20_parquet.source.frames import FrameReader
 from a20_parquet.source.shard import Shard
 from a20_parquet.source.tensorflow_decoder import load_tensorflow
 from a20_parquet.table.rejection import Reason, Rejection
-from tests.shards import frame, open_shard
+from tests.helpers.shards import frame, open_shard
 
 
 def rejection(number: int, reason: Reason = Reason.BAD_FILENAME) -> Rejection:

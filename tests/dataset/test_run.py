@@ -15,8 +15,8 @@ from a20_parquet.dataset.run import DiskRun
 from a20_parquet.errors import DatasetError
 from a20_parquet.storage.place import place_of
 from a20_parquet.table.schema import keyed_schema
-from tests.dataset.runs import DIMS, embeddings_of, held, random_rows, read_run, sort_key
-from tests.table.heads import make_keyed
+from tests.helpers.heads import make_keyed
+from tests.helpers.runs import DIMS, embeddings_of, held, random_rows, read_run, sort_key
 
 
 @pytest.mark.parametrize("batch_rows", [1, 2, 7, 1000])

@@ -20,10 +20,10 @@ from a20_parquet.errors import DatasetError
 from a20_parquet.storage import retries
 from a20_parquet.storage.at_once import AT_ONCE, map_at_once
 from a20_parquet.storage.place import place_of
-from tests.dataset.repeated import repeated_rows, run_of
-from tests.dataset.runs import DIMS, Row, embeddings_of, held, random_rows, read_run, sort_key
-from tests.dataset.units import buffer
-from tests.source.store import FakeStore, Request, fake_store, reads, refuse
+from tests.helpers.fake_store import FakeStore, Request, fake_store, reads, refuse
+from tests.helpers.repeated import repeated_rows, run_of
+from tests.helpers.runs import DIMS, Row, embeddings_of, held, random_rows, read_run, sort_key
+from tests.helpers.units import buffer
 
 FOLDER = "bucket/runs"
 

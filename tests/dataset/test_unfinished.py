@@ -21,10 +21,10 @@ from a20_parquet.dataset.unfinished import (
     sorted_units,
 )
 from a20_parquet.table.rejection import Reason, Rejection
-from tests.dataset.runs import held, random_rows
-from tests.dataset.units import make_plan, write_all
-from tests.layout import LocalLayout
-from tests.shards import frame
+from tests.helpers.layout import LocalLayout
+from tests.helpers.runs import held, random_rows
+from tests.helpers.shards import frame
+from tests.helpers.units import make_plan, write_all
 
 Spoil = Callable[[Path], object]
 

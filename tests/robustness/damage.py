@@ -21,9 +21,9 @@ import numpy.typing as npt
 import polars as pl
 
 import a20_parquet
-from tests.conversions import digests
+from tests.helpers.conversions import digests
+from tests.helpers.shards import COMPRESS, frame, make_record, random_tensor
 from tests.robustness.mutations import mutate
-from tests.shards import COMPRESS, frame, make_record, random_tensor
 
 DIMS = 16
 RECORDS = 12

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import a20_parquet
 from a20_parquet import finish, job, merge_pass
-from tests.conversions import TINY
-from tests.shards import frame, make_features, random_tensor, serialize, write_content
+from tests.helpers.conversions import TINY
+from tests.helpers.shards import frame, make_features, random_tensor, serialize, write_content
 
 DIMS: Final = 8
 NAMES: Final = (

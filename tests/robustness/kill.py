@@ -16,7 +16,7 @@ import click
 import numpy as np
 
 from a20_parquet.source.tensorflow_decoder import load_tensorflow
-from tests.layout import LocalLayout
+from tests.helpers.layout import LocalLayout
 from tests.robustness.children import StepTrap, count_markers, digest_tree, start
 from tests.robustness.power import cut_power
 from tests.robustness.scenes import (

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from tests.shards import frame, make_record, random_tensor
+from tests.helpers.shards import frame, make_record, random_tensor
 
 DIMS: Final = 256
 _NAMES: Final = (

@@ -18,11 +18,18 @@ from a20_parquet.source.wire import WireDecoder
 from a20_parquet.table.filename import FilenameRules, Recordings, parse_filenames
 from a20_parquet.table.rejection import Reason
 from a20_parquet.table.schema import Feature
-from tests.filenames import Reading, read_filename
+from tests.helpers.damage import Range, Whole, read_all
+from tests.helpers.decoding import assert_same
+from tests.helpers.filenames import Reading, read_filename
+from tests.helpers.shards import (
+    COMPRESS,
+    frame,
+    make_features,
+    random_tensor,
+    serialize,
+    tensor_proto,
+)
 from tests.robustness.damage import inflate
-from tests.shards import COMPRESS, frame, make_features, random_tensor, serialize, tensor_proto
-from tests.source.damage import Range, Whole, read_all
-from tests.source.decoding import assert_same
 
 _RATE_HZ = 3.0
 _SHARD = Shard("shard", "store://shard", 0, "shard", 0, None, sample_rate_hz=_RATE_HZ)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder, load_tensorflow
+from tests.helpers.decoding import as_records
 from tests.robustness.threads import bad_records, use_commands
-from tests.source.decoding import as_records
 
 
 @pytest.mark.parametrize("decoder", ["tensorflow", "wire"])

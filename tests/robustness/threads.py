@@ -18,7 +18,7 @@ import a20_parquet
 from a20_parquet.source.decode import make_decoder
 from a20_parquet.source.records import Records
 from a20_parquet.source.shard import Shard
-from tests.shards import make_record, random_tensor, serialize, write_shard
+from tests.helpers.shards import make_record, random_tensor, serialize, write_shard
 
 _THREADS = 4
 _SILENCE_S = 120.0

@@ -18,8 +18,7 @@ from a20_parquet.source.frames import FrameReader, read_records, read_shard
 from a20_parquet.source.records import PIECE_BYTES, Damage, Records
 from a20_parquet.source.shard import Codec, Shard
 from a20_parquet.table.rejection import Reason
-from tests.shards import COMPRESS, frame, open_shard, write_content
-from tests.source.damage import (
+from tests.helpers.damage import (
     ALL,
     HEADER_BYTES,
     IN_PLACE,
@@ -38,6 +37,7 @@ from tests.source.damage import (
     remove,
     zero,
 )
+from tests.helpers.shards import COMPRESS, frame, open_shard, write_content
 
 DEFAULT_BATCH_BYTES = 8 << 20
 compressions = st.sampled_from(["", "GZIP", "ZLIB"])

@@ -11,15 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from a20_parquet.source.frames import read_records
-from tests.shards import (
-    make_features,
-    make_record,
-    open_shard,
-    random_tensor,
-    serialize,
-    tensor_proto,
-)
-from tests.source.decoding import (
+from tests.helpers.decoding import (
     BITS,
     FLOAT16,
     FLOAT32,
@@ -34,6 +26,14 @@ from tests.source.decoding import (
     floats_feature,
     integers_feature,
     record_with,
+)
+from tests.helpers.shards import (
+    make_features,
+    make_record,
+    open_shard,
+    random_tensor,
+    serialize,
+    tensor_proto,
 )
 
 shapes = st.tuples(st.integers(0, 4), st.integers(1, 3), st.integers(1, 6))

@@ -11,7 +11,7 @@ import pytest
 
 from a20_parquet.errors import SourceError, UsageError
 from a20_parquet.source.discover import Listing, find_shards
-from tests.shards import COMPRESS, frame, write_content
+from tests.helpers.shards import COMPRESS, frame, write_content
 
 CONTENT = frame(b"one record")
 

@@ -13,8 +13,7 @@ from a20_parquet.source.wire import WireDecoder
 from a20_parquet.table.feature_kinds import FeatureKind, FeatureScope
 from a20_parquet.table.rejection import Reason
 from a20_parquet.table.schema import Feature
-from tests.shards import make_features, random_tensor, serialize
-from tests.source.decoding import (
+from tests.helpers.decoding import (
     BothDecoders,
     as_records,
     assert_same,
@@ -22,6 +21,7 @@ from tests.source.decoding import (
     floats_feature,
     integers_feature,
 )
+from tests.helpers.shards import make_features, random_tensor, serialize
 
 TYPES = {
     FeatureKind.FLOAT: tf.float32,

@@ -16,8 +16,8 @@ from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder
 from a20_parquet.source.wire import WireDecoder
 from a20_parquet.table.decoded import DecodedRecords
 from a20_parquet.table.rejection import Reason
-from tests.shards import make_features, random_tensor, serialize, tensor_proto
-from tests.source.decoding import BothDecoders
+from tests.helpers.decoding import BothDecoders
+from tests.helpers.shards import make_features, random_tensor, serialize, tensor_proto
 
 SHARD = Shard("shard", "store://shard", 0, "shard", 0, None)
 WINDOWS, CHANNELS = 3, 2

@@ -16,7 +16,7 @@ from a20_parquet.errors import RecordError, SourceError
 from a20_parquet.source.content import open_content
 from a20_parquet.source.frames import FrameReader, read_records
 from a20_parquet.source.records import strict
-from tests.shards import COMPRESS, frame, open_shard, write_content, write_shard
+from tests.helpers.shards import COMPRESS, frame, open_shard, write_content, write_shard
 
 DEFAULT_BATCH_BYTES = 8 << 20
 HEADER_BYTES = 12

@@ -11,7 +11,7 @@ import a20_parquet.storage.retries
 from a20_parquet.errors import SourceError
 from a20_parquet.source.discover import find_shards
 from a20_parquet.source.frames import read_records
-from tests.shards import COMPRESS, frame
+from tests.helpers.shards import COMPRESS, frame
 
 CONTENT = b"".join(frame(bytes([number]) * 1000) for number in range(200))
 

@@ -14,8 +14,8 @@ from a20_parquet.source.decode import DecoderName, make_decoder
 from a20_parquet.source.large import LARGE_BYTES, reduce
 from a20_parquet.source.records import Records
 from a20_parquet.source.tensorflow_decoder import load_tensorflow
-from tests.conversions import digests
-from tests.shards import (
+from tests.helpers.conversions import digests
+from tests.helpers.shards import (
     FILENAME,
     frame,
     make_features,

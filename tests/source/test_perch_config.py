@@ -10,7 +10,7 @@ from a20_parquet.errors import SourceError, UsageError
 from a20_parquet.source.discover import Listing, find_shards
 from a20_parquet.source.perch_config import DEFAULT_HOP_S, Hop, find_hop, read_configs
 from a20_parquet.source.shard import Shard
-from tests.shards import frame
+from tests.helpers.shards import frame
 
 HOP = {"hop_size_s": 2.5, "window_size_s": 3.0}
 

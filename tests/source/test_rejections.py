@@ -13,11 +13,7 @@ from hypothesis import strategies as st
 from a20_parquet.errors import RecordError
 from a20_parquet.source.decode import decode_strictly
 from a20_parquet.table.rejection import Reason
-from tests.shards import (
-    make_record,
-    random_tensor,
-)
-from tests.source.decoding import (
+from tests.helpers.decoding import (
     BFLOAT16,
     FLOAT16,
     FLOAT32,
@@ -34,6 +30,10 @@ from tests.source.decoding import (
     raw_float_feature,
     record_with,
     record_with_proto,
+)
+from tests.helpers.shards import (
+    make_record,
+    random_tensor,
 )
 
 BAD: dict[str, tuple[Callable[[], bytes], Reason, str]] = {

@@ -13,7 +13,7 @@ from a20_parquet.source.resync import (
     is_frame,
 )
 from a20_parquet.source.shard import masked_crc, starts_with_frame
-from tests.shards import frame
+from tests.helpers.shards import frame
 
 HEADER_BYTES = 12
 FIRST_BLOCK_BYTES = 1 << 10

@@ -22,7 +22,7 @@ from a20_parquet.source.shard import (
     starts_with_frame,
 )
 from a20_parquet.storage.stream import ReadAhead
-from tests.shards import COMPRESS, frame, open_shard, write_content
+from tests.helpers.shards import COMPRESS, frame, open_shard, write_content
 
 CONTENT = frame(b"one") + frame(b"two")
 

@@ -14,8 +14,8 @@ from a20_parquet.source.discover import Listing, find_shards
 from a20_parquet.source.perch_config import read_configs
 from a20_parquet.storage.place import place_of
 from a20_parquet.storage.stream import ReadAhead
-from tests.shards import COMPRESS, frame
-from tests.source.store import URL, FakeStore, Request, fake_store, reads, refuse
+from tests.helpers.fake_store import URL, FakeStore, Request, fake_store, reads, refuse
+from tests.helpers.shards import COMPRESS, frame
 
 CONTENT = frame(b"one record")
 

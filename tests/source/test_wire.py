@@ -15,8 +15,7 @@ from a20_parquet.source.exact import ExactDecoder
 from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder
 from a20_parquet.source.wire import WireDecoder
 from a20_parquet.table.decoded import DecodedRecords
-from tests.shards import FILENAME, make_features, make_record, random_tensor, tensor_proto
-from tests.source.decoding import (
+from tests.helpers.decoding import (
     FLOAT32,
     TENSOR,
     as_features,
@@ -27,6 +26,7 @@ from tests.source.decoding import (
     integers_feature,
     record_with,
 )
+from tests.helpers.shards import FILENAME, make_features, make_record, random_tensor, tensor_proto
 
 CANONICAL: dict[str, Callable[[], bytes]] = {
     "float32": lambda: make_record(TENSOR),

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from a20_parquet.storage import lease, retries
-from tests.conversions import TINY
-from tests.shards import frame, make_record, random_tensor
+from tests.helpers.conversions import TINY
+from tests.helpers.shards import frame, make_record, random_tensor
 
 OPTIONS: Mapping[str, Any] = {"decoder": "wire", "row_group_rows": 100, "max_file_size": 20_000}
 SMALL = replace(TINY, batch_bytes=1 << 14, gather_rows=500, slice_rows=100, staging_rows=200)

@@ -8,7 +8,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import a20_parquet
-from tests.conversions import A2O_NAMES
+from tests.helpers.conversions import A2O_NAMES
 from tests.stores.conversions import read_folder
 from tests.stores.deeds import Answer, CutAnswer, Deed, Drop
 from tests.stores.servers import Store

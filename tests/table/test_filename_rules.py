@@ -13,7 +13,7 @@ from a20_parquet.errors import UsageError
 from a20_parquet.table.filename import FilenameRules, Recordings, parse_filenames
 from a20_parquet.table.name_parts import GROUPS
 from a20_parquet.table.sites import SiteTable
-from tests.filenames import Reading, read_filename
+from tests.helpers.filenames import Reading, read_filename
 
 AUDIOMOTH = r"(?:^|/)(?P<site_name>[A-Z]\w+)/(?P<date>\d{8})_(?P<time>\d{6})\.(?i:wav)$"
 START = datetime(2020, 10, 14, 1, 0, tzinfo=UTC)

@@ -16,7 +16,7 @@ from a20_parquet.table.rejection import Reason, Rejection
 from a20_parquet.table.schema import Feature
 from a20_parquet.table.selection import Selection
 from a20_parquet.table.windows import MAX_CHANNELS, WindowRules
-from tests.table.records import Record, make_decoded
+from tests.helpers.records import Record, make_decoded
 
 ARKABA = "site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac"
 OTHER = "site_0286/20201114T010000+1030_Arkaba-Wet-A_49600.flac"

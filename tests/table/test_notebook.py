@@ -20,8 +20,8 @@ from a20_parquet.table.notebook import (
     render_records,
 )
 from a20_parquet.table.sites import SiteTable
-from tests.notebook import read_name
-from tests.table.heads import make_heads
+from tests.helpers.heads import make_heads
+from tests.helpers.notebook import read_name
 
 ARKABA = "site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac"
 TOKENS = [

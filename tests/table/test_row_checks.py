@@ -12,7 +12,7 @@ from a20_parquet.table.order import first_out_of_order
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.row_checks import RowChecker
 from a20_parquet.table.schema import metadata_schema
-from tests.table.heads import make_keyed
+from tests.helpers.heads import make_keyed
 
 DAY_US = 86_400 * 10**6
 

@@ -13,8 +13,8 @@ from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.schema import Feature, keyed_schema
 from a20_parquet.table.selection import Selection
 from a20_parquet.table.windows import WindowRules, keyed_metadata
-from tests.dataset.runs import read_run
-from tests.table.records import Record, make_decoded
+from tests.helpers.records import Record, make_decoded
+from tests.helpers.runs import read_run
 
 NAME = "site_0285/20201014T235950+1030_Arkaba-Dry-A_49500.flac"
 OTHER = "site_0286/20201014T235950Z_Arkaba-Dry-B_49500.flac"

@@ -22,7 +22,7 @@ from a20_parquet.table.windows import (
     keyed_metadata,
     with_embeddings,
 )
-from tests.table.heads import make_heads
+from tests.helpers.heads import make_heads
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DESIGN = [

@@ -6,7 +6,7 @@ import numpy as np
 
 from a20_parquet.table.decoded import DecodedRecords, Embedding
 from a20_parquet.table.rejection import Rejection
-from tests.table.heads import make_heads
+from tests.helpers.heads import make_heads
 
 Record = tuple[str | bytes, float, tuple[int, int, int]]
 """Filename, timestamp in seconds, and the embedding's shape."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.shards import make_record, random_tensor, write_shard
 
 NAMES = [
     "site_0285/20201014T230000+1030_Arkaba-Dry-A_49501.flac",

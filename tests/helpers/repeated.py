@@ -11,11 +11,11 @@ import pyarrow as pa
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.run import HeldRun
 from a20_parquet.table.partition import PartitionBy
-from tests.dataset.datasets import complete
-from tests.dataset.runs import DIMS, Row, sort_key
-from tests.dataset.units import OPTIONS, write_runs
-from tests.layout import LocalLayout
-from tests.table.heads import make_keyed
+from tests.helpers.datasets import complete
+from tests.helpers.heads import make_keyed
+from tests.helpers.layout import LocalLayout
+from tests.helpers.runs import DIMS, Row, sort_key
+from tests.helpers.units import OPTIONS, write_runs
 
 VALUES = np.array(
     [

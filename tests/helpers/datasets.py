@@ -19,7 +19,7 @@ from a20_parquet.dataset.manifest_content import files_content, make_manifest
 from a20_parquet.dataset.parquet import Compression, ParquetLayout, ParquetWriter
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.schema import Feature, window_schema
-from tests.layout import LocalLayout
+from tests.helpers.layout import LocalLayout
 
 
 def encode(batches: Sequence[Any], compression: Compression) -> bytes:

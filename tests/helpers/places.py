@@ -10,10 +10,10 @@ from pathlib import Path
 from a20_parquet.dataset.begin import begin
 from a20_parquet.dataset.claim import locked
 from a20_parquet.dataset.unfinished import commit_unit
-from tests.dataset.datasets import complete
-from tests.dataset.runs import random_rows
-from tests.dataset.units import OPTIONS, make_plan, write_all
-from tests.layout import LocalLayout
+from tests.helpers.datasets import complete
+from tests.helpers.layout import LocalLayout
+from tests.helpers.runs import random_rows
+from tests.helpers.units import OPTIONS, make_plan, write_all
 
 Put = Callable[[Path], None]
 

@@ -16,8 +16,8 @@ from a20_parquet.dataset.unfinished import Plan, PlannedShard
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.plan import MergePlan, plan_merge
 from a20_parquet.table.schema import window_schema
-from tests.dataset.runs import DIMS, Row, held
-from tests.layout import LocalLayout
+from tests.helpers.layout import LocalLayout
+from tests.helpers.runs import DIMS, Row, held
 
 OPTIONS = TableOptions(
     partition_by=PartitionBy.SITE_DATE,

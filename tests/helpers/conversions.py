@@ -12,7 +12,7 @@ import pytest
 
 from a20_parquet.memory import MemoryPlan
 from a20_parquet.source.tensorflow_decoder import load_tensorflow
-from tests.shards import make_record, random_tensor, write_shard
+from tests.helpers.shards import make_record, random_tensor, write_shard
 
 Windows = dict[tuple[str, float, int], npt.NDArray[np.uint32]]
 """Bits of embeddings by filename, offset in seconds, and channel."""

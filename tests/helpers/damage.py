@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from a20_parquet.source.frames import read_shard
 from a20_parquet.source.records import PIECE_BYTES, Records
 from a20_parquet.table.rejection import Reason
-from tests.shards import frame, open_shard
+from tests.helpers.shards import frame, open_shard
 
 HEADER_BYTES = 12
 FOOTER_BYTES = 4

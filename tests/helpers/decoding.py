@@ -16,7 +16,7 @@ from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder
 from a20_parquet.source.wire import WireDecoder
 from a20_parquet.table.decoded import DecodedRecords, Embedding
 from a20_parquet.table.schema import Feature
-from tests.shards import (
+from tests.helpers.shards import (
     make_features,
     make_record,
     random_tensor,
