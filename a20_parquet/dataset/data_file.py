@@ -1,6 +1,6 @@
 """One data file, opened for reading: metadata columns and embeddings of any of its rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from types import TracebackType
@@ -158,14 +158,16 @@ class DataFile:
                 )
         return table.select(columns)
 
-    def pages(self, group: int) -> EmbeddingPages:
-        """Find the pages of a row group's embeddings.
+    def pages(self, group: int) -> Iterator[tuple[EmbeddingPages, Page]]:
+        """Find the pages of a row group's embeddings, each when the next is asked for.
 
         Raises:
             DatasetError: the file can't be read.
         """
         with self._reading:
-            return self._pages(group)
+            found = self._pages(group)
+            for page in found.pages():
+                yield found, page
 
     def read_page(self, pages: EmbeddingPages, page: Page, out: Embeddings) -> None:
         """Read one page of embeddings.
@@ -176,7 +178,7 @@ class DataFile:
             out: gets its rows, shape ``(page.rows, dims)``.
 
         Raises:
-            DatasetError: the file can't be read.
+            DatasetError: the file can't be read, or the page's checksum is not that of its bytes.
         """
         with self._reading:
             pages.read(page, out)
@@ -191,7 +193,9 @@ class DataFile:
             else:
                 source = pa.OSFile(self._path)
             self._footer.enter_context(source)
-            return self._footer.enter_context(pq.ParquetFile(source))
+            return self._footer.enter_context(
+                pq.ParquetFile(source, page_checksum_verification=True)
+            )
 
     def _pages(self, group: int) -> EmbeddingPages:
         compression = self._catalog.manifest.options.compression

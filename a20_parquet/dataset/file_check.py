@@ -12,6 +12,7 @@ from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import DataFile
 from a20_parquet.dataset.manifest import FileSummary
 from a20_parquet.dataset.mend import Footer, Mend
+from a20_parquet.dataset.pieces import Scratch
 from a20_parquet.errors import DatasetError
 from a20_parquet.storage.locate import check_regular
 from a20_parquet.storage.place import place_of
@@ -161,12 +162,10 @@ def _read_group(
     sink: Callable[[WindowBlock], None] | None,
 ) -> None:
     """Read a row group's embeddings, page by page."""
-    pages = opened.pages(group)
-    most = max((page.rows for page in pages.pages), default=0)
-    buffer = np.empty((most, dims), np.float32)
+    scratch = Scratch()
     batch = metadata.combine_chunks().to_batches()[0] if sink and len(metadata) else None
-    for page in pages.pages:
-        embeddings = buffer[: page.rows]
+    for pages, page in opened.pages(group):
+        embeddings = scratch.rows(page.rows, dims)
         opened.read_page(pages, page, embeddings)
         if sink is not None and batch is not None:
             sink(WindowBlock(batch.slice(page.first, page.rows), embeddings))

@@ -97,8 +97,7 @@ class DatasetRun:
             for group, first in enumerate(accumulate(file.rows[:-1], initial=0)):
                 if first >= stop or first + file.rows[group] <= start:
                     continue
-                pages = file.pages(group)
-                for page in pages.pages:
+                for pages, page in file.pages(group):
                     page_first = first + page.first
                     low, high = max(start, page_first), min(stop, page_first + page.rows)
                     if low < high:

@@ -113,8 +113,7 @@ class Piece:
         """
         start = 0
         for group in self.groups:
-            pages = self.file.pages(group)
-            for page in pages.pages:
+            for pages, page in self.file.pages(group):
                 yield start + page.first, pages, page
             start += self.file.rows[group]
 

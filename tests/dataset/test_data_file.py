@@ -76,9 +76,8 @@ def check(dataset: str | Path, groups: list[int], expected: Any) -> None:
         assert last["window_start"].equals(expected["window_start"][-groups[-1] :])
         start = 0
         for group, rows in enumerate(groups):
-            pages = file.pages(group)
             position = 0
-            for page in pages.pages:
+            for pages, page in file.pages(group):
                 assert page.first == position
                 out = np.full((page.rows, dims), 7, np.float32)
                 file.read_page(pages, page, out)
@@ -173,8 +172,7 @@ def read_all(dataset: str | Path) -> None:
     with opened(dataset) as file:
         for group in range(len(file.rows)):
             file.metadata([group], NAMES)
-            pages = file.pages(group)
-            for page in pages.pages:
+            for pages, page in file.pages(group):
                 file.read_page(pages, page, np.empty((page.rows, 16), np.float32))
 
 

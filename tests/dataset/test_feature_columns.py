@@ -20,6 +20,7 @@ from a20_parquet.table.schema import Feature, window_schema
 from tests.dataset.test_parquet import windows
 from tests.helpers.datasets import encode
 from tests.helpers.features import Mask, feature_array, list_bits, windows_with
+from tests.helpers.unchecked import write_no_checksums
 
 ALL = list(Compression)
 NUISANCES, LOGITS = Feature("nuisances", 3), Feature("label", 10_000)
@@ -177,8 +178,9 @@ def test_small_files_know_nothing_of_each_other(compression: Compression) -> Non
         start += count
 
 
-def test_without_features_nothing_changes() -> None:
-    """The pages of windows without features are those of version 0.1, byte for byte."""
+def test_without_features_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for checksums the pages without features are those of version 0.1, byte for byte."""
+    write_no_checksums(monkeypatch)
     batch = windows(500, 7)
     content = encode([batch, batch.slice(166)], Compression.NONE)
     footer = int.from_bytes(content[-8:-4], "little") + 8

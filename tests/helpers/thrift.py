@@ -1,6 +1,7 @@
-"""Parquet's footers decoded from their bytes, by nobody's reader but this one."""
+"""Parquet's footers and page headers decoded from their bytes, by nobody's reader but this one."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 Fields = dict[int, Any]
 """A struct's values by field id; structs in it likewise, lists as lists."""
@@ -14,6 +15,31 @@ def read_footer(content: bytes) -> Fields:
     fields, end = _value(footer, 0, 12)
     assert end == length
     return dict(fields)
+
+
+class StoredPage(NamedTuple):
+    """A page as it lies in a file."""
+
+    header: Fields
+    """``PageHeader``."""
+    start: int
+    """Of the bytes behind the header, in the file."""
+    stop: int
+    """Where they end."""
+
+
+def read_pages(content: bytes) -> Iterator[StoredPage]:
+    """All pages of a whole file, which must fill their column chunks."""
+    for group in read_footer(content)[4]:
+        for chunk in group[1]:
+            metadata = chunk[3]
+            at = metadata.get(11, metadata[9])
+            end = at + metadata[7]
+            while at < end:
+                header, start = _struct(content, at)
+                at = start + header[3]
+                yield StoredPage(header, start, at)
+            assert at == end
 
 
 def _varint(content: bytes, at: int) -> tuple[int, int]:

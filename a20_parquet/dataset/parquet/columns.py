@@ -12,7 +12,7 @@ from a20_parquet.dataset.parquet import levels
 from a20_parquet.dataset.parquet.encoding import Array
 from a20_parquet.dataset.parquet.footer import chunk_head, chunk_sizes, chunk_statistics
 from a20_parquet.dataset.parquet.numbers import NumberType, encode_numbers
-from a20_parquet.dataset.parquet.pages import Compression, PageEncoder, data_page_header
+from a20_parquet.dataset.parquet.pages import Compression, PageEncoder
 from a20_parquet.dataset.parquet.strings import encode_strings
 from a20_parquet.dataset.parquet.structures import Encoding, Physical
 from a20_parquet.dataset.parquet.values import Values
@@ -88,19 +88,6 @@ class FlatColumn:
             chunk_sizes(head, rows, size, len(content)),
             chunk_statistics(nulls, values.low, values.high),
         )
-
-    def uncompressed_frame(self, rows: int) -> tuple[bytes, bytes]:
-        """What surrounds PLAIN numbers none of which is null, whichever these are.
-
-        Returns:
-            What precedes them in the file, and the ``chunk_sizes``.
-        """
-        definition = levels.flat(rows, None) if self.nullable else b""
-        plain_size = self.number.size * rows if self.number else 0
-        size = len(definition) + plain_size
-        front = data_page_header(size, size, rows, Encoding.PLAIN) + definition
-        size = len(front) + plain_size
-        return front, chunk_sizes(self._plain_head, rows, size, size)
 
 
 def encode_group(

@@ -41,15 +41,6 @@ LIST_ITEMS = {pa.float32(): _Item(Physical.FLOAT, 4), pa.int64(): _Item(Physical
 """What lists may hold."""
 
 
-def rows_a_page(dims: int) -> int:
-    """How many lists of ``dims`` floats a page holds, but for a row group's last one."""
-    return _rows_a_page(4 * dims)
-
-
-def _rows_a_page(row_bytes: int) -> int:
-    return max(1, _PAGE_BYTES // row_bytes)
-
-
 class ListColumn:
     """PLAIN pages, uncopied where nothing is compressed, or BYTE_STREAM_SPLIT; immutable."""
 
@@ -67,7 +58,7 @@ class ListColumn:
         physical, self._item_bytes = LIST_ITEMS[field.type.value_type]
         self.row_bytes = self._item_bytes * self._length
         """Of a list that is not null."""
-        self.rows_a_page = _rows_a_page(self.row_bytes)
+        self.rows_a_page = max(1, _PAGE_BYTES // self.row_bytes)
         """But for a row group's last page."""
         self._levels = ListLevels(self._length, nullable=field.nullable)
         self._full_levels = lru_cache(maxsize=1 << 8)(self._levels.full)

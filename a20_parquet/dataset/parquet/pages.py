@@ -1,14 +1,17 @@
-"""Makes a column chunk's pages: compresses each, and gives it a header.
+"""Makes a column chunk's pages: compresses each, and gives it a header with a checksum.
 
-Source: apache/parquet-format, ``parquet.thrift`` and ``Compression.md``.
+Source: apache/parquet-format, ``parquet.thrift`` and ``Compression.md``. The checksum is the plain
+CRC32 of what is stored behind the header: of version 1 of data pages levels and values.
 """
 
 import enum
+import re
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from isal import isal_zlib
 
 from a20_parquet.dataset.parquet import thrift
 from a20_parquet.dataset.parquet.encoding import Array
@@ -21,10 +24,12 @@ from a20_parquet.errors import DatasetError
 # Field 1, the page type, and the head of field 2, the uncompressed size in bytes.
 _DATA_PAGE = thrift.fields((1, I32, integer(0))) + thrift.NEXT_I32
 _DICTIONARY_PAGE = thrift.fields((1, I32, integer(2))) + thrift.NEXT_I32
-_DATA_PAGE_HEADER = thrift.SKIP_1_STRUCT + thrift.NEXT_I32
+# Behind field 4, the checksum, a data page's own header is the next field.
+_DATA_PAGE_HEADER = thrift.NEXT_STRUCT + thrift.NEXT_I32
+_UNCHECKED_DATA_PAGE_HEADER = thrift.SKIP_1_STRUCT + thrift.NEXT_I32
 # Definition levels and repetition levels are RLE; then both structs stop.
 _LEVELS_ARE_RLE = (thrift.NEXT_I32 + integer(Encoding.RLE)) * 2 + 2 * thrift.STOP
-_DICTIONARY_PAGE_HEADER = thrift.SKIP_3_STRUCT + thrift.NEXT_I32
+_DICTIONARY_PAGE_HEADER = thrift.SKIP_2_STRUCT + thrift.NEXT_I32
 _DICTIONARY_IS_PLAIN = thrift.NEXT_I32 + integer(Encoding.PLAIN) + 2 * thrift.STOP
 
 
@@ -37,10 +42,31 @@ class PageHead(NamedTuple):
     """Bytes of the page's levels and values."""
     stored_size: int
     """The same after compression."""
+    crc: int | None
+    """CRC32 of the same; None in files of versions that wrote none."""
     values: int
     """Number of values, nulls included."""
     encoding: int
     """Of the values, as the format numbers them."""
+
+
+def crc32(content: Buffer, before: int = 0) -> int:
+    """The checksum of a page's bytes, of which those before may have the checksum ``before``."""
+    checksum: int = isal_zlib.crc32(content, before)
+    return checksum
+
+
+def _header_pattern() -> re.Pattern[bytes]:
+    number = rb"([\x80-\xff]{0,4}[\x00-\x7f])"
+    next_number = re.escape(thrift.NEXT_I32) + number
+    checked = next_number + re.escape(_DATA_PAGE_HEADER)
+    unchecked = re.escape(_UNCHECKED_DATA_PAGE_HEADER)
+    sizes = re.escape(_DATA_PAGE) + number + next_number
+    values = number + next_number + re.escape(_LEVELS_ARE_RLE)
+    return re.compile(sizes + b"(?:" + checked + b"|" + unchecked + b")" + values)
+
+
+_HEADER = _header_pattern()
 
 
 def read_data_page_header(buffer: Buffer) -> PageHead | None:
@@ -49,22 +75,20 @@ def read_data_page_header(buffer: Buffer) -> PageHead | None:
     Args:
         buffer: begins with the header; what follows does not matter.
     """
-    content = bytes(buffer)
-    position = 0
-    numbers = []
-    for constant in (_DATA_PAGE, thrift.NEXT_I32, _DATA_PAGE_HEADER, thrift.NEXT_I32):
-        if not content.startswith(constant, position):
-            return None
-        number, position = thrift.read_integer(content, position + len(constant))
-        numbers.append(number)
-    if not content.startswith(_LEVELS_ARE_RLE, position) or max(numbers) > _LARGEST_PAGE:
+    found = _HEADER.match(buffer)
+    if found is None:
         return None
-    return PageHead(position + len(_LEVELS_ARE_RLE), *numbers)
+    numbers = [thrift.read_integer(found[group], 0)[0] for group in (1, 2, 4, 5)]
+    if min(numbers) < 0 or max(numbers) > _LARGEST_PAGE:
+        return None
+    size, stored_size, values, encoding = numbers
+    crc = None if found[3] is None else thrift.read_integer(found[3], 0)[0] & 0xFFFFFFFF
+    return PageHead(found.end(), size, stored_size, crc, values, encoding)
 
 
-# Pages of columns that don't change have the same few sizes in most files.
-@lru_cache(maxsize=1 << 12)
-def data_page_header(size: int, stored_size: int, values: int, encoding: Encoding) -> bytes:
+def data_page_header(
+    size: int, stored_size: int, values: int, encoding: Encoding, crc: int
+) -> bytes:
     """``PageHeader`` of a data page of version 1.
 
     Args:
@@ -72,13 +96,20 @@ def data_page_header(size: int, stored_size: int, values: int, encoding: Encodin
         stored_size: the same after compression.
         values: number of values, nulls included.
         encoding: of the values.
+        crc: CRC32 of levels and values after compression.
     """
-    return b"".join(
+    sizes, rest = _data_page_header(size, stored_size, values, encoding)
+    return b"".join((sizes, thrift.checksum(crc), rest))
+
+
+# Pages of columns that don't change have the same few sizes in most files.
+@lru_cache(maxsize=1 << 12)
+def _data_page_header(
+    size: int, stored_size: int, values: int, encoding: Encoding
+) -> tuple[bytes, bytes]:
+    """What stands before a data page's checksum, and what behind it."""
+    return _sizes(_DATA_PAGE, size, stored_size), b"".join(
         (
-            _DATA_PAGE,
-            integer(size),
-            thrift.NEXT_I32,
-            integer(stored_size),
             _DATA_PAGE_HEADER,
             integer(values),
             thrift.NEXT_I32,
@@ -88,20 +119,22 @@ def data_page_header(size: int, stored_size: int, values: int, encoding: Encodin
     )
 
 
-@lru_cache(maxsize=1 << 12)
-def dictionary_page_header(size: int, stored_size: int, values: int) -> bytes:
+def dictionary_page_header(size: int, stored_size: int, values: int, crc: int) -> bytes:
     """``PageHeader`` of a dictionary page; the arguments are those of ``data_page_header``."""
     return b"".join(
         (
-            _DICTIONARY_PAGE,
-            integer(size),
-            thrift.NEXT_I32,
-            integer(stored_size),
+            _sizes(_DICTIONARY_PAGE, size, stored_size),
+            thrift.checksum(crc),
             _DICTIONARY_PAGE_HEADER,
             integer(values),
             _DICTIONARY_IS_PLAIN,
         )
     )
+
+
+def _sizes(kind: bytes, size: int, stored_size: int) -> bytes:
+    """A header up to its checksum."""
+    return b"".join((kind, integer(size), thrift.NEXT_I32, integer(stored_size), thrift.NEXT_I32))
 
 
 class Compression(enum.StrEnum):
@@ -176,12 +209,14 @@ class PageEncoder:
         """
         body = levels + values.body
         stored = self._compressed(body)
-        head = data_page_header(len(body), len(stored), rows, encoding)
+        head = data_page_header(len(body), len(stored), rows, encoding, crc32(stored))
         size = len(head) + len(body)
         if values.dictionary is None:
             return b"".join((head, stored)), size, 0
         entries = self._compressed(values.dictionary)
-        first = dictionary_page_header(len(values.dictionary), len(entries), values.entries)
+        first = dictionary_page_header(
+            len(values.dictionary), len(entries), values.entries, crc32(entries)
+        )
         return (
             b"".join((first, entries, head, stored)),
             size + len(first) + len(values.dictionary),
@@ -197,7 +232,7 @@ class PageEncoder:
             encoding: of the values.
         """
         stored = self._compressed(page.data)
-        head = data_page_header(len(page), len(stored), count, encoding)
+        head = data_page_header(len(page), len(stored), count, encoding, crc32(stored))
         return ListPage(head, stored, len(head) + len(page))
 
     def _compressed(self, page: Buffer) -> Buffer:
@@ -216,5 +251,6 @@ class PageEncoder:
 def uncopied_lists(levels: bytes, values: memoryview, count: int) -> ListPage:
     """A data page of lists, PLAIN and uncompressed, without copying the values."""
     size = len(levels) + len(values)
-    head = data_page_header(size, size, count, Encoding.PLAIN) + levels
+    crc = crc32(values, crc32(levels))
+    head = data_page_header(size, size, count, Encoding.PLAIN, crc) + levels
     return ListPage(head, values, len(head) + len(values))

@@ -2,7 +2,7 @@
 
 Source: Apache Thrift, ``doc/specs/thrift-compact-protocol.md``. A struct is a row of fields, each
 with a head that holds its type and how far its id lies above the id before it, then a stop byte.
-All integers that are written here are non-negative.
+Of what is written here, checksums alone may be negative.
 """
 
 from collections.abc import Sequence
@@ -33,6 +33,8 @@ SKIP_3_STRUCT = b"\x4c"
 _CONTINUES = 0x80
 _ONE_BYTE = [bytes((number,)) for number in range(_CONTINUES)]
 _LONGEST_SHORT_LIST = 14
+_SIGN = 1 << 31
+_I32_BITS = (1 << 32) - 1
 
 
 def varint(number: int) -> bytes:
@@ -54,8 +56,13 @@ def integer(number: int) -> bytes:
     return varint(number << 1)
 
 
+def checksum(bits: int) -> bytes:
+    """32 bits as an i32, which may be negative. No two are alike, so none is kept."""
+    return varint(bits << 1 if bits < _SIGN else ~(bits << 1) & _I32_BITS)
+
+
 def read_integer(content: bytes, position: int) -> tuple[int, int]:
-    """Read what ``integer`` has written.
+    """Read what ``integer`` has written, or the signed form of a ``checksum``.
 
     Returns:
         The number, and where the next value starts. Where the content ends within the number, what
@@ -68,7 +75,7 @@ def read_integer(content: bytes, position: int) -> tuple[int, int]:
         shift += 7
         if byte < _CONTINUES:
             break
-    return number >> 1, position
+    return number >> 1 ^ -(number & 1), position
 
 
 def binary(value: bytes) -> bytes:
