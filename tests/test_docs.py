@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from a20_parquet.cli import cli
 from a20_parquet.table.name_parts import GROUPS
 from a20_parquet.table.rejection import Reason
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+README = PAGES[0].read_text()
 PYTHON_BLOCKS = {
     f"{path.stem} {number}": block
-    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    for path in PAGES
     for number, block in enumerate(re.findall(r"```python\n(.*?)```", path.read_text(), re.DOTALL))
 }
 
@@ -53,9 +55,44 @@ def test_readme_has_its_two_commands() -> None:
     assert "$ pip install '.[dev]' && pytest\n" in README
 
 
-def test_readme_lists_every_reason() -> None:
-    """What can bring a record into quarantine stands in the README, as the code says it."""
+def test_docs_list_every_reason_and_group() -> None:
+    """What can bring a record into quarantine is documented as the code says it."""
+    quarantine = (ROOT / "docs" / "quarantine.md").read_text().replace("`", "")
     for reason in Reason:
-        assert f"| {reason} | {reason.meaning}" in README.replace("`", "")
+        assert f"| {reason} | {reason.meaning}" in quarantine
+    converting = (ROOT / "docs" / "converting.md").read_text()
     for group in GROUPS:
-        assert f"`{group}`" in README
+        assert f"`{group}`" in converting
+
+
+def anchors(page: Path) -> set[str]:
+    """What links to a page's headings end in, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Each link within the project names a file that is there, and one of its headings."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        path, _, anchor = target.partition("#")
+        if not path.startswith("https:"):
+            linked = page.parent / path if path else page
+            assert linked.exists(), target
+            assert not anchor or anchor in anchors(linked), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_options_exist(page: Path) -> None:
+    """Each command of a console block exists, with each option that it is given."""
+    for line in re.findall(r"^\$ a20-parquet (.+)$", page.read_text(), re.MULTILINE):
+        name, *words = line.split()
+        known = {option for param in cli.commands[name].params for option in param.opts}
+        known |= {"-vv"}
+        assert not {word for word in words if word.startswith("-")} - known, line
+
+
+def test_readme_leads_to_each_page() -> None:
+    """No page of ``docs/`` is missing from the README's list."""
+    for page in PAGES[1:]:
+        assert f"[docs/{page.name}](docs/{page.name})" in README
