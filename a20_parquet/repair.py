@@ -54,10 +54,11 @@ def repair(
     """Mend what older versions of this program wrote wrong into a dataset, in place.
 
     Footers of data files called UTC timestamps milliseconds for readers that go by Parquet's older
-    type annotations. Each file is read whole and compared with its
-    checksum; then a byte a column changes in its footer. ``files.parquet`` and the manifest follow,
-    and the dataset is what a new conversion would write. Readers may go on meanwhile. Where it was
-    stopped, the same call goes on; until then ``verify`` says what is left to do.
+    type annotations. Each file is read whole and compared with its checksum; then a byte a column
+    changes in its footer. ``files.parquet`` and the manifest follow, which gets a checksum of its
+    own if it has none, and the dataset is what a new conversion would write. Readers may go on
+    meanwhile. Where it was stopped, the same call goes on; until then ``verify`` says what is left
+    to do.
 
     Args:
         dataset: its folder, or any fsspec URL of it; files in stores are put anew as a whole.
@@ -139,7 +140,7 @@ def _mender(
 
 def _commit(layout: DatasetLayout, held: HeldDataset, files: list[FileSummary]) -> None:
     """Have the dataset say what its files are now, at one moment."""
-    if tuple(files) == held.files:
+    if tuple(files) == held.files and held.manifest.checksum is not None:
         return
     content = files_content(files, held.manifest.options.partition_by)
     checksum = f"{crc32c.crc32c(content):08x}"

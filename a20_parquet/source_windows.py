@@ -38,6 +38,10 @@ class ShardAccount:
     """See ``ShardSummary``; empty where the shard could not be read to its end."""
     records: int
     windows: int
+    left_out: int = 0
+    """Further windows, which lie outside of what was asked for."""
+    shape_disagreements: int = 0
+    """Records whose ``embedding_shape`` is not their tensor's."""
     quarantined: QuarantinedShard | None = None
     """What of it belongs into quarantine."""
     listed: str | None = None
@@ -114,6 +118,8 @@ class SourceWindows:
             checksum=reader.checksum,
             records=reader.records,
             windows=reading.windows,
+            left_out=reading.left_out,
+            shape_disagreements=reading.shape_disagreements,
             quarantined=reading.quarantine.finish(),
             listed=reading.quarantine.listed,
         )
@@ -146,7 +152,7 @@ class _Reading:
     """What is found in one shard."""
 
     def __init__(self, label: str, tries: Sequence[_Try], sink: BlockSink) -> None:
-        self.windows = 0
+        self.windows = self.left_out = self.shape_disagreements = 0
         self.quarantine = QuarantineTally(label)
         self._label = label
         self._tries = tries
@@ -163,12 +169,17 @@ class _Reading:
             if rate_hz not in decoded:
                 decoded[rate_hz] = each.decode(records)
             intake = each.record_filter.sort_out(_numbered(decoded[rate_hz], left))
+            self.left_out += intake.left_out
             for part in _parts(intake.taken):
-                for block in _blocks(part, each.record_filter.rules):
+                block, left_out = _select(part, each.record_filter.rules)
+                self.left_out += left_out
+                if len(block.metadata):
                     self.windows += len(block.metadata)
                     self._sink(self._label, block)
             still = intake.rejected
             left = {rejection.number for rejection in still}
+        # A retry does not count them again.
+        self.shape_disagreements += decoded[self._tries[0].sample_rate_hz].shape_disagreements
         return still
 
 
@@ -190,16 +201,13 @@ def _parts(taken: DecodedRecords) -> Iterator[DecodedRecords]:
     yield taken.take(range(start, len(taken.embeddings))) if start else taken
 
 
-def _blocks(taken: DecodedRecords, rules: WindowRules) -> Iterator[WindowBlock]:
+def _select(taken: DecodedRecords, rules: WindowRules) -> tuple[WindowBlock, int]:
+    """Return the windows that are wanted, and how many others there are."""
     metadata = keyed_metadata([taken.heads], rules, taken.features)
-    rows = [rules.pick(tensor) for tensor in taken.embeddings]
-    if not len(metadata):
-        return
+    rows = [*map(rules.pick, taken.embeddings)] or [np.empty((0, rules.dims), np.float32)]
     embeddings = np.concatenate(rows).astype(np.float32, copy=False)
-    if rules.selection.is_limited:
-        takes = rules.selection.takes(
-            metadata.column("site"), metadata.column("window_start_local")
-        )
-        metadata, embeddings = metadata.filter(pa.array(takes)), embeddings[takes]
-    if len(metadata):
-        yield WindowBlock(metadata, embeddings)
+    if not rules.selection.is_limited:
+        return WindowBlock(metadata, embeddings), 0
+    takes = rules.selection.takes(metadata.column("site"), metadata.column("window_start_local"))
+    block = WindowBlock(metadata.filter(pa.array(takes)), embeddings[takes])
+    return block, len(metadata) - len(block.metadata)

@@ -165,6 +165,20 @@ def _check_counts(account: ShardAccount, expected: ShardSummary) -> Iterator[Pro
             f"it has {account.records:,} records with {account.windows:,} windows, expected "
             f"{expected.records:,} with {expected.windows:,} as in manifest.json",
         )
+    for what, found, told in (
+        ("bytes", account.bytes, expected.bytes),
+        ("windows outside of what was asked for", account.left_out, expected.left_out),
+        (
+            "records whose embedding_shape is not their tensor's",
+            account.shape_disagreements,
+            expected.shape_disagreements,
+        ),
+    ):
+        if found != told:
+            yield Problem(
+                account.label,
+                f"it has {found:,} {what}, expected {told:,} as in manifest.json",
+            )
 
 
 def check_in_quarantine(catalog: Catalog, found: Sequence[ShardAccount]) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ import a20_parquet
 from a20_parquet.errors import UsageError
 from a20_parquet.table.site_token import SHARED_TOKENS, site_token
 from tests.helpers.conversions import digests
+from tests.helpers.manifests import write_manifest
 from tests.helpers.shards import make_record, random_tensor, write_shard
 
 PATTERN = r"(?P<site_name>[^/]+)/(?P<date>\d{8})_(?P<time>\d{6})"
@@ -133,7 +134,7 @@ def from_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     assert manifest["options"].pop("site_tokens") == SHARED_TOKENS
     for conversion in manifest["conversions"]:
         conversion.pop("assumptions")
-    (dataset / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(dataset, manifest)
     return dataset
 
 

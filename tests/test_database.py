@@ -24,6 +24,7 @@ import a20_parquet
 from a20_parquet.database import As
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import A20ParquetError, DatasetError, UsageError
+from tests.helpers.manifests import write_manifest
 from tests.helpers.shards import make_record, random_tensor, write_shard
 from tests.test_cli import run
 
@@ -245,7 +246,7 @@ def without_dates(dataset: Path, out: Path) -> None:
     content = (out / "files.parquet").read_bytes()
     manifest["files_checksum"] = f"{crc32c.crc32c(content):08x}"
     manifest["totals"]["windows"] = int(files["rows"].sum())
-    (out / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(out, manifest)
 
 
 @pytest.mark.parametrize("parent", ["plain", "site=foo"])

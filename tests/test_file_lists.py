@@ -14,6 +14,7 @@ import pytest
 import a20_parquet
 from a20_parquet.errors import DatasetError
 from tests.helpers.conversions import write_shuffled
+from tests.helpers.manifests import write_manifest
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def forge(whole: Path) -> Iterator[Callable[[bytes], Path]]:
         manifest = json.loads(kept["manifest.json"])
         manifest["files_checksum"] = f"{crc32c.crc32c(content):08x}"
         (whole / "files.parquet").write_bytes(content)
-        (whole / "manifest.json").write_text(json.dumps(manifest))
+        write_manifest(whole, manifest)
         return whole
 
     yield forge

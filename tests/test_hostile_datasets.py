@@ -15,6 +15,7 @@ import a20_parquet
 from a20_parquet import merge_pass
 from a20_parquet.errors import A20ParquetError, DatasetError, UsageError
 from tests.helpers.conversions import digests, use_tiny_memory, write_shuffled
+from tests.helpers.manifests import edit_manifest
 from tests.helpers.shards import make_record, random_tensor, write_shard
 
 Harm = Callable[[Path, Path], None]
@@ -216,7 +217,7 @@ def test_a_manifest_cannot_name_files_outside(
             ]
         ),
     ):
-        edit(out / "manifest.json", change)
+        edit_manifest(out, change)
         for use in (a20_parquet.info, a20_parquet.scan, a20_parquet.verify):
             with pytest.raises(DatasetError, match=r"not the name of a file"):
                 use(out)
@@ -242,7 +243,7 @@ def test_a_list_of_files_names_files_below_data(
     changed.write_parquet(content)
     (out / "files.parquet").write_bytes(content.getvalue())
     checksum = f"{crc32c.crc32c(content.getvalue()):08x}"
-    edit(out / "manifest.json", lambda manifest: manifest.update(files_checksum=checksum))
+    edit_manifest(out, lambda manifest: manifest.update(files_checksum=checksum))
     for use in (a20_parquet.info, a20_parquet.scan, a20_parquet.connect, a20_parquet.verify):
         with pytest.raises(DatasetError, match=r"files\.parquet: found the path"):
             use(out)

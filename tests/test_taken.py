@@ -10,9 +10,10 @@ import a20_parquet
 from a20_parquet.dataset.taken import taken_lines
 from a20_parquet.info import info
 from a20_parquet.verify import verify
+from tests.helpers.manifests import edit_manifest
 from tests.helpers.shards import make_record, random_tensor, write_shard
 from tests.test_cli import run
-from tests.test_other_versions import as_first, edit
+from tests.test_other_versions import as_first
 
 NAMES = [f"site_{site:04d}/20201014T010000+1030_A_{site}.flac" for site in (285, 286, 287)]
 
@@ -78,14 +79,14 @@ def test_one_shard_that_is_tried_again_twice(tmp_path: Path) -> None:
 
 def test_manifests_that_do_not_tell(dataset: Path) -> None:
     """What an earlier version's conversion left out is told as far as its shards tell it."""
-    edit(dataset, as_first)
+    edit_manifest(dataset, as_first)
     assert [each.left_out for each in info(dataset).conversions] == [None] * 4
 
     def without_retries(manifest: dict[str, Any]) -> None:
         for shard in manifest["shards"]:
             shard["retried"] = []
 
-    edit(dataset, without_retries)
+    edit_manifest(dataset, without_retries)
     # What the last one left out counts for the shards.
     assert [each.left_out for each in info(dataset).conversions] == [12, 12, 8, 0]
 

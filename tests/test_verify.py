@@ -19,6 +19,7 @@ from a20_parquet.errors import DatasetError
 from a20_parquet.progress import NoProgress
 from a20_parquet.table import problem as problem_module
 from a20_parquet.verify import Verification, verify
+from tests.helpers.manifests import edit_manifest
 from tests.helpers.recordings import write_recordings
 from tests.test_cli import run
 
@@ -74,12 +75,14 @@ def accept(dataset: Path, path: Path) -> None:
 def replace_files(dataset: Path, files: pl.DataFrame) -> None:
     """Write another list of files, which the manifest then vouches for."""
     files.write_parquet(dataset / "files.parquet")
-    manifest = json.loads((dataset / "manifest.json").read_text())
     checksum = crc32c.crc32c((dataset / "files.parquet").read_bytes())
-    manifest["files_checksum"] = f"{checksum:08x}"
-    manifest["totals"]["windows"] = int(files["rows"].sum())
-    manifest["totals"]["bytes"] = int(files["bytes"].sum())
-    (dataset / "manifest.json").write_text(json.dumps(manifest))
+
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["files_checksum"] = f"{checksum:08x}"
+        manifest["totals"]["windows"] = int(files["rows"].sum())
+        manifest["totals"]["bytes"] = int(files["bytes"].sum())
+
+    edit_manifest(dataset, change)
 
 
 def rewrite(dataset: Path, change: Callable[[Any], Any], **options: Any) -> Path:
@@ -297,10 +300,12 @@ def test_a_file_in_another_folder(dataset: Path) -> None:
 
 def test_lists_that_disagree(dataset: Path) -> None:
     """Totals that are not what the lists add up to are told, each."""
-    path = dataset / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest["totals"] = {name: value + 1 for name, value in manifest["totals"].items()}
-    path.write_text(json.dumps(manifest))
+    manifest = edit_manifest(
+        dataset,
+        lambda manifest: manifest.update(
+            totals={name: value + 1 for name, value in manifest["totals"].items()}
+        ),
+    )
     lines = messages(verify(dataset))
     assert len(lines) == len(manifest["totals"])
     assert all(line.startswith("manifest.json: its totals say ") for line in lines)

@@ -1,6 +1,5 @@
 """What is wrong with a dataset is found, though all of its lists agree with it."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 import a20_parquet
 from a20_parquet.verify import verify
 from tests.helpers.conversions import A2O_NAMES
+from tests.helpers.manifests import edit_manifest
 from tests.helpers.shards import frame, make_record, random_tensor, write_content, write_shard
 from tests.test_verify import messages, replace_files, rewrite
 from tests.test_verify_conversions import record, rejected_records, write_damaged
@@ -49,14 +49,6 @@ def dataset(whole: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(whole, tmp_path / "dataset"))
 
 
-def patch(dataset: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change the manifest."""
-    path = dataset / "manifest.json"
-    manifest = json.loads(path.read_text())
-    change(manifest)
-    path.write_text(json.dumps(manifest))
-
-
 def quarantined(manifest: dict[str, Any]) -> dict[str, Any]:
     """What the manifest says of one shard's quarantine."""
     found: dict[str, Any] = next(each for each in manifest["quarantine"] if each["label"] == BAD)
@@ -81,7 +73,7 @@ def change_quarantine(dataset: Path, name: str, change: Callable[[bytes], bytes]
                 if file["name"] == name:
                     file |= {"bytes": len(content), "checksum": f"{crc32c.crc32c(content):08x}"}
 
-    patch(dataset, accept)
+    edit_manifest(dataset, accept)
 
 
 def only_the_shards_tell(dataset: Path, shards: Path) -> list[str]:
@@ -160,7 +152,7 @@ def test_a_lost_file(dataset: Path, shards: Path) -> None:
             "dates": files[1:]["date"].n_unique(),
         }
 
-    patch(dataset, recount)
+    edit_manifest(dataset, recount)
     lines = only_the_shards_tell(dataset, shards)
     assert len(lines) == gone["rows"]
     assert all(line.endswith(" is not in the dataset") for line in lines)
@@ -179,7 +171,7 @@ def drop_entry(dataset: Path) -> None:
         manifest["totals"]["quarantined"] -= 1
         summary(manifest)["quarantined"] -= 1
 
-    patch(dataset, recount)
+    edit_manifest(dataset, recount)
 
 
 def drop_shard(dataset: Path) -> None:
@@ -192,7 +184,7 @@ def drop_shard(dataset: Path) -> None:
         manifest["quarantine"].remove(quarantined(manifest))
         summary(manifest)["quarantined"] = 0
 
-    patch(dataset, recount)
+    edit_manifest(dataset, recount)
 
 
 def change_byte(name: str) -> Callable[[Path], None]:
@@ -213,7 +205,7 @@ def change_reason(dataset: Path) -> None:
         reasons = quarantined(manifest)["reasons"]
         reasons["bad_tensor"] += reasons.pop("bad_filename")
 
-    patch(dataset, recount)
+    edit_manifest(dataset, recount)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +255,7 @@ def test_figures_that_contradict_others(
     dataset: Path, change: Callable[[dict[str, Any]], object], message: str
 ) -> None:
     """Each figure of the manifest that another one tells is held against it, without the shards."""
-    patch(dataset, change)
+    edit_manifest(dataset, change)
     lines = messages(verify(dataset))
     assert any(line.startswith("manifest.json: ") and message in line for line in lines), lines
 

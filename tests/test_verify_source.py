@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,8 @@ import a20_parquet
 from a20_parquet.errors import SourceError
 from a20_parquet.source.decode import DecoderName
 from a20_parquet.verify import verify
-from tests.helpers.shards import make_record, random_tensor, write_shard
+from tests.helpers.manifests import edit_manifest
+from tests.helpers.shards import make_record, random_tensor, tensor_proto, write_shard
 from tests.test_cli import run
 from tests.test_verify import flip, largest, messages, rewrite, set_column
 
@@ -167,11 +169,12 @@ def test_a_cut_compressed_shard_is_told(tmp_path: Path) -> None:
 
 def test_a_manifest_with_other_counts(shards: Path, dataset: Path) -> None:
     """Counts of a shard that are not what it holds are told."""
-    path = dataset / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest["shards"][0]["records"] += 1
-    manifest["totals"]["records"] += 1
-    path.write_text(json.dumps(manifest))
+
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["shards"][0]["records"] += 1
+        manifest["totals"]["records"] += 1
+
+    edit_manifest(dataset, change)
     (line,) = messages(verify(dataset, shards))
     assert line == (
         "e-00000-of-00002: it has 9 records with 54 windows, expected 10 with 54 as in "
@@ -217,3 +220,72 @@ def test_real_shard(real_data: Path, tmp_path: Path) -> None:
     found = verify(tmp_path / "dataset", shard)
     assert messages(found) == []
     assert found.windows == 359
+
+
+@pytest.fixture(scope="module")
+def selected(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of a part of the shard beside it, without other sites, days and channels.
+
+    Of one record ``embedding_shape`` is not its tensor's, and one was taken out of quarantine.
+    """
+    folder = tmp_path_factory.mktemp("selected")
+    proto = tensor_proto(1, [3, 2, 8], tensor_content=random_tensor((3, 2, 8), 5).tobytes())
+    wrong = make_record(random_tensor((1, 2, 8)), NAME, 120.0, proto)
+    records = [
+        make_record(random_tensor((3, 2, 8), 1), NAME),
+        make_record(random_tensor((3, 2, 8), 2), NAME, 60.0 * 60 * 48),
+        make_record(random_tensor((3, 2, 8), 3), "site_0007/20201014T010000Z_A_1.flac"),
+        make_record(random_tensor((3, 2, 8), 4), "x.wav"),
+        wrong,
+    ]
+    write_shard(folder / "in" / "a-00000-of-00001", records)
+    a20_parquet.convert(
+        folder / "in", folder / "dataset", site=[285], until_date="2020-10-14", channels=[0]
+    )
+    a20_parquet.convert(
+        folder / "dataset" / "quarantine",
+        folder / "dataset",
+        unknown_site="Lab",
+        site=["Lab"],
+        channels=[0],
+    )
+    return folder / "dataset"
+
+
+@pytest.mark.parametrize("decoder", DecoderName)
+def test_what_was_left_out_is_counted_again(selected: Path, decoder: DecoderName) -> None:
+    """The shard has as many windows outside of the selection as the manifest says."""
+    manifest = json.loads((selected / "manifest.json").read_bytes())
+    (shard,) = manifest["shards"]
+    # 15 windows a channel; one of the two channels is not wanted.
+    assert (shard["windows"], shard["left_out"]) == (9, 21)
+    assert shard["shape_disagreements"] == 1
+    assert messages(verify(selected, selected.parent / "in", decoder=decoder)) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [
+        ("bytes", "bytes"),
+        ("left_out", "windows outside of what was asked for"),
+        ("shape_disagreements", "records whose embedding_shape is not their tensor's"),
+    ],
+)
+def test_each_count_of_a_shard_is_held_against_the_shard(
+    selected: Path, tmp_path: Path, field: str, told: str
+) -> None:
+    """Only the source tells that it is another."""
+    dataset = Path(shutil.copytree(selected, tmp_path / "dataset"))
+
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["shards"][0][field] += 1
+        if field == "left_out":
+            manifest["conversions"][0][field] += 1
+
+    was = edit_manifest(dataset, change)["shards"][0][field]
+    assert verify(dataset).is_good
+    lines = messages(verify(dataset, selected.parent / "in", decoder="wire"))
+    line = f"a-00000-of-00001: it has {was - 1:,} {told}, expected {was:,} as in manifest.json"
+    assert line in lines
+    # A shard of another size is read as a new one.
+    assert field == "bytes" or len(lines) == 1

@@ -51,27 +51,33 @@ def find_held(layout: DatasetLayout, *, overwrite: bool) -> HeldDataset | None:
         UsageError: something lies there that must not be touched.
         DatasetError: the dataset is damaged.
     """
-    state = find_state(layout)
-    if state is not State.EMPTY and is_committed(layout):
-        plan = _plan_before(layout, overwrite=overwrite)
-        # A repair has none.
-        scratch = () if plan is None else tuple(plan.own_scratch(layout).values())
-        try:
-            settle(layout, scratch)
-        except OSError as error:
-            raise DatasetError(
-                f"{layout.root}: what is staged can't be moved to its place: {error}. "
-                "Mend that, and give the same command again."
-            ) from error
-        state = find_state(layout)
-    if state is State.COMPLETE:
-        # Traces of a conversion that was killed while it removed them.
-        clear_conversion(layout)
+    try:
+        state = _tidy(layout, overwrite=overwrite)
+    except OSError as error:
+        raise DatasetError(
+            f"{layout.root}: what an earlier conversion left can't be read, or can't be moved to "
+            f"its place: {error}. Mend that, and give the same command again."
+        ) from error
     if overwrite or state is State.EMPTY:
         return None
     if state is State.UNFINISHED and Plan.read(layout).base is None:
         return None
     return HeldDataset.open(layout)
+
+
+def _tidy(layout: DatasetLayout, *, overwrite: bool) -> State:
+    """Finish what was committed, and say what lies there then."""
+    state = find_state(layout)
+    if state is not State.EMPTY and is_committed(layout):
+        plan = _plan_before(layout, overwrite=overwrite)
+        # A repair has none.
+        scratch = () if plan is None else tuple(plan.own_scratch(layout).values())
+        settle(layout, scratch)
+        state = find_state(layout)
+    if state is State.COMPLETE:
+        # Traces of a conversion that was killed while it removed them.
+        clear_conversion(layout)
+    return state
 
 
 def begin(

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from a20_parquet.dataset.claim import check_lock, clear_conversion, confirm_lock
 from a20_parquet.dataset.layout import PART, DatasetLayout
 from a20_parquet.dataset.manifest import Manifest
-from a20_parquet.dataset.manifest_content import parse_manifest
+from a20_parquet.dataset.manifest_content import manifest_content, parse_manifest
 from a20_parquet.dataset.quarantine import DAMAGED, LIST, RECORDS
 from a20_parquet.dataset.scratch import remove_scratch
 from a20_parquet.errors import DatasetError, UsageError
@@ -58,7 +58,7 @@ def commit(
     write_whole(layout.staged_files, files_content)
     if sites_content is not None:
         write_whole(layout.staged_sites, sites_content)
-    content = (manifest.model_dump_json(indent=1) + "\n").encode()
+    content = manifest_content(manifest)
     marker = _Commit(manifest=_digest(content))
     write_whole(layout.commit, marker.model_dump_json())
     if isinstance(layout.root, Path):
@@ -104,7 +104,8 @@ def is_committed(layout: DatasetLayout) -> bool:
 
 def _read(layout: DatasetLayout) -> _Commit | None:
     try:
-        return _Commit.model_validate_json(read_whole(layout.commit))
+        with naming(layout.commit):
+            return _Commit.model_validate_json(read_whole(layout.commit))
     except (FileNotFoundError, ValidationError):
         return None
 

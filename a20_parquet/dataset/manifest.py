@@ -212,6 +212,10 @@ class Manifest(_Frozen):
     conversions: tuple[ConversionSummary, ...] = ()
     """In the order in which they were made."""
     quarantine: tuple[QuarantinedShard, ...] = ()
+    checksum: str | None = None
+    """CRC32C, eight hexadecimal digits, of all other fields as compact ASCII JSON with sorted keys:
+    ``json.dumps(fields, sort_keys=True, separators=(",", ":"))`` in Python. None in manifests of
+    earlier versions."""
 
     @model_validator(mode="after")
     def _check_numbers(self) -> Self:

@@ -8,6 +8,7 @@ import crc32c
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from a20_parquet.dataset.manifest import (
     VERSION,
@@ -41,8 +42,36 @@ def parse_manifest(content: bytes, where: str) -> tuple[Manifest, tuple[str, ...
         The manifest, and the names of fields that were ignored, such as ``totals.seconds``.
 
     Raises:
-        DatasetError: the content is not a manifest, or has another format version.
+        DatasetError: the content is not a manifest, has another format version, or is not what its
+            checksum was computed of.
     """
+    manifest, unknown = _parse(content, where)
+    if manifest.checksum is not None and manifest.checksum != (found := _checksum(content)):
+        raise DatasetError(
+            f"{where}: its content has the checksum {found}, expected {manifest.checksum} as its "
+            "field checksum says: it was edited or is damaged. Copy it again from where it is "
+            "whole. If the edit is meant, delete that field: the next append, or a20-parquet "
+            "repair, writes it anew."
+        )
+    return manifest, unknown
+
+
+def manifest_content(manifest: Manifest) -> bytes:
+    """What ``manifest.json`` holds, its checksum included."""
+    checksum = _checksum(manifest.model_dump_json())
+    signed = manifest.model_copy(update={"checksum": checksum})
+    return f"{signed.model_dump_json(indent=1)}\n".encode()
+
+
+def _checksum(content: bytes | str) -> str:
+    """See ``Manifest.checksum``; fields that this version does not know count as well."""
+    fields = from_json(content)
+    fields.pop("checksum", None)
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return f"{crc32c.crc32c(text.encode()):08x}"
+
+
+def _parse(content: bytes, where: str) -> tuple[Manifest, tuple[str, ...]]:
     try:
         return Manifest.model_validate_json(content), ()
     except UsageError as error:  # of a feature

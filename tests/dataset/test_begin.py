@@ -23,6 +23,7 @@ from a20_parquet.storage.place import Place
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.rejection import Reason
 from tests.helpers.layout import LocalLayout
+from tests.helpers.manifests import write_manifest
 from tests.helpers.places import FREE, OURS, Put, listing, put_complete, put_unfinished
 from tests.helpers.units import OPTIONS, SHARD, make_plan
 
@@ -348,7 +349,7 @@ def test_what_is_staged_cannot_be_moved(tmp_path: Path, name: str) -> None:
     held["shards"] = [shard | {"quarantined": 0, "damaged": 1}]
     with locked(layout):
         begin(layout, plan, overwrite=False)
-    layout.manifest.write_text(json.dumps(held))
+    write_manifest(layout.root, held)
     digest = hashlib.sha256(layout.manifest.read_bytes()).hexdigest()
     layout.commit.write_text(json.dumps({"manifest": digest}))
     if name == "files.parquet":

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tests.helpers.manifests import write_manifest
 from tests.robustness.mutations import Draw
 
 PRECIOUS = "../precious"
@@ -46,6 +48,10 @@ def change_field(dataset: Path, draw: Draw) -> str:
         return ""
     lines[line] = changed
     path.write_text("\n".join(lines))
+    if path == dataset / "manifest.json" and isinstance(content, dict) and draw.random() < 0.8:
+        # Without a checksum that fits, nothing else of it is looked at.
+        with suppress(ValueError):  # a text that is no Unicode, an integer of too many digits
+            write_manifest(dataset, content)
     told = ".".join("*" if isinstance(key, int) else str(key) for key in place)
     folder = name_of(dataset, path).rpartition("/")[0]
     file = f"{folder}/*{path.suffix}" if folder else path.name

@@ -12,6 +12,7 @@ import crc32c
 import numpy as np
 import polars as pl
 
+from tests.helpers.manifests import write_manifest
 from tests.robustness.dataset_fields import PRECIOUS, change_field, choose, files_of, name_of, pick
 from tests.robustness.mutations import Draw, mutate
 
@@ -83,7 +84,7 @@ def _vouch(dataset: Path) -> None:
     manifest = json.loads(path.read_bytes())
     content = (dataset / "files.parquet").read_bytes()
     manifest["files_checksum"] = f"{crc32c.crc32c(content):08x}"
-    path.write_text(json.dumps(manifest))
+    write_manifest(dataset, manifest)
 
 
 def _list(dataset: Path, draw: Draw) -> str:

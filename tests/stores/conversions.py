@@ -60,6 +60,7 @@ def comparable(files: Mapping[str, bytes]) -> dict[str, str]:
     found = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
     if "manifest.json" in files:
         manifest = json.loads(files["manifest.json"])
+        del manifest["checksum"]
         for shard in manifest["shards"]:
             del shard["url"]
         found["manifest.json"] = json.dumps(manifest)
