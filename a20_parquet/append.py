@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from a20_parquet.content_sums import content_sums
 from a20_parquet.dataset.held import HeldDataset, Retry
 from a20_parquet.dataset.manifest import ShardSummary
+from a20_parquet.execution.threads import ThreadPool
 from a20_parquet.progress import Progress
 from a20_parquet.source.discover import Listing
 from a20_parquet.source.labels import make_labels
 from a20_parquet.source.shard import Shard
 from a20_parquet.storage.place import lies_in
-from a20_parquet.workers import Workers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class ToConvert:
 
 
 def find_new(
-    listing: Listing, held: HeldDataset | None, workers: Workers, progress: Progress
+    listing: Listing, held: HeldDataset | None, workers: ThreadPool, progress: Progress
 ) -> ToConvert:
     """Compare the sources with what a dataset holds.
 

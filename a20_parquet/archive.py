@@ -12,7 +12,7 @@ import numpy as np
 from a20_parquet.append import ToConvert
 from a20_parquet.dataset.manifest import Assumption, TableOptions
 from a20_parquet.dataset.parquet import GroupEncoder, ParquetLayout, ParquetWriter
-from a20_parquet.executor import Threads
+from a20_parquet.execution.threads import ThreadExecutor
 from a20_parquet.job import plan_job
 from a20_parquet.options import ConvertOptions
 from a20_parquet.progress import NoProgress
@@ -70,7 +70,7 @@ def look_at(
     listing = read_configs(find_shards(sources), options.sample_rate)
     places = spread_over(len(listing.shards), min(_MOST_SHARDS, records))
     some = ToConvert(shards=tuple(listing.shards[i] for i in places), retries={}, held=0)
-    executor = Threads(options.workers, NoProgress())
+    executor = ThreadExecutor(options.workers, NoProgress())
     job = plan_job(some, options, None, executor=executor, reading=Reading.of(options, None))
     sample = read_sample(job, records)
     sizes = [shard.size for shard in listing.shards]

@@ -7,8 +7,8 @@ from typing import TypeAlias, TypeVar
 from a20_parquet.amounts import format_count
 from a20_parquet.dataset.pieces import FilePart
 from a20_parquet.dataset.window_source import WindowSource
+from a20_parquet.execution.threads import map_in_order
 from a20_parquet.progress import Progress
-from a20_parquet.workers import map_in_order
 
 _LOGGER = logging.getLogger(__name__)
 Batch: TypeAlias = Sequence[FilePart]

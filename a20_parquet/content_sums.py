@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 
 from a20_parquet.errors import SourceError
+from a20_parquet.execution.threads import ThreadPool
 from a20_parquet.progress import Progress
 from a20_parquet.source.content import open_content
 from a20_parquet.source.frames import BATCH_BYTES, FrameReader, tell_progress
 from a20_parquet.source.shard import Shard
-from a20_parquet.workers import Workers
 
 
-def content_sums(shards: Sequence[Shard], workers: Workers, progress: Progress) -> dict[int, str]:
+def content_sums(
+    shards: Sequence[Shard], workers: ThreadPool, progress: Progress
+) -> dict[int, str]:
     """Read shards for their checksums, see ``FrameReader.checksum``.
 
     Returns:

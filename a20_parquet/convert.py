@@ -15,7 +15,6 @@ from a20_parquet.dataset.held import HeldDataset
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.npy_json import NpyJsonFolder
 from a20_parquet.dataset.scratch import new_scratch
-from a20_parquet.dataset.session import Session
 from a20_parquet.dataset.unfinished import Plan
 from a20_parquet.duplicates_pass import without_duplicates
 from a20_parquet.errors import (
@@ -25,7 +24,9 @@ from a20_parquet.errors import (
     SameFolderError,
     UsageError,
 )
-from a20_parquet.executor import open_executor
+from a20_parquet.execution.fencing import FencingToken
+from a20_parquet.execution.open import open_executor
+from a20_parquet.execution.threads import ThreadPool
 from a20_parquet.finish import Made, finish
 from a20_parquet.free_space import check_free_space, has_room_for_runs
 from a20_parquet.job import Job, check_options, plan_job
@@ -45,7 +46,6 @@ from a20_parquet.source.perch_config import read_configs
 from a20_parquet.storage.place import lies_in
 from a20_parquet.storage.retries import counted_retries
 from a20_parquet.table.sparse import sparse_partitions_hint
-from a20_parquet.workers import Workers
 
 
 @with_options()
@@ -102,7 +102,7 @@ def _convert(
             find_shards(sources, layout.root), chosen.sample_rate, chosen.window_seconds
         )
         _check(listing, chosen, layout, held)
-        to_convert = find_new(listing, held, Workers(chosen.workers), progress)
+        to_convert = find_new(listing, held, ThreadPool(chosen.workers), progress)
         notebook = _notebook_output(folder, listing)
         warnings = (*listing.missing, *listing.remarks, *reading.remarks)
         for line in (*warnings, *_remarks(to_convert, notebook)):
@@ -122,14 +122,14 @@ def _convert(
         other_options = reading.compare_held(held, to_convert)
         for line in other_options:
             remarks.say(line)
-        with open_executor(chosen, progress) as executor:
+        with open_executor(chosen.dask, chosen.workers, progress) as executor:
             job = plan_job(to_convert, chosen, held, executor=executor, reading=reading)
             with _begun(layout, job, chosen, held, progress) as begun:
                 hops = () if notebook is None else hop_remarks([job.table.window_seconds])
                 for line in (*map(str, job.assumptions), *hops):
                     remarks.say(line)
                 sinks = _sinks(layout, begun, notebook, chosen)
-                executor.admit(_session(sinks), job.shards[:1])
+                executor.check_access(_token(sinks), job.shards[:1])
                 in_runs = sort_shards(job, begun, sinks, executor)
                 if held is None or not reading.has_kept(held):
                     overwrites = held is None and layout.manifest.exists()
@@ -225,9 +225,9 @@ def _sinks(
     )
 
 
-def _session(sinks: Sinks) -> Session:
+def _token(sinks: Sinks) -> FencingToken:
     notebook = () if sinks.notebook is None else (sinks.notebook.folder.root,)
-    return Session.of(sinks.layout, sinks.scratch, *notebook)
+    return FencingToken.of(sinks.layout, sinks.scratch, *notebook)
 
 
 @contextmanager

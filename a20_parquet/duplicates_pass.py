@@ -1,7 +1,7 @@
 """Between the two passes: which windows come twice."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
 from a20_parquet.dataset.duplicates import (
     Comparison,
@@ -13,33 +13,24 @@ from a20_parquet.dataset.held import HeldDataset
 from a20_parquet.dataset.manifest import DuplicateCounts
 from a20_parquet.dataset.partial_run import WithoutRows
 from a20_parquet.dataset.run import Run
-from a20_parquet.executor import Attempt, Executor
+from a20_parquet.execution.protocols import Executor, TaskContext
 from a20_parquet.job import Job
 from a20_parquet.table.duplicates import Duplicates, written_name
 
 
-@dataclass(frozen=True, slots=True)
-class CompareTask:
-    """Compares the windows of one unit after the other; implements ``executor.Task``."""
+def _open_comparer(
+    comparison: Comparison,
+) -> Callable[[tuple[int, ComparisonUnit], TaskContext], tuple[int, UnitDuplicates]]:
+    """Return what compares the windows of one numbered unit."""
+    row_bytes = comparison.dims * 4
 
-    comparison: Comparison
-    threads: int
+    def compare(
+        numbered: tuple[int, ComparisonUnit], context: TaskContext
+    ) -> tuple[int, UnitDuplicates]:
+        number, unit = numbered
+        return number, comparison.compare(unit, lambda rows: context.advance(rows * row_bytes))
 
-    def open(
-        self,
-    ) -> Callable[[tuple[int, ComparisonUnit], Attempt], tuple[int, UnitDuplicates]]:
-        """See ``executor.Task``."""
-        row_bytes = self.comparison.dims * 4
-
-        def compare(
-            numbered: tuple[int, ComparisonUnit], attempt: Attempt
-        ) -> tuple[int, UnitDuplicates]:
-            number, unit = numbered
-            return number, self.comparison.compare(
-                unit, lambda rows: attempt.advance(rows * row_bytes)
-            )
-
-        return compare
+    return compare
 
 
 def find_duplicates(comparison: Comparison, *, workers: int, executor: Executor) -> Duplicates:
@@ -58,8 +49,8 @@ def find_duplicates(comparison: Comparison, *, workers: int, executor: Executor)
     units = comparison.units()
     row_bytes = comparison.dims * 4
     executor.progress.start("finding duplicates", sum(unit.rows for unit in units) * row_bytes)
-    task = CompareTask(comparison, workers)
-    found = dict(executor.map(task, enumerate(units)))
+    initializer = partial(_open_comparer, comparison)
+    found = dict(executor.map(initializer, enumerate(units), threads=workers))
     in_order = [found[number] for number in range(len(units))]
     return join_duplicates(in_order, len(comparison.runs))
 

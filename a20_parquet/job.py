@@ -14,7 +14,7 @@ from a20_parquet.dataset.held import HeldDataset, Retry
 from a20_parquet.dataset.manifest import Assumption, ReadingOptions, TableOptions
 from a20_parquet.dataset.unfinished import PlannedShard, option_differences
 from a20_parquet.errors import UsageError
-from a20_parquet.executor import Executor
+from a20_parquet.execution.protocols import Executor
 from a20_parquet.memory import MemoryPlan, plan_memory
 from a20_parquet.options import ConvertOptions
 from a20_parquet.probe import probe_shards
@@ -145,7 +145,7 @@ def plan_job(
         sum(windows),
         from_store=some_in_store(shards),
     )
-    memory = replace(memory, holds_all=memory.holds_all and executor.is_here)
+    memory = replace(memory, holds_all=memory.holds_all and executor.is_local)
     _log_memory(memory, budget, sum(windows), table)
     return Job(
         shards=shards,

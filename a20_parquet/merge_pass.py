@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 
 import numpy as np
@@ -18,79 +18,58 @@ from a20_parquet.dataset.parquet import ParquetLayout
 from a20_parquet.dataset.run import PartitionsOf, Rows, Run
 from a20_parquet.dataset.unfinished import commit_unit, committed_files, is_whole
 from a20_parquet.errors import SameFolderError
-from a20_parquet.executor import Attempt, Executor
+from a20_parquet.execution.protocols import Executor, TaskContext
+from a20_parquet.execution.threads import Pool
 from a20_parquet.job import Job
 from a20_parquet.memory import MemoryPlan
 from a20_parquet.table.plan import UNIT_BYTES, MergePlan, MergeUnit, plan_merge, unit_rows
 from a20_parquet.table.schema import window_schema
 from a20_parquet.table.site_token import DISTINCT_TOKENS, folded_alike
-from a20_parquet.workers import Pool
 
 _LOGGER = logging.getLogger(__name__)
 _UNIT_BYTES = UNIT_BYTES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MergeTask:
-    """Writes the files of one unit after the other; implements ``executor.Task``."""
+def _open_merger(
+    layout: DatasetLayout, table: TableOptions, memory: MemoryPlan, runs: Sequence[Run]
+) -> Callable[[MergeUnit, TaskContext], tuple[FileSummary, ...]]:
+    """Return what writes the files of one unit."""
+    parquet = ParquetLayout(window_schema(table.dims, table.features), table.compression)
+    turn = Lock()
+    slice_rows = memory.slice_rows_of(len(runs))
 
-    layout: DatasetLayout
-    table: TableOptions
-    memory: MemoryPlan
-    runs: Sequence[Run]
-
-    @property
-    def threads(self) -> int:
-        """See ``executor.Task``."""
-        return self.memory.workers
-
-    def open(self) -> Callable[[MergeUnit, Attempt], tuple[FileSummary, ...]]:
-        """See ``executor.Task``."""
-        table = self.table
-        parquet = ParquetLayout(window_schema(table.dims, table.features), table.compression)
-        turn = Lock()
-        buffers = Pool(lambda: self._make_buffers(parquet, turn))
-        slice_rows = self.memory.slice_rows_of(len(self.runs))
-
-        def merge_unit(unit: MergeUnit, attempt: Attempt) -> tuple[FileSummary, ...]:
-            with buffers.borrow() as (writer, staging):
-                cursor = MergeCursor(self.runs, unit.slices, batch_rows=slice_rows, staging=staging)
-                written = tuple(writer.write(unit, cursor, attempt.advance, attempt.create))
-            attempt.check()
-            commit_unit(self.layout, written, attempt.tag)
-            return written
-
-        return merge_unit
-
-    def _make_buffers(self, parquet: ParquetLayout, turn: Lock) -> tuple[UnitWriter, Rows]:
+    def make_buffers() -> tuple[UnitWriter, Rows]:
         writer = UnitWriter(
-            self.layout,
-            parquet,
-            self.table.partition_by,
-            row_group_rows=self.table.row_group_rows,
-            turn=turn,
+            layout, parquet, table.partition_by, row_group_rows=table.row_group_rows, turn=turn
         )
-        return writer, np.empty((self.memory.staging_rows, self.table.dims), np.float32)
+        return writer, np.empty((memory.staging_rows, table.dims), np.float32)
+
+    buffers = Pool(make_buffers)
+
+    def merge_unit(unit: MergeUnit, context: TaskContext) -> tuple[FileSummary, ...]:
+        with buffers.borrow() as (writer, staging):
+            cursor = MergeCursor(runs, unit.slices, batch_rows=slice_rows, staging=staging)
+            written = tuple(writer.write(unit, cursor, context.advance, context.create))
+        context.check()
+        commit_unit(layout, written, context.tag)
+        return written
+
+    return merge_unit
 
 
-@dataclass(frozen=True, slots=True)
-class CheckTask:
-    """Reads the files of one finished unit after the other; implements ``executor.Task``."""
+def _open_checker(
+    layout: DatasetLayout,
+) -> Callable[[tuple[FileSummary, ...], TaskContext], tuple[FileSummary, ...] | None]:
+    """Return what reads the files of one finished unit: None if one is not as it was written."""
 
-    layout: DatasetLayout
-    threads: int
+    def check(
+        files: tuple[FileSummary, ...], context: TaskContext
+    ) -> tuple[FileSummary, ...] | None:
+        whole = is_whole(layout, files)
+        context.advance(sum(file.bytes for file in files))
+        return files if whole else None
 
-    def open(self) -> Callable[[tuple[FileSummary, ...], Attempt], tuple[FileSummary, ...] | None]:
-        """See ``executor.Task``."""
-
-        def check(
-            files: tuple[FileSummary, ...], attempt: Attempt
-        ) -> tuple[FileSummary, ...] | None:
-            whole = is_whole(self.layout, files)
-            attempt.advance(sum(file.bytes for file in files))
-            return files if whole else None
-
-        return check
+    return check
 
 
 def plan_files(job: Job, runs: Sequence[Run], held: HeldDataset | None = None) -> MergePlan:
@@ -164,8 +143,8 @@ def merge_runs(  # noqa: PLR0913 - what to write, where, and who does it
         format_count(len(files), "file"),
     )
     executor.progress.start("writing Parquet", sum(unit.rows for unit in left) * table.dims * 4)
-    task = MergeTask(layout=layout, table=table, memory=memory, runs=runs)
-    for written in executor.map(task, left):
+    initializer = partial(_open_merger, layout, table, memory, runs)
+    for written in executor.map(initializer, left, threads=memory.workers):
         _LOGGER.debug("range of partitions: %s written", format_count(len(written), "file"))
         files.update((file.path, file) for file in written)
     return [files[path] for unit in units for path in _paths(unit, table)]
@@ -198,5 +177,5 @@ def _finished_files(
     executor.progress.start(
         "checking files", sum(file.bytes for files in finished for file in files)
     )
-    whole = executor.map(CheckTask(layout, executor.threads), finished)
+    whole = executor.map(partial(_open_checker, layout), finished, threads=executor.threads)
     return {file.path: file for files in whole if files is not None for file in files}

@@ -10,6 +10,7 @@ from typing import Self
 
 from a20_parquet.checks import count_workers
 from a20_parquet.dataset.npy_json import NpyJsonFolder, NpyJsonWriter
+from a20_parquet.execution.threads import ThreadPool
 from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.source.content import open_content
 from a20_parquet.source.decode import Decoder, DecoderName, decode_strictly, make_decoder
@@ -19,7 +20,6 @@ from a20_parquet.source.perch_config import check_sample_rate, read_configs
 from a20_parquet.source.records import strict
 from a20_parquet.source.shard import Shard
 from a20_parquet.table.notebook import WINDOW_S, name_outputs
-from a20_parquet.workers import Workers
 
 _MOST_LEFT_OUT_NAMES = 3
 
@@ -152,7 +152,7 @@ def _npy_json(  # noqa: PLR0913, PLR0917 - what npy_json takes
     hops = hop_remarks(shard.hop_s for shard in listing.shards)
     for line in (*listing.missing, *listing.remarks, *output.renamed, *hops):
         progress.say(line)
-    pool = Workers(threads)
+    pool = ThreadPool(threads)
     written = _write_all(listing.shards, output, make_decoder(decoder), pool, progress)
     names = chain.from_iterable(shard.left_out_names for shard in written)
     return NotebookFiles(
@@ -176,7 +176,7 @@ def _write_all(
     shards: Sequence[Shard],
     output: NotebookOutput,
     decoder: Decoder,
-    workers: Workers,
+    workers: ThreadPool,
     progress: Progress,
 ) -> list[_WrittenShard]:
     """Write the files of all shards; what was written, in shard order."""

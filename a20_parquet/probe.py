@@ -7,6 +7,7 @@ from typing import Self
 
 from a20_parquet.dataset.manifest import Assumption
 from a20_parquet.errors import SourceError
+from a20_parquet.execution.threads import map_in_order
 from a20_parquet.feature_search import FeatureSearch
 from a20_parquet.source.content import LOOK, Content, open_content
 from a20_parquet.source.decode import Decoder
@@ -24,7 +25,6 @@ from a20_parquet.table.rejection import Rejection
 from a20_parquet.table.schema import Feature
 from a20_parquet.table.windows import WindowRules
 from a20_parquet.widths import WidthCounter
-from a20_parquet.workers import map_in_order
 
 _PROBE_BYTES = 1 << 16
 _MOST_RECORDS = 4096

@@ -17,10 +17,10 @@ from a20_parquet.dataset.manifest import FileSummary
 from a20_parquet.dataset.manifest_content import files_content
 from a20_parquet.dataset.mend import Mend
 from a20_parquet.errors import DatasetError, UsageError
+from a20_parquet.execution.threads import map_in_order
 from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.resources import default_workers
 from a20_parquet.table.problem import Problem, Problems
-from a20_parquet.workers import map_in_order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

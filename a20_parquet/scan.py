@@ -8,8 +8,8 @@ from polars.io.plugins import register_io_source
 
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.window_source import WindowSource
+from a20_parquet.execution.threads import map_in_order
 from a20_parquet.resources import default_workers
-from a20_parquet.workers import map_in_order
 
 
 def scan(dataset: str | Path) -> pl.LazyFrame:

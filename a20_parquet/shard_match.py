@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from a20_parquet.content_sums import content_sums
 from a20_parquet.dataset.manifest import ShardSummary
+from a20_parquet.execution.threads import ThreadPool
 from a20_parquet.progress import Progress
 from a20_parquet.source.shard import Shard
-from a20_parquet.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class MatchedShards:
 
 
 def match_shards(
-    held: Sequence[ShardSummary], found: Sequence[Shard], workers: Workers, progress: Progress
+    held: Sequence[ShardSummary], found: Sequence[Shard], workers: ThreadPool, progress: Progress
 ) -> MatchedShards:
     """Find each shard among those that a dataset was made of.
 

@@ -21,6 +21,7 @@ from a20_parquet.dataset.pieces import Scratch
 from a20_parquet.dataset.take import take
 from a20_parquet.dataset.window_source import WindowSource
 from a20_parquet.errors import UsageError
+from a20_parquet.execution.threads import Pool
 from a20_parquet.named_window import window_embedding
 from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.resources import default_workers
@@ -28,7 +29,6 @@ from a20_parquet.storage.place import place_of, read_whole
 from a20_parquet.table.cosine import Direction, Nearest, search_block
 from a20_parquet.table.schema import EMBEDDING
 from a20_parquet.table.selection import Selection, site_values
-from a20_parquet.workers import Pool
 
 _COLUMNS = ("filename", "recording_offset_in_file", "channel", "site", "window_start")
 _MAX_NAMED = 5

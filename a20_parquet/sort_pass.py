@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -16,11 +17,11 @@ from a20_parquet.dataset.observations import Observations
 from a20_parquet.dataset.run import HeldRun, Rows, Run, open_runs
 from a20_parquet.dataset.unfinished import SortedShards, remove_stray_runs
 from a20_parquet.error_limit import ErrorLimit
-from a20_parquet.executor import Attempt, Executor
+from a20_parquet.execution.protocols import Executor, TaskContext
+from a20_parquet.execution.threads import Pool
 from a20_parquet.job import Job
 from a20_parquet.sort_unit import Sinks, SortedUnit, Tools, UnitSorter, count_errors
 from a20_parquet.table.intake import RecordFilter
-from a20_parquet.workers import Pool
 
 _LOGGER = logging.getLogger(__name__)
 _LEAST_PART_ROWS = 64
@@ -39,43 +40,37 @@ class Sorted:
     observations: Observations
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SortTask:
-    """Sorts the windows of one unit's shards after the other; implements ``executor.Task``."""
+def _open_sorter(
+    job: Job, sinks: Sinks, known_errors: int, shared: "_SharedBuffer | None"
+) -> Callable[[tuple[int, ...], TaskContext], SortedUnit]:
+    """Return what sorts the windows of one unit's shards.
 
-    job: Job
-    sinks: Sinks
-    known_errors: int
-    """How many there were in the units that were finished before."""
-    shared: "_SharedBuffer | None"
-    """Where the windows of all units stay; none where runs are written."""
+    Args:
+        job: what to convert.
+        sinks: where to write to.
+        known_errors: how many there were in the units that were finished before.
+        shared: where the windows of all units stay; None if runs are written.
+    """
+    shape = (job.memory.gather_rows, job.table.dims)
+    buffers: Pool[Rows] = Pool(lambda: np.empty(shape, np.float32))
+    filters = Pool(lambda: RecordFilter(job.rules))
 
-    @property
-    def threads(self) -> int:
-        """See ``executor.Task``."""
-        return self.job.memory.workers
-
-    def open(self) -> Callable[[tuple[int, ...], Attempt], SortedUnit]:
-        """See ``executor.Task``."""
-        shape = (self.job.memory.gather_rows, self.job.table.dims)
-        buffers: Pool[Rows] = Pool(lambda: np.empty(shape, np.float32))
-        filters = Pool(lambda: RecordFilter(self.job.rules))
-        all_errors = self._errors()
-
-        def sort_unit(positions: tuple[int, ...], attempt: Attempt) -> SortedUnit:
-            borrowed = buffers.borrow() if self.shared is None else self.shared.borrow(positions)
-            # A unit that is done again elsewhere must not count twice.
-            errors = all_errors if attempt.is_here else self._errors()
-            with borrowed as buffer, filters.borrow() as record_filter:
-                tools = Tools(buffer, record_filter, errors)
-                return UnitSorter(self.job, self.sinks, positions, tools, attempt).sort()
-
-        return sort_unit
-
-    def _errors(self) -> ErrorLimit:
-        errors = ErrorLimit(self.sinks.most_errors)
-        errors.add_known(self.known_errors)
+    def new_errors() -> ErrorLimit:
+        errors = ErrorLimit(sinks.most_errors)
+        errors.add_known(known_errors)
         return errors
+
+    all_errors = new_errors()
+
+    def sort_unit(positions: tuple[int, ...], context: TaskContext) -> SortedUnit:
+        borrowed = buffers.borrow() if shared is None else shared.borrow(positions)
+        # A unit that is done again elsewhere must not count twice.
+        errors = all_errors if context.is_local else new_errors()
+        with borrowed as buffer, filters.borrow() as record_filter:
+            tools = Tools(buffer, record_filter, errors)
+            return UnitSorter(job, sinks, positions, tools, context).sort()
+
+    return sort_unit
 
 
 def sort_shards(job: Job, begun: Begun, sinks: Sinks, executor: Executor) -> Sorted:
@@ -104,7 +99,7 @@ def sort_shards(job: Job, begun: Begun, sinks: Sinks, executor: Executor) -> Sor
         executor.progress.start("reading shards", sum(shard.size for shard in left))
     shared = _SharedBuffer(job) if job.memory.holds_all else None
     known = sum(map(count_errors, begun.sorted))
-    task = SortTask(job=job, sinks=sinks, known_errors=known, shared=shared)
+    initializer = partial(_open_sorter, job, sinks, known, shared)
     errors = ErrorLimit(sinks.most_errors)
     errors.add_known(known)
     observations = Observations.merged(unit.observations for unit in begun.sorted)
@@ -116,7 +111,7 @@ def sort_shards(job: Job, begun: Begun, sinks: Sinks, executor: Executor) -> Sor
         format_count(len(left), "shard"),
         format_count(len(begun.sorted), "unit"),
     )
-    for made in executor.map(task, units_left):
+    for made in executor.map(initializer, units_left, threads=job.memory.workers):
         _LOGGER.debug(
             "unit of shards %s: %s on scratch disk",
             made.sorted.positions,

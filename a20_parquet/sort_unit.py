@@ -20,7 +20,7 @@ from a20_parquet.dataset.sorting import WindowGatherer
 from a20_parquet.dataset.unfinished import SortedShards, commit_sorted
 from a20_parquet.error_limit import ErrorLimit
 from a20_parquet.errors import RecordError
-from a20_parquet.executor import Attempt
+from a20_parquet.execution.protocols import TaskContext
 from a20_parquet.job import Job
 from a20_parquet.npy_json import NotebookOutput
 from a20_parquet.shard_intake import ShardIntake, ShardTally
@@ -42,17 +42,17 @@ class Sinks:
     """How many records and damaged ranges may go to quarantine; none for any number."""
 
     def notebook_writer(
-        self, shard: Shard, attempt: Attempt
+        self, shard: Shard, context: TaskContext
     ) -> AbstractContextManager[NpyJsonWriter | None]:
         """Lend the writer of a shard's notebook files, if they are wanted."""
-        return nullcontext() if self.notebook is None else self.notebook.writer(shard, attempt.tag)
+        return nullcontext() if self.notebook is None else self.notebook.writer(shard, context.tag)
 
     def quarantine_writer(
-        self, shard: Shard, retry: Retry | None, attempt: Attempt
+        self, shard: Shard, retry: Retry | None, context: TaskContext
     ) -> QuarantineWriter:
         """Make the writer of what of a shard can't be converted."""
         folder = self.layout.staged_quarantine
-        create = None if attempt.is_here else attempt.create
+        create = None if context.is_local else context.create
         if retry is None:
             return QuarantineWriter(folder, shard.label, create=create)
         return QuarantineWriter(folder, retry.shard.label, retry.damaged, retry.files, create)
@@ -104,7 +104,7 @@ class UnitSorter:
         sinks: Sinks,
         positions: tuple[int, ...],
         tools: Tools,
-        attempt: Attempt,
+        context: TaskContext,
     ) -> None:
         """Prepare to sort.
 
@@ -113,7 +113,7 @@ class UnitSorter:
             sinks: where to write to.
             positions: of the unit's shards, ascending.
             tools: for this unit alone while it is sorted.
-            attempt: at the unit.
+            context: of this attempt at the unit.
         """
         self._job = job
         self._sinks = sinks
@@ -121,7 +121,7 @@ class UnitSorter:
         self._gatherer = WindowGatherer(tools.buffer, job.rules)
         self._filter = tools.record_filter
         self._errors = tools.errors
-        self._attempt = attempt
+        self._context = context
         self._runs: list[RunFiles] = []
 
     def sort(self) -> SortedUnit:
@@ -145,21 +145,21 @@ class UnitSorter:
             ),
         )
         if held is None:
-            self._attempt.check()
-            commit_sorted(self._sinks.layout, unit, self._attempt.tag)
+            self._context.check()
+            commit_sorted(self._sinks.layout, unit, self._context.tag)
         held = held if held is not None and len(held) else None
         return SortedUnit(unit, held, rows, self._errors.last)
 
     def _gather(self, shard: Shard) -> ShardTally:
-        job, sinks, attempt = self._job, self._sinks, self._attempt
+        job, sinks, context = self._job, self._sinks, self._context
         retry = job.retries.get(shard.position)
         with (
-            sinks.notebook_writer(shard, attempt) as notebook,
-            sinks.quarantine_writer(shard, retry, attempt) as quarantine,
+            sinks.notebook_writer(shard, context) as notebook,
+            sinks.quarantine_writer(shard, retry, context) as quarantine,
             open_content(shard, ReadAhead(job.memory.batch_bytes)) as content,
         ):
             intake = ShardIntake(job, shard, self._filter, quarantine, self._errors)
-            for decoded, taken in intake.read(content, attempt.advance):
+            for decoded, taken in intake.read(content, context.advance):
                 if notebook is not None:
                     notebook.add(decoded.of_dims(job.table.dims))
                 self._write(self._gatherer.add(taken))
@@ -172,7 +172,7 @@ class UnitSorter:
 
     def _write(self, runs: Iterator[HeldRun]) -> None:
         for run in runs:
-            tag = self._attempt.tag
+            tag = self._context.tag
             name = f"run-{self._positions[0]:06d}-{len(self._runs):04d}{tag}"
             slice_rows = self._job.memory.slice_rows
             check_lock(self._sinks.layout)

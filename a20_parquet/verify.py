@@ -19,13 +19,13 @@ from a20_parquet.dataset.figures import check_figures
 from a20_parquet.dataset.file_check import FileChecker
 from a20_parquet.dataset.sites import check_sites
 from a20_parquet.dataset.taken import Taken, taken
+from a20_parquet.execution.threads import map_in_order
 from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.source.decode import DecoderName
 from a20_parquet.source.discover import find_shards
 from a20_parquet.storage.place import place_of
 from a20_parquet.table.problem import Problem, Problems
 from a20_parquet.verify_source import Sides, SourceVerification, verify_source
-from a20_parquet.workers import map_in_order
 
 _LOGGER = logging.getLogger(__name__)
 

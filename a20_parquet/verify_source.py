@@ -11,6 +11,7 @@ from a20_parquet.dataset.manifest import FileSummary, QuarantinedShard, ShardSum
 from a20_parquet.dataset.quarantine import LIST
 from a20_parquet.dataset.quarantine_check import kept_list_sum
 from a20_parquet.dataset.sites import KeptSites
+from a20_parquet.execution.threads import ThreadPool
 from a20_parquet.progress import Progress
 from a20_parquet.shard_match import match_shards
 from a20_parquet.source.decode import DecoderName
@@ -18,7 +19,6 @@ from a20_parquet.source.discover import Listing
 from a20_parquet.source_windows import ShardAccount, SourceWindows
 from a20_parquet.table.fingerprint import BlockSink, Fingerprint
 from a20_parquet.table.problem import Problem, Problems
-from a20_parquet.workers import Workers
 
 _MOST_NAMED = 3
 
@@ -236,7 +236,9 @@ class Sides:
         Raises:
             UsageError: there is no such decoder.
         """
-        matched = match_shards(catalog.manifest.shards, listing.shards, Workers(workers), progress)
+        matched = match_shards(
+            catalog.manifest.shards, listing.shards, ThreadPool(workers), progress
+        )
         self.catalog = catalog
         self.copies = matched.copies
         """Further copies of the dataset's shards among the sources."""
@@ -249,7 +251,7 @@ class Sides:
         """Hand the windows of all shards to a sink; account for each shard, in order."""
         shards = self._shards
         self._progress.start(name, sum(shard.size for shard, _ in shards))
-        workers = Workers(self._workers)
+        workers = ThreadPool(self._workers)
         advance = workers.checked(self._progress.advance)
 
         def read(number: int) -> tuple[int, ShardAccount]:
@@ -267,7 +269,7 @@ class Sides:
         """See ``compare.Scan``."""
         files = self.catalog.data_files()
         self._progress.start(name, sum(file.bytes for file in files))
-        workers = Workers(self._workers)
+        workers = ThreadPool(self._workers)
         advance = workers.checked(self._progress.advance)
 
         def read(file: FileSummary) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import crc32c
 import numpy as np
 
-from a20_parquet.workers import Pool
+from a20_parquet.execution.threads import Pool
 from benchmarks.work import Setting, Work
 
 # Larger than caches, so that memory is measured and not these.

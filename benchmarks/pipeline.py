@@ -17,7 +17,7 @@ from a20_parquet.dataset.parquet import Compression, ParquetLayout, ParquetWrite
 from a20_parquet.dataset.run import DiskRun, HeldRun, Rows, Run, RunFiles
 from a20_parquet.dataset.sorting import WindowGatherer
 from a20_parquet.duplicates_pass import find_duplicates
-from a20_parquet.executor import Threads
+from a20_parquet.execution.threads import ThreadExecutor
 from a20_parquet.job import Job
 from a20_parquet.merge_pass import merge_runs, plan_files
 from a20_parquet.progress import NoProgress
@@ -177,8 +177,8 @@ def write_dataset(setting: Setting, *, keys: str) -> Work:
     )
 
 
-def _threads(setting: Setting) -> Threads:
-    return Threads(setting.threads, NoProgress())
+def _threads(setting: Setting) -> ThreadExecutor:
+    return ThreadExecutor(setting.threads, NoProgress())
 
 
 def _decoded(job: Job, position: int) -> list[DecodedRecords]:

@@ -19,7 +19,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from a20_parquet.workers import Workers
+from a20_parquet.execution.threads import ThreadPool
 from benchmarks.inputs import (
     Size,
     find_shards,
@@ -107,7 +107,7 @@ def timed(stage: str, setting: Setting) -> dict[str, float]:
     # What threads leave behind must not be collected while others are measured.
     gc.collect()
     cpu_s, begun_s = time.process_time(), time.perf_counter()
-    for _ in Workers(setting.threads).map(lambda piece: piece(), work.pieces):
+    for _ in ThreadPool(setting.threads).map(lambda piece: piece(), work.pieces):
         pass
     return {
         "seconds": time.perf_counter() - begun_s,

@@ -11,13 +11,12 @@ import numpy as np
 
 from a20_parquet.append import ToConvert
 from a20_parquet.dataset.run import Rows
-from a20_parquet.executor import Threads
+from a20_parquet.execution.threads import Pool, ThreadExecutor
 from a20_parquet.job import Job, plan_job
 from a20_parquet.options import ConvertOptions
 from a20_parquet.progress import NoProgress
 from a20_parquet.reading import Reading
 from a20_parquet.source.discover import Listing, find_shards
-from a20_parquet.workers import Pool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +56,7 @@ class Setting:
         """
         values = {"workers": self.threads, "memory": self.memory, "decoder": decoder, **options}
         to_convert = ToConvert(shards=self.listing.shards, retries={}, held=0)
-        executor = Threads(self.threads, NoProgress())
+        executor = ThreadExecutor(self.threads, NoProgress())
         chosen = ConvertOptions.model_validate(values)
         reading = Reading.of(chosen, None)
         return plan_job(to_convert, chosen, None, executor=executor, reading=reading)

@@ -11,9 +11,9 @@ import pytest
 import a20_parquet
 from a20_parquet.append import ToConvert, find_new
 from a20_parquet.dataset.held import HeldDataset
+from a20_parquet.execution.threads import ThreadPool
 from a20_parquet.progress import NoProgress
 from a20_parquet.source.discover import find_shards
-from a20_parquet.workers import Workers
 from tests.helpers.conversions import digests
 from tests.helpers.layout import LocalLayout
 from tests.helpers.shards import make_record, random_tensor, write_shard
@@ -40,13 +40,13 @@ def dataset(tmp_path: Path) -> Path:
 def compare(dataset: Path, *sources: Path) -> ToConvert:
     """What of the sources is new."""
     held = HeldDataset.open(LocalLayout.at(dataset))
-    return find_new(find_shards(list(sources)), held, Workers(2), NoProgress())
+    return find_new(find_shards(list(sources)), held, ThreadPool(2), NoProgress())
 
 
 def test_without_a_dataset(tmp_path: Path) -> None:
     """All is new."""
     listing = find_shards(shard(tmp_path / "a-00000-of-00001", 1))
-    found = find_new(listing, None, Workers(1), NoProgress())
+    found = find_new(listing, None, ThreadPool(1), NoProgress())
     assert (found.shards, found.held, found.retries) == (listing.shards, 0, {})
 
 

@@ -27,12 +27,13 @@ a20_parquet.convert(sys.argv[1], sys.argv[2])
 """
 INTERRUPTED = """
 import sys, time
-from a20_parquet import cli, executor
+from a20_parquet import cli
+from a20_parquet.execution import threads
 def slow(*args):
     print('writing', flush=True)
     time.sleep(2)
     raise OSError('not reached in the main thread')
-executor.create_file = slow
+threads.create_file = slow
 sys.argv[1:] = ['convert', *sys.argv[1:]]
 cli.main()
 """

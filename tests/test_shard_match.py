@@ -7,11 +7,11 @@ import pytest
 
 import a20_parquet
 from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.execution.threads import ThreadPool
 from a20_parquet.progress import NoProgress
 from a20_parquet.shard_match import match_shards
 from a20_parquet.source.discover import find_shards
 from a20_parquet.verify import verify
-from a20_parquet.workers import Workers
 from tests.helpers.shards import make_record, random_tensor, write_shard
 from tests.test_verify import messages
 
@@ -28,7 +28,7 @@ def shards(tmp_path: Path) -> Path:
 def matched(dataset: Path, source: Path, workers: int = 2) -> tuple[dict[str, str | None], int]:
     """The label of each file's shard in the dataset, by its name, and how many are copies."""
     held = Catalog.open(dataset).manifest.shards
-    found = match_shards(held, find_shards(source).shards, Workers(workers), NoProgress())
+    found = match_shards(held, find_shards(source).shards, ThreadPool(workers), NoProgress())
     return {s.path.rpartition("/")[2]: k.label if k else None for s, k in found.pairs}, found.copies
 
 

@@ -11,9 +11,9 @@ from a20_parquet.dataset.held import HeldDataset
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import FileSummary
 from a20_parquet.dataset.scratch import make_scratch, remove_scratch, scratch_place
-from a20_parquet.dataset.session import Session
 from a20_parquet.dataset.unfinished import Plan, SortedShards, sorted_units
 from a20_parquet.errors import DatasetError, UsageError
+from a20_parquet.execution.fencing import FencingToken
 from a20_parquet.storage.files import remove_tree, write_whole
 from a20_parquet.storage.place import Place
 
@@ -203,7 +203,7 @@ def _resume(
     now = plan.model_copy(update={"id": before.id, "scratch": scratch})
     begun = Begun(plan=now, sorted=units, is_resumed=True, own_scratch=_scratch(layout, now))
     check(begun, ())
-    Session.end_all(layout)
+    FencingToken.end_all(layout)
     if before != now:
         if not units:
             remove_tree(layout.sorted)

@@ -37,7 +37,7 @@ class HeldError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class LeaseTiming:
     """How often locks are renewed, and when they count for nothing."""
 
     renew_s: float = 15.0
@@ -65,7 +65,7 @@ def _elapsed_s() -> float:
 def leased(
     place: StorePath,
     tell: Callable[[str], None],
-    pace: Pace | None = None,
+    pace: LeaseTiming | None = None,
     clock: Clock = _elapsed_s,
 ) -> Iterator["Lease"]:
     """Hold a lock while the body runs.
@@ -80,7 +80,7 @@ def leased(
         HeldError: somebody else holds it, and lives.
         OSError: the store can't be written.
     """
-    pace = pace or Pace()
+    pace = pace or LeaseTiming()
     lease = _take(place, tell, pace, clock)
     ended = Event()
 
@@ -109,7 +109,7 @@ def leased(
 class Lease:
     """A lock that this process holds; implements ``store.Guard``."""
 
-    def __init__(self, file: ConditionalFile, pace: Pace, clock: Clock) -> None:
+    def __init__(self, file: ConditionalFile, pace: LeaseTiming, clock: Clock) -> None:
         """Draw what the lock says; it is not taken yet."""
         self._file = file
         self._pace = pace
@@ -221,7 +221,7 @@ class Lease:
         )
 
 
-def _take(place: StorePath, tell: Callable[[str], None], pace: Pace, clock: Clock) -> Lease:
+def _take(place: StorePath, tell: Callable[[str], None], pace: LeaseTiming, clock: Clock) -> Lease:
     file = ConditionalFile(place)
     version, content = file.look()
     found = LockContent.parse(content)
@@ -237,7 +237,7 @@ def _take(place: StorePath, tell: Callable[[str], None], pace: Pace, clock: Cloc
     return lease
 
 
-def _stays(file: ConditionalFile, seen: bytes, pace: Pace, clock: Clock) -> bool:
+def _stays(file: ConditionalFile, seen: bytes, pace: LeaseTiming, clock: Clock) -> bool:
     """Wait as long as an owner that lives would need to renew its lock; false where it is gone.
 
     Raises:

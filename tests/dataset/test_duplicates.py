@@ -17,7 +17,7 @@ from a20_parquet.dataset.partial_run import WithoutRows
 from a20_parquet.dataset.run import DiskRun, HeldRun, Run
 from a20_parquet.duplicates_pass import find_duplicates
 from a20_parquet.errors import DatasetError
-from a20_parquet.executor import Threads
+from a20_parquet.execution.threads import ThreadExecutor
 from a20_parquet.progress import NoProgress
 from a20_parquet.table.duplicates import Duplicates
 from a20_parquet.table.schema import Feature, keyed_schema
@@ -54,7 +54,7 @@ def find(runs: Sequence[Run], held: Catalog | None = None, workers: int = 1) -> 
     """Find duplicates, two rows at a time; all progress is told."""
     progress = CountedProgress()
     comparison = Comparison(runs=runs, held=held, dims=DIMS, batch_rows=2)
-    found = find_duplicates(comparison, workers=workers, executor=Threads(workers, progress))
+    found = find_duplicates(comparison, workers=workers, executor=ThreadExecutor(workers, progress))
     rows = sum(int(run.partitions.rows.sum()) for run in runs)
     assert progress.done == progress.total == rows * DIMS * 4
     return found
@@ -181,7 +181,7 @@ def test_features_are_compared_too() -> None:
     keyed = pa.table([columns[name] for name in schema.names], schema=schema)
     run = HeldRun(np.zeros((5, DIMS), np.float32), np.arange(5), keyed)
     comparison = Comparison(runs=[run], dims=DIMS, features=features, batch_rows=2)
-    found = find_duplicates(comparison, workers=1, executor=Threads(1, NoProgress()))
+    found = find_duplicates(comparison, workers=1, executor=ThreadExecutor(1, NoProgress()))
     assert (found.identical.count, found.different.count) == (2, 2)
     assert [dropped.tolist() for dropped in found.dropped] == [[2, 4]]
 

@@ -18,11 +18,11 @@ from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.storage import lease as lease_module
 from a20_parquet.storage import lock_content
-from a20_parquet.storage.lease import HeldError, Pace, leased
+from a20_parquet.storage.lease import HeldError, LeaseTiming, leased
 from a20_parquet.storage.lock_content import LockContent
 from a20_parquet.storage.place import StorePath, place_of
 
-_PACE = Pace(renew_s=0.1, expire_s=0.6)
+_PACE = LeaseTiming(renew_s=0.1, expire_s=0.6)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_a_living_owner_keeps_others_out(lock: StorePath) -> None:
 
 def test_what_a_conversion_says(lock: StorePath, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who else converts there, and what to do."""
-    monkeypatch.setattr("a20_parquet.storage.lease.Pace", lambda: _PACE)
+    monkeypatch.setattr("a20_parquet.storage.lease.LeaseTiming", lambda: _PACE)
     layout = DatasetLayout.at("memory://lease/dataset")
     refused = pytest.raises(UsageError, match="another process is converting")
     with leased(lock, print, _PACE), refused, locked(layout):
@@ -151,7 +151,7 @@ class Clock:
 def test_an_owner_that_slept(lock: StorePath) -> None:
     """Where nothing tells whether somebody else came, it gives up before it writes again."""
     clock = Clock()
-    with leased(lock, print, Pace(renew_s=30, expire_s=90), clock) as lease:
+    with leased(lock, print, LeaseTiming(renew_s=30, expire_s=90), clock) as lease:
         filesystem = lock.filesystem.guarded(lease)
         place = f"{lock.path}-neighbour"
         for clock.now_s in (1000.0, 1059.0):
@@ -174,7 +174,7 @@ def test_an_owner_that_slept(lock: StorePath) -> None:
 def test_renewals_put_it_off(lock: StorePath) -> None:
     """Each counts from when it was begun."""
     clock = Clock()
-    with leased(lock, print, Pace(renew_s=30, expire_s=90), clock) as lease:
+    with leased(lock, print, LeaseTiming(renew_s=30, expire_s=90), clock) as lease:
         clock.now_s = 1050.0
         lease.confirm()
         clock.now_s = 1109.0
@@ -186,7 +186,7 @@ def test_renewals_put_it_off(lock: StorePath) -> None:
 
 def test_an_owner_that_sees_another_one(lock: StorePath) -> None:
     """However little time has passed for it, it asks before it commits; what is there stays."""
-    with leased(lock, print, Pace(renew_s=30, expire_s=90)) as lease:
+    with leased(lock, print, LeaseTiming(renew_s=30, expire_s=90)) as lease:
         theirs = LockContent.draw().encode()
         lock.filesystem.pipe_file(lock.path, theirs)
         lease.check()

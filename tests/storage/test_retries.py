@@ -5,11 +5,11 @@ from threading import Barrier, Thread
 
 import pytest
 
+from a20_parquet.execution.threads import ThreadPool, map_in_order
 from a20_parquet.storage import retries
 from a20_parquet.storage.at_once import map_at_once
 from a20_parquet.storage.retries import call, counted_retries
 from a20_parquet.storage.stream import BlockStream, ReadAhead
-from a20_parquet.workers import Workers, map_in_order
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def read(_: int) -> None:
 
 
 def _workers(count: int) -> None:
-    list(Workers(3).map(lambda _: request(1), range(count)))
+    list(ThreadPool(3).map(lambda _: request(1), range(count)))
 
 
 def _in_order(count: int) -> None:
@@ -53,11 +53,11 @@ def _at_once(count: int) -> None:
 
 
 def _nested(count: int) -> None:
-    list(Workers(2).map(_at_once, [count // 2, count - count // 2]))
+    list(ThreadPool(2).map(_at_once, [count // 2, count - count // 2]))
 
 
 def _read_ahead(count: int) -> None:
-    list(Workers(2).map(read, range(count // 4)))
+    list(ThreadPool(2).map(read, range(count // 4)))
 
 
 WAYS: list[Callable[[int], None]] = [request, _workers, _in_order, _at_once, _nested]

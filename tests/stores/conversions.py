@@ -43,7 +43,7 @@ def use_small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 def make_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have nobody wait before a request is tried again, nor long for a lock."""
     monkeypatch.setattr(retries, "_FIRST_WAIT_S", 1e-4)
-    monkeypatch.setattr(lease, "Pace", partial(lease.Pace, renew_s=0.5, expire_s=1.5))
+    monkeypatch.setattr(lease, "LeaseTiming", partial(lease.LeaseTiming, renew_s=0.5, expire_s=1.5))
 
 
 def read_folder(folder: Path) -> dict[str, bytes]:

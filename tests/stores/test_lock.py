@@ -15,13 +15,13 @@ import a20_parquet
 from a20_parquet.dataset.claim import check_lock, confirm_lock, locked
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.errors import DatasetError, UsageError
+from a20_parquet.execution.threads import ThreadPool
 from a20_parquet.storage import conditional
 from a20_parquet.storage import lease as lease_module
 from a20_parquet.storage.files import write_whole
-from a20_parquet.storage.lease import HeldError, Pace, leased
+from a20_parquet.storage.lease import HeldError, LeaseTiming, leased
 from a20_parquet.storage.lock_content import LockContent
 from a20_parquet.storage.place import StorePath, place_of
-from a20_parquet.workers import Workers
 from tests.storage.test_lease import Clock
 from tests.stores.conversions import OPTIONS, comparable
 from tests.stores.deeds import Hold, LoseAnswer
@@ -30,8 +30,8 @@ from tests.stores.servers import Store
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
-_QUICK = Pace(renew_s=0.1, expire_s=0.3)
-_NEVER = Pace(renew_s=3600, expire_s=7200)
+_QUICK = LeaseTiming(renew_s=0.1, expire_s=0.3)
+_NEVER = LeaseTiming(renew_s=3600, expire_s=7200)
 """Renewed by hand only: an owner whose thread is frozen."""
 _UPLOAD, _LOCK = "PUT|POST", r"conversion/lock\b"
 
@@ -170,7 +170,7 @@ def test_threads_that_wake_together(lock: StorePath) -> None:
     with held_by_a_sleeper(lock, clock) as layout:
         for _ in range(3):
             clock.now_s += 10_000
-            list(Workers(12).map(lambda _: check_lock(layout), range(24)))
+            list(ThreadPool(12).map(lambda _: check_lock(layout), range(24)))
 
 
 def test_an_owner_that_was_cut_off(store: Store, lock: StorePath) -> None:

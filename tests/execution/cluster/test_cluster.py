@@ -15,8 +15,8 @@ import a20_parquet
 from a20_parquet.conversion import Conversion
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.unfinished import committed_files
-from tests.cluster.conftest import OPTIONS, SHARDS
-from tests.cluster.grid import READING, WRITING, Grid, Nursery, Recorder
+from tests.execution.cluster.conftest import OPTIONS, SHARDS
+from tests.execution.cluster.grid import READING, WRITING, Grid, Nursery, Recorder
 from tests.helpers.conversions import digests
 
 pytestmark = pytest.mark.usefixtures("many_units")
@@ -24,9 +24,9 @@ pytestmark = pytest.mark.usefixtures("many_units")
 KILLED = """
 import sys
 from a20_parquet import merge_pass
-from tests.cluster.test_cluster import convert
+from tests.execution.cluster.test_cluster import convert
 from tests.helpers.conversions import use_tiny_memory
-from tests.cluster.grid import Recorder
+from tests.execution.cluster.grid import Recorder
 import pytest
 from pathlib import Path
 

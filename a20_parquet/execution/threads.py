@@ -3,37 +3,41 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import as_completed
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from queue import Empty, SimpleQueue
 from threading import Event
 from typing import Generic, TypeVar
 
+from a20_parquet.execution.fencing import FencingToken
+from a20_parquet.execution.protocols import Initializer, StoppedError
+from a20_parquet.progress import Progress
+from a20_parquet.resources import default_budget
+from a20_parquet.source.shard import Shard
 from a20_parquet.storage.at_once import ContextThreads
+from a20_parquet.storage.files import NewFile, create_file
+from a20_parquet.storage.place import Place
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
 Resource = TypeVar("Resource")
 
 
-class StoppedError(Exception):
-    """Ends a unit of work because another one failed or the user interrupted."""
-
-
-class Workers:
-    """A pool of threads; a single worker works in the calling thread."""
+class ThreadPool:
+    """A pool of threads; a single one is the calling thread."""
 
     def __init__(self, count: int) -> None:
         self._count = count
         self._stop = Event()
 
     def check(self) -> None:
-        """Raise ``StoppedError`` in a unit of work that has become pointless."""
+        """Raise ``StoppedError`` in a unit of work that is no longer wanted."""
         if self._stop.is_set():
             raise StoppedError
 
     def checked(self, advance: Callable[[int], None]) -> Callable[[int], None]:
-        """Make units of work that tell their progress also ``check`` each time they do."""
+        """Return a function that calls ``check`` and then ``advance``."""
 
         def check_and_advance(count: int) -> None:
             self.check()
@@ -86,7 +90,7 @@ def map_in_order(
 
 
 class Pool(Generic[Resource]):
-    """Resources that workers use one after another, made when they are first needed."""
+    """Resources that threads use one after another, made when they are first needed."""
 
     def __init__(self, make: Callable[[], Resource]) -> None:
         self._make = make
@@ -101,3 +105,47 @@ class Pool(Generic[Resource]):
             resource = self._make()
         yield resource
         self._free.put(resource)
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadExecutor:
+    """Threads of this process; implements ``Executor``."""
+
+    threads: int
+    progress: Progress
+    is_local = True
+    slots = 1
+    retries = 0
+
+    @property
+    def budget(self) -> int:
+        """See ``Executor.budget``."""
+        return default_budget()
+
+    def check_access(self, token: FencingToken, shards: Iterable[Shard]) -> None:
+        """Do nothing: threads access what this process does, and need no token."""
+
+    def map(
+        self, initializer: Initializer[Unit, Result], units: Iterable[Unit], *, threads: int
+    ) -> Iterator[Result]:
+        """See ``Executor.map``."""
+        pool = ThreadPool(threads)
+        context = _LocalContext(pool, pool.checked(self.progress.advance))
+        function = initializer()
+        yield from pool.map(lambda unit: function(unit, context), units)
+
+
+@dataclass(frozen=True, slots=True)
+class _LocalContext:
+    """The only attempt at each unit; implements ``TaskContext``."""
+
+    pool: ThreadPool
+    advance: Callable[[int], None]
+    tag = ""
+    is_local = True
+
+    def check(self) -> None:
+        self.pool.check()
+
+    def create(self, place: Place) -> AbstractContextManager[NewFile]:
+        return create_file(place)

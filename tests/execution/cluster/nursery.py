@@ -15,8 +15,8 @@ from typing import NoReturn
 
 from distributed import Scheduler, Worker
 
-import a20_parquet.cluster_worker
 import a20_parquet.convert
+import a20_parquet.execution.dask_worker
 import a20_parquet.source.wire
 import a20_parquet.table.fingerprint  # noqa: F401 - imported for those that are forked
 

@@ -10,7 +10,7 @@ from typing import cast
 
 import pytest
 
-from a20_parquet.workers import map_in_order
+from a20_parquet.execution.threads import map_in_order
 
 
 def close(results: Iterator[object]) -> None:

@@ -38,7 +38,7 @@ class Nursery:
     def __init__(self) -> None:
         """Start the process that they are forked from."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.cluster.nursery"],
+            [sys.executable, "-m", "tests.execution.cluster.nursery"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -7,7 +7,7 @@ import pytest
 
 import a20_parquet
 from a20_parquet.options import OptionValues
-from tests.cluster.grid import Grid, Nursery
+from tests.execution.cluster.grid import Grid, Nursery
 from tests.helpers.conversions import digests, use_tiny_memory
 from tests.helpers.shards import frame, make_record, random_tensor
 

@@ -1,9 +1,8 @@
-"""Which run of a conversion may write into it, told by a file that all its workers see.
+"""Fencing: which run of a conversion may write, told by a file that all its workers see.
 
-A worker of a cluster that was only cut off goes on, while another one does its unit again and,
-later, whoever began the conversion may begin it anew, or another one at the same place. What such
-a worker has made is the same as what replaces it, or is wanted no more: so files get their names
-when they are whole, and none gets it once another session has begun.
+A worker that was only cut off goes on, while another one does its unit again. Later the conversion
+may be resumed, or another one may begin at the same place. So files get their names only when they
+are whole, and none gets it once another run has begun.
 """
 
 import secrets
@@ -21,8 +20,8 @@ _NAME = ".a20-parquet-session"
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """One run of the command that began a conversion or goes on with it."""
+class FencingToken:
+    """Stands for one run of the command that begins or resumes a conversion."""
 
     token: str
     """Its own, and no other's."""
@@ -33,14 +32,14 @@ class Session:
 
     @classmethod
     def of(cls, layout: DatasetLayout, *others: Place) -> Self:
-        """A new session; nothing is written yet."""
+        """Make a new token; nothing is written yet."""
         return cls(secrets.token_hex(8), layout.conversion, others)
 
     def begin(self) -> None:
-        """Write down that this session has begun, so that every earlier one has ended.
+        """Write the token into each folder, so that every earlier run has ended.
 
         Raises:
-            OSError: a folder can't be written.
+            OSError: a folder cannot be written.
         """
         self._apart.mkdir(exist_ok=True)
         for folder in self._folders:
@@ -55,33 +54,32 @@ class Session:
 
     @staticmethod
     def end_all(layout: DatasetLayout) -> None:
-        """End every session that has begun, so that workers that were left behind stop.
+        """End every run, so that workers that were left behind stop.
 
         Raises:
-            OSError: the folder can't be written.
+            OSError: the folder cannot be written.
         """
         (layout.conversion / _NAME).unlink(missing_ok=True)
 
-    @property
-    def unseen(self) -> Place | None:
-        """A folder that is not there as this session left it; none where all are."""
-        return next((folder for folder in self._folders if not self._is_begun(folder)), None)
+    def find_missing(self) -> Place | None:
+        """Return the first folder that does not hold this token, or None."""
+        return next((folder for folder in self._folders if not self._is_in(folder)), None)
 
     @property
     def is_current(self) -> bool:
-        """Whether it has begun, and no other one since."""
-        return self._is_begun(self.conversion)
+        """Whether this run has begun, and no other one since."""
+        return self._is_in(self.conversion)
 
     @contextmanager
     def create(self, place: Place, check: Callable[[], None]) -> Iterator[NewFile]:
-        """Lend a new file, which lies at its place when the body ends; others may write it as well.
+        """Lend a new file that gets its name when the body ends; others may write the same one.
 
         Args:
             place: where; a local one on the file system of the conversion's folder.
-            check: called before the file gets there; raises where it must not.
+            check: called before the file gets its name; raises if it must not.
 
         Raises:
-            OSError: it can't be written.
+            OSError: the file cannot be written.
         """
         apart = self._apart / secrets.token_hex(8)
         if not isinstance(apart, Path) or not isinstance(place, Path):
@@ -108,7 +106,7 @@ class Session:
     def _apart(self) -> Place:
         return self.conversion / "apart"
 
-    def _is_begun(self, folder: Place) -> bool:
+    def _is_in(self, folder: Place) -> bool:
         try:
             return read_whole(folder / _NAME) == self.token.encode()
         except FileNotFoundError:

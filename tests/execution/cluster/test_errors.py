@@ -4,21 +4,21 @@ import os
 import pickle
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import a20_parquet
-from a20_parquet import cluster, cluster_pass, errors
-from a20_parquet.cluster import connect_cluster
-from a20_parquet.dataset.session import Session
+from a20_parquet import errors
 from a20_parquet.errors import A20ParquetError, ClusterError, RecordError, UsageError
-from a20_parquet.executor import Attempt
+from a20_parquet.execution import dask_cluster
+from a20_parquet.execution.dask_cluster import connect_cluster
+from a20_parquet.execution.fencing import FencingToken
+from a20_parquet.execution.protocols import TaskContext
 from a20_parquet.table.rejection import Reason
-from tests.cluster.conftest import OPTIONS
-from tests.cluster.grid import READING, Grid, Nursery, Recorder
+from tests.execution.cluster.conftest import OPTIONS
+from tests.execution.cluster.grid import READING, Grid, Nursery, Recorder
 
 _OPTIONS: Any = OPTIONS
 RECORD = RecordError(
@@ -55,7 +55,7 @@ def test_workers_are_the_clusters(tmp_path: Path) -> None:
 
 def test_without_dask(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The extra is named."""
-    monkeypatch.delitem(sys.modules, "a20_parquet.cluster")
+    monkeypatch.delitem(sys.modules, "a20_parquet.execution.dask_cluster")
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UsageError, match=r"pip install 'a20-parquet\[dask\]'"):
         a20_parquet.convert(shards, tmp_path / "out", dask="local:2")
@@ -63,7 +63,7 @@ def test_without_dask(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_without_a_scheduler(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The address is named, and nothing is left behind."""
-    monkeypatch.setattr(cluster, "_CONNECT_S", 0.5)
+    monkeypatch.setattr(dask_cluster, "_CONNECT_S", 0.5)
     with pytest.raises(ClusterError, match=r"tcp://127\.0\.0\.1:9: no scheduler answers there"):
         a20_parquet.convert(shards, tmp_path / "out", dask="tcp://127.0.0.1:9")
     assert list(tmp_path.iterdir()) == []
@@ -71,7 +71,7 @@ def test_without_a_scheduler(shards: Path, tmp_path: Path, monkeypatch: pytest.M
 
 def test_without_workers(nursery: Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for them for long."""
-    monkeypatch.setattr(cluster, "_FIRST_WORKER_S", 0.5)
+    monkeypatch.setattr(dask_cluster, "_FIRST_WORKER_S", 0.5)
     with (
         Grid(nursery, workers=0) as grid,
         pytest.raises(ClusterError, match="has no worker"),
@@ -82,7 +82,7 @@ def test_without_workers(nursery: Nursery, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_another_version(grid: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers must have the same one."""
-    monkeypatch.setattr(cluster, "__version__", "99.0")
+    monkeypatch.setattr(dask_cluster, "__version__", "99.0")
     with (
         pytest.raises(ClusterError, match="Install the same version"),
         connect_cluster(grid.address, Recorder()),
@@ -133,7 +133,7 @@ def test_the_scheduler_is_lost(
     shards: Path, grid: Grid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The command says how to go on, and does."""
-    monkeypatch.setattr(cluster, "_CONNECT_S", 2)
+    monkeypatch.setattr(dask_cluster, "_CONNECT_S", 2)
     progress = Recorder(tmp_path / "out", {(READING, 3): grid.scheduler.kill})
     with pytest.raises(ClusterError, match="The same command goes on where it stopped"):
         a20_parquet.convert(
@@ -142,26 +142,19 @@ def test_the_scheduler_is_lost(
     assert a20_parquet.convert(shards, tmp_path / "out", **_OPTIONS).is_resumed
 
 
-@dataclass(frozen=True, slots=True)
-class Deadly:
-    """Kills who does it; implements ``executor.Task``."""
-
-    threads: int = 1
-
-    def open(self) -> Callable[[int, Attempt], None]:
-        """See ``executor.Task``."""
-        return lambda _, __: os._exit(1)
+def open_deadly() -> Callable[[int, TaskContext], None]:
+    """Return what kills the process that does it."""
+    return lambda _, __: os._exit(1)
 
 
-def test_work_that_kills(nursery: Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_that_kills(nursery: Nursery, tmp_path: Path) -> None:
     """It does not take all workers with it."""
-    monkeypatch.setattr(cluster_pass, "_MOST_LOST", 2)
     tmp_path.joinpath("conversion").mkdir()
     with (
-        Grid(nursery) as grid,
+        Grid(nursery, workers=5) as grid,
         connect_cluster(grid.address, Recorder()) as workers,
     ):
-        workers.admit(Session("token", tmp_path / "conversion", ()), [])
-        with pytest.raises(ClusterError, match="2 workers were lost one after the other"):
-            list(workers.map(Deadly(), [0]))
+        workers.check_access(FencingToken("token", tmp_path / "conversion", ()), [])
+        with pytest.raises(ClusterError, match="4 workers were lost one after the other"):
+            list(workers.map(open_deadly, [0], threads=1))
         assert len(workers._client.nthreads()) == 1  # noqa: SLF001 - one is left

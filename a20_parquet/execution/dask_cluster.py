@@ -1,17 +1,19 @@
-"""Units of work done by the workers of a Dask cluster, one that runs or one for this conversion."""
+"""Connects to a Dask cluster, or starts one, whose workers do units of work."""
 
 import logging
 import pickle
 import re
+import secrets
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 from a20_parquet._version import __version__
 from a20_parquet.amounts import format_count
-from a20_parquet.dataset.session import Session
 from a20_parquet.errors import ClusterError, UsageError
+from a20_parquet.execution.fencing import FencingToken
+from a20_parquet.execution.protocols import Initializer, Result, Unit
 from a20_parquet.progress import Progress
 from a20_parquet.resources import default_budget
 from a20_parquet.source.shard import Shard
@@ -22,14 +24,15 @@ try:
 except ImportError as error:
     raise UsageError("--dask needs Dask: pip install 'a20-parquet[dask]'") from error
 
-from a20_parquet.cluster_pass import GO_ON, WATCH_S, ClusterPass, first_line, talking
-from a20_parquet.cluster_worker import Outcome, Traits, find_unseen, traits, unseen_error
-
-if TYPE_CHECKING:
-    from a20_parquet.executor import Task
-
-Unit = TypeVar("Unit")
-Result = TypeVar("Result")
+from a20_parquet.execution.dask_pass import RESUME, cluster_errors, first_line, run_pass
+from a20_parquet.execution.dask_worker import (
+    Outcome,
+    WorkerInfo,
+    WorkerState,
+    access_error,
+    find_inaccessible,
+    worker_info,
+)
 
 LOCAL = re.compile(r"local:([1-9]\d{0,3})")
 """Names a cluster of so many processes on this machine."""
@@ -40,12 +43,12 @@ _NO_WORKER_S = 600
 
 
 @contextmanager
-def connect_cluster(where: str, progress: Progress) -> Iterator["Cluster"]:
+def connect_cluster(where: str, progress: Progress) -> Iterator["DaskExecutor"]:
     """Connect to a cluster, or start one that ends with the body.
 
     Args:
         where: the address of a scheduler, or ``local:N`` for so many processes on this machine.
-        progress: told of workers that come and go.
+        progress: gets messages about workers that join or leave.
 
     Raises:
         ClusterError: no scheduler or no worker answers, or one has another version of this package.
@@ -66,7 +69,7 @@ def connect_cluster(where: str, progress: Progress) -> Iterator["Cluster"]:
                 f"--dask {where}: the scheduler has no worker after {_FIRST_WORKER_S} s. Start "
                 "some: dask worker ADDRESS."
             ) from None
-        cluster = Cluster(client, progress, shares_machine=local is not None)
+        cluster = DaskExecutor(client, progress, shares_machine=local is not None)
         try:
             yield cluster
         finally:
@@ -105,15 +108,15 @@ def _connect(address: str) -> Any:
         ) from error
 
 
-class Cluster:
-    """The workers of a cluster; implements ``executor.Executor``.
+class DaskExecutor:
+    """The workers of a cluster; implements ``Executor``.
 
     Attributes:
-        progress: told how far it is, and of workers that come and go.
-        retries: how many requests to stores were tried again for all units that are done.
+        progress: gets the progress of passes, and messages about workers that join or leave.
+        retries: how many requests to stores were repeated in all units that are done.
     """
 
-    is_here = False
+    is_local = False
 
     def __init__(self, client: Any, progress: Progress, *, shares_machine: bool) -> None:
         """Look at the workers that are there.
@@ -130,10 +133,10 @@ class Cluster:
         self._client = client
         self.progress = progress
         self._shares_machine = shares_machine
-        self._session: Session | None = None
+        self._token: FencingToken | None = None
         self._workers: dict[str, int] = dict(client.nthreads())
-        self._watched_s = self._seen_s = time.monotonic()
-        self._traits = self._look()
+        self._seen_s = time.monotonic()
+        self._infos = self._check_versions()
 
     @property
     def threads(self) -> int:
@@ -150,87 +153,72 @@ class Cluster:
         """See ``Executor.budget``."""
         if self._shares_machine:
             return default_budget() // len(self._workers)
-        limits = [each.memory for each in self._traits.values() if each.memory]
+        limits = [info.memory for info in self._infos if info.memory]
         return min([default_budget(), *(limit // 4 for limit in limits)])
 
-    def admit(self, session: Session, shards: Iterable[Shard]) -> None:
-        """See ``Executor.admit``."""
-        self._session = session
-        session.begin()
+    def check_access(self, token: FencingToken, shards: Iterable[Shard]) -> None:
+        """See ``Executor.check_access``."""
+        self._token = token
+        token.begin()
         some = pickle.dumps(tuple(shards))
-        for worker, found in self._run(find_unseen, session, some).items():
+        for worker, found in self._run(find_inaccessible, token, some).items():
             if not isinstance(found, Outcome):
-                raise unseen_error(worker, str(found))
+                raise access_error(worker, str(found))
             self.retries += found.retries
             if found.result is not None:
-                raise unseen_error(worker, found.result)
+                raise access_error(worker, found.result)
 
-    def map(self, task: "Task[Unit, Result]", units: Iterable[Unit]) -> Iterator[Result]:
+    def map(
+        self, initializer: Initializer[Unit, Result], units: Iterable[Unit], *, threads: int
+    ) -> Iterator[Result]:
         """See ``Executor.map``."""
-        if self._session is None:
-            raise ValueError("the session has not begun")
-        rest = ((number, pickle.dumps(unit)) for number, unit in enumerate(units))
-        under_way = ClusterPass(self._client, pickle.dumps(task), self._session, self.progress)
-        try:
-            while True:
-                while (worker := under_way.find_free(self._workers)) is not None:
-                    numbered = under_way.take_back() or next(rest, None)
-                    if numbered is None:
-                        break
-                    under_way.send(worker, *numbered)
-                if not under_way:
-                    return
-                outcome = under_way.wait()
-                if outcome is not None:
-                    self.retries += outcome.retries
-                    yield outcome.result
-                if self._watch():
-                    under_way.give_up(self._workers)
-        finally:
-            under_way.end()
+        if self._token is None:
+            raise ValueError("check_access comes first")
+        name = f"a20-parquet-{secrets.token_hex(8)}"
+        state = WorkerState(pickle.dumps(initializer), threads, self._token, name)
+        for outcome in run_pass(self._client, state, units, self.progress, self._count_threads):
+            self.retries += outcome.retries
+            yield outcome.result
 
     def close(self) -> None:
         """Leave nothing behind."""
-        if self._session is not None:
-            self._session.end()
+        if self._token is not None:
+            self._token.end()
 
-    def _look(self) -> dict[str, Traits]:
-        found: dict[str, Traits] = self._run(traits)
-        for worker, its in found.items():
-            if not isinstance(its, Traits):
+    def _check_versions(self) -> list[WorkerInfo]:
+        found: dict[str, WorkerInfo] = self._run(worker_info)
+        for worker, info in found.items():
+            if not isinstance(info, WorkerInfo):
                 raise ClusterError(
-                    f"worker {worker} has no a20-parquet {__version__} ({first_line(its)}). "
+                    f"worker {worker} has no a20-parquet {__version__} ({first_line(info)}). "
                     "Install the same version in every worker's environment."
                 )
-            if its.version != __version__:
+            if info.version != __version__:
                 raise ClusterError(
-                    f"worker {worker} has a20-parquet {its.version}, this is {__version__}. "
+                    f"worker {worker} has a20-parquet {info.version}, this is {__version__}. "
                     "Install the same version in every worker's environment."
                 )
-        return found
+        return list(found.values())
 
     def _run(self, function: Any, *arguments: Any) -> dict[str, Any]:
         """Run a function in every worker; exceptions are among the results."""
         results: dict[str, Any] = self._client.run(function, *arguments, on_error="return")
         return results
 
-    def _watch(self) -> bool:
-        """Tell of workers that have come or gone; whether any has.
+    def _count_threads(self) -> int:
+        """Report workers that have joined or left, and count the threads of those that are there.
 
         Raises:
-            ClusterError: none has been there for long.
+            ClusterError: there has been no worker for long, or no scheduler answers.
         """
         now_s = time.monotonic()
-        if now_s - self._watched_s < WATCH_S:
-            return False
-        self._watched_s = now_s
-        with talking():
+        with cluster_errors():
             workers: dict[str, int] = dict(self._client.nthreads())
         if workers:
             self._seen_s = now_s
         elif now_s - self._seen_s > _NO_WORKER_S:
             raise ClusterError(
-                f"no worker is left, and none has come for {_NO_WORKER_S} s. {GO_ON}"
+                f"no worker is left, and none has come for {_NO_WORKER_S} s. {RESUME}"
             )
         before, self._workers = self._workers, workers
         left = format_count(len(workers), "worker")
@@ -238,7 +226,7 @@ class Cluster:
             self.progress.say(f"worker {worker} is gone; others do its work again ({left} left)")
         for worker in workers.keys() - before.keys():
             self.progress.say(f"worker {worker} has joined ({left})")
-        return before.keys() != workers.keys()
+        return sum(workers.values())
 
 
 @contextmanager

@@ -5,14 +5,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from a20_parquet.workers import Pool, StoppedError, Workers
+from a20_parquet.execution.protocols import StoppedError
+from a20_parquet.execution.threads import Pool, ThreadPool
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 @pytest.mark.parametrize("units", [0, 1, 20])
 def test_results(count: int, units: int) -> None:
     """Each unit's result comes once."""
-    results = Workers(count).map(lambda unit: unit * unit, range(units))
+    results = ThreadPool(count).map(lambda unit: unit * unit, range(units))
     assert sorted(results) == [unit * unit for unit in range(units)]
 
 
@@ -24,7 +25,7 @@ def test_one_worker_works_in_the_calling_thread() -> None:
         done.append(unit)
         return threading.current_thread()
 
-    results = Workers(1).map(work, range(3))
+    results = ThreadPool(1).map(work, range(3))
     assert done == []
     assert next(results) is threading.current_thread()
     assert done == [0]
@@ -40,7 +41,7 @@ def test_several_workers_work_at_once() -> None:
         meeting.wait(timeout=60)
         return threading.current_thread()
 
-    threads = set(Workers(3).map(work, range(3)))
+    threads = set(ThreadPool(3).map(work, range(3)))
     assert len(threads) == 3
     assert threading.current_thread() not in threads
 
@@ -55,12 +56,12 @@ def test_a_failure_surfaces(count: int) -> None:
         return unit
 
     with pytest.raises(KeyError, match="3"):
-        list(Workers(count).map(work, range(10)))
+        list(ThreadPool(count).map(work, range(10)))
 
 
 def test_the_first_failure_stops_others() -> None:
     """Units that run are told to stop, those that wait never start, and all threads end."""
-    workers = Workers(2)
+    workers = ThreadPool(2)
     running = threading.Event()
     started = []
     stopped = []
@@ -89,7 +90,7 @@ def test_the_first_failure_stops_others() -> None:
 
 def test_who_stops_reading_stops_the_work() -> None:
     """Closing the results stops the units that are still running."""
-    workers = Workers(2)
+    workers = ThreadPool(2)
 
     def work(unit: int) -> int:
         while unit:
@@ -106,7 +107,7 @@ def test_who_stops_reading_stops_the_work() -> None:
 
 def test_check_lets_work_go_on() -> None:
     """Without a failure nothing is stopped."""
-    workers = Workers(2)
+    workers = ThreadPool(2)
     assert list(workers.map(lambda _: workers.check(), range(3))) == [None] * 3
     workers.check()
 

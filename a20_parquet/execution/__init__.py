@@ -1,0 +1,1 @@
+"""Who does units of work: threads of this process, or the workers of a Dask cluster."""

@@ -1,0 +1,154 @@
+"""One pass on a Dask cluster: units are submitted, and their results come as they complete."""
+
+import pickle
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
+from itertools import islice
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from distributed import Client, as_completed
+from distributed.scheduler import KilledWorker
+
+from a20_parquet.errors import ClusterError
+from a20_parquet.execution.dask_worker import Outcome, WorkerState, run_unit
+from a20_parquet.execution.protocols import StoppedError
+from a20_parquet.progress import Progress
+
+RESUME = "The same command goes on where it stopped."
+"""Ends each message about work that was lost."""
+
+_WATCH_S = 1.0
+_POLL_S = 0.02
+
+
+def run_pass(
+    client: Client,
+    state: WorkerState,
+    units: Iterable[Any],
+    progress: Progress,
+    count_threads: Callable[[], int],
+) -> Iterator[Outcome]:
+    """Yield the outcome of each unit, in any order.
+
+    Dask chooses the worker of each unit, and does those of a lost worker again.
+
+    Args:
+        client: connected to the scheduler.
+        state: what each worker keeps for the pass.
+        units: of work; as many are submitted as keep the workers busy.
+        progress: gets the bytes that are done.
+        count_threads: called every second; returns the threads of all workers.
+
+    Raises:
+        ClusterError: the scheduler was lost, or a unit took too many workers with it.
+        Exception: whatever a unit failed with.
+    """
+    reports = _Reports(progress)
+    numbered = enumerate(units)
+    futures: dict[Any, int] = {}
+    completed = as_completed(loop=client.loop, with_results=True, raise_errors=False)
+    with cluster_errors():
+        client.register_plugin(state)
+        client.subscribe_topic(state.name, reports.receive)
+    try:
+        while True:
+            # A second one for each thread, so that none waits for the next.
+            free = 2 * count_threads() - len(futures)
+            for number, unit in islice(numbered, max(free, 0)):
+                arguments = (state.name, number, pickle.dumps(unit))
+                key = f"{state.name}-{number}"
+                with cluster_errors():
+                    future = client.submit(run_unit, *arguments, key=key, pure=False)
+                futures[future] = number
+                completed.add(future)
+            if not futures:
+                return
+            _wait(completed)
+            reports.pass_on()
+            for future, result in completed.next_batch(block=False):
+                outcome = _unwrap(result)
+                reports.advance(futures.pop(future), outcome.advanced)
+                yield outcome
+    finally:
+        with suppress(Exception):
+            client.cancel(list(futures), force=True)
+            client.unsubscribe_topic(state.name)
+            client.unregister_worker_plugin(state.name)
+
+
+def _wait(completed: as_completed) -> None:
+    """Wait for the next result, but not for so long that lost workers stay unnoticed."""
+    end_s = time.monotonic() + _WATCH_S
+    while not completed.has_ready() and time.monotonic() < end_s:
+        time.sleep(_POLL_S)
+
+
+def _unwrap(result: Any) -> Outcome:
+    """Return what came of a unit, or raise its error."""
+    if isinstance(result, Outcome):
+        return result
+    if not isinstance(result, tuple):
+        with cluster_errors():
+            raise result
+    error: BaseException = result[1]
+    if isinstance(error, KilledWorker):
+        raise ClusterError(
+            f"{error.allowed_failures + 1} workers were lost one after the other with the same "
+            f"piece of work, {error.last_worker.address} the last: their logs may say why. Was "
+            f"their memory too little, a smaller --memory helps. {RESUME}"
+        ) from error
+    if isinstance(error, StoppedError):
+        raise ClusterError(
+            "another run of this conversion has begun, or its folder was deleted"
+        ) from error
+    raise error
+
+
+class _Reports:
+    """Adds up the bytes that attempts at units report, also those that were lost."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._reported: dict[int, int] = {}
+        self._received: SimpleQueue[tuple[int, int]] = SimpleQueue()
+
+    def receive(self, event: Any) -> None:
+        """Keep a report; Dask calls this on a thread of its own."""
+        _, (number, advanced) = event
+        self._received.put((number, advanced))
+
+    def pass_on(self) -> None:
+        """Pass on the reports that were received."""
+        with suppress(Empty):
+            while True:
+                self.advance(*self._received.get_nowait())
+
+    def advance(self, number: int, advanced: int) -> None:
+        """Pass on what of a unit no earlier attempt has reported."""
+        more = advanced - self._reported.get(number, 0)
+        if more > 0:
+            self._reported[number] = advanced
+            self._progress.advance(more)
+
+
+@contextmanager
+def cluster_errors() -> Iterator[None]:
+    """Raise a failure to talk to the cluster as ``ClusterError``.
+
+    Raises:
+        ClusterError: the body has failed to.
+    """
+    try:
+        yield
+    except (OSError, CancelledError) as error:
+        raise ClusterError(
+            f"the Dask scheduler is gone, or has given the work up: {first_line(error)}. {RESUME}"
+        ) from error
+
+
+def first_line(error: BaseException) -> str:
+    """Return an error's message without further lines."""
+    return (str(error) or type(error).__name__).partition("\n")[0]
