@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from a20_parquet.amounts import format_count
-from a20_parquet.dataset.begin import Begun
+from a20_parquet.dataset.begin import Begun, abandon
 from a20_parquet.dataset.commit import commit, settle
 from a20_parquet.dataset.held import HeldDataset
 from a20_parquet.dataset.layout import DatasetLayout
@@ -43,6 +43,9 @@ def finish(
 ) -> Manifest:
     """Commit a conversion and remove its traces.
 
+    Records of the quarantine that were all rejected again, as before, leave the dataset as it is:
+    its manifest tells of no further conversion.
+
     Args:
         layout: of the dataset.
         job: what was to be done.
@@ -58,6 +61,14 @@ def finish(
     listed = files_content(all_files, job.table.partition_by)
     kept = {shard.label for shard in made.sorted.quarantine}
     retried = {retry.shard.label for retry in job.retries.values()}
+    quarantine = merge_quarantine(
+        before.quarantine if before else (), made.sorted.quarantine, sorted(retried - kept)
+    )
+    only_retries = len(job.retries) == len(job.shards)
+    taken = sum(shard.windows + shard.left_out for shard in made.sorted.shards)
+    if before is not None and only_retries and not taken and quarantine == [*before.quarantine]:
+        abandon(layout, begun)
+        return before
     manifest = make_manifest(
         job.table,
         files=all_files,
@@ -77,9 +88,7 @@ def finish(
                 hop_remark=judge_hop(made.sorted.observations.spacing, job.table.window_seconds),
             ),
         ],
-        quarantine=merge_quarantine(
-            before.quarantine if before else (), made.sorted.quarantine, sorted(retried - kept)
-        ),
+        quarantine=quarantine,
     )
     sites = None
     if job.sites is not None:

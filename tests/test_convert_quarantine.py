@@ -9,6 +9,7 @@ import pytest
 
 import a20_parquet
 from a20_parquet.dataset.quarantine import read_entries
+from a20_parquet.verify import verify
 from tests.helpers.conversions import digests, use_tiny_memory
 from tests.helpers.shards import FILENAME, make_record, random_tensor, write_shard
 from tests.test_cli import run
@@ -139,3 +140,32 @@ def test_a_shard_of_which_nothing_could_be_converted(tmp_path: Path) -> None:
     conversion = a20_parquet.convert(kept_file, out, unknown_site="x")
     assert (conversion.new_windows, conversion.quarantine) == (2, {})
     assert conversion.totals.shards == 2
+
+
+def test_a_retry_that_helps_nobody_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was killed after its commit, and is run again, adds no conversion a second time."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    names = (FILENAME, "x.wav", b"\xff")
+    records = [make_record(random_tensor((3, 1, 8), n), name) for n, name in enumerate(names)]
+    write_shard(tmp_path / "in" / "a-00000-of-00001", records)
+    dataset = tmp_path / "dataset"
+    a20_parquet.convert(tmp_path / "in", dataset, decoder="wire")
+    quarantine = dataset / "quarantine"
+    with monkeypatch.context() as patch:
+        patch.setattr("a20_parquet.finish.settle", stop)
+        with pytest.raises(KeyboardInterrupt):
+            a20_parquet.convert(quarantine, dataset, unknown_site="Lab", decoder="wire")
+    manifest = (dataset / "manifest.json").read_bytes()
+    assert len(json.loads(manifest)["conversions"]) == 2
+    for _ in range(2):
+        again = a20_parquet.convert(quarantine, dataset, unknown_site="Lab", decoder="wire")
+        assert (again.retried_shards, again.new_windows) == (1, 0)
+        assert again.quarantine == {"bad_filename": 1}
+        assert (dataset / "manifest.json").read_bytes() == manifest
+        assert not (dataset / "conversion").exists()
+    assert verify(dataset, tmp_path / "in", decoder="wire").is_good

@@ -21,14 +21,14 @@ from a20_parquet.table.feature_forms import FeatureRequest
 from a20_parquet.table.feature_kinds import FeatureKind, FeatureScope
 from a20_parquet.table.schema import Feature
 from tests.helpers.conversions import digests, use_tiny_memory
-from tests.helpers.manifests import edit_manifest
-from tests.helpers.shards import make_features, random_tensor, serialize, write_shard
-from tests.source.decoding import (
+from tests.helpers.decoding import (
     bytes_feature,
     floats_feature,
     integers_feature,
     raw_float_feature,
 )
+from tests.helpers.manifests import edit_manifest
+from tests.helpers.shards import make_features, random_tensor, serialize, write_shard
 
 DIMS = 4
 NAME = "site_0285/20201014T{:02}0000+1030_Arkaba-Dry-A_{}.flac"
