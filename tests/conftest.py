@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.helpers.conversions import write_shuffled
+import a20_parquet
+from tests.helpers.conversions import INFO_NAMES, MakeDataset, write_shuffled
+from tests.helpers.shards import make_record, random_tensor, write_shard
 
 # No test measures time: on a busy machine any example may take long.
 settings.register_profile("untimed", deadline=None)
@@ -26,3 +28,19 @@ def real_data() -> Path:
 def shuffled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four shards of 120 records, see ``write_shuffled``; not to be changed."""
     return write_shuffled(tmp_path_factory.mktemp("shuffled"))
+
+
+@pytest.fixture(scope="module")
+def make_dataset(tmp_path_factory: pytest.TempPathFactory) -> MakeDataset:
+    """Converts a shard with 4 records of 12 windows in 2 channels, by the given Hive keys."""
+    folder = tmp_path_factory.mktemp("info")
+    records = [make_record(random_tensor((12, 2, 8)), name) for name in INFO_NAMES]
+    shard = write_shard(folder / "in" / "a-00000-of-00001", records)
+
+    def make(partition_by: str) -> Path:
+        dataset = folder / partition_by
+        if not dataset.exists():
+            a20_parquet.convert(shard, dataset, partition_by=partition_by, workers=1)
+        return dataset
+
+    return make

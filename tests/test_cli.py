@@ -11,6 +11,7 @@ from a20_parquet import cli
 from a20_parquet.dataset.parquet import Compression
 from a20_parquet.options import ConvertOptions
 from a20_parquet.table.partition import PartitionBy
+from tests.helpers.command_line import run
 from tests.helpers.shards import make_record, random_tensor, write_shard
 
 
@@ -20,20 +21,6 @@ def shard(tmp_path: Path) -> Path:
     return write_shard(
         tmp_path / "in" / "a-00000-of-00001", [make_record(random_tensor((3, 1, 8)))]
     )
-
-
-def run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
-) -> tuple[int, str, str]:
-    """Run the command; exit code, stdout and stderr."""
-    monkeypatch.setattr("sys.argv", ["a20-parquet", *map(str, arguments)])
-    code = 0
-    try:
-        cli.main()
-    except SystemExit as exit_:
-        code = int(exit_.code or 0)
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def test_convert_prints_a_summary(

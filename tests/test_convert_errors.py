@@ -9,9 +9,9 @@ import pytest
 import a20_parquet
 from a20_parquet.dataset.quarantine import read_entries
 from a20_parquet.errors import DatasetError, RecordError, SourceError, UsageError
+from tests.helpers.command_line import run
 from tests.helpers.conversions import digests
 from tests.helpers.shards import FILENAME, make_record, random_tensor, write_shard
-from tests.test_cli import run
 
 
 def good(number: int, dims: int = 8) -> bytes:

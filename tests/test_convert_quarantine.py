@@ -10,9 +10,9 @@ import pytest
 import a20_parquet
 from a20_parquet.dataset.quarantine import read_entries
 from a20_parquet.verify import verify
+from tests.helpers.command_line import run
 from tests.helpers.conversions import digests, use_tiny_memory
 from tests.helpers.shards import FILENAME, make_record, random_tensor, write_shard
-from tests.test_cli import run
 
 LABEL = "a-00000-of-00001"
 FOREIGN = ["2020-10-14 100000 Kl9.wav", "neg/bar_neg.wav", "2020-10-15 100000 Kl9.wav"]

@@ -7,6 +7,7 @@ import pytest
 
 import a20_parquet
 from a20_parquet.dataset.quarantine import read_entries
+from tests.helpers.command_line import run
 from tests.helpers.conversions import (
     as_bits,
     assert_same_windows,
@@ -15,7 +16,6 @@ from tests.helpers.conversions import (
     use_tiny_memory,
 )
 from tests.helpers.shards import make_record, random_tensor, write_shard
-from tests.test_cli import run
 
 
 def test_perch(

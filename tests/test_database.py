@@ -24,9 +24,9 @@ import a20_parquet
 from a20_parquet.database import As
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import A20ParquetError, DatasetError, UsageError
+from tests.helpers.command_line import run
 from tests.helpers.manifests import write_manifest
 from tests.helpers.shards import make_record, random_tensor, write_shard
-from tests.test_cli import run
 
 D = 16
 NAMES = [

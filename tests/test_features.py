@@ -21,9 +21,9 @@ from a20_parquet.dataset.take import take
 from a20_parquet.dataset.window_source import WindowSource
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.schema import METADATA, Feature
-from tests.dataset.test_parquet import windows
-from tests.helpers.datasets import encode, make_dataset
+from tests.helpers.datasets import make_dataset
 from tests.helpers.features import list_bits, windows_with
+from tests.helpers.parquet_files import encode, windows
 
 DIMS = 8
 NUISANCES, LABEL, NEVER = Feature("nuisances", 3), Feature("Label", 300), Feature("never", 1)

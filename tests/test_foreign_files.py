@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 import a20_parquet
+from tests.helpers.command_line import run
 from tests.helpers.conversions import digests
 from tests.helpers.shards import make_record, random_tensor, write_shard
-from tests.test_cli import run
 
 NAME = "site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac"
 

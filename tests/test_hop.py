@@ -14,9 +14,9 @@ from a20_parquet.dataset.manifest import Assumption, Manifest
 from a20_parquet.errors import UsageError
 from a20_parquet.source.decode import DecoderName
 from a20_parquet.verify import verify
+from tests.helpers.command_line import run
 from tests.helpers.conversions import digests, use_tiny_memory
 from tests.helpers.shards import FILENAME, make_record, random_tensor, write_shard
-from tests.test_cli import run
 
 FIVE = Assumption(about="hop", text="5 s (--window-seconds)")
 NESTED = {

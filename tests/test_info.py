@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import fsspec
@@ -11,33 +10,9 @@ import pytest
 
 import a20_parquet
 from a20_parquet.info import DatasetInfo, info
+from tests.helpers.command_line import run
+from tests.helpers.conversions import INFO_NAMES, MakeDataset
 from tests.helpers.shards import make_record, random_tensor, write_shard
-from tests.test_cli import run
-
-NAMES = (
-    "site_0285/20201014T235930+1030_Arkaba-Dry-A_49500.flac",
-    "site_0285/20201116T010000+1030_Arkaba-Dry-A_49501.flac",
-    "site_0286/20210301T120000-0330_Arkaba-Wet-A_49600.flac",
-    "20190630T013925Z_Toorale-National-Park-Dry-A_353483.flac",
-)
-
-MakeDataset = Callable[[str], Path]
-
-
-@pytest.fixture(scope="module")
-def make_dataset(tmp_path_factory: pytest.TempPathFactory) -> MakeDataset:
-    """Converts a shard with 4 records of 12 windows in 2 channels, by the given Hive keys."""
-    folder = tmp_path_factory.mktemp("info")
-    records = [make_record(random_tensor((12, 2, 8)), name) for name in NAMES]
-    shard = write_shard(folder / "in" / "a-00000-of-00001", records)
-
-    def make(partition_by: str) -> Path:
-        dataset = folder / partition_by
-        if not dataset.exists():
-            a20_parquet.convert(shard, dataset, partition_by=partition_by, workers=1)
-        return dataset
-
-    return make
 
 
 @pytest.mark.parametrize("by", ["site,date", "site,month", "site,year", "site"])
@@ -103,10 +78,10 @@ def test_by_url(make_dataset: MakeDataset) -> None:
 
 def test_quarantine_is_counted_by_reason(tmp_path: Path) -> None:
     """The most frequent reason comes first; nothing there is no reason at all."""
-    good = make_record(random_tensor((1, 1, 8)), NAMES[0])
+    good = make_record(random_tensor((1, 1, 8)), INFO_NAMES[0])
     a20_parquet.convert(write_shard(tmp_path / "good", [good]), tmp_path / "whole")
     assert info(tmp_path / "whole").quarantine == {}
-    bad = [make_record(random_tensor((1, 1, dims)), NAMES[0]) for dims in (7, 9)]
+    bad = [make_record(random_tensor((1, 1, dims)), INFO_NAMES[0]) for dims in (7, 9)]
     records = [good, *bad, make_record(random_tensor((1, 1, 8)), "bad.wav")]
     a20_parquet.convert(write_shard(tmp_path / "bad", records), tmp_path / "dataset", dims=8)
     found = list(info(tmp_path / "dataset").quarantine.items())

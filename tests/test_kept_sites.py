@@ -10,7 +10,7 @@ import pytest
 import a20_parquet
 from a20_parquet.errors import DatasetError
 from tests.helpers.shards import make_record, random_tensor, write_shard
-from tests.test_verify import messages
+from tests.helpers.spoiling import messages
 
 NAME = "20190630T013925Z_Toorale-National-Park-Dry-A_353483.flac"
 

@@ -8,8 +8,8 @@ import pytest
 
 import a20_parquet
 from a20_parquet.errors import A20ParquetError, DatasetError, SourceError, UsageError
+from tests.helpers.command_line import run
 from tests.helpers.shards import make_record, random_tensor, write_shard
-from tests.test_cli import run
 
 COUNT = 5
 NAME = "site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac"

@@ -10,10 +10,10 @@ import a20_parquet
 from a20_parquet.errors import UsageError
 from a20_parquet.info import info
 from a20_parquet.verify import verify
+from tests.helpers.command_line import run
 from tests.helpers.conversions import digests, use_tiny_memory
+from tests.helpers.progress import Said
 from tests.helpers.shards import make_record, random_tensor, write_shard
-from tests.test_cli import run
-from tests.test_other_options import Said
 
 
 def name(site: int, day: int = 14) -> str:

@@ -18,6 +18,7 @@ from a20_parquet.source.decode import DecoderName
 from tests.helpers import notebook
 from tests.helpers.conversions import use_tiny_memory
 from tests.helpers.notebook import pairs
+from tests.helpers.progress import Said
 from tests.helpers.shards import (
     FILENAME,
     frame,
@@ -177,23 +178,6 @@ def test_shards_that_would_share_a_name(tmp_path: Path) -> None:
     a20_parquet.convert(tmp_path / "in", tmp_path / "d", npy_json=tmp_path / "2", progress=said)
     assert pairs(tmp_path / "2") == pairs(tmp_path / "out")
     assert [line for line in said.lines if "whole label" in line] == list(files.renamed)
-
-
-class Said:
-    """Keeps what a command says."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def start(self, name: str, total_bytes: int) -> None:
-        """Begin a pass."""
-
-    def advance(self, count_bytes: int) -> None:
-        """Be told of bytes."""
-
-    def say(self, message: str) -> None:
-        """Keep it."""
-        self.lines.append(message)
 
 
 def write_beside(shards: Path, folder: Path) -> None:

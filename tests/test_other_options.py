@@ -8,27 +8,16 @@ import pytest
 
 import a20_parquet
 from a20_parquet.errors import UsageError
-from a20_parquet.progress import NoProgress
 from a20_parquet.verify import verify
+from tests.helpers.command_line import run
 from tests.helpers.conversions import digests
+from tests.helpers.progress import Said
 from tests.helpers.shards import make_record, random_tensor, write_shard
-from tests.test_cli import run
 
 SITES = [285, 286, 287]
 PATTERN = r"(?P<site_name>[^/]+)/(?P<date>\d{8})_(?P<time>\d{6})\.WAV"
 UNREADABLE = "Ridge/20230501_053000.WAV"
 TABLE = "name,site_id,time_zone\nRidge,77,Australia/Sydney\n"
-
-
-class Said(NoProgress):
-    """Keeps what is said while it converts."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line: str) -> None:
-        """Keep it."""
-        self.lines.append(line)
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from a20_parquet.errors import DatasetError
 from a20_parquet.info import info
 from a20_parquet.verify import verify
 from tests.helpers.conversions import digests
-from tests.helpers.manifests import edit_manifest
+from tests.helpers.manifests import as_first, edit_manifest
+from tests.helpers.schemas import schema_validator
 from tests.helpers.shards import FILENAME, make_record, random_tensor, write_shard
-from tests.test_schemas import schema_validator
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -74,59 +74,6 @@ def test_a_later_format_version(dataset: Path) -> None:
         a20_parquet.convert(dataset.parent / "in", dataset)
     assert digests(dataset) == before
     assert a20_parquet.convert(dataset.parent / "in", dataset, overwrite=True).totals.shards == 1
-
-
-FIRST: dict[str, Any] = {
-    "options": {
-        "partition_by",
-        "compression",
-        "max_file_size",
-        "row_group_rows",
-        "window_seconds",
-        "dims",
-        "channels",
-        "features",
-    },
-    "conversions": {"reading", "duplicates"},
-    "reading": {
-        "filename_pattern",
-        "unknown_site",
-        "sites",
-        "site",
-        "from_date",
-        "until_date",
-        "drop_duplicates",
-    },
-    "shards": {
-        "label",
-        "url",
-        "bytes",
-        "checksum",
-        "records",
-        "windows",
-        "left_out",
-        "quarantined",
-        "damaged",
-        "shape_disagreements",
-        "conversion",
-        "retried",
-    },
-}
-"""The fields that the first manifests had."""
-
-
-def as_first(manifest: dict[str, Any]) -> None:
-    """Leave out what was added since."""
-
-    def only(known: dict[str, Any], name: str) -> dict[str, Any]:
-        return {key: value for key, value in known.items() if key in FIRST[name]}
-
-    manifest["options"] = only(manifest["options"], "options")
-    manifest["shards"] = [only(shard, "shards") for shard in manifest["shards"]]
-    manifest["conversions"] = [
-        only(each, "conversions") | {"reading": only(each["reading"], "reading")}
-        for each in manifest["conversions"]
-    ]
 
 
 def test_the_first_manifests(dataset: Path) -> None:

@@ -21,8 +21,8 @@ from a20_parquet.errors import (
 )
 from tests.helpers.conversions import digests, use_tiny_memory
 from tests.helpers.layout import LocalLayout
+from tests.helpers.progress import Said
 from tests.helpers.shards import make_record, random_tensor, write_shard
-from tests.test_other_options import Said
 
 Free = Callable[[int], None]
 

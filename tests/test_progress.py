@@ -23,6 +23,7 @@ from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.progress import NoProgress, open_progress
 from a20_parquet.progress_bars import LineProgress, NotebookProgress, show_progress
 from a20_parquet.storage.retries import call
+from tests.helpers.clock import Clock
 from tests.helpers.shards import make_record, random_tensor, write_shard
 
 REMARK = "passed over: notes.txt"
@@ -44,17 +45,6 @@ def dataset(shards: Path) -> Path:
     """A dataset made of them; not to be changed."""
     a20_parquet.convert(shards, shards.parent / "dataset", decoder="wire")
     return shards.parent / "dataset"
-
-
-class Clock:
-    """Tells the time that it is set to."""
-
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def __call__(self) -> float:
-        """The time in seconds."""
-        return self.now_s
 
 
 def test_lines_tell_done_rate_and_left(capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,12 +22,10 @@ from a20_parquet.page.render import render
 from a20_parquet.progress import NoProgress
 from a20_parquet.report import read_coverage, report
 from a20_parquet.table.coverage import Coverage, Tally
+from tests.helpers.command_line import run
+from tests.helpers.conversions import MakeDataset
 from tests.helpers.large import large_coverage
 from tests.helpers.shards import make_record, random_tensor, write_shard
-from tests.test_cli import run
-from tests.test_info import MakeDataset, make_dataset
-
-__all__ = ["make_dataset"]
 
 
 def embedded(page: str) -> dict[str, Any]:

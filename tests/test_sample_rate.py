@@ -14,9 +14,9 @@ from a20_parquet.errors import RecordError, UsageError
 from a20_parquet.inspect import inspect
 from a20_parquet.source.decode import DecoderName
 from a20_parquet.verify import verify
+from tests.helpers.command_line import run
 from tests.helpers.conversions import digests, use_tiny_memory
 from tests.helpers.shards import FILENAME, make_features, random_tensor, serialize, write_shard
-from tests.test_cli import run
 
 RATE_HZ = 32_000
 MINUTE = 60 * RATE_HZ

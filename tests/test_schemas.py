@@ -6,15 +6,12 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-import jsonschema
-
 import a20_parquet
 from a20_parquet.table.notebook import NotebookWindow
 from a20_parquet.table.rejection import Reason
 from a20_parquet.table.schema import columns, window_schema
+from tests.helpers.schemas import SCHEMAS, schema_validator
 from tests.helpers.shards import make_record, random_tensor, write_shard
-
-SCHEMAS = Path(__file__).parents[1] / "schemas"
 
 
 def test_exported_schemas_are_current() -> None:
@@ -39,13 +36,6 @@ def test_exported_schema_is_the_tables() -> None:
     times = [c for c in exported if c["type"].startswith(("timestamp", "double"))]
     assert all(c["unit"] for c in times)
     assert [key["name"] for key in described["hive_keys"]] == ["site", "date", "month", "year"]
-
-
-def schema_validator(name: str) -> jsonschema.Draft202012Validator:
-    """What checks JSON against an exported schema."""
-    schema = json.loads((SCHEMAS / name).read_text())
-    jsonschema.Draft202012Validator.check_schema(schema)
-    return jsonschema.Draft202012Validator(schema)
 
 
 def test_manifest_has_its_schema(tmp_path: Path) -> None:

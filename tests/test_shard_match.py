@@ -13,7 +13,7 @@ from a20_parquet.shard_match import match_shards
 from a20_parquet.source.discover import find_shards
 from a20_parquet.verify import verify
 from tests.helpers.shards import make_record, random_tensor, write_shard
-from tests.test_verify import messages
+from tests.helpers.spoiling import messages
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ import pytest
 
 import a20_parquet
 from a20_parquet.errors import DatasetError, UsageError
-from a20_parquet.progress import NoProgress
 from a20_parquet.table.partition import PartitionBy
+from tests.helpers.progress import Said
 from tests.helpers.recordings import DIMS, NAMES, write_recordings
 from tests.helpers.shards import make_record, random_tensor, write_shard
 
@@ -243,17 +243,6 @@ def test_files_that_are_no_vector(dataset: Path, tmp_path: Path) -> None:
         a20_parquet.similar(dataset, path)
 
 
-class Heard(NoProgress):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, message: str) -> None:
-        """Keep it."""
-        self.said.append(message)
-
-
 def test_windows_without_a_direction(tmp_path: Path) -> None:
     """They are left out, and it is said how many."""
     tensor = random_tensor((5, 1, DIMS))
@@ -261,10 +250,10 @@ def test_windows_without_a_direction(tmp_path: Path) -> None:
     tensor[3, 0, 0] = np.nan
     shard = write_shard(tmp_path / "a-00000-of-00001", [make_record(tensor)])
     a20_parquet.convert(shard, tmp_path / "out")
-    heard = Heard()
-    found = a20_parquet.similar(tmp_path / "out", VECTOR, progress=heard)
+    progress = Said()
+    found = a20_parquet.similar(tmp_path / "out", VECTOR, progress=progress)
     assert sorted(found["recording_offset_in_file"]) == [0, 10, 20]
-    assert heard.said == ["2 windows left out: zero or not finite, so without a cosine"]
+    assert progress.lines == ["2 windows left out: zero or not finite, so without a cosine"]
 
 
 def test_a_missing_dataset(tmp_path: Path) -> None:
@@ -295,12 +284,12 @@ def test_a_part_of_several_names(tmp_path: Path) -> None:
     assert "or f4/a.wav, … meant?" in str(caught.value)
     with pytest.raises(UsageError, match=r"no such recording\.$"):
         a20_parquet.similar(tmp_path / "out", "b.wav@0")
-    heard = Heard()
+    progress = Said()
     found = a20_parquet.similar(
-        tmp_path / "out", VECTOR, sites="x", from_date="2020-01-01", progress=heard
+        tmp_path / "out", VECTOR, sites="x", from_date="2020-01-01", progress=progress
     )
     assert found.is_empty()
-    (said,) = heard.said
+    (said,) = progress.lines
     assert re.search("windows of x in .* have no date. Leave --from and --until out", said)
 
 
@@ -317,9 +306,9 @@ def test_a_part_of_several_names(tmp_path: Path) -> None:
 )
 def test_filters_that_leave_nothing(dataset: Path, options: dict[str, Any], told: str) -> None:
     """The answer is empty, and it is said what there is."""
-    heard = Heard()
-    assert a20_parquet.similar(dataset, VECTOR, progress=heard, **options).is_empty()
-    (said,) = heard.said
+    progress = Said()
+    assert a20_parquet.similar(dataset, VECTOR, progress=progress, **options).is_empty()
+    (said,) = progress.lines
     assert re.search(told, said)
 
 

@@ -10,10 +10,9 @@ import a20_parquet
 from a20_parquet.dataset.taken import taken_lines
 from a20_parquet.info import info
 from a20_parquet.verify import verify
-from tests.helpers.manifests import edit_manifest
+from tests.helpers.command_line import run
+from tests.helpers.manifests import as_first, edit_manifest
 from tests.helpers.shards import make_record, random_tensor, write_shard
-from tests.test_cli import run
-from tests.test_other_versions import as_first
 
 NAMES = [f"site_{site:04d}/20201014T010000+1030_A_{site}.flac" for site in (285, 286, 287)]
 

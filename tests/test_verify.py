@@ -18,10 +18,11 @@ import a20_parquet
 from a20_parquet.errors import DatasetError
 from a20_parquet.progress import NoProgress
 from a20_parquet.table import problem as problem_module
-from a20_parquet.verify import Verification, verify
+from a20_parquet.verify import verify
+from tests.helpers.command_line import run
 from tests.helpers.manifests import edit_manifest
 from tests.helpers.recordings import write_recordings
-from tests.test_cli import run
+from tests.helpers.spoiling import flip, largest, messages, replace_files, rewrite, set_column
 
 
 @pytest.fixture(scope="module")
@@ -42,55 +43,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory, shards: Path) -> Path:
 def dataset(whole: Path, tmp_path: Path) -> Path:
     """A copy that may be spoilt."""
     return Path(shutil.copytree(whole, tmp_path / "dataset"))
-
-
-def largest(dataset: Path) -> Path:
-    """The dataset's largest file."""
-    return max((dataset / "data").rglob("*.parquet"), key=lambda path: path.stat().st_size)
-
-
-def messages(verification: Verification) -> list[str]:
-    """What is wrong, a line each."""
-    assert verification.problem_count == len(verification.problems)
-    return [str(problem) for problem in verification.problems]
-
-
-def accept(dataset: Path, path: Path) -> None:
-    """Make the dataset's lists say what a changed file is now, but for its times."""
-    content = path.read_bytes()
-    files = pl.read_parquet(dataset / "files.parquet")
-    mine = pl.col("path") == path.relative_to(dataset).as_posix()
-    rows = pq.ParquetFile(path).metadata.num_rows
-    files = files.with_columns(
-        pl.when(mine).then(rows).otherwise("rows").alias("rows"),
-        pl.when(mine).then(len(content)).otherwise("bytes").alias("bytes"),
-        pl.when(mine)
-        .then(pl.lit(f"{crc32c.crc32c(content):08x}"))
-        .otherwise("checksum")
-        .alias("checksum"),
-    )
-    replace_files(dataset, files)
-
-
-def replace_files(dataset: Path, files: pl.DataFrame) -> None:
-    """Write another list of files, which the manifest then vouches for."""
-    files.write_parquet(dataset / "files.parquet")
-    checksum = crc32c.crc32c((dataset / "files.parquet").read_bytes())
-
-    def change(manifest: dict[str, Any]) -> None:
-        manifest["files_checksum"] = f"{checksum:08x}"
-        manifest["totals"]["windows"] = int(files["rows"].sum())
-        manifest["totals"]["bytes"] = int(files["bytes"].sum())
-
-    edit_manifest(dataset, change)
-
-
-def rewrite(dataset: Path, change: Callable[[Any], Any], **options: Any) -> Path:
-    """Change the rows of a file, as if they had been written so."""
-    path = largest(dataset)
-    pq.write_table(change(pq.ParquetFile(path).read()), path, **options)
-    accept(dataset, path)
-    return path
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -137,13 +89,6 @@ def test_a_dataset_behind_a_url(whole: Path) -> None:
         "data/more.parquet: lies in data/, but files.parquet does not name it"
     ]
     memory.rm("/verify", recursive=True)
-
-
-def flip(path: Path) -> None:
-    """Change one bit in the middle of a file."""
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
 
 
 BROKEN: list[tuple[Callable[[Path], object], str]] = [
@@ -204,12 +149,6 @@ def cast_column(table: Any, name: str, kind: Any) -> Any:
     """The table with one column of another type."""
     index = table.column_names.index(name)
     return table.set_column(index, name, table[name].cast(kind))
-
-
-def set_column(table: Any, name: str, values: Any) -> Any:
-    """The table with other values in one column."""
-    index = table.schema.get_field_index(name)
-    return table.set_column(index, table.schema.field(name), values)
 
 
 def move_local(table: Any) -> Any:

@@ -6,35 +6,24 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import a20_parquet
 from a20_parquet.table.rejection import Reason
 from a20_parquet.verify import Verification, verify
+from tests.helpers.bad_shards import NAME, record, rejected_records, write_damaged
 from tests.helpers.conversions import A2O_NAMES
-from tests.helpers.decoding import integers_feature
 from tests.helpers.shards import (
-    COMPRESS,
-    frame,
     make_features,
     make_record,
     random_tensor,
     serialize,
-    write_content,
     write_shard,
 )
-from tests.test_verify import messages
+from tests.helpers.spoiling import messages
 
-NAME = A2O_NAMES[0]
 PATTERN = r"(?P<site_name>[^/]+)/(?P<date>\d{8})_(?P<time>\d{6})\.WAV"
 UNREADABLE = ["Ridge/20230501_053000.WAV", "x.wav", "Creek/20230502_053000.WAV", "y/z.mp3"]
-
-
-def record(seed: int, name: str | bytes = NAME, shape: tuple[int, ...] = (3, 2, 8)) -> bytes:
-    """A record of its own time; now and then one of float16."""
-    dtype = np.float16 if seed % 4 == 3 else np.float32
-    return make_record(random_tensor(shape, seed, dtype), name, 60.0 * seed)
 
 
 def good(dataset: Path, *sources: Path, workers: int = 2) -> Verification:
@@ -47,37 +36,6 @@ def good(dataset: Path, *sources: Path, workers: int = 2) -> Verification:
     assert found.source.windows == sum(shard["windows"] for shard in manifest["shards"])
     assert found.windows == manifest["totals"]["windows"]
     return found
-
-
-def rejected_records() -> list[bytes]:
-    """Records of which each can't be converted for another reason, between good ones."""
-    features = make_features(random_tensor((3, 2, 8), 50), NAME, 3_000.0)
-    without = {name: value for name, value in features.items() if name != "timestamp_s"}
-    return [
-        record(0),
-        b"no example",
-        serialize(without),
-        serialize(without | {"timestamp_offset": integers_feature(1_920_000)}),
-        make_record(random_tensor((3, 2, 8)), proto=b"no tensor"),
-        record(1),
-        record(40, shape=(3, 2, 9)),
-        make_record(random_tensor((3, 2, 8)), timestamp_s=float("nan")),
-        record(41, b"\xff.wav"),
-        record(2),
-    ]
-
-
-def write_damaged(folder: Path) -> None:
-    """Shards with damage of each kind."""
-    frames = [frame(record(100 + n)) for n in range(5)]
-    payload, length = bytearray(frames[1]), bytearray(frames[3])
-    payload[len(payload) // 2] ^= 1
-    length[9] ^= 1
-    content = b"".join([frames[0], bytes(payload), frames[2], bytes(length), *frames[4:]])
-    write_content(folder / "damaged-00000-of-00001", content)
-    write_content(folder / "cut-00000-of-00001", frame(record(110)) + frame(record(111))[:-3])
-    stream = COMPRESS["GZIP"](b"".join(frame(record(120 + n)) for n in range(5)))
-    (folder / "stream-00000-of-00001").write_bytes(stream[: len(stream) // 2])
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -12,12 +12,11 @@ import pytest
 
 import a20_parquet
 from a20_parquet.verify import verify
+from tests.helpers.bad_shards import record, rejected_records, write_damaged
 from tests.helpers.conversions import A2O_NAMES
 from tests.helpers.manifests import edit_manifest
 from tests.helpers.shards import frame, make_record, random_tensor, write_content, write_shard
-from tests.test_verify import messages, replace_files, rewrite
-from tests.test_verify_conversions import record, rejected_records, write_damaged
-from tests.test_verify_source import change_value
+from tests.helpers.spoiling import change_value, messages, replace_files, rewrite
 
 BAD = "bad-00000-of-00001"
 

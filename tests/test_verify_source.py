@@ -13,10 +13,10 @@ import a20_parquet
 from a20_parquet.errors import SourceError
 from a20_parquet.source.decode import DecoderName
 from a20_parquet.verify import verify
+from tests.helpers.command_line import run
 from tests.helpers.manifests import edit_manifest
 from tests.helpers.shards import make_record, random_tensor, tensor_proto, write_shard
-from tests.test_cli import run
-from tests.test_verify import flip, largest, messages, rewrite, set_column
+from tests.helpers.spoiling import change_value, flip, largest, messages, rewrite
 
 NAME = "site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac"
 
@@ -62,17 +62,6 @@ def test_shards_are_known_by_their_content(shards: Path, dataset: Path, tmp_path
         target.parent.mkdir()
         shutil.copy(source, target)
     assert verify(dataset, moved).is_good
-
-
-def change_value(table: pa.Table) -> pa.Table:
-    """The table with the lowest bit of one float changed."""
-    column = table["embedding"].combine_chunks()
-    bits = column.flatten().to_numpy().view(np.uint32).copy()
-    bits[8 * 11 + 5] ^= 1
-    floats = pa.array(bits.view(np.float32))
-    return set_column(
-        table, "embedding", pa.FixedSizeListArray.from_arrays(floats, type=column.type)
-    )
 
 
 @pytest.mark.parametrize("decoder", DecoderName)

@@ -12,8 +12,8 @@ import a20_parquet
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.table.partition import PartitionBy
-from tests.dataset.test_parquet import windows
-from tests.helpers.datasets import encode, make_dataset
+from tests.helpers.datasets import make_dataset
+from tests.helpers.parquet_files import encode, windows
 from tests.helpers.recordings import DIMS, write_recordings
 
 

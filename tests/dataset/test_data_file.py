@@ -20,8 +20,8 @@ from a20_parquet.dataset.data_file import DataFile
 from a20_parquet.dataset.parquet import Compression
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.schema import METADATA
-from tests.dataset.test_parquet import windows
-from tests.helpers.datasets import encode, encode_with_pyarrow, make_dataset
+from tests.helpers.datasets import encode_with_pyarrow, make_dataset
+from tests.helpers.parquet_files import encode, windows
 
 ALL = list(Compression)
 NAMES = [column.name for column in METADATA]

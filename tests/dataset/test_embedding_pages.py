@@ -26,8 +26,7 @@ from a20_parquet.dataset.parquet.pages import (
 from a20_parquet.dataset.parquet.structures import Encoding
 from a20_parquet.dataset.parquet.thrift import checksum, integer, read_integer
 from a20_parquet.errors import DatasetError
-from tests.dataset.test_parquet import windows
-from tests.helpers.datasets import encode
+from tests.helpers.parquet_files import encode, windows
 from tests.helpers.unchecked import without_checksum
 
 SIZES = st.integers(0, 2**31 - 1)

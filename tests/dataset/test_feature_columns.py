@@ -14,12 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from a20_parquet.dataset.parquet import Compression, GroupEncoder, ParquetLayout, ParquetWriter
+from a20_parquet.dataset.parquet import Compression, ParquetLayout
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.schema import Feature, window_schema
-from tests.dataset.test_parquet import windows
-from tests.helpers.datasets import encode
 from tests.helpers.features import Mask, feature_array, list_bits, windows_with
+from tests.helpers.parquet_files import encode, files_of, windows
 from tests.helpers.unchecked import write_no_checksums
 
 ALL = list(Compression)
@@ -156,25 +155,15 @@ def test_small_files_know_nothing_of_each_other(compression: Compression) -> Non
     batch = windows_with(dict(zip(features, (valid, ~valid), strict=True)), 100, 8)
     layout = ParquetLayout(batch.schema, compression)
 
-    def written(part: Any, rows: list[int]) -> list[bytes]:
-        encoder = GroupEncoder(layout)
-        files = []
-        for group in encoder.encode_many(part, rows):
-            file = io.BytesIO()
-            with ParquetWriter(file, layout, encoder) as writer:
-                writer.put(group)
-            files.append(file.getvalue())
-        return files
-
     start = 0
-    for count, content in zip(rows, written(batch, rows), strict=True):
+    for count, content in zip(rows, files_of(layout, batch, rows), strict=True):
         part = batch.slice(start, count)
         for feature in features:
             found = pq.read_table(io.BytesIO(content))[feature.name]
             assert list_bits(found) == list_bits(part[feature.name])
         arrays = [pa.concat_arrays([array, array[:0]]) for array in part.columns]
         copied = pa.record_batch(arrays, schema=part.schema)
-        assert written(copied, [count]) == [content]
+        assert files_of(layout, copied, [count]) == [content]
         start += count
 
 

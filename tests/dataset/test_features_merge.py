@@ -15,8 +15,8 @@ from a20_parquet.dataset.parquet import Compression
 from a20_parquet.dataset.run import DiskRun, HeldRun, Run
 from a20_parquet.table.schema import Feature, keyed_schema, metadata_schema, window_schema
 from a20_parquet.table.windows import with_embeddings
-from tests.helpers.datasets import encode
 from tests.helpers.heads import make_keyed
+from tests.helpers.parquet_files import encode
 from tests.helpers.runs import DIMS, Row, embedding_of, embeddings_of, random_rows, sort_key
 
 FEATURES = (Feature("nuisances", 3), Feature("label", 40))

@@ -18,7 +18,7 @@ from a20_parquet.dataset.parquet import Compression
 from a20_parquet.dataset.parquet.layout import _FLAT
 from a20_parquet.dataset.parquet.lists import LIST_ITEMS
 from a20_parquet.table.schema import Feature, window_schema
-from tests.dataset.test_parquet import embedding_type, encode, windows
+from tests.helpers.parquet_files import embedding_type, encode, windows
 from tests.helpers.thrift import Fields, read_footer
 
 CONVERTED_TYPE, LOGICAL_TYPE = 6, 10

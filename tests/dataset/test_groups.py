@@ -11,21 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from a20_parquet.dataset.parquet import Compression, GroupEncoder, ParquetLayout, ParquetWriter
+from a20_parquet.dataset.parquet import Compression, ParquetLayout, ParquetWriter
 from a20_parquet.errors import DatasetError
-
-SCHEMA = pa.schema(
-    [
-        pa.field("name", pa.string(), nullable=False),
-        pa.field("text", pa.string()),
-        pa.field("small", pa.int16()),
-        pa.field("number", pa.int32(), nullable=False),
-        pa.field("big", pa.int64()),
-        pa.field("float", pa.float64(), nullable=False),
-        pa.field("instant", pa.timestamp("us", tz="UTC")),
-        pa.field("day", pa.date32()),
-    ]
-)
+from tests.helpers.parquet_files import SCHEMA, files_of
 
 text = st.text(max_size=4)
 int32 = st.integers(-(2**31), 2**31 - 1)
@@ -50,18 +38,6 @@ def make_batch(rows: Sequence[Sequence[Any]]) -> Any:
         kind = {"instant": pa.int64(), "day": pa.int32()}.get(field.name, field.type)
         arrays.append(pa.array(values, kind).cast(field.type))
     return pa.record_batch(arrays, schema=SCHEMA)
-
-
-def files_of(layout: ParquetLayout, batch: Any, sizes: Sequence[int]) -> list[bytes]:
-    """Files with one row group each, whose rows lie one behind the other."""
-    encoder = GroupEncoder(layout)
-    files = []
-    for group in encoder.encode_many(batch, sizes):
-        file = io.BytesIO()
-        with ParquetWriter(file, layout, encoder) as writer:
-            writer.put(group)
-        files.append(file.getvalue())
-    return files
 
 
 def alone(layout: ParquetLayout, batch: Any) -> Any:

@@ -12,10 +12,8 @@ import pytest
 
 from a20_parquet.dataset.parquet import Compression, ParquetLayout
 from a20_parquet.table.schema import Feature
-from tests.dataset.test_groups import SCHEMA, files_of
-from tests.dataset.test_parquet import windows
-from tests.helpers.datasets import encode
 from tests.helpers.features import windows_with
+from tests.helpers.parquet_files import SCHEMA, encode, files_of, windows
 from tests.helpers.thrift import read_pages
 
 _DATA, _DICTIONARY = 0, 2

@@ -13,8 +13,8 @@ from a20_parquet.dataset.parquet import Compression, GroupEncoder, ParquetLayout
 from a20_parquet.dataset.run import Rows
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.schema import Feature
-from tests.dataset.test_parquet import encode, windows
 from tests.helpers.features import windows_with
+from tests.helpers.parquet_files import encode, windows
 
 LABEL = Feature("label", 700)
 

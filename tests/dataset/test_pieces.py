@@ -19,8 +19,8 @@ from a20_parquet.dataset.pieces import (
     read_embeddings,
 )
 from a20_parquet.dataset.window_source import WindowSource
-from tests.dataset.test_parquet import windows
-from tests.helpers.datasets import encode, make_dataset
+from tests.helpers.datasets import make_dataset
+from tests.helpers.parquet_files import encode, windows
 
 DIMS = 1280
 # Files of one page, of several, of several row groups, and of a single row.

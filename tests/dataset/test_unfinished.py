@@ -24,16 +24,10 @@ from a20_parquet.table.rejection import Reason, Rejection
 from tests.helpers.layout import LocalLayout
 from tests.helpers.runs import held, random_rows
 from tests.helpers.shards import frame
+from tests.helpers.spoiling import flip
 from tests.helpers.units import make_plan, write_all
 
 Spoil = Callable[[Path], object]
-
-
-def flip(path: Path) -> None:
-    """Change a bit."""
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
 
 
 def cut(path: Path) -> None:

@@ -1,7 +1,7 @@
 """Conversions from end to end: what shards hold by TensorFlow, and what a dataset holds."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +24,16 @@ A2O_NAMES = [
     "20210301T235900-0330_Site-3_7.wav",
     "20190630T013925Z_Toorale-National-Park-Dry-A_353483.flac",
 ]
+INFO_NAMES = (
+    "site_0285/20201014T235930+1030_Arkaba-Dry-A_49500.flac",
+    "site_0285/20201116T010000+1030_Arkaba-Dry-A_49501.flac",
+    "site_0286/20210301T120000-0330_Arkaba-Wet-A_49600.flac",
+    "20190630T013925Z_Toorale-National-Park-Dry-A_353483.flac",
+)
+"""Of several sites, periods and years, for ``make_dataset``."""
+
+MakeDataset = Callable[[str], Path]
+"""Takes Hive keys; the dataset that is partitioned by them."""
 
 
 def read_with_tensorflow(shards: Sequence[Path], compression: str = "") -> Windows:

@@ -16,20 +16,10 @@ from a20_parquet.dataset.manifest import (
     TableOptions,
 )
 from a20_parquet.dataset.manifest_content import files_content, make_manifest
-from a20_parquet.dataset.parquet import Compression, ParquetLayout, ParquetWriter
+from a20_parquet.dataset.parquet import Compression
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.schema import Feature, window_schema
 from tests.helpers.layout import LocalLayout
-
-
-def encode(batches: Sequence[Any], compression: Compression) -> bytes:
-    """A data file with one row group a batch, as a conversion writes it."""
-    sink = pa.BufferOutputStream()
-    with ParquetWriter(sink, ParquetLayout(batches[0].schema, compression)) as writer:
-        for batch in batches:
-            writer.write_row_group(batch)
-    content: bytes = sink.getvalue().to_pybytes()
-    return content
 
 
 def encode_with_pyarrow(table: Any, **options: Any) -> bytes:

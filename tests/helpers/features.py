@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from a20_parquet.table.schema import Feature, window_schema
-from tests.dataset.test_parquet import windows
+from tests.helpers.parquet_files import windows
 
 Mask = npt.NDArray[np.bool_]
 """One item a row."""

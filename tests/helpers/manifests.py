@@ -7,6 +7,44 @@ from typing import Any
 
 import crc32c
 
+FIRST: dict[str, Any] = {
+    "options": {
+        "partition_by",
+        "compression",
+        "max_file_size",
+        "row_group_rows",
+        "window_seconds",
+        "dims",
+        "channels",
+        "features",
+    },
+    "conversions": {"reading", "duplicates"},
+    "reading": {
+        "filename_pattern",
+        "unknown_site",
+        "sites",
+        "site",
+        "from_date",
+        "until_date",
+        "drop_duplicates",
+    },
+    "shards": {
+        "label",
+        "url",
+        "bytes",
+        "checksum",
+        "records",
+        "windows",
+        "left_out",
+        "quarantined",
+        "damaged",
+        "shape_disagreements",
+        "conversion",
+        "retried",
+    },
+}
+"""The fields that the first manifests had."""
+
 
 def edit_manifest(dataset: Path, change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
     """Change what a dataset's manifest says, and return it."""
@@ -22,3 +60,17 @@ def write_manifest(dataset: Path, manifest: dict[str, Any]) -> None:
     text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
     manifest["checksum"] = f"{crc32c.crc32c(text.encode()):08x}"
     (dataset / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+def as_first(manifest: dict[str, Any]) -> None:
+    """Leave out what was added since."""
+
+    def only(known: dict[str, Any], name: str) -> dict[str, Any]:
+        return {key: value for key, value in known.items() if key in FIRST[name]}
+
+    manifest["options"] = only(manifest["options"], "options")
+    manifest["shards"] = [only(shard, "shards") for shard in manifest["shards"]]
+    manifest["conversions"] = [
+        only(each, "conversions") | {"reading": only(each["reading"], "reading")}
+        for each in manifest["conversions"]
+    ]

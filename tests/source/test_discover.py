@@ -10,10 +10,9 @@ import fsspec
 import pytest
 
 from a20_parquet.errors import SourceError, UsageError
-from a20_parquet.source.discover import Listing, find_shards
-from tests.helpers.shards import COMPRESS, frame, write_content
-
-CONTENT = frame(b"one record")
+from a20_parquet.source.discover import find_shards
+from tests.helpers.listings import CONTENT, labels, lay, reasons
+from tests.helpers.shards import COMPRESS
 
 
 @pytest.fixture
@@ -22,20 +21,6 @@ def memory() -> Iterator[Any]:
     filesystem = fsspec.filesystem("memory")
     yield filesystem
     filesystem.rm("/", recursive=True)
-
-
-def lay(folder: Path, *names: str, content: bytes = CONTENT) -> None:
-    """Write a file with the same content under each name."""
-    for name in names:
-        write_content(folder / name, content)
-
-
-def labels(listing: Listing) -> list[str]:
-    return [shard.label for shard in listing.shards]
-
-
-def reasons(listing: Listing, folder: Path) -> dict[str, str]:
-    return {os.path.relpath(item.url, folder): item.reason for item in listing.passed_over}
 
 
 def test_folder(tmp_path: Path) -> None:

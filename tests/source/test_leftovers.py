@@ -10,8 +10,8 @@ import a20_parquet
 from a20_parquet.cli import cli
 from a20_parquet.errors import SourceError
 from a20_parquet.source.discover import find_shards
+from tests.helpers.listings import labels, lay, reasons
 from tests.helpers.shards import frame, make_record, random_tensor, write_content, write_shard
-from tests.source.test_discover import labels, lay, reasons
 
 BEAM = "beam-temp-embeddings-9f2c4b0e5d1811ee"
 UNFINISHED = "not finished by what downloaded or wrote it, as its name says"

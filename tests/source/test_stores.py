@@ -10,14 +10,13 @@ import pytest
 
 from a20_parquet.errors import SourceError
 from a20_parquet.source.content import open_content
-from a20_parquet.source.discover import Listing, find_shards
+from a20_parquet.source.discover import find_shards
 from a20_parquet.source.perch_config import read_configs
 from a20_parquet.storage.place import place_of
 from a20_parquet.storage.stream import ReadAhead
 from tests.helpers.fake_store import URL, FakeStore, Request, fake_store, reads, refuse
+from tests.helpers.listings import CONTENT, labels
 from tests.helpers.shards import COMPRESS, frame
-
-CONTENT = frame(b"one record")
 
 
 @pytest.fixture
@@ -31,10 +30,6 @@ def lay(*names: str, content: bytes = CONTENT) -> None:
     """Put objects into the bucket."""
     for name in names:
         FakeStore.objects[f"bucket/{name}"] = content
-
-
-def labels(listing: Listing) -> list[str]:
-    return [shard.label for shard in listing.shards]
 
 
 def asked(kind: str) -> list[str]:

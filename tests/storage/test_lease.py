@@ -21,6 +21,7 @@ from a20_parquet.storage import lock_content
 from a20_parquet.storage.lease import HeldError, LeaseTiming, leased
 from a20_parquet.storage.lock_content import LockContent
 from a20_parquet.storage.place import StorePath, place_of
+from tests.helpers.clock import Clock
 
 _PACE = LeaseTiming(renew_s=0.1, expire_s=0.6)
 
@@ -136,16 +137,6 @@ def test_where_nothing_tells_of_process_ids(
     monkeypatch.setattr(lock_content, "_BOOT_ID", tmp_path / "none")
     assert lock_content.find_pids() is None
     assert not LockContent.draw().has_died
-
-
-class Clock:
-    """Tells the time that it is set to."""
-
-    now_s = 1000.0
-
-    def __call__(self) -> float:
-        """Tell it."""
-        return self.now_s
 
 
 def test_an_owner_that_slept(lock: StorePath) -> None:

@@ -22,7 +22,7 @@ from a20_parquet.storage.files import write_whole
 from a20_parquet.storage.lease import HeldError, LeaseTiming, leased
 from a20_parquet.storage.lock_content import LockContent
 from a20_parquet.storage.place import StorePath, place_of
-from tests.storage.test_lease import Clock
+from tests.helpers.clock import Clock
 from tests.stores.conversions import OPTIONS, comparable
 from tests.stores.deeds import Hold, LoseAnswer
 from tests.stores.killable import LOST, converting
