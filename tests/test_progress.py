@@ -282,6 +282,7 @@ def test_verbose_twice(shards: Path, tmp_path: Path) -> None:
         "Python 3",
         "polars 2",
         r"memory of the machine: \d+; limit of the control groups: ",
+        ".*dataset holds: empty",
         ".*all stay in memory",
         "range of partitions: 1 file written",
     ):

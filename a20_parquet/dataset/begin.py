@@ -1,5 +1,6 @@
 """Beginning a conversion, or going on with one that was not finished."""
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from a20_parquet.execution.fencing import FencingToken
 from a20_parquet.storage.files import remove_tree, write_whole
 from a20_parquet.storage.place import Place
 
+_LOGGER = logging.getLogger(__name__)
 _AFRESH = "Name another folder, or give --overwrite to delete what is there and start afresh."
 
 
@@ -68,6 +70,7 @@ def find_held(layout: DatasetLayout, *, overwrite: bool) -> HeldDataset | None:
 def _tidy(layout: DatasetLayout, *, overwrite: bool) -> State:
     """Finish what was committed, and say what lies there then."""
     state = find_state(layout)
+    _LOGGER.debug("%s holds: %s", layout.root, state.name.lower())
     if state is not State.EMPTY and is_committed(layout):
         plan = _plan_before(layout, overwrite=overwrite)
         # A repair has none.

@@ -1,5 +1,6 @@
 """One pass on a Dask cluster: units are submitted, and their results come as they complete."""
 
+import logging
 import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +17,8 @@ from a20_parquet.errors import ClusterError
 from a20_parquet.execution.dask_worker import Outcome, WorkerState, run_unit
 from a20_parquet.execution.protocols import StoppedError
 from a20_parquet.progress import Progress
+
+_LOGGER = logging.getLogger(__name__)
 
 RESUME = "The same command goes on where it stopped."
 """Ends each message about work that was lost."""
@@ -70,7 +73,9 @@ def run_pass(
             reports.pass_on()
             for future, result in completed.next_batch(block=False):
                 outcome = _unwrap(result)
-                reports.advance(futures.pop(future), outcome.advanced)
+                number = futures.pop(future)
+                _LOGGER.debug("unit %s is done; %s under way", number, len(futures))
+                reports.advance(number, outcome.advanced)
                 yield outcome
     finally:
         with suppress(Exception):
