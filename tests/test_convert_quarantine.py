@@ -9,6 +9,7 @@ import pytest
 
 import a20_parquet
 from a20_parquet.dataset.quarantine import read_entries
+from a20_parquet.errors import DatasetError
 from a20_parquet.verify import verify
 from tests.helpers.command_line import run
 from tests.helpers.conversions import digests, use_tiny_memory
@@ -169,3 +170,15 @@ def test_a_retry_that_helps_nobody_is_not_kept(
         assert (dataset / "manifest.json").read_bytes() == manifest
         assert not (dataset / "conversion").exists()
     assert verify(dataset, tmp_path / "in", decoder="wire").is_good
+
+
+def test_a_list_that_says_other_records_is_not_gone_by(dataset: Path) -> None:
+    """One digit of an offset is enough: the windows would be counted for other records."""
+    path = dataset / "quarantine" / f"{LABEL}.jsonl"
+    content = path.read_text()
+    place = content.index('"offset":') + len('"offset":')
+    path.write_text(f"{content[:place]}{(int(content[place]) + 1) % 10}{content[place + 1 :]}")
+    before = digests(dataset)
+    with pytest.raises(DatasetError, match=r"jsonl: is not the list that manifest\.json tells of"):
+        a20_parquet.convert(dataset / "quarantine", dataset, filename_pattern=PATTERN)
+    assert digests(dataset) == before

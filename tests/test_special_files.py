@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from a20_parquet import convert, duckdb, info, inspect, report, similar, verify
+from a20_parquet import convert, duckdb, info, inspect, repair, report, scan, similar, verify
 from a20_parquet.errors import A20ParquetError
 from tests.helpers.shards import FILENAME, make_record, random_tensor, write_shard
 
@@ -66,3 +67,24 @@ def test_a_configuration_that_is_a_pipe_is_none(dataset: Path) -> None:
     os.mkfifo(dataset.parent / "in" / "config.json")
     found = convert(dataset.parent / "in", dataset.parent / "out", decoder="wire")
     assert found.totals.windows == 2
+
+
+@pytest.mark.parametrize("put", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
+@pytest.mark.parametrize("name", ["commit.json", "plan.json", "files.parquet"])
+def test_no_pipe_among_what_a_conversion_left_is_opened(
+    dataset: Path, name: str, put: Callable[[Path], object]
+) -> None:
+    """Nor one below ``conversion/``; each command ends with a good dataset, or one clean error."""
+    for use in (
+        lambda: convert(dataset.parent / "in", dataset, decoder="wire"),
+        lambda: convert(dataset.parent / "in", dataset, decoder="wire", overwrite=True),
+        lambda: repair(dataset),
+        lambda: info(dataset),
+        lambda: verify(dataset),
+    ):
+        (dataset / "conversion").mkdir(exist_ok=True)
+        if not (dataset / "conversion" / name).exists():
+            put(dataset / "conversion" / name)
+        with suppress(A20ParquetError):
+            use()
+    assert scan(dataset).collect().height == 2

@@ -15,6 +15,7 @@ from a20_parquet.dataset.manifest import (
 )
 from a20_parquet.dataset.quarantine import DAMAGED, LIST, RECORDS, Entry, read_entries
 from a20_parquet.errors import DatasetError
+from a20_parquet.storage.files import has_sum
 from a20_parquet.table.partition import PartitionKey
 
 if TYPE_CHECKING:
@@ -121,6 +122,13 @@ class HeldDataset:
 
     def _make_retry(self, quarantined: QuarantinedShard) -> Retry:
         label = quarantined.label
+        for file in quarantined.files:
+            place = self.layout.quarantine / file.name
+            if file.name == f"{label}{LIST}" and not has_sum(place, file.bytes, file.checksum):
+                raise DatasetError(
+                    f"{place}: is not the list that manifest.json tells of, by its size and "
+                    "checksum. Was the file edited or cut? Convert the shards again."
+                )
         entries = list(read_entries(self.layout.quarantine, label))
         if Counter(entry.reason for entry in entries) != quarantined.reasons:
             raise DatasetError(
