@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,6 @@ from a20_parquet.source.files import (
     list_source,
 )
 from a20_parquet.source.labels import NUMBERED, make_labels, missing_shards
-from a20_parquet.source.leftovers import why_leftover
 from a20_parquet.source.shard import HEADER_BYTES, Shard, starts_with_frame
 from a20_parquet.storage.at_once import MOST_AT_ONCE, map_at_once
 from a20_parquet.storage.locate import is_local, locate
@@ -25,6 +24,14 @@ _LOGGER = logging.getLogger(__name__)
 _NAMED_TFRECORD = re.compile(r"\.tfrecord", re.IGNORECASE)
 # What others write beside shards, named after them; only its first frame can make it a shard.
 _SIDECAR = re.compile(r"\.(npy|jsonl?|txt|csv|parquet|idx|index|md5|sha\d*|crc\w*)$", re.IGNORECASE)
+_BEAM_FOLDER = re.compile(r"beam-temp-")
+# Of gsutil and gcloud, browsers, aria2, WinSCP, rclone and those who write a file before they name
+# it.
+_UNFINISHED = re.compile(
+    r"\.(gstmp|part|partial|filepart|crdownload|opdownload|download|incomplete|tmp|temp|aria2|!ut)$",
+    re.IGNORECASE,
+)
+_ARIA2 = ".aria2"
 _DAMAGED_SUFFIX = ".damaged"
 _RECORDS_SUFFIX = ".tfrecord"
 _LIST = ".jsonl"
@@ -205,7 +212,7 @@ def _left_out(source: str, dataset: Place | None) -> Callable[[SourceFile], bool
 def _why_no_shard(files: Sequence[SourceFile]) -> list[str | None]:
     """Say of each file why it is passed over; None for a shard."""
     urls = {file.url for file in files}
-    reasons = [_known_kind(file) or why_leftover(file.url, file.below, urls) for file in files]
+    reasons = [_known_kind(file) or _why_leftover(file.url, file.below, urls) for file in files]
     unclear = [
         place
         for place, (file, reason) in enumerate(zip(files, reasons, strict=True))
@@ -240,6 +247,29 @@ def _known_kind(file: SourceFile) -> str | None:
         ("metadata", "json"),
     }
     return "written by the notebook" if is_notebooks else None
+
+
+def _why_leftover(url: str, below: str, beside: Collection[str]) -> str | None:
+    """Say what has left a file behind; None for one that may be a shard.
+
+    Args:
+        url: of the file.
+        below: its path below the source that was searched; empty for a file that was named itself.
+        beside: the URLs of all files that were listed.
+    """
+    *folders, name = url.split("/")
+    # Whoever names such a folder as a source wants what is in it.
+    for folder in below.split("/")[:-1] if below else folders[-1:]:
+        if _BEAM_FOLDER.match(folder):
+            return (
+                f"in {folder}, which a Beam job that was killed has left; name that folder itself "
+                "to take what is in it"
+            )
+    if _UNFINISHED.search(name):
+        return "not finished by what downloaded or wrote it, as its name says"
+    if f"{url}{_ARIA2}" in beside:
+        return f"not finished by aria2, whose {name}{_ARIA2} lies beside it"
+    return None
 
 
 def _begins_like_shard(file: SourceFile) -> bool:

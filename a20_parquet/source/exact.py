@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from a20_parquet.source.batch import DecodedRecord, per_row, per_window
 from a20_parquet.source.example import RejectedError, other_names, take_apart, to_seconds
 from a20_parquet.source.tensors import (
+    EMBEDDING_LAYOUTS,
     FEATURE_LAYOUTS,
     NoTensorError,
-    TensorDecoder,
     TensorError,
+    decode_tensor,
     with_channels,
 )
 from a20_parquet.table.decoded import Embedding, FeatureValues
@@ -34,8 +35,6 @@ class ExactDecoder:
         """
         self._wanted = tuple(features)
         self._names = tuple(feature.name for feature in features)
-        self._tensors = TensorDecoder()
-        self._feature_tensors = TensorDecoder(FEATURE_LAYOUTS)
         self._is_used = False
 
     def decode(self, payload: bytes, rate_hz: float | None) -> DecodedRecord | RejectedError:
@@ -50,7 +49,7 @@ class ExactDecoder:
             _LOGGER.info("records of another form than Perch writes: protobuf decodes these")
         try:
             parts = take_apart(payload, self._wanted)
-            tensor = _tensor(self._tensors, "embedding", parts.embedding, Reason.BAD_TENSOR)
+            tensor = _tensor("embedding", parts.embedding, EMBEDDING_LAYOUTS, Reason.BAD_TENSOR)
             embedding = tensor.reshape(with_channels(tensor.shape))
             features = tuple(
                 self._feature(feature, found, embedding)
@@ -77,8 +76,7 @@ class ExactDecoder:
             return None
         try:
             if isinstance(found, bytes):
-                bad = Reason.BAD_FEATURE
-                tensor = _tensor(self._feature_tensors, feature.name, found, bad)
+                tensor = _tensor(feature.name, found, FEATURE_LAYOUTS, Reason.BAD_FEATURE)
                 return per_window(tensor, embedding)
             return per_row(found, feature, embedding)
         except TensorError as error:
@@ -86,9 +84,9 @@ class ExactDecoder:
             raise RejectedError(Reason.BAD_FEATURE, message) from None
 
 
-def _tensor(tensors: TensorDecoder, name: str, proto: bytes, bad: Reason) -> Embedding:
+def _tensor(name: str, proto: bytes, layouts: tuple[str, ...], bad: Reason) -> Embedding:
     try:
-        return tensors.decode(proto)
+        return decode_tensor(proto, layouts)
     except NoTensorError:
         raise RejectedError(bad, f"feature {name!r} is no serialized TensorProto") from None
     except TensorError as error:

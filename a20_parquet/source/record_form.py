@@ -7,7 +7,7 @@ Source: tensorflow/core/framework/tensor.proto and tensor_shape.proto.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -24,6 +24,7 @@ from a20_parquet.source.example import (
     TIMESTAMP,
     other_names,
 )
+from a20_parquet.source.records import Buffer
 from a20_parquet.source.tensors import with_channels
 from a20_parquet.source.wire_lists import (
     BYTES,
@@ -46,6 +47,8 @@ _EMBEDDING_RANKS, _FEATURE_RANKS = (2, 3), (1, 2, 3)
 # Little-endian, by their numbers in TensorFlow's DataType.
 _DTYPES: dict[int, Any] = {1: np.dtype("<f4"), 19: np.dtype("<f2")}
 _REQUIRED = {FILENAME, TIMESTAMP, EMBEDDING}
+_MOST_FORMS_A_LENGTH = 64
+_MOST_LENGTHS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,39 @@ class RecordForm:
     """The further features that are wanted, none where the records lack them."""
     other_features: frozenset[str]
     """Names of features that are neither known nor wanted."""
+
+
+class KnownForms:
+    """Forms by the length of their records; any number of threads may use one object."""
+
+    def __init__(self, wanted: Sequence[Feature]) -> None:
+        """Begin without any.
+
+        Args:
+            wanted: further features that are decoded.
+        """
+        self._wanted = tuple(wanted)
+        # Tuples are replaced, never changed: threads may look at them meanwhile.
+        self._forms: dict[int, tuple[RecordForm, ...]] = {}
+
+    def find(self, payload: Buffer) -> RecordForm | None:
+        """Return the form of a record; None if the record is not wholly understood."""
+        known = self._forms.get(len(payload), ())
+        for form in known:
+            for first, stop, content in form.fixed:
+                if payload[first:stop] != content:
+                    break
+            else:
+                return form
+        return self._learn(bytes(payload), known)
+
+    def _learn(self, payload: bytes, known: tuple[RecordForm, ...]) -> RecordForm | None:
+        form = learn_form(payload, self._wanted)
+        if form is not None and len(known) < _MOST_FORMS_A_LENGTH:
+            if len(self._forms) >= _MOST_LENGTHS:
+                self._forms.clear()
+            self._forms[len(payload)] = (*known, form)
+        return form
 
 
 def learn_form(payload: bytes, wanted: tuple[Feature, ...]) -> RecordForm | None:

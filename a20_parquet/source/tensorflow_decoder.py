@@ -32,24 +32,16 @@ from a20_parquet.source.example import (
     MAX_TIMESTAMP_S,
     TIMESTAMP,
 )
-from a20_parquet.source.known_forms import KnownForms
 from a20_parquet.source.large import reduce
-from a20_parquet.source.record_form import RecordForm
+from a20_parquet.source.record_form import KnownForms, RecordForm, TensorPlace
 from a20_parquet.source.records import Records
-from a20_parquet.source.tensors import (
-    FEATURE_LAYOUTS,
-    TensorDecoder,
-    TensorError,
-    with_channels,
-)
+from a20_parquet.source.tensors import TensorError
 from a20_parquet.source.wire_lists import ListPlace
 from a20_parquet.table.decoded import DecodedRecords, Embedding, FeatureValues
 from a20_parquet.table.feature_kinds import FeatureKind
 from a20_parquet.table.schema import Feature
 
 _LOGGER = logging.getLogger(__name__)
-# What TensorFlow fills in where a record lacks a feature: a value that no writer stores.
-_NO_FEATURE = b"\xff a20_parquet: the record lacks this feature"
 
 
 @lru_cache(maxsize=1)
@@ -130,12 +122,12 @@ def _batch_parser(tf: Any, features: Sequence[Feature]) -> Callable[[Any], "_Par
     tensors = [feature.name for feature in features if feature.kind is FeatureKind.TENSOR]
     lists = {feature.name: feature.kind for feature in features if feature.name not in tensors}
     types = {BYTES_LIST: string, FLOAT_LIST: tf.float32, INT64_LIST: int64}
-    # Without a default: each record has it.
+    # Empty ones are no defaults: each record has it. What it lacks its form says.
     defaults = {
         TIMESTAMP: tf.constant([], tf.float32),
         FILENAME: nothing,
         EMBEDDING: nothing,
-        **{name: tf.constant(_NO_FEATURE, string) for name in tensors},
+        **{name: tf.constant("", string) for name in tensors},
     }
     keys = tf.constant(list(defaults), string)
     ragged_keys = tf.constant(list(lists), string)
@@ -198,8 +190,6 @@ class TensorFlowDecoder:
         self._names = frozenset(feature.name for feature in features)
         self._forms = KnownForms(self._wanted)
         self._exact = ExactDecoder(self._wanted)
-        self._tensors = TensorDecoder()
-        self._feature_tensors = TensorDecoder(FEATURE_LAYOUTS)
 
     def __reduce__(self) -> tuple[type[Self], tuple[tuple[Feature, ...]]]:
         """Made anew in another process, which imports TensorFlow by itself."""
@@ -263,12 +253,11 @@ class TensorFlowDecoder:
         """Put together what TensorFlow has parsed; None if a value can't be used."""
         if not abs(timestamp_s) <= MAX_TIMESTAMP_S:
             return None
-        tensor = self._tensors.decode(proto)
-        embedding = tensor.reshape(with_channels(tensor.shape))
+        embedding = _floats(proto, form.embedding)
         try:
             features = tuple(
-                self._feature(feature, found, embedding)
-                for feature, found in zip(self._wanted, further, strict=True)
+                _further(feature, place, found, embedding)
+                for feature, place, found in zip(self._wanted, form.features, further, strict=True)
             )
         except TensorError:
             return None
@@ -281,11 +270,27 @@ class TensorFlowDecoder:
             form.other_features,
         )
 
-    def _feature(
-        self, feature: Feature, found: bytes | FeatureValues | None, embedding: Embedding
-    ) -> FeatureValues | None:
-        if found is None or (isinstance(found, bytes) and found == _NO_FEATURE):
-            return None
-        if isinstance(found, bytes):
-            return per_window(self._feature_tensors.decode(found), embedding)
-        return per_row(found, feature, embedding)
+
+def _further(
+    feature: Feature,
+    place: TensorPlace | ListPlace | None,
+    found: bytes | FeatureValues | None,
+    embedding: Embedding,
+) -> FeatureValues | None:
+    """The values of a further feature; None if the record lacks it.
+
+    Raises:
+        TensorError: they are not as their column needs them.
+    """
+    if isinstance(found, bytes):
+        if isinstance(place, TensorPlace):
+            return per_window(_floats(found, place), embedding)
+        return None
+    return None if found is None else per_row(found, feature, embedding)
+
+
+def _floats(proto: bytes, place: TensorPlace) -> Embedding:
+    """The floats of a serialized tensor, which end where it ends; no copy."""
+    at = len(proto) - (place.stop - place.at)
+    values: Embedding = np.frombuffer(proto, place.dtype, offset=at)
+    return values.reshape(place.shape)

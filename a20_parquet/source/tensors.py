@@ -4,7 +4,7 @@ Source: tensorflow/core/framework/tensor.proto and tensor_shape.proto.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,6 @@ bytes could claim any number. They are 91 hours of windows of 5 s."""
 _MOST_FILLED, _MOST_FILLED_TIMES = 1024, 16
 EMBEDDING_LAYOUTS = ("(windows, channels, dims)", "(windows, dims)")
 FEATURE_LAYOUTS = ("(windows, channels, size)", "(windows, size)", "(windows)")
-_MOST_FORMS = 4096
 _WITHOUT_CHANNELS = 2
 
 
@@ -39,74 +38,22 @@ def with_channels(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (shape[0], 1, shape[1]) if len(shape) == _WITHOUT_CHANNELS else shape
 
 
-class _Form(NamedTuple):
-    """How writers of TensorFlow lay out a tensor: all small fields, then its content."""
+def decode_tensor(content: bytes, layouts: tuple[str, ...] = EMBEDDING_LAYOUTS) -> Embedding:
+    """Decode a serialized tensor.
 
-    header: bytes
-    """Everything before the content."""
-    kind: type[np.float32 | np.float16]
-    shape: tuple[int, ...]
+    Args:
+        content: a ``TensorProto``, or anything.
+        layouts: what the axes may be.
 
+    Returns:
+        An array of the shape that the tensor has, float32 or float16 as stored.
 
-class TensorDecoder:
-    """Decodes serialized tensors; one object may serve several threads.
-
-    Most tensors share a few forms and differ only in their content, which is then used where it
-    lies. protobuf takes apart all others.
+    Raises:
+        TensorError: it is no such tensor, or no ``TensorProto``.
     """
-
-    def __init__(self, layouts: tuple[str, ...] = EMBEDDING_LAYOUTS) -> None:
-        """Prepare to decode.
-
-        Args:
-            layouts: what the axes may be.
-        """
-        self._layouts = layouts
-        self._forms: dict[int, _Form] = {}
-
-    def decode(self, content: bytes) -> Embedding:
-        """Decode a tensor.
-
-        Returns:
-            An array of the shape that the tensor has, float32 or float16 as stored.
-
-        Raises:
-            TensorError: it is no such tensor, or no ``TensorProto``.
-        """
-        form = self._forms.get(len(content))
-        if form is None or not content.startswith(form.header):
-            proto = parse_message(load_messages().tensor, content)
-            if proto is None:
-                raise NoTensorError
-            form = self._learn_form(content, proto)
-            if form is None:
-                return _to_array(proto, self._layouts)
-        values: Embedding = np.frombuffer(content, form.kind, offset=len(form.header))
-        return values.reshape(form.shape)
-
-    def _learn_form(self, content: bytes, tensor: Any) -> _Form | None:
-        size = len(tensor.tensor_content)
-        kind = _KINDS.get(tensor.dtype)
-        shape = _shape(tensor)
-        if not size or kind is None or not _has_layout(shape, self._layouts):
-            return None
-        if size != math.prod(shape) * np.dtype(kind).itemsize:
-            return None
-        make = load_messages().tensor
-        small = make(dtype=tensor.dtype, tensor_shape=tensor.tensor_shape)
-        whole = make(tensor_content=tensor.tensor_content).SerializeToString()
-        header = small.SerializeToString() + whole[: len(whole) - size]
-        if len(header) + size != len(content) or not content.startswith(header):
-            return None
-        form = _Form(header, kind, shape)
-        if len(self._forms) >= _MOST_FORMS:
-            self._forms.clear()
-        self._forms[len(content)] = form
-        return form
-
-
-def _to_array(proto: Any, layouts: tuple[str, ...]) -> Embedding:
-    """The values of a ``TensorProto``, which is changed."""
+    proto = parse_message(load_messages().tensor, content)
+    if proto is None:
+        raise NoTensorError
     kind = _KINDS.get(proto.dtype)
     if kind is None:
         raise TensorError(

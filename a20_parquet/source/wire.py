@@ -13,9 +13,8 @@ import numpy as np
 from a20_parquet.source.batch import DecodedRecord, gather, per_row, per_window
 from a20_parquet.source.exact import ExactDecoder
 from a20_parquet.source.example import MAX_TIMESTAMP_S
-from a20_parquet.source.known_forms import KnownForms
 from a20_parquet.source.large import LARGE_BYTES, reduce
-from a20_parquet.source.record_form import TensorPlace
+from a20_parquet.source.record_form import KnownForms, TensorPlace
 from a20_parquet.source.records import Buffer, Records
 from a20_parquet.source.tensors import TensorError
 from a20_parquet.source.wire_lists import ListPlace

@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from a20_parquet.source import known_forms
+from a20_parquet.source import record_form
 from a20_parquet.source.exact import ExactDecoder
 from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder
 from a20_parquet.source.wire import WireDecoder
@@ -247,8 +247,8 @@ def test_odd_records_as_tensorflow_takes_them(change: tuple[bytes, bytes]) -> No
 
 def test_more_forms_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Records of further forms are decoded as well."""
-    monkeypatch.setattr(known_forms, "_MOST_LENGTHS", 2)
-    monkeypatch.setattr(known_forms, "_MOST_FORMS_A_LENGTH", 1)
+    monkeypatch.setattr(record_form, "_MOST_LENGTHS", 2)
+    monkeypatch.setattr(record_form, "_MOST_FORMS_A_LENGTH", 1)
     payloads = [
         _example(names, make_features(TENSOR, "x" * length))
         for names in (NAMES, NAMES[::-1])
