@@ -54,13 +54,13 @@ class Conversion:
     """Stored size of all new shards."""
     retries: int = 0
     """Requests to stores that failed for a moment and were repeated."""
-    seconds: float
+    seconds: float = 0.0
     """Wall time."""
     runs_on_disk: int = 0
     """Runs that went to scratch disk; 0 where all windows fitted the memory budget."""
-    passed_over: tuple[PassedOver, ...]
+    passed_over: tuple[PassedOver, ...] = ()
     """Files of the sources that are no shards."""
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
     """Shards that seem to be missing, options that contradict Perch's ``config.json``, and columns
     of the sites table that are not used."""
     hint: str | None = None

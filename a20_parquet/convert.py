@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Unpack
@@ -26,8 +27,9 @@ from a20_parquet.errors import (
 )
 from a20_parquet.execution.fencing import FencingToken
 from a20_parquet.execution.open import open_executor
+from a20_parquet.execution.protocols import Executor
 from a20_parquet.execution.threads import ThreadPool
-from a20_parquet.finish import Made, finish
+from a20_parquet.finish import finish
 from a20_parquet.free_space import check_free_space, has_room_for_runs
 from a20_parquet.job import Job, check_options, plan_job
 from a20_parquet.memory import check_budget
@@ -35,12 +37,11 @@ from a20_parquet.merge_pass import merge_runs, plan_files
 from a20_parquet.no_windows import check_some_kept, missing_sites
 from a20_parquet.npy_json import NotebookOutput, hop_remarks
 from a20_parquet.option_help import with_options
-from a20_parquet.options import ConvertOptions, OnError, OptionValues
+from a20_parquet.options import ConvertOptions, OptionValues
 from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.reading import Reading
 from a20_parquet.remarks import Remarks, conversion_remarks
 from a20_parquet.sort_pass import sort_shards
-from a20_parquet.sort_unit import Sinks
 from a20_parquet.source.discover import Listing, find_shards
 from a20_parquet.source.perch_config import read_configs
 from a20_parquet.storage.place import lies_in
@@ -98,78 +99,85 @@ def _convert(
     with counted_retries() as retries, locked(layout, progress.say) as layout:
         held = find_held(layout, overwrite=chosen.overwrite)
         reading = Reading.of(chosen, held)
-        listing = read_configs(
-            find_shards(sources, layout.root), chosen.sample_rate, chosen.window_seconds
-        )
-        _check(listing, chosen, layout, held)
-        to_convert = find_new(listing, held, ThreadPool(chosen.workers), progress)
-        notebook = _notebook_output(folder, listing)
+        listing = _find_shards(sources, chosen, layout, held)
+        found = find_new(listing, held, ThreadPool(chosen.workers), progress)
+        notebook = None if folder is None else NotebookOutput.plan(folder, listing.shards)
         warnings = (*listing.missing, *listing.remarks, *reading.remarks)
-        for line in (*warnings, *_remarks(to_convert, notebook)):
-            remarks.say(line)
-        if held is not None and not to_convert.shards and not layout.plan.exists():
-            other_options = reading.check_held(held, to_convert.held_shards)
-            return Conversion(
+        remarks.say(*warnings, *_notebook_remarks(notebook, found))
+        if held is not None and not found.shards and not layout.plan.exists():
+            other_options = reading.check_held(held, found.held_shards)
+            result = Conversion(
                 dataset=layout.location,
                 totals=held.manifest.totals,
-                held_shards=to_convert.held,
-                other_options=other_options,
                 quarantine=held.manifest.count_reasons(),
-                seconds=time.monotonic() - started,
-                passed_over=listing.passed_over,
-                warnings=warnings,
             )
-        other_options = reading.compare_held(held, to_convert)
-        for line in other_options:
-            remarks.say(line)
-        with open_executor(chosen.dask, chosen.workers, progress) as executor:
-            job = plan_job(to_convert, chosen, held, executor=executor, reading=reading)
-            with _begun(layout, job, chosen, held, progress) as begun:
-                hops = () if notebook is None else hop_remarks([job.table.window_seconds])
-                for line in (*map(str, job.assumptions), *hops):
-                    remarks.say(line)
-                sinks = _sinks(layout, begun, notebook, chosen)
-                executor.check_access(_token(sinks), job.shards[:1])
-                in_runs = sort_shards(job, begun, sinks, executor)
-                if held is None or not reading.has_kept(held):
-                    overwrites = held is None and layout.manifest.exists()
-                    check_some_kept(job, in_runs, overwrites=overwrites)
-                runs, duplicates = without_duplicates(job, in_runs.runs, held, executor)
-                units = plan_files(job, runs, held)
-                make_way(layout, begun)
-                files = merge_runs(job, runs, units, layout, executor, held=held)
-                missing = missing_sites(job, in_runs, files)
-                made = Made(sorted=in_runs, duplicates=duplicates, files=files)
-                manifest = finish(layout, job, begun, held, made)
+        else:
+            other_options = reading.compare_held(held, found)
+            remarks.say(*other_options)
+            with open_executor(chosen.dask, chosen.workers, progress) as executor:
+                result = _add(layout, found, chosen, held, reading, notebook, executor, remarks)
+            result = replace(result, retries=retries.count + result.retries)
+    return replace(
+        result,
+        held_shards=found.held,
+        other_options=other_options,
+        seconds=time.monotonic() - started,
+        passed_over=listing.passed_over,
+        warnings=warnings,
+    )
+
+
+def _add(  # noqa: PLR0913, PLR0917 - all that was found before
+    layout: DatasetLayout,
+    found: ToConvert,
+    options: ConvertOptions,
+    held: HeldDataset | None,
+    reading: Reading,
+    notebook: NotebookOutput | None,
+    executor: Executor,
+    remarks: Remarks,
+) -> Conversion:
+    """Sort the windows of new shards, merge them into files and commit these."""
+    job = plan_job(found, options, held, executor=executor, reading=reading)
+    with _begun(layout, job, options, held, executor.progress) as begun:
+        hops = () if notebook is None else hop_remarks([job.table.window_seconds])
+        remarks.say(*map(str, job.assumptions), *hops)
+        further = () if notebook is None else (notebook.folder.root,)
+        token = FencingToken.of(layout, begun.scratch, *further)
+        executor.check_access(token, job.shards[:1])
+        in_runs = sort_shards(layout, job, begun, notebook, executor)
+        if held is None or not reading.has_kept(held):
+            check_some_kept(job, in_runs, overwrites=held is None and layout.manifest.exists())
+        runs, duplicates = without_duplicates(job, in_runs.runs, held, executor)
+        units = plan_files(job, runs, held)
+        make_way(layout, begun)
+        files = merge_runs(job, runs, units, layout, executor, held=held)
+        missing = missing_sites(job, in_runs, files)
+        manifest = finish(
+            layout, job, begun, held, sorted_shards=in_runs, duplicates=duplicates, files=files
+        )
+    new = [shard for place, shard in enumerate(in_runs.shards) if place not in job.retries]
     return Conversion(
         dataset=layout.location,
         totals=manifest.totals,
         new_shards=len(job.shards) - len(job.retries),
         retried_shards=len(job.retries),
-        held_shards=to_convert.held,
-        other_options=other_options,
         new_windows=sum(file.rows for file in files),
         left_out=sum(shard.left_out for shard in in_runs.shards),
         missing_sites=missing,
         quarantine=manifest.count_reasons(),
         duplicates=duplicates,
-        dropped_duplicates=chosen.drop_duplicates,
+        dropped_duplicates=options.drop_duplicates,
         shape_disagreements=sum(shard.shape_disagreements for shard in in_runs.shards),
         other_features=in_runs.observations.other_features,
         widths=in_runs.observations.other_widths(job.table.dims),
-        copies=find_copies(
-            held.manifest.shards if held else (),
-            [s for place, s in enumerate(in_runs.shards) if place not in job.retries],
-        ),
+        copies=find_copies(held.manifest.shards if held else (), new),
         assumptions=manifest.conversions[-1].assumptions,
         hop_remark=manifest.conversions[-1].hop_remark,
         is_resumed=begun.is_resumed,
-        retries=retries.count + executor.retries,
+        retries=executor.retries,
         source_bytes=sum(shard.size for shard in job.shards),
-        seconds=time.monotonic() - started,
         runs_on_disk=sum(run.on_disk for run in runs),
-        passed_over=listing.passed_over,
-        warnings=warnings,
         hint=sparse_partitions_hint(
             ((file.site, file.period, file.bytes) for file in files), job.table.partition_by
         ),
@@ -177,10 +185,15 @@ def _convert(
     )
 
 
-def _check(
-    listing: Listing, options: ConvertOptions, layout: DatasetLayout, held: HeldDataset | None
-) -> None:
-    """Refuse to delete what is to be converted, or to mix what does not go together."""
+def _find_shards(
+    sources: str | Path | Sequence[str | Path],
+    options: ConvertOptions,
+    layout: DatasetLayout,
+    held: HeldDataset | None,
+) -> Listing:
+    """Find the shards; refuse to delete what is to be converted, or to mix what differs."""
+    found = find_shards(sources, layout.root)
+    listing = read_configs(found, options.sample_rate, options.window_seconds)
     for shard in listing.shards if options.overwrite else ():
         if lies_in(shard.filesystem, shard.path, layout.root):
             raise UsageError(
@@ -189,6 +202,7 @@ def _check(
             )
     if held is not None:
         check_options(listing, options, held)
+    return listing
 
 
 def _notebook_folder(options: ConvertOptions, layout: DatasetLayout) -> NpyJsonFolder | None:
@@ -199,35 +213,15 @@ def _notebook_folder(options: ConvertOptions, layout: DatasetLayout) -> NpyJsonF
     return folder
 
 
-def _notebook_output(folder: NpyJsonFolder | None, listing: Listing) -> NotebookOutput | None:
-    return None if folder is None else NotebookOutput.plan(folder, listing.shards)
-
-
-def _remarks(to_convert: ToConvert, notebook: NotebookOutput | None) -> Iterator[str]:
-    """What a user should know before it begins."""
+def _notebook_remarks(notebook: NotebookOutput | None, found: ToConvert) -> Iterator[str]:
+    """What a user should know of the notebook's files before they are written."""
     if notebook is not None:
         yield from notebook.renamed
-        if to_convert.held:
+        if found.held:
             yield (
                 f"--npy-json writes no files of shards that the dataset holds already, "
-                f"{to_convert.held} here; a20-parquet npy-json does"
+                f"{found.held} here; a20-parquet npy-json does"
             )
-
-
-def _sinks(
-    layout: DatasetLayout, begun: Begun, notebook: NotebookOutput | None, options: ConvertOptions
-) -> Sinks:
-    return Sinks(
-        layout=layout,
-        scratch=begun.scratch,
-        notebook=notebook,
-        most_errors=0 if options.on_error is OnError.FAIL else options.max_errors,
-    )
-
-
-def _token(sinks: Sinks) -> FencingToken:
-    notebook = () if sinks.notebook is None else (sinks.notebook.folder.root,)
-    return FencingToken.of(sinks.layout, sinks.scratch, *notebook)
 
 
 @contextmanager

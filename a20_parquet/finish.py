@@ -1,7 +1,6 @@
 """The end of a conversion: what it made becomes the dataset's new state."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from a20_parquet.amounts import format_count
 from a20_parquet.dataset.begin import Begun, abandon
@@ -26,20 +25,15 @@ from a20_parquet.table.site_token import SHARED_TOKENS, may_be_shared
 from a20_parquet.table.spacing import judge_hop
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
-    """What a conversion has made."""
-
-    sorted: Sorted
-    """By the first pass."""
-    duplicates: DuplicateCounts
-    """Among its windows."""
-    files: list[FileSummary]
-    """By the second pass."""
-
-
-def finish(
-    layout: DatasetLayout, job: Job, begun: Begun, held: HeldDataset | None, made: Made
+def finish(  # noqa: PLR0913 - all that is new, each named
+    layout: DatasetLayout,
+    job: Job,
+    begun: Begun,
+    held: HeldDataset | None,
+    *,
+    sorted_shards: Sorted,
+    duplicates: DuplicateCounts,
+    files: Sequence[FileSummary],
 ) -> Manifest:
     """Commit a conversion and remove its traces.
 
@@ -51,21 +45,23 @@ def finish(
         job: what was to be done.
         begun: how it began.
         held: the dataset that it appends to, if there is one.
-        made: all that is new.
+        sorted_shards: what the first pass made of the new shards.
+        duplicates: among their windows.
+        files: all that were written.
 
     Raises:
         OSError: something can't be written.
     """
     before = held.manifest if held else None
-    all_files = sorted([*(held.files if held else ()), *made.files], key=_partition_order)
+    all_files = sorted([*(held.files if held else ()), *files], key=_partition_order)
     listed = files_content(all_files, job.table.partition_by)
-    kept = {shard.label for shard in made.sorted.quarantine}
+    kept = {shard.label for shard in sorted_shards.quarantine}
     retried = {retry.shard.label for retry in job.retries.values()}
     quarantine = merge_quarantine(
-        before.quarantine if before else (), made.sorted.quarantine, sorted(retried - kept)
+        before.quarantine if before else (), sorted_shards.quarantine, sorted(retried - kept)
     )
     only_retries = len(job.retries) == len(job.shards)
-    taken = sum(shard.windows + shard.left_out for shard in made.sorted.shards)
+    taken = sum(shard.windows + shard.left_out for shard in sorted_shards.shards)
     if before is not None and only_retries and not taken and quarantine == [*before.quarantine]:
         abandon(layout, begun)
         return before
@@ -73,19 +69,19 @@ def finish(
         job.table,
         files=all_files,
         files_content=listed,
-        shards=list(_all_shards(job, before, made.sorted.shards)),
+        shards=list(_all_shards(job, before, sorted_shards.shards)),
         conversions=[
             *(before.conversions if before else ()),
             ConversionSummary(
                 reading=job.reading,
-                duplicates=made.duplicates,
+                duplicates=duplicates,
                 assumptions=(
                     *job.assumptions,
-                    *_assumed_zones(made.sorted.observations.taken_for_utc),
+                    *_assumed_zones(sorted_shards.observations.taken_for_utc),
                     *_assumed_sites(job.table, all_files),
                 ),
-                left_out=sum(shard.left_out for shard in made.sorted.shards),
-                hop_remark=judge_hop(made.sorted.observations.spacing, job.table.window_seconds),
+                left_out=sum(shard.left_out for shard in sorted_shards.shards),
+                hop_remark=judge_hop(sorted_shards.observations.spacing, job.table.window_seconds),
             ),
         ],
         quarantine=quarantine,

@@ -16,7 +16,7 @@ from a20_parquet.dataset.unfinished import PlannedShard, option_differences
 from a20_parquet.errors import UsageError
 from a20_parquet.execution.protocols import Executor
 from a20_parquet.memory import MemoryPlan, plan_memory
-from a20_parquet.options import ConvertOptions
+from a20_parquet.options import ConvertOptions, OnError
 from a20_parquet.probe import probe_shards
 from a20_parquet.reading import Reading
 from a20_parquet.rules import window_rules
@@ -61,6 +61,8 @@ class Job:
     """What becomes the dataset's sites table; none where it has none, or keeps it."""
     memory: MemoryPlan
     decoder: Decoder
+    most_errors: int | None
+    """How many records and damaged ranges may go to quarantine; None for any number."""
     slots: int
     """How many units the first pass should have at least, where it writes runs."""
 
@@ -159,6 +161,7 @@ def plan_job(
         sites=reading.new_sites,
         memory=memory,
         decoder=make_decoder(options.decoder, table.features),
+        most_errors=0 if options.on_error is OnError.FAIL else options.max_errors,
         slots=executor.slots,
     )
 

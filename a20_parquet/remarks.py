@@ -28,11 +28,12 @@ class Remarks:
         self._progress = None if type(progress) is NoProgress else progress
         self._logged: set[str] = set()
 
-    def say(self, line: str) -> None:
-        """Make a remark while it runs, to whoever watches it too."""
+    def say(self, *lines: str) -> None:
+        """Make remarks while it runs, to whoever watches it too."""
         if self._progress is not None:
-            self._progress.say(line)
-        self.log([line])
+            for line in lines:
+                self._progress.say(line)
+        self.log(lines)
 
     def log(self, lines: Iterable[str]) -> None:
         """Log those that were not logged before."""

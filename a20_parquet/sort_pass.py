@@ -12,15 +12,19 @@ import pyarrow as pa
 from a20_parquet.amounts import format_count
 from a20_parquet.dataset.begin import Begun
 from a20_parquet.dataset.claim import check_lock
+from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import QuarantinedShard, ShardSummary
 from a20_parquet.dataset.observations import Observations
 from a20_parquet.dataset.run import HeldRun, Rows, Run, open_runs
+from a20_parquet.dataset.sorting import WindowGatherer
 from a20_parquet.dataset.unfinished import SortedShards, remove_stray_runs
 from a20_parquet.error_limit import ErrorLimit
 from a20_parquet.execution.protocols import Executor, TaskContext
 from a20_parquet.execution.threads import Pool
 from a20_parquet.job import Job
-from a20_parquet.sort_unit import Sinks, SortedUnit, Tools, UnitSorter, count_errors
+from a20_parquet.npy_json import NotebookOutput
+from a20_parquet.sort_unit import SortedUnit, UnitSorter, count_errors
+from a20_parquet.storage.place import Place
 from a20_parquet.table.intake import RecordFilter
 
 _LOGGER = logging.getLogger(__name__)
@@ -40,14 +44,21 @@ class Sorted:
     observations: Observations
 
 
-def _open_sorter(
-    job: Job, sinks: Sinks, known_errors: int, shared: "_SharedBuffer | None"
+def _open_sorter(  # noqa: PLR0913, PLR0917 - partly filled in by what sends it to workers
+    layout: DatasetLayout,
+    job: Job,
+    scratch: Place,
+    notebook: NotebookOutput | None,
+    known_errors: int,
+    shared: "_SharedBuffer | None",
 ) -> Callable[[tuple[int, ...], TaskContext], SortedUnit]:
     """Return what sorts the windows of one unit's shards.
 
     Args:
+        layout: of the dataset.
         job: what to convert.
-        sinks: where to write to.
+        scratch: where runs are written.
+        notebook: which of the notebook's files to write; None for none.
         known_errors: how many there were in the units that were finished before.
         shared: where the windows of all units stay; None if runs are written.
     """
@@ -56,7 +67,7 @@ def _open_sorter(
     filters = Pool(lambda: RecordFilter(job.rules))
 
     def new_errors() -> ErrorLimit:
-        errors = ErrorLimit(sinks.most_errors)
+        errors = ErrorLimit(job.most_errors)
         errors.add_known(known_errors)
         return errors
 
@@ -67,21 +78,37 @@ def _open_sorter(
         # A unit that is done again elsewhere must not count twice.
         errors = all_errors if context.is_local else new_errors()
         with borrowed as buffer, filters.borrow() as record_filter:
-            tools = Tools(buffer, record_filter, errors)
-            return UnitSorter(job, sinks, positions, tools, context).sort()
+            return UnitSorter(
+                job=job,
+                layout=layout,
+                scratch=scratch,
+                notebook=notebook,
+                positions=positions,
+                gatherer=WindowGatherer(buffer, job.rules),
+                record_filter=record_filter,
+                errors=errors,
+                context=context,
+            ).sort()
 
     return sort_unit
 
 
-def sort_shards(job: Job, begun: Begun, sinks: Sinks, executor: Executor) -> Sorted:
+def sort_shards(
+    layout: DatasetLayout,
+    job: Job,
+    begun: Begun,
+    notebook: NotebookOutput | None,
+    executor: Executor,
+) -> Sorted:
     """Sort the windows of all shards into runs, held in memory or written to scratch disk.
 
     Each unit whose runs are on disk ends with its commit marker.
 
     Args:
+        layout: of the dataset.
         job: what to convert.
         begun: what of it was done before.
-        sinks: where to write to.
+        notebook: which of the notebook's files to write; None for none.
         executor: does the units.
 
     Raises:
@@ -91,7 +118,7 @@ def sort_shards(job: Job, begun: Begun, sinks: Sinks, executor: Executor) -> Sor
         ClusterError: workers were lost for good.
         OSError: a run or the quarantine can't be written.
     """
-    check_lock(sinks.layout)
+    check_lock(layout)
     remove_stray_runs(begun.own_scratch, begun.sorted)
     done = {position for unit in begun.sorted for position in unit.positions}
     left = [shard for shard in job.shards if shard.position not in done]
@@ -99,8 +126,8 @@ def sort_shards(job: Job, begun: Begun, sinks: Sinks, executor: Executor) -> Sor
         executor.progress.start("reading shards", sum(shard.size for shard in left))
     shared = _SharedBuffer(job) if job.memory.holds_all else None
     known = sum(map(count_errors, begun.sorted))
-    initializer = partial(_open_sorter, job, sinks, known, shared)
-    errors = ErrorLimit(sinks.most_errors)
+    initializer = partial(_open_sorter, layout, job, begun.scratch, notebook, known, shared)
+    errors = ErrorLimit(job.most_errors)
     errors.add_known(known)
     observations = Observations.merged(unit.observations for unit in begun.sorted)
     new = []
@@ -122,9 +149,9 @@ def sort_shards(job: Job, begun: Begun, sinks: Sinks, executor: Executor) -> Sor
         observations = Observations.merged([observations, made.sorted.observations])
         new.append(made.without_observations())
     new.sort(key=lambda made: made.sorted.positions)
-    if sinks.notebook is not None:
+    if notebook is not None:
         for shard in left:
-            sinks.notebook.remove_hidden(shard)
+            notebook.remove_hidden(shard)
     _LOGGER.info(
         "first pass: %s written to scratch disk",
         format_count(sum(len(made.sorted.runs) for made in new), "run"),

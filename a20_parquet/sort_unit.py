@@ -1,8 +1,8 @@
-"""A unit of the first pass: the windows of some shards are sorted into runs."""
+"""A unit of the first pass: some shards are read, and their windows sorted into runs."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,51 +11,26 @@ import numpy.typing as npt
 from a20_parquet.dataset.claim import check_lock
 from a20_parquet.dataset.held import Retry
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.manifest import ShardSummary
+from a20_parquet.dataset.manifest import QuarantinedShard, ShardSummary
 from a20_parquet.dataset.npy_json import NpyJsonWriter
-from a20_parquet.dataset.observations import Observations
+from a20_parquet.dataset.observations import Observations, Observer
 from a20_parquet.dataset.quarantine import QuarantineWriter
-from a20_parquet.dataset.run import HeldRun, Rows, RunFiles
+from a20_parquet.dataset.run import HeldRun, RunFiles
 from a20_parquet.dataset.sorting import WindowGatherer
 from a20_parquet.dataset.unfinished import SortedShards, commit_sorted
 from a20_parquet.error_limit import ErrorLimit
-from a20_parquet.errors import RecordError
+from a20_parquet.errors import DatasetError, RecordError
 from a20_parquet.execution.protocols import TaskContext
 from a20_parquet.job import Job
 from a20_parquet.npy_json import NotebookOutput
-from a20_parquet.shard_intake import ShardIntake, ShardTally
 from a20_parquet.source.content import open_content
+from a20_parquet.source.frames import FrameReader, tell_progress
+from a20_parquet.source.records import Damage, Records
 from a20_parquet.source.shard import Shard
 from a20_parquet.storage.place import Place
 from a20_parquet.storage.stream import ReadAhead
 from a20_parquet.table.intake import RecordFilter
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sinks:
-    """Where the pass writes to."""
-
-    layout: DatasetLayout
-    scratch: Place
-    notebook: NotebookOutput | None
-    most_errors: int | None
-    """How many records and damaged ranges may go to quarantine; none for any number."""
-
-    def notebook_writer(
-        self, shard: Shard, context: TaskContext
-    ) -> AbstractContextManager[NpyJsonWriter | None]:
-        """Lend the writer of a shard's notebook files, if they are wanted."""
-        return nullcontext() if self.notebook is None else self.notebook.writer(shard, context.tag)
-
-    def quarantine_writer(
-        self, shard: Shard, retry: Retry | None, context: TaskContext
-    ) -> QuarantineWriter:
-        """Make the writer of what of a shard can't be converted."""
-        folder = self.layout.staged_quarantine
-        create = None if context.is_local else context.create
-        if retry is None:
-            return QuarantineWriter(folder, shard.label, create=create)
-        return QuarantineWriter(folder, retry.shard.label, retry.damaged, retry.files, create)
+from a20_parquet.table.rejection import Rejection
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,94 +61,137 @@ def count_errors(unit: SortedShards) -> int:
     return sum(shard.quarantined + shard.damaged for shard in unit.shards)
 
 
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What a unit borrows."""
+@dataclass(slots=True, kw_only=True)
+class UnitSorter:
+    """Reads the shards of one unit and sorts their windows."""
 
-    buffer: Rows
+    job: Job
+    layout: DatasetLayout
+    scratch: Place
+    """Where runs are written."""
+    notebook: NotebookOutput | None
+    positions: tuple[int, ...]
+    """Of the unit's shards, ascending."""
+    gatherer: WindowGatherer
     record_filter: RecordFilter
     errors: ErrorLimit
-
-
-class UnitSorter:
-    """Sorts the shards of one unit."""
-
-    def __init__(
-        self,
-        job: Job,
-        sinks: Sinks,
-        positions: tuple[int, ...],
-        tools: Tools,
-        context: TaskContext,
-    ) -> None:
-        """Prepare to sort.
-
-        Args:
-            job: the conversion.
-            sinks: where to write to.
-            positions: of the unit's shards, ascending.
-            tools: for this unit alone while it is sorted.
-            context: of this attempt at the unit.
-        """
-        self._job = job
-        self._sinks = sinks
-        self._positions = positions
-        self._gatherer = WindowGatherer(tools.buffer, job.rules)
-        self._filter = tools.record_filter
-        self._errors = tools.errors
-        self._context = context
-        self._runs: list[RunFiles] = []
+    context: TaskContext
+    _observer: Observer = field(default_factory=Observer, init=False)
+    _runs: list[RunFiles] = field(default_factory=list, init=False)
 
     def sort(self) -> SortedUnit:
-        """Do all the unit's work."""
-        tallies = [self._gather(self._job.shards[position]) for position in self._positions]
+        """Do all the unit's work.
+
+        Raises:
+            SourceError: a shard can't be read, or has changed.
+            RecordError: something can't be converted, and more than is allowed.
+            DatasetError: the notebook's files can't be written.
+            OSError: a run or the quarantine can't be written.
+        """
+        read = [self._read(self.job.shards[position]) for position in self.positions]
         held, rows = None, np.zeros(0, np.int64)
-        if self._job.memory.holds_all and not self._runs:
-            held, rows = self._gatherer.keyed()
+        if self.job.memory.holds_all and not self._runs:
+            held, rows = self.gatherer.keyed()
         else:
-            self._write(self._gatherer.rest())
+            self._write(self.gatherer.rest())
         unit = SortedShards(
-            positions=self._positions,
-            shards=tuple(self._summary(tally) for tally in tallies),
-            runs=tuple(self._runs),
-            quarantine=tuple(tally.quarantined for tally in tallies if tally.quarantined),
-            observations=Observations.merged(
-                [
-                    *(tally.observations for tally in tallies),
-                    Observations(left_out=self._gatherer.noticed),
-                ]
+            positions=self.positions,
+            shards=tuple(
+                summary.model_copy(
+                    update={
+                        "windows": self.gatherer.windows[position],
+                        "left_out": self.gatherer.left_out[position],
+                    }
+                )
+                for position, (summary, _) in zip(self.positions, read, strict=True)
             ),
+            runs=tuple(self._runs),
+            quarantine=tuple(quarantined for _, quarantined in read if quarantined),
+            observations=self._observer.observations(self.gatherer.noticed),
         )
         if held is None:
-            self._context.check()
-            commit_sorted(self._sinks.layout, unit, self._context.tag)
+            self.context.check()
+            commit_sorted(self.layout, unit, self.context.tag)
         held = held if held is not None and len(held) else None
-        return SortedUnit(unit, held, rows, self._errors.last)
+        return SortedUnit(unit, held, rows, self.errors.last)
 
-    def _gather(self, shard: Shard) -> ShardTally:
-        job, sinks, context = self._job, self._sinks, self._context
-        retry = job.retries.get(shard.position)
+    def _read(self, shard: Shard) -> tuple[ShardSummary, QuarantinedShard | None]:
+        """Read one shard: good records go on, all else to quarantine.
+
+        Returns:
+            What was found, without its windows, which are not all sorted yet.
+        """
+        retry = self.job.retries.get(shard.position)
+        shape_disagreements = 0
         with (
-            sinks.notebook_writer(shard, context) as notebook,
-            sinks.quarantine_writer(shard, retry, context) as quarantine,
-            open_content(shard, ReadAhead(job.memory.batch_bytes)) as content,
+            self._notebook_writer(shard) as notebook,
+            self._quarantine_writer(shard, retry) as quarantine,
+            open_content(shard, ReadAhead(self.job.memory.batch_bytes)) as content,
         ):
-            intake = ShardIntake(job, shard, self._filter, quarantine, self._errors)
-            for decoded, taken in intake.read(content, context.advance):
+            reader = FrameReader(shard, content, self.job.memory.batch_bytes)
+            for item in tell_progress(reader.read(), content, self.context.advance):
+                if isinstance(item, Damage):
+                    if not item.more:
+                        self.errors.add(item.error())
+                    quarantine.keep_damage(item.rejection, item.offset, item.content)
+                    continue
+                decoded = self.job.decoder.decode(item)
+                intake = self.record_filter.sort_out(decoded)
+                for rejection in intake.rejected:
+                    self.errors.add(item.error(rejection))
+                    frame = item.frame(rejection.number)
+                    quarantine.keep_record(*_origin(rejection, item, retry), *frame)
+                shape_disagreements += decoded.shape_disagreements
+                self._observer.add(decoded, intake)
+                self.gatherer.leave_out({shard.position: intake.left_out}, intake.noticed)
                 if notebook is not None:
-                    notebook.add(decoded.of_dims(job.table.dims))
-                self._write(self._gatherer.add(taken))
-            return intake.finish()
+                    notebook.add(decoded.of_dims(self.job.table.dims))
+                self._write(self.gatherer.add(intake.taken))
+            quarantined = quarantine.finish()
+        summary = ShardSummary(
+            label=retry.shard.label if retry else shard.label,
+            url=shard.url,
+            bytes=shard.size,
+            checksum=reader.checksum,
+            records=reader.records,
+            windows=0,
+            quarantined=quarantine.records,
+            damaged=reader.damaged_ranges,
+            shape_disagreements=shape_disagreements,
+            sample_rate_hz=shard.sample_rate_hz,
+        )
+        return summary, quarantined
 
-    def _summary(self, tally: ShardTally) -> ShardSummary:
-        windows = self._gatherer.windows[tally.shard.position]
-        left_out = self._gatherer.left_out[tally.shard.position]
-        return tally.summary(windows, left_out)
+    def _notebook_writer(self, shard: Shard) -> AbstractContextManager[NpyJsonWriter | None]:
+        if self.notebook is None:
+            return nullcontext()
+        return self.notebook.writer(shard, self.context.tag)
+
+    def _quarantine_writer(self, shard: Shard, retry: Retry | None) -> QuarantineWriter:
+        folder = self.layout.staged_quarantine
+        create = None if self.context.is_local else self.context.create
+        if retry is None:
+            return QuarantineWriter(folder, shard.label, create=create)
+        return QuarantineWriter(folder, retry.shard.label, retry.damaged, retry.files, create)
 
     def _write(self, runs: Iterator[HeldRun]) -> None:
         for run in runs:
-            tag = self._context.tag
-            name = f"run-{self._positions[0]:06d}-{len(self._runs):04d}{tag}"
-            slice_rows = self._job.memory.slice_rows
-            check_lock(self._sinks.layout)
-            self._runs.append(run.write(self._sinks.scratch / name, slice_rows))
+            name = f"run-{self.positions[0]:06d}-{len(self._runs):04d}{self.context.tag}"
+            check_lock(self.layout)
+            self._runs.append(run.write(self.scratch / name, self.job.memory.slice_rows))
+
+
+def _origin(rejection: Rejection, records: Records, retry: Retry | None) -> tuple[Rejection, int]:
+    """Say where a rejected record is from: which one of its shard, and where its frame starts.
+
+    A record that is retried is from the shard that was converted first.
+    """
+    if retry is None:
+        return rejection, records.offset(rejection.number)
+    if rejection.number >= len(retry.records):
+        raise DatasetError(
+            f"{retry.shard.label} has more records in quarantine than the list of them tells. Was "
+            "it edited or cut? Convert the shards again."
+        )
+    origin = retry.records[rejection.number]
+    return replace(rejection, number=origin.record), origin.offset

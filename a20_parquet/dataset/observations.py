@@ -6,13 +6,15 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from a20_parquet.table.decoded import DecodedRecords
+from a20_parquet.table.intake import Intake
 from a20_parquet.table.left_out import LeftOut
 from a20_parquet.table.name_sketch import NameSketch
-from a20_parquet.table.spacing import SpacingSample, merge_samples
+from a20_parquet.table.spacing import SpacingSample, SpacingSampler, merge_samples
 
 
 class Observations(BaseModel):
-    """Observations of one shard, of a unit's shards, or of all; part of a unit's commit marker.
+    """Observations of a unit's shards, or of all; part of a unit's commit marker.
 
     Merging is associative and does not depend on the order: what is noticed is the same whatever
     the units of the pass were.
@@ -52,3 +54,32 @@ class Observations(BaseModel):
         counts = dict(self.widths)
         own = counts.pop(dims, 0)
         return ((dims, own), *counts.items()) if counts else ()
+
+
+class Observer:
+    """Notices what there is in records, batch after batch; for one thread."""
+
+    def __init__(self) -> None:
+        self._other_features: frozenset[str] = frozenset()
+        self._widths: Counter[int] = Counter()
+        self._taken_for_utc = NameSketch()
+        self._spacing = SpacingSampler()
+
+    def add(self, decoded: DecodedRecords, intake: Intake) -> None:
+        """Look at a batch: what was decoded, and which of it was taken."""
+        self._other_features |= decoded.other_features
+        self._widths.update(dims for _, _, dims in decoded.heads.shapes)
+        if intake.taken_for_utc:
+            found = NameSketch.of(intake.taken_for_utc)
+            self._taken_for_utc = NameSketch.merged([self._taken_for_utc, found])
+        self._spacing.add(intake.taken.heads)
+
+    def observations(self, left_out: LeftOut) -> Observations:
+        """Return what was noticed, with the windows that were left out."""
+        return Observations(
+            other_features=tuple(sorted(self._other_features)),
+            spacing=self._spacing.sample(),
+            left_out=left_out,
+            widths=tuple(sorted(self._widths.items())),
+            taken_for_utc=self._taken_for_utc,
+        )

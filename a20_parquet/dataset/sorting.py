@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -21,7 +21,7 @@ class WindowGatherer:
 
     Attributes:
         windows: how many windows each shard brought, by its position.
-        left_out: how many of its windows lie outside of the selection.
+        left_out: how many of its windows lie outside of what was asked for.
         noticed: what these are, of all shards.
     """
 
@@ -42,6 +42,16 @@ class WindowGatherer:
         self._features: dict[str, list[FeatureValues | None]] = {
             feature.name: [] for feature in rules.features
         }
+
+    def leave_out(self, windows: Mapping[int, int], noticed: LeftOut) -> None:
+        """Count windows that lie outside of what was asked for.
+
+        Args:
+            windows: how many of each shard, by its position.
+            noticed: what these are.
+        """
+        self.left_out.update(windows)
+        self.noticed = LeftOut.merged([self.noticed, noticed])
 
     def add(self, taken: DecodedRecords) -> Iterator[HeldRun]:
         """Copy a batch of records into the buffer.
@@ -97,15 +107,10 @@ class WindowGatherer:
                 keyed.column("site"), keyed.column("window_start_local")
             )
             others = keyed.filter(pa.array(~takes))
-            self._count(others, self.left_out)
-            self.noticed = LeftOut.merged([self.noticed, LeftOut.of_days(others)])
+            self.leave_out(_count_by_shard(others), LeftOut.of_days(others))
             keyed, rows = keyed.filter(pa.array(takes)), rows[takes]
-        self._count(keyed, self.windows)
+        self.windows.update(_count_by_shard(keyed))
         return pa.Table.from_batches([keyed]), rows
-
-    def _count(self, keyed: Any, counts: Counter[int]) -> None:
-        positions, times = np.unique(keyed.column("shard").to_numpy(), return_counts=True)
-        counts.update(dict(zip(positions.tolist(), times.tolist(), strict=True)))
 
     def _sort(self) -> Iterator[HeldRun]:
         keyed, rows = self._take_keyed()
@@ -129,3 +134,8 @@ class WindowGatherer:
             tensors.clear()
         self._used = 0
         return found
+
+
+def _count_by_shard(keyed: Any) -> dict[int, int]:
+    positions, times = np.unique(keyed.column("shard").to_numpy(), return_counts=True)
+    return dict(zip(positions.tolist(), times.tolist(), strict=True))
