@@ -21,6 +21,8 @@ from tests.conformance.limits import LIMITS, judge
 from tests.conformance.readers import READERS
 from tests.conformance.recordings import DATED, expected_rows, make_records
 
+pytestmark = pytest.mark.slow
+
 SMALL = (
     Dataset("zstd", "site,date"),
     Dataset("lz4", "site,month", is_undated=True),

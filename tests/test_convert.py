@@ -120,6 +120,7 @@ def test_workers_and_memory_do_not_change_a_byte(
     assert len(found[0]) > 10
 
 
+@pytest.mark.slow
 def test_many_runs_merge_to_the_same_bytes(
     shuffled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

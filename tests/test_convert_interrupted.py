@@ -14,6 +14,8 @@ from a20_parquet.dataset.unfinished import commit_sorted, commit_unit
 from a20_parquet.errors import DatasetError, UsageError
 from tests.helpers.conversions import digests, use_tiny_memory, write_shuffled
 
+pytestmark = pytest.mark.slow
+
 KILLED = """
 import sys, time, a20_parquet
 from a20_parquet.dataset import merge

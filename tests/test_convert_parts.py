@@ -91,6 +91,7 @@ PARTS: list[tuple[dict[str, Any], pl.Expr]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("options", "wanted"), PARTS, ids=lambda value: str(value)[:60])
 def test_a_part(
     shuffled: Path,

@@ -59,6 +59,7 @@ def test_hoplite(real_data: Path, tmp_path: Path) -> None:
     assert frame["site"].unique().to_list() == ["elsewhere"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["perch-real", "hoplite", "notebook/shards"])
 @pytest.mark.parametrize("by", ["site", "site,date"])
 def test_both_decoders_give_the_same(

@@ -397,6 +397,7 @@ def test_wrong_places_and_options(dataset: Path, tmp_path: Path) -> None:
         a20_parquet.connect(tmp_path / "none")
 
 
+@pytest.mark.slow
 def test_killed_load_leaves_no_file(dataset: Path, tmp_path: Path) -> None:
     """After SIGKILL there is no database, and the next run cleans up."""
     file = tmp_path / "a.duckdb"

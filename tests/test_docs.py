@@ -11,6 +11,8 @@ from a20_parquet.cli import cli
 from a20_parquet.table.name_parts import GROUPS
 from a20_parquet.table.rejection import Reason
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 README = PAGES[0].read_text()

@@ -25,6 +25,7 @@ def run(*arguments: str) -> tuple[int, str, set[str]]:
     return done.returncode, done.stderr, set(done.stdout.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -79,6 +80,7 @@ def test_a_missing_dataset(arguments: tuple[str, ...], tmp_path: Path) -> None:
     assert heavy == set()
 
 
+@pytest.mark.slow
 def test_python_checks_options_before_it_looks(tmp_path: Path) -> None:
     """With arguments of its own names."""
     code = (

@@ -166,6 +166,7 @@ def test_integers_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert value == (None if pair is None else list(pair))
 
 
+@pytest.mark.slow
 def test_values_a_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where counts follow the windows, each window has its value, or its list."""
     shapes = [(12, 2), (11, 2), (3, 2)]

@@ -122,6 +122,7 @@ def test_queries(dataset: Path, engine: Any) -> None:
         assert_same(query(scan).collect(engine=engine), query(rows.lazy()).collect())
 
 
+@pytest.mark.slow
 def test_queries_in_tiny_batches(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files that are read in parts give the same rows."""
     whole = WindowSource.__init__

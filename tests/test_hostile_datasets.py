@@ -18,6 +18,8 @@ from tests.helpers.conversions import digests, use_tiny_memory, write_shuffled
 from tests.helpers.manifests import edit_manifest
 from tests.helpers.shards import make_record, random_tensor, write_shard
 
+pytestmark = pytest.mark.slow
+
 Harm = Callable[[Path, Path], None]
 
 

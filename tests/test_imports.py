@@ -75,6 +75,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_wire_needs_no_tensorflow(tmp_path: Path) -> None:
     """Shards as Perch writes them are converted without it, by each command that decodes."""
     write_shard(tmp_path / "a-00000-of-00001", [make_record(random_tensor((2, 1, 8)))])
@@ -96,6 +97,7 @@ def test_wire_needs_no_tensorflow(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_conversion_does_without(shuffled: Path, tmp_path: Path) -> None:
     """What takes long to import and is not needed is not, though Arrow or TensorFlow would."""
     code = (
@@ -111,6 +113,7 @@ def test_a_conversion_does_without(shuffled: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "manifest.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", [None, "0,1"])
 def test_tensorflow_changes_nothing_else(devices: str | None) -> None:
     """Other libraries in the process see the GPUs that there are, and stderr is where it was."""
@@ -145,6 +148,7 @@ def test_a_tensorflow_that_is_there_is_left_as_it_is(monkeypatch: pytest.MonkeyP
     assert tensorflow_decoder.load_tensorflow.__wrapped__() is theirs
 
 
+@pytest.mark.slow
 def test_keras_is_still_there() -> None:
     """TensorFlow comes without Keras, and gives the same one as ever where it is asked for it."""
     code = (

@@ -60,6 +60,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 """Options, and what is said of them."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["tensorflow", "wire", "tiny"])
 @pytest.mark.parametrize("number", range(len(WRONG)))
 def test_what_there_is_is_said(

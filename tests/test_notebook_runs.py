@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 COMMITTED = NOTEBOOKS / "embeddings.ipynb"
 MACHINE_PATH = re.compile(r"(?<![\w.])(/(tmp|work|home|root|usr|private|Users)\b|[A-Z]:\\)")

@@ -112,6 +112,7 @@ def test_files_are_those_of_the_notebooks_loop(
     assert (files.shards, files.records, files.left_out) == (4, 120, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", ["1GiB", "10MB", None])
 def test_convert_writes_them_in_its_first_pass(
     shards: Path,
@@ -213,6 +214,7 @@ def test_damage_beside_a_dataset(tmp_path: Path) -> None:
     assert pairs(tmp_path / "out") == pairs(tmp_path / "expected")
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_no_half_file(
     shards: Path, expected: dict[str, bytes], tmp_path: Path
 ) -> None:

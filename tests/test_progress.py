@@ -402,6 +402,7 @@ def test_a_function_logs_what_it_says(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.messages == ["give window_seconds"]
 
 
+@pytest.mark.slow
 def test_log_of_a_conversion(
     shards: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -499,6 +500,7 @@ def test_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(show_progress(str), NotebookProgress)
 
 
+@pytest.mark.slow
 def test_in_a_notebook(shards: Path, tmp_path: Path) -> None:
     """A cell shows full bars, without warnings, and what is said."""
     import nbformat

@@ -45,6 +45,7 @@ def repeated(folder: Path) -> Path:
     return write_shard(folder / "repeated.tfrecord", records)
 
 
+@pytest.mark.slow
 @DECODERS
 @pytest.mark.parametrize("write", [zeros, repeated])
 def test_more_windows_than_reckoned(

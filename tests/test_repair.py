@@ -30,6 +30,8 @@ from tests.helpers.repairing import count_steps, repair_and_die
 from tests.helpers.shards import make_record, random_tensor, write_shard
 from tests.helpers.thrift import read_footer
 
+pytestmark = pytest.mark.slow
+
 OPTIONS: dict[str, Any] = {"decoder": "wire", "workers": 2, "row_group_rows": 50}
 UTC = pa.timestamp("us", tz="UTC")
 

@@ -10,6 +10,8 @@ from a20_parquet import convert, scan
 from a20_parquet.errors import DatasetError
 from tests.helpers.shards import make_record, random_tensor, write_shard
 
+pytestmark = pytest.mark.slow
+
 _CHILD = """
 import os, sys
 import a20_parquet

@@ -21,6 +21,8 @@ from a20_parquet.table.coverage import Coverage
 from tests.helpers.large import FULL_DAY, large_catalog, large_coverage
 from tests.helpers.shards import make_record, random_tensor, write_shard
 
+pytestmark = pytest.mark.browser
+
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [
     "--headless",

@@ -127,6 +127,7 @@ def test_each_folder_has_its_rate(tmp_path: Path, decoder: DecoderName) -> None:
     assert verify(tmp_path / "out", tmp_path / "in", decoder=decoder).is_good
 
 
+@pytest.mark.slow
 def test_bytes_are_the_same_with_tiny_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,6 +134,7 @@ def tiny_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WindowSource.__init__, "__kwdefaults__", {"batch_bytes": 4000})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "engine"),
     [*((case, ENGINES[0]) for case in CASES), *((case, ENGINES[1]) for case in CASES[::3])],
@@ -150,6 +151,7 @@ def test_the_same_as_plain_polars(datasets: dict[str, Path], case: str, engine: 
             raise AssertionError(name) from error
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny_batches")
 @pytest.mark.parametrize(
     ("case", "engine"), [("site,year usual", "streaming"), ("site tiny", "in-memory")]
@@ -159,6 +161,7 @@ def test_the_same_in_tiny_batches(datasets: dict[str, Path], case: str, engine: 
     test_the_same_as_plain_polars(datasets, case, engine)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["site tiny", "compressed"])
 def test_the_same_from_a_url(datasets: dict[str, Path], case: str) -> None:
     """fsspec's memory file system stands for all the others."""
@@ -323,6 +326,7 @@ def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_who_wants_no_more_hears_nothing(datasets: dict[str, Path]) -> None:
     """A query that stops early, with most of the dataset unread, leaves no word on stderr."""
     code = (
@@ -340,6 +344,7 @@ def test_who_wants_no_more_hears_nothing(datasets: dict[str, Path]) -> None:
     assert result.stdout.split() == ["2"] * 4 + ["False"]
 
 
+@pytest.mark.slow
 def test_few_files_are_open_at_a_time(tmp_path: Path) -> None:
     """Hundreds of small files in one batch: not all of them can be open at once."""
     records = [

@@ -25,6 +25,8 @@ from tests.helpers.shards import (
     write_shard,
 )
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "x\x1b[2J\n\x07\x9b\u202e\u2028\ry"
 ESCAPED = r"x\x1b[2J\n\x07\x9b\u202e\u2028\ry"
 _NO_TEXT = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")

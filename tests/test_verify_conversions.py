@@ -84,6 +84,7 @@ def test_retried_quarantine(tmp_path: Path, retries: list[dict[str, Any]], left:
     assert (found.source.quarantined, found.source.damaged) == (left, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

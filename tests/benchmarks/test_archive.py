@@ -14,6 +14,8 @@ from benchmarks import forecast as comparison
 from benchmarks.simulated import Runs, Simulated
 from tests.benchmarks.made import Made
 
+pytestmark = pytest.mark.slow
+
 SMALL = Simulated(shards=60, shard_bytes=6_170_000, sites=12, days=50)
 MEMORY = "30MB"
 

@@ -11,6 +11,8 @@ from benchmarks.inputs import Layout
 from benchmarks.names import COMPRESSIONS, DECODERS, NAMES, OTHERS, PROGRAM, USUAL, Choice, pick
 from benchmarks.promises import budget_names, small_names, usual_names
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_decoder_and_compression_has_a_contender() -> None:
     assert set(DECODERS) == set(DecoderName)

@@ -15,6 +15,8 @@ from benchmarks.promises import (
 from benchmarks.stages import stage_name
 from tests.benchmarks.made import make_run
 
+pytestmark = pytest.mark.slow
+
 
 def measurements(*, seconds: float = 1.0, large_s: float = 4.0, peak: int = 900) -> Measurements:
     """The program takes so long, all others 20 s, and ``cp`` 0.6 s; sizes are in bytes."""

@@ -10,6 +10,8 @@ from benchmarks.queries import same
 from benchmarks.runs import median_wall_s, output_ratio, peak_bytes, save, times_as_fast
 from tests.benchmarks.made import make_run
 
+pytestmark = pytest.mark.slow
+
 RUNS = [
     make_run("slow", 10.0, 0),
     make_run("fast", 2.0, 0),

@@ -1,7 +1,11 @@
 """The ways to read from a slow store."""
 
+import pytest
+
 from benchmarks.streaming import Link, SlowStore, looking_ways, reading_ways, repeated, rounds
 from tests.benchmarks.made import Made
+
+pytestmark = pytest.mark.slow
 
 
 def test_all_ways_read_the_same(made: Made) -> None:

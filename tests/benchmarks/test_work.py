@@ -20,6 +20,8 @@ from benchmarks.stages import timed
 from benchmarks.work import Setting
 from tests.benchmarks.made import Made
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="session")
 def dataset(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -124,6 +124,7 @@ def names(layout: LocalLayout) -> set[str]:
     return {path.name for path in layout.root.iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("put", [put_nothing, put_complete])
 def test_readers_see_the_old_state_until_the_manifest_and_then_the_new(
     put: Put, tmp_path: Path

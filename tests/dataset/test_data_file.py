@@ -223,6 +223,7 @@ def test_a_file_with_other_rows(tmp_path: Path, row_group_rows: int) -> None:
         read_all(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", ALL)
 def test_any_changed_byte_is_harmless(
     tmp_path_factory: pytest.TempPathFactory, compression: Compression

@@ -76,6 +76,7 @@ def check(found: Duplicates, expected: Found, rows: Sequence[Sequence[Row]]) -> 
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("unit_rows", [1, 10, 1000])
 def test_duplicates_in_runs(
@@ -96,6 +97,7 @@ def test_duplicates_in_runs(
     check(find(runs, workers=1 + seed % 3), expected, rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["site,date", "site,month", "site,year", "site"])
 @pytest.mark.parametrize("seed", range(5))
 def test_duplicates_of_what_the_dataset_holds(seed: int, by: str, tmp_path: Path) -> None:

@@ -77,6 +77,7 @@ def windows_with_features(draw: st.DrawFn) -> tuple[Any, tuple[Feature, ...]]:
     return batch.slice(before), tuple(features)
 
 
+@pytest.mark.slow
 @given(made=windows_with_features(), compression=st.sampled_from(ALL), cut=st.integers(0, 300))
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_features_come_back_bit_by_bit(
@@ -90,6 +91,7 @@ def test_any_features_come_back_bit_by_bit(
     check(path, batches, features)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", ALL)
 @pytest.mark.parametrize("size", [10_000, 20_000])
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.9])

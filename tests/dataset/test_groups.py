@@ -58,6 +58,7 @@ def bits(table: Any) -> list[list[Any]]:
     ]
 
 
+@pytest.mark.slow
 @given(
     runs=st.lists(st.tuples(ROW, st.integers(1, 30)), min_size=1, max_size=12),
     cuts=st.lists(st.integers(1, 40), min_size=1, max_size=12),

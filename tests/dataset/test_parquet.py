@@ -246,6 +246,7 @@ def tables(draw: st.DrawFn) -> Any:
     return pa.record_batch(arrays, schema=pa.schema(fields)).slice(before, rows)
 
 
+@pytest.mark.slow
 @given(batch=tables(), compression=st.sampled_from(ALL), cut=st.integers(0, 700))
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_rows_come_back_bit_by_bit(batch: Any, compression: Compression, cut: int) -> None:

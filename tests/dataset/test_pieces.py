@@ -39,6 +39,7 @@ def parts_of(catalog: Catalog, rows_a_part: int) -> list[FilePart]:
     return [part for batch in source.batches() for part in batch]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", list(Compression))
 @pytest.mark.parametrize("rows_a_part", [100, 100_000])
 @pytest.mark.parametrize("block_bytes", [1, 1 << 20, 1 << 24])

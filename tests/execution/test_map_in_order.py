@@ -130,6 +130,7 @@ def test_who_wants_no_more_does_not_wait() -> None:
     assert len(started) <= 3
 
 
+@pytest.mark.slow
 def test_results_may_be_left_behind_on_a_thread_of_their_own() -> None:
     """The last reference may vanish in a unit of work, whose thread can't wait for itself."""
     held: list[Iterator[object]] = []

@@ -1,6 +1,10 @@
 """Damaged shards, the short version."""
 
+import pytest
+
 from tests.robustness.damage import run
+
+pytestmark = pytest.mark.slow
 
 
 def test_damaged_shards_are_accounted_for() -> None:

@@ -4,6 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 
 def test_spoilt_datasets(tmp_path: Path) -> None:
     """Some dozen go through every command; ``python -m tests.robustness.datasets`` tries more."""

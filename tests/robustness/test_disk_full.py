@@ -7,6 +7,8 @@ import pytest
 
 from tests.robustness.disk_full import CANT_MOUNT
 
+pytestmark = pytest.mark.slow
+
 
 def test_full_disk_stops_and_goes_on() -> None:
     """Full in either pass or in the commit: a clear error; with room the same bytes."""

@@ -5,6 +5,8 @@ import pytest
 from tests.robustness.fuzz import run
 from tests.robustness.properties import targets
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", ["framing", "decoding", "filenames"])
 def test_any_bytes(name: str) -> None:

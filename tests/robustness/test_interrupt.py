@@ -14,6 +14,8 @@ from a20_parquet.progress import NoProgress
 from tests.robustness.children import digest_tree
 from tests.robustness.messy import DIMS, write_messy_shards
 
+pytestmark = pytest.mark.slow
+
 
 def test_interrupted_conversions_go_on() -> None:
     """Ctrl-C in either pass, and a second process: each ends as it must, and the bytes too."""

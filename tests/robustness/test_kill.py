@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 
 def test_killed_conversions_end_byte_identical() -> None:
     """Two conversions, killed at random moments several times each, end as undisturbed ones."""

@@ -10,6 +10,8 @@ from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder, load_tensor
 from tests.helpers.decoding import as_records
 from tests.robustness.threads import bad_records, use_commands
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("decoder", ["tensorflow", "wire"])
 def test_no_thread_waits_for_ever(decoder: str) -> None:

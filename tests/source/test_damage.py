@@ -61,6 +61,7 @@ def without_message(found: list[Range | Whole]) -> list[Range | Whole]:
     ]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(payload_lists, compressions, small_batches, st.data())
 def test_any_damage_is_what_the_rules_say(
@@ -76,6 +77,7 @@ def test_any_damage_is_what_the_rules_say(
     assert read_all(path, batch_bytes) == found
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(payload_lists, small_batches, st.data())
 def test_untouched_records_are_found(
@@ -93,6 +95,7 @@ def test_untouched_records_are_found(
         start = stop
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=20)
 @given(payload_lists, compressions, st.data())
 def test_records_before_the_damage_are_tensorflows(
@@ -121,6 +124,7 @@ def test_records_before_the_damage_are_tensorflows(
     assert list(iterator.as_numpy_iterator()) == before
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(plain_payload_lists, st.sampled_from(["GZIP", "ZLIB"]), small_batches, st.data())
 def test_damaged_compression_loses_no_stored_byte(

@@ -73,6 +73,7 @@ def _float_val(content: bytes) -> bytes:
     return b"\x2a" + varint + content
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(
     st.lists(

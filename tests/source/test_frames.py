@@ -70,6 +70,7 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=50)
 @given(payload_lists, batch_sizes, compressions)
 def test_records_equal_tensorflows(

@@ -27,6 +27,8 @@ from tests.helpers.shards import (
     write_shard,
 )
 
+pytestmark = pytest.mark.slow
+
 TENSOR = random_tensor((2, 1, 8), 1)
 GOOD = make_record(TENSOR, FILENAME, 0.0)
 NOISE = np.random.default_rng(5).integers(0, 256, LARGE_BYTES + 100, np.uint8).tobytes()

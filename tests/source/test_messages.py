@@ -4,6 +4,8 @@ import gc
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
+import pytest
+
 from a20_parquet.source import messages
 
 
@@ -22,6 +24,7 @@ def test_threads_that_begin_at_once_share_the_classes() -> None:
         assert len({id(each) for each in found}) == 1
 
 
+@pytest.mark.slow
 def test_classes_of_parts_stay() -> None:
     """None is collected and made anew: a thread that asks for it meanwhile would crash."""
 

@@ -303,6 +303,7 @@ def test_a_records_fate_does_not_depend_on_others(kinds: list[str]) -> None:
     assert together[4] == kinds.count("lying")
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(st.data())
 def test_changed_payload_is_rejected_or_what_tensorflow_reads(data: st.DataObject) -> None:

@@ -153,6 +153,7 @@ def test_features_in_any_order(payloads: list[bytes]) -> None:
     assert len(decode_alone(*payloads).heads) == len(payloads)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(st.data())
 def test_changed_records_beside_their_originals(data: st.DataObject) -> None:

@@ -9,6 +9,8 @@ from tests.stores.conversions import OPTIONS, comparable
 from tests.stores.deeds import Answer
 from tests.stores.servers import Store
 
+pytestmark = [pytest.mark.store, pytest.mark.cluster]
+
 
 @pytest.mark.usefixtures("impatient", "small_memory")
 def test_from_store_to_store(

@@ -10,7 +10,7 @@ from a20_parquet.errors import RecordError, UsageError
 from tests.stores.conversions import OPTIONS, comparable, read_folder
 from tests.stores.servers import Store
 
-pytestmark = pytest.mark.usefixtures("impatient")
+pytestmark = [pytest.mark.store, pytest.mark.usefixtures("impatient")]
 
 
 class _Places:

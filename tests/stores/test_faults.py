@@ -21,6 +21,8 @@ from tests.stores.deeds import (
 )
 from tests.stores.servers import Store
 
+pytestmark = pytest.mark.store
+
 _BODY = bytes(range(256)) * 400
 _SIGNATURE = "AWS4-HMAC-SHA256 Credential=testing/20200101/us-east-1/s3/aws4_request"
 """Enough for moto, which checks none."""

@@ -10,7 +10,7 @@ from tests.stores.conversions import OPTIONS, comparable
 from tests.stores.deeds import Answer, CutAnswer, CutRequest, Deed, Drop, LoseAnswer, Slow
 from tests.stores.servers import Store
 
-pytestmark = pytest.mark.usefixtures("impatient", "small_memory")
+pytestmark = [pytest.mark.store, pytest.mark.usefixtures("impatient", "small_memory")]
 
 _ALL: list[Deed] = [
     Answer(500),

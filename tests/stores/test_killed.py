@@ -11,7 +11,7 @@ from tests.stores.deeds import Hold
 from tests.stores.killable import converting
 from tests.stores.servers import Store
 
-pytestmark = pytest.mark.usefixtures("impatient", "small_memory")
+pytestmark = [pytest.mark.store, pytest.mark.usefixtures("impatient", "small_memory")]
 
 _UPLOAD = "PUT|POST"
 _SORTED, _MERGED = r"/conversion/sorted/", r"/conversion/units/"

@@ -28,7 +28,7 @@ from tests.stores.deeds import Hold, LoseAnswer
 from tests.stores.killable import LOST, converting
 from tests.stores.servers import Store
 
-pytestmark = pytest.mark.usefixtures("impatient")
+pytestmark = [pytest.mark.store, pytest.mark.usefixtures("impatient")]
 
 _QUICK = LeaseTiming(renew_s=0.1, expire_s=0.3)
 _NEVER = LeaseTiming(renew_s=3600, expire_s=7200)

@@ -11,6 +11,8 @@ import pytest
 from tests.stores.deeds import Answer
 from tests.stores.servers import CREDENTIALS, Store
 
+pytestmark = pytest.mark.store
+
 _ROOT = Path(__file__).parents[2]
 _INSTALL = "is not installed: pip install 'a20-parquet[{}]'"
 _NO_CREDENTIALS, _NO_BUCKET = "there are no credentials for", "there is no bucket nowhere"

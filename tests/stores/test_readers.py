@@ -13,7 +13,7 @@ from tests.stores.conversions import read_folder
 from tests.stores.deeds import Answer, CutAnswer, Deed, Drop
 from tests.stores.servers import Store
 
-pytestmark = pytest.mark.usefixtures("impatient")
+pytestmark = [pytest.mark.store, pytest.mark.usefixtures("impatient")]
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,8 @@ from a20_parquet.storage.place import StorePath, place_of
 from tests.stores.deeds import Answer, CutAnswer, CutRequest, Deed, Drop, LoseAnswer
 from tests.stores.servers import Store
 
+pytestmark = pytest.mark.store
+
 _CONTENT = bytes(range(256)) * 64
 _PARTS = {"s3": {"chunksize": 1 << 18, "max_concurrency": 2}, "gs": {"chunksize": 4 << 20}}
 _LARGE = {"s3": bytes(range(256)) * 2400, "gs": bytes(range(256)) * (6 << 12)}

@@ -6,6 +6,8 @@ import pytest
 
 from tests.stores.servers import Store
 
+pytestmark = pytest.mark.store
+
 _CONTENTS = [b"", b"\r", b"a\r\n", b"\n\r\n--==0==\n\n", bytes(range(256)) * 5000]
 
 

@@ -70,6 +70,7 @@ def check(found: Nearest, direction: Direction, block: Block, top: int) -> None:
         assert are_taken == sorted(are_taken, reverse=True)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(blocks(), st.data(), st.integers(1, 30))
 def test_the_best_are_found(block: Block, data: st.DataObject, top: int) -> None:

@@ -357,6 +357,7 @@ CLOCKS = [
 ]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(
     st.lists(NAMES, max_size=4),
@@ -394,6 +395,7 @@ PARTS = st.tuples(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(
     st.lists(st.tuples(st.sampled_from(["", "site_0285/"]), PARTS), min_size=1, max_size=4),

@@ -6,6 +6,7 @@ from random import Random
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -113,6 +114,7 @@ def test_hashes_are_equal_when_all_of_a_window_is(rows: list[Row], others: set[i
     assert hashes_of_some.tolist() == hashes[some].tolist()
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(ROW, max_size=8), st.lists(ROW, max_size=8), st.integers(1, 9), st.randoms())
 def test_fingerprints_are_equal_when_the_same_windows_come_in_any_order(
@@ -127,6 +129,7 @@ def test_fingerprints_are_equal_when_the_same_windows_come_in_any_order(
     assert bool(len(differing)) == (kinds != other_kinds)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(ROW, max_size=10), st.lists(ROW, max_size=10), st.booleans(), st.integers(1, 9))
 def test_the_difference_of_hashes_is_that_of_counters(

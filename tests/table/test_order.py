@@ -168,6 +168,7 @@ TEXTS = st.sampled_from([None, "", "a", "a\0", "ab", "\u00e9", "\uffff", "\U0001
 LARGEST = 2**63 - 1
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(
     st.lists(

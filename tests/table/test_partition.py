@@ -104,6 +104,7 @@ def sites(*filenames: str) -> list[str | None]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*NASTY, *map(str.title, WORDS.split()), "x" * 300])
 def test_readers_take_tokens_for_strings(name: str, tmp_path: Path) -> None:
     """Every reader gives the token of a nasty name back as the string that it is."""
@@ -112,6 +113,7 @@ def test_readers_take_tokens_for_strings(name: str, tmp_path: Path) -> None:
     assert [values(read(tmp_path), "site") for read in READERS] == [[token]] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in NASTY if re.search("[A-Za-z0-9]", name)])
 def test_readers_take_unknown_sites_for_strings(name: str, tmp_path: Path) -> None:
     """Whatever name recordings of unknown sites are given, every reader reads a string."""

@@ -25,6 +25,7 @@ RULES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", RULES)
 @settings(deadline=None, max_examples=40)
 @given(names=st.lists(st.from_regex(PLAIN, fullmatch=True), min_size=1, max_size=20))

@@ -172,6 +172,7 @@ def predicates(columns: list[str]) -> st.SearchStrategy[pl.Expr]:
     )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=120)
 @given(WINDOWS, st.sampled_from(PartitionBy), st.integers(1, 4), st.data())
 def test_no_wanted_window_is_lost(

@@ -60,6 +60,7 @@ SITES = st.sampled_from(["site_0285", "Kl9", "a", None])
 DATES = st.none() | st.dates()
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(
     st.lists(st.tuples(SITES, LOCAL), max_size=6),

@@ -132,6 +132,7 @@ def test_tokens_of_the_cases_differ() -> None:
     assert [site_token(unicodedata.normalize("NFD", name)) for name in CASES] == tokens
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(st.lists(NASTY, min_size=2, max_size=12))
 def test_no_two_names_share_a_token(names: list[str]) -> None:

@@ -57,6 +57,7 @@ LONG = min((name for name, _, _ in RECORDS), key=lambda name: crc32(name.encode(
 RECORDS += [(LONG, float(second), 1) for second in range(500)]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(st.integers(0, len(RECORDS)), max_size=12), st.integers(1, 200))
 def test_sample_does_not_depend_on_units(cuts: list[int], batch: int) -> None:

@@ -19,7 +19,7 @@ from tests.execution.cluster.conftest import OPTIONS, SHARDS
 from tests.execution.cluster.grid import READING, WRITING, Grid, Nursery, Recorder
 from tests.helpers.conversions import digests
 
-pytestmark = pytest.mark.usefixtures("many_units")
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("many_units")]
 
 KILLED = """
 import sys

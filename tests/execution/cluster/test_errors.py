@@ -20,6 +20,8 @@ from a20_parquet.table.rejection import Reason
 from tests.execution.cluster.conftest import OPTIONS
 from tests.execution.cluster.grid import READING, Grid, Nursery, Recorder
 
+pytestmark = pytest.mark.cluster
+
 _OPTIONS: Any = OPTIONS
 RECORD = RecordError(
     shard="s", record=1, offset=2, reason="bad", fix="Mend it.", code=Reason.TRUNCATED
