@@ -53,13 +53,14 @@ def run_pass(
     numbered = enumerate(units)
     futures: dict[Any, int] = {}
     completed = as_completed(loop=client.loop, with_results=True, raise_errors=False)
-    with cluster_errors():
-        client.register_plugin(state)
-        client.subscribe_topic(state.name, reports.receive)
     try:
+        with cluster_errors():
+            client.register_plugin(state)
+            client.subscribe_topic(state.name, reports.receive)
         while True:
-            # A second one for each thread, so that none waits for the next.
-            free = 2 * count_threads() - len(futures)
+            # A second one for each thread, so that none waits for the next. Not all at once:
+            # the scheduler would hold them, 100 MB for some TB of shards.
+            free = 2 * max(1, count_threads()) - len(futures)
             for number, unit in islice(numbered, max(free, 0)):
                 arguments = (state.name, number, pickle.dumps(unit))
                 key = f"{state.name}-{number}"

@@ -19,6 +19,7 @@ from a20_parquet.execution.protocols import TaskContext
 from a20_parquet.table.rejection import Reason
 from tests.execution.cluster.conftest import OPTIONS
 from tests.execution.cluster.grid import READING, Grid, Nursery, Recorder
+from tests.execution.cluster.test_cluster import wait_until
 
 pytestmark = pytest.mark.cluster
 
@@ -160,3 +161,30 @@ def test_work_that_kills(nursery: Nursery, tmp_path: Path) -> None:
         with pytest.raises(ClusterError, match="4 workers were lost one after the other"):
             list(workers.map(open_deadly, [0], threads=1))
         assert len(workers._client.nthreads()) == 1  # noqa: SLF001 - one is left
+
+
+def open_double() -> Callable[[int, TaskContext], int]:
+    """Return what doubles a unit."""
+    return lambda unit, _: 2 * unit
+
+
+def test_no_worker_is_left_when_a_pass_begins(nursery: Nursery, tmp_path: Path) -> None:
+    """The units wait for one that comes later: none is left out."""
+    tmp_path.joinpath("conversion").mkdir()
+    with Grid(nursery, workers=1) as grid:
+
+        class Progress(Recorder):
+            def say(self, message: str) -> None:
+                """Have a worker come once the other one is missed."""
+                if "is gone" in message:
+                    grid.add_worker()
+                super().say(message)
+
+        progress = Progress()
+        progress.start("doubling", 0)
+        with connect_cluster(grid.address, progress) as workers:
+            workers.check_access(FencingToken("token", tmp_path / "conversion", ()), [])
+            grid.workers[0].kill()
+            wait_until(lambda: not workers._client.nthreads())  # noqa: SLF001 - whom it sees
+            assert sorted(workers.map(open_double, range(3), threads=1)) == [0, 2, 4]
+        assert len(progress.said) == 2
