@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.chunk_check import check_chunks, stored_columns
 from a20_parquet.dataset.parquet import (
     LONGEST_HEADER,
     MAGIC,
@@ -24,7 +25,7 @@ from a20_parquet.dataset.parquet import (
     Page,
 )
 from a20_parquet.errors import DatasetError
-from a20_parquet.table.schema import EMBEDDING, metadata_schema
+from a20_parquet.table.schema import EMBEDDING
 
 Rows = npt.NDArray[np.int64]
 """Numbers of rows, from 0."""
@@ -56,6 +57,7 @@ class DataFile:
         self._catalog = catalog
         self._path = catalog.path(path)
         self._url = catalog.url(path)
+        self._size = size
         self._reading = _Reading(self._url)
         self._footer: ExitStack | None = None
         self._local: LocalInput | None = None
@@ -136,25 +138,25 @@ class DataFile:
         Raises:
             DatasetError: the file can't be read.
         """
+        expected = stored_columns(self._catalog.dims, self._catalog.features)
         with self._reading:
-            table = self._parquet.read_row_groups(groups, columns=columns, use_threads=False)
+            indices = self._check_chunks(groups, columns)
+            table = self._parquet.read_row_groups(groups, column_indices=indices, use_threads=False)
             # Texts that are none, and lists that end before they begin, crash others.
             table.validate(full=True)
-        expected = sum(self.rows[group] for group in groups)
-        if len(table) != expected:
+        rows = sum(self.rows[group] for group in groups)
+        if len(table) != rows:
             raise DatasetError(
                 f"{self._url} has {len(table)} rows in row groups {list(groups)}, expected "
-                f"{expected}. {_MEND}"
+                f"{rows}. {_MEND}"
             )
-        if missing := set(columns) - set(table.column_names):
+        if missing := set(columns).difference(table.column_names):
             raise DatasetError(f"{self._url} has no column {', '.join(sorted(missing))}. {_MEND}")
-        schema = metadata_schema(self._catalog.features)
-        for name in set(columns).intersection(schema.names):
-            found = table.schema.field(name).type
-            if _LARGE.get(found, found) != schema.field(name).type:
+        for name, found in zip(table.column_names, table.schema.types, strict=True):
+            wanted = expected[name].type
+            if found != wanted and _LARGE.get(found) != wanted:
                 raise DatasetError(
-                    f"{self._url}: its column {name} is {found}, expected "
-                    f"{schema.field(name).type}. {_MEND}"
+                    f"{self._url}: its column {name} is {found}, expected {wanted}. {_MEND}"
                 )
         return table.select(columns)
 
@@ -193,9 +195,24 @@ class DataFile:
             else:
                 source = pa.OSFile(self._path)
             self._footer.enter_context(source)
-            return self._footer.enter_context(
-                pq.ParquetFile(source, page_checksum_verification=True)
-            )
+            # Unlike ParquetFile it works out no paths of columns, which takes as long as a file.
+            reader = pq.ParquetReader()
+            reader.open(source, pre_buffer=self._local is None, page_checksum_verification=True)
+            self._footer.callback(reader.close)
+            return reader
+
+    def _check_chunks(self, groups: Sequence[int], columns: Sequence[str]) -> list[int]:
+        """Check column chunks before they are read; the columns' places in the file."""
+        stored = stored_columns(self._catalog.dims, self._catalog.features)
+        check_chunks(
+            self._parquet.metadata,
+            stored,
+            columns=columns,
+            groups=groups,
+            rows=self.rows,
+            size=self._size,
+        )
+        return [stored[name].place for name in columns]
 
     def _pages(self, group: int) -> EmbeddingPages:
         compression = self._catalog.manifest.options.compression
@@ -203,6 +220,7 @@ class DataFile:
             # The embeddings come first, and the manifest says the rest.
             place = ChunkPlace(len(MAGIC), compression)
             return self._find(group, self._local, place)
+        self._check_chunks([group], [EMBEDDING])
         chunk = self._parquet.metadata.row_group(group).column(0)
         place = ChunkPlace(chunk.data_page_offset, compression)
         return self._find(group, self._local or self._fetch(chunk), place)
@@ -225,7 +243,8 @@ class DataFile:
 
     def _decode(self, group: int) -> Embeddings:
         """Read a row group's embeddings with pyarrow, whatever their pages are like."""
-        table = self._parquet.read_row_group(group, columns=[EMBEDDING], use_threads=False)
+        self._check_chunks([group], [EMBEDDING])
+        table = self._parquet.read_row_group(group, column_indices=[0], use_threads=False)
         column = table[EMBEDDING].combine_chunks()
         floats: npt.NDArray[np.float32] = column.flatten().to_numpy(zero_copy_only=False)
         shape = (self.rows[group], self._catalog.dims)
@@ -259,6 +278,7 @@ class _Reading:
             ) from error
         # Names that are no text, and numbers that fit nowhere, come from damaged footers.
         if isinstance(
-            error, OSError | pa.ArrowException | LookupError | ValueError | OverflowError
+            error,
+            OSError | pa.ArrowException | LookupError | ValueError | OverflowError | MemoryError,
         ):
             raise DatasetError(f"{self._url}: can't be read: {error}. {_MEND}") from error

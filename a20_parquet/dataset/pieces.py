@@ -62,8 +62,8 @@ class Piece:
         self.is_whole = (part.first, part.end) == (0, part.rows)
         """Whether it is all of its file."""
         self._catalog = catalog
-        self._opened = opened
         self._file: DataFile | None = None
+        opened.callback(self.close)
 
     @property
     def file(self) -> DataFile:
@@ -71,13 +71,24 @@ class Piece:
         if self._file is None:
             part = self.part
             self._file = DataFile(self._catalog, part.path, rows=part.rows, size=part.size)
-            self._opened.callback(self._file.close)
         return self._file
 
     def close(self) -> None:
-        """Close its file, of which nothing more is read: a batch may have hundreds."""
+        """Close its file until something more is read of it: a batch may have hundreds."""
         if self._file is not None:
             self._file.close()
+            self._file = None
+
+    def metadata(self, columns: Sequence[str]) -> Any:
+        """Read columns of all its rows, but for the embedding; see ``DataFile.metadata``.
+
+        Raises:
+            DatasetError: the file can't be read.
+        """
+        table = self.file.metadata(self.groups, columns)
+        if self._catalog.is_local:
+            self.close()
+        return table
 
     @property
     def groups(self) -> list[int]:

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext, suppress
-from itertools import groupby
-from operator import attrgetter
 
 import numpy as np
 import polars as pl
@@ -20,7 +18,6 @@ from a20_parquet.dataset.pieces import (
     read_blocks,
     read_embeddings,
 )
-from a20_parquet.storage.locate import check_regular
 from a20_parquet.table.prune import may_match
 from a20_parquet.table.schema import EMBEDDING, feature_bytes
 
@@ -202,38 +199,11 @@ class WindowSource:
         if stored and not pieces:
             frames.append(pl.DataFrame(schema={name: schema[name] for name in stored}))
         elif stored:
-            # A file of which only a part is wanted may stand at either end of a batch.
-            frame = pl.concat(
-                self._stored(list(run), stored, is_whole=is_whole)
-                for is_whole, run in groupby(pieces, key=attrgetter("is_whole"))
-            )
+            # polars takes long to join what many small files have.
+            table = pa.concat_tables(piece.metadata(stored) for piece in pieces).combine_chunks()
+            frame = pl.DataFrame(table)
             frames.append(frame.filter(pl.Series(np.concatenate(kept))))
         return pl.concat(frames, how="horizontal").select(names)
-
-    def _stored(
-        self, pieces: Sequence[Piece], stored: Sequence[str], *, is_whole: bool
-    ) -> pl.DataFrame:
-        """Read columns of all rows of some pieces."""
-        # polars panics on damaged lists, where pyarrow has an error.
-        has_lists = any(each.name in stored for each in self._features)
-        if is_whole and self._catalog.is_local and not has_lists:
-            with suppress(OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
-                whole = self._read_whole(pieces, stored)
-                kinds = {name: self._catalog.schema[name] for name in stored}
-                rows = sum(piece.part.rows for piece in pieces)
-                if (whole.height, whole.schema) == (rows, kinds):
-                    return whole
-            # Reading the files one by one tells which is damaged.
-        tables = [piece.file.metadata(piece.groups, stored) for piece in pieces]
-        return pl.DataFrame(pa.concat_tables(tables))
-
-    def _read_whole(self, pieces: Sequence[Piece], stored: Sequence[str]) -> pl.DataFrame:
-        """Read whole local files with polars, which takes half pyarrow's time for small ones."""
-        paths = [self._catalog.path(piece.part.path) for piece in pieces]
-        for path in paths:
-            check_regular(path)
-        files = pl.scan_parquet(paths, glob=False, hive_partitioning=False)
-        return files.select(stored).collect()
 
     def _embeddings(self, pieces: Sequence[Piece], kept: Sequence[Mask]) -> pl.DataFrame:
         dims = self._catalog.dims
