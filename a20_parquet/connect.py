@@ -1,15 +1,19 @@
 """A dataset as a DuckDB connection."""
 
+import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.data_file import DataFile
 from a20_parquet.errors import DatasetError
 from a20_parquet.table.sql import comments, create_view
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+_MEND: Final = "Copy or convert the dataset again."
 OFFLINE: Final[dict[str, str | bool | int | float | list[str]]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
@@ -40,7 +44,8 @@ def connect(dataset: str | Path) -> "DuckDBPyConnection":
         if not catalog.is_local:
             connection.register_filesystem(catalog.filesystem)
         make_view(connection, catalog)
-    except (duckdb.Error, OSError) as error:
+    # Where an error's text is none, it is a ValueError.
+    except (duckdb.Error, OSError, ValueError) as error:
         connection.close()
         raise DatasetError(
             f"{catalog.location}: DuckDB can't read its files: {error}. Copy or convert the "
@@ -50,7 +55,13 @@ def connect(dataset: str | Path) -> "DuckDBPyConnection":
 
 
 def make_view(connection: "DuckDBPyConnection", catalog: Catalog) -> None:
-    """Create the view ``windows`` over the files that a dataset's list names."""
+    """Create the view ``windows`` over the files that a dataset's list names.
+
+    Raises:
+        DatasetError: a local file is missing or is another one, or the first one is damaged.
+    """
+    if catalog.is_local:
+        _check_files(catalog)
     of = catalog.dims, catalog.partition_by, catalog.features
     # In one transaction: each comment alone would store the view, with all its paths, once more.
     connection.begin()
@@ -58,3 +69,22 @@ def make_view(connection: "DuckDBPyConnection", catalog: Catalog) -> None:
     for comment in comments(*of):
         connection.execute(comment)
     connection.commit()
+
+
+def _check_files(catalog: Catalog) -> None:
+    """Check kind and size of all files, and what DuckDB reads now: the first one's footer.
+
+    DuckDB waits for what a named pipe never gives, and does not name a damaged file.
+    """
+    files = catalog.files.select("path", "bytes", "rows").rows()
+    for path, size, _ in files:
+        url = catalog.url(path)
+        try:
+            found = os.stat(url)  # noqa: PTH116 - faster, and called for each data file
+        except OSError as error:
+            raise DatasetError(f"{url}: can't be read: {error}. {_MEND}") from error
+        if not stat.S_ISREG(found.st_mode) or found.st_size != size:
+            raise DatasetError(f"{url} is no file of {size} bytes as in files.parquet. {_MEND}")
+    for path, size, rows in files[:1]:
+        with DataFile(catalog, path, rows=rows, size=size) as opened:
+            _ = opened.schema

@@ -7,6 +7,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.forked import check_threads
 from a20_parquet.dataset.window_source import WindowSource
 from a20_parquet.execution.threads import map_in_order
 from a20_parquet.resources import default_workers
@@ -38,7 +39,12 @@ def scan(dataset: str | Path) -> pl.LazyFrame:
     ) -> Iterator[pl.DataFrame]:
         return read_batches(catalog, columns, predicate, limit)
 
-    return register_io_source(read, schema=catalog.schema, is_pure=True)
+    def schema() -> pl.Schema:
+        # Asked for before a query runs, which in a forked process waits for threads for ever.
+        check_threads()
+        return catalog.schema
+
+    return register_io_source(read, schema=schema, is_pure=True)
 
 
 def read_batches(

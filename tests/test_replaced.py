@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from a20_parquet import convert, scan
@@ -23,7 +24,10 @@ if child:
     assert len(frame.collect()) == 2
     sys.exit(0)
 code = 0
-for query in a20_parquet.scan, a20_parquet.info, a20_parquet.connect:
+queries = [a20_parquet.scan, a20_parquet.info, a20_parquet.connect]
+for engine in "in-memory", "streaming":
+    queries.append(lambda _, engine=engine: frame.head(1).collect(engine=engine))
+for query in queries:
     try:
         query(sys.argv[1])
         code = 1
@@ -62,6 +66,20 @@ def test_an_append_changes_nothing_of_what_was_opened(tmp_path: Path) -> None:
     (dataset / "manifest.json").unlink()
     with pytest.raises(DatasetError, match=r"manifest\.json"):
         frame.collect()
+
+
+def test_a_store_tells_of_an_overwrite(tmp_path: Path) -> None:
+    """So does a dataset in a store, as far as the store tells one manifest from another."""
+    store = fsspec.filesystem("memory")
+    place = f"/{tmp_path.name}-store"
+    frames = []
+    for seed in range(2):
+        convert(_shard(tmp_path, seed), tmp_path / str(seed), decoder="wire")
+        store.put(f"{tmp_path}/{seed}/", place, recursive=True)
+        frames.append(scan(f"memory:/{place}"))
+        assert len(frames[-1].collect()) == 2
+    with pytest.raises(DatasetError, match="was replaced since it was opened"):
+        frames[0].collect()
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="nothing tells of threads")

@@ -7,8 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from a20_parquet import convert, duckdb, info, inspect, repair, report, scan, similar, verify
-from a20_parquet.errors import A20ParquetError
+from a20_parquet import (
+    connect,
+    convert,
+    duckdb,
+    info,
+    inspect,
+    repair,
+    report,
+    scan,
+    similar,
+    verify,
+)
+from a20_parquet.errors import A20ParquetError, DatasetError
 from tests.helpers.shards import FILENAME, make_record, random_tensor, write_shard
 
 _SAID = "pipe, a socket or a device|is a file|is no report"
@@ -60,6 +71,25 @@ def test_no_pipe_in_a_dataset_is_opened(dataset: Path, name: str) -> None:
     if name == "data":
         [problem] = verify(dataset).problems
         assert "pipe" in str(problem)
+
+
+@pytest.mark.parametrize("there", ["nothing", "pipe", "folder", "other file", "damaged"])
+def test_duckdb_is_given_the_datasets_files_only(dataset: Path, there: str) -> None:
+    """A view is made of regular files of the right size, and waits for no other."""
+    path = next(dataset.rglob("*-0000.parquet"))
+    content = path.read_bytes()
+    path.unlink()
+    if there == "pipe":
+        os.mkfifo(path)
+    elif there == "folder":
+        path.mkdir()
+    elif there == "other file":
+        path.write_bytes(content + b" ")
+    elif there == "damaged":
+        path.write_bytes(content[:-100] + bytes(100))
+    for open_ in (connect, lambda place: duckdb(place, dataset.parent / "windows.duckdb")):
+        with pytest.raises(DatasetError, match=str(path)):
+            open_(dataset)
 
 
 def test_a_configuration_that_is_a_pipe_is_none(dataset: Path) -> None:

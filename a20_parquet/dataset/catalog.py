@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import crc32c
 import fsspec
@@ -18,6 +18,12 @@ from a20_parquet.storage.locate import is_local, read_content
 from a20_parquet.storage.place import StorePath, place_of
 from a20_parquet.table.partition import PartitionBy
 from a20_parquet.table.schema import Feature, metadata_schema, window_schema
+
+# What stores call a version of an object.
+_VERSIONS: Final = (
+    *("ETag", "etag", "generation", "LastModified", "last_modified", "updated", "mtime"),
+    *("created", "size"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +46,8 @@ class Catalog:
     files: pl.DataFrame
     """One row a data file, in the dataset's order: ``path`` (relative to the dataset), the Hive
     keys, ``rows``, ``bytes``, ``checksum``, ``first_window_start``, ``last_window_start``."""
-    written: tuple[int, ...] = ()
-    """What tells the local ``manifest.json`` from one that is written later; empty for stores."""
+    written: tuple[Any, ...] = ()
+    """What tells ``manifest.json`` from one that is written later, as far as its store says."""
 
     @classmethod
     def open(cls, dataset: str | Path) -> Self:
@@ -73,7 +79,7 @@ class Catalog:
         return cls(location, filesystem, root, manifest, unknown, files, written)
 
     def check_unchanged(self) -> None:
-        """See that a local dataset still has all files that it had when it was opened.
+        """See that a dataset still has all files that it had when it was opened.
 
         More may have been appended.
 
@@ -145,9 +151,13 @@ class Catalog:
         return f"{self.location}/{relative}"
 
 
-def _when_written(filesystem: Any, root: str) -> tuple[int, ...]:
+def _when_written(filesystem: Any, root: str) -> tuple[Any, ...]:
     if not is_local(filesystem):
-        return ()
+        try:
+            known = filesystem.info(f"{root}/manifest.json")
+        except OSError:
+            return ()
+        return tuple(str(known.get(name)) for name in _VERSIONS)
     try:
         found = Path(root, "manifest.json").stat()
     except OSError:

@@ -48,7 +48,8 @@ def _table(dataset: Path) -> pl.DataFrame:
 
     a20_parquet.duckdb(dataset, dataset.parent / "table.duckdb", as_="table", force=True)
     with duckdb.connect(dataset.parent / "table.duckdb") as database:
-        return database.sql("SELECT * FROM windows").pl()
+        found: pl.DataFrame = database.sql("SELECT * FROM windows").pl()
+    return found
 
 
 def _report(dataset: Path) -> pl.DataFrame:

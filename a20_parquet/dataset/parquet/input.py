@@ -38,7 +38,7 @@ class LocalInput:
         self._descriptor = os.open(path, os.O_RDONLY | flags)
         if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
             self.close()
-            raise OSError("it is not a regular file")
+            raise OSError("it is a folder, a named pipe, a socket or a device, and no file")
 
     @property
     def size(self) -> int:
