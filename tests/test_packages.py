@@ -48,6 +48,7 @@ def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "unpacked"
 
 
+@pytest.mark.slow
 def test_sdist_builds_and_tests(sdist: Path) -> None:
     """It has every file of the folders that building, testing and reading need."""
     for folder in FOLDERS:
@@ -58,6 +59,7 @@ def test_sdist_builds_and_tests(sdist: Path) -> None:
         assert (sdist / name).read_bytes() == (ROOT / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_wheel_holds_the_package_and_its_schemas(wheel: Path) -> None:
     """It has nothing else, and ``importlib.resources`` finds the schemas in it."""
     schemas = {path.name for path in (ROOT / "schemas").iterdir() if path.is_file()} - {"export.py"}
