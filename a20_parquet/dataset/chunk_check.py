@@ -18,7 +18,7 @@ class StoredColumn(NamedTuple):
 
     place: int
     """Among the columns, from 0."""
-    type: Any
+    field: Any
     """Arrow's."""
     values: int
     """Of a row, where it is not null."""
@@ -30,7 +30,7 @@ def stored_columns(dims: int, features: tuple[Feature, ...]) -> Mapping[str, Sto
     return {
         field.name: StoredColumn(
             place,
-            field.type,
+            field,
             field.type.list_size if pa.types.is_fixed_size_list(field.type) else 1,
         )
         for place, field in enumerate(window_schema(dims, features))

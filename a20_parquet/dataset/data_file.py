@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.chunk_check import check_chunks, stored_columns
 from a20_parquet.dataset.parquet import (
+    CREATED_BY,
     LONGEST_HEADER,
     MAGIC,
     ChunkPlace,
@@ -152,13 +153,22 @@ class DataFile:
             )
         if missing := set(columns).difference(table.column_names):
             raise DatasetError(f"{self._url} has no column {', '.join(sorted(missing))}. {_MEND}")
-        for name, found in zip(table.column_names, table.schema.types, strict=True):
-            wanted = expected[name].type
-            if found != wanted and _LARGE.get(found) != wanted:
+        is_ours = self._parquet.metadata.created_by == CREATED_BY.decode()
+        for field in table.schema:
+            wanted, found = expected[field.name].field, field.type
+            is_same = found == wanted.type or _LARGE.get(found) == wanted.type
+            # Where a damaged footer says otherwise of nulls, values are others.
+            if not is_same or (is_ours and field.nullable != wanted.nullable):
                 raise DatasetError(
-                    f"{self._url}: its column {name} is {found}, expected {wanted}. {_MEND}"
+                    f"{self._url}: its column {field.name} is {field.type}"
+                    f"{'' if field.nullable else ' not null'}, expected {wanted.type}"
+                    f"{'' if wanted.nullable else ' not null'}. {_MEND}"
                 )
-        return table.select(columns)
+        table = table.select(columns)
+        if is_ours:
+            return table
+        with self._reading:
+            return table.cast(pa.schema([expected[name].field for name in columns]))
 
     def pages(self, group: int) -> Iterator[tuple[EmbeddingPages, Page]]:
         """Find the pages of a row group's embeddings, each when the next is asked for.

@@ -214,6 +214,18 @@ def test_damage_is_an_error_that_names_the_file(
         read_all(dataset)
 
 
+def test_a_footer_that_says_otherwise_of_nulls(tmp_path: Path) -> None:
+    """A column that a flipped bit makes one without nulls has other values: it is refused."""
+    content = encode([windows(3, 16)], Compression.NONE)
+    # In the schema's element: the repetition, and then the name.
+    element = b"\x25\x02\x18\x07site_id"
+    assert content.count(element) == 1
+    content = content.replace(element, b"\x25\x00\x18\x07site_id")
+    make_dataset(tmp_path, [content], [3], dims=16)
+    with pytest.raises(DatasetError, match="site_id is int32 not null, expected int32"):
+        read_all(tmp_path)
+
+
 @pytest.mark.parametrize("row_group_rows", [5, 10])
 def test_a_file_with_other_rows(tmp_path: Path, row_group_rows: int) -> None:
     """Rows that the list of files does not know are an error, not rows of others."""

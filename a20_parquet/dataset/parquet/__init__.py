@@ -8,7 +8,7 @@ from a20_parquet.dataset.parquet.embedding_pages import (
     Page,
 )
 from a20_parquet.dataset.parquet.encoder import GroupEncoder
-from a20_parquet.dataset.parquet.footer import MAGIC
+from a20_parquet.dataset.parquet.footer import CREATED_BY, MAGIC
 from a20_parquet.dataset.parquet.input import HeldInput, Input, LocalInput
 from a20_parquet.dataset.parquet.layout import ParquetLayout
 from a20_parquet.dataset.parquet.lists import ReadLists
@@ -16,6 +16,7 @@ from a20_parquet.dataset.parquet.pages import Compression
 from a20_parquet.dataset.parquet.writer import ParquetWriter
 
 __all__ = [
+    "CREATED_BY",
     "LONGEST_HEADER",
     "MAGIC",
     "ChunkPlace",
