@@ -151,7 +151,7 @@ def test_a_retry_that_helps_nobody_is_not_kept(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    names = (FILENAME, "x.wav", b"\xff")
+    names: tuple[str | bytes, ...] = (FILENAME, "x.wav", b"\xff")
     records = [make_record(random_tensor((3, 1, 8), n), name) for n, name in enumerate(names)]
     write_shard(tmp_path / "in" / "a-00000-of-00001", records)
     dataset = tmp_path / "dataset"

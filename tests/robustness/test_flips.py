@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 
 def test_damaged_data_files() -> None:
     """Every way to read them gives the right rows or an error that names the file."""

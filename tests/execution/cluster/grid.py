@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -165,3 +166,11 @@ class Recorder:
     def _count_markers(self) -> int:
         assert self._dataset is not None
         return len(list((self._dataset / "conversion" / _MARKERS[self._now]).glob("*.json")))
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait as long as even a slow machine may need."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)

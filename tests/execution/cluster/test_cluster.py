@@ -3,10 +3,8 @@
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -16,8 +14,11 @@ from a20_parquet.conversion import Conversion
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.unfinished import committed_files
 from tests.execution.cluster.conftest import OPTIONS, SHARDS
-from tests.execution.cluster.grid import READING, WRITING, Grid, Nursery, Recorder
+from tests.execution.cluster.grid import READING, WRITING, Grid, Nursery, Recorder, wait_until
 from tests.helpers.conversions import digests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("many_units")]
 
@@ -62,14 +63,6 @@ def convert(shards: Path, folder: Path, progress: Recorder, **running: Any) -> C
 def written(folder: Path) -> dict[str, str]:
     """Digests of all that ``convert`` wrote."""
     return {**digests(folder / "dataset"), **digests(folder / "notebook")}
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait as long as even a slow machine may need."""
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_same_bytes(shards: Path, expected: dict[str, str], grid: Grid, tmp_path: Path) -> None:

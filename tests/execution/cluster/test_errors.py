@@ -18,8 +18,7 @@ from a20_parquet.execution.fencing import FencingToken
 from a20_parquet.execution.protocols import TaskContext
 from a20_parquet.table.rejection import Reason
 from tests.execution.cluster.conftest import OPTIONS
-from tests.execution.cluster.grid import READING, Grid, Nursery, Recorder
-from tests.execution.cluster.test_cluster import wait_until
+from tests.execution.cluster.grid import READING, Grid, Nursery, Recorder, wait_until
 
 pytestmark = pytest.mark.cluster
 
