@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
@@ -308,7 +309,7 @@ def test_any_number_of_workers(
     datasets: dict[str, Path], monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
     """Rows come in the dataset's order."""
-    monkeypatch.setattr(sys.modules["a20_parquet.scan"], "default_workers", lambda: workers)
+    monkeypatch.setattr(import_module("a20_parquet.scan"), "default_workers", lambda: workers)
     dataset = datasets["site tiny"]
     for name in ("all", "filter, then head", "nothing", "twice"):
         expected = expected_frame(QUERIES[name], dataset, "in-memory")
