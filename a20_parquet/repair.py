@@ -56,9 +56,9 @@ def repair(
     Footers of data files called UTC timestamps milliseconds for readers that go by Parquet's older
     type annotations. Each file is read whole and compared with its checksum; then a byte a column
     changes in its footer. ``files.parquet`` and the manifest follow, which gets a checksum of its
-    own if it has none, and the dataset is what a new conversion would write. Readers may go on
-    meanwhile. Where it was stopped, the same call goes on; until then ``verify`` says what is left
-    to do.
+    own if it has none, and the dataset is what a new conversion would write, but that its pages
+    get no checksums. Readers may go on meanwhile. Where it was stopped, the same call goes on;
+    until then ``verify`` says what is left to do.
 
     Args:
         dataset: its folder, or any fsspec URL of it; files in stores are put anew as a whole.

@@ -75,7 +75,8 @@ def verify(
     belong into the file's Hive folder; the totals; and that ``data/`` holds nothing else. With the
     shards also that every record is accounted for and that the dataset has their windows, bit for
     bit, and no others. What is wrong is told, not raised. Memory is bounded whatever the dataset's
-    size.
+    size. Pages are held against their own checksums too, but for those of earlier versions, which
+    have none.
 
     Args:
         dataset: its folder, or any fsspec URL of it.

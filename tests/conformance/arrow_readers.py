@@ -43,11 +43,16 @@ def read_pyarrow(data: Path, keys: Sequence[str], where: Where) -> Any:
 
 
 def read_pyarrow_typed(data: Path, keys: Sequence[str], where: Where) -> Any:
-    """pyarrow, told the keys' types."""
+    """pyarrow, told the keys' types, and to compare pages with their checksums."""
     import pyarrow.dataset as ds
 
     schema = pa.schema([(key, KEY_TYPES[key]) for key in keys])
-    dataset = ds.dataset(data, partitioning=ds.partitioning(schema, flavor="hive"))
+    checking = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    dataset = ds.dataset(
+        data,
+        format=ds.ParquetFileFormat(default_fragment_scan_options=checking),
+        partitioning=ds.partitioning(schema, flavor="hive"),
+    )
     condition = None
     for key, text in where.items():
         term = ds.field(key) == literal(key, text)

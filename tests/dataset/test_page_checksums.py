@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from a20_parquet.dataset.parquet import Compression, ParquetLayout
+from a20_parquet.dataset.parquet.thrift import checksum
 from a20_parquet.table.schema import Feature
 from tests.helpers.features import windows_with
 from tests.helpers.parquet_files import SCHEMA, encode, files_of, windows
@@ -78,6 +79,20 @@ def test_there_are_dictionaries() -> None:
     for name in ("flat types", "small files"):
         (*_, content) = FILES[name](Compression.ZSTD)
         assert _DICTIONARY in {page.header[1] for page in read_pages(content)}
+
+
+def test_checksums_of_any_length() -> None:
+    """Thrift writes numbers in 1 to 5 bytes; sizes and places that the footer tells follow."""
+    batch = _repeated(2000)
+    layout = ParquetLayout(SCHEMA, Compression.NONE)
+    lengths = set()
+    for content in files_of(layout, batch, [2] * 1000):
+        for page in read_pages(content):
+            crc = zlib.crc32(content[page.start : page.stop])
+            signed = crc - 2**32 if crc >= 2**31 else crc
+            assert page.header[4] == signed
+            lengths.add(len(checksum(crc)))
+    assert lengths >= {3, 4, 5}
 
 
 def _read(content: bytes) -> Any:

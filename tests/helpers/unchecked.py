@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 
 from a20_parquet.dataset.parquet import pages
+from a20_parquet.dataset.parquet.columns import FlatChunk
+from a20_parquet.dataset.parquet.groups import GroupColumn
+from a20_parquet.dataset.parquet.values import Values
 
 
 def without_checksum(header: bytes) -> bytes:
@@ -23,3 +26,10 @@ def write_no_checksums(monkeypatch: pytest.MonkeyPatch) -> None:
             return without_checksum(written(*described[:-1], 0))
 
         monkeypatch.setattr(pages, name, header)
+
+    def plain(self: Any, body: bytes, low: bytes, high: bytes, rows: int) -> FlatChunk:
+        chunk: FlatChunk = self._column.encode(Values(body, low, high), rows, 0, None, self._pages)
+        return chunk
+
+    # The shortcut for plain numbers puts its headers together by itself.
+    monkeypatch.setattr(GroupColumn, "_plain", plain)

@@ -12,7 +12,7 @@ from a20_parquet.dataset.parquet import levels
 from a20_parquet.dataset.parquet.encoding import Array
 from a20_parquet.dataset.parquet.footer import chunk_head, chunk_sizes, chunk_statistics
 from a20_parquet.dataset.parquet.numbers import NumberType, encode_numbers
-from a20_parquet.dataset.parquet.pages import Compression, PageEncoder
+from a20_parquet.dataset.parquet.pages import Compression, PageEncoder, crc32, data_page_frame
 from a20_parquet.dataset.parquet.strings import encode_strings
 from a20_parquet.dataset.parquet.structures import Encoding, Physical
 from a20_parquet.dataset.parquet.values import Values
@@ -32,6 +32,19 @@ class FlatChunk(NamedTuple):
     """See ``footer.chunk_sizes``."""
     statistics: bytes
     """See ``footer.chunk_statistics``."""
+
+
+class PlainFrame(NamedTuple):
+    """What surrounds PLAIN numbers, and their page's checksum."""
+
+    front: bytes
+    """What precedes the checksum in the file."""
+    back: bytes
+    """What lies between checksum and numbers: the header's end and the levels."""
+    levels_crc: int
+    """CRC32 of the levels."""
+    sizes: Sequence[bytes]
+    """``footer.chunk_sizes`` for checksums that take 1, 2, 3, 4 and 5 bytes."""
 
 
 class FlatColumn:
@@ -88,6 +101,16 @@ class FlatColumn:
             chunk_sizes(head, rows, size, len(content)),
             chunk_statistics(nulls, values.low, values.high),
         )
+
+    def uncompressed_frame(self, rows: int) -> PlainFrame:
+        """What surrounds PLAIN numbers none of which is null, whichever these are."""
+        definition = levels.flat(rows, None) if self.nullable else b""
+        plain_size = self.number.size * rows if self.number else 0
+        page_size = len(definition) + plain_size
+        front, back = data_page_frame(page_size, page_size, rows, Encoding.PLAIN)
+        size = len(front) + len(back) + page_size
+        sizes = [chunk_sizes(self._plain_head, rows, size + n, size + n) for n in range(1, 6)]
+        return PlainFrame(front, back + definition, crc32(definition), sizes)
 
 
 def encode_group(

@@ -15,9 +15,11 @@ import pyarrow as pa
 
 from a20_parquet.dataset.parquet.columns import FlatChunk, FlatColumn, validity
 from a20_parquet.dataset.parquet.encoding import Array, run
+from a20_parquet.dataset.parquet.footer import chunk_statistics
 from a20_parquet.dataset.parquet.numbers import NumberType, encode_numbers, float_bounds
-from a20_parquet.dataset.parquet.pages import PageEncoder
+from a20_parquet.dataset.parquet.pages import PageEncoder, crc32
 from a20_parquet.dataset.parquet.strings import encode_strings
+from a20_parquet.dataset.parquet.thrift import checksum
 from a20_parquet.dataset.parquet.values import NO_VALUES, Values, index_width, pays, zeros
 
 # Of each column; a chunk takes some 500 bytes.
@@ -56,6 +58,7 @@ class GroupColumn:
         self._column = column
         self._pages = pages
         self._constant = lru_cache(maxsize=_KEPT_CHUNKS)(self._encode_constant)
+        self._frame = lru_cache(maxsize=_KEPT_CHUNKS)(column.uncompressed_frame)
         self._all_null = lru_cache(maxsize=_KEPT_CHUNKS)(self._encode_all_null)
 
     def encode(self, array: Any, bounds: GroupBounds) -> Iterator[FlatChunk]:
@@ -152,7 +155,14 @@ class GroupColumn:
 
     def _plain(self, body: bytes, low: bytes | None, high: bytes | None, rows: int) -> FlatChunk:
         """Numbers as they are."""
-        return self._column.encode(Values(body, low, high), rows, 0, None, self._pages)
+        if self._pages.compresses:
+            return self._column.encode(Values(body, low, high), rows, 0, None, self._pages)
+        front, back, levels_crc, sizes = self._frame(rows)
+        crc = checksum(crc32(body, levels_crc))
+        content = b"".join((front, crc, back, body))
+        return FlatChunk(
+            content, len(content), 0, sizes[len(crc) - 1], chunk_statistics(0, low, high)
+        )
 
     def _strings(self, array: Any, bounds: GroupBounds) -> _EncodeGroup:
         """A dictionary and its runs, or PLAIN; nulls are taken for the first string."""

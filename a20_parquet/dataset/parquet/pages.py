@@ -98,13 +98,13 @@ def data_page_header(
         encoding: of the values.
         crc: CRC32 of levels and values after compression.
     """
-    sizes, rest = _data_page_header(size, stored_size, values, encoding)
-    return b"".join((sizes, thrift.checksum(crc), rest))
+    sizes, rest = data_page_frame(size, stored_size, values, encoding)
+    return sizes + thrift.checksum(crc) + rest
 
 
 # Pages of columns that don't change have the same few sizes in most files.
 @lru_cache(maxsize=1 << 12)
-def _data_page_header(
+def data_page_frame(
     size: int, stored_size: int, values: int, encoding: Encoding
 ) -> tuple[bytes, bytes]:
     """What stands before a data page's checksum, and what behind it."""
@@ -121,15 +121,15 @@ def _data_page_header(
 
 def dictionary_page_header(size: int, stored_size: int, values: int, crc: int) -> bytes:
     """``PageHeader`` of a dictionary page; the arguments are those of ``data_page_header``."""
-    return b"".join(
-        (
-            _sizes(_DICTIONARY_PAGE, size, stored_size),
-            thrift.checksum(crc),
-            _DICTIONARY_PAGE_HEADER,
-            integer(values),
-            _DICTIONARY_IS_PLAIN,
-        )
-    )
+    sizes, rest = _dictionary_page_header(size, stored_size, values)
+    return sizes + thrift.checksum(crc) + rest
+
+
+@lru_cache(maxsize=1 << 12)
+def _dictionary_page_header(size: int, stored_size: int, values: int) -> tuple[bytes, bytes]:
+    """The same of a dictionary page."""
+    rest = b"".join((_DICTIONARY_PAGE_HEADER, integer(values), _DICTIONARY_IS_PLAIN))
+    return _sizes(_DICTIONARY_PAGE, size, stored_size), rest
 
 
 def _sizes(kind: bytes, size: int, stored_size: int) -> bytes:
