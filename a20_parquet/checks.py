@@ -4,8 +4,8 @@ import math
 from operator import index
 from pathlib import Path
 
-from a20_parquet.amounts import escape, is_unicode, parse_size
 from a20_parquet.errors import UsageError, flag
+from a20_parquet.formatting import escape, is_unicode, parse_size
 from a20_parquet.resources import MOST_WORKERS, default_workers
 
 _MOST = 1 << 40

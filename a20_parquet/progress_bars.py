@@ -6,7 +6,7 @@ from collections.abc import Callable
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from a20_parquet.amounts import escape, format_bytes, format_seconds, write_line
+from a20_parquet.formatting import escape, format_bytes, format_seconds, write_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars

@@ -14,16 +14,16 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from a20_parquet.advice import advise
-from a20_parquet.console.plan import print_plan
+from a20_parquet.cli.print_plan import print_plan
+from a20_parquet.conversion.memory import MemoryPlan
+from a20_parquet.conversion.options import ConvertOptions
 from a20_parquet.errors import UsageError
-from a20_parquet.forecast import forecast, memory_plan
-from a20_parquet.memory import MemoryPlan
-from a20_parquet.options import ConvertOptions
-from a20_parquet.plan import ConversionPlan
-from a20_parquet.table.order import Partitions
-from a20_parquet.table.partition import PartitionBy
-from a20_parquet.table.plan import UNIT_BYTES, MergePlan, plan_merge, unit_rows
+from a20_parquet.planning.advice import advise
+from a20_parquet.planning.forecast import forecast, memory_plan
+from a20_parquet.planning.plan import ConversionPlan
+from a20_parquet.runs.merge_plan import UNIT_BYTES, MergePlan, plan_merge, unit_rows
+from a20_parquet.windows.order import Partitions
+from a20_parquet.windows.partition import PartitionBy
 from benchmarks.inputs import Size
 from benchmarks.simulated import Runs, Simulated, Walked, walk
 

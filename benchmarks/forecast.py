@@ -18,10 +18,10 @@ from rich.console import Console
 from rich.table import Table
 
 import a20_parquet
-from a20_parquet import merge_pass
+from a20_parquet.conversion import merge_pass
 from a20_parquet.progress import NoProgress
-from a20_parquet.table.partition import PartitionBy
-from a20_parquet.table.plan import MergePlan, plan_merge
+from a20_parquet.runs.merge_plan import MergePlan, plan_merge
+from a20_parquet.windows.partition import PartitionBy
 from benchmarks.inputs import (
     Size,
     find_shards,

@@ -10,23 +10,23 @@ from typing import Any
 
 import numpy as np
 
-from a20_parquet.dataset.cursor import MergeCursor
-from a20_parquet.dataset.duplicates import Comparison
+from a20_parquet.conversion.duplicates_pass import find_duplicates
+from a20_parquet.conversion.find_duplicates import Comparison
+from a20_parquet.conversion.gather import WindowGatherer
+from a20_parquet.conversion.job import Job
+from a20_parquet.conversion.merge_pass import merge_runs, plan_files
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.parquet import Compression, ParquetLayout, ParquetWriter
-from a20_parquet.dataset.run import DiskRun, HeldRun, Rows, Run, RunFiles
-from a20_parquet.dataset.sorting import WindowGatherer
-from a20_parquet.duplicates_pass import find_duplicates
 from a20_parquet.execution.threads import ThreadExecutor
-from a20_parquet.job import Job
-from a20_parquet.merge_pass import merge_runs, plan_files
+from a20_parquet.parquet import Compression, ParquetLayout, ParquetWriter
 from a20_parquet.progress import NoProgress
-from a20_parquet.source.frames import read_records
-from a20_parquet.source.shard import Shard
-from a20_parquet.table.decoded import DecodedRecords
-from a20_parquet.table.plan import MergePlan, MergeUnit, plan_merge, unit_rows
-from a20_parquet.table.schema import window_schema
-from a20_parquet.table.windows import with_embeddings
+from a20_parquet.runs.cursor import MergeCursor
+from a20_parquet.runs.merge_plan import MergePlan, MergeUnit, plan_merge, unit_rows
+from a20_parquet.runs.run import DiskRun, HeldRun, Rows, Run, RunFiles
+from a20_parquet.tfrecord.frames import read_records
+from a20_parquet.tfrecord.shard import Shard
+from a20_parquet.windows.build import with_embeddings
+from a20_parquet.windows.records import DecodedRecords
+from a20_parquet.windows.schema import window_schema
 from benchmarks.names import COMPRESSIONS, DECODERS, KEYS
 from benchmarks.work import Setting, Work
 

@@ -50,7 +50,12 @@ def timed(name: str, dataset: Path) -> dict[str, Any]:
     """Runs one query, imports not counted; its times in seconds and its answer."""
     group, _, way = name.partition("/")
     work = WAYS[group][way]
-    for module in ("a20_parquet.scan", "a20_parquet.similar", "duckdb", "pyarrow.dataset"):
+    for module in (
+        "a20_parquet.query.scan",
+        "a20_parquet.query.similar",
+        "duckdb",
+        "pyarrow.dataset",
+    ):
         __import__(module)
     cpu_s, begun_s = time.process_time(), time.perf_counter()
     answer = work(dataset)

@@ -8,18 +8,18 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from a20_parquet.archive import Archive
-from a20_parquet.dataset.cursor import MergeCursor
+from a20_parquet.conversion.memory import MemoryPlan
+from a20_parquet.conversion.options import ConvertOptions
 from a20_parquet.dataset.manifest import TableOptions
-from a20_parquet.dataset.run import Rows
-from a20_parquet.memory import MemoryPlan
-from a20_parquet.options import ConvertOptions
-from a20_parquet.table.forecast import DrawnWindows, FileSizes
-from a20_parquet.table.order import Partitions
-from a20_parquet.table.partition import PartitionBy, periods
-from a20_parquet.table.passes import Volume
-from a20_parquet.table.plan import MergeUnit, divide_shards
-from a20_parquet.table.schema import keyed_schema
+from a20_parquet.planning.archive import Archive
+from a20_parquet.planning.partitions import DrawnWindows, FileSizes
+from a20_parquet.planning.passes import Volume
+from a20_parquet.runs.cursor import MergeCursor
+from a20_parquet.runs.merge_plan import MergeUnit, divide_shards
+from a20_parquet.runs.run import Rows
+from a20_parquet.windows.order import Partitions
+from a20_parquet.windows.partition import PartitionBy, periods
+from a20_parquet.windows.schema import keyed_schema
 
 _FIRST_DAY = 18_078  # 2019-07-01
 _DAY_S = 86_400

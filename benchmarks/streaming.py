@@ -19,11 +19,11 @@ from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 from rich.console import Console
 from rich.table import Table
 
-from a20_parquet.probe import probe_shards
-from a20_parquet.source.decode import make_decoder
-from a20_parquet.source.shard import Shard
-from a20_parquet.storage.stream import BLOCK_BYTES, READ_AHEAD, BlockStream, ReadAhead
-from a20_parquet.table.filename import FilenameRules
+from a20_parquet.conversion.detect import probe_shards
+from a20_parquet.decoding.decoder import make_decoder
+from a20_parquet.storage.read_ahead import BLOCK_BYTES, READ_AHEAD, BlockStream, ReadAhead
+from a20_parquet.tfrecord.shard import Shard
+from a20_parquet.windows.filenames.parse import FilenameRules
 from benchmarks.inputs import (
     Size,
     find_shards,

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from a20_parquet.append import ToConvert
-from a20_parquet.dataset.run import Rows
+from a20_parquet.conversion.job import Job, plan_job
+from a20_parquet.conversion.new_shards import ToConvert
+from a20_parquet.conversion.options import ConvertOptions
+from a20_parquet.conversion.reading import Reading
 from a20_parquet.execution.threads import Pool, ThreadExecutor
-from a20_parquet.job import Job, plan_job
-from a20_parquet.options import ConvertOptions
 from a20_parquet.progress import NoProgress
-from a20_parquet.reading import Reading
-from a20_parquet.source.discover import Listing, find_shards
+from a20_parquet.runs.run import Rows
+from a20_parquet.shards.discover import Listing, find_shards
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

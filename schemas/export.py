@@ -14,12 +14,12 @@ from pydantic import TypeAdapter
 from a20_parquet.dataset import manifest, quarantine
 from a20_parquet.dataset.manifest import Manifest
 from a20_parquet.dataset.quarantine import Entry
-from a20_parquet.table import schema as table_schema
-from a20_parquet.table.notebook import NotebookWindow
-from a20_parquet.table.partition import PartitionBy
-from a20_parquet.table.rejection import Reason
-from a20_parquet.table.schema import KEYS, columns
-from a20_parquet.table.sql import comments, create_table
+from a20_parquet.notebook.render import NotebookWindow
+from a20_parquet.query.sql import comments, create_table
+from a20_parquet.windows import schema as table_schema
+from a20_parquet.windows.partition import PartitionBy
+from a20_parquet.windows.rejection import Reason
+from a20_parquet.windows.schema import KEYS, columns
 
 A2O_DIMS = 1280
 

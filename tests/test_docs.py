@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from a20_parquet.cli import cli
-from a20_parquet.table.name_parts import GROUPS
-from a20_parquet.table.rejection import Reason
+from a20_parquet.cli.main import cli
+from a20_parquet.windows.filenames.patterns import GROUPS
+from a20_parquet.windows.rejection import Reason
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +30,12 @@ def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "a20_parquet", "demo", "--size", "10MB"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for expected in ("windows", "a20_parquet.scan", "a20_parquet.connect", "similarity"):
+    for expected in (
+        "windows",
+        "a20_parquet.query.scan",
+        "a20_parquet.query.connect",
+        "similarity",
+    ):
         assert expected in done.stdout
     return folder
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from a20_parquet import cli
+from a20_parquet.cli import main as cli
 from a20_parquet.errors import (
     A20ParquetError,
     ClusterError,

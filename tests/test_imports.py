@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from types import ModuleType
 from unittest.mock import Mock
@@ -15,20 +16,44 @@ import a20_parquet
 from tests.helpers.shards import make_record, random_tensor, write_shard
 
 PACKAGE = Path(a20_parquet.__file__).parent
-FORBIDDEN = {
-    "storage": {f"a20_parquet.{layer}" for layer in ("source", "table", "dataset")},
-    "table": {
-        "a20_parquet.source",
-        "a20_parquet.dataset",
-        "a20_parquet.storage",
-        "tensorflow",
-        "fsspec",
-        "duckdb",
-        "os",
+PURE = {"storage", "parquet", "windows"}
+MAY_IMPORT: dict[str, set[str]] = {
+    "storage": set(),
+    "parquet": set(),
+    "windows": set(),
+    "tfrecord": {"storage", "windows"},
+    "dataset": PURE,
+    "runs": PURE | {"dataset"},
+    "execution": {"dataset", "storage", "tfrecord"},
+    "shards": {"execution", "storage", "tfrecord"},
+    "decoding": {"shards", "tfrecord", "windows"},
+    "notebook": PURE | {"dataset", "decoding", "execution", "runs", "shards", "tfrecord"},
+    "conversion": PURE
+    | {"dataset", "decoding", "execution", "notebook", "runs", "shards", "tfrecord"},
+    "query": PURE | {"dataset", "execution"},
+    "reporting": {"dataset", "query", "storage", "windows"},
+    "verification": {
+        "dataset",
+        "decoding",
+        "execution",
+        "shards",
+        "storage",
+        "tfrecord",
+        "windows",
     },
-    "source": {"a20_parquet.dataset", "duckdb", "polars"},
-    "dataset": {"a20_parquet.source", "tensorflow"},
 }
+"""What each package may import of the others, besides the modules at the top; see CONTRIBUTING."""
+MAY_IMPORT["planning"] = {*MAY_IMPORT}
+MAY_IMPORT["demo"] = {*MAY_IMPORT}
+MAY_IMPORT["cli"] = {*MAY_IMPORT}
+TENSORFLOW = {
+    "decoding/tensorflow.py",
+    "decoding/tensors.py",
+    "decoding/example.py",
+    "decoding/inspect_shards.py",
+    "demo/shards.py",
+}
+"""The only files that import TensorFlow."""
 
 
 def imported_modules(path: Path) -> Iterator[str]:
@@ -36,29 +61,70 @@ def imported_modules(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield node.module or ""
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                yield name if name in FILES else node.module
 
 
-@pytest.mark.parametrize("layer", FORBIDDEN)
-def test_layers_do_not_import_each_other(layer: str) -> None:
-    """``source`` and ``dataset`` share ``table``, which does no I/O, and ``storage``."""
-    for path in (PACKAGE / layer).rglob("*.py"):
+def module_name(path: Path) -> str:
+    """The dotted name of a file of the package."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {module_name(path): path for path in PACKAGE.rglob("*.py")}
+
+
+def test_every_package_stands_in_the_table() -> None:
+    """Each folder of the package has its row."""
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert packages == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_packages_import_what_they_may(package: str) -> None:
+    """Packages import those of the table, and the modules at the top that belong to no package."""
+    packages = set(MAY_IMPORT)
+    for path in (PACKAGE / package).rglob("*.py"):
         for module in imported_modules(path):
-            for forbidden in FORBIDDEN[layer]:
-                assert not f"{module}.".startswith(f"{forbidden}."), f"{path} imports {module}"
+            parts = module.split(".")
+            if parts[0] == "a20_parquet" and len(parts) > 1 and parts[1] in packages - {package}:
+                assert parts[1] in MAY_IMPORT[package], f"{path} imports {module}"
 
 
-@pytest.mark.parametrize("layer", ["storage", "source", "table", "dataset"])
-def test_layers_do_not_import_what_joins_them(layer: str) -> None:
-    """The layers know nothing of the command line or of the conversion."""
-    layers = ("errors", "amounts", "storage", "source", "table", "dataset")
-    allowed = {f"a20_parquet.{name}" for name in layers}
-    for path in (PACKAGE / layer).rglob("*.py"):
-        for module in imported_modules(path):
-            # Beginning a conversion ends the runs before it.
-            if module.startswith("a20_parquet.") and module != "a20_parquet.execution.fencing":
-                assert ".".join(module.split(".")[:2]) in allowed, f"{path} imports {module}"
+def test_the_top_imports_no_package() -> None:
+    """Modules at the top are below all packages, but for the two ways into the program."""
+    for path in PACKAGE.glob("*.py"):
+        if path.name not in {"__init__.py", "__main__.py"}:
+            for module in imported_modules(path):
+                assert module.split(".")[1:2] not in [[name] for name in MAY_IMPORT], path
+
+
+def test_no_files_import_each_other() -> None:
+    """There is no circle of imports, also of those inside functions and for types only."""
+    imports = {
+        name: {module for module in imported_modules(path) if module in FILES and module != name}
+        for name, path in FILES.items()
+        if name != "a20_parquet"
+    }
+    graph = TopologicalSorter(imports)
+    graph.prepare()
+
+
+def test_only_decoders_import_tensorflow() -> None:
+    """Whatever does not decode starts quickly, and runs where there is no TensorFlow."""
+    for path in FILES.values():
+        if any(module.split(".")[0] == "tensorflow" for module in imported_modules(path)):
+            assert str(path.relative_to(PACKAGE)) in TENSORFLOW
+
+
+@pytest.mark.parametrize("package", ["windows", "parquet"])
+def test_pure_packages_do_no_input_or_output(package: str) -> None:
+    """Windows are reckoned with without a file system, a store or a database."""
+    forbidden = {"fsspec", "duckdb", *(["os"] if package == "windows" else [])}
+    for path in (PACKAGE / package).rglob("*.py"):
+        assert not forbidden & {module.split(".")[0] for module in imported_modules(path)}, path
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["convert", "--help"]])
@@ -66,7 +132,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     """Help and version answer without TensorFlow, Arrow, polars or DuckDB."""
     code = (
         "import sys\n"
-        "from a20_parquet.cli import cli\n"
+        "from a20_parquet.cli.main import cli\n"
         f"cli({arguments!r}, standalone_mode=False)\n"
         "heavy = {'tensorflow', 'pyarrow', 'polars', 'duckdb', 'numpy', 'pydantic', 'rich'}\n"
         "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
@@ -81,7 +147,7 @@ def test_wire_needs_no_tensorflow(tmp_path: Path) -> None:
     write_shard(tmp_path / "a-00000-of-00001", [make_record(random_tensor((2, 1, 8)))])
     code = (
         "import sys\n"
-        "from a20_parquet.cli import cli\n"
+        "from a20_parquet.cli.main import cli\n"
         "shard, out = sys.argv[1:]\n"
         "for arguments in (['convert', shard, out + '/a', '--npy-json', out + '/b'],\n"
         "                  ['npy-json', shard, out + '/c']):\n"
@@ -102,7 +168,7 @@ def test_a_conversion_does_without(shuffled: Path, tmp_path: Path) -> None:
     """What takes long to import and is not needed is not, though Arrow or TensorFlow would."""
     code = (
         "import sys\n"
-        "from a20_parquet.cli import main\n"
+        "from a20_parquet.cli.main import main\n"
         f"sys.argv = ['a20-parquet', 'convert', {str(shuffled)!r}, {str(tmp_path / 'out')!r}]\n"
         "main()\n"
         "needless = {'pandas', 'polars', 'duckdb', 'keras'} & set(sys.modules)\n"
@@ -120,7 +186,7 @@ def test_tensorflow_changes_nothing_else(devices: str | None) -> None:
     code = (
         "import os, sys\n"
         "before = os.environ.copy(), os.fstat(2)\n"
-        "from a20_parquet.source.tensorflow_decoder import load_tensorflow\n"
+        "from a20_parquet.decoding.tensorflow import load_tensorflow\n"
         "tf = load_tensorflow()\n"
         "for name in ('CUDA_VISIBLE_DEVICES', 'TF_CPP_MIN_LOG_LEVEL', 'TF_USE_LEGACY_KERAS'):\n"
         "    assert os.environ.get(name) == before[0].get(name), name\n"
@@ -139,7 +205,7 @@ def test_tensorflow_changes_nothing_else(devices: str | None) -> None:
 
 def test_a_tensorflow_that_is_there_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has imported it before may use GPUs, and has stderr all the time."""
-    from a20_parquet.source import tensorflow_decoder
+    from a20_parquet.decoding import tensorflow as tensorflow_decoder
 
     theirs = ModuleType("tensorflow")
     monkeypatch.setitem(sys.modules, "tensorflow", theirs)
@@ -153,7 +219,7 @@ def test_keras_is_still_there() -> None:
     """TensorFlow comes without Keras, and gives the same one as ever where it is asked for it."""
     code = (
         "import gc, os, sys\n"
-        "from a20_parquet.source.tensorflow_decoder import load_tensorflow\n"
+        "from a20_parquet.decoding.tensorflow import load_tensorflow\n"
         "tf = load_tensorflow()\n"
         "assert 'keras' not in sys.modules\n"
         "assert 'TF_USE_LEGACY_KERAS' not in os.environ\n"
@@ -168,11 +234,11 @@ def test_keras_is_still_there() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_function_is_not_hidden_by_its_module() -> None:
-    """``a20_parquet.convert`` is the function also after its module was imported."""
-    import a20_parquet.convert
-    import a20_parquet.inspect
-
+def test_function_is_not_hidden_by_a_package() -> None:
+    """No package is called as a public function is: importing it would hide the function."""
+    assert not set(a20_parquet.__all__) & set(MAY_IMPORT)
+    for name in a20_parquet.__all__:
+        assert f"a20_parquet.{name}" not in FILES
     assert callable(a20_parquet.convert)
     assert callable(a20_parquet.inspect)
     for name in a20_parquet.__all__:

@@ -9,10 +9,10 @@ from polars.testing import assert_frame_equal
 
 import a20_parquet
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.parquet import Compression
 from a20_parquet.errors import DatasetError
-from a20_parquet.table.schema import EMBEDDING, Feature
-from a20_parquet.verify import verify
+from a20_parquet.parquet import Compression
+from a20_parquet.verification.verify import verify
+from a20_parquet.windows.schema import EMBEDDING, Feature
 from tests.helpers.datasets import make_dataset
 from tests.helpers.features import windows_with
 from tests.helpers.parquet_files import encode

@@ -7,9 +7,9 @@ from dataclasses import fields
 from pathlib import Path
 
 import a20_parquet
-from a20_parquet.table.notebook import NotebookWindow
-from a20_parquet.table.rejection import Reason
-from a20_parquet.table.schema import columns, window_schema
+from a20_parquet.notebook.render import NotebookWindow
+from a20_parquet.windows.rejection import Reason
+from a20_parquet.windows.schema import columns, window_schema
 from tests.helpers.schemas import SCHEMAS, schema_validator
 from tests.helpers.shards import make_record, random_tensor, write_shard
 

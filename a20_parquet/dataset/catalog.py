@@ -15,9 +15,9 @@ from a20_parquet.dataset.manifest_content import parse_manifest
 from a20_parquet.dataset.presence import why_no_dataset
 from a20_parquet.errors import DatasetError
 from a20_parquet.storage.locate import is_local, read_content
-from a20_parquet.storage.place import StorePath, place_of
-from a20_parquet.table.partition import PartitionBy
-from a20_parquet.table.schema import Feature, metadata_schema, window_schema
+from a20_parquet.storage.path import StorePath, place_of
+from a20_parquet.windows.partition import PartitionBy
+from a20_parquet.windows.schema import Feature, metadata_schema, window_schema
 
 # What stores call a version of an object.
 _VERSIONS: Final = (

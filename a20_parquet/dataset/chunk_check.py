@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from a20_parquet.dataset.parquet import MAGIC
-from a20_parquet.table.schema import EMBEDDING, Feature, window_schema
+from a20_parquet.parquet import MAGIC
+from a20_parquet.windows.schema import EMBEDDING, Feature, window_schema
 
 
 class StoredColumn(NamedTuple):

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.chunk_check import check_chunks, stored_columns
-from a20_parquet.dataset.parquet import (
+from a20_parquet.errors import DatasetError
+from a20_parquet.parquet import (
     CREATED_BY,
     LONGEST_HEADER,
     MAGIC,
@@ -25,8 +26,7 @@ from a20_parquet.dataset.parquet import (
     LocalInput,
     Page,
 )
-from a20_parquet.errors import DatasetError
-from a20_parquet.table.schema import EMBEDDING
+from a20_parquet.windows.schema import EMBEDDING
 
 Rows = npt.NDArray[np.int64]
 """Numbers of rows, from 0."""

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from a20_parquet.dataset.manifest import Manifest, QuarantinedShard, ShardSummary
-from a20_parquet.table.problem import Problem
+from a20_parquet.dataset.problem import Problem
 
 _MANIFEST = "manifest.json"
 

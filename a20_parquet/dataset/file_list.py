@@ -10,9 +10,9 @@ import polars as pl
 
 from a20_parquet.dataset.manifest import FileSummary, TableOptions
 from a20_parquet.dataset.names import DATA_PATH
-from a20_parquet.dataset.parquet import Compression
 from a20_parquet.errors import DatasetError
-from a20_parquet.table.partition import PartitionBy
+from a20_parquet.parquet import Compression
+from a20_parquet.windows.partition import PartitionBy
 
 _AGAIN: Final = "Copy the dataset again, or convert the shards again."
 _INSTANT: Final = pl.Datetime("us", "UTC")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from a20_parquet.storage.place import Place, place_of, read_whole
+from a20_parquet.storage.path import Place, place_of, read_whole
 
 FORMAT: Final = "a20_parquet"
 DATA: Final = "data"

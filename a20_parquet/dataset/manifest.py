@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from a20_parquet.dataset.layout import FORMAT
 from a20_parquet.dataset.names import DataPath, FileName
-from a20_parquet.dataset.parquet import Compression
-from a20_parquet.table.partition import PartitionBy, PartitionKey
-from a20_parquet.table.rejection import Reason
-from a20_parquet.table.schema import MAX_DIMS, Feature, feature_bytes
+from a20_parquet.parquet import Compression
+from a20_parquet.windows.partition import PartitionBy, PartitionKey
+from a20_parquet.windows.rejection import Reason
+from a20_parquet.windows.schema import MAX_DIMS, Feature, feature_bytes
 
 VERSION: Final = 1
 _MOST: Final = (1 << 63) - 1

@@ -21,8 +21,8 @@ from a20_parquet.dataset.manifest import (
     Totals,
 )
 from a20_parquet.errors import DatasetError, UsageError
-from a20_parquet.table.partition import PartitionBy, period_value
-from a20_parquet.table.schema import KEYS
+from a20_parquet.windows.partition import PartitionBy, period_value
+from a20_parquet.windows.schema import KEYS
 
 # What pydantic calls one, of a model and of a dataclass.
 _UNKNOWN_FIELD: Final = ("extra_forbidden", "unexpected_keyword_argument")

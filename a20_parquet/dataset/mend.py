@@ -14,15 +14,15 @@ from typing import Self
 import crc32c
 
 from a20_parquet.dataset.manifest import FileSummary
-from a20_parquet.dataset.parquet import MAGIC
-from a20_parquet.dataset.parquet.instants import (
+from a20_parquet.errors import DatasetError
+from a20_parquet.parquet import MAGIC
+from a20_parquet.parquet.format.timestamps import (
     TIMESTAMP_MICROS,
     TIMESTAMP_MILLIS,
     mark_instants,
 )
-from a20_parquet.errors import DatasetError
 from a20_parquet.storage.files import NewFile, file_size, naming, open_no_link, read_range
-from a20_parquet.storage.place import Place, StorePath
+from a20_parquet.storage.path import Place, StorePath
 
 _LENGTH_BYTES = 4
 _TAIL_BYTES = _LENGTH_BYTES + len(MAGIC)

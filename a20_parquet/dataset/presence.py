@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 from a20_parquet.errors import DatasetError
-from a20_parquet.storage.place import Place, place_of
+from a20_parquet.storage.path import Place, place_of
 
 _SHARD = re.compile(r"-\d{5,}-of-\d{5,}|\.tfrecords?(\.|$)", re.IGNORECASE)
 _OF_DATABASES = (".db", ".duckdb")

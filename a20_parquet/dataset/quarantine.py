@@ -20,8 +20,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from a20_parquet.dataset.manifest import QuarantinedShard, QuarantineFile
 from a20_parquet.errors import DatasetError
 from a20_parquet.storage.files import Create, NewFile, naming
-from a20_parquet.storage.place import Place, read_whole
-from a20_parquet.table.rejection import Reason, Rejection
+from a20_parquet.storage.path import Place, read_whole
+from a20_parquet.windows.rejection import Reason, Rejection
 
 RECORDS, DAMAGED, LIST = ".tfrecord", ".damaged", ".jsonl"
 _HEADER_BYTES, _FOOTER_BYTES = 12, 4

@@ -12,10 +12,10 @@ import polars as pl
 
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.file_list import read_table
+from a20_parquet.dataset.problem import Problem
 from a20_parquet.errors import DatasetError, UsageError
-from a20_parquet.storage.place import place_of, read_whole
-from a20_parquet.table.problem import Problem
-from a20_parquet.table.sites import SCHEMA, SiteTable
+from a20_parquet.storage.path import place_of, read_whole
+from a20_parquet.windows.filenames.site_table import SCHEMA, SiteTable
 
 _KEPT = "sites.parquet"
 _STAGED = "conversion/sites.parquet"

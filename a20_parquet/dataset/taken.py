@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from shlex import quote
 from typing import Any
 
-from a20_parquet.amounts import format_count
 from a20_parquet.dataset.manifest import Manifest, ReadingOptions
 from a20_parquet.errors import flag
+from a20_parquet.formatting import format_count
 
 _FINGERPRINT_DIGITS = 8
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from a20_parquet.decoding.tensorflow import load_tensorflow
 from a20_parquet.demo.recorders import Recorder, demo_recorders
 from a20_parquet.demo.soundscape import Soundscape
 from a20_parquet.errors import UsageError
-from a20_parquet.source.tensorflow_decoder import load_tensorflow
 
 WINDOW_S = 5.0
 """Seconds of audio in a window, and from one window to the next."""

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from a20_parquet.conversion import Conversion
-from a20_parquet.convert import convert
+from a20_parquet.conversion.convert import convert
+from a20_parquet.conversion.result import Conversion
 from a20_parquet.demo.shards import DemoPlan, write_demo_shards
 from a20_parquet.errors import UsageError
 from a20_parquet.progress import NoProgress, Progress
-from a20_parquet.scan import scan
+from a20_parquet.query.scan import scan
 
 _SHARD_BYTES = 25_000_000
 _RECORD_BYTES = 61_000

@@ -10,14 +10,14 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from a20_parquet._version import __version__
-from a20_parquet.amounts import format_count
 from a20_parquet.errors import ClusterError, UsageError
 from a20_parquet.execution.fencing import FencingToken
 from a20_parquet.execution.protocols import Initializer, Result, Unit
+from a20_parquet.formatting import format_count
 from a20_parquet.progress import Progress
 from a20_parquet.resources import default_budget
-from a20_parquet.source.shard import Shard
 from a20_parquet.startup import hide_pandas
+from a20_parquet.tfrecord.shard import Shard
 
 try:
     import distributed

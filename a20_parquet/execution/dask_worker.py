@@ -18,13 +18,13 @@ from a20_parquet._version import __version__
 from a20_parquet.errors import ClusterError, SourceError
 from a20_parquet.execution.fencing import FencingToken
 from a20_parquet.execution.protocols import Initializer, StoppedError, TaskContext
-from a20_parquet.source.content import open_content
 from a20_parquet.storage.files import NewFile
-from a20_parquet.storage.place import Place
+from a20_parquet.storage.path import Place
 from a20_parquet.storage.retries import counted_retries
+from a20_parquet.tfrecord.compression import open_content
 
 if TYPE_CHECKING:
-    from a20_parquet.source.shard import Shard
+    from a20_parquet.tfrecord.shard import Shard
 
 _REPORT_S = 0.5
 _CHECK_S = 1.0

@@ -14,7 +14,7 @@ from typing import Self
 
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.storage.files import NewFile, write_whole
-from a20_parquet.storage.place import Place, read_whole
+from a20_parquet.storage.path import Place, read_whole
 
 _NAME = ".a20-parquet-session"
 

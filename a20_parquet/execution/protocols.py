@@ -6,9 +6,9 @@ from typing import Protocol, TypeAlias, TypeVar
 
 from a20_parquet.execution.fencing import FencingToken
 from a20_parquet.progress import Progress
-from a20_parquet.source.shard import Shard
 from a20_parquet.storage.files import NewFile
-from a20_parquet.storage.place import Place
+from a20_parquet.storage.path import Place
+from a20_parquet.tfrecord.shard import Shard
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")

@@ -14,10 +14,10 @@ from a20_parquet.execution.fencing import FencingToken
 from a20_parquet.execution.protocols import Initializer, StoppedError
 from a20_parquet.progress import Progress
 from a20_parquet.resources import default_budget
-from a20_parquet.source.shard import Shard
-from a20_parquet.storage.at_once import ContextThreads
+from a20_parquet.storage.concurrent import ContextThreads
 from a20_parquet.storage.files import NewFile, create_file
-from a20_parquet.storage.place import Place
+from a20_parquet.storage.path import Place
+from a20_parquet.tfrecord.shard import Shard
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
-from a20_parquet.storage.place import StorePath
+from a20_parquet.storage.path import StorePath
 from a20_parquet.storage.retries import status_of
 
 _REFUSED: Final = {HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED}

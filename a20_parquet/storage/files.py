@@ -11,7 +11,7 @@ from typing import BinaryIO, Final, Literal, Self, TypeAlias, cast
 import crc32c
 
 from a20_parquet.storage.locate import check_regular
-from a20_parquet.storage.place import Place, StorePath
+from a20_parquet.storage.path import Place, StorePath
 from a20_parquet.storage.retries import ShortAnswerError
 
 _PIECE_BYTES = 1 << 20

@@ -22,7 +22,7 @@ from threading import Event, Lock, Thread
 from a20_parquet.errors import DatasetError
 from a20_parquet.storage.conditional import ConditionalFile
 from a20_parquet.storage.lock_content import LockContent
-from a20_parquet.storage.place import StorePath
+from a20_parquet.storage.path import StorePath
 
 _LOGGER = logging.getLogger(__name__)
 

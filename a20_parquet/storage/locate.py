@@ -10,7 +10,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from a20_parquet.errors import UsageError
-from a20_parquet.storage.at_once import MOST_AT_ONCE
+from a20_parquet.storage.concurrent import MOST_AT_ONCE
 from a20_parquet.storage.retries import is_clients
 from a20_parquet.storage.store import StoreFileSystem
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from a20_parquet.forecast import forecast, memory_plan
-from a20_parquet.options import ConvertOptions
-from a20_parquet.table.partition import PartitionBy
+from a20_parquet.conversion.options import ConvertOptions
+from a20_parquet.planning.forecast import forecast, memory_plan
+from a20_parquet.windows.partition import PartitionBy
 from benchmarks import archive
 from benchmarks import forecast as comparison
 from benchmarks.simulated import Runs, Simulated

@@ -3,9 +3,9 @@
 import click
 import pytest
 
-from a20_parquet.cli import cli
-from a20_parquet.dataset.parquet import Compression
-from a20_parquet.source.decode import DecoderName
+from a20_parquet.cli.main import cli
+from a20_parquet.decoding.decoder import DecoderName
+from a20_parquet.parquet import Compression
 from benchmarks.contenders import CONTENDERS
 from benchmarks.inputs import Layout
 from benchmarks.names import COMPRESSIONS, DECODERS, NAMES, OTHERS, PROGRAM, USUAL, Choice, pick

@@ -8,7 +8,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import a20_parquet
-from a20_parquet.dataset.npy_json import NpyJsonFolder
+from a20_parquet.notebook.files import NpyJsonFolder
 from benchmarks import notebook
 from benchmarks.contenders import CONTENDERS
 from benchmarks.limits import LIMITS

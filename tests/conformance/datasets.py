@@ -112,7 +112,7 @@ def _write_shard(path: Path, records: Sequence[Record]) -> Path:
 
 def _to_feature(value: Any) -> Any:
     """A ``tf.train.Feature`` in the form that fits."""
-    from a20_parquet.source.tensorflow_decoder import load_tensorflow
+    from a20_parquet.decoding.tensorflow import load_tensorflow
 
     tf = load_tensorflow()
     train = tf.train

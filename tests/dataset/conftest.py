@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from a20_parquet.dataset.begin import begin
-from a20_parquet.dataset.claim import locked
+from a20_parquet.conversion.transaction.begin import begin
+from a20_parquet.conversion.transaction.lock import locked
 from tests.helpers.layout import LocalLayout
 from tests.helpers.units import make_plan
 

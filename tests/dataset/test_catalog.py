@@ -11,7 +11,7 @@ import pytest
 import a20_parquet
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import DatasetError, UsageError
-from a20_parquet.table.partition import PartitionBy
+from a20_parquet.windows.partition import PartitionBy
 from tests.helpers.datasets import make_dataset
 from tests.helpers.parquet_files import encode, windows
 from tests.helpers.recordings import DIMS, write_recordings
@@ -26,7 +26,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
     """A dataset that may be spoilt."""
-    from a20_parquet.dataset.parquet import Compression
+    from a20_parquet.parquet import Compression
 
     content = encode([windows(5)], Compression.NONE)
     return make_dataset(tmp_path / "dataset", [content], [5], dims=8)

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import DataFile
-from a20_parquet.dataset.parquet import Compression
 from a20_parquet.errors import DatasetError
-from a20_parquet.table.schema import METADATA
+from a20_parquet.parquet import Compression
+from a20_parquet.windows.schema import METADATA
 from tests.helpers.datasets import encode_with_pyarrow, make_dataset
 from tests.helpers.parquet_files import encode, windows
 

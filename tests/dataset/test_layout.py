@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from a20_parquet.dataset.layout import DatasetLayout, is_ours
-from a20_parquet.dataset.npy_json import NpyJsonFolder
+from a20_parquet.notebook.files import NpyJsonFolder
 from a20_parquet.storage.files import write_whole
 from tests.helpers.layout import LocalLayout
 

@@ -15,8 +15,8 @@ from a20_parquet.dataset.manifest import (
     ShardSummary,
     TableOptions,
 )
-from a20_parquet.table.partition import PartitionBy
-from a20_parquet.table.schema import Feature
+from a20_parquet.windows.partition import PartitionBy
+from a20_parquet.windows.schema import Feature
 from tests.helpers.datasets import complete
 from tests.helpers.layout import LocalLayout
 from tests.helpers.units import OPTIONS, make_plan

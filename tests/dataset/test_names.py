@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from a20_parquet.dataset.names import DATA_PATH, DataPath, FileName, is_data_path
-from a20_parquet.table.partition import HIVE_NULL, PartitionBy, hive_file
+from a20_parquet.windows.partition import HIVE_NULL, PartitionBy, hive_file
 
 FILE_NAME = TypeAdapter(FileName)
 DATA = TypeAdapter(DataPath)

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from a20_parquet.dataset.parquet import Compression, ParquetLayout
-from a20_parquet.dataset.parquet.thrift import checksum
-from a20_parquet.table.schema import Feature
+from a20_parquet.parquet import Compression, ParquetLayout
+from a20_parquet.parquet.format.thrift import checksum
+from a20_parquet.windows.schema import Feature
 from tests.helpers.features import windows_with
 from tests.helpers.parquet_files import SCHEMA, encode, files_of, windows
 from tests.helpers.thrift import read_pages

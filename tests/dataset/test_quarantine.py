@@ -15,11 +15,11 @@ from a20_parquet.dataset.quarantine import (
     merge_quarantine,
     read_entries,
 )
+from a20_parquet.decoding.tensorflow import load_tensorflow
 from a20_parquet.errors import DatasetError
-from a20_parquet.source.frames import FrameReader
-from a20_parquet.source.shard import Shard
-from a20_parquet.source.tensorflow_decoder import load_tensorflow
-from a20_parquet.table.rejection import Reason, Rejection
+from a20_parquet.tfrecord.frames import FrameReader
+from a20_parquet.tfrecord.shard import Shard
+from a20_parquet.windows.rejection import Reason, Rejection
 from tests.helpers.shards import frame, open_shard
 
 
@@ -30,7 +30,7 @@ def rejection(number: int, reason: Reason = Reason.BAD_FILENAME) -> Rejection:
 
 def checksum_of(shard: Shard) -> str:
     """The content checksum that reading a shard gives."""
-    from a20_parquet.source.content import open_content
+    from a20_parquet.tfrecord.compression import open_content
 
     with open_content(shard) as content:
         reader = FrameReader(shard, content, 1 << 20)

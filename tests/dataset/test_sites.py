@@ -13,7 +13,7 @@ import pytest
 
 from a20_parquet.dataset.sites import KeptSites, kept_content, read_sites
 from a20_parquet.errors import UsageError
-from a20_parquet.table.sites import SCHEMA, SiteTable, merged
+from a20_parquet.windows.filenames.site_table import SCHEMA, SiteTable, merged
 
 ROWS: list[dict[str, Any]] = [
     {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from a20_parquet import cli
+from a20_parquet.cli import main as cli
 
 
 def run(

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import polars as pl
 import pytest
 
-from a20_parquet.memory import MemoryPlan
-from a20_parquet.source.tensorflow_decoder import load_tensorflow
+from a20_parquet.conversion.memory import MemoryPlan
+from a20_parquet.decoding.tensorflow import load_tensorflow
 from tests.helpers.shards import make_record, random_tensor, write_shard
 
 Windows = dict[tuple[str, float, int], npt.NDArray[np.uint32]]
@@ -118,6 +118,6 @@ TINY = MemoryPlan(
 
 def use_tiny_memory(monkeypatch: pytest.MonkeyPatch, workers: int = TINY.workers) -> None:
     """Convert with these buffers from now on."""
-    from a20_parquet import job
+    from a20_parquet.conversion import job
 
     monkeypatch.setattr(job, "plan_memory", lambda **_: replace(TINY, workers=workers))

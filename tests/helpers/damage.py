@@ -6,9 +6,9 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from a20_parquet.source.frames import read_shard
-from a20_parquet.source.records import PIECE_BYTES, Records
-from a20_parquet.table.rejection import Reason
+from a20_parquet.tfrecord.frames import read_shard
+from a20_parquet.tfrecord.records import PIECE_BYTES, Records
+from a20_parquet.windows.rejection import Reason
 from tests.helpers.shards import frame, open_shard
 
 HEADER_BYTES = 12

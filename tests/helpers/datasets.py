@@ -8,7 +8,7 @@ import crc32c
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from a20_parquet.dataset.commit import commit, settle
+from a20_parquet.conversion.transaction.commit import commit, settle
 from a20_parquet.dataset.manifest import (
     FileSummary,
     Manifest,
@@ -16,9 +16,9 @@ from a20_parquet.dataset.manifest import (
     TableOptions,
 )
 from a20_parquet.dataset.manifest_content import files_content, make_manifest
-from a20_parquet.dataset.parquet import Compression
-from a20_parquet.table.partition import PartitionBy
-from a20_parquet.table.schema import Feature, window_schema
+from a20_parquet.parquet import Compression
+from a20_parquet.windows.partition import PartitionBy
+from a20_parquet.windows.schema import Feature, window_schema
 from tests.helpers.layout import LocalLayout
 
 

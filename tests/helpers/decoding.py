@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from a20_parquet.source.decode import decode_strictly
-from a20_parquet.source.records import Buffer, Records
-from a20_parquet.source.shard import Shard
-from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder
-from a20_parquet.source.wire import WireDecoder
-from a20_parquet.table.decoded import DecodedRecords, Embedding
-from a20_parquet.table.schema import Feature
+from a20_parquet.decoding.decoder import decode_strictly
+from a20_parquet.decoding.tensorflow import TensorFlowDecoder
+from a20_parquet.decoding.wire import WireDecoder
+from a20_parquet.tfrecord.records import Buffer, Records
+from a20_parquet.tfrecord.shard import Shard
+from a20_parquet.windows.records import DecodedRecords, Embedding
+from a20_parquet.windows.schema import Feature
 from tests.helpers.shards import (
     make_features,
     make_record,

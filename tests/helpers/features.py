@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from a20_parquet.table.schema import Feature, window_schema
+from a20_parquet.windows.schema import Feature, window_schema
 from tests.helpers.parquet_files import windows
 
 Mask = npt.NDArray[np.bool_]

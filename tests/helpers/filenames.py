@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from a20_parquet.table.site_token import chosen_token, name_tokens
+from a20_parquet.windows.filenames.site_token import chosen_token, name_tokens
 
 Row = Mapping[str, Any]
 """A recorder: ``name``, ``site_id`` and ``time_zone``."""

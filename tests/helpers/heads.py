@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from a20_parquet.table.decoded import RecordHeads
-from a20_parquet.table.schema import keyed_schema
+from a20_parquet.windows.records import RecordHeads
+from a20_parquet.windows.schema import keyed_schema
 
 
 def make_heads(

@@ -9,9 +9,9 @@ import polars as pl
 
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.manifest import Manifest, TableOptions, Totals
-from a20_parquet.dataset.parquet import Compression
-from a20_parquet.table.coverage import Coverage
-from a20_parquet.table.partition import PartitionBy
+from a20_parquet.parquet import Compression
+from a20_parquet.reporting.coverage import Coverage
+from a20_parquet.windows.partition import PartitionBy
 
 WINDOW_S = 5.0
 FULL_DAY = 17_280

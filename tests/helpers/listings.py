@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from a20_parquet.source.discover import Listing
+from a20_parquet.shards.discover import Listing
 from tests.helpers.shards import frame, write_content
 
 CONTENT = frame(b"one record")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from a20_parquet.source.tensorflow_decoder import load_tensorflow
+from a20_parquet.decoding.tensorflow import load_tensorflow
 
 
 def find_hits(name: str) -> Iterator[tuple[str, ...]]:

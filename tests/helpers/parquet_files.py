@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from a20_parquet.dataset.parquet import Compression, GroupEncoder, ParquetLayout, ParquetWriter
-from a20_parquet.table.schema import window_schema
+from a20_parquet.parquet import Compression, GroupEncoder, ParquetLayout, ParquetWriter
+from a20_parquet.windows.schema import window_schema
 
 SCHEMA = pa.schema(
     [

@@ -7,9 +7,9 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from a20_parquet.dataset.begin import begin
-from a20_parquet.dataset.claim import locked
-from a20_parquet.dataset.unfinished import commit_unit
+from a20_parquet.conversion.transaction.begin import begin
+from a20_parquet.conversion.transaction.checkpoints import commit_unit
+from a20_parquet.conversion.transaction.lock import locked
 from tests.helpers.datasets import complete
 from tests.helpers.layout import LocalLayout
 from tests.helpers.runs import random_rows

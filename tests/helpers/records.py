@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from a20_parquet.table.decoded import DecodedRecords, Embedding
-from a20_parquet.table.rejection import Rejection
+from a20_parquet.windows.records import DecodedRecords, Embedding
+from a20_parquet.windows.rejection import Rejection
 from tests.helpers.heads import make_heads
 
 Record = tuple[str | bytes, float, tuple[int, int, int]]

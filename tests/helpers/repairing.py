@@ -4,7 +4,7 @@ import multiprocessing
 import signal
 from pathlib import Path
 
-from a20_parquet.repair import repair
+from a20_parquet.conversion.repair import repair
 from tests.robustness.children import StepTrap
 
 _CONTEXT = multiprocessing.get_context("forkserver")

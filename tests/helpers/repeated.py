@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.run import HeldRun
-from a20_parquet.table.partition import PartitionBy
+from a20_parquet.runs.run import HeldRun
+from a20_parquet.windows.partition import PartitionBy
 from tests.helpers.datasets import complete
 from tests.helpers.heads import make_keyed
 from tests.helpers.layout import LocalLayout

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from a20_parquet.dataset.run import HeldRun, Rows, Run
+from a20_parquet.runs.run import HeldRun, Rows, Run
 from tests.helpers.heads import make_keyed
 
 DIMS = 3

@@ -13,8 +13,8 @@ import fsspec
 import numpy as np
 import numpy.typing as npt
 
-from a20_parquet.source.shard import Shard
-from a20_parquet.source.tensorflow_decoder import load_tensorflow
+from a20_parquet.decoding.tensorflow import load_tensorflow
+from a20_parquet.tfrecord.shard import Shard
 
 FILENAME = "site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac"
 

@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from a20_parquet.verify import Verification
+from a20_parquet.verification.verify import Verification
 from tests.helpers.manifests import edit_manifest
 
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from a20_parquet.dataset.parquet import pages
-from a20_parquet.dataset.parquet.columns import FlatChunk
-from a20_parquet.dataset.parquet.groups import GroupColumn
-from a20_parquet.dataset.parquet.values import Values
+from a20_parquet.parquet import pages
+from a20_parquet.parquet.flat.columns import FlatChunk
+from a20_parquet.parquet.flat.small_groups import GroupColumn
+from a20_parquet.parquet.flat.values import Values
 
 
 def without_checksum(header: bytes) -> bytes:

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from a20_parquet.dataset.cursor import MergeCursor
+from a20_parquet.conversion.transaction.checkpoints import Plan, PlannedShard
+from a20_parquet.conversion.write_files import UnitWriter
 from a20_parquet.dataset.manifest import FileSummary, ReadingOptions, TableOptions
-from a20_parquet.dataset.merge import UnitWriter
-from a20_parquet.dataset.parquet import Compression, ParquetLayout
-from a20_parquet.dataset.run import Run
-from a20_parquet.dataset.unfinished import Plan, PlannedShard
-from a20_parquet.table.partition import PartitionBy
-from a20_parquet.table.plan import MergePlan, plan_merge
-from a20_parquet.table.schema import window_schema
+from a20_parquet.parquet import Compression, ParquetLayout
+from a20_parquet.runs.cursor import MergeCursor
+from a20_parquet.runs.merge_plan import MergePlan, plan_merge
+from a20_parquet.runs.run import Run
+from a20_parquet.windows.partition import PartitionBy
+from a20_parquet.windows.schema import window_schema
 from tests.helpers.layout import LocalLayout
 from tests.helpers.runs import DIMS, Row, held
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import a20_parquet
-from a20_parquet import finish, job, merge_pass
+from a20_parquet.conversion import finish, job, merge_pass
 from tests.helpers.conversions import TINY
 from tests.helpers.shards import frame, make_features, random_tensor, serialize, write_content
 
@@ -80,7 +80,7 @@ def write_shards(folder: Path) -> None:
 
 
 def _record(number: int, name: str | None = None) -> bytes:
-    from a20_parquet.source.tensorflow_decoder import load_tensorflow
+    from a20_parquet.decoding.tensorflow import load_tensorflow
 
     tf = load_tensorflow()
     features = make_features(

@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 import a20_parquet
-from a20_parquet.cli import cli
+from a20_parquet.cli.main import cli
 from a20_parquet.errors import A20ParquetError
 from tests.robustness.dataset_bases import TO, Base, convert, rows
 

@@ -18,9 +18,10 @@ from unittest import mock
 
 import click
 
-from a20_parquet import cli, finish
-from a20_parquet.dataset.commit import commit
-from a20_parquet.source.tensorflow_decoder import load_tensorflow
+from a20_parquet.cli import main as cli
+from a20_parquet.conversion import finish
+from a20_parquet.conversion.transaction.commit import commit
+from a20_parquet.decoding.tensorflow import load_tensorflow
 from tests.robustness.children import digest_tree, start
 from tests.robustness.messy import DIMS, write_messy_shards
 

@@ -15,8 +15,9 @@ from tempfile import TemporaryDirectory
 import click
 import numpy as np
 
-from a20_parquet import cli, merge_pass
-from a20_parquet.source.tensorflow_decoder import load_tensorflow
+from a20_parquet.cli import main as cli
+from a20_parquet.conversion import merge_pass
+from a20_parquet.decoding.tensorflow import load_tensorflow
 from tests.robustness.children import Child, count_markers, digest_tree, start
 from tests.robustness.messy import DIMS, write_messy_shards
 

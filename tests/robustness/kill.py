@@ -15,7 +15,7 @@ from typing import Any
 import click
 import numpy as np
 
-from a20_parquet.source.tensorflow_decoder import load_tensorflow
+from a20_parquet.decoding.tensorflow import load_tensorflow
 from tests.helpers.layout import LocalLayout
 from tests.robustness.children import StepTrap, count_markers, digest_tree, start
 from tests.robustness.power import cut_power

@@ -11,13 +11,13 @@ import pyarrow as pa
 from google.protobuf.message import DecodeError
 from hypothesis import strategies as st
 
-from a20_parquet.source.records import Records
-from a20_parquet.source.shard import Shard
-from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder, load_tensorflow
-from a20_parquet.source.wire import WireDecoder
-from a20_parquet.table.filename import FilenameRules, Recordings, parse_filenames
-from a20_parquet.table.rejection import Reason
-from a20_parquet.table.schema import Feature
+from a20_parquet.decoding.tensorflow import TensorFlowDecoder, load_tensorflow
+from a20_parquet.decoding.wire import WireDecoder
+from a20_parquet.tfrecord.records import Records
+from a20_parquet.tfrecord.shard import Shard
+from a20_parquet.windows.filenames.parse import FilenameRules, Recordings, parse_filenames
+from a20_parquet.windows.rejection import Reason
+from a20_parquet.windows.schema import Feature
 from tests.helpers.damage import Range, Whole, read_all
 from tests.helpers.decoding import assert_same
 from tests.helpers.filenames import Reading, read_filename

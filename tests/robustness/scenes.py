@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import a20_parquet
-from a20_parquet import merge_pass
+from a20_parquet.conversion import merge_pass
 from a20_parquet.errors import DatasetError
 from tests.robustness.children import StepTrap, digest_tree, start
 from tests.robustness.messy import DIMS, write_messy_shards

@@ -79,7 +79,7 @@ def test_a_shard_that_changes_while_it_is_read(shards: Path, tmp_path: Path, cha
 
 NOBODY = """
 import contextlib, os, sys
-from a20_parquet import cli
+from a20_parquet.cli import main as cli
 shards, out, warm_up = sys.argv[1:]
 user = os.geteuid()
 if user == 0:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from a20_parquet.source.tensorflow_decoder import TensorFlowDecoder, load_tensorflow
+from a20_parquet.decoding.tensorflow import TensorFlowDecoder, load_tensorflow
 from tests.helpers.decoding import as_records
 from tests.robustness.threads import bad_records, use_commands
 

@@ -15,9 +15,9 @@ import click
 import fsspec
 
 import a20_parquet
-from a20_parquet.source.decode import make_decoder
-from a20_parquet.source.records import Records
-from a20_parquet.source.shard import Shard
+from a20_parquet.decoding.decoder import make_decoder
+from a20_parquet.tfrecord.records import Records
+from a20_parquet.tfrecord.shard import Shard
 from tests.helpers.shards import make_record, random_tensor, serialize, write_shard
 
 _THREADS = 4
@@ -26,7 +26,7 @@ _SILENCE_S = 120.0
 
 def bad_records(count: int) -> list[bytes]:
     """Records of which a third has a garbage embedding, and a third no filename."""
-    from a20_parquet.source.tensorflow_decoder import load_tensorflow
+    from a20_parquet.decoding.tensorflow import load_tensorflow
 
     train = load_tensorflow().train
     tensor = random_tensor((2, 1, 16))

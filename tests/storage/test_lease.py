@@ -13,14 +13,14 @@ import fsspec
 import psutil
 import pytest
 
-from a20_parquet.dataset.claim import locked
+from a20_parquet.conversion.transaction.lock import locked
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.storage import lease as lease_module
 from a20_parquet.storage import lock_content
 from a20_parquet.storage.lease import HeldError, LeaseTiming, leased
 from a20_parquet.storage.lock_content import LockContent
-from a20_parquet.storage.place import StorePath, place_of
+from a20_parquet.storage.path import StorePath, place_of
 from tests.helpers.clock import Clock
 
 _PACE = LeaseTiming(renew_s=0.1, expire_s=0.6)

@@ -7,9 +7,9 @@ import pytest
 
 from a20_parquet.execution.threads import ThreadPool, map_in_order
 from a20_parquet.storage import retries
-from a20_parquet.storage.at_once import map_at_once
+from a20_parquet.storage.concurrent import map_at_once
+from a20_parquet.storage.read_ahead import BlockStream, ReadAhead
 from a20_parquet.storage.retries import call, counted_retries
-from a20_parquet.storage.stream import BlockStream, ReadAhead
 
 
 @pytest.fixture(autouse=True)

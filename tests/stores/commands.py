@@ -16,7 +16,7 @@ from unittest import mock
 
 from fsspec.spec import AbstractFileSystem
 
-from a20_parquet import cli
+from a20_parquet.cli import main as cli
 from a20_parquet.storage import retries
 
 

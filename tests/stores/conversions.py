@@ -34,7 +34,7 @@ def write_messy(folder: Path, shuffled: Path) -> Path:
 
 def use_small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Convert with small buffers from now on, and each partition by itself."""
-    from a20_parquet import job, merge_pass
+    from a20_parquet.conversion import job, merge_pass
 
     monkeypatch.setattr(job, "plan_memory", lambda **_: SMALL)
     monkeypatch.setattr(merge_pass, "_UNIT_BYTES", 1)

@@ -19,7 +19,7 @@ LOST = 17
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload([__name__])
-for _name in ("a20_parquet.convert", "s3fs", "gcsfs"):
+for _name in ("a20_parquet.conversion.convert", "s3fs", "gcsfs"):
     importlib.import_module(_name)
 
 

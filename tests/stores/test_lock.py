@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import a20_parquet
-from a20_parquet.dataset.claim import check_lock, confirm_lock, locked
+from a20_parquet.conversion.transaction.lock import check_lock, confirm_lock, locked
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.execution.threads import ThreadPool
@@ -21,7 +21,7 @@ from a20_parquet.storage import lease as lease_module
 from a20_parquet.storage.files import write_whole
 from a20_parquet.storage.lease import HeldError, LeaseTiming, leased
 from a20_parquet.storage.lock_content import LockContent
-from a20_parquet.storage.place import StorePath, place_of
+from a20_parquet.storage.path import StorePath, place_of
 from tests.helpers.clock import Clock
 from tests.stores.conversions import OPTIONS, comparable
 from tests.stores.deeds import Hold, LoseAnswer

@@ -10,7 +10,7 @@ import pytest
 from a20_parquet.storage import retries
 from a20_parquet.storage import store as store_module
 from a20_parquet.storage.files import remove_tree
-from a20_parquet.storage.place import StorePath, place_of
+from a20_parquet.storage.path import StorePath, place_of
 from tests.stores.deeds import Answer, CutAnswer, CutRequest, Deed, Drop, LoseAnswer
 from tests.stores.servers import Store
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import a20_parquet
-from a20_parquet.options import OptionValues
+from a20_parquet.conversion.options import OptionValues
 from tests.execution.cluster.grid import Grid, Nursery
 from tests.helpers.conversions import digests, use_tiny_memory
 from tests.helpers.shards import frame, make_record, random_tensor
@@ -57,7 +57,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def many_units(monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on each shard is a unit of the first pass, and each file one of the second."""
-    from a20_parquet import merge_pass
+    from a20_parquet.conversion import merge_pass
 
     use_tiny_memory(monkeypatch, workers=1)
     monkeypatch.setattr(merge_pass, "_UNIT_BYTES", 1)

@@ -15,10 +15,10 @@ from typing import NoReturn
 
 from distributed import Scheduler, Worker
 
-import a20_parquet.convert
+import a20_parquet.conversion.convert
+import a20_parquet.decoding.wire
 import a20_parquet.execution.dask_worker
-import a20_parquet.source.wire
-import a20_parquet.table.fingerprint  # noqa: F401 - imported for those that are forked
+import a20_parquet.windows.fingerprint  # noqa: F401 - imported for those that are forked
 
 
 async def _scheduler(_: list[str], tell: Callable[[str], None]) -> None:

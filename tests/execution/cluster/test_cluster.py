@@ -10,9 +10,9 @@ import psutil
 import pytest
 
 import a20_parquet
-from a20_parquet.conversion import Conversion
+from a20_parquet.conversion.result import Conversion
+from a20_parquet.conversion.transaction.checkpoints import committed_files
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.unfinished import committed_files
 from tests.execution.cluster.conftest import OPTIONS, SHARDS
 from tests.execution.cluster.grid import READING, WRITING, Grid, Nursery, Recorder, wait_until
 from tests.helpers.conversions import digests
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("many_units")]
 
 KILLED = """
 import sys
-from a20_parquet import merge_pass
+from a20_parquet.conversion import merge_pass
 from tests.execution.cluster.test_cluster import convert
 from tests.helpers.conversions import use_tiny_memory
 from tests.execution.cluster.grid import Recorder

@@ -16,7 +16,7 @@ from a20_parquet.execution import dask_cluster
 from a20_parquet.execution.dask_cluster import connect_cluster
 from a20_parquet.execution.fencing import FencingToken
 from a20_parquet.execution.protocols import TaskContext
-from a20_parquet.table.rejection import Reason
+from a20_parquet.windows.rejection import Reason
 from tests.execution.cluster.conftest import OPTIONS
 from tests.execution.cluster.grid import READING, Grid, Nursery, Recorder, wait_until
 

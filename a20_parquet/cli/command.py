@@ -1,0 +1,170 @@
+"""What all commands have in common: ``--quiet``, ``--verbose``, and how they end."""
+
+import logging
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from importlib.metadata import distributions
+from typing import Any
+
+import click
+
+from a20_parquet.checks import check_unicode
+from a20_parquet.cli.failures import print_wrong_usage
+from a20_parquet.cli.notes import be_quiet
+from a20_parquet.errors import A20ParquetError, UsageError
+from a20_parquet.formatting import write_line
+
+_LOGGER = logging.getLogger(__name__)
+
+EXIT_FAILED = 1
+_EXIT_USAGE, _EXIT_INTERRUPTED = 2, 130
+
+# Shards are read whatever their paths are like.
+_MAY_BE_BYTES = frozenset({"sources", "shards", "source"})
+_DELETING = frozenset({"--force", "--overwrite"})
+
+
+class Command(click.Command):
+    """A command with ``--quiet`` and ``--verbose``."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += [
+            click.Option(
+                ["-q", "--quiet"],
+                is_flag=True,
+                help="Show no progress and no remarks: only the result, and errors.",
+            ),
+            click.Option(
+                ["-v", "--verbose"],
+                count=True,
+                help="Also show what is decided on the way: memory, workers, runs, retries. "
+                "Twice (-vv) shows the whole log, with times and modules.",
+            ),
+        ]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See ``click.Command``; what is mistyped is never taken for an option that deletes."""
+        given = [*args]
+        try:
+            return super().parse_args(ctx, args)
+        except click.MissingParameter as error:
+            # Where one argument is given, it is the first that there is, not the last.
+            last = [param for param in self.params if isinstance(param, click.Argument)][-1]
+            values, _, _ = self.make_parser(ctx).parse_args(given)
+            is_given = isinstance(values.get(last.name or ""), str)
+            if error.param is not None and error.param.nargs < 0 and is_given:
+                raise click.MissingParameter(ctx=ctx, param=last) from None
+            raise
+        except click.NoSuchOption as error:
+            alike = [each for each in error.possibilities or () if each not in _DELETING]
+            raise click.NoSuchOption(error.option_name, possibilities=alike, ctx=ctx) from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """See ``click.Command``."""
+        quiet, verbose = ctx.params.pop("quiet"), ctx.params.pop("verbose")
+        if quiet and verbose:
+            raise click.UsageError("--quiet and --verbose exclude each other.", ctx)
+        for param in self.params:
+            if param.name not in _MAY_BE_BYTES:
+                name = (
+                    param.opts[-1] if isinstance(param, click.Option) else param.human_readable_name
+                )
+                check_unicode(name, ctx.params.get(param.name or ""))
+        if quiet:
+            be_quiet(ctx)
+        with _without_logged_remarks(), _shown_log(verbose) if verbose else nullcontext():
+            return super().invoke(ctx)
+
+
+class Group(click.Group):
+    """Commands with ``--quiet`` and ``--verbose``."""
+
+    command_class = Command
+
+
+class _OnStderr(logging.Handler):
+    """Writes each record as a line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See ``logging.Handler``."""
+        # A traceback has lines of its own, and a message is one line.
+        text = self.format(record)
+        lines = text.split("\n") if record.exc_info else [text]
+        for line in lines:
+            write_line(line)
+
+
+@contextmanager
+def _shown_log(verbose: int) -> Iterator[None]:
+    """Show what the package logs.
+
+    Args:
+        verbose: 1 for decisions alone; 2 or more for all of it, with the time and the module of
+            each line, the versions of what is installed, and the traceback of an error.
+    """
+    logger = logging.getLogger("a20_parquet")
+    handler, level = _OnStderr(), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    if verbose > 1:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
+        logger.setLevel(logging.DEBUG)
+        _log_versions()
+    try:
+        yield
+    except A20ParquetError:
+        _LOGGER.debug("the command failed", exc_info=True)
+        raise
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+def _log_versions() -> None:
+    _LOGGER.debug("Python %s on %s", platform.python_version(), platform.platform())
+    for name in ("a20-parquet", "pyarrow", "polars", "duckdb", "numpy", "tensorflow", "fsspec"):
+        for found in distributions(name=name):
+            _LOGGER.debug("%s %s", name, found.version)
+
+
+@contextmanager
+def _without_logged_remarks() -> Iterator[None]:
+    """Log no remarks on a conversion: the console prints them."""
+    logger = logging.getLogger("a20_parquet.conversion.remarks")
+
+    def leave_out(_: logging.LogRecord) -> bool:
+        return False
+
+    logger.addFilter(leave_out)
+    try:
+        yield
+    finally:
+        logger.removeFilter(leave_out)
+
+
+@contextmanager
+def clean_exits() -> Iterator[None]:
+    """End the process with one line on stderr and an exit code, whatever the body raises."""
+    try:
+        yield
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        _fail("interrupted", _EXIT_INTERRUPTED)
+    except click.ClickException as error:
+        print_wrong_usage(error)
+        sys.exit(error.exit_code)
+    except UsageError as error:
+        _fail(error.console_text, _EXIT_USAGE)
+    except A20ParquetError as error:
+        _fail(error.console_text, EXIT_FAILED)
+    except OSError as error:
+        _fail(str(error), EXIT_FAILED)
+    except MemoryError as error:
+        _fail(f"out of memory: {error}. Give a smaller --memory or --workers.", EXIT_FAILED)
+
+
+def _fail(message: str, code: int) -> None:
+    write_line(f"a20-parquet: {message}")
+    sys.exit(code)

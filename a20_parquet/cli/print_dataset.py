@@ -1,0 +1,118 @@
+"""What is in a dataset, and what was made of it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from a20_parquet.cli.notes import note
+from a20_parquet.cli.paths import shown
+from a20_parquet.cli.results import show
+from a20_parquet.dataset.taken import taken_lines
+from a20_parquet.formatting import format_bytes, format_count
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from a20_parquet.query.duckdb_file import DuckDBFile
+    from a20_parquet.query.info import DatasetInfo, Partition
+
+
+def print_info(info: "DatasetInfo", *, as_json: bool) -> None:
+    """Print what a dataset holds."""
+    if as_json:
+        assumptions = [assumption.model_dump() for assumption in info.assumptions]
+        values = asdict(info) | {"assumptions": assumptions}
+        click.echo(json.dumps(values, indent=1, default=str))
+        return
+    if info.hint:
+        note(f"hint: {info.hint}")
+    show(info.dataset if "://" in info.dataset else shown(Path(info.dataset)))
+    for name, text in _lines(info):
+        show(f"  {name:11} {text}")
+
+
+def _lines(info: "DatasetInfo") -> Iterator[tuple[str, str]]:
+    made_of = f"{format_count(info.records, 'record')} in {format_count(info.shards, 'shard')}"
+    each = f"{info.window_seconds:g} s, {info.dims:,} floats each"
+    yield "windows", f"{info.windows:,} of {each}, from {made_of}"
+    yield "sites", _span(info.sites, info.first_site, info.last_site)
+    if info.periods:
+        periods = info.periods
+        without = f", {periods.windows_without:,} windows without" * bool(periods.windows_without)
+        span = _span(periods.count, periods.first, periods.last)
+        yield f"{periods.key}s", f"{span}{without}"
+    if info.first_window_start and info.last_window_start:
+        first, last = (
+            f"{at:%Y-%m-%d %H:%M}" for at in (info.first_window_start, info.last_window_start)
+        )
+        yield "time", f"{first} to {last} UTC"
+    median = info.median_file_bytes
+    half = "" if median is None else f", half under {format_bytes(median)}"
+    yield "files", f"{info.files:,}, {format_bytes(info.bytes)}{half}, {_compressed(info)}"
+    yield "Hive keys", info.partition_by
+    if info.largest and info.smallest:
+        yield "largest", _partition(info.largest)
+        yield "smallest", _partition(info.smallest)
+    yield "shards", f"{info.shards:,}, {format_bytes(info.shard_bytes)}"
+    for which, selected, left_out in taken_lines(info.conversions):
+        yield "selected", f"{which}: {selected}{left_out and f', {left_out}'}"
+    for assumption in info.assumptions:
+        yield "assumed", f"{assumption.about}: {assumption.text}"
+    for remark in info.hop_remarks:
+        yield "remark", remark
+    yield "quarantine", ", ".join(f"{n:,} {why}" for why, n in info.quarantine.items()) or "empty"
+
+
+def _span(count: int, first: str | None, last: str | None) -> str:
+    if first is None or first == last:
+        return f"{count:,}" if first is None else f"{count:,}: {first}"
+    return f"{count:,}: {first} to {last}"
+
+
+def _compressed(info: "DatasetInfo") -> str:
+    return "uncompressed" if info.compression == "none" else f"compressed with {info.compression}"
+
+
+def _partition(partition: "Partition") -> str:
+    keys = "/".join(f"{key}={value}" for key, value in partition.keys.items())
+    windows = format_count(partition.windows, "window")
+    files = f" in {partition.files} files" if partition.files > 1 else ""
+    return f"{keys}: {windows}, {format_bytes(partition.bytes)}{files}"
+
+
+def print_report(path: Path, *, as_json: bool) -> None:
+    """Print where a report lies."""
+    show(json.dumps({"report": str(path)}) if as_json else shown(path))
+
+
+def print_database(made: "DuckDBFile", *, as_json: bool) -> None:
+    """Print which DuckDB database was made."""
+    if as_json:
+        values = {name.rstrip("_"): value for name, value in asdict(made).items()}
+        click.echo(json.dumps(values, indent=1, default=str))
+        return
+    windows, files = format_count(made.windows, "window"), format_count(made.files, "file")
+    show(f"{made.as_} windows: {windows} of {files}, {format_bytes(made.bytes)}")
+    show(shown(made.file))
+
+
+def print_similar(found: "pl.DataFrame", *, as_json: bool) -> None:
+    """Print the windows that were found, each as ``--to`` takes it."""
+    rows = found.to_dicts()
+    if as_json:
+        click.echo(json.dumps(rows, indent=1, default=datetime.isoformat))
+        return
+    width = max((len(row["site"]) for row in rows), default=0)
+    for row in rows:
+        start = row["window_start"]
+        time = "no date" if start is None else f"{start:%Y-%m-%d %H:%M:%S} UTC"
+        channel = f" channel {row['channel']}" if row["channel"] else ""
+        show(
+            f"{row['similarity']:7.4f}  {row['site']:{width}}  {time:23}  "
+            f"{row['filename']}@{row['recording_offset_in_file']:.15g}{channel}"
+        )

@@ -1,0 +1,112 @@
+"""What a conversion would take, printed on one screen."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from a20_parquet.cli.results import show
+from a20_parquet.formatting import format_bytes, format_count, format_seconds
+from a20_parquet.planning.advice import Advice
+
+if TYPE_CHECKING:
+    from a20_parquet.planning.forecast import Forecast
+    from a20_parquet.planning.partitions import Distinct, KeyForecast
+    from a20_parquet.planning.plan import ConversionPlan
+
+_COLUMNS = ("partitions", "", "files", "median", "mean", "all")
+
+
+def print_plan(plan: "ConversionPlan", *, as_json: bool) -> None:
+    """Print the plan of a conversion."""
+    if as_json:
+        click.echo(json.dumps(asdict(plan), indent=1, default=str))
+        return
+    found = plan.forecast
+    part = min(1.0, found.sampled_records / max(found.records, 1))
+    show(
+        f"{format_count(found.shards, 'shard')}, {format_bytes(found.shard_bytes)}; the rest is "
+        f"estimated from {found.sampled_records:,} records of "
+        f"{format_count(found.sampled_shards, 'shard')} ({part:.2g} of all)"
+    )
+    _print_lines(_input_lines(found))
+    _print_lines(("assumed", text) for text in plan.assumptions)
+    show("", f"with {_options(found)}")
+    _print_lines(_conversion_lines(found))
+    show("", f"  {'--partition-by':14}" + "".join(f"{name:>11}" for name in _COLUMNS))
+    for key in found.keys:
+        show(f"  {key.partition_by:14}" + "".join(f"{cell:>11}" for cell in _cells(key)))
+    show("", "recommended")
+    width = max(len(_given(advice)) for advice in plan.advice)
+    for advice in plan.advice:
+        show(f"  {_given(advice):{width}}  {advice.reason}")
+
+
+def _print_lines(lines: Iterator[tuple[str, str]]) -> None:
+    for name, text in lines:
+        show(f"  {name:11} {text}")
+
+
+def _input_lines(found: "Forecast") -> Iterator[tuple[str, str]]:
+    yield "records", f"{_about(found.records)}, up to {format_count(found.channels, 'channel')}"
+    yield "windows", f"{_about(found.windows)} of {found.dims:,} floats"
+    dates = f", {found.first_date} to {found.last_date}" if found.first_date else ""
+    yield "sites", f"{_estimate(found.sites)}{dates}"
+
+
+def _conversion_lines(found: "Forecast") -> Iterator[tuple[str, str]]:
+    sort, merge, requests, key = found.sort, found.merge, found.requests, found.key
+    if sort.runs:
+        each = format_bytes(found.scratch_bytes / sort.runs)
+        yield (
+            "first pass",
+            f"{format_count(sort.units, 'unit')}: {format_count(sort.runs, 'run')} of {each}",
+        )
+    else:
+        yield "first pass", f"{format_count(sort.units, 'unit')}, all windows stay in memory"
+    slices = ""
+    if sort.runs:
+        slices = (
+            f", {format_count(merge.slices, 'slice')} of {format_bytes(found.slice_bytes)}, "
+            f"read up to {format_bytes(found.block_bytes)} at a time"
+        )
+    yield "second pass", f"{format_count(merge.ranges, 'range')} of partitions{slices}"
+    yield "output", f"{format_count(key.files, 'file')}, {format_bytes(key.bytes)}"
+    yield "scratch", format_bytes(found.scratch_bytes) if sort.runs else "none"
+    counts = f"{requests.lists:,} to list, {requests.reads:,} to read, {requests.writes:,} to write"
+    yield "requests", f"{counts}, where all lies in a store"
+    rate = f"{found.rate / 1e6:,.0f} MB/s a worker"
+    how = "as given" if found.rate_is_given else "reading as measured here, the rest as benchmarked"
+    yield "time", f"{format_seconds(found.seconds)}, {rate} ({how})"
+
+
+def _cells(key: "KeyForecast") -> tuple[str, ...]:
+    return (
+        f"{key.partitions:,}",
+        f"± {key.error:.0%}",
+        f"{key.files:,}",
+        format_bytes(key.median_file_bytes),
+        format_bytes(key.mean_file_bytes),
+        format_bytes(key.bytes),
+    )
+
+
+def _options(found: "Forecast") -> str:
+    workers = f"--workers {found.workers}"
+    memory = f"--memory {format_bytes(found.memory).replace(' ', '')}"
+    cluster = ", on a cluster with the memory for each" if found.cluster else ""
+    return f"--partition-by {found.partition_by} {memory} {workers}{cluster}"
+
+
+def _given(advice: Advice) -> str:
+    return f"{advice.option} {advice.value}"
+
+
+def _estimate(found: "Distinct") -> str:
+    return f"{found.number:,}" if not found.error else f"about {found.number:,}"
+
+
+def _about(number: int) -> str:
+    return f"about {number:,}"

@@ -1,0 +1,119 @@
+"""What options of the command line take, checked before anything else is imported or read."""
+
+import re
+from datetime import date
+from typing import Any
+
+import click
+
+from a20_parquet.dataset.presence import check_is_there
+from a20_parquet.errors import flag
+from a20_parquet.formatting import parse_size
+
+
+class _Checked(click.ParamType[str]):
+    """Takes a text as it is once it was found good."""
+
+    def check(self, value: str) -> None:
+        """Raise ``ValueError`` that says what was expected."""
+        raise NotImplementedError
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """See ``click.ParamType``."""
+        try:
+            self.check(value)
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}.", param, ctx)
+        return str(value)
+
+
+class Size(_Checked):
+    """A number of bytes, such as ``500MB``."""
+
+    name = "size"
+
+    def check(self, value: str) -> None:
+        """See ``_Checked``."""
+        parse_size(value)
+
+
+class Budget(_Checked):
+    """A size that may suffice for a conversion."""
+
+    name = "size"
+
+    def check(self, value: str) -> None:
+        """See ``_Checked``."""
+        from a20_parquet.conversion.memory import LEAST_BUDGET
+
+        if parse_size(value) < LEAST_BUDGET:
+            raise ValueError(
+                f"too little for any conversion, expected {LEAST_BUDGET:,} bytes or more"
+            )
+
+
+class Day(_Checked):
+    """A date."""
+
+    name = "date"
+
+    def check(self, value: str) -> None:
+        """See ``_Checked``."""
+        try:
+            date.fromisoformat(value)
+        except ValueError:
+            raise ValueError("expected a date YYYY-MM-DD") from None
+
+
+class Pattern(_Checked):
+    """A regular expression."""
+
+    name = "regex"
+
+    def check(self, value: str) -> None:
+        """See ``_Checked``."""
+        try:
+            re.compile(value)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(f"no regular expression: {error}") from None
+
+
+class Window(_Checked):
+    """The name of a window, or a file with an embedding."""
+
+    name = "window"
+
+    def check(self, value: str) -> None:
+        """See ``_Checked``."""
+        if "@" not in value and not value.endswith(".npy"):
+            raise ValueError(
+                "names no window. Write FILENAME@OFFSET, such as "
+                "site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac@600, or name a .npy file"
+            )
+
+
+class ExistingDataset(click.ParamType[str]):
+    """A dataset that is there, or a URL of one."""
+
+    name = "dataset"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """See ``click.ParamType``.
+
+        Raises:
+            DatasetError: there is none.
+        """
+        del param, ctx
+        check_is_there(str(value))
+        return str(value)
+
+
+def check_days(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """See that the days of ``--from`` and ``--until`` are in order, whichever comes last."""
+    given = {**ctx.params, param.name: value}
+    first, last = given.get("from_date"), given.get("until_date")
+    if first and last and date.fromisoformat(last) < date.fromisoformat(first):
+        raise click.BadParameter(
+            f"{last} is before {flag('from_date')} {first}.", ctx, param_hint=flag("until_date")
+        )
+    return value

@@ -1,0 +1,1 @@
+"""A conversion: detect, sort, find duplicates, merge, finish."""

@@ -1,0 +1,277 @@
+"""The conversion: shards in, a Hive-partitioned Parquet dataset out."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Unpack
+
+from a20_parquet.conversion.duplicates_pass import without_duplicates
+from a20_parquet.conversion.finish import finish
+from a20_parquet.conversion.free_space import check_free_space, has_room_for_runs
+from a20_parquet.conversion.job import Job, check_options, plan_job
+from a20_parquet.conversion.memory import check_budget
+from a20_parquet.conversion.merge_pass import merge_runs, plan_files
+from a20_parquet.conversion.new_shards import ToConvert, find_copies, find_new
+from a20_parquet.conversion.no_windows import check_some_kept, missing_sites
+from a20_parquet.conversion.option_help import with_options
+from a20_parquet.conversion.options import ConvertOptions, OptionValues
+from a20_parquet.conversion.reading import Reading
+from a20_parquet.conversion.remarks import Remarks, conversion_remarks
+from a20_parquet.conversion.result import Conversion
+from a20_parquet.conversion.sort_pass import sort_shards
+from a20_parquet.conversion.transaction.begin import Begun, abandon, begin, find_held, make_way
+from a20_parquet.conversion.transaction.checkpoints import Plan
+from a20_parquet.conversion.transaction.lock import locked
+from a20_parquet.conversion.transaction.scratch import new_scratch
+from a20_parquet.dataset.existing import HeldDataset
+from a20_parquet.dataset.layout import DatasetLayout
+from a20_parquet.errors import (
+    A20ParquetError,
+    DatasetError,
+    NoWindowsError,
+    SameFolderError,
+    UsageError,
+)
+from a20_parquet.execution.fencing import FencingToken
+from a20_parquet.execution.open import open_executor
+from a20_parquet.execution.protocols import Executor
+from a20_parquet.execution.threads import ThreadPool
+from a20_parquet.notebook.files import NpyJsonFolder
+from a20_parquet.notebook.npy_json import NotebookOutput, hop_remarks
+from a20_parquet.progress import Progress, ProgressOption, open_progress
+from a20_parquet.shards.discover import Listing, find_shards
+from a20_parquet.shards.perch_config import read_configs
+from a20_parquet.storage.path import lies_in
+from a20_parquet.storage.retries import counted_retries
+from a20_parquet.windows.small_files import sparse_partitions_hint
+
+
+@with_options()
+def convert(
+    sources: str | Path | Sequence[str | Path],
+    dataset: str | Path,
+    *,
+    progress: ProgressOption = None,
+    **options: Unpack[OptionValues],
+) -> Conversion:
+    """Convert shards to a dataset, or append them to it.
+
+    A conversion that was stopped goes on where it was when it is called again with the same sources
+    and options. Shards that the dataset holds already are not converted again.
+
+    Args:
+        sources: folders, files, globs or fsspec URLs.
+        dataset: folder to write, or its URL; what is there must be a dataset, or nothing.
+        progress: ``True`` shows bars in a terminal or a notebook, and elsewhere a line every 30 s;
+            or an object that is told how far it is, see ``a20_parquet.progress.Progress``.
+        options: of the conversion, each a keyword; sizes may be ``500MB``, ``64MiB`` or bytes:
+
+    Raises:
+        UsageError: an option, or the place of the dataset, makes no sense.
+        SourceError: shards can't be found or read.
+        RecordError: something can't be converted, and more than is allowed to go to quarantine.
+        DatasetError: the dataset, the scratch folder or the notebook's files can't be written.
+        ClusterError: the Dask cluster can't be reached, or was lost.
+    """
+    with open_progress(progress) as shown:
+        remarks = Remarks(shown)
+        conversion = _convert(sources, dataset, options, shown, remarks)
+        lines = conversion_remarks(conversion, str(conversion.dataset))
+        remarks.log((*conversion.warnings, *lines))
+        return conversion
+
+
+def _convert(
+    sources: str | Path | Sequence[str | Path],
+    dataset: str | Path,
+    options: OptionValues,
+    progress: Progress,
+    remarks: Remarks,
+) -> Conversion:
+    started = time.monotonic()
+    chosen = ConvertOptions.parse(options)
+    check_budget(chosen.memory)
+    layout = DatasetLayout.at(dataset)
+    folder = _notebook_folder(chosen, layout)
+    with counted_retries() as retries, locked(layout, progress.say) as layout:
+        held = find_held(layout, overwrite=chosen.overwrite)
+        reading = Reading.of(chosen, held)
+        listing = _find_shards(sources, chosen, layout, held)
+        found = find_new(listing, held, ThreadPool(chosen.workers), progress)
+        notebook = None if folder is None else NotebookOutput.plan(folder, listing.shards)
+        warnings = (*listing.missing, *listing.remarks, *reading.remarks)
+        remarks.say(*warnings, *_notebook_remarks(notebook, found))
+        if held is not None and not found.shards and not layout.plan.exists():
+            other_options = reading.check_held(held, found.held_shards)
+            result = Conversion(
+                dataset=layout.location,
+                totals=held.manifest.totals,
+                quarantine=held.manifest.count_reasons(),
+            )
+        else:
+            other_options = reading.compare_held(held, found)
+            remarks.say(*other_options)
+            with open_executor(chosen.dask, chosen.workers, progress) as executor:
+                result = _add(layout, found, chosen, held, reading, notebook, executor, remarks)
+            result = replace(result, retries=retries.count + result.retries)
+    return replace(
+        result,
+        held_shards=found.held,
+        other_options=other_options,
+        seconds=time.monotonic() - started,
+        passed_over=listing.passed_over,
+        warnings=warnings,
+    )
+
+
+def _add(  # noqa: PLR0913, PLR0917 - all that was found before
+    layout: DatasetLayout,
+    found: ToConvert,
+    options: ConvertOptions,
+    held: HeldDataset | None,
+    reading: Reading,
+    notebook: NotebookOutput | None,
+    executor: Executor,
+    remarks: Remarks,
+) -> Conversion:
+    """Sort the windows of new shards, merge them into files and commit these."""
+    job = plan_job(found, options, held, executor=executor, reading=reading)
+    with _begun(layout, job, options, held, executor.progress) as begun:
+        hops = () if notebook is None else hop_remarks([job.table.window_seconds])
+        remarks.say(*map(str, job.assumptions), *hops)
+        further = () if notebook is None else (notebook.folder.root,)
+        token = FencingToken.of(layout, begun.scratch, *further)
+        executor.check_access(token, job.shards[:1])
+        in_runs = sort_shards(layout, job, begun, notebook, executor)
+        if held is None or not reading.has_kept(held):
+            check_some_kept(job, in_runs, overwrites=held is None and layout.manifest.exists())
+        runs, duplicates = without_duplicates(job, in_runs.runs, held, executor)
+        units = plan_files(job, runs, held)
+        make_way(layout, begun)
+        files = merge_runs(job, runs, units, layout, executor, held=held)
+        missing = missing_sites(job, in_runs, files)
+        manifest = finish(
+            layout, job, begun, held, sorted_shards=in_runs, duplicates=duplicates, files=files
+        )
+    new = [shard for place, shard in enumerate(in_runs.shards) if place not in job.retries]
+    return Conversion(
+        dataset=layout.location,
+        totals=manifest.totals,
+        new_shards=len(job.shards) - len(job.retries),
+        retried_shards=len(job.retries),
+        new_windows=sum(file.rows for file in files),
+        left_out=sum(shard.left_out for shard in in_runs.shards),
+        missing_sites=missing,
+        quarantine=manifest.count_reasons(),
+        duplicates=duplicates,
+        dropped_duplicates=options.drop_duplicates,
+        shape_disagreements=sum(shard.shape_disagreements for shard in in_runs.shards),
+        other_features=in_runs.observations.other_features,
+        widths=in_runs.observations.other_widths(job.table.dims),
+        copies=find_copies(held.manifest.shards if held else (), new),
+        assumptions=manifest.conversions[-1].assumptions,
+        hop_remark=manifest.conversions[-1].hop_remark,
+        is_resumed=begun.is_resumed,
+        retries=executor.retries,
+        source_bytes=sum(shard.size for shard in job.shards),
+        runs_on_disk=sum(run.on_disk for run in runs),
+        hint=sparse_partitions_hint(
+            ((file.site, file.period, file.bytes) for file in files), job.table.partition_by
+        ),
+        npy_json=None if notebook is None else notebook.folder.root,
+    )
+
+
+def _find_shards(
+    sources: str | Path | Sequence[str | Path],
+    options: ConvertOptions,
+    layout: DatasetLayout,
+    held: HeldDataset | None,
+) -> Listing:
+    """Find the shards; refuse to delete what is to be converted, or to mix what differs."""
+    found = find_shards(sources, layout.root)
+    listing = read_configs(found, options.sample_rate, options.window_seconds)
+    for shard in listing.shards if options.overwrite else ():
+        if lies_in(shard.filesystem, shard.path, layout.root):
+            raise UsageError(
+                f"{shard.url} lies in {layout.root}, which --overwrite would delete first. Leave "
+                "the option out, or copy the shard elsewhere."
+            )
+    if held is not None:
+        check_options(listing, options, held)
+    return listing
+
+
+def _notebook_folder(options: ConvertOptions, layout: DatasetLayout) -> NpyJsonFolder | None:
+    if options.npy_json is None:
+        return None
+    folder = NpyJsonFolder.at(options.npy_json)
+    folder.check_outside(layout.root)
+    return folder
+
+
+def _notebook_remarks(notebook: NotebookOutput | None, found: ToConvert) -> Iterator[str]:
+    """What a user should know of the notebook's files before they are written."""
+    if notebook is not None:
+        yield from notebook.renamed
+        if found.held:
+            yield (
+                f"--npy-json writes no files of shards that the dataset holds already, "
+                f"{found.held} here; a20-parquet npy-json does"
+            )
+
+
+@contextmanager
+def _begun(
+    layout: DatasetLayout,
+    job: Job,
+    options: ConvertOptions,
+    held: HeldDataset | None,
+    progress: Progress,
+) -> Iterator[Begun]:
+    """Begin or resume a conversion; what stops it leaves what is done, and is told how to go on."""
+    plan = Plan(
+        options=job.table,
+        reading=job.reading,
+        shards=job.planned_shards,
+        npy_json=None if options.npy_json is None else str(NpyJsonFolder.at(options.npy_json).root),
+        base=held.manifest.files_checksum if held else None,
+        scratch=(new_scratch(options.scratch),),
+    )
+    try:
+        begun = begin(
+            layout, plan, overwrite=options.overwrite, check=partial(check_free_space, job, layout)
+        )
+    except OSError as error:
+        raise DatasetError(f"{layout.root}: can't be written: {error}") from error
+    if begun.is_resumed:
+        done = sum(len(unit.positions) for unit in begun.sorted)
+        progress.say(
+            f"going on with an unfinished conversion: {done} of {len(job.shards)} shards are sorted"
+        )
+    try:
+        if not has_room_for_runs(job, layout, begun):
+            make_way(layout, begun)
+        yield begun
+    except OSError as error:
+        raise DatasetError(
+            f"{error}. Mend that, for example make room. {_how_to_go_on(layout, plan)}"
+        ) from error
+    except (NoWindowsError, SameFolderError):
+        abandon(layout, begun)
+        raise
+    except (A20ParquetError, KeyboardInterrupt):
+        progress.say(_how_to_go_on(layout, plan))
+        raise
+
+
+def _how_to_go_on(layout: DatasetLayout, plan: Plan) -> str:
+    still_there = (
+        f" The dataset that it replaces is still whole: to keep that, delete {layout.conversion}."
+        if plan.base is None and layout.manifest.exists()
+        else ""
+    )
+    return f"{layout.root} is unfinished. The same command goes on where it stopped.{still_there}"

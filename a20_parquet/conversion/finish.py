@@ -1,0 +1,150 @@
+"""The end of a conversion: what it made becomes the dataset's new state."""
+
+from collections.abc import Iterator, Sequence
+
+from a20_parquet.conversion.job import Job
+from a20_parquet.conversion.sort_pass import Sorted
+from a20_parquet.conversion.transaction.begin import Begun, abandon
+from a20_parquet.conversion.transaction.commit import commit, settle
+from a20_parquet.dataset.existing import HeldDataset
+from a20_parquet.dataset.layout import DatasetLayout
+from a20_parquet.dataset.manifest import (
+    Assumption,
+    ConversionSummary,
+    DuplicateCounts,
+    FileSummary,
+    Manifest,
+    ShardSummary,
+    TableOptions,
+)
+from a20_parquet.dataset.manifest_content import files_content, make_manifest
+from a20_parquet.dataset.quarantine import merge_quarantine
+from a20_parquet.formatting import format_count
+from a20_parquet.windows.filenames.site_token import SHARED_TOKENS, may_be_shared
+from a20_parquet.windows.name_sketch import NameSketch
+from a20_parquet.windows.spacing import judge_hop
+
+
+def finish(  # noqa: PLR0913 - all that is new, each named
+    layout: DatasetLayout,
+    job: Job,
+    begun: Begun,
+    held: HeldDataset | None,
+    *,
+    sorted_shards: Sorted,
+    duplicates: DuplicateCounts,
+    files: Sequence[FileSummary],
+) -> Manifest:
+    """Commit a conversion and remove its traces.
+
+    Records of the quarantine that were all rejected again, as before, leave the dataset as it is:
+    its manifest tells of no further conversion.
+
+    Args:
+        layout: of the dataset.
+        job: what was to be done.
+        begun: how it began.
+        held: the dataset that it appends to, if there is one.
+        sorted_shards: what the first pass made of the new shards.
+        duplicates: among their windows.
+        files: all that were written.
+
+    Raises:
+        OSError: something can't be written.
+    """
+    before = held.manifest if held else None
+    all_files = sorted([*(held.files if held else ()), *files], key=_partition_order)
+    listed = files_content(all_files, job.table.partition_by)
+    kept = {shard.label for shard in sorted_shards.quarantine}
+    retried = {retry.shard.label for retry in job.retries.values()}
+    quarantine = merge_quarantine(
+        before.quarantine if before else (), sorted_shards.quarantine, sorted(retried - kept)
+    )
+    only_retries = len(job.retries) == len(job.shards)
+    taken = sum(shard.windows + shard.left_out for shard in sorted_shards.shards)
+    if before is not None and only_retries and not taken and quarantine == [*before.quarantine]:
+        abandon(layout, begun)
+        return before
+    manifest = make_manifest(
+        job.table,
+        files=all_files,
+        files_content=listed,
+        shards=list(_all_shards(job, before, sorted_shards.shards)),
+        conversions=[
+            *(before.conversions if before else ()),
+            ConversionSummary(
+                reading=job.reading,
+                duplicates=duplicates,
+                assumptions=(
+                    *job.assumptions,
+                    *_assumed_zones(sorted_shards.observations.taken_for_utc),
+                    *_assumed_sites(job.table, all_files),
+                ),
+                left_out=sum(shard.left_out for shard in sorted_shards.shards),
+                hop_remark=judge_hop(sorted_shards.observations.spacing, job.table.window_seconds),
+            ),
+        ],
+        quarantine=quarantine,
+    )
+    sites = None
+    if job.sites is not None:
+        from a20_parquet.dataset.sites import kept_content
+
+        number = len(before.conversions) if before else 0
+        sites = kept_content(held.sites if held else None, job.sites, number)
+    commit(layout, manifest, listed.to_pybytes(), sites)
+    settle(layout, begun.own_scratch)
+    return manifest
+
+
+def _assumed_zones(recordings: NameSketch) -> Iterator[Assumption]:
+    """Say of how many recordings it is a guess that their clocks showed UTC."""
+    if recordings.count:
+        about = "" if recordings.is_exact else "about "
+        yield Assumption(
+            about="time zone",
+            text=f"UTC, for {about}{format_count(recordings.count, 'recording')} whose names tell "
+            "a time without an offset (group offset in --filename-pattern; time_zone or clock in "
+            "--sites)",
+        )
+
+
+def _assumed_sites(table: TableOptions, files: Sequence[FileSummary]) -> Iterator[Assumption]:
+    """Say where a dataset goes on to name sites as earlier versions did."""
+    shared = sorted({file.site for file in files if may_be_shared(file.site)})
+    if table.site_tokens == SHARED_TOKENS and shared:
+        yield Assumption(
+            about="site",
+            text="names as earlier versions of this dataset wrote them, so that several places may "
+            f"share one, such as {shared[0]} (convert into a new dataset to tell them apart)",
+        )
+
+
+def _partition_order(file: FileSummary) -> tuple[str, bool, int]:
+    # Files of one partition stay in the order in which they were written.
+    return file.site, file.period is not None, file.period or 0
+
+
+def _all_shards(
+    job: Job, before: Manifest | None, made: Sequence[ShardSummary]
+) -> Iterator[ShardSummary]:
+    """The shards of the dataset; those whose quarantine was retried have new counts."""
+    number = len(before.conversions) if before else 0
+    retried = {}
+    new = []
+    for position, summary in enumerate(made):
+        retry = job.retries.get(position)
+        if retry is None:
+            new.append(summary.model_copy(update={"conversion": number}))
+        else:
+            retried[retry.shard.label] = retry.shard.model_copy(
+                update={
+                    "windows": retry.shard.windows + summary.windows,
+                    "left_out": retry.shard.left_out + summary.left_out,
+                    "quarantined": summary.quarantined,
+                    "retried": (*retry.shard.retried, number),
+                }
+            )
+    for shard in before.shards if before else ():
+        yield retried.get(shard.label, shard)
+    yield from new

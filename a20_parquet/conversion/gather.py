@@ -1,0 +1,141 @@
+"""The first pass: records are gathered in memory, and their windows sorted into runs."""
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from a20_parquet.runs.run import HeldRun, Rows
+from a20_parquet.windows.build import WindowRules, keyed_metadata
+from a20_parquet.windows.left_out import LeftOut
+from a20_parquet.windows.records import DecodedRecords, Embedding, FeatureValues, RecordHeads
+
+
+class WindowGatherer:
+    """Gathers the windows of one unit of work, a full buffer at a time.
+
+    Attributes:
+        windows: how many windows each shard brought, by its position.
+        left_out: how many of its windows lie outside of what was asked for.
+        noticed: what these are, of all shards.
+    """
+
+    def __init__(self, buffer: Rows, rules: WindowRules) -> None:
+        """Prepare to gather.
+
+        Args:
+            buffer: where embeddings go, shape ``(rows, dims)``.
+            rules: how records become windows.
+        """
+        self.windows: Counter[int] = Counter()
+        self.left_out: Counter[int] = Counter()
+        self.noticed = LeftOut()
+        self._buffer = buffer
+        self._rules = rules
+        self._used = 0
+        self._heads: list[RecordHeads] = []
+        self._features: dict[str, list[FeatureValues | None]] = {
+            feature.name: [] for feature in rules.features
+        }
+
+    def leave_out(self, windows: Mapping[int, int], noticed: LeftOut) -> None:
+        """Count windows that lie outside of what was asked for.
+
+        Args:
+            windows: how many of each shard, by its position.
+            noticed: what these are.
+        """
+        self.left_out.update(windows)
+        self.noticed = LeftOut.merged([self.noticed, noticed])
+
+    def add(self, taken: DecodedRecords) -> Iterator[HeldRun]:
+        """Copy a batch of records into the buffer.
+
+        Yields:
+            A run each time the buffer is full; it must be written before the next step, because
+            the buffer is used again. A record that is larger than the buffer becomes several.
+        """
+        picked = [self._rules.pick(embedding) for embedding in taken.embeddings]
+        first = 0
+        while first < len(picked):
+            count, rows = self._fitting(picked[first:])
+            if count:
+                into = self._buffer[self._used : self._used + rows]
+                np.concatenate(picked[first : first + count], out=into, casting="same_kind")
+                self._used += rows
+                self._note(taken, first, first + count)
+                first += count
+            elif self._used:
+                yield from self._sort()
+            else:
+                self._used = len(picked[first])
+                self._note(taken, first, first + 1)
+                yield from self._sort_in_parts(picked[first])
+                first += 1
+
+    def _fitting(self, picked: Sequence[Embedding]) -> tuple[int, int]:
+        """How many of some records the buffer still has room for, and their rows."""
+        rows = list(accumulate(map(len, picked)))
+        count = bisect_right(rows, len(self._buffer) - self._used)
+        return count, rows[count - 1] if count else 0
+
+    def _note(self, taken: DecodedRecords, start: int, stop: int) -> None:
+        whole = stop - start == len(taken.heads)
+        self._heads.append(taken.heads if whole else taken.heads.take(range(start, stop)))
+        for name, tensors in self._features.items():
+            tensors.extend(taken.features[name][start:stop])
+
+    def rest(self) -> Iterator[HeldRun]:
+        """Sort what the buffer still holds, if it holds anything."""
+        if self._used:
+            yield from self._sort()
+
+    def keyed(self) -> tuple[Any, npt.NDArray[np.int64]]:
+        """The metadata of what the buffer holds, unsorted, and in which of its rows that lies.
+
+        Windows outside of the selection are counted and left out.
+        """
+        keyed = keyed_metadata(self._heads, self._rules, self._features)
+        rows = np.arange(self._used)
+        if self._rules.selection.is_limited:
+            takes = self._rules.selection.takes(
+                keyed.column("site"), keyed.column("window_start_local")
+            )
+            others = keyed.filter(pa.array(~takes))
+            self.leave_out(_count_by_shard(others), LeftOut.of_days(others))
+            keyed, rows = keyed.filter(pa.array(takes)), rows[takes]
+        self.windows.update(_count_by_shard(keyed))
+        return pa.Table.from_batches([keyed]), rows
+
+    def _sort(self) -> Iterator[HeldRun]:
+        keyed, rows = self._take_keyed()
+        if len(keyed):
+            yield HeldRun(self._buffer, rows, keyed)
+
+    def _sort_in_parts(self, picked: Embedding) -> Iterator[HeldRun]:
+        """Sort the one record that is noted, whose rows are these, a full buffer at a time."""
+        keyed, rows = self._take_keyed()
+        most = len(self._buffer)
+        for start in range(0, len(keyed), most):
+            part = rows[start : start + most]
+            self._buffer[: len(part)] = picked[part]
+            yield HeldRun(self._buffer, np.arange(len(part)), keyed.slice(start, most))
+
+    def _take_keyed(self) -> tuple[Any, npt.NDArray[np.int64]]:
+        """See ``keyed``; then begin anew."""
+        found = self.keyed()
+        self._heads.clear()
+        for tensors in self._features.values():
+            tensors.clear()
+        self._used = 0
+        return found
+
+
+def _count_by_shard(keyed: Any) -> dict[int, int]:
+    positions, times = np.unique(keyed.column("shard").to_numpy(), return_counts=True)
+    return dict(zip(positions.tolist(), times.tolist(), strict=True))

@@ -1,0 +1,274 @@
+"""Planning a conversion: all that is decided before the first byte is written."""
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from a20_parquet.conversion.detect import probe_shards
+from a20_parquet.conversion.memory import MemoryPlan, plan_memory
+from a20_parquet.conversion.new_shards import ToConvert
+from a20_parquet.conversion.options import ConvertOptions, OnError
+from a20_parquet.conversion.reading import Reading
+from a20_parquet.conversion.transaction.checkpoints import PlannedShard, option_differences
+from a20_parquet.dataset.existing import HeldDataset, Retry
+from a20_parquet.dataset.manifest import Assumption, ReadingOptions, TableOptions
+from a20_parquet.dataset.rules import window_rules
+from a20_parquet.decoding.decoder import Decoder, make_decoder
+from a20_parquet.errors import UsageError
+from a20_parquet.execution.protocols import Executor
+from a20_parquet.formatting import format_bytes, format_count
+from a20_parquet.runs.merge_plan import divide_shards
+from a20_parquet.shards.discover import Listing
+from a20_parquet.shards.perch_config import Hop, find_hop
+from a20_parquet.storage.read_ahead import READ_AHEAD
+from a20_parquet.tfrecord.shard import Codec, Shard, some_in_store
+from a20_parquet.windows.build import WindowRules
+from a20_parquet.windows.feature_forms import FeatureRequest
+from a20_parquet.windows.filenames.site_token import DISTINCT_TOKENS
+from a20_parquet.windows.schema import Feature, feature_bytes, text_bytes
+
+if TYPE_CHECKING:
+    from a20_parquet.windows.filenames.site_table import SiteTable
+
+_LOGGER = logging.getLogger(__name__)
+# Real embeddings shrink to about 0.85; a shard that shrinks more just spills more runs.
+_INFLATED_RATIO = 1.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A conversion, planned."""
+
+    shards: tuple[Shard, ...]
+    """In shard order."""
+    retries: Mapping[int, Retry]
+    """Which of them, by position, are records in the dataset's quarantine."""
+    windows: tuple[int, ...]
+    """For each shard about how many windows it has at the most. Records of a few bytes may stand
+    for more, and what is no record for none: the dataset does not depend on it."""
+    window_bytes: tuple[float, ...]
+    """For each shard how many bytes of it were reckoned for a window, uncompressed."""
+    table: TableOptions
+    reading: ReadingOptions
+    assumptions: tuple[Assumption, ...]
+    """What no input told."""
+    rules: WindowRules
+    sites: "SiteTable | None"
+    """What becomes the dataset's sites table; none where it has none, or keeps it."""
+    memory: MemoryPlan
+    decoder: Decoder
+    most_errors: int | None
+    """How many records and damaged ranges may go to quarantine; None for any number."""
+    slots: int
+    """How many units the first pass should have at least, where it writes runs."""
+
+    @property
+    def planned_shards(self) -> tuple[PlannedShard, ...]:
+        """The shards as an unfinished conversion remembers them."""
+        return tuple(
+            PlannedShard(
+                label=s.label,
+                url=s.url,
+                bytes=s.size,
+                version=s.version,
+                sample_rate_hz=s.sample_rate_hz,
+            )
+            for s in self.shards
+        )
+
+    def units(self, done: Collection[int] = ()) -> list[tuple[int, ...]]:
+        """Divide the shards into units of the first pass, by their positions.
+
+        A unit's windows fill one run, or are a single shard's where all of them stay in memory.
+
+        Args:
+            done: positions of shards that need no unit any more.
+        """
+        left = [position for position in range(len(self.shards)) if position not in done]
+        if self.memory.holds_all:
+            return [(position,) for position in left]
+        windows = [self.windows[position] for position in left]
+        most = min(self.memory.gather_rows, -(-sum(self.windows) // self.slots))
+        bounds = divide_shards(windows, most)
+        return [tuple(left[first:end]) for first, end in bounds]
+
+
+def plan_job(
+    to_convert: ToConvert,
+    options: ConvertOptions,
+    held: HeldDataset | None,
+    *,
+    executor: Executor,
+    reading: Reading,
+) -> Job:
+    """Look at the shards' first records and plan their conversion.
+
+    Args:
+        to_convert: what of the sources is to be converted.
+        options: of the conversion.
+        held: the dataset that it appends to, if there is one.
+        executor: will do it.
+        reading: how it reads.
+
+    Raises:
+        SourceError: a shard can't be read, or no shard holds a record that can be converted.
+        UsageError: the memory budget does not suffice, or an option's value can't be used.
+    """
+    shards = _with_known_rates(to_convert, options)
+    hop = _find_hop([s for s in shards if s.position not in to_convert.retries], options, held)
+    wanted = _table_options(hop, options, held)
+    unknown = {feature.name for feature in wanted.features if not feature.size}
+    probe = probe_shards(
+        # A record whose time is not known goes to quarantine, and tells how many floats it has.
+        [replace(shard, sample_rate_hz=shard.sample_rate_hz or 1.0) for shard in shards],
+        partial(make_decoder, options.decoder),
+        reading.filenames,
+        dims=wanted.dims or None,
+        features=[each for each in _requests(options) if each.name in unknown],
+    )
+    if held is None and options.dims is not None:
+        # Whether it is a typo must be known before anything is written, or deleted for it.
+        probe.widths.check_some(options.dims)
+    learnt = {feature.name: feature for feature in probe.features}
+    features = tuple(learnt.get(feature.name, feature) for feature in wanted.features)
+    table = wanted.model_copy(update={"dims": probe.dims, "features": features})
+    window_bytes = tuple(start.window_bytes(probe.dims) for start in probe.starts)
+    windows = tuple(
+        _count_windows(*each) for each in zip(shards, probe.codecs, window_bytes, strict=True)
+    )
+    budget = options.memory if "memory" in options.model_fields_set else executor.budget
+    memory = divide_memory(
+        options.model_copy(update={"memory": budget, "workers": executor.threads}),
+        table,
+        sum(windows),
+        from_store=some_in_store(shards),
+    )
+    memory = replace(memory, holds_all=memory.holds_all and executor.is_local)
+    _log_memory(memory, budget, sum(windows), table)
+    return Job(
+        shards=shards,
+        retries=to_convert.retries,
+        windows=windows,
+        window_bytes=window_bytes,
+        table=table,
+        reading=reading.options,
+        assumptions=(*_assumptions(hop), *probe.assumptions),
+        rules=window_rules(table, reading.options, reading.sites),
+        sites=reading.new_sites,
+        memory=memory,
+        decoder=make_decoder(options.decoder, table.features),
+        most_errors=0 if options.on_error is OnError.FAIL else options.max_errors,
+        slots=executor.slots,
+    )
+
+
+def _with_known_rates(to_convert: ToConvert, options: ConvertOptions) -> tuple[Shard, ...]:
+    """The shards; records in quarantine have the sample rate of the shard that they are from."""
+    retries = to_convert.retries
+    return tuple(
+        replace(shard, sample_rate_hz=options.sample_rate or retry.shard.sample_rate_hz)
+        if (retry := retries.get(shard.position))
+        else shard
+        for shard in to_convert.shards
+    )
+
+
+def _log_memory(memory: MemoryPlan, budget: int, windows: int, table: TableOptions) -> None:
+    where = "all stay in memory" if memory.holds_all else "sorted through runs on scratch disk"
+    _LOGGER.info(
+        "%s for %s: batches of %s; up to %s windows of %s floats, %s",
+        format_bytes(budget),
+        format_count(memory.workers, "worker"),
+        format_bytes(memory.batch_bytes),
+        f"{windows:,}",
+        f"{table.dims:,}",
+        where,
+    )
+
+
+def divide_memory(
+    options: ConvertOptions, table: TableOptions, windows: int, *, from_store: bool
+) -> MemoryPlan:
+    """Divide the budget among what a conversion needs.
+
+    Args:
+        options: of the conversion.
+        table: likewise.
+        windows: how many the shards have at the most.
+        from_store: whether shards are read ahead, from a store.
+
+    Raises:
+        UsageError: it does not suffice.
+    """
+    return plan_memory(
+        budget=options.memory,
+        workers=options.workers,
+        dims=table.dims,
+        row_group_rows=options.row_group_rows,
+        windows=windows,
+        feature_bytes=feature_bytes(table.features),
+        text_bytes=text_bytes(table.features),
+        read_ahead=READ_AHEAD if from_store else 0,
+    )
+
+
+def check_options(listing: Listing, options: ConvertOptions, held: HeldDataset) -> None:
+    """Compare options with those that a dataset was made with.
+
+    Raises:
+        UsageError: they differ.
+    """
+    hop = _find_hop(listing.shards, options, held)
+    differences = option_differences(held.manifest.options, _table_options(hop, options, held))
+    if told := "; ".join(differences):
+        raise UsageError(
+            f"{held.layout.root} was made with other options: {told}. Give the same ones, name "
+            "another folder, or replace the dataset with --overwrite."
+        )
+
+
+def _table_options(hop: Hop, options: ConvertOptions, held: HeldDataset | None) -> TableOptions:
+    """The options of the table as far as they are known; 0 dims and floats where not."""
+    known = held.manifest.options if held else None
+    there = {feature.name: feature for feature in (known.features if known else ())}
+    return TableOptions(
+        partition_by=options.partition_by,
+        compression=options.compression,
+        max_file_size=options.max_file_size,
+        row_group_rows=options.row_group_rows,
+        window_seconds=hop.seconds,
+        dims=options.dims or (known.dims if known else 0),
+        channels=options.channels,
+        features=tuple(_feature(request, there) for request in _requests(options)),
+        site_tokens=known.site_tokens if known else DISTINCT_TOKENS,
+    )
+
+
+def _requests(options: ConvertOptions) -> list[FeatureRequest]:
+    return [FeatureRequest.parse(text) for text in options.feature]
+
+
+def _feature(request: FeatureRequest, there: Mapping[str, Feature]) -> Feature:
+    """What is known of a feature; its size is 0 where its form is not."""
+    if request.name in there:
+        return request.of(there[request.name])
+    return request.whole() or Feature(request.name, 0)
+
+
+def _find_hop(shards: Sequence[Shard], options: ConvertOptions, held: HeldDataset | None) -> Hop:
+    # Records that a dataset holds in quarantine are not asked for it: theirs is known.
+    dataset_s = held.manifest.options.window_seconds if held else None
+    return find_hop(shards, options.window_seconds, dataset_s)
+
+
+def _assumptions(hop: Hop) -> tuple[Assumption, ...]:
+    return () if hop.assumed is None else (Assumption(about="hop", text=hop.assumed),)
+
+
+def _count_windows(shard: Shard, codec: Codec, window_bytes: float) -> int:
+    ratio = 1 if codec is Codec.NONE else _INFLATED_RATIO
+    return int(np.ceil(shard.size * ratio / window_bytes))

@@ -1,0 +1,181 @@
+"""The second pass: runs are merged into the dataset's Parquet files."""
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from threading import Lock
+
+import numpy as np
+
+from a20_parquet.conversion.job import Job
+from a20_parquet.conversion.memory import MemoryPlan
+from a20_parquet.conversion.transaction.checkpoints import commit_unit, committed_files, is_whole
+from a20_parquet.conversion.transaction.commit import remove_strays
+from a20_parquet.conversion.write_files import UnitWriter, data_path
+from a20_parquet.dataset.existing import HeldDataset
+from a20_parquet.dataset.layout import DatasetLayout
+from a20_parquet.dataset.manifest import FileSummary, TableOptions
+from a20_parquet.errors import SameFolderError
+from a20_parquet.execution.protocols import Executor, TaskContext
+from a20_parquet.execution.threads import Pool
+from a20_parquet.formatting import format_count
+from a20_parquet.parquet import ParquetLayout
+from a20_parquet.runs.cursor import MergeCursor
+from a20_parquet.runs.merge_plan import UNIT_BYTES, MergePlan, MergeUnit, plan_merge, unit_rows
+from a20_parquet.runs.run import PartitionsOf, Rows, Run
+from a20_parquet.windows.filenames.site_token import DISTINCT_TOKENS, folded_alike
+from a20_parquet.windows.schema import window_schema
+
+_LOGGER = logging.getLogger(__name__)
+_UNIT_BYTES = UNIT_BYTES
+
+
+def _open_merger(
+    layout: DatasetLayout, table: TableOptions, memory: MemoryPlan, runs: Sequence[Run]
+) -> Callable[[MergeUnit, TaskContext], tuple[FileSummary, ...]]:
+    """Return what writes the files of one unit."""
+    parquet = ParquetLayout(window_schema(table.dims, table.features), table.compression)
+    turn = Lock()
+    slice_rows = memory.slice_rows_of(len(runs))
+
+    def make_buffers() -> tuple[UnitWriter, Rows]:
+        writer = UnitWriter(
+            layout, parquet, table.partition_by, row_group_rows=table.row_group_rows, turn=turn
+        )
+        return writer, np.empty((memory.staging_rows, table.dims), np.float32)
+
+    buffers = Pool(make_buffers)
+
+    def merge_unit(unit: MergeUnit, context: TaskContext) -> tuple[FileSummary, ...]:
+        with buffers.borrow() as (writer, staging):
+            cursor = MergeCursor(runs, unit.slices, batch_rows=slice_rows, staging=staging)
+            written = tuple(writer.write(unit, cursor, context.advance, context.create))
+        context.check()
+        commit_unit(layout, written, context.tag)
+        return written
+
+    return merge_unit
+
+
+def _open_checker(
+    layout: DatasetLayout,
+) -> Callable[[tuple[FileSummary, ...], TaskContext], tuple[FileSummary, ...] | None]:
+    """Return what reads the files of one finished unit: None if one is not as it was written."""
+
+    def check(
+        files: tuple[FileSummary, ...], context: TaskContext
+    ) -> tuple[FileSummary, ...] | None:
+        whole = is_whole(layout, files)
+        context.advance(sum(file.bytes for file in files))
+        return files if whole else None
+
+    return check
+
+
+def plan_files(job: Job, runs: Sequence[Run], held: HeldDataset | None = None) -> MergePlan:
+    """Plan which files the merge of ``runs`` writes.
+
+    Args:
+        job: the conversion.
+        runs: what to merge.
+        held: the dataset that they are appended to, if there is one.
+
+    Raises:
+        SameFolderError: some of the files could overwrite others where case is folded.
+    """
+    table = job.table
+    plan = plan_merge(
+        PartitionsOf(runs),
+        rows_per_file=table.rows_per_file,
+        rows_per_unit=unit_rows(_UNIT_BYTES // table.row_bytes, len(runs)),
+        next_parts=held.next_parts() if held else None,
+    )
+    sites = {
+        *plan.partitions.site.unique().to_pylist(),
+        *(file.site for file in (held.files if held else ())),
+    }
+    if table.site_tokens == DISTINCT_TOKENS and (alike := folded_alike(sites)):
+        raise SameFolderError(
+            f"site={alike[0]} and site={alike[1]} would be one folder on disks that fold case, and "
+            "are not the same place. Write --unknown-site as the recorder's name is written, or "
+            "give it another name. Nothing was converted."
+        )
+    return plan
+
+
+def merge_runs(  # noqa: PLR0913 - what to write, where, and who does it
+    job: Job,
+    runs: Sequence[Run],
+    units: MergePlan,
+    layout: DatasetLayout,
+    executor: Executor,
+    *,
+    held: HeldDataset | None = None,
+) -> list[FileSummary]:
+    """Merge ``runs`` into Parquet files; each unit of the merge ends with its commit marker.
+
+    Units that an earlier try has finished are left as they are.
+
+    Args:
+        job: the conversion.
+        runs: what to merge.
+        units: see ``plan_files``.
+        layout: where the dataset lies.
+        executor: does the units.
+        held: the dataset that they are appended to, if there is one.
+
+    Returns:
+        The new files, in the dataset's order.
+
+    Raises:
+        DatasetError: a file can't be written, or a run was damaged.
+        ClusterError: workers were lost for good.
+    """
+    table, memory = job.table, job.memory
+    files = _finished_files(layout, units, table, executor)
+    remove_strays(layout, [*(file.path for file in (held.files if held else ())), *files])
+    left = [unit for unit in units if not files.keys() >= _paths(unit, table).keys()]
+    _LOGGER.info(
+        "second pass: %s of partitions in %s, merged from %s; %s written before",
+        format_count(len(left), "range"),
+        format_count(sum(len(unit.files) for unit in left), "file"),
+        format_count(len(runs), "run"),
+        format_count(len(files), "file"),
+    )
+    executor.progress.start("writing Parquet", sum(unit.rows for unit in left) * table.dims * 4)
+    initializer = partial(_open_merger, layout, table, memory, runs)
+    for written in executor.map(initializer, left, threads=memory.workers):
+        _LOGGER.debug("range of partitions: %s written", format_count(len(written), "file"))
+        files.update((file.path, file) for file in written)
+    return [files[path] for unit in units for path in _paths(unit, table)]
+
+
+def _paths(unit: MergeUnit, table: TableOptions) -> dict[str, int]:
+    """The paths of a unit's files in the dataset, in their order, and how many rows they have."""
+    return {data_path(file, table.partition_by): file.rows for file in unit.files}
+
+
+def _finished_files(
+    layout: DatasetLayout,
+    units: Sequence[MergeUnit],
+    table: TableOptions,
+    executor: Executor,
+) -> dict[str, FileSummary]:
+    """The files of units of which an earlier try has finished all, and that are as it wrote them.
+
+    It may have divided the merge into other units.
+    """
+    known = committed_files(layout)
+    if not known:
+        return {}
+    finished = []
+    for unit in units:
+        found = {path: known.get(path) for path in _paths(unit, table)}
+        rows = {path: file.rows for path, file in found.items() if file is not None}
+        if rows == _paths(unit, table):
+            finished.append(tuple(file for file in found.values() if file is not None))
+    executor.progress.start(
+        "checking files", sum(file.bytes for files in finished for file in files)
+    )
+    whole = executor.map(partial(_open_checker, layout), finished, threads=executor.threads)
+    return {file.path: file for files in whole if files is not None for file in files}

@@ -1,0 +1,98 @@
+"""Telling a dataset's own shards from new ones, so that appending takes only these."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from a20_parquet.dataset.existing import HeldDataset, Retry
+from a20_parquet.dataset.manifest import ShardSummary
+from a20_parquet.execution.threads import ThreadPool
+from a20_parquet.progress import Progress
+from a20_parquet.shards.discover import Listing
+from a20_parquet.shards.identity import content_sums
+from a20_parquet.shards.labels import make_labels
+from a20_parquet.storage.path import lies_in
+from a20_parquet.tfrecord.shard import Shard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToConvert:
+    """What of the sources is to be converted."""
+
+    shards: tuple[Shard, ...]
+    """In shard order; their labels differ from those that the dataset has."""
+    retries: Mapping[int, Retry]
+    """Which of them, by position, are records in the dataset's quarantine."""
+    held: int
+    """How many other shards of the sources the dataset has already."""
+    held_shards: tuple[ShardSummary, ...] = ()
+    """What the dataset says of these."""
+
+
+def find_new(
+    listing: Listing, held: HeldDataset | None, workers: ThreadPool, progress: Progress
+) -> ToConvert:
+    """Compare the sources with what a dataset holds.
+
+    A shard is the same when its stored size and its content's checksum are: shards of a size that
+    the dataset knows are read to compare them.
+
+    Raises:
+        DatasetError: the dataset's quarantine is damaged.
+    """
+    if held is None:
+        return ToConvert(shards=listing.shards, retries={}, held=0)
+    sizes, contents = held.sizes, held.contents
+    checksums = content_sums([s for s in listing.shards if s.size in sizes], workers, progress)
+    quarantine = held.layout.quarantine
+    new: list[Shard] = []
+    known: list[ShardSummary] = []
+    retried: list[tuple[Shard, Retry]] = []
+    for shard in listing.shards:
+        checksum = checksums.get(shard.position)
+        if checksum is None:
+            new.append(shard)
+            continue
+        # A shard of which nothing could be converted lies in quarantine as a whole.
+        is_meant = lies_in(shard.filesystem, shard.path, quarantine)
+        if (shard.size, checksum) in contents and not is_meant:
+            known += contents[shard.size, checksum]
+            continue
+        name = shard.path.rpartition("/")[2]
+        retry = held.find_retry(name, shard.size, checksum)
+        if retry is None:
+            new.append(shard)
+        elif all(retry.shard != other.shard for _, other in retried):
+            retried.append((shard, retry))
+    labels = make_labels([shard.url for shard in new], held.labels)
+    labelled = sorted(zip(labels, new, strict=True), key=lambda item: item[0])
+    ordered = [replace(shard, label=label) for label, shard in labelled]
+    ordered += [shard for shard, _ in retried]
+    return ToConvert(
+        shards=tuple(replace(shard, position=i) for i, shard in enumerate(ordered)),
+        retries={len(new) + i: retry for i, (_, retry) in enumerate(retried)},
+        held=len(listing.shards) - len(ordered),
+        held_shards=tuple({shard.label: shard for shard in known}.values()),
+    )
+
+
+def find_copies(
+    before: Sequence[ShardSummary], new: Sequence[ShardSummary]
+) -> tuple[tuple[str, ...], ...]:
+    """Group shards that hold the same records, compressed or not, by their content's checksum.
+
+    Args:
+        before: the shards that a dataset was made of.
+        new: those of a conversion; each group has one of them at least.
+
+    Returns:
+        The URLs of each group's shards.
+    """
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for shard in (*before, *new):
+        if shard.records:
+            groups[shard.checksum].append(shard.url)
+    wanted = {shard.checksum for shard in new}
+    return tuple(
+        tuple(urls) for checksum, urls in groups.items() if len(urls) > 1 and checksum in wanted
+    )

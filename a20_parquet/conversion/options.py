@@ -1,0 +1,251 @@
+"""The options of a conversion, validated once for the command line and for Python."""
+
+import enum
+import re
+from collections.abc import Sequence
+from datetime import date
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Self, TypedDict
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
+
+from a20_parquet.checks import check_unicode
+from a20_parquet.decoding.decoder import DecoderName
+from a20_parquet.errors import UsageError, flag
+from a20_parquet.formatting import parse_size
+from a20_parquet.parquet import Compression
+from a20_parquet.resources import MOST_WORKERS, default_budget, default_workers
+from a20_parquet.windows.build import MAX_CHANNELS
+from a20_parquet.windows.feature_forms import FeatureRequest
+from a20_parquet.windows.partition import PartitionBy
+from a20_parquet.windows.schema import MAX_DIMS
+from a20_parquet.windows.selection import Selection
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+_CLUSTER = re.compile(r"local:[1-9]\d{0,3}|(?!local:)([a-z]+://)?([^/:\s]+|\[[^\s\]]+\]):\d{1,5}")
+_DAY_S = 86_400
+
+
+def _bytes(value: object) -> object:
+    # ByteSize reads the beginning of a text and ignores the rest.
+    return parse_size(value) if isinstance(value, str) else value
+
+
+_Size = Annotated[ByteSize, BeforeValidator(_bytes), Field(gt=0)]
+
+
+class OnError(enum.StrEnum):
+    """What to do with what can't be converted."""
+
+    QUARANTINE = "quarantine"
+    FAIL = "fail"
+
+
+def _channel_numbers(value: object) -> object:
+    numbers = value.split(",") if isinstance(value, str) else value
+    return tuple(sorted(set(TypeAdapter(list[int]).validate_python(numbers)))) if numbers else None
+
+
+_Channels = Annotated[
+    tuple[Annotated[int, Field(ge=0, lt=MAX_CHANNELS)], ...] | None,
+    BeforeValidator(_channel_numbers),
+]
+
+
+def _site_names(value: object) -> object:
+    several = [value] if isinstance(value, str | int) else value
+    return tuple(
+        str(each) if isinstance(each, int) else each
+        for each in TypeAdapter(list[str | int]).validate_python(several)
+    )
+
+
+_Sites = Annotated[tuple[str, ...], BeforeValidator(_site_names)]
+
+
+def _distinct(features: tuple[str, ...]) -> tuple[str, ...]:
+    names = {FeatureRequest.parse(feature).name.casefold() for feature in features}
+    if len(names) < len(features):
+        raise ValueError("expected each name once, whatever its case")
+    return features
+
+
+def _several(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+_Features = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    BeforeValidator(_several),
+    AfterValidator(_distinct),
+]
+
+
+def _day(value: object) -> object:
+    # What else pydantic takes for a date, such as a number of seconds, is none to a user.
+    if not isinstance(value, str):
+        return value
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise ValueError("expected a date YYYY-MM-DD") from None
+
+
+def _address(where: str) -> str:
+    if not _CLUSTER.fullmatch(where):
+        raise ValueError("expected a scheduler's address such as tcp://10.0.0.1:8786, or local:N")
+    return where
+
+
+_Cluster = Annotated[str, AfterValidator(_address)] | None
+_Day = Annotated[date | None, BeforeValidator(_day)]
+
+
+class OptionValues(TypedDict, total=False):
+    """The options of ``convert`` as keywords, not yet validated; see ``ConvertOptions``."""
+
+    partition_by: PartitionBy | str
+    workers: int
+    memory: int | str
+    scratch: Path | str | None
+    compression: Compression | str
+    max_file_size: int | str
+    row_group_rows: int
+    window_seconds: float | None
+    sample_rate: float | None
+    overwrite: bool
+    dims: int | None
+    feature: str | Sequence[str]
+    channels: Sequence[int] | str | None
+    sites: Path | str | None
+    filename_pattern: str | None
+    unknown_site: str | None
+    site: str | int | Sequence[str | int]
+    from_date: date | str | None
+    until_date: date | str | None
+    drop_duplicates: bool
+    on_error: OnError | str
+    max_errors: int | None
+    npy_json: Path | str | None
+    decoder: DecoderName | str
+    dask: str | None
+
+
+class ConvertOptions(BaseModel):
+    """What ``convert`` can be told; sizes may be given as ``500MB``, ``64MiB`` or bytes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    partition_by: PartitionBy = PartitionBy.SITE_DATE
+    """The Hive keys."""
+    workers: Annotated[int, Field(ge=1, le=MOST_WORKERS, default_factory=default_workers)]
+    """Threads; by default the cores that this process may use."""
+    memory: Annotated[_Size, Field(default_factory=lambda: ByteSize(default_budget()))]
+    """All buffers together, of each process; by default a quarter of what it may use."""
+    scratch: Path | str | None = None
+    """Folder for runs, or a URL of one, which every process sees; by default inside the dataset."""
+    compression: Compression = Compression.NONE
+    """Of the Parquet files."""
+    max_file_size: _Size = ByteSize(512_000_000)
+    """A file ends before its uncompressed rows exceed this."""
+    row_group_rows: Annotated[int, Field(ge=1)] = 2048
+    """Rows of a row group."""
+    window_seconds: Annotated[float | None, Field(gt=0, le=_DAY_S, allow_inf_nan=False)] = None
+    """From one window's start to the next; by default Perch's ``config.json`` says it, else 5."""
+    sample_rate: Annotated[float | None, Field(ge=1, le=1e9, allow_inf_nan=False)] = None
+    """Of the recordings, in Hz: divides the older ``timestamp_offset``, which counts samples; by
+    default Perch's ``config.json`` says it."""
+    overwrite: bool = False
+    """Whether to delete a dataset that is already there."""
+    dims: Annotated[int | None, Field(ge=1, le=MAX_DIMS)] = None
+    """Floats an embedding; by default the one number that the first records have."""
+    feature: _Features = ()
+    """Further features, one or more, that windows carry along as columns: each ``NAME``, or more of
+    its form as ``NAME:KIND[SIZE]:SCOPE``, see ``FeatureKind`` and ``FeatureScope``."""
+    channels: _Channels = None
+    """Numbers of the channels to take, also as a text such as ``0,2``; by default all."""
+    sites: Path | str | None = None
+    """Table of recorders with their site ids and time zones: CSV, JSON or Parquet."""
+    filename_pattern: str | None = None
+    """Regular expression for filenames of another form, with named groups: ``site_id``,
+    ``site_name``, ``subsite_name``, ``file_seq_id``, ``date``, ``time``, ``offset``."""
+    unknown_site: str | None = None
+    """Site of recordings whose names tell none; by default they go to quarantine."""
+    site: _Sites = ()
+    """Take only these sites: as the key ``site`` has them, numbers, or recorders' names where these
+    have no id."""
+    from_date: _Day = None
+    """Take only windows from this local date on."""
+    until_date: _Day = None
+    """Take only windows until this local date, inclusive."""
+    drop_duplicates: bool = False
+    """Whether to leave out windows that equal another one bit for bit, name and time included."""
+    on_error: OnError = OnError.QUARANTINE
+    """What to do with what can't be converted."""
+    max_errors: Annotated[int | None, Field(ge=0)] = None
+    """Give up when more records and damaged places than this go to quarantine."""
+    npy_json: Path | str | None = None
+    """Folder for the notebook's ``.npy`` and ``.json`` files; by default none are written."""
+    decoder: DecoderName = DecoderName.TENSORFLOW
+    """What decodes records; the result is the same."""
+    dask: _Cluster = None
+    """Where a Dask cluster does the work: its scheduler's address, or ``local:N`` for N processes
+    on this machine; by default threads of this process do it."""
+
+    @classmethod
+    def parse(cls, values: OptionValues) -> Self:
+        """Validate options.
+
+        Raises:
+            UsageError: an option is unknown or its value makes no sense.
+        """
+        if values.get("dask") is not None and "workers" in values:
+            raise UsageError(
+                "--workers counts threads of this process; with --dask the cluster decides how "
+                "many work. Leave one of the two out."
+            )
+        for name, value in values.items():
+            check_unicode(flag(name), value)
+        try:
+            chosen = cls.model_validate(values)
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{flag(str(problem['loc'][0]))}: {_what(problem)}, got {problem['input']!r}"
+                for problem in error.errors()
+            )
+            raise UsageError(problems) from error
+        # Says itself what is wrong with the days.
+        Selection(first=chosen.from_date, last=chosen.until_date)
+        return chosen
+
+
+_BOUNDS = {
+    "greater_than_equal": ("ge", "expected {:,.15g} or more"),
+    "greater_than": ("gt", "expected more than {:,.15g}"),
+    "less_than_equal": ("le", "expected {:,.15g} or less"),
+}
+
+
+def _what(problem: "ErrorDetails") -> str:
+    """What is wrong with an option, as one says it after a colon."""
+    if problem["type"] == "extra_forbidden":
+        alike = get_close_matches(str(problem["loc"][0]), ConvertOptions.model_fields, n=1)
+        return f"there is no such option{', did you mean ' * bool(alike)}{''.join(alike)}"
+    if problem["type"] == "byte_size":
+        return "expected a size such as 500MB, 64MiB or a number of bytes"
+    if problem["type"] in _BOUNDS:
+        name, expected = _BOUNDS[problem["type"]]
+        return expected.format(problem["ctx"][name])
+    return problem["msg"].removeprefix("Value error, ").replace("Input should be", "expected")

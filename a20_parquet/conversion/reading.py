@@ -1,0 +1,252 @@
+"""How a conversion reads: which names it knows and which windows it takes, beside earlier ones."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from shlex import quote
+from typing import TYPE_CHECKING, Self
+
+from a20_parquet.conversion.new_shards import ToConvert
+from a20_parquet.conversion.options import ConvertOptions
+from a20_parquet.conversion.transaction.checkpoints import option_differences
+from a20_parquet.dataset.existing import HeldDataset
+from a20_parquet.dataset.manifest import ReadingOptions, ShardSummary
+from a20_parquet.errors import UsageError
+from a20_parquet.formatting import format_count
+from a20_parquet.windows.filenames.parse import FilenameRules
+from a20_parquet.windows.filenames.site_token import DISTINCT_TOKENS
+from a20_parquet.windows.selection import Selection
+
+if TYPE_CHECKING:
+    from a20_parquet.windows.filenames.site_table import SiteTable
+
+_MOST_GROUPS = 3
+# What quarantine is tried again with.
+_MENDING = ("filename_pattern", "unknown_site", "sample_rate", "sites")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How one conversion reads."""
+
+    options: ReadingOptions
+    sites: "SiteTable | None"
+    """The table in use: the dataset's and the given one together."""
+    new_sites: "SiteTable | None"
+    """What becomes the dataset's table; None if the dataset has none, or keeps the one it has."""
+    given_sites: "SiteTable | None"
+    """The table that ``--sites`` names."""
+
+    @classmethod
+    def of(cls, options: ConvertOptions, held: HeldDataset | None) -> Self:
+        """Read the sites table and check all options of this kind.
+
+        Args:
+            options: of the conversion.
+            held: the dataset that it appends to, if there is one.
+
+        Raises:
+            UsageError: the sites table can't be read or contradicts the dataset's, or the value of
+                an option makes no sense.
+        """
+        given, used, new = _sites(options, held)
+        reading = cls(
+            options=ReadingOptions(
+                filename_pattern=options.filename_pattern,
+                unknown_site=options.unknown_site,
+                sample_rate=options.sample_rate,
+                sites=used.fingerprint if used else None,
+                site=options.site,
+                from_date=options.from_date,
+                until_date=options.until_date,
+                drop_duplicates=options.drop_duplicates,
+            ),
+            sites=used,
+            new_sites=new,
+            given_sites=given,
+        )
+        # What makes no sense is told now, whether something is left to read or not.
+        _ = reading.filenames
+        _selection(reading.options)
+        return reading
+
+    @property
+    def filenames(self) -> FilenameRules:
+        """How filenames are read."""
+        options = self.options
+        return FilenameRules(options.filename_pattern, self.sites, options.unknown_site)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a user should know of the table that was given."""
+        table = self.given_sites
+        if table is None or not table.ignored:
+            return ()
+        known = ", ".join(table.frame.columns)
+        return (f"--sites: columns that are not used: {', '.join(table.ignored)}; known: {known}",)
+
+    def check_held(self, held: HeldDataset, shards: Sequence[ShardSummary]) -> tuple[str, ...]:
+        """Compare with how shards of which none is new were read.
+
+        The options must be those of the last conversion that read any of them, or the last that
+        tried quarantine again: whoever repeats that command finds nothing to do.
+
+        Args:
+            held: the dataset.
+            shards: those of its shards that are given.
+
+        Returns:
+            A line for each group of shards that an earlier conversion read with other options.
+
+        Raises:
+            UsageError: the options are others.
+        """
+        different = self._group(held, shards)
+        last = {
+            max((shard.conversion for shard in shards), default=0),
+            max((n for shard in shards for n in _conversions(held, shard)), default=0),
+        }
+        if different and all(any(self._differences(held, number)) for number in last):
+            told = "; ".join(
+                text if len(different) == 1 else f"{n}: {text}" for n, text in different
+            )
+            raise UsageError(
+                f"{held.layout.root} holds all shards that are given, and was made of them with "
+                f"other options: {told}. Nothing was done. Give the options that they were "
+                "converted with, name another folder, or replace the dataset with --overwrite."
+                f"{self._cheaper_way(held, shards)}"
+            )
+        return _lines(different)
+
+    def _cheaper_way(self, held: HeldDataset, shards: Sequence[ShardSummary]) -> str:
+        """Name what does not need all shards again, where the options may mend quarantine."""
+        last = max((shard.conversion for shard in shards), default=0)
+        was = _reading(held, last)
+        now = self.options.model_copy(update={"sites": self._fingerprint(held, last, was)})
+        new = [getattr(now, n) for n in _MENDING if getattr(now, n) != getattr(was, n)]
+        is_given = any(value is not None for value in new)
+        if not is_given or not any(shard.quarantined for shard in shards):
+            return ""
+        root = quote(str(held.layout.root))
+        return (
+            " To convert only what could not be converted before: a20-parquet convert "
+            f"{root}/quarantine {root} with the new options."
+        )
+
+    def compare_held(self, held: HeldDataset | None, to_convert: ToConvert) -> tuple[str, ...]:
+        """Compare with how the dataset's shards were read, where others are added to them.
+
+        Returns:
+            A line for each group of its shards that were read with other options.
+        """
+        if held is None:
+            return ()
+        is_retry = len(to_convert.retries) == len(to_convert.shards)
+        return _lines(self._group(held, held.manifest.shards, but=_MENDING if is_retry else ()))
+
+    def has_kept(self, held: HeldDataset) -> bool:
+        """Whether windows of the dataset were read with the same options: they are no typo."""
+        same = {
+            number
+            for number in range(len(held.manifest.conversions))
+            if not any(self._differences(held, number))
+        }
+        return any(
+            shard.windows and same.intersection((shard.conversion, *shard.retried))
+            for shard in held.manifest.shards
+        )
+
+    def _group(
+        self, held: HeldDataset, shards: Sequence[ShardSummary], but: Sequence[str] = ()
+    ) -> list[tuple[str, str]]:
+        """Group shards that were read with other options: how many, and the differences."""
+        counts: dict[str, int] = {}
+        differences = {
+            number: "; ".join(self._differences(held, number, but))
+            for number in {number for shard in shards for number in _conversions(held, shard)}
+        }
+        for shard in shards:
+            if all(differences[number] for number in _conversions(held, shard)):
+                text = differences[shard.conversion]
+                counts[text] = counts.get(text, 0) + 1
+        return [(format_count(count, "shard"), text) for text, count in counts.items()]
+
+    def _differences(
+        self, held: HeldDataset, number: int, but: Sequence[str] = ()
+    ) -> Iterator[str]:
+        """Name the options that differ from those of a conversion."""
+        was = _reading(held, number)
+        now = self.options.model_copy(update={"sites": self._fingerprint(held, number, was)})
+        same = [*but]
+        rule = held.manifest.options.site_tokens
+        if set(_selection(was, rule).sites) == set(_selection(now, rule).sites):
+            same.append("site")
+        now = now.model_copy(update={name: getattr(was, name) for name in same})
+        yield from option_differences(was, now)
+
+    def _fingerprint(self, held: HeldDataset, number: int, was: ReadingOptions) -> str | None:
+        """Fingerprint of the sites table that a conversion would have had, given these options."""
+        if self.given_sites is None:
+            # A dataset keeps its table: that need not be given again.
+            return was.sites
+        if was.sites is None or held.sites is None:
+            return self.given_sites.fingerprint
+        from a20_parquet.windows.filenames.site_table import merged
+
+        return merged(held.sites.until(number), self.given_sites).fingerprint
+
+
+def _conversions(held: HeldDataset, shard: ShardSummary) -> tuple[int, ...]:
+    """The conversions whose options a shard was read with.
+
+    The first one read it whole, later ones its quarantine. What these selected otherwise says
+    nothing of the rest of it.
+    """
+    whole = _reading(held, shard.conversion)
+    rule = held.manifest.options.site_tokens
+    same = (n for n in shard.retried if _selects_alike(_reading(held, n), whole, rule))
+    return (shard.conversion, *same)
+
+
+def _reading(held: HeldDataset, number: int) -> ReadingOptions:
+    """How a conversion read; those of early versions do not say it."""
+    conversions = held.manifest.conversions
+    return conversions[number].reading if number < len(conversions) else ReadingOptions()
+
+
+def _selects_alike(one: ReadingOptions, other: ReadingOptions, rule: int) -> bool:
+    first, second = (_selection(each, rule) for each in (one, other))
+    is_same = set(first.sites) == set(second.sites) and (first.first, first.last) == (
+        second.first,
+        second.last,
+    )
+    return is_same and one.drop_duplicates == other.drop_duplicates
+
+
+def _lines(groups: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    lines = [
+        f"the dataset keeps {shards} as converted before, with other options: {differences}"
+        for shards, differences in groups[:_MOST_GROUPS]
+    ]
+    if len(groups) > _MOST_GROUPS:
+        lines.append("the dataset keeps more, with still others: a20-parquet info lists them")
+    return tuple(lines)
+
+
+def _selection(options: ReadingOptions, rule: int = DISTINCT_TOKENS) -> Selection:
+    return Selection.of(options.site, options.from_date, options.until_date, site_tokens=rule)
+
+
+def _sites(
+    options: ConvertOptions, held: HeldDataset | None
+) -> "tuple[SiteTable | None, SiteTable | None, SiteTable | None]":
+    """The sites table that is given, the one that is used, and the one that the dataset gets."""
+    kept = held.sites if held else None
+    if kept is None and options.sites is None:
+        return None, None, None
+    from a20_parquet.dataset.sites import read_sites
+    from a20_parquet.windows.filenames.site_table import merged
+
+    before = kept.until(len(held.manifest.conversions)) if held and kept else None
+    given = None if options.sites is None else read_sites(options.sites)
+    new = merged(before, given) if before and given else given
+    return given, new or before, new

@@ -1,0 +1,202 @@
+"""The first pass: shards are framed, decoded, and their windows sorted into runs."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+
+from a20_parquet.conversion.error_limit import ErrorLimit
+from a20_parquet.conversion.gather import WindowGatherer
+from a20_parquet.conversion.job import Job
+from a20_parquet.conversion.observations import Observations
+from a20_parquet.conversion.sort_unit import SortedUnit, UnitSorter, count_errors
+from a20_parquet.conversion.transaction.begin import Begun
+from a20_parquet.conversion.transaction.checkpoints import SortedShards, remove_stray_runs
+from a20_parquet.conversion.transaction.lock import check_lock
+from a20_parquet.dataset.layout import DatasetLayout
+from a20_parquet.dataset.manifest import QuarantinedShard, ShardSummary
+from a20_parquet.execution.protocols import Executor, TaskContext
+from a20_parquet.execution.threads import Pool
+from a20_parquet.formatting import format_count
+from a20_parquet.notebook.npy_json import NotebookOutput
+from a20_parquet.runs.run import HeldRun, Rows, Run, open_runs
+from a20_parquet.storage.path import Place
+from a20_parquet.windows.filter import RecordFilter
+
+_LOGGER = logging.getLogger(__name__)
+_LEAST_PART_ROWS = 64
+# Of an address space that costs nothing until it is used, but may be limited.
+_MOST_SPARE_ROWS = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sorted:
+    """What the first pass made of all shards."""
+
+    runs: list[Run]
+    shards: list[ShardSummary]
+    """In shard order."""
+    quarantine: list[QuarantinedShard]
+    observations: Observations
+
+
+def _open_sorter(  # noqa: PLR0913, PLR0917 - partly filled in by what sends it to workers
+    layout: DatasetLayout,
+    job: Job,
+    scratch: Place,
+    notebook: NotebookOutput | None,
+    known_errors: int,
+    shared: "_SharedBuffer | None",
+) -> Callable[[tuple[int, ...], TaskContext], SortedUnit]:
+    """Return what sorts the windows of one unit's shards.
+
+    Args:
+        layout: of the dataset.
+        job: what to convert.
+        scratch: where runs are written.
+        notebook: which of the notebook's files to write; None for none.
+        known_errors: how many there were in the units that were finished before.
+        shared: where the windows of all units stay; None if runs are written.
+    """
+    shape = (job.memory.gather_rows, job.table.dims)
+    buffers: Pool[Rows] = Pool(lambda: np.empty(shape, np.float32))
+    filters = Pool(lambda: RecordFilter(job.rules))
+
+    def new_errors() -> ErrorLimit:
+        errors = ErrorLimit(job.most_errors)
+        errors.add_known(known_errors)
+        return errors
+
+    all_errors = new_errors()
+
+    def sort_unit(positions: tuple[int, ...], context: TaskContext) -> SortedUnit:
+        borrowed = buffers.borrow() if shared is None else shared.borrow(positions)
+        # A unit that is done again elsewhere must not count twice.
+        errors = all_errors if context.is_local else new_errors()
+        with borrowed as buffer, filters.borrow() as record_filter:
+            return UnitSorter(
+                job=job,
+                layout=layout,
+                scratch=scratch,
+                notebook=notebook,
+                positions=positions,
+                gatherer=WindowGatherer(buffer, job.rules),
+                record_filter=record_filter,
+                errors=errors,
+                context=context,
+            ).sort()
+
+    return sort_unit
+
+
+def sort_shards(
+    layout: DatasetLayout,
+    job: Job,
+    begun: Begun,
+    notebook: NotebookOutput | None,
+    executor: Executor,
+) -> Sorted:
+    """Sort the windows of all shards into runs, held in memory or written to scratch disk.
+
+    Each unit whose runs are on disk ends with its commit marker.
+
+    Args:
+        layout: of the dataset.
+        job: what to convert.
+        begun: what of it was done before.
+        notebook: which of the notebook's files to write; None for none.
+        executor: does the units.
+
+    Raises:
+        SourceError: a shard can't be read.
+        RecordError: something can't be converted, and more than is allowed.
+        DatasetError: the notebook's files can't be written.
+        ClusterError: workers were lost for good.
+        OSError: a run or the quarantine can't be written.
+    """
+    check_lock(layout)
+    remove_stray_runs(begun.own_scratch, begun.sorted)
+    done = {position for unit in begun.sorted for position in unit.positions}
+    left = [shard for shard in job.shards if shard.position not in done]
+    if left:
+        executor.progress.start("reading shards", sum(shard.size for shard in left))
+    shared = _SharedBuffer(job) if job.memory.holds_all else None
+    known = sum(map(count_errors, begun.sorted))
+    initializer = partial(_open_sorter, layout, job, begun.scratch, notebook, known, shared)
+    errors = ErrorLimit(job.most_errors)
+    errors.add_known(known)
+    observations = Observations.merged(unit.observations for unit in begun.sorted)
+    new = []
+    units_left = job.units(done)
+    _LOGGER.info(
+        "first pass: %s of %s, %s done before",
+        format_count(len(units_left), "unit"),
+        format_count(len(left), "shard"),
+        format_count(len(begun.sorted), "unit"),
+    )
+    for made in executor.map(initializer, units_left, threads=job.memory.workers):
+        _LOGGER.debug(
+            "unit of shards %s: %s on scratch disk",
+            made.sorted.positions,
+            format_count(len(made.sorted.runs), "run"),
+        )
+        errors.add_elsewhere(made.errors, made.last_error)
+        # Merged at once: those of many thousand units would take as much memory as a run.
+        observations = Observations.merged([observations, made.sorted.observations])
+        new.append(made.without_observations())
+    new.sort(key=lambda made: made.sorted.positions)
+    if notebook is not None:
+        for shard in left:
+            notebook.remove_hidden(shard)
+    _LOGGER.info(
+        "first pass: %s written to scratch disk",
+        format_count(sum(len(made.sorted.runs) for made in new), "run"),
+    )
+    units = sorted([*begun.sorted, *(made.sorted for made in new)], key=lambda unit: unit.positions)
+    return Sorted(
+        runs=[
+            *open_runs([files for unit in units for files in unit.runs]),
+            *(() if shared is None else shared.runs(new)),
+        ],
+        shards=_in_order(units),
+        quarantine=[shard for unit in units for shard in unit.quarantine],
+        observations=observations,
+    )
+
+
+def _in_order(units: Sequence[SortedShards]) -> list[ShardSummary]:
+    by_position = {
+        position: shard
+        for unit in units
+        for position, shard in zip(unit.positions, unit.shards, strict=True)
+    }
+    return [by_position[position] for position in sorted(by_position)]
+
+
+class _SharedBuffer:
+    """One buffer for the embeddings of all units, where they stay."""
+
+    def __init__(self, job: Job) -> None:
+        windows = np.array(job.windows, np.int64)
+        # A shard that holds more than was reckoned spills runs where this is not enough, too.
+        most = np.maximum(_MOST_SPARE_ROWS, 15 * windows)
+        rows = windows + np.minimum(job.memory.spare_rows // max(len(windows), 1), most)
+        self._starts = np.concatenate([[0], np.cumsum(np.maximum(rows, _LEAST_PART_ROWS))])
+        self._all = np.empty((self._starts[-1], job.table.dims), np.float32)
+
+    @contextmanager
+    def borrow(self, positions: Sequence[int]) -> Iterator[Rows]:
+        """Lend a unit its part."""
+        yield self._all[self._starts[positions[0]] : self._starts[positions[-1] + 1]]
+
+    def runs(self, units: Sequence[SortedUnit]) -> Iterator[HeldRun]:
+        """Sort what stayed here, as one run."""
+        held = [unit for unit in units if unit.held is not None]
+        if held:
+            rows = [self._starts[unit.sorted.positions[0]] + unit.rows for unit in held]
+            keyed = pa.concat_tables([unit.held for unit in held])
+            yield HeldRun(self._all, np.concatenate(rows), keyed)

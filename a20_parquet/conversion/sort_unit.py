@@ -1,0 +1,197 @@
+"""A unit of the first pass: some shards are read, and their windows sorted into runs."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from a20_parquet.conversion.error_limit import ErrorLimit
+from a20_parquet.conversion.gather import WindowGatherer
+from a20_parquet.conversion.job import Job
+from a20_parquet.conversion.observations import Observations, Observer
+from a20_parquet.conversion.transaction.checkpoints import SortedShards, commit_sorted
+from a20_parquet.conversion.transaction.lock import check_lock
+from a20_parquet.dataset.existing import Retry
+from a20_parquet.dataset.layout import DatasetLayout
+from a20_parquet.dataset.manifest import QuarantinedShard, ShardSummary
+from a20_parquet.dataset.quarantine import QuarantineWriter
+from a20_parquet.errors import DatasetError, RecordError
+from a20_parquet.execution.protocols import TaskContext
+from a20_parquet.notebook.files import NpyJsonWriter
+from a20_parquet.notebook.npy_json import NotebookOutput
+from a20_parquet.runs.run import HeldRun, RunFiles
+from a20_parquet.storage.path import Place
+from a20_parquet.storage.read_ahead import ReadAhead
+from a20_parquet.tfrecord.compression import open_content
+from a20_parquet.tfrecord.frames import FrameReader, tell_progress
+from a20_parquet.tfrecord.records import Damage, Records
+from a20_parquet.tfrecord.shard import Shard
+from a20_parquet.windows.filter import RecordFilter
+from a20_parquet.windows.rejection import Rejection
+
+
+@dataclass(frozen=True, slots=True)
+class SortedUnit:
+    """What the pass made of one unit's shards."""
+
+    sorted: SortedShards
+    held: Any
+    """Metadata of the windows that stayed in the unit's buffer, a table of ``keyed_schema()``;
+    none without any."""
+    rows: npt.NDArray[np.int64]
+    """In which rows of the buffer they lie."""
+    last_error: RecordError | None
+    """The last thing that went to quarantine."""
+
+    @property
+    def errors(self) -> int:
+        """How many records and damaged ranges went to quarantine."""
+        return count_errors(self.sorted)
+
+    def without_observations(self) -> "SortedUnit":
+        """The same, less what was noticed."""
+        return replace(self, sorted=self.sorted.model_copy(update={"observations": Observations()}))
+
+
+def count_errors(unit: SortedShards) -> int:
+    """How many records and damaged ranges of a unit went to quarantine."""
+    return sum(shard.quarantined + shard.damaged for shard in unit.shards)
+
+
+@dataclass(slots=True, kw_only=True)
+class UnitSorter:
+    """Reads the shards of one unit and sorts their windows."""
+
+    job: Job
+    layout: DatasetLayout
+    scratch: Place
+    """Where runs are written."""
+    notebook: NotebookOutput | None
+    positions: tuple[int, ...]
+    """Of the unit's shards, ascending."""
+    gatherer: WindowGatherer
+    record_filter: RecordFilter
+    errors: ErrorLimit
+    context: TaskContext
+    _observer: Observer = field(default_factory=Observer, init=False)
+    _runs: list[RunFiles] = field(default_factory=list, init=False)
+
+    def sort(self) -> SortedUnit:
+        """Do all the unit's work.
+
+        Raises:
+            SourceError: a shard can't be read, or has changed.
+            RecordError: something can't be converted, and more than is allowed.
+            DatasetError: the notebook's files can't be written.
+            OSError: a run or the quarantine can't be written.
+        """
+        read = [self._read(self.job.shards[position]) for position in self.positions]
+        held, rows = None, np.zeros(0, np.int64)
+        if self.job.memory.holds_all and not self._runs:
+            held, rows = self.gatherer.keyed()
+        else:
+            self._write(self.gatherer.rest())
+        unit = SortedShards(
+            positions=self.positions,
+            shards=tuple(
+                summary.model_copy(
+                    update={
+                        "windows": self.gatherer.windows[position],
+                        "left_out": self.gatherer.left_out[position],
+                    }
+                )
+                for position, (summary, _) in zip(self.positions, read, strict=True)
+            ),
+            runs=tuple(self._runs),
+            quarantine=tuple(quarantined for _, quarantined in read if quarantined),
+            observations=self._observer.observations(self.gatherer.noticed),
+        )
+        if held is None:
+            self.context.check()
+            commit_sorted(self.layout, unit, self.context.tag)
+        held = held if held is not None and len(held) else None
+        return SortedUnit(unit, held, rows, self.errors.last)
+
+    def _read(self, shard: Shard) -> tuple[ShardSummary, QuarantinedShard | None]:
+        """Read one shard: good records go on, all else to quarantine.
+
+        Returns:
+            What was found, without its windows, which are not all sorted yet.
+        """
+        retry = self.job.retries.get(shard.position)
+        shape_disagreements = 0
+        with (
+            self._notebook_writer(shard) as notebook,
+            self._quarantine_writer(shard, retry) as quarantine,
+            open_content(shard, ReadAhead(self.job.memory.batch_bytes)) as content,
+        ):
+            reader = FrameReader(shard, content, self.job.memory.batch_bytes)
+            for item in tell_progress(reader.read(), content, self.context.advance):
+                if isinstance(item, Damage):
+                    if not item.more:
+                        self.errors.add(item.error())
+                    quarantine.keep_damage(item.rejection, item.offset, item.content)
+                    continue
+                decoded = self.job.decoder.decode(item)
+                intake = self.record_filter.sort_out(decoded)
+                for rejection in intake.rejected:
+                    self.errors.add(item.error(rejection))
+                    frame = item.frame(rejection.number)
+                    quarantine.keep_record(*_origin(rejection, item, retry), *frame)
+                shape_disagreements += decoded.shape_disagreements
+                self._observer.add(decoded, intake)
+                self.gatherer.leave_out({shard.position: intake.left_out}, intake.noticed)
+                if notebook is not None:
+                    notebook.add(decoded.of_dims(self.job.table.dims))
+                self._write(self.gatherer.add(intake.taken))
+            quarantined = quarantine.finish()
+        summary = ShardSummary(
+            label=retry.shard.label if retry else shard.label,
+            url=shard.url,
+            bytes=shard.size,
+            checksum=reader.checksum,
+            records=reader.records,
+            windows=0,
+            quarantined=quarantine.records,
+            damaged=reader.damaged_ranges,
+            shape_disagreements=shape_disagreements,
+            sample_rate_hz=shard.sample_rate_hz,
+        )
+        return summary, quarantined
+
+    def _notebook_writer(self, shard: Shard) -> AbstractContextManager[NpyJsonWriter | None]:
+        if self.notebook is None:
+            return nullcontext()
+        return self.notebook.writer(shard, self.context.tag)
+
+    def _quarantine_writer(self, shard: Shard, retry: Retry | None) -> QuarantineWriter:
+        folder = self.layout.staged_quarantine
+        create = None if self.context.is_local else self.context.create
+        if retry is None:
+            return QuarantineWriter(folder, shard.label, create=create)
+        return QuarantineWriter(folder, retry.shard.label, retry.damaged, retry.files, create)
+
+    def _write(self, runs: Iterator[HeldRun]) -> None:
+        for run in runs:
+            name = f"run-{self.positions[0]:06d}-{len(self._runs):04d}{self.context.tag}"
+            check_lock(self.layout)
+            self._runs.append(run.write(self.scratch / name, self.job.memory.slice_rows))
+
+
+def _origin(rejection: Rejection, records: Records, retry: Retry | None) -> tuple[Rejection, int]:
+    """Say where a rejected record is from: which one of its shard, and where its frame starts.
+
+    A record that is retried is from the shard that was converted first.
+    """
+    if retry is None:
+        return rejection, records.offset(rejection.number)
+    if rejection.number >= len(retry.records):
+        raise DatasetError(
+            f"{retry.shard.label} has more records in quarantine than the list of them tells. Was "
+            "it edited or cut? Convert the shards again."
+        )
+    origin = retry.records[rejection.number]
+    return replace(rejection, number=origin.record), origin.offset

@@ -1,0 +1,193 @@
+"""The second pass: runs are merged, slice by slice, into Parquet files."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from a20_parquet.dataset.layout import DATA, DatasetLayout
+from a20_parquet.dataset.manifest import FileSummary
+from a20_parquet.errors import DatasetError
+from a20_parquet.parquet import GroupEncoder, ParquetLayout, ParquetWriter
+from a20_parquet.runs.cursor import MergeCursor
+from a20_parquet.runs.merge_plan import MergeUnit, OutputFile, group_files, split_rows
+from a20_parquet.storage.files import Create, create_file
+from a20_parquet.windows.build import with_embeddings
+from a20_parquet.windows.partition import PartitionBy, hive_file
+from a20_parquet.windows.schema import EMBEDDING
+
+SMALL_FILE_ROWS = 512
+"""Files of no more rows than this are encoded many at a time."""
+
+_START = "window_start"
+
+_TimeSpan: TypeAlias = tuple[int | None, int | None]
+"""Starts of the first and the last window, microseconds since 1970 in UTC; None where no window has
+one."""
+
+
+class UnitWriter:
+    """Writes the files of one unit of the merge after another, with its own buffers."""
+
+    def __init__(
+        self,
+        layout: DatasetLayout,
+        parquet: ParquetLayout,
+        by: PartitionBy,
+        *,
+        row_group_rows: int,
+        turn: Lock,
+    ) -> None:
+        """Prepare to write.
+
+        Args:
+            layout: where the dataset lies.
+            parquet: what its files have in common.
+            by: the Hive keys.
+            row_group_rows: rows of a row group.
+            turn: shared by all writers and held while one writes small files. That is mostly
+                Python, in short pieces between calls that let go of the GIL: two threads at it
+                take longer than one after the other.
+        """
+        self._layout = layout
+        self._parquet = parquet
+        self._encoder = GroupEncoder(parquet)
+        self._by = by
+        self._turn = turn
+        dims = parquet.schema.field(EMBEDDING).type.list_size
+        self._buffer = np.empty((row_group_rows, dims), np.float32)
+        self._row_bytes = self._buffer[:1].nbytes
+        self._create: Create = create_file
+        self._metadata_columns = [name for name in parquet.schema.names if name != EMBEDDING]
+
+    def write(
+        self,
+        unit: MergeUnit,
+        cursor: MergeCursor,
+        advance: Callable[[int], None],
+        create: Create = create_file,
+    ) -> list[FileSummary]:
+        """Write all files of ``unit``.
+
+        Args:
+            unit: what to write.
+            cursor: stands before the unit's first row.
+            advance: called with the number of embedding bytes written.
+            create: makes the files.
+
+        Raises:
+            DatasetError: a file can't be written.
+        """
+        self._create = create
+        files: list[FileSummary] = []
+        small_rows = min(SMALL_FILE_ROWS, len(self._buffer))
+        for group in group_files(unit.files, len(self._buffer), small_rows):
+            if group[0].rows > small_rows:
+                files.append(self._write_large_file(group[0], cursor, advance))
+                continue
+            # Its embeddings lie in the buffer until it is filled again.
+            embeddings = self._buffer[: sum(file.rows for file in group)]
+            windows = with_embeddings(cursor.read(embeddings), embeddings)
+            with self._turn:
+                files += self._write_small_files(group, windows, advance)
+        return files
+
+    def _write_large_file(
+        self, file: OutputFile, cursor: MergeCursor, advance: Callable[[int], None]
+    ) -> FileSummary:
+        times: list[_TimeSpan] = []
+        name = self._name(file)
+        with self._opened(name) as writer:
+            for rows in split_rows(file.rows, len(self._buffer)):
+                keyed, read = cursor.read_paged(self._buffer[:rows])
+                times += _time_spans(keyed.column(_START), [rows])
+                metadata = keyed.select(self._metadata_columns)
+                writer.put(self._encoder.encode_paged(metadata, EMBEDDING, read))
+                advance(rows * self._row_bytes)
+        # Within a file windows are sorted by start, those without one first.
+        known = [time for span in times for time in span if time is not None]
+        return _summarize(file, name, writer, (known[0], known[-1]) if known else (None, None))
+
+    def _write_small_files(
+        self, files: Sequence[OutputFile], windows: Any, advance: Callable[[int], None]
+    ) -> list[FileSummary]:
+        """Write files of one row group each, which lie one behind the other in ``windows``."""
+        written = []
+        rows = [file.rows for file in files]
+        spans = _time_spans(windows.column(_START), rows)
+        groups = self._encoder.encode_many(windows, rows)
+        for file, span, group in zip(files, spans, groups, strict=True):
+            name = self._name(file)
+            with self._opened(name) as writer:
+                writer.put(group)
+            written.append(_summarize(file, name, writer, span))
+        # A progress bar takes as long to move as a small file to be written.
+        advance(sum(rows) * self._row_bytes)
+        return written
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[ParquetWriter]:
+        """A new file, whole when the block ends.
+
+        Args:
+            name: of the file, relative to the dataset.
+
+        Raises:
+            DatasetError: it can't be written.
+        """
+        place = self._layout.root / name
+        try:
+            with self._create(place) as new:
+                with ParquetWriter(new.file, self._parquet, self._encoder) as writer:
+                    yield writer
+                new.expect(writer.size, writer.checksum)
+        except OSError as error:
+            raise DatasetError(f"{place}: can't be written: {error}") from error
+
+    def _name(self, file: OutputFile) -> str:
+        return data_path(file, self._by)
+
+
+def data_path(file: OutputFile, by: PartitionBy) -> str:
+    """A data file's path in the dataset."""
+    return f"{DATA}/{hive_file(file.site, file.period, file.part, by)}"
+
+
+def _summarize(file: OutputFile, name: str, writer: ParquetWriter, span: _TimeSpan) -> FileSummary:
+    first, last = span
+    return FileSummary(
+        path=name,
+        site=file.site,
+        period=file.period,
+        rows=writer.rows,
+        bytes=writer.size,
+        checksum=f"{writer.checksum:08x}",
+        first_window_us=first,
+        last_window_us=last,
+    )
+
+
+def _time_spans(starts: Any, rows: Sequence[int]) -> list[_TimeSpan]:
+    """The first and the last start of the windows of consecutive row groups.
+
+    Args:
+        starts: an Arrow array of timestamps, sorted within each row group, nulls first.
+        rows: of each row group, 1 or more.
+    """
+    counts = np.asarray(rows, np.int64)
+    ends = np.cumsum(counts)
+    times = starts.view(pa.int64())
+    if starts.null_count:
+        valid = starts.is_valid().to_numpy(zero_copy_only=False)
+        counts = np.add.reduceat(valid, ends - counts, dtype=np.int64)
+        times = times.fill_null(0)
+    times = times.to_numpy()
+    lasts = times[ends - 1].tolist()
+    firsts = times[np.minimum(ends - counts, ends - 1)].tolist()
+    return [
+        (first, last) if count else (None, None)
+        for first, last, count in zip(firsts, lasts, counts.tolist(), strict=True)
+    ]

@@ -1,0 +1,151 @@
+"""A dataset that is there already, as a conversion that appends to it sees it."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from a20_parquet.dataset.layout import DatasetLayout
+from a20_parquet.dataset.manifest import (
+    FileSummary,
+    Manifest,
+    QuarantinedShard,
+    QuarantineFile,
+    ShardSummary,
+)
+from a20_parquet.dataset.quarantine import DAMAGED, LIST, RECORDS, Entry, read_entries
+from a20_parquet.errors import DatasetError
+from a20_parquet.storage.files import has_sum
+from a20_parquet.windows.partition import PartitionKey
+
+if TYPE_CHECKING:
+    from a20_parquet.dataset.catalog import Catalog
+    from a20_parquet.dataset.sites import KeptSites
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Records in quarantine that are given as a source, to be converted after all."""
+
+    shard: ShardSummary
+    """The shard that they are from."""
+    records: tuple[Entry, ...]
+    """In the order in which ``quarantine/LABEL.tfrecord`` holds them."""
+    damaged: tuple[Entry, ...]
+    """Damaged ranges of the same shard, which stay."""
+    files: tuple[QuarantineFile, ...]
+    """The file that holds these, if there are any."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldDataset:
+    """A complete dataset."""
+
+    catalog: "Catalog"
+    files: tuple[FileSummary, ...]
+    """In the dataset's order."""
+    sites: "KeptSites | None"
+    layout: DatasetLayout
+
+    @classmethod
+    def open(cls, layout: DatasetLayout) -> Self:
+        """Read what a dataset says of itself.
+
+        Raises:
+            DatasetError: it is damaged, or its manifest has fields that this version would lose.
+        """
+        from a20_parquet.dataset.catalog import Catalog
+        from a20_parquet.dataset.sites import KeptSites
+
+        catalog = Catalog.open(str(layout.root))
+        if unknown := catalog.unknown_fields:
+            raise DatasetError(
+                f"{catalog.url('manifest.json')} has fields that this version of a20-parquet does "
+                f"not know and would lose: {', '.join(unknown)}. The dataset can be read, but only "
+                "a newer version can add to it."
+            )
+        files = tuple(catalog.data_files())
+        return cls(catalog, files, KeptSites.read(catalog), layout)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What makes it complete."""
+        return self.catalog.manifest
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The label of each shard, with its URL."""
+        return {shard.label: shard.url for shard in self.manifest.shards}
+
+    @property
+    def sizes(self) -> set[int]:
+        """Stored sizes of all shards that it has, in bytes."""
+        shards = {shard.bytes for shard in self.manifest.shards}
+        return shards | {file.bytes for _, file in self._quarantined_records()}
+
+    @property
+    def contents(self) -> dict[tuple[int, str], list[ShardSummary]]:
+        """The shards that it was made of, by stored size and content checksum."""
+        shards: dict[tuple[int, str], list[ShardSummary]] = {}
+        for shard in self.manifest.shards:
+            shards.setdefault((shard.bytes, shard.checksum), []).append(shard)
+        return shards
+
+    def find_retry(self, name: str, size: int, checksum: str) -> Retry | None:
+        """Find the records in quarantine that a shard consists of.
+
+        Args:
+            name: of its file; decides where the same records lie there twice.
+            size: stored, in bytes.
+            checksum: of its content.
+
+        Raises:
+            DatasetError: what the quarantine says of them can't be read.
+        """
+        same = [
+            (file.name != name, quarantined)
+            for quarantined, file in self._quarantined_records()
+            if (size, checksum) == (file.bytes, quarantined.checksum)
+        ]
+        if not same:
+            return None
+        _, quarantined = min(same, key=lambda each: each[0])
+        return self._make_retry(quarantined)
+
+    def _quarantined_records(self) -> Sequence[tuple[QuarantinedShard, QuarantineFile]]:
+        return [
+            (shard, file)
+            for shard in self.manifest.quarantine
+            for file in shard.files
+            if file.name == f"{shard.label}{RECORDS}"
+        ]
+
+    def _make_retry(self, quarantined: QuarantinedShard) -> Retry:
+        label = quarantined.label
+        for file in quarantined.files:
+            place = self.layout.quarantine / file.name
+            if file.name == f"{label}{LIST}" and not has_sum(place, file.bytes, file.checksum):
+                raise DatasetError(
+                    f"{place}: is not the list that manifest.json tells of, by its size and "
+                    "checksum. Was the file edited or cut? Convert the shards again."
+                )
+        entries = list(read_entries(self.layout.quarantine, label))
+        if Counter(entry.reason for entry in entries) != quarantined.reasons:
+            raise DatasetError(
+                f"{self.layout.quarantine / label}{LIST}: its reasons are not those in "
+                "manifest.json. Was the file edited or cut? Convert the shards again."
+            )
+        return Retry(
+            shard=next(shard for shard in self.manifest.shards if shard.label == label),
+            records=tuple(entry for entry in entries if not entry.reason.is_damage),
+            damaged=tuple(entry for entry in entries if entry.reason.is_damage),
+            files=tuple(f for f in quarantined.files if f.name == f"{label}{DAMAGED}"),
+        )
+
+    def next_parts(self) -> dict[PartitionKey, int]:
+        """For each partition the number of its next file."""
+        parts: dict[PartitionKey, int] = {}
+        for file in self.files:
+            number = int(file.path.rpartition("-")[2].removesuffix(".parquet"))
+            parts[file.key] = max(parts.get(file.key, 0), number + 1)
+        return parts

@@ -1,0 +1,1 @@
+"""Records become batches of NumPy arrays: with TensorFlow, or from the wire format."""

@@ -1,0 +1,148 @@
+"""Records that are too large to be loaded whole: only what is wanted of them is decoded.
+
+An ``Example`` is walked on the wire, from feature to feature, without a look into those that are
+passed over. What is left of it is a record as others are, with the same verdict, but that a feature
+which is passed over may hold anything, and that what is no plain list of features is no ``Example``
+at all. The bound does not depend on any option, so that nothing of a dataset does.
+
+Source: protobuf.dev/programming-guides/encoding.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
+from typing import NamedTuple
+
+from a20_parquet.decoding.example import EMBEDDING, KNOWN
+from a20_parquet.decoding.wire_lists import BYTES, FLOATS, INTEGERS
+from a20_parquet.tfrecord.records import Buffer
+
+LARGE_BYTES = 16 << 20
+"""Payloads of more bytes than that are walked."""
+
+_NO_EXAMPLE = b"\x00"
+"""A payload that no parser takes: fields are numbered from 1."""
+# So many at the most: each takes a microsecond, and records have a dozen.
+_MOST_FIELDS = 1 << 16
+_MOST_NAME_BYTES = 1 << 16
+# Names, times and shapes take some hundred bytes.
+_MOST_SMALL_BYTES = 1 << 16
+_LISTS = frozenset({BYTES, FLOATS, INTEGERS})
+_FIXED_BYTES = {1: 8, 5: 4}
+_VARINT, _LENGTH_DELIMITED = 0, 2
+_BITS_A_BYTE = 7
+_MOST_VARINT_BYTES = 10
+
+
+def reduce(payload: Buffer, wanted: Collection[str]) -> bytes:
+    """Return what is to be decoded of a record: all, or of a large one what is wanted.
+
+    Args:
+        payload: a serialized ``tf.train.Example``, or anything.
+        wanted: names of further features to decode.
+
+    Returns:
+        A copy. Features that are passed over have an empty list.
+    """
+    if len(payload) <= LARGE_BYTES:
+        return bytes(payload)
+    try:
+        entries = [_reduced(entry, wanted) for entry in _entries(memoryview(payload))]
+    except _NoExampleError:
+        return _NO_EXAMPLE
+    return _field(1, entries)
+
+
+class _NoExampleError(Exception):
+    """Bytes that are no plain list of features."""
+
+
+class _Field(NamedTuple):
+    number: int
+    content: memoryview | None
+    """Without its length; None of a number."""
+
+
+def _entries(example: memoryview) -> Iterator[memoryview]:
+    """The entries of all features."""
+    count = 0
+    for features in _parts(example, 1):
+        for entry in _parts(features, 1):
+            count += 1
+            if count > _MOST_FIELDS:
+                raise _NoExampleError
+            yield entry
+
+
+def _reduced(entry: memoryview, wanted: Collection[str]) -> bytes:
+    """An entry with its name, and with its value where that is wanted."""
+    names = list(_parts(entry, 1))
+    if any(len(name) > _MOST_NAME_BYTES for name in names):
+        raise _NoExampleError
+    # Of several the last counts.
+    key = bytes(names[-1]) if names else b""
+    name = key.decode(errors="backslashreplace")
+    is_small = name in KNOWN and name != EMBEDDING
+    takes = name in wanted or name == EMBEDDING or (is_small and len(entry) <= _MOST_SMALL_BYTES)
+    if takes:
+        return _field(1, [bytes(entry)])
+    lists = [_field(field.number, []) for part in _parts(entry, 2) for field in _first(part)]
+    return _field(1, [_field(1, [key]), _field(2, lists[-1:])])
+
+
+def _first(feature: memoryview) -> list[_Field]:
+    """The list of a feature; none where it has none."""
+    found = list(islice(_fields(feature), 1))
+    return [each for each in found if each.number in _LISTS and each.content is not None]
+
+
+def _parts(message: memoryview, number: int) -> Iterator[memoryview]:
+    """The fields with this number, which must be messages or bytes."""
+    for field in _fields(message):
+        if field.number == number:
+            if field.content is None:
+                raise _NoExampleError
+            yield field.content
+
+
+def _fields(message: memoryview) -> Iterator[_Field]:
+    at = count = 0
+    while at < len(message):
+        count += 1
+        tag, at = _varint(message, at)
+        number, kind = tag >> 3, tag & 7
+        content, stop = None, at
+        if kind == _VARINT:
+            _, stop = _varint(message, at)
+        elif kind == _LENGTH_DELIMITED:
+            size, at = _varint(message, at)
+            stop = at + size
+            content = message[at:stop]
+        elif kind in _FIXED_BYTES:
+            stop = at + _FIXED_BYTES[kind]
+        else:
+            raise _NoExampleError
+        if not number or stop > len(message) or count > _MOST_FIELDS:
+            raise _NoExampleError
+        yield _Field(number, content)
+        at = stop
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    """A number, and the place behind it."""
+    value = 0
+    for place, byte in enumerate(message[at : at + _MOST_VARINT_BYTES]):
+        value |= (byte & 0x7F) << (place * _BITS_A_BYTE)
+        if byte <= 0x7F:  # noqa: PLR2004 - the last byte lacks the eighth bit
+            return value, at + place + 1
+    raise _NoExampleError
+
+
+def _field(number: int, parts: Iterable[bytes]) -> bytes:
+    """A field of bytes."""
+    content = b"".join(parts)
+    size, head = len(content), bytearray([number << 3 | _LENGTH_DELIMITED])
+    while size > 0x7F:  # noqa: PLR2004 - likewise
+        head.append(size & 0x7F | 0x80)
+        size >>= _BITS_A_BYTE
+    head.append(size)
+    return bytes(head) + content

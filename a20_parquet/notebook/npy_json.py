@@ -1,0 +1,199 @@
+"""The notebook's ``.npy`` and ``.json`` files, one pair a shard, and no dataset."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Self
+
+from a20_parquet.checks import count_workers
+from a20_parquet.decoding.decoder import Decoder, DecoderName, decode_strictly, make_decoder
+from a20_parquet.execution.threads import ThreadPool
+from a20_parquet.notebook.files import NpyJsonFolder, NpyJsonWriter
+from a20_parquet.notebook.render import WINDOW_S, name_outputs
+from a20_parquet.progress import Progress, ProgressOption, open_progress
+from a20_parquet.shards.discover import PassedOver, find_shards
+from a20_parquet.shards.perch_config import check_sample_rate, read_configs
+from a20_parquet.tfrecord.compression import open_content
+from a20_parquet.tfrecord.frames import BATCH_BYTES, FrameReader, tell_progress
+from a20_parquet.tfrecord.records import strict
+from a20_parquet.tfrecord.shard import Shard
+
+_MOST_LEFT_OUT_NAMES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotebookFiles:
+    """What was written of shards in the notebook's form."""
+
+    folder: Path
+    """Holds ``embeddings/NAME.npy`` and ``metadata/NAME.json`` for each shard."""
+    shards: int
+    records: int
+    """All records of the shards."""
+    windows: int
+    """Rows of all ``.npy`` files."""
+    left_out: int
+    """Records that are in no file, because nothing can read their filenames."""
+    left_out_names: tuple[str, ...]
+    """The first few of these filenames."""
+    renamed: tuple[str, ...]
+    """A line for each file name that several shards would have shared."""
+    source_bytes: int
+    """Stored size of all shards."""
+    seconds: float
+    """Wall time."""
+    passed_over: tuple[PassedOver, ...]
+    """Files of the sources that are no shards."""
+    warnings: tuple[str, ...]
+    """Shards that seem to be missing, and options that contradict Perch's ``config.json``."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotebookOutput:
+    """Which files the shards get."""
+
+    folder: NpyJsonFolder
+    names: Mapping[str, str]
+    """For each shard's URL the name of its files, without suffix."""
+    renamed: tuple[str, ...]
+    """A line for each name that several shards would have shared."""
+
+    @classmethod
+    def plan(cls, folder: NpyJsonFolder, shards: Sequence[Shard]) -> Self:
+        """Name the files of shards; pure."""
+        labels = [shard.label for shard in shards]
+        names, renamed = name_outputs([shard.path.rpartition("/")[2] for shard in shards], labels)
+        return cls(
+            folder, dict(zip((shard.url for shard in shards), names, strict=True)), tuple(renamed)
+        )
+
+    def writer(self, shard: Shard, tag: str = "") -> AbstractContextManager[NpyJsonWriter]:
+        """Lend the writer of a shard's files; see ``NpyJsonFolder.writer``."""
+        return self.folder.writer(self.names[shard.url], tag)
+
+    def remove_hidden(self, shard: Shard) -> None:
+        """Remove what killed writers left; see ``NpyJsonFolder.remove_hidden``."""
+        self.folder.remove_hidden(self.names[shard.url])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _WrittenShard:
+    position: int
+    records: int
+    windows: int
+    left_out: int
+    left_out_names: list[bytes]
+
+
+def hop_remarks(hops_s: Iterable[float | None]) -> Iterator[str]:
+    """Say where windows are not as far apart as the notebook, which knows one hop, has them."""
+    for hop_s in sorted({hop_s for hop_s in hops_s if hop_s is not None}):
+        if hop_s != WINDOW_S:
+            yield (
+                f"the notebook's files take windows to start {WINDOW_S} s apart, and these start "
+                f"{hop_s:g} s apart: in metadata/ recording_offset_in_file is wrong"
+            )
+
+
+def npy_json(  # noqa: PLR0913 - options, each named
+    sources: str | Path | Sequence[str | Path],
+    folder: str | Path,
+    *,
+    sample_rate: float | None = None,
+    workers: int | None = None,
+    decoder: DecoderName | str = DecoderName.TENSORFLOW,
+    progress: ProgressOption = None,
+) -> NotebookFiles:
+    """Write the notebook's files of shards.
+
+    Each shard gets ``folder/embeddings/NAME.npy``, float32 of shape ``(windows, dims)`` with
+    channel 0 of each window, and ``folder/metadata/NAME.json``, a list with one object a window,
+    byte for byte as the notebook wrote them. Files that are there already are replaced.
+
+    Args:
+        sources: folders, files, globs or fsspec URLs.
+        folder: a local folder; made if it is not there.
+        sample_rate: of the recordings in Hz, where records have a ``timestamp_offset`` in samples;
+            by default Perch's ``config.json`` beside the shards says it.
+        workers: threads, each with one shard; by default the cores that this process may use.
+        decoder: ``tensorflow`` or ``wire``, which is faster and gives the same.
+        progress: ``True`` shows bars in a terminal or a notebook, and elsewhere a line every 30 s;
+            or an object that is told how far it is, see ``a20_parquet.progress.Progress``.
+
+    Raises:
+        UsageError: ``folder`` is a file or a URL, ``workers`` less than 1, ``sample_rate`` no
+            frequency, or there is no such decoder.
+        SourceError: shards can't be found or read.
+        RecordError: a shard is damaged, or a record's embedding or timestamp can't be used.
+        DatasetError: the folder can't be written. Whatever the error, files under their final
+            names are whole.
+    """
+    with open_progress(progress) as shown:
+        return _npy_json(sources, folder, sample_rate, workers, decoder, shown)
+
+
+def _npy_json(  # noqa: PLR0913, PLR0917 - what npy_json takes
+    sources: str | Path | Sequence[str | Path],
+    folder: str | Path,
+    sample_rate: float | None,
+    workers: int | None,
+    decoder: DecoderName | str,
+    progress: Progress,
+) -> NotebookFiles:
+    started = time.monotonic()
+    threads = count_workers(workers)
+    check_sample_rate(sample_rate)
+    place = NpyJsonFolder.at(folder)
+    listing = read_configs(find_shards(sources), sample_rate)
+    output = NotebookOutput.plan(place, listing.shards)
+    hops = hop_remarks(shard.hop_s for shard in listing.shards)
+    for line in (*listing.missing, *listing.remarks, *output.renamed, *hops):
+        progress.say(line)
+    pool = ThreadPool(threads)
+    written = _write_all(listing.shards, output, make_decoder(decoder), pool, progress)
+    names = chain.from_iterable(shard.left_out_names for shard in written)
+    return NotebookFiles(
+        folder=place.root,
+        shards=len(written),
+        records=sum(shard.records for shard in written),
+        windows=sum(shard.windows for shard in written),
+        left_out=sum(shard.left_out for shard in written),
+        left_out_names=tuple(
+            name.decode(errors="backslashreplace") for name in islice(names, _MOST_LEFT_OUT_NAMES)
+        ),
+        renamed=output.renamed,
+        source_bytes=listing.bytes,
+        seconds=time.monotonic() - started,
+        passed_over=listing.passed_over,
+        warnings=(*listing.missing, *listing.remarks),
+    )
+
+
+def _write_all(
+    shards: Sequence[Shard],
+    output: NotebookOutput,
+    decoder: Decoder,
+    workers: ThreadPool,
+    progress: Progress,
+) -> list[_WrittenShard]:
+    """Write the files of all shards; what was written, in shard order."""
+    progress.start("reading shards", sum(shard.size for shard in shards))
+    advance = workers.checked(progress.advance)
+
+    def write(shard: Shard) -> _WrittenShard:
+        with output.writer(shard) as writer, open_content(shard) as content:
+            reader = FrameReader(shard, content, BATCH_BYTES)
+            for records in tell_progress(strict(reader.read()), content, advance):
+                writer.add(decode_strictly(decoder, records))
+        return _WrittenShard(
+            position=shard.position,
+            records=reader.records,
+            windows=writer.windows,
+            left_out=writer.left_out,
+            left_out_names=writer.left_out_names,
+        )
+
+    return sorted(workers.map(write, shards), key=lambda written: written.position)

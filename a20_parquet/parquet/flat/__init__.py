@@ -1,0 +1,1 @@
+"""Columns of one value a row: encoded, small files in groups."""

@@ -1,0 +1,1 @@
+"""The Parquet format: thrift structures, levels and encodings."""

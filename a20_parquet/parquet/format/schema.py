@@ -1,0 +1,93 @@
+"""How Parquet's footer describes the columns: types, their meaning, and the schema's elements.
+
+Source: apache/parquet-format, ``parquet.thrift``; its names are in quotes below. The order of the
+members and the numbers are the format's.
+"""
+
+import enum
+from typing import NamedTuple
+
+from a20_parquet.parquet.format import thrift
+from a20_parquet.parquet.format.thrift import I32, STRUCT, integer, struct
+
+
+class Physical(enum.IntEnum):
+    """``Type``: how a value is stored."""
+
+    INT32 = 1
+    INT64 = 2
+    FLOAT = 4
+    DOUBLE = 5
+    BYTE_ARRAY = 6
+
+
+class Encoding(enum.IntEnum):
+    """``Encoding`` of values or levels."""
+
+    PLAIN = 0
+    RLE = 3
+    RLE_DICTIONARY = 8
+    BYTE_STREAM_SPLIT = 9
+
+
+class Repetition(enum.IntEnum):
+    """``FieldRepetitionType``: how often a field occurs in its parent."""
+
+    REQUIRED = 0
+    OPTIONAL = 1
+    REPEATED = 2
+
+
+class Meaning(NamedTuple):
+    """What the values of a schema element stand for."""
+
+    logical: bytes | None = None
+    """An encoded ``LogicalType``, or None where the physical type says it all."""
+    converted: int | None = None
+    """The ``ConvertedType`` for readers older than logical types, where there is one."""
+
+
+_EMPTY = struct()
+_MICROS = struct((2, STRUCT, _EMPTY))
+
+PLAIN_MEANING = Meaning()
+STRING_MEANING = Meaning(struct((1, STRUCT, _EMPTY)), 0)
+LIST_MEANING = Meaning(struct((3, STRUCT, _EMPTY)), 3)
+DATE_MEANING = Meaning(struct((6, STRUCT, _EMPTY)), 6)
+# 9 would be TIMESTAMP_MILLIS, which strict readers refuse beside microseconds and others believe.
+INSTANT_MEANING = Meaning(
+    struct((8, STRUCT, struct((1, thrift.TRUE, b""), (2, STRUCT, _MICROS)))),
+    10,
+)
+# The old TIMESTAMP_MICROS means UTC, so a wall clock's time has no converted type.
+WALL_CLOCK_MEANING = Meaning(
+    struct((8, STRUCT, struct((1, thrift.FALSE, b""), (2, STRUCT, _MICROS))))
+)
+# An i8, here 16 bits, is a plain byte.
+INT16_MEANING = Meaning(
+    struct((10, STRUCT, struct((1, thrift.I8, b"\x10"), (2, thrift.TRUE, b"")))),
+    16,
+)
+
+
+def schema_element(
+    name: str,
+    *,
+    physical: Physical | None = None,
+    repetition: Repetition | None = None,
+    children: int | None = None,
+    meaning: Meaning = PLAIN_MEANING,
+) -> bytes:
+    """``SchemaElement``: a leaf has a physical type, a group its number of children."""
+    encoded = [(4, thrift.BINARY, thrift.binary(name.encode()))]
+    if physical is not None:
+        encoded.append((1, I32, integer(physical)))
+    if repetition is not None:
+        encoded.append((3, I32, integer(repetition)))
+    if children is not None:
+        encoded.append((5, I32, integer(children)))
+    if meaning.converted is not None:
+        encoded.append((6, I32, integer(meaning.converted)))
+    if meaning.logical is not None:
+        encoded.append((10, STRUCT, meaning.logical))
+    return struct(*sorted(encoded))

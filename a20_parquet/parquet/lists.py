@@ -1,0 +1,213 @@
+"""Embeddings and features: lists of float32 or int64 that all have one length.
+
+Source: apache/parquet-format, ``README.md`` (nested encoding) and ``Encodings.md``.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from a20_parquet.errors import DatasetError
+from a20_parquet.parquet.flat.columns import validity
+from a20_parquet.parquet.format.encodings import Array, byte_stream_split
+from a20_parquet.parquet.format.footer import (
+    chunk_head,
+    chunk_places,
+    chunk_sizes,
+    chunk_statistics,
+)
+from a20_parquet.parquet.format.levels import ListLevels
+from a20_parquet.parquet.format.schema import Encoding, Physical
+from a20_parquet.parquet.pages import Compression, ListPage, PageEncoder, uncopied_lists
+
+# Readers decode a page at a time: smaller ones cost headers, larger ones leave the cache.
+_PAGE_BYTES = 1 << 20
+
+ReadLists: TypeAlias = Callable[[int, int], Array]
+"""Gives the lists of the rows from the first number to before the second, shape (rows, length),
+float32, C-contiguous. They may change with the next call."""
+
+
+class _Item(NamedTuple):
+    physical: Physical
+    size: int
+    """Bytes."""
+
+
+LIST_ITEMS = {pa.float32(): _Item(Physical.FLOAT, 4), pa.int64(): _Item(Physical.INT64, 8)}
+"""What lists may hold."""
+
+
+class ListColumn:
+    """PLAIN pages, uncopied where nothing is compressed, or BYTE_STREAM_SPLIT; immutable."""
+
+    def __init__(self, field: Any, compression: Compression) -> None:
+        """Plans the pages.
+
+        Args:
+            field: the ``pyarrow.Field``, a ``fixed_size_list`` of one of ``LIST_ITEMS``, not null.
+            compression: with ZSTD the bytes of floats that are never null are split into streams,
+                which makes them smaller; LZ4 finds nothing in them either way.
+        """
+        self.name = field.name
+        self.nullable = field.nullable
+        self._length = field.type.list_size
+        physical, self._item_bytes = LIST_ITEMS[field.type.value_type]
+        self.row_bytes = self._item_bytes * self._length
+        """Of a list that is not null."""
+        self.rows_a_page = max(1, _PAGE_BYTES // self.row_bytes)
+        """But for a row group's last page."""
+        self._levels = ListLevels(self._length, nullable=field.nullable)
+        self._full_levels = lru_cache(maxsize=1 << 8)(self._levels.full)
+        # polars 2.1 panics on pages of split bytes with nulls, whoever wrote them.
+        is_split = physical is Physical.FLOAT and not field.nullable
+        self._splits = compression is Compression.ZSTD and is_split
+        self._encoding = Encoding.BYTE_STREAM_SPLIT if self._splits else Encoding.PLAIN
+        path = [field.name, "list", "element"]
+        self._head = chunk_head(physical, self._encoding, path, compression.codec)
+
+    def page_spans(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """For each page of the rows ``first`` to before ``last`` its own first and last."""
+        for start in range(first, last, self.rows_a_page):
+            yield start, min(start + self.rows_a_page, last)
+
+    def items(self, array: Any) -> memoryview:
+        """The bytes of all lists that are not null; a view, where none is null.
+
+        Args:
+            array: an Arrow array of the column; it may be a slice.
+
+        Raises:
+            DatasetError: elements are null.
+        """
+        items = array.flatten()
+        if items.null_count:
+            raise DatasetError(f"column {self.name!r} has null elements; its type forbids them")
+        size = self._item_bytes
+        first = size * items.offset
+        return memoryview(items.buffers()[1]).cast("B")[first : first + size * len(items)]
+
+    def page(
+        self, rows: int, valid: Array | None, values: memoryview, pages: PageEncoder
+    ) -> ListPage:
+        """Encodes one page.
+
+        Args:
+            rows: of the page, at most ``rows_a_page``.
+            valid: shape (rows,), bool: what is not null; None where nothing is.
+            values: the bytes of these rows' lists but for the null ones.
+            pages: makes the page.
+        """
+        lists = len(values) // self.row_bytes
+        if valid is None or lists == rows:
+            page_levels = self._full_levels(rows)
+        else:
+            page_levels = self._levels.sparse(valid)
+        count = lists * self._length + rows - lists
+        if not pages.compresses:
+            return uncopied_lists(page_levels, values, count)
+        page = pages.scratch(len(page_levels) + len(values))
+        page[: len(page_levels)] = np.frombuffer(page_levels, np.uint8)
+        body = page[len(page_levels) :]
+        if self._splits:
+            byte_stream_split(np.frombuffer(values, "<u4"), body.reshape(4, -1))
+        else:
+            np.copyto(body, np.frombuffer(values, np.uint8))
+        return pages.lists(page, count, self._encoding)
+
+    def chunk(self, rows: int, nulls: int, start: int, size: int, stored_size: int) -> bytes:
+        """The ``ColumnChunk`` of a row group.
+
+        Args:
+            rows: nulls included.
+            nulls: how many there are.
+            start: of the first page in the file, in bytes.
+            size: bytes of all pages with their headers, before compression.
+            stored_size: the same as they lie in the file.
+        """
+        values = (rows - nulls) * self._length + nulls
+        return b"".join(
+            (
+                chunk_sizes(self._head, values, size, stored_size),
+                chunk_places(start, 0),
+                chunk_statistics(nulls),
+            )
+        )
+
+
+class Lists:
+    """A column's lists, in memory; they may be those of many row groups."""
+
+    changes = False
+    """Whether a page's body may change when the next page is asked for."""
+
+    def __init__(self, column: ListColumn, array: Any) -> None:
+        """Takes the lists as they are.
+
+        Args:
+            column: of the lists.
+            array: an Arrow array; it may be a slice.
+
+        Raises:
+            DatasetError: lists or elements are null that must not be.
+        """
+        self.column = column
+        self._array = array
+        self._valid = validity(array, column.name, nullable=column.nullable)
+        # Flattening copies where there are nulls: then it is done page by page.
+        self._items = column.items(array) if self._valid is None else memoryview(b"")
+
+    def pages(self, first: int, last: int, pages: PageEncoder) -> Iterator[ListPage]:
+        """Encodes the rows ``first`` to before ``last``, page by page."""
+        row_bytes = self.column.row_bytes
+        for start, stop in self.column.page_spans(first, last):
+            if self._valid is None:
+                items, valid = self._items[start * row_bytes : stop * row_bytes], None
+            else:
+                items = self.column.items(self._array.slice(start, stop - start))
+                valid = self._valid[start:stop]
+            yield self.column.page(stop - start, valid, items, pages)
+
+    def count_nulls(self, first: int, last: int) -> int:
+        """How many of the rows ``first`` to before ``last`` are null."""
+        if self._valid is None:
+            return 0
+        return last - first - int(np.count_nonzero(self._valid[first:last]))
+
+
+class PagedLists:
+    """A column's lists, none of them null, which are read when their page is encoded."""
+
+    changes = True
+    """See ``Lists``."""
+
+    def __init__(self, column: ListColumn, read: ReadLists) -> None:
+        """Takes the column; nothing is read yet.
+
+        Args:
+            column: of the lists.
+            read: asked for one page after another.
+        """
+        self.column = column
+        self._read = read
+
+    def pages(self, first: int, last: int, pages: PageEncoder) -> Iterator[ListPage]:
+        """Encodes the rows ``first`` to before ``last``, page by page.
+
+        Raises:
+            ValueError: what was read is not as long as the rows.
+        """
+        for start, stop in self.column.page_spans(first, last):
+            values = self._read(start, stop).data.cast("B")
+            expected = (stop - start) * self.column.row_bytes
+            if len(values) != expected:
+                raise ValueError(f"{stop - start} lists take {expected} bytes, not {len(values)}")
+            yield self.column.page(stop - start, None, values, pages)
+
+    def count_nulls(self, first: int, last: int) -> int:
+        """How many of the rows ``first`` to before ``last`` are null: none."""
+        del first, last
+        return 0

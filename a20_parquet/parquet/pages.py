@@ -1,0 +1,256 @@
+"""Makes a column chunk's pages: compresses each, and gives it a header with a checksum.
+
+Source: apache/parquet-format, ``parquet.thrift`` and ``Compression.md``. The checksum is the plain
+CRC32 of what is stored behind the header: of version 1 of data pages levels and values.
+"""
+
+import enum
+import re
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from isal import isal_zlib
+
+from a20_parquet.errors import DatasetError
+from a20_parquet.parquet.flat.values import Values
+from a20_parquet.parquet.format import thrift
+from a20_parquet.parquet.format.encodings import Array
+from a20_parquet.parquet.format.schema import Encoding
+from a20_parquet.parquet.format.thrift import I32, integer
+from a20_parquet.parquet.output import Buffer
+
+# Field 1, the page type, and the head of field 2, the uncompressed size in bytes.
+_DATA_PAGE = thrift.fields((1, I32, integer(0))) + thrift.NEXT_I32
+_DICTIONARY_PAGE = thrift.fields((1, I32, integer(2))) + thrift.NEXT_I32
+# Behind field 4, the checksum, a data page's own header is the next field.
+_DATA_PAGE_HEADER = thrift.NEXT_STRUCT + thrift.NEXT_I32
+_UNCHECKED_DATA_PAGE_HEADER = thrift.SKIP_1_STRUCT + thrift.NEXT_I32
+# Definition levels and repetition levels are RLE; then both structs stop.
+_LEVELS_ARE_RLE = (thrift.NEXT_I32 + integer(Encoding.RLE)) * 2 + 2 * thrift.STOP
+_DICTIONARY_PAGE_HEADER = thrift.SKIP_2_STRUCT + thrift.NEXT_I32
+_DICTIONARY_IS_PLAIN = thrift.NEXT_I32 + integer(Encoding.PLAIN) + 2 * thrift.STOP
+
+
+class PageHead(NamedTuple):
+    """What the header of a data page of version 1 tells."""
+
+    header_size: int
+    """Bytes of the header itself."""
+    size: int
+    """Bytes of the page's levels and values."""
+    stored_size: int
+    """The same after compression."""
+    crc: int | None
+    """CRC32 of the same; None in files of versions that wrote none."""
+    values: int
+    """Number of values, nulls included."""
+    encoding: int
+    """Of the values, as the format numbers them."""
+
+
+def crc32(content: Buffer, before: int = 0) -> int:
+    """The checksum of a page's bytes, of which those before may have the checksum ``before``."""
+    checksum: int = isal_zlib.crc32(content, before)
+    return checksum
+
+
+def _header_pattern() -> re.Pattern[bytes]:
+    number = rb"([\x80-\xff]{0,4}[\x00-\x7f])"
+    next_number = re.escape(thrift.NEXT_I32) + number
+    checked = next_number + re.escape(_DATA_PAGE_HEADER)
+    unchecked = re.escape(_UNCHECKED_DATA_PAGE_HEADER)
+    sizes = re.escape(_DATA_PAGE) + number + next_number
+    values = number + next_number + re.escape(_LEVELS_ARE_RLE)
+    return re.compile(sizes + b"(?:" + checked + b"|" + unchecked + b")" + values)
+
+
+_HEADER = _header_pattern()
+
+
+def read_data_page_header(buffer: Buffer) -> PageHead | None:
+    """Read a header that ``data_page_header`` has written; None for any other.
+
+    Args:
+        buffer: begins with the header; what follows does not matter.
+    """
+    found = _HEADER.match(buffer)
+    if found is None:
+        return None
+    numbers = [thrift.read_integer(found[group], 0)[0] for group in (1, 2, 4, 5)]
+    if min(numbers) < 0 or max(numbers) > _LARGEST_PAGE:
+        return None
+    size, stored_size, values, encoding = numbers
+    crc = None if found[3] is None else thrift.read_integer(found[3], 0)[0] & 0xFFFFFFFF
+    return PageHead(found.end(), size, stored_size, crc, values, encoding)
+
+
+def data_page_header(
+    size: int, stored_size: int, values: int, encoding: Encoding, crc: int
+) -> bytes:
+    """``PageHeader`` of a data page of version 1.
+
+    Args:
+        size: bytes of the page's levels and values.
+        stored_size: the same after compression.
+        values: number of values, nulls included.
+        encoding: of the values.
+        crc: CRC32 of levels and values after compression.
+    """
+    sizes, rest = data_page_frame(size, stored_size, values, encoding)
+    return sizes + thrift.checksum(crc) + rest
+
+
+# Pages of columns that don't change have the same few sizes in most files.
+@lru_cache(maxsize=1 << 12)
+def data_page_frame(
+    size: int, stored_size: int, values: int, encoding: Encoding
+) -> tuple[bytes, bytes]:
+    """What stands before a data page's checksum, and what behind it."""
+    return _sizes(_DATA_PAGE, size, stored_size), b"".join(
+        (
+            _DATA_PAGE_HEADER,
+            integer(values),
+            thrift.NEXT_I32,
+            integer(encoding),
+            _LEVELS_ARE_RLE,
+        )
+    )
+
+
+def dictionary_page_header(size: int, stored_size: int, values: int, crc: int) -> bytes:
+    """``PageHeader`` of a dictionary page; the arguments are those of ``data_page_header``."""
+    sizes, rest = _dictionary_page_header(size, stored_size, values)
+    return sizes + thrift.checksum(crc) + rest
+
+
+@lru_cache(maxsize=1 << 12)
+def _dictionary_page_header(size: int, stored_size: int, values: int) -> tuple[bytes, bytes]:
+    """The same of a dictionary page."""
+    rest = b"".join((_DICTIONARY_PAGE_HEADER, integer(values), _DICTIONARY_IS_PLAIN))
+    return _sizes(_DICTIONARY_PAGE, size, stored_size), rest
+
+
+def _sizes(kind: bytes, size: int, stored_size: int) -> bytes:
+    """A header up to its checksum."""
+    return b"".join((kind, integer(size), thrift.NEXT_I32, integer(stored_size), thrift.NEXT_I32))
+
+
+class Compression(enum.StrEnum):
+    """How pages are compressed."""
+
+    NONE = "none"
+    LZ4 = "lz4"
+    ZSTD = "zstd"
+
+    @property
+    def codec(self) -> int:
+        """The format's ``CompressionCodec``; for LZ4 that is LZ4_RAW, without a frame."""
+        return {Compression.NONE: 0, Compression.LZ4: 7, Compression.ZSTD: 6}[self]
+
+    def compressor(self) -> Any:
+        """A ``pyarrow.Codec``, or None where nothing is compressed."""
+        if self is Compression.NONE:
+            return None
+        if self is Compression.LZ4:
+            return pa.Codec("lz4_raw")
+        return pa.Codec("zstd", 1)
+
+
+# Sizes are 32-bit integers in a page's header.
+_LARGEST_PAGE = 2**31 - 1
+
+
+class ListPage(NamedTuple):
+    """A data page of lists."""
+
+    head: bytes
+    body: Buffer
+    """What follows the head in the file."""
+    size: int
+    """Bytes of both, before compression."""
+
+
+class PageEncoder:
+    """Makes pages: compresses them and gives them headers; for one thread."""
+
+    def __init__(self, compression: Compression) -> None:
+        self._compressor = compression.compressor()
+        self._scratch: Array = np.empty(0, np.uint8)
+
+    @property
+    def compresses(self) -> bool:
+        """Whether a page's parts must lie one behind the other for the codec."""
+        return self._compressor is not None
+
+    def scratch(self, size: int) -> Array:
+        """Memory of ``size`` bytes to put a page together in, until the next call."""
+        if len(self._scratch) < size:
+            self._scratch = np.empty(size, np.uint8)
+        return self._scratch[:size]
+
+    def flat(
+        self, levels: bytes, values: Values, rows: int, encoding: Encoding
+    ) -> tuple[bytes, int, int]:
+        """The data page of a column that is no list, behind its dictionary if it has one.
+
+        Args:
+            levels: definition levels.
+            values: of all rows that are not null.
+            rows: nulls included.
+            encoding: of the data page.
+
+        Returns:
+            The pages, their bytes before compression, and the bytes of the dictionary page.
+
+        Raises:
+            DatasetError: a page is larger than the format allows.
+        """
+        body = levels + values.body
+        stored = self._compressed(body)
+        head = data_page_header(len(body), len(stored), rows, encoding, crc32(stored))
+        size = len(head) + len(body)
+        if values.dictionary is None:
+            return b"".join((head, stored)), size, 0
+        entries = self._compressed(values.dictionary)
+        first = dictionary_page_header(
+            len(values.dictionary), len(entries), values.entries, crc32(entries)
+        )
+        return (
+            b"".join((first, entries, head, stored)),
+            size + len(first) + len(values.dictionary),
+            len(first) + len(entries),
+        )
+
+    def lists(self, page: Array, count: int, encoding: Encoding) -> ListPage:
+        """A data page of lists.
+
+        Args:
+            page: levels and values, shape (bytes,), uint8.
+            count: number of values, nulls included.
+            encoding: of the values.
+        """
+        stored = self._compressed(page.data)
+        head = data_page_header(len(page), len(stored), count, encoding, crc32(stored))
+        return ListPage(head, stored, len(head) + len(page))
+
+    def _compressed(self, page: Buffer) -> Buffer:
+        if len(page) > _LARGEST_PAGE:
+            raise DatasetError(
+                f"a page of {len(page)} bytes is larger than Parquet's {_LARGEST_PAGE}: "
+                "write fewer rows at once"
+            )
+        if self._compressor is None:
+            return page
+        stored = self._compressor.compress(page)
+        # The buffer was made larger, and its memoryview still has that length.
+        return memoryview(stored)[: stored.size]
+
+
+def uncopied_lists(levels: bytes, values: memoryview, count: int) -> ListPage:
+    """A data page of lists, PLAIN and uncompressed, without copying the values."""
+    size = len(levels) + len(values)
+    crc = crc32(values, crc32(levels))
+    head = data_page_header(size, size, count, Encoding.PLAIN, crc) + levels
+    return ListPage(head, values, len(head) + len(values))

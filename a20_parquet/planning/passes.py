@@ -1,0 +1,148 @@
+"""What the two passes of a conversion take, by arithmetic alone: units, runs, slices, requests."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from a20_parquet.planning.partitions import KeyForecast
+from a20_parquet.runs.merge_plan import (
+    COMPARED_ROWS,
+    UNIT_BYTES,
+    divide_shards,
+    unit_rows,
+)
+
+_PAGE = 1000
+"""Objects that a store lists with one request."""
+_PUT_BYTES = 8 << 20
+"""Larger objects are put in parts of this size."""
+_FILES_A_RUN = 3
+_LAST_FILES = 6
+"""The plan of the conversion, what it commits, and the manifest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SortForecast:
+    """What the first pass takes."""
+
+    units: int
+    runs: int
+    """Sorted runs on scratch disk; none where all windows stay in memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeForecast:
+    """What going through runs in the order of partitions takes."""
+
+    ranges: int
+    """Units of work, each a range of partitions."""
+    slices: int
+    """Parts of runs that they read: of each range one of every run that has rows in it."""
+    slice_rows: float
+    """Rows of a slice, on average."""
+
+    def reads(self, rows: int) -> int:
+        """In how many pieces of ``rows`` rows at the most all slices are read."""
+        return self.slices * max(1, ceil(self.slice_rows / rows))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requests:
+    """Requests to stores, where shards, runs and dataset lie there."""
+
+    lists: int
+    reads: int
+    writes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """What is to be converted."""
+
+    shard_bytes: Sequence[int]
+    """Stored size of each shard."""
+    records: int
+    windows: int
+    most_windows: Sequence[int]
+    """For each shard how many windows it has at the most, as a conversion reckons."""
+    embedding_bytes: int
+    """Of a window."""
+    metadata_bytes: float
+    """Of a window, in a run."""
+
+    @property
+    def run_bytes(self) -> int:
+        """Of all windows in runs."""
+        return round(self.windows * (self.embedding_bytes + self.metadata_bytes))
+
+    def sort(self, gather_rows: int, *, holds_all: bool, slots: int = 1) -> SortForecast:
+        """Divide the first pass.
+
+        Args:
+            gather_rows: windows of a run at the most.
+            holds_all: whether all windows stay in memory.
+            slots: how many units there should be at least.
+        """
+        if holds_all:
+            return SortForecast(units=len(self.shard_bytes), runs=0)
+        most = min(gather_rows, ceil(sum(self.most_windows) / slots))
+        units = list(divide_shards(self.most_windows, most))
+        share = self.windows / max(sum(self.most_windows), 1)
+        runs = sum(
+            max(1, ceil(sum(self.most_windows[first:end]) * share / gather_rows))
+            for first, end in units
+        )
+        return SortForecast(units=len(units), runs=runs)
+
+    def merge(self, runs: int, partitions: int, rows: int) -> MergeForecast:
+        """Divide the way through runs into ranges.
+
+        Args:
+            runs: how many there are; what stays in memory is one.
+            partitions: of the dataset.
+            rows: of a range, where runs are few.
+        """
+        ranges = max(1, min(partitions, ceil(self.windows / unit_rows(rows, runs))))
+        # Records lie in runs at random: of few records in a range not every run has one.
+        slices = max(1, round(ranges * runs * (1 - (1 - 1 / runs) ** (self.records / ranges))))
+        return MergeForecast(ranges=ranges, slices=slices, slice_rows=self.windows / slices)
+
+    def write(self, runs: int, partitions: int) -> MergeForecast:
+        """Divide the merge itself."""
+        return self.merge(runs, partitions, UNIT_BYTES // self.embedding_bytes)
+
+    def requests(
+        self, sort: SortForecast, merge: MergeForecast, key: KeyForecast, blocks: "Blocks"
+    ) -> Requests:
+        """Count requests.
+
+        Args:
+            sort: the first pass.
+            merge: the second one.
+            key: what they write.
+            blocks: what is read at a time.
+        """
+        shards = len(self.shard_bytes)
+        reads = shards + sum(max(1, ceil(size / blocks.shard_bytes)) for size in self.shard_bytes)
+        writes = sort.units + merge.ranges + _LAST_FILES
+        writes += key.files * _puts(key.mean_file_bytes)
+        if sort.runs:
+            compared = self.merge(sort.runs, key.partitions, COMPARED_ROWS)
+            reads += sort.runs + compared.reads(blocks.metadata_rows)
+            reads += merge.reads(blocks.metadata_rows) + merge.reads(blocks.embedding_rows)
+            writes += sort.runs * (_FILES_A_RUN - 1 + _puts(self.run_bytes // sort.runs))
+        return Requests(lists=ceil(shards / _PAGE), reads=reads, writes=writes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocks:
+    """What is read with one request, at the most."""
+
+    shard_bytes: int
+    metadata_rows: int
+    embedding_rows: int
+
+
+def _puts(size: int) -> int:
+    """Requests that put an object; a larger one is also begun and completed."""
+    return 1 if size <= _PUT_BYTES else 2 + ceil(size / _PUT_BYTES)

@@ -1,0 +1,163 @@
+"""A random sample of shards' records, read without their neighbours."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from a20_parquet.conversion.job import Job
+from a20_parquet.errors import SourceError
+from a20_parquet.runs.run import Rows
+from a20_parquet.storage.read_ahead import ReadAhead
+from a20_parquet.tfrecord.frames import read_shard
+from a20_parquet.tfrecord.records import Records
+from a20_parquet.tfrecord.shard import FOOTER_BYTES, HEADER_BYTES, Shard
+from a20_parquet.windows.build import keyed_metadata
+from a20_parquet.windows.filter import RecordFilter
+from a20_parquet.windows.records import DecodedRecords, RecordHeads
+
+if TYPE_CHECKING:
+    from a20_parquet.windows.rejection import Rejection
+
+_BATCH_BYTES = 1 << 20
+_KEPT_ROWS = 2048
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """The first records of some shards."""
+
+    shards: int
+    """Of how many."""
+    records: int
+    """How many were read, those that can't be converted among them."""
+    is_whole: bool
+    """Whether these shards hold no others."""
+    most_windows: float
+    """How many windows a conversion would reckon for their bytes."""
+    bytes_a_second: float
+    """How fast they were read and decoded."""
+    channels: int
+    """Of a record at the most."""
+    keyed: Any
+    """What is known of their windows: a record batch of ``keyed_schema()``."""
+    record: Any
+    """Which record each window is of, int64 from 0."""
+    embeddings: Rows
+    """Of the first of these windows, shape ``(rows, dims)``."""
+
+
+def spread_over(count: int, most: int) -> list[int]:
+    """``most`` numbers below ``count``, evenly spread, or all where there are fewer."""
+    picked = min(count, most)
+    return [place * count // picked for place in range(picked)]
+
+
+def read_sample(job: Job, records: int) -> Sample:
+    """Read the first records of a job's shards.
+
+    Args:
+        job: of the shards to read, with its rules; no more is done of it.
+        records: how many to read in all, at least one of each shard.
+
+    Raises:
+        SourceError: a shard can't be read, or of these records none can be converted.
+    """
+    reading = _Reading(job)
+    quota = max(1, -(-records // len(job.shards)))
+    shards = zip(job.shards, job.window_bytes, strict=True)
+    rates = [rate for shard, size in shards if (rate := reading.read(shard, size, quota))]
+    if not reading.heads:
+        raise SourceError(_nothing(job, reading))
+    keyed = keyed_metadata(reading.heads, job.rules, reading.features)
+    rows = np.arange(len(keyed))
+    if job.rules.selection.is_limited:
+        taken = job.rules.selection.takes(keyed.column("site"), keyed.column("window_start_local"))
+        keyed, rows = keyed.filter(pa.array(taken)), rows[taken]
+    if not len(keyed):
+        raise SourceError(_nothing(job, reading))
+    kept = np.concatenate([np.empty((0, job.table.dims), np.float32), *reading.embeddings])
+    numbers = np.stack([keyed.column("shard").to_numpy(), keyed.column("record").to_numpy()])
+    _, record = np.unique(numbers, axis=1, return_inverse=True)
+    return Sample(
+        shards=len(job.shards),
+        records=reading.records,
+        is_whole=reading.is_whole,
+        most_windows=reading.most_windows,
+        bytes_a_second=median(rates),
+        channels=max(channels for heads in reading.heads for _, channels, _ in heads.shapes),
+        keyed=keyed,
+        record=record.astype(np.int64).reshape(-1),
+        embeddings=kept[rows[rows < len(kept)]],
+    )
+
+
+class _Reading:
+    """Adds up what is read."""
+
+    def __init__(self, job: Job) -> None:
+        self.records = 0
+        self.is_whole = True
+        self.most_windows = 0.0
+        self.heads: list[RecordHeads] = []
+        self.embeddings: list[Rows] = []
+        self.features: dict[str, list[Any]] = {feature.name: [] for feature in job.table.features}
+        self.problem: Rejection | None = None
+        self.left_out = 0
+        self._job = job
+        self._filter = RecordFilter(job.rules)
+        self._kept = 0
+
+    def read(self, shard: Shard, window_bytes: float, quota: int) -> float | None:
+        """Read a shard's first records; in bytes a second, how fast that was."""
+        size, seconds = 0, 0.0
+        before = self.records
+        begun = time.perf_counter()
+        for batch in _first(shard, quota):
+            decoded = self._job.decoder.decode(batch)
+            seconds += time.perf_counter() - begun
+            size += batch.payload_bytes
+            self._take(batch, decoded, window_bytes)
+            begun = time.perf_counter()
+        self.is_whole &= self.records - before < quota
+        return size / seconds if size else None
+
+    def _take(self, batch: Records, decoded: DecodedRecords, window_bytes: float) -> None:
+        frames = batch.payload_bytes + len(batch.payloads) * (HEADER_BYTES + FOOTER_BYTES)
+        self.records += len(batch.payloads)
+        self.most_windows += frames / window_bytes
+        intake = self._filter.sort_out(decoded)
+        self.problem = self.problem or next(iter(intake.rejected), None)
+        self.left_out += intake.left_out
+        taken = intake.taken
+        if not taken.embeddings:
+            return
+        self.heads.append(taken.heads)
+        for name, tensors in self.features.items():
+            tensors.extend(taken.features[name])
+        for embedding in taken.embeddings:
+            if self._kept < _KEPT_ROWS:
+                rows = np.array(self._job.rules.pick(embedding), np.float32)
+                self.embeddings.append(rows)
+                self._kept += len(rows)
+
+
+def _first(shard: Shard, quota: int) -> Iterator[Records]:
+    """A shard's first records, in batches."""
+    for item in read_shard(shard, _BATCH_BYTES, ReadAhead(_BATCH_BYTES, blocks=0)):
+        if isinstance(item, Records):
+            yield Records(shard, item.first, item.offsets[:quota], item.payloads[:quota])
+            quota -= len(item.payloads)
+            if quota <= 0:
+                return
+
+
+def _nothing(job: Job, reading: _Reading) -> str:
+    begins = f"of the first {reading.records} records of {len(job.shards)} shards none"
+    if reading.heads or reading.left_out or reading.problem is None:
+        return f"{begins} holds a window that is wanted. Ask for other sites or dates."
+    return f"{begins} can be converted, the first one because {reading.problem.message}."

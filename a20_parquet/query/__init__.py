@@ -1,0 +1,1 @@
+"""Reading a dataset: scan, connect, similar, info and DuckDB files."""

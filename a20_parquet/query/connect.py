@@ -1,0 +1,90 @@
+"""A dataset as a DuckDB connection."""
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.data_file import DataFile
+from a20_parquet.errors import DatasetError
+from a20_parquet.query.sql import comments, create_view
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_MEND: Final = "Copy or convert the dataset again."
+OFFLINE: Final[dict[str, str | bool | int | float | list[str]]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+"""DuckDB's settings under which it downloads nothing."""
+
+
+def connect(dataset: str | Path) -> "DuckDBPyConnection":
+    """Open a dataset in DuckDB, in memory, as the view ``windows``.
+
+    Only the files are read that a query needs: filters on ``site`` and the other keys choose files,
+    those on ``window_start`` row groups. ``embedding`` is a ``FLOAT[dims]``, a feature of n floats
+    a ``FLOAT[n]``, null where a record has none. A connection has nothing in common with another;
+    ``cursor()`` gives one for each further thread.
+
+    Args:
+        dataset: its folder, or any fsspec URL of it.
+
+    Raises:
+        DatasetError: it is none, is not complete, or DuckDB can't read it.
+        UsageError: its path is one that DuckDB can't take.
+    """
+    import duckdb
+
+    catalog = Catalog.open(dataset)
+    connection = duckdb.connect(":memory:", config=OFFLINE)
+    try:
+        if not catalog.is_local:
+            connection.register_filesystem(catalog.filesystem)
+        make_view(connection, catalog)
+    # Where an error's text is none, it is a ValueError.
+    except (duckdb.Error, OSError, ValueError) as error:
+        connection.close()
+        raise DatasetError(
+            f"{catalog.location}: DuckDB can't read its files: {error}. Copy or convert the "
+            "dataset again."
+        ) from error
+    return connection
+
+
+def make_view(connection: "DuckDBPyConnection", catalog: Catalog) -> None:
+    """Create the view ``windows`` over the files that a dataset's list names.
+
+    Raises:
+        DatasetError: a local file is missing or is another one, or the first one is damaged.
+    """
+    if catalog.is_local:
+        _check_files(catalog)
+    of = catalog.dims, catalog.partition_by, catalog.features
+    # In one transaction: each comment alone would store the view, with all its paths, once more.
+    connection.begin()
+    connection.execute(create_view(catalog.location, catalog.files["path"].to_list(), *of))
+    for comment in comments(*of):
+        connection.execute(comment)
+    connection.commit()
+
+
+def _check_files(catalog: Catalog) -> None:
+    """Check kind and size of all files, and what DuckDB reads now: the first one's footer.
+
+    DuckDB waits for what a named pipe never gives, and does not name a damaged file.
+    """
+    files = catalog.files.select("path", "bytes", "rows").rows()
+    for path, size, _ in files:
+        url = catalog.url(path)
+        try:
+            found = os.stat(url)  # noqa: PTH116 - faster, and called for each data file
+        except OSError as error:
+            raise DatasetError(f"{url}: can't be read: {error}. {_MEND}") from error
+        if not stat.S_ISREG(found.st_mode) or found.st_size != size:
+            raise DatasetError(f"{url} is no file of {size} bytes as in files.parquet. {_MEND}")
+    for path, size, rows in files[:1]:
+        with DataFile(catalog, path, rows=rows, size=size) as opened:
+            _ = opened.schema

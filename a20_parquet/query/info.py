@@ -1,0 +1,178 @@
+"""What a dataset holds, told by its manifest and its list of files alone."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.manifest import Assumption
+from a20_parquet.dataset.taken import Taken, taken
+from a20_parquet.windows.partition import PartitionBy
+from a20_parquet.windows.small_files import sparse_partitions_hint
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One Hive folder."""
+
+    keys: dict[str, str]
+    """The value of each Hive key, as in the folder's name."""
+    files: int
+    windows: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """The values of the Hive key after ``site``."""
+
+    key: str
+    """``date``, ``month`` or ``year``."""
+    count: int
+    """Distinct values, null not counted."""
+    first: str | None
+    last: str | None
+    windows_without: int
+    """Windows whose recording has no date."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetInfo:
+    """What a dataset holds; no data file was opened for it."""
+
+    dataset: str
+    """Where it lies: an absolute path or a URL."""
+    windows: int
+    """Rows."""
+    records: int
+    shards: int
+    shard_bytes: int
+    """Stored size of all shards."""
+    dims: int
+    """Floats an embedding."""
+    window_seconds: float
+    """From one window's start to the next."""
+    compression: str
+    partition_by: str
+    sites: int
+    first_site: str | None
+    last_site: str | None
+    periods: Periods | None
+    """None where the dataset is partitioned by site alone."""
+    first_window_start: datetime | None
+    """The earliest window's start, UTC; none where no recording has a date."""
+    last_window_start: datetime | None
+    """The latest window's start, UTC."""
+    files: int
+    bytes: int
+    """Of all data files."""
+    median_file_bytes: float | None
+    """None without files."""
+    largest: Partition | None
+    """The partition with the most bytes, the first of equals; none without files."""
+    smallest: Partition | None
+    """The partition with the fewest bytes, the first of equals."""
+    quarantine: dict[str, int]
+    """What could not be converted, counted by reason, the most frequent first."""
+    assumptions: tuple[Assumption, ...]
+    """What its conversions assumed because no input told it."""
+    conversions: tuple[Taken, ...]
+    """What each of them took of the shards, and what it left out."""
+    hop_remarks: tuple[str, ...]
+    """Why the hop of its conversions looks wrong, and which would fit."""
+    hint: str | None
+    """Advice on the Hive keys, where half of the files are too small."""
+
+
+def info(dataset: str | Path) -> DatasetInfo:
+    """Say what a dataset holds.
+
+    Args:
+        dataset: its folder, or any fsspec URL of it.
+
+    Raises:
+        DatasetError: it is none, is not complete, or its list of files or its quarantine is
+            damaged.
+    """
+    return catalog_info(Catalog.open(dataset))
+
+
+def catalog_info(catalog: Catalog) -> DatasetInfo:
+    """Say what an opened dataset holds; see ``info``."""
+    manifest, files, by = catalog.manifest, catalog.files, catalog.partition_by
+    partitions = _partitions(files)
+    return DatasetInfo(
+        dataset=catalog.location,
+        windows=manifest.totals.windows,
+        records=manifest.totals.records,
+        shards=manifest.totals.shards,
+        shard_bytes=sum(shard.bytes for shard in manifest.shards),
+        dims=catalog.dims,
+        window_seconds=manifest.options.window_seconds,
+        compression=manifest.options.compression.value,
+        partition_by=by.value,
+        sites=manifest.totals.sites,
+        first_site=_text(files["site"].min()),
+        last_site=_text(files["site"].max()),
+        periods=_periods(files, by),
+        first_window_start=_instant(files["first_window_start"].min()),
+        last_window_start=_instant(files["last_window_start"].max()),
+        files=manifest.totals.files,
+        bytes=manifest.totals.bytes,
+        median_file_bytes=_number(files["bytes"].median()),
+        largest=_partition(partitions, partitions["bytes"].arg_max()),
+        smallest=_partition(partitions, partitions["bytes"].arg_min()),
+        quarantine=manifest.count_reasons(),
+        assumptions=manifest.assumptions,
+        conversions=taken(manifest),
+        hop_remarks=tuple(
+            dict.fromkeys(each.hop_remark for each in manifest.conversions if each.hop_remark)
+        ),
+        hint=sparse_partitions_hint(
+            ((file.site, file.period, file.bytes) for file in catalog.data_files()), by
+        ),
+    )
+
+
+def _partitions(files: pl.DataFrame) -> pl.DataFrame:
+    """One row a Hive folder, in the dataset's order: ``folder``, ``files``, ``rows``, ``bytes``."""
+    folder = pl.col("path").str.replace("/[^/]*$", "").alias("folder")
+    return files.group_by(folder, maintain_order=True).agg(
+        pl.len().alias("files"), pl.col("rows").sum(), pl.col("bytes").sum()
+    )
+
+
+def _partition(partitions: pl.DataFrame, row: int | None) -> Partition | None:
+    if row is None:
+        return None
+    folder, files, windows, size = partitions.row(row)
+    keys = dict(part.split("=", 1) for part in folder.split("/") if "=" in part)
+    return Partition(keys=keys, files=files, windows=windows, bytes=size)
+
+
+def _periods(files: pl.DataFrame, by: PartitionBy) -> Periods | None:
+    if by.period is None:
+        return None
+    values = files[by.period]
+    return Periods(
+        key=by.period,
+        count=values.drop_nulls().n_unique(),
+        first=_text(values.min()),
+        last=_text(values.max()),
+        windows_without=int(files.filter(values.is_null())["rows"].sum()),
+    )
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _instant(value: Any) -> datetime | None:
+    return value if isinstance(value, datetime) else None
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)

@@ -1,0 +1,217 @@
+"""Nearest neighbours: the windows of a dataset that sound most like another one."""
+
+import operator
+from collections.abc import Sequence
+from datetime import date, datetime, time
+from functools import reduce
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from a20_parquet.checks import check_count, check_unicode
+from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.embedding_buffer import EmbeddingBuffer
+from a20_parquet.errors import UsageError
+from a20_parquet.execution.threads import Pool
+from a20_parquet.formatting import format_count
+from a20_parquet.progress import Progress, ProgressOption, open_progress
+from a20_parquet.query.cosine import Direction, Nearest, search_block
+from a20_parquet.query.map_batches import Batch, map_batches
+from a20_parquet.query.named_window import window_embedding
+from a20_parquet.query.take_rows import take
+from a20_parquet.query.window_query import WindowSource
+from a20_parquet.resources import default_workers
+from a20_parquet.storage.path import place_of, read_whole
+from a20_parquet.windows.schema import EMBEDDING
+from a20_parquet.windows.selection import Selection, site_values
+
+_COLUMNS = ("filename", "recording_offset_in_file", "channel", "site", "window_start")
+_MAX_NAMED = 5
+
+
+def similar(  # noqa: PLR0913 - what a search can be limited by, each a keyword
+    dataset: str | Path,
+    to: str | Path | npt.ArrayLike,
+    *,
+    top: int = 10,
+    channel: int = 0,
+    sites: str | int | Sequence[str | int] = (),
+    from_date: date | str | None = None,
+    until_date: date | str | None = None,
+    progress: ProgressOption = None,
+) -> pl.DataFrame:
+    """Find the windows with the largest cosine similarity to a window or a vector.
+
+    The search is exact: every window is compared, in bounded memory.
+
+    Args:
+        dataset: its folder, or any fsspec URL of it.
+        to: a window as ``FILENAME@OFFSET`` (seconds; split at the last ``@``), a ``.npy`` file of
+            one embedding or its URL, or the embedding itself, shape ``(dims,)``.
+        top: how many are wanted.
+        channel: of the window that ``to`` names; all channels are searched.
+        sites: search only these, as the key ``site`` has them, or as numbers.
+        from_date: search only windows that start on this local date (``YYYY-MM-DD``) or later.
+        until_date: and on this one or earlier.
+        progress: ``True`` shows bars in a terminal or a notebook, and elsewhere a line every 30 s;
+            or an object that is told how far it is, see ``a20_parquet.progress.Progress``.
+
+    Returns:
+        ``filename``, ``recording_offset_in_file`` (seconds), ``channel``, ``site``,
+        ``window_start`` (UTC) and ``similarity`` (float64), best first; equal ones in the dataset's
+        order. A window that ``to`` names comes first itself, with 1. Windows that are zero or not
+        finite have no cosine and are left out.
+
+    Raises:
+        UsageError: there is no such window or site, or the vector does not fit.
+        DatasetError: it is no complete dataset, or a file of it is missing or damaged.
+    """
+    top = check_count("top", top)
+    channel = check_count("channel", channel, least=0)
+    catalog = Catalog.open(dataset)
+    direction = _direction(catalog, to, channel)
+    selection = Selection.of(_known_sites(catalog, sites), from_date, until_date)
+    predicate = _part_of_dataset(catalog, selection)
+    source = WindowSource(catalog, [EMBEDDING], predicate)
+    with open_progress(progress) as shown:
+        nearest = _Search(source, direction, top, shown).run(default_workers())
+        if nearest.without_direction:
+            shown.say(
+                f"{format_count(nearest.without_direction, 'window')} left out: zero or not "
+                "finite, so without a cosine"
+            )
+        elif not len(nearest.rows):
+            shown.say(_why_none(catalog, selection))
+    found = take(catalog, nearest.rows, _COLUMNS)
+    return found.with_columns(pl.Series("similarity", nearest.cosines, pl.Float64))
+
+
+def _part_of_dataset(catalog: Catalog, selection: Selection) -> pl.Expr | None:
+    """The filter that a selection makes; none for the whole dataset."""
+    tests = []
+    if selection.sites:
+        tests.append(pl.col("site").is_in(selection.sites))
+    day = pl.col("date" if "date" in catalog.partition_by.keys else "window_start_local")
+    if selection.first is not None:
+        tests.append(day >= selection.first)
+    if selection.last is not None:
+        tests.append(day <= datetime.combine(selection.last, time.max))
+    return reduce(operator.and_, tests) if tests else None
+
+
+def _known_sites(catalog: Catalog, sites: str | int | Sequence[str | int]) -> list[str]:
+    """Return the dataset's values of the key ``site`` that are meant.
+
+    Raises:
+        UsageError: it has none that fits one of them.
+    """
+    check_unicode("--site", sites)
+    known = catalog.files["site"].unique().sort()
+    rule = catalog.manifest.options.site_tokens
+    found = []
+    for site in [sites] if isinstance(sites, str | int) else sites:
+        values = [value for value in site_values(site, rule) if value in known]
+        if not values:
+            name = site_values(site, rule)[0] if str(site).isdecimal() else site
+            more = ", …" if len(known) > _MAX_NAMED else ""
+            raise UsageError(
+                f"{catalog.location} has no site {name}. It has "
+                f"{len(known)}: {', '.join(known[:_MAX_NAMED])}{more}"
+            )
+        found += values
+    return found
+
+
+def _why_none(catalog: Catalog, selection: Selection) -> str:
+    """Say which windows there are where none was searched."""
+    files = catalog.files
+    if selection.sites:
+        files = files.filter(pl.col("site").is_in(selection.sites))
+    searched = files["site"].unique().sort()
+    more = ", …" * (len(searched) > _MAX_NAMED)
+    whose = f" of {', '.join(searched[:_MAX_NAMED])}{more}" if selection.sites else ""
+    if not files["rows"].sum():
+        return f"{catalog.location} holds no window{whose}."
+    first, last = files["first_window_start"].min(), files["last_window_start"].max()
+    if not isinstance(first, datetime) or not isinstance(last, datetime):
+        return (
+            f"the windows{whose} in {catalog.location} have no date. Leave --from and --until out."
+        )
+    days = " ".join(
+        f"{word} {day}"
+        for word, day in (("from", selection.first), ("until", selection.last))
+        if day is not None
+    )
+    return (
+        f"{catalog.location} has no window{whose} {days}. Those there are start from "
+        f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC."
+    )
+
+
+class _Search:
+    """Compares all windows of a query with one direction, on several threads."""
+
+    def __init__(
+        self, source: WindowSource, direction: Direction, top: int, progress: Progress
+    ) -> None:
+        self._source = source
+        self._direction = direction
+        self._best = Nearest(top)
+        self._progress = progress
+        self._scratches = Pool(EmbeddingBuffer)
+
+    def run(self, workers: int) -> Nearest:
+        for found in map_batches(
+            self._source, self._search, name="comparing", progress=self._progress, workers=workers
+        ):
+            self._best = self._best.merge(found)
+        return self._best
+
+    def _search(self, batch: Batch) -> Nearest:
+        # What others have found by now rules out more, and changes nothing else.
+        found = Nearest(self._best.top)
+        with self._scratches.borrow() as scratch:
+            for rows, block in self._source.blocks(batch, scratch):
+                least = max(found.least, self._best.least)
+                found = found.merge(search_block(self._direction, block, rows, found.top, least))
+        return found
+
+
+def _direction(catalog: Catalog, to: str | Path | npt.ArrayLike, channel: int) -> Direction:
+    if isinstance(to, Path) or (isinstance(to, str) and to.endswith(".npy")):
+        vector, name = _load_vector(to), str(to)
+    elif isinstance(to, str):
+        vector, name = window_embedding(catalog, to, channel), to
+    else:
+        vector, name = _as_vector(to), "the vector"
+    if vector.shape not in {(catalog.dims,), (1, catalog.dims)} or vector.dtype.kind not in "fiu":
+        raise UsageError(
+            f"{name} has shape {vector.shape} and type {vector.dtype}, expected ({catalog.dims},) "
+            f"and numbers, like the embeddings of {catalog.location}."
+        )
+    try:
+        return Direction.of(vector.reshape(-1))
+    except ValueError as error:
+        raise UsageError(f"{name} can't be compared: {error}.") from error
+
+
+def _as_vector(values: npt.ArrayLike) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise UsageError(f"the vector can't be read as an array: {error}") from error
+
+
+def _load_vector(path: str | Path) -> npt.NDArray[Any]:
+    try:
+        loaded = np.load(BytesIO(read_whole(place_of(path))), allow_pickle=False)
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise UsageError(f"{path}: can't be read as a .npy file: {error}") from error
+    if not isinstance(loaded, np.ndarray):
+        raise UsageError(f"{path} holds several arrays. Save one embedding with numpy.save.")
+    return loaded

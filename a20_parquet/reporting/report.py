@@ -1,0 +1,111 @@
+"""A dataset as one HTML page to look at: coverage, hours, sizes and quarantine."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.errors import UsageError
+from a20_parquet.progress import Progress, ProgressOption, open_progress
+from a20_parquet.query.info import catalog_info
+from a20_parquet.query.map_batches import Batch, map_batches
+from a20_parquet.query.window_query import WindowSource
+from a20_parquet.reporting.coverage import TIME_COLUMNS, Coverage, Tally
+from a20_parquet.reporting.render import GENERATOR, render
+from a20_parquet.resources import default_workers
+from a20_parquet.storage.files import write_whole
+from a20_parquet.storage.locate import check_regular
+from a20_parquet.storage.path import local_file
+from a20_parquet.windows.partition import HIVE_NULL
+
+# Elsewhere the time goes into waiting for answers.
+_REMOTE_WORKERS = 16
+_HEAD_BYTES = 4096
+
+
+def report(
+    dataset: str | Path, file: str | Path | None = None, *, progress: ProgressOption = None
+) -> Path:
+    """Write a page that shows what a dataset holds; it works offline and loads nothing.
+
+    The same dataset gives the same bytes. Of each data file three small columns are read, the
+    embeddings never.
+
+    Args:
+        dataset: its folder, or any fsspec URL of it.
+        file: where the page goes, by default ``<dataset's name>-report.html`` in the current
+            folder. Of what is there already only another report is replaced.
+        progress: ``True`` shows bars in a terminal or a notebook, and elsewhere a line every 30 s;
+            or an object that is told how far it is, see ``a20_parquet.progress.Progress``.
+
+    Returns:
+        Where the page lies, absolute.
+
+    Raises:
+        DatasetError: the dataset is none, is not complete or is damaged.
+        UsageError: ``file`` is something else than a report, or can't be written.
+    """
+    catalog = Catalog.open(dataset)
+    name = catalog.root.rpartition("/")[2] or "dataset"
+    target = local_file(file or f"{name}-report.html")
+    _check_target(target, catalog)
+    shown = name if catalog.is_local else catalog.location
+    with open_progress(progress) as shown_progress:
+        coverage = read_coverage(catalog, shown_progress)
+    page = render(shown, catalog_info(catalog), coverage, catalog.files["bytes"].to_numpy())
+    _write(target, page)
+    return target
+
+
+def read_coverage(catalog: Catalog, progress: Progress) -> Coverage:
+    """Count the windows of all data files by site, day and hour.
+
+    Raises:
+        DatasetError: a data file can't be read or is not the one that was written.
+    """
+    sites = sorted(set(catalog.files["site"].fill_null(HIVE_NULL)))
+    numbers = pl.Enum(sites)
+    source = WindowSource(catalog, ["site", *TIME_COLUMNS])
+
+    def tally(batch: Batch) -> Tally:
+        windows = source.read(batch)
+        of_site = windows["site"].fill_null(HIVE_NULL).cast(numbers).to_physical()
+        return Tally.of(of_site.to_numpy().astype(np.int64), windows)
+
+    workers = default_workers() if catalog.is_local else _REMOTE_WORKERS
+    tallies = map_batches(source, tally, name="reading times", progress=progress, workers=workers)
+    return Coverage.of(sites, Tally.sum(tallies))
+
+
+def _check_target(target: Path, catalog: Catalog) -> None:
+    """Raise ``UsageError`` where a page must not or can't be written."""
+    if catalog.is_local and target.resolve().is_relative_to(Path(catalog.path("data")).resolve()):
+        raise UsageError(
+            f"{target} lies in the dataset's data folder, where readers expect Parquet files only. "
+            "Name another place."
+        )
+    if target.is_dir():
+        raise UsageError(f"{target} is a folder. Name a file for the page.")
+    if not target.parent.is_dir():
+        raise UsageError(f"{target.parent} is no folder. Make it, or name another file.")
+    if target.exists() and not _is_report(target):
+        raise UsageError(
+            f"{target} is no report of this program, so it is not replaced. Name another file."
+        )
+
+
+def _is_report(path: Path) -> bool:
+    try:
+        check_regular(path)
+        with path.open("rb") as file:
+            return GENERATOR.encode() in file.read(_HEAD_BYTES)
+    except OSError:
+        return False
+
+
+def _write(target: Path, page: str) -> None:
+    try:
+        write_whole(target, page)
+    except OSError as error:
+        raise UsageError(f"{target}: can't be written: {error}. Name another file.") from error

@@ -1,0 +1,1 @@
+"""Which files are shards, in which order, and what they are called."""

@@ -1,0 +1,171 @@
+"""A file or folder, on this machine or in a store."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from a20_parquet.errors import UsageError
+from a20_parquet.formatting import is_unicode
+from a20_parquet.storage.locate import check_regular, is_local, is_url, locate
+
+
+@dataclass(frozen=True, slots=True)
+class StorePath:
+    """A file or folder in a store, with as much of ``pathlib.Path`` as a dataset needs.
+
+    Stores have no folders: one is there as long as a file lies below it.
+    """
+
+    filesystem: Any
+    """A ``StoreFileSystem``."""
+    path: str
+    """As the filesystem calls it, without a slash at its end."""
+
+    def __str__(self) -> str:
+        """Its URL."""
+        return str(self.filesystem.unstrip_protocol(self.path))
+
+    def __truediv__(self, name: str) -> "StorePath":
+        """What lies below it."""
+        return StorePath(self.filesystem, f"{self.path}/{name}")
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def parent(self) -> "StorePath":
+        """The folder that it lies in."""
+        return StorePath(self.filesystem, self.path.rpartition("/")[0])
+
+    def with_name(self, name: str) -> "StorePath":
+        """A neighbour."""
+        return self.parent / name
+
+    def exists(self) -> bool:
+        """Whether there is such a file, or one below such a folder."""
+        return bool(self.filesystem.exists(self.path))
+
+    def is_dir(self) -> bool:
+        """Whether there is a file below such a folder."""
+        return bool(self.filesystem.isdir(self.path))
+
+    def read_bytes(self) -> bytes:
+        """All its bytes.
+
+        Raises:
+            FileNotFoundError: it is not there.
+            OSError: it can't be read.
+        """
+        return bytes(self.filesystem.cat_file(self.path))
+
+    def iterdir(self) -> Iterator["StorePath"]:
+        """What lies in it; nothing where it is not there."""
+        try:
+            found = self.filesystem.ls(self.path, detail=False)
+        except FileNotFoundError:
+            return
+        for path in found:
+            if (inner := path.rstrip("/")) != self.path:
+                yield StorePath(self.filesystem, inner)
+
+    def unlink(self, *, missing_ok: bool = False) -> None:
+        """Delete it.
+
+        Raises:
+            FileNotFoundError: it is not there, and must be.
+            OSError: it can't be deleted.
+        """
+        try:
+            self.filesystem.rm_file(self.path)
+        except FileNotFoundError:
+            if not missing_ok:
+                raise
+
+    def mkdir(self, *, parents: bool = False, exist_ok: bool = False) -> None:
+        """Do nothing: a folder is there with its first file."""
+
+    def rmdir(self) -> None:
+        """Do nothing: a folder goes with its last file."""
+
+
+Place: TypeAlias = Path | StorePath
+"""A file or folder, on this machine or in a store."""
+
+
+def place_of(name: str | Path) -> Place:
+    """The place that a URL, or a local path, names; nothing need be there.
+
+    Raises:
+        UsageError: it can't be opened, is the whole store, or its path is no UTF-8.
+    """
+    if not is_url(name):
+        text = str(name).removeprefix("file://").removeprefix("local://")
+        # Not resolve(): a link stays what the user has named.
+        return _as_readers_open(Path(os.path.normpath(Path(text).expanduser().absolute())))
+    filesystem, path = locate(str(name))
+    if not path.strip("/"):
+        raise UsageError(f"{name}: names a whole store. Name a folder in it.")
+    return StorePath(filesystem, path.rstrip("/"))
+
+
+def local_file(name: str | Path) -> Path:
+    """Return the absolute path of a file that is to be written on this machine.
+
+    Raises:
+        UsageError: it is a URL, or its path is no UTF-8.
+    """
+    if is_url(name):
+        raise UsageError(f"{name}: it can only be written to a local file. Name one.")
+    return _as_readers_open(Path(name).absolute())
+
+
+def _as_readers_open(path: Path) -> Path:
+    if not is_unicode(str(path)):
+        raise UsageError(
+            f"{path}: its name is no UTF-8, so that not every reader could open it. Rename it."
+        )
+    return path
+
+
+def read_whole(place: Place) -> bytes:
+    """Read a file that a user names.
+
+    Raises:
+        OSError: it can't be read, or is no regular file.
+    """
+    if isinstance(place, Path):
+        check_regular(place)
+    return place.read_bytes()
+
+
+def lies_in(filesystem: Any, path: str, folder: Place) -> bool:
+    """Whether a file of a filesystem lies below a folder, links followed."""
+    if isinstance(folder, Path):
+        return is_local(filesystem) and Path(path).resolve().is_relative_to(folder.resolve())
+    url = str(filesystem.unstrip_protocol(path))
+    return url.startswith(f"{folder}/")
+
+
+def check_bucket(place: StorePath) -> None:
+    """See that the bucket is there in which a place lies.
+
+    Raises:
+        OSError: it is not, or the store can't be reached.
+    """
+    bucket = place.path.lstrip("/").partition("/")[0]
+    try:
+        place.filesystem.info(bucket)
+    except FileNotFoundError as error:
+        if bucket and _has_buckets(place.filesystem):
+            raise OSError(f"there is no bucket {bucket}. Make it, or name another") from error
+    except PermissionError:
+        # Who may write into a bucket need not be allowed to look at it.
+        return
+
+
+def _has_buckets(filesystem: Any) -> bool:
+    return str(filesystem.unstrip_protocol("")).startswith(("s3", "gs", "gcs"))

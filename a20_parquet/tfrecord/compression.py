@@ -1,0 +1,246 @@
+"""A shard's bytes as they were before compression, and what is left where that is damaged."""
+
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from a20_parquet.errors import SourceError
+from a20_parquet.storage.read_ahead import BlockStream, ReadAhead
+from a20_parquet.tfrecord.shard import (
+    HEADER_BYTES,
+    WINDOW_BITS,
+    Codec,
+    Shard,
+    detect_codec,
+    reading,
+)
+
+LOOK = ReadAhead(1 << 16, blocks=0)
+"""How to look at a shard's beginning: in a store with a single small request."""
+
+_STORED_BYTES = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class StreamDamage:
+    """Where a compressed stream can't be inflated any further."""
+
+    offset: int
+    """The first stored byte that could not be used, in the shard as it is stored."""
+    message: str
+
+
+class Content(Protocol):
+    """A shard's decompressed bytes, read once from start to end."""
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill ``buffer`` from its start; fewer bytes than it holds mean the end was reached.
+
+        Raises:
+            SourceError: the shard can't be read, or ends elsewhere than when it was found.
+        """
+        ...
+
+    @property
+    def codec(self) -> Codec:
+        """How the shard is compressed."""
+        ...
+
+    @property
+    def stored_bytes(self) -> int:
+        """How many bytes of the shard as it is stored have been read."""
+        ...
+
+    @property
+    def damage(self) -> StreamDamage | None:
+        """Why the end that was reached is not the stream's; none where it is."""
+        ...
+
+    def rest(self) -> Iterator[bytes]:
+        """Read the stored bytes from the damage on."""
+        ...
+
+
+class _StoredFile:
+    """The file of a shard, which is known to end where it did when it was found."""
+
+    def __init__(self, file: Any, shard: Shard) -> None:
+        self.stored_bytes = 0
+        self._file = file
+        self._shard = shard
+
+    def readinto(self, buffer: memoryview) -> int:
+        with reading(self._shard.url):
+            count: int = self._file.readinto(buffer)
+        return self._told(count)
+
+    def read(self) -> bytes:
+        with reading(self._shard.url):
+            stored: bytes = self._file.read(_STORED_BYTES)
+        self._told(len(stored))
+        return stored
+
+    def _told(self, count: int) -> int:
+        self.stored_bytes += count
+        if not count and self.stored_bytes != self._shard.size:
+            raise SourceError(
+                f"{self._shard.url}: it ends after {self.stored_bytes} bytes, expected "
+                f"{self._shard.size} as when it was found: it changed while it was read. Start "
+                "again when nothing writes to it."
+            )
+        return count
+
+
+class _PlainContent:
+    """Bytes of an uncompressed shard."""
+
+    codec = Codec.NONE
+    damage: StreamDamage | None = None
+
+    def __init__(self, file: _StoredFile) -> None:
+        self._file = file
+
+    @property
+    def stored_bytes(self) -> int:
+        return self._file.stored_bytes
+
+    def readinto(self, buffer: memoryview) -> int:
+        filled = 0
+        while filled < len(buffer) and (count := self._file.readinto(buffer[filled:])):
+            filled += count
+        return filled
+
+    def rest(self) -> Iterator[bytes]:
+        yield from ()
+
+
+class _InflatedContent:
+    """Bytes of a GZIP or ZLIB shard, inflated as they are asked for; GZIP may have members."""
+
+    def __init__(self, file: _StoredFile, codec: Codec) -> None:
+        self.codec = codec
+        self.damage: StreamDamage | None = None
+        self._file = file
+        self._window_bits = WINDOW_BITS[codec]
+        self._inflater = zlib.decompressobj(self._window_bits)
+        self._member_offset = 0
+        self._stored = b""
+        self._used = 0
+        """How many of the bytes in ``_stored`` have been inflated."""
+
+    @property
+    def stored_bytes(self) -> int:
+        return self._file.stored_bytes
+
+    def readinto(self, buffer: memoryview) -> int:
+        filled = 0
+        while filled < len(buffer) and self.damage is None:
+            if self._inflater.eof and not self._next_member():
+                break
+            data = self._inflate(len(buffer) - filled)
+            buffer[filled : filled + len(data)] = data
+            filled += len(data)
+            if not data and not self._inflater.eof:
+                self._read_more()
+        return filled
+
+    def rest(self) -> Iterator[bytes]:
+        if self.damage is not None:
+            yield self._stored[self.damage.offset - self._stored_offset :]
+            while stored := self._file.read():
+                yield stored
+
+    @property
+    def _stored_offset(self) -> int:
+        return self._file.stored_bytes - len(self._stored)
+
+    def _inflate(self, room: int) -> bytes:
+        """Inflate what is left of the stored bytes, to at most ``room`` bytes."""
+        before = self._inflater.copy()
+        left = self._stored[self._used :]
+        try:
+            data: bytes = self._inflater.decompress(left, room)
+        except zlib.error as error:
+            self._stop(f"can't be inflated ({error})")
+            return _salvage(before, left, room)
+        behind = self._inflater.unconsumed_tail or self._inflater.unused_data
+        self._used = len(self._stored) - len(behind)
+        return data
+
+    def _read_more(self) -> None:
+        if self.damage is not None:
+            return
+        if stored := self._file.read():
+            self._stored, self._used = stored, 0
+        else:
+            self._stop("is cut: it ends before its end mark")
+
+    def _stop(self, message: str) -> None:
+        offset = max(self._member_offset, self._stored_offset)
+        self.damage = StreamDamage(
+            offset,
+            f"the compressed stream {message}; its bytes from {offset} on, in the shard as it is "
+            "stored, are kept as they are",
+        )
+
+    def _next_member(self) -> bool:
+        """Skip the zeros that tapes and block devices leave behind a member."""
+        while True:
+            left = self._stored[self._used :].lstrip(b"\0")
+            self._used = len(self._stored) - len(left)
+            if left:
+                self._inflater = zlib.decompressobj(self._window_bits)
+                self._member_offset = self._stored_offset + self._used
+                return True
+            self._stored, self._used = self._file.read(), 0
+            if not self._stored:
+                return False
+
+
+def _salvage(inflater: Any, stored: bytes, room: int) -> bytes:
+    """Inflate all that comes before the error: zlib hands out nothing of a call that fails."""
+    salvaged = b""
+    # Without any further bytes, what had no room before may still come.
+    good, failing = -1, len(stored)
+    while failing - good > 1:
+        middle = (good + failing) // 2
+        try:
+            salvaged = inflater.copy().decompress(stored[:middle], room)
+            good = middle
+        except zlib.error:
+            failing = middle
+    return salvaged
+
+
+@contextmanager
+def open_content(shard: Shard, ahead: ReadAhead | None = None) -> Iterator[Content]:
+    """Open a shard and hand out its decompressed bytes.
+
+    Args:
+        shard: to read.
+        ahead: how to read one that lies in a store; a local file is read as it comes.
+
+    Raises:
+        SourceError: the shard can't be opened or read.
+    """
+    with reading(shard.url):
+        opened = _open(shard, ahead)
+    with opened as file:
+        with reading(shard.url):
+            codec = detect_codec(file.read(HEADER_BYTES))
+            file.seek(0)
+        stored = _StoredFile(file, shard)
+        yield _PlainContent(stored) if codec is Codec.NONE else _InflatedContent(stored, codec)
+
+
+def _open(shard: Shard, ahead: ReadAhead | None) -> Any:
+    if shard.is_local:
+        return shard.filesystem.open(shard.path, "rb")
+
+    def read_range(start: int, stop: int) -> bytes:
+        content: bytes = shard.filesystem.cat_file(shard.path, start=start, end=stop)
+        return content
+
+    return BlockStream(shard.url, shard.size, read_range, ahead)

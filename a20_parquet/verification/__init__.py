@@ -1,0 +1,1 @@
+"""Whether a dataset is what its manifest, and its shards, say."""

@@ -1,0 +1,196 @@
+"""Checks one data file: its size, checksum, schema, and every row of it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import crc32c
+import numpy as np
+
+from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.data_file import DataFile
+from a20_parquet.dataset.embedding_buffer import EmbeddingBuffer
+from a20_parquet.dataset.manifest import FileSummary
+from a20_parquet.dataset.mend import Footer, Mend
+from a20_parquet.dataset.problem import Problem
+from a20_parquet.errors import DatasetError
+from a20_parquet.storage.locate import check_regular
+from a20_parquet.storage.path import place_of
+from a20_parquet.verification.check_rows import RowChecker
+from a20_parquet.windows.fingerprint import BlockSink, WindowBlock
+from a20_parquet.windows.schema import metadata_schema, window_schema
+
+_READ_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class FileCheck:
+    """What a check of one file found."""
+
+    problems: tuple[Problem, ...]
+    windows: int
+    """Rows that were read and checked."""
+    is_outdated: bool = False
+    """Whether ``repair`` has to mend it, or what ``files.parquet`` says of it."""
+
+
+class FileChecker:
+    """Checks files of one dataset; may be shared by threads."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        advance: Callable[[int], None],
+        sink: BlockSink | None = None,
+    ) -> None:
+        """Prepare to check.
+
+        Args:
+            catalog: of the dataset.
+            advance: called with the number of bytes that were read of a file.
+            sink: gets all windows, some at a time, with their file's path.
+        """
+        self._catalog = catalog
+        self._root = place_of(catalog.location)
+        self._advance = advance
+        self._sink = sink
+        self._schema = window_schema(catalog.dims, catalog.features)
+        self._metadata = metadata_schema(catalog.features).names
+
+    def check(self, file: FileSummary) -> FileCheck:
+        """Check one file; of one whose bytes are not what was written, the rows are not read."""
+        found = list(self._bytes(file))
+        windows = 0
+        outdated = self._outdated(file, is_damaged=bool(found))
+        if outdated:
+            found = []
+        if not found:
+            try:
+                with DataFile(self._catalog, file.path, rows=file.rows, size=file.bytes) as opened:
+                    found += self._footer(file, opened)
+                    if not found:
+                        found += self._rows(file, opened)
+                        windows = file.rows
+            except DatasetError as error:
+                found.append(error.console_text)
+        problems = tuple(Problem(file.path, message) for message in found)
+        return FileCheck(problems, windows, outdated)
+
+    def _bytes(self, file: FileSummary) -> Iterator[str]:
+        read = 0
+        checksum = 0
+        buffer = memoryview(bytearray(min(_READ_BYTES, file.bytes + 1)))
+        try:
+            with _open(self._catalog, file.path) as content:
+                while count := content.readinto(buffer):
+                    checksum = crc32c.crc32c(buffer[:count], checksum)
+                    read += count
+                    self._advance(count)
+        except FileNotFoundError:
+            yield "is missing, though files.parquet names it"
+            self._advance(file.bytes)
+            return
+        except OSError as error:
+            yield f"can't be read: {error}"
+            self._advance(file.bytes - read)
+            return
+        if read != file.bytes:
+            yield f"has {read:,} bytes, expected {file.bytes:,} as in files.parquet"
+            self._advance(file.bytes - read)
+        elif f"{checksum:08x}" != file.checksum:
+            yield (
+                f"its CRC32C is {checksum:08x}, expected {file.checksum} as in files.parquet: it "
+                "is damaged or was changed"
+            )
+
+    def _outdated(self, file: FileSummary, *, is_damaged: bool) -> bool:
+        """Whether a file is only what an older version, or half a repair, has left."""
+        place = self._root / file.path
+        try:
+            if is_damaged:
+                return Mend.of(place, file, lambda _: None).is_sound
+            return not Footer.read(place, file.bytes).is_right
+        except (DatasetError, OSError):
+            return False
+
+    def _footer(self, file: FileSummary, opened: DataFile) -> Iterator[str]:
+        found = opened.schema
+        if not found.equals(self._schema):
+            yield f"its columns are not the dataset's: {_schema_difference(found, self._schema)}"
+        if opened.stored_rows != file.rows:
+            yield f"has {opened.stored_rows:,} rows, expected {file.rows:,} as in files.parquet"
+
+    def _rows(self, file: FileSummary, opened: DataFile) -> Iterator[str]:
+        options = self._catalog.manifest.options
+        checker = RowChecker(*file.key, options.partition_by, options.site_tokens)
+        sink = None if self._sink is None else partial(self._sink, file.path)
+        for group in range(len(opened.rows)):
+            metadata = opened.metadata([group], self._metadata)
+            if len(metadata):
+                yield from checker.check(metadata)
+            _read_group(opened, group, metadata, self._catalog.dims, sink)
+        for name, found, expected in (
+            ("first", checker.first_us, file.first_window_us),
+            ("last", checker.last_us, file.last_window_us),
+        ):
+            if found != expected:
+                yield (
+                    f"its {name} window starts at {_instant(found)}, expected "
+                    f"{_instant(expected)} as in files.parquet"
+                )
+
+
+def read_file(catalog: Catalog, file: FileSummary, sink: BlockSink) -> None:
+    """Read all windows of a file that was checked before.
+
+    Raises:
+        DatasetError: the file can't be read.
+    """
+    columns = metadata_schema(catalog.features).names
+    give = partial(sink, file.path)
+    with DataFile(catalog, file.path, rows=file.rows, size=file.bytes) as opened:
+        for group in range(len(opened.rows)):
+            _read_group(opened, group, opened.metadata([group], columns), catalog.dims, give)
+
+
+def _read_group(
+    opened: DataFile,
+    group: int,
+    metadata: Any,
+    dims: int,
+    sink: Callable[[WindowBlock], None] | None,
+) -> None:
+    """Read a row group's embeddings, page by page."""
+    scratch = EmbeddingBuffer()
+    batch = metadata.combine_chunks().to_batches()[0] if sink and len(metadata) else None
+    for pages, page in opened.pages(group):
+        embeddings = scratch.rows(page.rows, dims)
+        opened.read_page(pages, page, embeddings)
+        if sink is not None and batch is not None:
+            sink(WindowBlock(batch.slice(page.first, page.rows), embeddings))
+
+
+def _open(catalog: Catalog, path: str) -> Any:
+    if catalog.is_local:
+        check_regular(catalog.path(path))
+        return open(catalog.path(path), "rb", buffering=0)
+    return catalog.filesystem.open(catalog.path(path), "rb")
+
+
+def _schema_difference(found: Any, expected: Any) -> str:
+    for index, field in enumerate(expected):
+        other = found.field(index) if index < len(found) else None
+        if other is None or not other.equals(field):
+            return f"column {index} is {_field(other)}, expected {_field(field)}"
+    return f"found {len(found)} columns, expected {len(expected)}"
+
+
+def _field(field: Any) -> str:
+    if field is None:
+        return "missing"
+    return f"{field.name} ({field.type}{'' if field.nullable else ', not null'})"
+
+
+def _instant(us: int | None) -> str:
+    return "no time" if us is None else f"{np.datetime64(us, 'us')} UTC"

@@ -1,0 +1,213 @@
+"""Shards read once more, as the conversions of their dataset read them, to be compared with it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from a20_parquet.dataset.manifest import Manifest, QuarantinedShard, ReadingOptions, ShardSummary
+from a20_parquet.dataset.quarantine import QuarantineTally
+from a20_parquet.dataset.rules import window_rules
+from a20_parquet.dataset.sites import KeptSites
+from a20_parquet.decoding.decoder import Decoder, DecoderName, make_decoder
+from a20_parquet.errors import SourceError
+from a20_parquet.tfrecord.compression import open_content
+from a20_parquet.tfrecord.frames import BATCH_BYTES, FrameReader, tell_progress
+from a20_parquet.tfrecord.records import Damage, Records
+from a20_parquet.tfrecord.shard import Shard
+from a20_parquet.windows.build import WindowRules, keyed_metadata
+from a20_parquet.windows.filter import RecordFilter
+from a20_parquet.windows.fingerprint import BlockSink, WindowBlock
+from a20_parquet.windows.records import DecodedRecords
+from a20_parquet.windows.rejection import Rejection
+
+_MOST_FLOATS = 1 << 23
+"""Of a block, or of one record that has more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardAccount:
+    """What became of a shard's records when they were read."""
+
+    label: str
+    """As the dataset calls the shard; of another shard its name."""
+    bytes: int
+    """Stored size."""
+    checksum: str
+    """See ``ShardSummary``; empty where the shard could not be read to its end."""
+    records: int
+    windows: int
+    left_out: int = 0
+    """Further windows, which lie outside of what was asked for."""
+    shape_disagreements: int = 0
+    """Records whose ``embedding_shape`` is not their tensor's."""
+    quarantined: QuarantinedShard | None = None
+    """What of it belongs into quarantine."""
+    listed: str | None = None
+    """``list_sum`` of that."""
+    problem: str | None = None
+    """Why it could not be read to its end."""
+
+
+class SourceWindows:
+    """Reads shards of one dataset; may be shared by threads."""
+
+    def __init__(
+        self, manifest: Manifest, sites: KeptSites | None, decoder: DecoderName | str
+    ) -> None:
+        """Prepare to read.
+
+        Args:
+            manifest: of the dataset.
+            sites: its sites table.
+            decoder: what decodes records.
+
+        Raises:
+            UsageError: there is no such decoder.
+        """
+        self._decoder = make_decoder(decoder, manifest.options.features)
+        # Manifests of the first versions list none.
+        self._read = [each.reading for each in manifest.conversions] or [ReadingOptions()]
+        self._rules = [
+            window_rules(manifest.options, each, sites.until(n) if sites and each.sites else None)
+            for n, each in enumerate(self._read)
+        ]
+
+    def read(
+        self,
+        shard: Shard,
+        known: ShardSummary | None,
+        sink: BlockSink,
+        advance: Callable[[int], None],
+    ) -> ShardAccount:
+        """Read one shard.
+
+        Args:
+            shard: to read.
+            known: what the dataset says of it; none where the dataset was not made of it.
+            sink: gets its windows, with the shard's label.
+            advance: called with the number of stored bytes that were read.
+        """
+        label = known.label if known else shard.label
+        try:
+            reading = _Reading(label, self._tries(known), sink)
+            with open_content(shard) as content:
+                reader = FrameReader(shard, content, BATCH_BYTES)
+                for item in tell_progress(reader.read(), content, advance):
+                    if isinstance(item, Damage):
+                        reading.quarantine.keep_damage(item.rejection, item.offset, item.content)
+                        continue
+                    for rejection in reading.add(item):
+                        number = rejection.number
+                        reading.quarantine.keep_record(
+                            rejection, item.offset(number), *item.frame(number)
+                        )
+        except SourceError as error:
+            return ShardAccount(
+                label=label,
+                bytes=shard.size,
+                checksum="",
+                records=0,
+                windows=0,
+                problem=error.console_text,
+            )
+        return ShardAccount(
+            label=label,
+            bytes=shard.size,
+            checksum=reader.checksum,
+            records=reader.records,
+            windows=reading.windows,
+            left_out=reading.left_out,
+            shape_disagreements=reading.shape_disagreements,
+            quarantined=reading.quarantine.finish(),
+            listed=reading.quarantine.listed,
+        )
+
+    def _tries(self, known: ShardSummary | None) -> list["_Try"]:
+        """How the shard's records were read: at first, and when they were tried again."""
+        numbers = (known.conversion, *known.retried) if known else (len(self._rules) - 1,)
+        given = [self._read[number].sample_rate for number in numbers]
+        rates_hz = [rate or (known.sample_rate_hz if known else None) for rate in given]
+        filters = [RecordFilter(self._rules[number]) for number in numbers]
+        decoder = self._decoder
+        return [_Try(decoder, *each) for each in zip(filters, rates_hz, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """How one conversion read records of a shard."""
+
+    decoder: Decoder
+    record_filter: RecordFilter
+    sample_rate_hz: float | None
+
+    def decode(self, records: Records) -> DecodedRecords:
+        """Decode a batch of records."""
+        shard = replace(records.shard, sample_rate_hz=self.sample_rate_hz)
+        return self.decoder.decode(replace(records, shard=shard))
+
+
+class _Reading:
+    """What is found in one shard."""
+
+    def __init__(self, label: str, tries: Sequence[_Try], sink: BlockSink) -> None:
+        self.windows = self.left_out = self.shape_disagreements = 0
+        self.quarantine = QuarantineTally(label)
+        self._label = label
+        self._tries = tries
+        self._sink = sink
+
+    def add(self, records: Records) -> tuple[Rejection, ...]:
+        """Hand on the windows of a batch of records; those that belong into quarantine."""
+        left = set(range(records.first, records.first + len(records.payloads)))
+        still: tuple[Rejection, ...] = ()
+        # Most shards are tried once, and none needs to be decoded again for the same sample rate.
+        decoded: dict[float | None, DecodedRecords] = {}
+        for each in self._tries:
+            rate_hz = each.sample_rate_hz
+            if rate_hz not in decoded:
+                decoded[rate_hz] = each.decode(records)
+            intake = each.record_filter.sort_out(_numbered(decoded[rate_hz], left))
+            self.left_out += intake.left_out
+            for part in _parts(intake.taken):
+                block, left_out = _select(part, each.record_filter.rules)
+                self.left_out += left_out
+                if len(block.metadata):
+                    self.windows += len(block.metadata)
+                    self._sink(self._label, block)
+            still = intake.rejected
+            left = {rejection.number for rejection in still}
+        # A retry does not count them again.
+        self.shape_disagreements += decoded[self._tries[0].sample_rate_hz].shape_disagreements
+        return still
+
+
+def _numbered(decoded: DecodedRecords, numbers: set[int]) -> DecodedRecords:
+    """Those of a batch's records that have one of these numbers, rejected ones included."""
+    places = [i for i, n in enumerate(decoded.heads.numbers.tolist()) if n in numbers]
+    rejected = tuple(each for each in decoded.rejected if each.number in numbers)
+    return replace(decoded.take(places), rejected=rejected)
+
+
+def _parts(taken: DecodedRecords) -> Iterator[DecodedRecords]:
+    """Divide a batch: records of a few bytes may stand for any number of windows."""
+    start = size = 0
+    for place, embedding in enumerate(taken.embeddings):
+        if size and size + embedding.size > _MOST_FLOATS:
+            yield taken.take(range(start, place))
+            start, size = place, 0
+        size += embedding.size
+    yield taken.take(range(start, len(taken.embeddings))) if start else taken
+
+
+def _select(taken: DecodedRecords, rules: WindowRules) -> tuple[WindowBlock, int]:
+    """Return the windows that are wanted, and how many others there are."""
+    metadata = keyed_metadata([taken.heads], rules, taken.features)
+    rows = [*map(rules.pick, taken.embeddings)] or [np.empty((0, rules.dims), np.float32)]
+    embeddings = np.concatenate(rows).astype(np.float32, copy=False)
+    if not rules.selection.is_limited:
+        return WindowBlock(metadata, embeddings), 0
+    takes = rules.selection.takes(metadata.column("site"), metadata.column("window_start_local"))
+    block = WindowBlock(metadata.filter(pa.array(takes)), embeddings[takes])
+    return block, len(metadata) - len(block.metadata)

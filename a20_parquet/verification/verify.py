@@ -1,0 +1,178 @@
+"""Proves that a dataset is whole: every file as it was written, every window where it belongs."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from a20_parquet.checks import count_workers
+from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.figures import check_figures
+from a20_parquet.dataset.problem import Problem, Problems
+from a20_parquet.dataset.sites import check_sites
+from a20_parquet.dataset.taken import Taken, taken
+from a20_parquet.decoding.decoder import DecoderName
+from a20_parquet.execution.threads import map_in_order
+from a20_parquet.formatting import format_count
+from a20_parquet.progress import Progress, ProgressOption, open_progress
+from a20_parquet.shards.discover import find_shards
+from a20_parquet.storage.path import place_of
+from a20_parquet.verification.check_dataset import (
+    check_folders,
+    check_lists,
+    is_being_written,
+)
+from a20_parquet.verification.check_file import FileChecker
+from a20_parquet.verification.compare import FingerprintSink
+from a20_parquet.verification.verify_source import Sides, SourceVerification, verify_source
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What a check of a dataset found."""
+
+    dataset: str
+    """Where it lies: an absolute path or a URL."""
+    files: int
+    """Data files that were checked."""
+    windows: int
+    """Rows that were read; those of files whose bytes are wrong are not."""
+    bytes: int
+    """Of all data files."""
+    problems: tuple[Problem, ...]
+    """What is wrong, files in the dataset's order; the first 1,000."""
+    problem_count: int
+    """How much is wrong in all."""
+    source: SourceVerification | None
+    """What was found in the shards, where they were given."""
+    conversions: tuple[Taken, ...]
+    """What each conversion took of the shards, and what it left out."""
+    notes: tuple[str, ...]
+    """What is worth knowing and not wrong."""
+    seconds: float
+    """Wall time."""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problem_count
+
+
+def verify(
+    dataset: str | Path,
+    source: str | Path | Sequence[str | Path] = (),
+    *,
+    workers: int | None = None,
+    decoder: DecoderName | str = DecoderName.TENSORFLOW,
+    progress: ProgressOption = None,
+) -> Verification:
+    """Check a dataset.
+
+    Every file that it names: size, checksum, columns, number of rows, their order, and whether they
+    belong into the file's Hive folder; the totals; and that ``data/`` holds nothing else. With the
+    shards also that every record is accounted for and that the dataset has their windows, bit for
+    bit, and no others. What is wrong is told, not raised. Memory is bounded whatever the dataset's
+    size. Pages are held against their own checksums too, but for those of earlier versions, which
+    have none.
+
+    Args:
+        dataset: its folder, or any fsspec URL of it.
+        source: the shards that it was made of, all of them: folders, files, globs or fsspec URLs.
+        workers: threads; by default the machine's cores.
+        decoder: what decodes the shards' records: ``tensorflow``, or ``wire``, which is faster.
+        progress: ``True`` shows bars in a terminal or a notebook, and elsewhere a line every 30 s;
+            or an object that is told how far it is, see ``a20_parquet.progress.Progress``.
+
+    Raises:
+        UsageError: there is no such decoder, or that is no number of workers.
+        DatasetError: it is none, is not complete, or its list of files is damaged.
+        SourceError: no shard is found.
+    """
+    threads = count_workers(workers)
+    with open_progress(progress) as shown:
+        return _verify(dataset, source, threads, decoder, shown)
+
+
+def _verify(
+    dataset: str | Path,
+    source: str | Path | Sequence[str | Path],
+    workers: int,
+    decoder: DecoderName | str,
+    progress: Progress,
+) -> Verification:
+    started = time.monotonic()
+    catalog = Catalog.open(dataset)
+    problems = Problems()
+    notes = []
+    if is_being_written(catalog):
+        notes.append(
+            "something is being appended, or died while it was: data/ was not searched for files "
+            "that files.parquet does not name"
+        )
+    sources = [source] if isinstance(source, str | Path) else list(source)
+    listing = find_shards(sources, place_of(catalog.location)) if sources else None
+    files = catalog.data_files()
+    fingerprint = FingerprintSink([feature.name for feature in catalog.features])
+    _LOGGER.info(
+        "%s to check with %s",
+        format_count(len(files), "file"),
+        format_count(workers, "worker"),
+    )
+    progress.start("checking files", sum(file.bytes for file in files))
+    checker = FileChecker(catalog, progress.advance, fingerprint if listing else None)
+    windows = outdated = 0
+    for check in map_in_order(workers, checker.check, files, ahead=16 * workers):
+        problems.add(check.problems)
+        windows += check.windows
+        outdated += check.is_outdated
+    if outdated:
+        problems.add([_outdated(catalog, outdated, len(files))])
+    problems.add(check_lists(catalog, files))
+    problems.add(check_figures(catalog.manifest, sum(file.rows for file in files)))
+    wrong_sites = list(check_sites(catalog))
+    problems.add(wrong_sites)
+    problems.add(check_folders(catalog, files, strays=not notes))
+    checked = None
+    if listing is not None and wrong_sites:
+        notes.append(
+            "the shards were not read: which site and time zone their recorders have is told by "
+            "sites.parquet"
+        )
+    elif listing is not None:
+        unread = sum(file.rows for file in files) - windows
+        if unread:
+            notes.append(
+                f"{unread:,} windows of files whose bytes are wrong could not be read: the windows "
+                "were not compared with those of the shards"
+            )
+        sides = Sides(catalog, listing, decoder=decoder, workers=workers, progress=progress)
+        checked = verify_source(sides, None if unread else fingerprint.fingerprint, problems)
+        if checked.copies:
+            notes.append(
+                f"{format_count(checked.copies, 'source')} left out: a further copy of a shard "
+                "that is among them"
+            )
+    return Verification(
+        dataset=catalog.location,
+        files=len(files),
+        windows=windows,
+        bytes=sum(file.bytes for file in files),
+        problems=problems.kept,
+        problem_count=problems.count,
+        source=checked,
+        conversions=taken(catalog.manifest),
+        notes=tuple(notes),
+        seconds=time.monotonic() - started,
+    )
+
+
+def _outdated(catalog: Catalog, count: int, files: int) -> Problem:
+    return Problem(
+        "data",
+        f"{count:,} of {format_count(files, 'file')} call their UTC times milliseconds, as earlier "
+        "versions wrote them, or are half mended: some readers refuse them, others read times a "
+        f"thousand times too large. a20-parquet repair {catalog.location} mends them in place",
+    )

@@ -1,0 +1,215 @@
+"""From decoded records to windows: metadata columns, one row a window, built from whole arrays."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from a20_parquet.windows.feature_kinds import FeatureKind
+from a20_parquet.windows.filenames.parse import FilenameRules, Recordings, parse_filenames
+from a20_parquet.windows.partition import PartitionBy, periods
+from a20_parquet.windows.records import Embedding, FeatureValues, RecordHeads
+from a20_parquet.windows.schema import EMBEDDING, KEYED_ONLY, Feature, keyed_schema, window_schema
+from a20_parquet.windows.selection import Selection
+
+_US = 1_000_000
+_NUMBERS: dict[FeatureKind, type[np.float32 | np.int64]] = {
+    FeatureKind.TENSOR: np.float32,
+    FeatureKind.FLOAT: np.float32,
+    FeatureKind.INT64: np.int64,
+}
+MAX_CHANNELS = 1 << 15
+"""They are numbered from 0 in an int16."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowRules:
+    """How records become windows."""
+
+    window_s: float
+    """Seconds from one window's start to the next."""
+    by: PartitionBy
+    """The Hive keys."""
+    dims: int
+    """Floats an embedding."""
+    channels: tuple[int, ...] | None = None
+    """Which channels to take, ascending; none for all."""
+    features: tuple[Feature, ...] = ()
+    """Further features that windows carry along."""
+    filenames: FilenameRules = field(default_factory=FilenameRules)
+    """How filenames are read."""
+    selection: Selection = field(default_factory=Selection)
+    """Which windows to take."""
+
+    def count_channels(self, channels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """How many channels are taken of tensors with so many of them."""
+        if self.channels is None:
+            return channels
+        return np.searchsorted(np.array(self.channels, np.int64), channels)
+
+    def pick(self, tensor: Embedding) -> Embedding:
+        """Take a tensor's rows, one a window and channel.
+
+        Args:
+            tensor: shape ``(windows, channels, size)``.
+
+        Returns:
+            Shape ``(rows, size)``, channel after channel within each window; no copy where all
+            channels or a single one is taken.
+        """
+        windows, channels, size = tensor.shape
+        if self.channels is None:
+            return tensor.reshape(windows * channels, size)
+        taken = [channel for channel in self.channels if channel < channels]
+        if len(taken) == 1:
+            return tensor[:, taken[0], :]
+        return tensor[:, taken, :].reshape(windows * len(taken), size)
+
+
+def keyed_metadata(
+    heads: Sequence[RecordHeads],
+    rules: WindowRules,
+    features: Mapping[str, Sequence[FeatureValues | None]] | None = None,
+) -> Any:
+    """Build the metadata and sort keys of all windows of some records.
+
+    Rows are in the order of ``heads``, within a record window after window and within a window
+    channel after channel, as the tensors have them.
+
+    Args:
+        heads: batches of records that ``RecordFilter`` has let pass.
+        rules: how records become windows; the selection is not applied.
+        features: for each of ``rules.features`` its values in each record; may be left out without
+            any.
+
+    Returns:
+        A record batch of ``keyed_schema(rules.features)``.
+    """
+    names = [name for batch in heads for name in batch.filenames]
+    # Each name is read once, however many records are of the recording.
+    filenames = pa.array(names, pa.binary()).cast(pa.string()).dictionary_encode()
+    recordings = parse_filenames(filenames.dictionary, rules.filenames)
+    timestamps_s = np.concatenate([np.zeros(0), *(batch.timestamps_s for batch in heads)])
+    shapes = [shape for batch in heads for shape in batch.shapes]
+    windows, channels, _ = np.array(shapes, np.int64).reshape(-1, 3).T
+    taken = rules.count_channels(channels)
+    rows = windows * taken
+    record = np.repeat(np.arange(len(shapes)), rows)
+    recording = filenames.indices.to_numpy()[record]
+    row = np.arange(len(record)) - np.repeat(np.cumsum(rows) - rows, rows)
+    window, channel = np.divmod(row, np.maximum(taken, 1)[record])
+    if rules.channels is not None:
+        channel = np.array(rules.channels, np.int64)[channel]
+    offset_s = timestamps_s[record] + window * rules.window_s
+
+    undated = recordings.file_timestamp.is_null().to_numpy(zero_copy_only=False)[recording]
+    start_us = _int64(recordings.file_timestamp)[recording] + np.rint(offset_s * _US).astype(
+        np.int64
+    )
+    utc_offset_s = _int64(recordings.utc_offset_minutes) * 60
+    start_local_us = start_us + utc_offset_s[recording] * _US
+    has_no_period = undated & (rules.by.period is not None)
+
+    repeat = pa.array(recording)
+    columns = {
+        "filename": filenames.dictionary.take(repeat),
+        **{name: getattr(recordings, name).take(repeat) for name in Recordings.columns()},
+        "recording_offset_in_file": offset_s,
+        "window_start": pa.array(start_us, mask=undated),
+        "window_start_local": pa.array(start_local_us, mask=undated),
+        "channel": channel,
+        "site": recordings.site.take(repeat),
+        "period": pa.array(periods(start_local_us // _US, rules.by), mask=has_no_period),
+        "shard": np.repeat([b.position for b in heads], list(map(len, heads)))[record],
+        "record": np.concatenate([np.zeros(0, np.int64), *(b.numbers for b in heads)])[record],
+    }
+    for feature in rules.features:
+        found = (features or {})[feature.name]
+        columns[feature.name] = _feature_column(feature, found, shapes, rows, rules)
+    schema = keyed_schema(rules.features)
+    arrays = [_cast(columns[field.name], field.type) for field in schema]
+    return pa.record_batch(arrays, schema=schema)
+
+
+def with_embeddings(metadata: Any, embeddings: npt.NDArray[np.float32]) -> Any:
+    """Join metadata and embeddings to a record batch of windows, without copying either.
+
+    Args:
+        metadata: a record batch that holds the columns of ``metadata_schema(features)``.
+        embeddings: shape ``(rows, dims)``, C-contiguous.
+
+    Returns:
+        A record batch of ``window_schema(dims, features)``.
+    """
+    embedding = window_schema(embeddings.shape[1]).field(EMBEDDING)
+    column = _list_array(embedding.type, embeddings.reshape(-1), None)
+    fields = [field for field in metadata.schema if field.name not in KEYED_ONLY]
+    rest = [metadata.column(field.name) for field in fields]
+    return pa.record_batch([column, *rest], schema=pa.schema([embedding, *fields]))
+
+
+def _feature_column(
+    feature: Feature,
+    found: Sequence[FeatureValues | None],
+    shapes: Sequence[tuple[int, int, int]],
+    rows: npt.NDArray[np.int64],
+    rules: WindowRules,
+) -> Any:
+    """A feature of all windows; ``rows`` says how many each record has."""
+    stops = np.cumsum(rows)
+    spans = [
+        (stop - count, stop, values, (*shape[:2], feature.width))
+        for values, shape, count, stop in zip(
+            found, shapes, rows.tolist(), stops.tolist(), strict=True
+        )
+        if values is not None
+    ]
+    total = int(rows.sum())
+    kind = feature.column.type
+    if feature.kind.is_text:
+        texts: list[bytes] = []
+        places = np.full(total, -1)
+        for start, stop, values, shape in spans:
+            numbers = np.arange(len(texts), len(texts) + values.size).reshape(values.shape)
+            texts.extend(values.reshape(-1).tolist())
+            places[start:stop] = rules.pick(np.broadcast_to(numbers, shape))[:, 0]
+        column = pa.array(texts, pa.binary()).take(pa.array(places, mask=places < 0))
+        return column.cast(kind)
+    items = np.zeros((total, feature.size), _NUMBERS[feature.kind])
+    lacking = np.ones(total, np.bool_)
+    for start, stop, values, shape in spans:
+        items[start:stop] = rules.pick(np.broadcast_to(values, shape))
+        lacking[start:stop] = False
+    null = lacking if lacking.any() else None
+    if feature.is_list:
+        return _list_array(kind, items.reshape(-1), null)
+    return _array(kind, items.reshape(-1), null)
+
+
+def _list_array(kind: Any, values: npt.NDArray[Any], null: npt.NDArray[np.bool_] | None) -> Any:
+    """A column of ``kind`` over the items of all its rows, without a copy of them."""
+    items = _array(kind.value_type, values, None)
+    rows = len(values) // kind.list_size
+    return pa.Array.from_buffers(kind, rows, [_validity(null)], children=[items])
+
+
+def _array(kind: Any, values: npt.NDArray[Any], null: npt.NDArray[np.bool_] | None) -> Any:
+    return pa.Array.from_buffers(kind, len(values), [_validity(null), pa.py_buffer(values)])
+
+
+def _validity(null: npt.NDArray[np.bool_] | None) -> Any:
+    return None if null is None else pa.py_buffer(np.packbits(~null, bitorder="little"))
+
+
+def _cast(values: Any, kind: Any) -> Any:
+    array = pa.array(values)
+    # Arrow can't cast lists of numbers that are never null where lists are.
+    return array if array.type == kind else array.cast(kind)
+
+
+def _int64(array: Any) -> npt.NDArray[np.int64]:
+    values: npt.NDArray[np.int64] = array.cast(pa.int64()).fill_null(0).to_numpy()
+    return values

@@ -1,0 +1,1 @@
+"""What a filename, or the table of sites, tells of a recording."""

@@ -1,0 +1,203 @@
+"""Filenames cut into parts: text, as the names have it."""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from a20_parquet.errors import UsageError
+from a20_parquet.windows.filenames.clock import Flags
+
+GROUPS: Final = {
+    "site_id": "number of the site, up to 9 digits",
+    "site_name": "the recorder's place, or all of its name",
+    "subsite_name": "the rest of the recorder's name",
+    "file_seq_id": "number of the recording, up to 18 digits",
+    "date": "day on which it starts, YYYYMMDD, with anything between the digits",
+    "time": "time of day at which it starts, HHMMSS with anything between these pairs, and where "
+    "it is known a fraction of the second, such as .982 or 982 (below a microsecond it is cut)",
+    "offset": "of that time from UTC: +1000, +10:00, +10 or Z",
+}
+"""The groups that a filename pattern may name, and what they tell; an empty one tells nothing."""
+
+AUDIO: Final = (
+    *("aac", "aif", "aiff", "asf", "caf", "flac", "m4a", "mp3", "mpga", "oga", "ogg", "opus"),
+    *("w4v", "wac", "wav", "wave", "webm", "webma", "wma", "wv"),
+)
+"""Extensions of recordings, in any case: those that archives and recorders hand out."""
+
+EXPECTED: Final = (
+    "[site_NNNN/]YYYYMMDDTHHMMSS followed by Z or an offset such as +1000, _RECORDER_ID and the "
+    "extension of a recording such as .flac or .wav"
+)
+"""The form of the A2O's filenames, in words for messages."""
+
+_FOLDER: Final = r"(?:^|/)site_(?P<site_id>\d{1,9})/(?:[^/]*/)*[^/]*$"
+_START: Final = r"(?P<date>\d{8})T(?P<time>\d{6})(?P<offset>[+-]\d{4}|Z)"
+# The first of the two alternatives wins wherever both match.
+_A2O: Final = (
+    r"(?:^|/)(?:site_(?P<site_id>\d{1,9})/(?:[^/]*/)*)?" + _START + r"_(?:"
+    r"(?P<site_name>[^/]*?)-(?P<subsite_name>(?:Wet|Dry)-[AB])_(?P<file_seq_id>\d{1,18})(?:_\d+)*|"
+    r"(?P<whole_name>[^/]+?)_(?P<its_id>\d{1,18})(?:_\d{4,}_\d{4,})?"
+    r")\.(?i:" + "|".join(AUDIO) + ")$"
+)
+_ONLY_START: Final = r"(?:^|/)" + _START + r"(?:[_.][^/]*)?$"
+_START_AND_END: Final = r"(?:^|/)S(?P<start>\d{8}T\d{6})[^/_]*_E(?P<end>\d{8}T\d{6})[^/]*$"
+"""Frontier Labs' names, in which a careless pattern finds the end first."""
+_FORMS: Final = {
+    "site_id": r"^\d{1,9}$",
+    "file_seq_id": r"^\d{1,18}$",
+    "date": r"^\d{8}$",
+    "time": r"^\d{6}$",
+    "offset": r"^(?:Z|[+-]\d\d(?:\d\d)?)$",
+}
+_CLOCK: Final = r"^\D*(?P<h>\d\d)\D*(?P<m>\d\d)\D*(?P<s>\d\d)(?:[.,]?(?P<f>\d+))?\D*$"
+_DATE: Final = (
+    rb"(?:19|20)\d\d(?:(?:0[1-9]|1[0-2])(?:0[1-9]|1\d|2[0-8])"
+    rb"|(?:0[13-9]|1[0-2])(?:29|30)|(?:0[13578]|1[02])31)"
+)
+PLAIN: Final = re.compile(
+    rb"(?:site_\d{1,9}/)?" + _DATE + rb"T(?:[01]\d|2[0-3])[0-5]\d[0-5]\d"
+    rb"(?:[+-](?:0\d|1[0-4])[0-5]\d|Z)"
+    rb"_[A-Za-z0-9-]+_\d{1,18}(?:_\d{4}_\d{4})?\.(?i:" + "|".join(AUDIO).encode() + rb")"
+)
+"""Matches in full almost all of the A2O's filenames, and none that tells no site or no start.
+
+To tell that much of a few names takes a thousandth of the time that it takes to read them.
+"""
+# RE2's \C matches a single byte, which may be no UTF-8.
+_BYTE: Final = r"(?:^|[^\\])(?:\\\\)*\\C"
+_NULL: Final = pa.scalar(None, pa.string())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameParts:
+    """Parts of filenames, Arrow string arrays with one item a filename, null where it has none."""
+
+    matched: Flags
+    """Whether the name has the A2O's form, or the pattern's."""
+    site_id: Any
+    site_name: Any
+    subsite_name: Any
+    file_seq_id: Any
+    date: Any
+    time: Any
+    offset: Any
+    fraction: Any = None
+    """Microseconds after ``time``, six digits; none at all where no name has any."""
+
+
+def check_pattern(pattern: str) -> None:
+    """Check a filename pattern.
+
+    Raises:
+        UsageError: it is no RE2 expression, or its groups are not some of ``GROUPS``.
+    """
+    try:
+        found = pc.extract_regex(pa.array([], pa.string()), pattern).type
+    except (pa.ArrowInvalid, UnicodeEncodeError) as error:
+        raise _bad_pattern(pattern, str(error)) from error
+    names = [field.name for field in found]
+    if unknown := [name for name in names if name not in GROUPS]:
+        raise _bad_pattern(pattern, f"it names the group {unknown[0]}")
+    if not names:
+        raise _bad_pattern(pattern, "it names no group")
+    if len(names) > len(set(names)):
+        raise _bad_pattern(pattern, "it names a group twice")
+    if pc.match_substring_regex(pa.array([pattern]), _BYTE)[0].as_py():
+        raise _bad_pattern(pattern, r"it holds \C, which cuts characters")
+
+
+def read_parts(filenames: Any, pattern: str | None, *, partly: bool) -> NameParts:
+    """Cut filenames into parts.
+
+    Args:
+        filenames: Arrow string array.
+        pattern: one that ``check_pattern`` accepts; it alone tells the parts of names that it
+            matches, but for the site id where it tells none.
+        partly: of a name of another form, take the time that it begins with.
+    """
+    found = pc.extract_regex(filenames, _A2O)
+    matched = found.is_valid()
+    has_subsite = pc.greater(pc.binary_length(_part(found, "subsite_name")), 0)
+    parts = {name: _part(found, name) for name in ("date", "time", "offset")}
+    parts["site_id"] = _without_empty(_part(found, "site_id"))
+    parts["subsite_name"] = pc.if_else(has_subsite, _part(found, "subsite_name"), _NULL)
+    for name, other in (("site_name", "whole_name"), ("file_seq_id", "its_id")):
+        parts[name] = pc.if_else(has_subsite, _part(found, name), _part(found, other))
+    if partly and not pc.all(matched).as_py():
+        start = pc.extract_regex(filenames, _ONLY_START)
+        for name in ("date", "time", "offset"):
+            parts[name] = pc.coalesce(parts[name], _part(start, name))
+    if pattern is not None:
+        match = pc.extract_regex(filenames, pattern)
+        known = {field.name for field in match.type}
+        for name in GROUPS:
+            told = _without_empty(_part(match, name)) if name in known else _NULL
+            parts[name] = pc.if_else(match.is_valid(), told, parts[name])
+        matched = pc.or_(matched, match.is_valid())
+    if pattern is not None or not pc.all(matched).as_py():
+        folder = pc.extract_regex(filenames, _FOLDER)
+        parts["site_id"] = pc.coalesce(parts["site_id"], _part(folder, "site_id"))
+    return NameParts(matched=matched.to_numpy(zero_copy_only=False), **parts)
+
+
+def tidy(parts: NameParts, filenames: Any) -> tuple[NameParts, dict[str, Flags]]:
+    """Write parts that a pattern found in the forms that the A2O's names have.
+
+    Returns:
+        The parts, null where there is no such form; and for some groups where that is so. Where
+        the pattern took the end of a recording for its start there is no date, and ``end`` is true.
+    """
+    clock = pc.extract_regex(parts.time, _CLOCK)
+    texts = {
+        "site_id": parts.site_id,
+        "file_seq_id": parts.file_seq_id,
+        "date": pc.replace_substring_regex(parts.date, "[^0-9]", ""),
+        # A text that is no time of day must not count as none at all.
+        "time": pc.if_else(
+            clock.is_valid(),
+            pc.binary_join_element_wise(*(_part(clock, name) for name in "hms"), ""),
+            parts.time,
+        ),
+        "offset": pc.replace_substring_regex(parts.offset, r"^([+-]\d\d):?(\d\d)?$", r"\1\2"),
+    }
+    tidied, malformed = {}, {}
+    for name, form in _FORMS.items():
+        good = pc.match_substring_regex(texts[name], form)
+        tidied[name] = pc.if_else(good, texts[name], _NULL)
+        malformed[name] = flags(pc.invert(good))
+    tidied["offset"] = pc.if_else(
+        pc.equal(tidied["offset"], "Z"), "Z", pc.utf8_rpad(tidied["offset"], 5, "0")
+    )
+    tidied["fraction"] = pc.utf8_slice_codeunits(pc.utf8_rpad(_part(clock, "f"), 6, "0"), 0, 6)
+    both = pc.extract_regex(filenames, _START_AND_END)
+    found = pc.binary_join_element_wise(tidied["date"], tidied["time"], "T")
+    is_end = pc.and_(pc.equal(found, _part(both, "end")), pc.not_equal(found, _part(both, "start")))
+    malformed["end"] = flags(is_end)
+    tidied["date"] = pc.if_else(pc.fill_null(is_end, False), _NULL, tidied["date"])
+    return replace(parts, **tidied), malformed
+
+
+def flags(values: Any) -> Flags:
+    """A boolean array as NumPy's; null is false."""
+    found: Flags = pc.fill_null(values, False).to_numpy(zero_copy_only=False)
+    return found
+
+
+def _part(found: Any, name: str) -> Any:
+    return pc.struct_field(found, name)
+
+
+def _without_empty(texts: Any) -> Any:
+    return pc.if_else(pc.equal(texts, ""), _NULL, texts)
+
+
+def _bad_pattern(pattern: str, reason: str) -> UsageError:
+    return UsageError(
+        f"the filename pattern {pattern!r} can't be used: {reason}. Expected an RE2 expression "
+        f"with named groups such as (?P<date>...), of {', '.join(GROUPS)}; write other groups as "
+        "(?:...)."
+    )

@@ -1,0 +1,273 @@
+"""The columns of a dataset: one row a window."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import pyarrow as pa
+
+from a20_parquet.errors import UsageError
+from a20_parquet.windows.feature_kinds import FeatureKind, FeatureScope
+
+EMBEDDING = "embedding"
+MAX_FEATURE_SIZE = 100_000
+"""DuckDB's arrays are no longer."""
+MAX_DIMS = (1 << 31) - 1
+"""Floats of an embedding: Arrow's lists are no longer."""
+MAX_TEXT_BYTES = 1 << 16
+"""A text or binary value is no longer: it is repeated for each window."""
+NO_FEATURES = (
+    "timestamp_s",
+    "timestamp_offset",
+    "embedding_shape",
+    "a20_data_file",
+    "period",
+    "shard",
+    "record",
+)
+"""What records have besides features of their own, what DuckDB calls a window's file here, and by
+what windows are sorted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column, with what it means."""
+
+    name: str
+    type: Any
+    """Arrow type."""
+    nullable: bool
+    meaning: str
+    unit: str | None = None
+    """None where the values are names, numbers of things, or calendar days."""
+
+    @property
+    def field(self) -> Any:
+        """The Arrow field."""
+        return pa.field(self.name, self.type, nullable=self.nullable)
+
+
+_UTC = pa.timestamp("us", tz="UTC")
+_INSTANT = "microseconds since 1970-01-01 00:00 UTC"
+
+METADATA = (
+    Column("filename", pa.string(), nullable=False, meaning="the recording, as the shard names it"),
+    Column("site_id", pa.int32(), nullable=True, meaning="285 of the folder site_0285"),
+    Column("site_name", pa.string(), nullable=True, meaning="the recorder's place"),
+    Column("subsite_name", pa.string(), nullable=True, meaning="Wet-A, Wet-B, Dry-A or Dry-B"),
+    Column("file_seq_id", pa.int64(), nullable=True, meaning="the A2O's id of the recording"),
+    Column(
+        "file_timestamp",
+        _UTC,
+        nullable=True,
+        meaning="start of the recording",
+        unit=_INSTANT,
+    ),
+    Column(
+        "utc_offset_minutes",
+        pa.int16(),
+        nullable=True,
+        meaning="of the recording's local time; null where the name says Z",
+        unit="minutes",
+    ),
+    Column(
+        "file_seconds_since_midnight",
+        pa.int32(),
+        nullable=True,
+        meaning="time of day at which the recording starts, local",
+        unit="seconds",
+    ),
+    Column(
+        "recording_offset_in_file",
+        pa.float64(),
+        nullable=False,
+        meaning="from the recording's start to the window's",
+        unit="seconds",
+    ),
+    Column(
+        "window_start",
+        _UTC,
+        nullable=True,
+        meaning="start of the window",
+        unit=_INSTANT,
+    ),
+    Column(
+        "window_start_local",
+        pa.timestamp("us"),
+        nullable=True,
+        meaning="the same on the recorder's wall clock; UTC where that is unknown",
+        unit="microseconds since 1970-01-01 00:00 on that clock",
+    ),
+    Column("channel", pa.int16(), nullable=False, meaning="0, or others where audio was separated"),
+)
+"""Every column but the embedding, in their order."""
+
+
+KEYS = {
+    column.name: column
+    for column in (
+        Column(
+            "site",
+            pa.string(),
+            nullable=True,
+            meaning="site_0285 where the id is known, else the recorder's name, with _ for what a "
+            "folder can't hold, and a hash where other names would be written alike",
+        ),
+        Column(
+            "date",
+            pa.date32(),
+            nullable=True,
+            meaning="local day on which the window starts; UTC's where that is unknown",
+        ),
+        Column(
+            "month",
+            pa.string(),
+            nullable=True,
+            meaning="local month in which the window starts, such as 2020-10",
+        ),
+        Column("year", pa.int64(), nullable=True, meaning="local year in which the window starts"),
+    )
+}
+"""The Hive keys, which stand in the folders' names and not in the files."""
+
+
+_ITEMS: Final = {
+    FeatureKind.TENSOR: pa.float32(),
+    FeatureKind.FLOAT: pa.float32(),
+    FeatureKind.INT64: pa.int64(),
+    FeatureKind.STRING: pa.string(),
+    FeatureKind.BINARY: pa.binary(),
+}
+_MEANINGS: Final = {
+    FeatureScope.RECORD: "the record's feature {}, the same for all its windows",
+    FeatureScope.WINDOW: "the record's feature {} for the window",
+    FeatureScope.CHANNEL: "the record's feature {} for the window and channel",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A further feature of the records that windows carry along, such as Perch's logits.
+
+    Its form is learnt from sampled records or told by the user. A record that lacks the feature has
+    null; one that holds it in another form goes to quarantine.
+    """
+
+    name: str
+    """As the records and the column have it."""
+    size: int
+    """Values a row; of texts the most bytes of one. 0 where that is not known yet."""
+    kind: FeatureKind = FeatureKind.TENSOR
+    """How records hold it."""
+    scope: FeatureScope = FeatureScope.WINDOW
+    """What its values belong to; a tensor's own shape says it."""
+
+    def __post_init__(self) -> None:
+        """Check that a column can be called so, and hold so much.
+
+        Raises:
+            UsageError: it can't.
+        """
+        # DuckDB takes names for the same that differ in case only.
+        taken = {EMBEDDING, *(column.name for column in METADATA), *KEYS, *NO_FEATURES}
+        if self.name.casefold() in taken:
+            raise UsageError(
+                f"--feature {self.name} can't be carried along: a column or Hive key is called so, "
+                "or it is no feature of its own."
+            )
+        most, unit = MAX_FEATURE_SIZE, "values a window"
+        if self.kind.is_text:
+            most, unit = MAX_TEXT_BYTES, "bytes a value"
+        if not 0 <= self.size <= most:
+            raise UsageError(
+                f"feature {self.name!r} has {self.size:,} {unit}, more than the {most:,} that a "
+                f"column can hold. Leave --feature {self.name} out."
+            )
+
+    def __str__(self) -> str:
+        """As ``--feature`` takes it."""
+        if self.kind is FeatureKind.TENSOR:
+            return self.name
+        return f"{self.name}:{self.kind}[{self.size}]:{self.scope}"
+
+    @property
+    def width(self) -> int:
+        """Values a row."""
+        return 1 if self.kind.is_text else self.size
+
+    @property
+    def is_list(self) -> bool:
+        """Whether a row holds a list."""
+        return self.kind is FeatureKind.TENSOR or self.width > 1
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row's values, at the most."""
+        return self.size if self.kind.is_text else self.size * _ITEMS[self.kind].bit_width // 8
+
+    @property
+    def column(self) -> Column:
+        """Its column, null where a record lacks the feature."""
+        item = _ITEMS[self.kind]
+        is_number = not self.kind.is_text
+        return Column(
+            self.name,
+            pa.list_(pa.field("element", item, nullable=False), self.size)
+            if self.is_list
+            else item,
+            nullable=True,
+            meaning=_MEANINGS[self.scope].format(self.name),
+            unit="the model's own" if is_number else None,
+        )
+
+
+def feature_bytes(features: tuple[Feature, ...]) -> int:
+    """Bytes of a window's values of all features, at the most."""
+    return sum(feature.row_bytes for feature in features)
+
+
+def text_bytes(features: tuple[Feature, ...]) -> int:
+    """Bytes of the longest text that a feature may have; 0 without texts."""
+    return max((feature.size for feature in features if feature.kind.is_text), default=0)
+
+
+def columns(dims: int, features: tuple[Feature, ...] = ()) -> tuple[Column, ...]:
+    """All columns of a dataset with ``dims`` floats an embedding."""
+    embedding = Column(
+        EMBEDDING,
+        pa.list_(pa.field("element", pa.float32(), nullable=False), dims),
+        nullable=False,
+        meaning="the model's embedding of the window",
+        unit="the model's own, without dimension",
+    )
+    return (embedding, *METADATA, *(feature.column for feature in features))
+
+
+@lru_cache
+def metadata_schema(features: tuple[Feature, ...] = ()) -> Any:
+    """The Arrow schema of all columns but the embedding."""
+    return pa.schema([*(column.field for column in METADATA), *(f.column.field for f in features)])
+
+
+@lru_cache
+def window_schema(dims: int, features: tuple[Feature, ...] = ()) -> Any:
+    """The Arrow schema of windows with ``dims`` floats an embedding."""
+    return pa.schema([column.field for column in columns(dims, features)])
+
+
+_KEYED = pa.schema(
+    [
+        pa.field("site", pa.string(), nullable=False),
+        pa.field("period", pa.int32()),
+        pa.field("shard", pa.int32(), nullable=False),
+        pa.field("record", pa.int64(), nullable=False),
+    ]
+)
+KEYED_ONLY = tuple(_KEYED.names)
+"""What windows are sorted by besides metadata."""
+
+
+@lru_cache
+def keyed_schema(features: tuple[Feature, ...] = ()) -> Any:
+    """The metadata with what else windows are sorted by; only runs hold these columns."""
+    return pa.schema([*metadata_schema(features), *_KEYED])

@@ -1,0 +1,69 @@
+"""Features on their way from runs to a file."""
+
+import io
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from a20_parquet.parquet import Compression
+from a20_parquet.runs.cursor import MergeCursor
+from a20_parquet.runs.run import DiskRun, HeldRun, Run
+from a20_parquet.windows.build import with_embeddings
+from a20_parquet.windows.schema import Feature, keyed_schema, metadata_schema, window_schema
+from tests.helpers.heads import make_keyed
+from tests.helpers.parquet_files import encode
+from tests.helpers.runs import DIMS, Row, embedding_of, embeddings_of, random_rows, sort_key
+
+FEATURES = (Feature("nuisances", 3), Feature("label", 40))
+
+
+def values_of(row: Row, feature: Feature) -> list[float] | None:
+    """A feature's values that no other row has; some rows have none."""
+    if row["record"] % 3 == len(feature.name) % 3:
+        return None
+    return [float(row["shard"]), *[float(row["record"])] * (feature.size - 1)]
+
+
+def keyed_with_features(rows: list[Row]) -> Any:
+    """A table of ``keyed_schema(FEATURES)``."""
+    plain = make_keyed(rows)
+    arrays = [
+        pa.array([values_of(row, feature) for row in rows], feature.column.type)
+        for feature in FEATURES
+    ]
+    count = len(metadata_schema())
+    columns = [*plain.columns[:count], *arrays, *plain.columns[count:]]
+    return pa.table(columns, schema=keyed_schema(FEATURES))
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+@pytest.mark.parametrize("seed", range(5))
+def test_features_stay_with_their_windows(tmp_path: Path, on_disk: bool, seed: int) -> None:  # noqa: FBT001
+    """Sorted, written to scratch disk, merged and encoded, each window has its own values."""
+    rng = random.Random(seed)  # noqa: S311 - test data
+    rows = [random_rows(rng, rng.randint(1, 60), shard) for shard in range(4)]
+    runs: list[Run] = []
+    for shard, mine in enumerate(rows):
+        run = HeldRun(embeddings_of(mine), np.arange(len(mine)), keyed_with_features(mine))
+        path = tmp_path / f"run-{shard}"
+        runs.append(DiskRun(run.write(path, batch_rows=7)) if on_disk else run)
+    slices = [(0, len(mine)) for mine in rows]
+    staging = np.empty((11, DIMS), np.float32)
+    cursor = MergeCursor(runs, slices, batch_rows=7, staging=staging)
+    ordered = sorted((row for mine in rows for row in mine), key=sort_key)
+    groups = []
+    for start in range(0, len(ordered), 25):
+        out = np.empty((min(25, len(ordered) - start), DIMS), np.float32)
+        groups.append(with_embeddings(cursor.read(out), out))
+    assert {group.schema for group in groups} == {window_schema(DIMS, FEATURES)}
+    table = pq.read_table(io.BytesIO(encode(groups, Compression.LZ4)))
+    assert table["embedding"].to_pylist() == [embedding_of(row) for row in ordered]
+    for feature in FEATURES:
+        expected = [values_of(row, feature) for row in ordered]
+        assert table[feature.name].to_pylist() == expected
+        assert 0 < table[feature.name].null_count < len(expected)

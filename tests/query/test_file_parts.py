@@ -1,0 +1,97 @@
+"""Embeddings of chosen rows of several files, in one array or block after block."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pytest
+
+from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.embedding_buffer import EmbeddingBuffer
+from a20_parquet.parquet import Compression
+from a20_parquet.query import file_parts as pieces_module
+from a20_parquet.query.file_parts import (
+    FilePart,
+    Piece,
+    read_blocks,
+    read_embeddings,
+)
+from a20_parquet.query.window_query import WindowSource
+from tests.helpers.datasets import make_dataset
+from tests.helpers.parquet_files import encode, windows
+
+DIMS = 1280
+# Files of one page, of several, of several row groups, and of a single row.
+GROUPS = [[84], [500], [250, 250, 3], [1], [204], [205], [60], [60]]
+
+
+def raw(embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
+    """The floats' bits."""
+    return np.ascontiguousarray(embeddings).view(np.uint32)
+
+
+def parts_of(catalog: Catalog, rows_a_part: int) -> list[FilePart]:
+    """Every file, cut into parts."""
+    row_bytes = 4 * catalog.dims + 200
+    source = WindowSource(catalog, ["embedding"], batch_bytes=rows_a_part * row_bytes)
+    return [part for batch in source.batches() for part in batch]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compression", list(Compression))
+@pytest.mark.parametrize("rows_a_part", [100, 100_000])
+@pytest.mark.parametrize("block_bytes", [1, 1 << 20, 1 << 24])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 1.0])
+def test_rows_that_are_kept(  # noqa: PLR0913, PLR0917 - each a dimension of the test
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    compression: Compression,
+    rows_a_part: int,
+    block_bytes: int,
+    share: float,
+) -> None:
+    """The array and the blocks hold just those rows, bit for bit and with their numbers."""
+    monkeypatch.setattr(pieces_module, "_BLOCK_BYTES", block_bytes)
+    files = [
+        [windows(rows, DIMS, seed=17 * file + group) for group, rows in enumerate(groups)]
+        for file, groups in enumerate(GROUPS)
+    ]
+    root = make_dataset(
+        tmp_path,
+        [encode(batches, compression) for batches in files],
+        [sum(groups) for groups in GROUPS],
+        dims=DIMS,
+        compression=compression,
+        row_group_rows=500,
+    )
+    paths = sorted((root / "data").rglob("*.parquet"))
+    expected = pl.concat([pl.read_parquet(path, columns=["embedding"]) for path in paths])
+    bits = raw(expected["embedding"].to_numpy())
+
+    catalog = Catalog.open(root)
+    rng = np.random.default_rng(5)
+    with ExitStack() as opened:
+        pieces = [Piece(catalog, part, opened) for part in parts_of(catalog, rows_a_part)]
+        kept = [rng.random(len(piece.wanted())) < share for piece in pieces]
+        wanted = np.flatnonzero(np.concatenate(kept))
+        found = read_embeddings(pieces, kept, DIMS)
+        np.testing.assert_array_equal(raw(found), bits[wanted])
+    with ExitStack() as opened:
+        pieces = [Piece(catalog, part, opened) for part in parts_of(catalog, rows_a_part)]
+        numbers = [np.empty(0, np.int64)]
+        for rows, block in read_blocks(pieces, kept, EmbeddingBuffer(), DIMS):
+            assert len(rows) == len(block)
+            np.testing.assert_array_equal(raw(block), bits[rows])
+            numbers.append(rows)
+        np.testing.assert_array_equal(np.concatenate(numbers), wanted)
+
+
+def test_scratch_grows_and_keeps() -> None:
+    """What was written stays when more memory is needed."""
+    scratch = EmbeddingBuffer()
+    scratch.rows(2, 3)[:] = 1
+    larger = scratch.rows(5, 3)
+    assert larger.shape == (5, 3)
+    np.testing.assert_array_equal(larger[:2], 1)
