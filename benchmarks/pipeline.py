@@ -13,7 +13,7 @@ import numpy as np
 from a20_parquet.conversion.duplicates_pass import find_duplicates
 from a20_parquet.conversion.find_duplicates import Comparison
 from a20_parquet.conversion.gather import WindowGatherer
-from a20_parquet.conversion.job import Job
+from a20_parquet.conversion.job import ConversionSetup
 from a20_parquet.conversion.merge_pass import merge_runs, plan_files
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.execution.threads import ThreadExecutor
@@ -21,7 +21,7 @@ from a20_parquet.parquet import Compression, ParquetLayout, ParquetWriter
 from a20_parquet.progress import NoProgress
 from a20_parquet.runs.cursor import MergeCursor
 from a20_parquet.runs.merge_plan import MergePlan, MergeUnit, plan_merge, unit_rows
-from a20_parquet.runs.run import DiskRun, HeldRun, Rows, Run, RunFiles
+from a20_parquet.runs.run import InMemoryRun, Rows, Run, RunFiles, StoredRun
 from a20_parquet.tfrecord.frames import read_records
 from a20_parquet.tfrecord.shard import Shard
 from a20_parquet.windows.build import with_embeddings
@@ -103,7 +103,7 @@ def sort(setting: Setting, *, spill: bool) -> Work:
 def merge(setting: Setting) -> Work:
     """Reads runs from scratch disk in the order of the dataset's files, a row group at a time."""
     job = setting.job()
-    runs: list[Run] = [DiskRun(files) for files in _spilled(setting, job)]
+    runs: list[Run] = [StoredRun(files) for files in _spilled(setting, job)]
     units = _plan(job, runs)
     groups = setting.buffers(job.table.row_group_rows, job.table.dims)
     stagings = setting.buffers(job.memory.staging_rows, job.table.dims)
@@ -181,7 +181,7 @@ def _threads(setting: Setting) -> ThreadExecutor:
     return ThreadExecutor(setting.threads, NoProgress())
 
 
-def _decoded(job: Job, position: int) -> list[DecodedRecords]:
+def _decoded(job: ConversionSetup, position: int) -> list[DecodedRecords]:
     """A shard's records, their embeddings copied: the shard's buffer is used again."""
     return [
         replace(decoded, embeddings=[np.array(each) for each in decoded.embeddings])
@@ -193,14 +193,14 @@ def _decoded(job: Job, position: int) -> list[DecodedRecords]:
 
 def _gathered(
     gatherer: WindowGatherer, shards: Sequence[Sequence[DecodedRecords]]
-) -> Iterator[HeldRun]:
+) -> Iterator[InMemoryRun]:
     for shard in shards:
         for decoded in shard:
             yield from gatherer.add(decoded)
     yield from gatherer.rest()
 
 
-def _spilled(setting: Setting, job: Job) -> list[RunFiles]:
+def _spilled(setting: Setting, job: ConversionSetup) -> list[RunFiles]:
     """The runs that the first pass writes."""
     buffer = np.empty((job.memory.gather_rows, job.table.dims), np.float32)
     written: list[RunFiles] = []
@@ -212,7 +212,7 @@ def _spilled(setting: Setting, job: Job) -> list[RunFiles]:
     return written
 
 
-def _held_run(job: Job, *positions: int) -> HeldRun:
+def _held_run(job: ConversionSetup, *positions: int) -> InMemoryRun:
     """The windows of shards, in memory as the first pass leaves them there."""
     windows = sum(job.windows[position] for position in positions)
     buffer: Rows = np.empty((windows, job.table.dims), np.float32)
@@ -221,16 +221,16 @@ def _held_run(job: Job, *positions: int) -> HeldRun:
         for records in read_records(job.shards[position], job.memory.batch_bytes):
             _exhaust(gatherer.add(job.decoder.decode(records)))
     keyed, rows = gatherer.keyed()
-    return HeldRun(buffer, rows, keyed)
+    return InMemoryRun(buffer, rows, keyed)
 
 
-def _windows(run: HeldRun, start: int, stop: int, dims: int) -> Any:
+def _windows(run: InMemoryRun, start: int, stop: int, dims: int) -> Any:
     embeddings = np.empty((stop - start, dims), np.float32)
     run.read_embeddings(start, embeddings)
     return with_embeddings(run.read_metadata(start, stop), embeddings)
 
 
-def _plan(job: Job, runs: Sequence[Run]) -> MergePlan:
+def _plan(job: ConversionSetup, runs: Sequence[Run]) -> MergePlan:
     return plan_merge(
         [run.partitions for run in runs],
         rows_per_file=job.table.rows_per_file,

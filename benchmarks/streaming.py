@@ -21,7 +21,7 @@ from rich.table import Table
 
 from a20_parquet.conversion.detect import probe_shards
 from a20_parquet.decoding.decoder import make_decoder
-from a20_parquet.storage.read_ahead import BLOCK_BYTES, READ_AHEAD, BlockStream, ReadAhead
+from a20_parquet.storage.read_ahead import BLOCK_BYTES, READ_AHEAD, BlockStream, Prefetch
 from a20_parquet.tfrecord.shard import Shard
 from a20_parquet.windows.filenames.parse import FilenameRules
 from benchmarks.inputs import (
@@ -141,7 +141,7 @@ def rounds(ways: Mapping[str, Callable[[], object]], repeat: int) -> dict[str, f
 def reading_ways(store: SlowStore, blocks: Sequence[int]) -> dict[str, Callable[[], object]]:
     """Ways to read the object, each giving its checksum."""
 
-    def stream(ahead: ReadAhead) -> BlockStream:
+    def stream(ahead: Prefetch) -> BlockStream:
         return BlockStream("slow://object", store.size, partial(store.cat_file, "object"), ahead)
 
     ways: dict[str, Callable[[], object]] = {}
@@ -153,7 +153,7 @@ def reading_ways(store: SlowStore, blocks: Sequence[int]) -> dict[str, Callable[
         )
         for ahead in (2, READ_AHEAD, 2 * READ_AHEAD):
             ways[f"{told}, {ahead} ahead"] = lambda block=block, ahead=ahead: _sum(  # type: ignore[misc]
-                stream(ReadAhead(block, ahead))
+                stream(Prefetch(block, ahead))
             )
     return ways
 

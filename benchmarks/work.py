@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from a20_parquet.conversion.job import Job, plan_job
+from a20_parquet.conversion.job import ConversionSetup, plan_job
 from a20_parquet.conversion.new_shards import ToConvert
 from a20_parquet.conversion.options import ConvertOptions
 from a20_parquet.conversion.reading import Reading
@@ -47,7 +47,7 @@ class Setting:
         """The shards."""
         return find_shards(str(self.shards))
 
-    def job(self, *, decoder: str = "wire", **options: Any) -> Job:
+    def job(self, *, decoder: str = "wire", **options: Any) -> ConversionSetup:
         """Plan a conversion of the shards.
 
         Args:

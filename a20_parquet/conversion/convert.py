@@ -11,7 +11,7 @@ from typing import Unpack
 from a20_parquet.conversion.duplicates_pass import without_duplicates
 from a20_parquet.conversion.finish import finish
 from a20_parquet.conversion.free_space import check_free_space, has_room_for_runs
-from a20_parquet.conversion.job import Job, check_options, plan_job
+from a20_parquet.conversion.job import ConversionSetup, check_options, plan_job
 from a20_parquet.conversion.memory import check_budget
 from a20_parquet.conversion.merge_pass import merge_runs, plan_files
 from a20_parquet.conversion.new_shards import ToConvert, find_copies, find_new
@@ -22,11 +22,17 @@ from a20_parquet.conversion.reading import Reading
 from a20_parquet.conversion.remarks import Remarks, conversion_remarks
 from a20_parquet.conversion.result import Conversion
 from a20_parquet.conversion.sort_pass import sort_shards
-from a20_parquet.conversion.transaction.begin import Begun, abandon, begin, find_held, make_way
+from a20_parquet.conversion.transaction.begin import (
+    ConversionState,
+    abandon,
+    begin,
+    find_held,
+    make_way,
+)
 from a20_parquet.conversion.transaction.checkpoints import Plan
 from a20_parquet.conversion.transaction.lock import locked
 from a20_parquet.conversion.transaction.scratch import new_scratch
-from a20_parquet.dataset.existing import HeldDataset
+from a20_parquet.dataset.existing import ExistingDataset
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.errors import (
     A20ParquetError,
@@ -44,7 +50,7 @@ from a20_parquet.notebook.npy_json import NotebookOutput, hop_remarks
 from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.shards.discover import Listing, find_shards
 from a20_parquet.shards.perch_config import read_configs
-from a20_parquet.storage.path import lies_in
+from a20_parquet.storage.path import is_inside
 from a20_parquet.storage.retries import counted_retries
 from a20_parquet.windows.small_files import sparse_partitions_hint
 
@@ -131,7 +137,7 @@ def _add(  # noqa: PLR0913, PLR0917 - all that was found before
     layout: DatasetLayout,
     found: ToConvert,
     options: ConvertOptions,
-    held: HeldDataset | None,
+    held: ExistingDataset | None,
     reading: Reading,
     notebook: NotebookOutput | None,
     executor: Executor,
@@ -189,13 +195,13 @@ def _find_shards(
     sources: str | Path | Sequence[str | Path],
     options: ConvertOptions,
     layout: DatasetLayout,
-    held: HeldDataset | None,
+    held: ExistingDataset | None,
 ) -> Listing:
     """Find the shards; refuse to delete what is to be converted, or to mix what differs."""
     found = find_shards(sources, layout.root)
     listing = read_configs(found, options.sample_rate, options.window_seconds)
     for shard in listing.shards if options.overwrite else ():
-        if lies_in(shard.filesystem, shard.path, layout.root):
+        if is_inside(shard.filesystem, shard.path, layout.root):
             raise UsageError(
                 f"{shard.url} lies in {layout.root}, which --overwrite would delete first. Leave "
                 "the option out, or copy the shard elsewhere."
@@ -227,11 +233,11 @@ def _notebook_remarks(notebook: NotebookOutput | None, found: ToConvert) -> Iter
 @contextmanager
 def _begun(
     layout: DatasetLayout,
-    job: Job,
+    job: ConversionSetup,
     options: ConvertOptions,
-    held: HeldDataset | None,
+    held: ExistingDataset | None,
     progress: Progress,
-) -> Iterator[Begun]:
+) -> Iterator[ConversionState]:
     """Begin or resume a conversion; what stops it leaves what is done, and is told how to go on."""
     plan = Plan(
         options=job.table,

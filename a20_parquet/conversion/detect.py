@@ -62,7 +62,7 @@ class ShardStart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
+class DetectedSchema:
     """What the first records tell."""
 
     dims: int
@@ -86,7 +86,7 @@ def probe_shards(
     *,
     dims: int | None,
     features: Sequence[FeatureRequest],
-) -> Probe:
+) -> DetectedSchema:
     """Look at the first records of all shards, and at more where these do not tell enough.
 
     Args:
@@ -114,7 +114,7 @@ def probe_shards(
     if search.dims is None:
         raise SourceError(_why_none(shards, search.problem))
     found, assumptions = further.found()
-    return Probe(
+    return DetectedSchema(
         dims=search.dims,
         features=found,
         assumptions=assumptions,

@@ -9,8 +9,8 @@ from a20_parquet.conversion.find_duplicates import (
     UnitDuplicates,
     join_duplicates,
 )
-from a20_parquet.conversion.job import Job
-from a20_parquet.dataset.existing import HeldDataset
+from a20_parquet.conversion.job import ConversionSetup
+from a20_parquet.dataset.existing import ExistingDataset
 from a20_parquet.dataset.manifest import DuplicateCounts
 from a20_parquet.execution.protocols import Executor, TaskContext
 from a20_parquet.runs.run import Run
@@ -56,9 +56,9 @@ def find_duplicates(comparison: Comparison, *, workers: int, executor: Executor)
 
 
 def without_duplicates(
-    job: Job,
+    job: ConversionSetup,
     runs: list[Run],
-    held: HeldDataset | None,
+    held: ExistingDataset | None,
     executor: Executor,
 ) -> tuple[list[Run], DuplicateCounts]:
     """Count the windows that come twice, and leave them out if the conversion drops them.

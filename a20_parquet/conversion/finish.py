@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from a20_parquet.conversion.job import Job
+from a20_parquet.conversion.job import ConversionSetup
 from a20_parquet.conversion.sort_pass import Sorted
-from a20_parquet.conversion.transaction.begin import Begun, abandon
-from a20_parquet.conversion.transaction.commit import commit, settle
-from a20_parquet.dataset.existing import HeldDataset
+from a20_parquet.conversion.transaction.begin import ConversionState, abandon
+from a20_parquet.conversion.transaction.commit import clean_up, commit
+from a20_parquet.dataset.existing import ExistingDataset
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import (
     Assumption,
@@ -27,9 +27,9 @@ from a20_parquet.windows.spacing import judge_hop
 
 def finish(  # noqa: PLR0913 - all that is new, each named
     layout: DatasetLayout,
-    job: Job,
-    begun: Begun,
-    held: HeldDataset | None,
+    job: ConversionSetup,
+    begun: ConversionState,
+    held: ExistingDataset | None,
     *,
     sorted_shards: Sorted,
     duplicates: DuplicateCounts,
@@ -93,7 +93,7 @@ def finish(  # noqa: PLR0913 - all that is new, each named
         number = len(before.conversions) if before else 0
         sites = kept_content(held.sites if held else None, job.sites, number)
     commit(layout, manifest, listed.to_pybytes(), sites)
-    settle(layout, begun.own_scratch)
+    clean_up(layout, begun.own_scratch)
     return manifest
 
 
@@ -126,7 +126,7 @@ def _partition_order(file: FileSummary) -> tuple[str, bool, int]:
 
 
 def _all_shards(
-    job: Job, before: Manifest | None, made: Sequence[ShardSummary]
+    job: ConversionSetup, before: Manifest | None, made: Sequence[ShardSummary]
 ) -> Iterator[ShardSummary]:
     """The shards of the dataset; those whose quarantine was retried have new counts."""
     number = len(before.conversions) if before else 0

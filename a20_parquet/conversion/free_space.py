@@ -4,18 +4,18 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from a20_parquet.conversion.job import Job
-from a20_parquet.conversion.transaction.begin import Begun
+from a20_parquet.conversion.job import ConversionSetup
+from a20_parquet.conversion.transaction.begin import ConversionState
 from a20_parquet.conversion.transaction.checkpoints import written_bytes
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.errors import DatasetError
 from a20_parquet.resources import METADATA_ROW_BYTES
 from a20_parquet.storage.files import files_below
-from a20_parquet.storage.path import Place
+from a20_parquet.storage.path import AnyPath
 
 
 def check_free_space(
-    job: Job, layout: DatasetLayout, begun: Begun, deleted: Sequence[Place]
+    job: ConversionSetup, layout: DatasetLayout, begun: ConversionState, deleted: Sequence[AnyPath]
 ) -> None:
     """Compare what a conversion has still to write with what is free.
 
@@ -46,7 +46,7 @@ def check_free_space(
             )
 
 
-def has_room_for_runs(job: Job, layout: DatasetLayout, begun: Begun) -> bool:
+def has_room_for_runs(job: ConversionSetup, layout: DatasetLayout, begun: ConversionState) -> bool:
     """Whether runs fit on the dataset's disk beside an old dataset, which is deleted later then."""
     root, scratch = layout.root, begun.scratch
     if not isinstance(root, Path) or not isinstance(scratch, Path):
@@ -55,11 +55,11 @@ def has_room_for_runs(job: Job, layout: DatasetLayout, begun: Begun) -> bool:
     return not is_same or shutil.disk_usage(root).free >= _run_bytes(job, begun)
 
 
-def _row_bytes(job: Job) -> int:
+def _row_bytes(job: ConversionSetup) -> int:
     return job.table.row_bytes + METADATA_ROW_BYTES // 2
 
 
-def _run_bytes(job: Job, begun: Begun) -> int:
+def _run_bytes(job: ConversionSetup, begun: ConversionState) -> int:
     """Bytes of the runs that are still to be written."""
     if job.memory.holds_all:
         return 0
@@ -73,7 +73,7 @@ def _existing(folder: Path) -> Path:
     return next(each for each in (folder, *folder.parents) if each.exists())
 
 
-def _file_bytes(folders: Iterable[Place], device: int) -> int:
+def _file_bytes(folders: Iterable[AnyPath], device: int) -> int:
     """Bytes of all files below some folders, as far as they lie on one disk."""
     here = [folder for folder in folders if isinstance(folder, Path)]
     paths = {folder / name for folder in here for name in files_below(folder)}

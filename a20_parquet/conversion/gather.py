@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from a20_parquet.runs.run import HeldRun, Rows
-from a20_parquet.windows.build import WindowRules, keyed_metadata
+from a20_parquet.runs.run import InMemoryRun, Rows
+from a20_parquet.windows.build import WindowRules, sort_table
 from a20_parquet.windows.left_out import LeftOut
-from a20_parquet.windows.records import DecodedRecords, Embedding, FeatureValues, RecordHeads
+from a20_parquet.windows.records import DecodedRecords, Embedding, FeatureValues, RecordMetadata
 
 
 class WindowGatherer:
@@ -38,7 +38,7 @@ class WindowGatherer:
         self._buffer = buffer
         self._rules = rules
         self._used = 0
-        self._heads: list[RecordHeads] = []
+        self._heads: list[RecordMetadata] = []
         self._features: dict[str, list[FeatureValues | None]] = {
             feature.name: [] for feature in rules.features
         }
@@ -53,7 +53,7 @@ class WindowGatherer:
         self.left_out.update(windows)
         self.noticed = LeftOut.merged([self.noticed, noticed])
 
-    def add(self, taken: DecodedRecords) -> Iterator[HeldRun]:
+    def add(self, taken: DecodedRecords) -> Iterator[InMemoryRun]:
         """Copy a batch of records into the buffer.
 
         Yields:
@@ -90,7 +90,7 @@ class WindowGatherer:
         for name, tensors in self._features.items():
             tensors.extend(taken.features[name][start:stop])
 
-    def rest(self) -> Iterator[HeldRun]:
+    def rest(self) -> Iterator[InMemoryRun]:
         """Sort what the buffer still holds, if it holds anything."""
         if self._used:
             yield from self._sort()
@@ -100,7 +100,7 @@ class WindowGatherer:
 
         Windows outside of the selection are counted and left out.
         """
-        keyed = keyed_metadata(self._heads, self._rules, self._features)
+        keyed = sort_table(self._heads, self._rules, self._features)
         rows = np.arange(self._used)
         if self._rules.selection.is_limited:
             takes = self._rules.selection.takes(
@@ -112,19 +112,19 @@ class WindowGatherer:
         self.windows.update(_count_by_shard(keyed))
         return pa.Table.from_batches([keyed]), rows
 
-    def _sort(self) -> Iterator[HeldRun]:
+    def _sort(self) -> Iterator[InMemoryRun]:
         keyed, rows = self._take_keyed()
         if len(keyed):
-            yield HeldRun(self._buffer, rows, keyed)
+            yield InMemoryRun(self._buffer, rows, keyed)
 
-    def _sort_in_parts(self, picked: Embedding) -> Iterator[HeldRun]:
+    def _sort_in_parts(self, picked: Embedding) -> Iterator[InMemoryRun]:
         """Sort the one record that is noted, whose rows are these, a full buffer at a time."""
         keyed, rows = self._take_keyed()
         most = len(self._buffer)
         for start in range(0, len(keyed), most):
             part = rows[start : start + most]
             self._buffer[: len(part)] = picked[part]
-            yield HeldRun(self._buffer, np.arange(len(part)), keyed.slice(start, most))
+            yield InMemoryRun(self._buffer, np.arange(len(part)), keyed.slice(start, most))
 
     def _take_keyed(self) -> tuple[Any, npt.NDArray[np.int64]]:
         """See ``keyed``; then begin anew."""

@@ -14,7 +14,7 @@ from a20_parquet.conversion.new_shards import ToConvert
 from a20_parquet.conversion.options import ConvertOptions, OnError
 from a20_parquet.conversion.reading import Reading
 from a20_parquet.conversion.transaction.checkpoints import PlannedShard, option_differences
-from a20_parquet.dataset.existing import HeldDataset, Retry
+from a20_parquet.dataset.existing import ExistingDataset, Retry
 from a20_parquet.dataset.manifest import Assumption, ReadingOptions, TableOptions
 from a20_parquet.dataset.rules import window_rules
 from a20_parquet.decoding.decoder import Decoder, make_decoder
@@ -40,7 +40,7 @@ _INFLATED_RATIO = 1.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class ConversionSetup:
     """A conversion, planned."""
 
     shards: tuple[Shard, ...]
@@ -100,11 +100,11 @@ class Job:
 def plan_job(
     to_convert: ToConvert,
     options: ConvertOptions,
-    held: HeldDataset | None,
+    held: ExistingDataset | None,
     *,
     executor: Executor,
     reading: Reading,
-) -> Job:
+) -> ConversionSetup:
     """Look at the shards' first records and plan their conversion.
 
     Args:
@@ -149,7 +149,7 @@ def plan_job(
     )
     memory = replace(memory, holds_all=memory.holds_all and executor.is_local)
     _log_memory(memory, budget, sum(windows), table)
-    return Job(
+    return ConversionSetup(
         shards=shards,
         retries=to_convert.retries,
         windows=windows,
@@ -216,7 +216,7 @@ def divide_memory(
     )
 
 
-def check_options(listing: Listing, options: ConvertOptions, held: HeldDataset) -> None:
+def check_options(listing: Listing, options: ConvertOptions, held: ExistingDataset) -> None:
     """Compare options with those that a dataset was made with.
 
     Raises:
@@ -231,7 +231,7 @@ def check_options(listing: Listing, options: ConvertOptions, held: HeldDataset) 
         )
 
 
-def _table_options(hop: Hop, options: ConvertOptions, held: HeldDataset | None) -> TableOptions:
+def _table_options(hop: Hop, options: ConvertOptions, held: ExistingDataset | None) -> TableOptions:
     """The options of the table as far as they are known; 0 dims and floats where not."""
     known = held.manifest.options if held else None
     there = {feature.name: feature for feature in (known.features if known else ())}
@@ -259,7 +259,9 @@ def _feature(request: FeatureRequest, there: Mapping[str, Feature]) -> Feature:
     return request.whole() or Feature(request.name, 0)
 
 
-def _find_hop(shards: Sequence[Shard], options: ConvertOptions, held: HeldDataset | None) -> Hop:
+def _find_hop(
+    shards: Sequence[Shard], options: ConvertOptions, held: ExistingDataset | None
+) -> Hop:
     # Records that a dataset holds in quarantine are not asked for it: theirs is known.
     dataset_s = held.manifest.options.window_seconds if held else None
     return find_hop(shards, options.window_seconds, dataset_s)

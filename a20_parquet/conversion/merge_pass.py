@@ -7,12 +7,12 @@ from threading import Lock
 
 import numpy as np
 
-from a20_parquet.conversion.job import Job
+from a20_parquet.conversion.job import ConversionSetup
 from a20_parquet.conversion.memory import MemoryPlan
 from a20_parquet.conversion.transaction.checkpoints import commit_unit, committed_files, is_whole
 from a20_parquet.conversion.transaction.commit import remove_strays
 from a20_parquet.conversion.write_files import UnitWriter, data_path
-from a20_parquet.dataset.existing import HeldDataset
+from a20_parquet.dataset.existing import ExistingDataset
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import FileSummary, TableOptions
 from a20_parquet.errors import SameFolderError
@@ -72,7 +72,9 @@ def _open_checker(
     return check
 
 
-def plan_files(job: Job, runs: Sequence[Run], held: HeldDataset | None = None) -> MergePlan:
+def plan_files(
+    job: ConversionSetup, runs: Sequence[Run], held: ExistingDataset | None = None
+) -> MergePlan:
     """Plan which files the merge of ``runs`` writes.
 
     Args:
@@ -104,13 +106,13 @@ def plan_files(job: Job, runs: Sequence[Run], held: HeldDataset | None = None) -
 
 
 def merge_runs(  # noqa: PLR0913 - what to write, where, and who does it
-    job: Job,
+    job: ConversionSetup,
     runs: Sequence[Run],
     units: MergePlan,
     layout: DatasetLayout,
     executor: Executor,
     *,
-    held: HeldDataset | None = None,
+    held: ExistingDataset | None = None,
 ) -> list[FileSummary]:
     """Merge ``runs`` into Parquet files; each unit of the merge ends with its commit marker.
 

@@ -4,14 +4,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from a20_parquet.dataset.existing import HeldDataset, Retry
+from a20_parquet.dataset.existing import ExistingDataset, Retry
 from a20_parquet.dataset.manifest import ShardSummary
 from a20_parquet.execution.threads import ThreadPool
 from a20_parquet.progress import Progress
 from a20_parquet.shards.discover import Listing
 from a20_parquet.shards.identity import content_sums
 from a20_parquet.shards.labels import make_labels
-from a20_parquet.storage.path import lies_in
+from a20_parquet.storage.path import is_inside
 from a20_parquet.tfrecord.shard import Shard
 
 
@@ -30,7 +30,7 @@ class ToConvert:
 
 
 def find_new(
-    listing: Listing, held: HeldDataset | None, workers: ThreadPool, progress: Progress
+    listing: Listing, held: ExistingDataset | None, workers: ThreadPool, progress: Progress
 ) -> ToConvert:
     """Compare the sources with what a dataset holds.
 
@@ -54,7 +54,7 @@ def find_new(
             new.append(shard)
             continue
         # A shard of which nothing could be converted lies in quarantine as a whole.
-        is_meant = lies_in(shard.filesystem, shard.path, quarantine)
+        is_meant = is_inside(shard.filesystem, shard.path, quarantine)
         if (shard.size, checksum) in contents and not is_meant:
             known += contents[shard.size, checksum]
             continue

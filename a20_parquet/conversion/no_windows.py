@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
-from a20_parquet.conversion.job import Job
+from a20_parquet.conversion.job import ConversionSetup
 from a20_parquet.conversion.sort_pass import Sorted
 from a20_parquet.dataset.manifest import FileSummary, ReadingOptions
 from a20_parquet.errors import NoWindowsError
@@ -16,7 +16,7 @@ from a20_parquet.windows.selection import site_values
 _MOST_NAMED = 20
 
 
-def check_some_kept(job: Job, made: Sorted, *, overwrites: bool) -> None:
+def check_some_kept(job: ConversionSetup, made: Sorted, *, overwrites: bool) -> None:
     """Check that a selection keeps any of the windows.
 
     Args:
@@ -47,7 +47,9 @@ def check_some_kept(job: Job, made: Sorted, *, overwrites: bool) -> None:
     )
 
 
-def missing_sites(job: Job, made: Sorted, files: Sequence[FileSummary]) -> tuple[str, ...]:
+def missing_sites(
+    job: ConversionSetup, made: Sorted, files: Sequence[FileSummary]
+) -> tuple[str, ...]:
     """Return those of the wanted sites of which the shards have no recording at all.
 
     Args:
@@ -68,12 +70,12 @@ def missing_sites(job: Job, made: Sorted, files: Sequence[FileSummary]) -> tuple
     return missing
 
 
-def _not_among(there: set[str], job: Job) -> tuple[str, ...]:
+def _not_among(there: set[str], job: ConversionSetup) -> tuple[str, ...]:
     rule = job.table.site_tokens
     return tuple(site for site in job.reading.site if there.isdisjoint(site_values(site, rule)))
 
 
-def _reasons(job: Job, left_out: LeftOut) -> Iterator[str]:
+def _reasons(job: ConversionSetup, left_out: LeftOut) -> Iterator[str]:
     """Say what there is, of what the selection asks for."""
     reading, selection = job.reading, job.rules.selection
     if selection.sites and not any(map(selection.takes_site, left_out.sites)):

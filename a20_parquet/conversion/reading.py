@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from a20_parquet.conversion.new_shards import ToConvert
 from a20_parquet.conversion.options import ConvertOptions
 from a20_parquet.conversion.transaction.checkpoints import option_differences
-from a20_parquet.dataset.existing import HeldDataset
+from a20_parquet.dataset.existing import ExistingDataset
 from a20_parquet.dataset.manifest import ReadingOptions, ShardSummary
 from a20_parquet.errors import UsageError
 from a20_parquet.formatting import format_count
@@ -37,7 +37,7 @@ class Reading:
     """The table that ``--sites`` names."""
 
     @classmethod
-    def of(cls, options: ConvertOptions, held: HeldDataset | None) -> Self:
+    def of(cls, options: ConvertOptions, held: ExistingDataset | None) -> Self:
         """Read the sites table and check all options of this kind.
 
         Args:
@@ -84,7 +84,7 @@ class Reading:
         known = ", ".join(table.frame.columns)
         return (f"--sites: columns that are not used: {', '.join(table.ignored)}; known: {known}",)
 
-    def check_held(self, held: HeldDataset, shards: Sequence[ShardSummary]) -> tuple[str, ...]:
+    def check_held(self, held: ExistingDataset, shards: Sequence[ShardSummary]) -> tuple[str, ...]:
         """Compare with how shards of which none is new were read.
 
         The options must be those of the last conversion that read any of them, or the last that
@@ -117,7 +117,7 @@ class Reading:
             )
         return _lines(different)
 
-    def _cheaper_way(self, held: HeldDataset, shards: Sequence[ShardSummary]) -> str:
+    def _cheaper_way(self, held: ExistingDataset, shards: Sequence[ShardSummary]) -> str:
         """Name what does not need all shards again, where the options may mend quarantine."""
         last = max((shard.conversion for shard in shards), default=0)
         was = _reading(held, last)
@@ -132,7 +132,7 @@ class Reading:
             f"{root}/quarantine {root} with the new options."
         )
 
-    def compare_held(self, held: HeldDataset | None, to_convert: ToConvert) -> tuple[str, ...]:
+    def compare_held(self, held: ExistingDataset | None, to_convert: ToConvert) -> tuple[str, ...]:
         """Compare with how the dataset's shards were read, where others are added to them.
 
         Returns:
@@ -143,7 +143,7 @@ class Reading:
         is_retry = len(to_convert.retries) == len(to_convert.shards)
         return _lines(self._group(held, held.manifest.shards, but=_MENDING if is_retry else ()))
 
-    def has_kept(self, held: HeldDataset) -> bool:
+    def has_kept(self, held: ExistingDataset) -> bool:
         """Whether windows of the dataset were read with the same options: they are no typo."""
         same = {
             number
@@ -156,7 +156,7 @@ class Reading:
         )
 
     def _group(
-        self, held: HeldDataset, shards: Sequence[ShardSummary], but: Sequence[str] = ()
+        self, held: ExistingDataset, shards: Sequence[ShardSummary], but: Sequence[str] = ()
     ) -> list[tuple[str, str]]:
         """Group shards that were read with other options: how many, and the differences."""
         counts: dict[str, int] = {}
@@ -171,7 +171,7 @@ class Reading:
         return [(format_count(count, "shard"), text) for text, count in counts.items()]
 
     def _differences(
-        self, held: HeldDataset, number: int, but: Sequence[str] = ()
+        self, held: ExistingDataset, number: int, but: Sequence[str] = ()
     ) -> Iterator[str]:
         """Name the options that differ from those of a conversion."""
         was = _reading(held, number)
@@ -183,7 +183,7 @@ class Reading:
         now = now.model_copy(update={name: getattr(was, name) for name in same})
         yield from option_differences(was, now)
 
-    def _fingerprint(self, held: HeldDataset, number: int, was: ReadingOptions) -> str | None:
+    def _fingerprint(self, held: ExistingDataset, number: int, was: ReadingOptions) -> str | None:
         """Fingerprint of the sites table that a conversion would have had, given these options."""
         if self.given_sites is None:
             # A dataset keeps its table: that need not be given again.
@@ -195,7 +195,7 @@ class Reading:
         return merged(held.sites.until(number), self.given_sites).fingerprint
 
 
-def _conversions(held: HeldDataset, shard: ShardSummary) -> tuple[int, ...]:
+def _conversions(held: ExistingDataset, shard: ShardSummary) -> tuple[int, ...]:
     """The conversions whose options a shard was read with.
 
     The first one read it whole, later ones its quarantine. What these selected otherwise says
@@ -207,7 +207,7 @@ def _conversions(held: HeldDataset, shard: ShardSummary) -> tuple[int, ...]:
     return (shard.conversion, *same)
 
 
-def _reading(held: HeldDataset, number: int) -> ReadingOptions:
+def _reading(held: ExistingDataset, number: int) -> ReadingOptions:
     """How a conversion read; those of early versions do not say it."""
     conversions = held.manifest.conversions
     return conversions[number].reading if number < len(conversions) else ReadingOptions()
@@ -237,7 +237,7 @@ def _selection(options: ReadingOptions, rule: int = DISTINCT_TOKENS) -> Selectio
 
 
 def _sites(
-    options: ConvertOptions, held: HeldDataset | None
+    options: ConvertOptions, held: ExistingDataset | None
 ) -> "tuple[SiteTable | None, SiteTable | None, SiteTable | None]":
     """The sites table that is given, the one that is used, and the one that the dataset gets."""
     kept = held.sites if held else None

@@ -8,10 +8,10 @@ from pathlib import Path
 import crc32c
 
 from a20_parquet.conversion.transaction.begin import find_held
-from a20_parquet.conversion.transaction.commit import commit, settle
+from a20_parquet.conversion.transaction.commit import clean_up, commit
 from a20_parquet.conversion.transaction.lock import locked
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.existing import HeldDataset
+from a20_parquet.dataset.existing import ExistingDataset
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import FileSummary
 from a20_parquet.dataset.manifest_content import files_content
@@ -138,7 +138,7 @@ def _mender(
     return mend
 
 
-def _commit(layout: DatasetLayout, held: HeldDataset, files: list[FileSummary]) -> None:
+def _commit(layout: DatasetLayout, held: ExistingDataset, files: list[FileSummary]) -> None:
     """Have the dataset say what its files are now, at one moment."""
     if tuple(files) == held.files and held.manifest.checksum is not None:
         return
@@ -146,4 +146,4 @@ def _commit(layout: DatasetLayout, held: HeldDataset, files: list[FileSummary]) 
     checksum = f"{crc32c.crc32c(content):08x}"
     new = held.manifest.model_copy(update={"files_checksum": checksum})
     commit(layout, new, content.to_pybytes(), None)
-    settle(layout, ())
+    clean_up(layout, ())

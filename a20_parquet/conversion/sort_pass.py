@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from a20_parquet.conversion.error_limit import ErrorLimit
 from a20_parquet.conversion.gather import WindowGatherer
-from a20_parquet.conversion.job import Job
+from a20_parquet.conversion.job import ConversionSetup
 from a20_parquet.conversion.observations import Observations
 from a20_parquet.conversion.sort_unit import SortedUnit, UnitSorter, count_errors
-from a20_parquet.conversion.transaction.begin import Begun
+from a20_parquet.conversion.transaction.begin import ConversionState
 from a20_parquet.conversion.transaction.checkpoints import SortedShards, remove_stray_runs
 from a20_parquet.conversion.transaction.lock import check_lock
 from a20_parquet.dataset.layout import DatasetLayout
@@ -23,8 +23,8 @@ from a20_parquet.execution.protocols import Executor, TaskContext
 from a20_parquet.execution.threads import Pool
 from a20_parquet.formatting import format_count
 from a20_parquet.notebook.npy_json import NotebookOutput
-from a20_parquet.runs.run import HeldRun, Rows, Run, open_runs
-from a20_parquet.storage.path import Place
+from a20_parquet.runs.run import InMemoryRun, Rows, Run, open_runs
+from a20_parquet.storage.path import AnyPath
 from a20_parquet.windows.filter import RecordFilter
 
 _LOGGER = logging.getLogger(__name__)
@@ -46,8 +46,8 @@ class Sorted:
 
 def _open_sorter(  # noqa: PLR0913, PLR0917 - partly filled in by what sends it to workers
     layout: DatasetLayout,
-    job: Job,
-    scratch: Place,
+    job: ConversionSetup,
+    scratch: AnyPath,
     notebook: NotebookOutput | None,
     known_errors: int,
     shared: "_SharedBuffer | None",
@@ -95,8 +95,8 @@ def _open_sorter(  # noqa: PLR0913, PLR0917 - partly filled in by what sends it 
 
 def sort_shards(
     layout: DatasetLayout,
-    job: Job,
-    begun: Begun,
+    job: ConversionSetup,
+    begun: ConversionState,
     notebook: NotebookOutput | None,
     executor: Executor,
 ) -> Sorted:
@@ -180,7 +180,7 @@ def _in_order(units: Sequence[SortedShards]) -> list[ShardSummary]:
 class _SharedBuffer:
     """One buffer for the embeddings of all units, where they stay."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: ConversionSetup) -> None:
         windows = np.array(job.windows, np.int64)
         # A shard that holds more than was reckoned spills runs where this is not enough, too.
         most = np.maximum(_MOST_SPARE_ROWS, 15 * windows)
@@ -193,10 +193,10 @@ class _SharedBuffer:
         """Lend a unit its part."""
         yield self._all[self._starts[positions[0]] : self._starts[positions[-1] + 1]]
 
-    def runs(self, units: Sequence[SortedUnit]) -> Iterator[HeldRun]:
+    def runs(self, units: Sequence[SortedUnit]) -> Iterator[InMemoryRun]:
         """Sort what stayed here, as one run."""
         held = [unit for unit in units if unit.held is not None]
         if held:
             rows = [self._starts[unit.sorted.positions[0]] + unit.rows for unit in held]
             keyed = pa.concat_tables([unit.held for unit in held])
-            yield HeldRun(self._all, np.concatenate(rows), keyed)
+            yield InMemoryRun(self._all, np.concatenate(rows), keyed)

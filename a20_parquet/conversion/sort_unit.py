@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from a20_parquet.conversion.error_limit import ErrorLimit
 from a20_parquet.conversion.gather import WindowGatherer
-from a20_parquet.conversion.job import Job
+from a20_parquet.conversion.job import ConversionSetup
 from a20_parquet.conversion.observations import Observations, Observer
 from a20_parquet.conversion.transaction.checkpoints import SortedShards, commit_sorted
 from a20_parquet.conversion.transaction.lock import check_lock
@@ -22,9 +22,9 @@ from a20_parquet.errors import DatasetError, RecordError
 from a20_parquet.execution.protocols import TaskContext
 from a20_parquet.notebook.files import NpyJsonWriter
 from a20_parquet.notebook.npy_json import NotebookOutput
-from a20_parquet.runs.run import HeldRun, RunFiles
-from a20_parquet.storage.path import Place
-from a20_parquet.storage.read_ahead import ReadAhead
+from a20_parquet.runs.run import InMemoryRun, RunFiles
+from a20_parquet.storage.path import AnyPath
+from a20_parquet.storage.read_ahead import Prefetch
 from a20_parquet.tfrecord.compression import open_content
 from a20_parquet.tfrecord.frames import FrameReader, tell_progress
 from a20_parquet.tfrecord.records import Damage, Records
@@ -65,9 +65,9 @@ def count_errors(unit: SortedShards) -> int:
 class UnitSorter:
     """Reads the shards of one unit and sorts their windows."""
 
-    job: Job
+    job: ConversionSetup
     layout: DatasetLayout
-    scratch: Place
+    scratch: AnyPath
     """Where runs are written."""
     notebook: NotebookOutput | None
     positions: tuple[int, ...]
@@ -126,7 +126,7 @@ class UnitSorter:
         with (
             self._notebook_writer(shard) as notebook,
             self._quarantine_writer(shard, retry) as quarantine,
-            open_content(shard, ReadAhead(self.job.memory.batch_bytes)) as content,
+            open_content(shard, Prefetch(self.job.memory.batch_bytes)) as content,
         ):
             reader = FrameReader(shard, content, self.job.memory.batch_bytes)
             for item in tell_progress(reader.read(), content, self.context.advance):
@@ -174,7 +174,7 @@ class UnitSorter:
             return QuarantineWriter(folder, shard.label, create=create)
         return QuarantineWriter(folder, retry.shard.label, retry.damaged, retry.files, create)
 
-    def _write(self, runs: Iterator[HeldRun]) -> None:
+    def _write(self, runs: Iterator[InMemoryRun]) -> None:
         for run in runs:
             name = f"run-{self.positions[0]:06d}-{len(self._runs):04d}{self.context.tag}"
             check_lock(self.layout)

@@ -15,7 +15,7 @@ from a20_parquet.dataset.manifest_content import parse_manifest
 from a20_parquet.dataset.presence import why_no_dataset
 from a20_parquet.errors import DatasetError
 from a20_parquet.storage.locate import is_local, read_content
-from a20_parquet.storage.path import StorePath, place_of
+from a20_parquet.storage.path import StorePath, parse_path
 from a20_parquet.windows.partition import PartitionBy
 from a20_parquet.windows.schema import Feature, metadata_schema, window_schema
 
@@ -61,7 +61,7 @@ class Catalog:
             UsageError: its store can't be opened, or this process can't use polars.
         """
         check_threads()
-        place = place_of(dataset)
+        place = parse_path(dataset)
         location = str(place)
         if isinstance(place, StorePath):
             filesystem, root = place.filesystem, place.path
@@ -170,7 +170,7 @@ def _read_manifest(filesystem: Any, root: str, location: str) -> tuple[Manifest,
     try:
         content = read_content(filesystem, path)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise DatasetError(f"{location}: {why_no_dataset(place_of(location))}") from error
+        raise DatasetError(f"{location}: {why_no_dataset(parse_path(location))}") from error
     except OSError as error:
         raise DatasetError(f"{location}/manifest.json: can't be read: {error}") from error
     return parse_manifest(content, f"{location}/manifest.json")

@@ -38,7 +38,7 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldDataset:
+class ExistingDataset:
     """A complete dataset."""
 
     catalog: "Catalog"

@@ -21,8 +21,8 @@ from a20_parquet.parquet.format.timestamps import (
     TIMESTAMP_MILLIS,
     mark_instants,
 )
-from a20_parquet.storage.files import NewFile, file_size, naming, open_no_link, read_range
-from a20_parquet.storage.path import Place, StorePath
+from a20_parquet.storage.files import NewFile, file_size, open_no_link, path_errors, read_range
+from a20_parquet.storage.path import AnyPath, StorePath
 
 _LENGTH_BYTES = 4
 _TAIL_BYTES = _LENGTH_BYTES + len(MAGIC)
@@ -43,7 +43,7 @@ class Footer:
     """Its length and the magic, which end the file."""
 
     @classmethod
-    def read(cls, place: Place, size: int) -> Self:
+    def read(cls, place: AnyPath, size: int) -> Self:
         """Read the footer of a file of ``size`` bytes.
 
         Raises:
@@ -83,7 +83,7 @@ class Footer:
 class Mend:
     """A data file that was read whole, and what it should be."""
 
-    place: Place
+    place: AnyPath
     file: FileSummary
     """As the dataset lists it now."""
     footer: Footer
@@ -91,7 +91,7 @@ class Mend:
     """CRC32C of all bytes before the footer."""
 
     @classmethod
-    def of(cls, place: Place, file: FileSummary, advance: Callable[[int], None]) -> Self:
+    def of(cls, place: AnyPath, file: FileSummary, advance: Callable[[int], None]) -> Self:
         """Read a file.
 
         Args:
@@ -152,7 +152,7 @@ class Mend:
     def _patch(self, path: Path) -> None:
         # Only bytes that differ: what may be cut by a crash is the same before and after.
         now, right = self.footer.content, self.footer.right
-        with naming(path), open(path, "r+b", buffering=0, opener=open_no_link) as file:
+        with path_errors(path), open(path, "r+b", buffering=0, opener=open_no_link) as file:
             for place in (i for i in range(len(now)) if now[i] != right[i]):
                 file.seek(self.footer.start + place)
                 file.write(right[place : place + 1])
@@ -170,7 +170,7 @@ class Mend:
             new.close()
 
 
-def _pieces(place: Place, stop: int) -> Iterator[bytes]:
+def _pieces(place: AnyPath, stop: int) -> Iterator[bytes]:
     """Read a file up to a byte."""
     for start in range(0, stop, _PIECE_BYTES):
         yield read_range(place, start, min(start + _PIECE_BYTES, stop))

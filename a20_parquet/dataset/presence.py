@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 from a20_parquet.errors import DatasetError
-from a20_parquet.storage.path import Place, place_of
+from a20_parquet.storage.path import AnyPath, parse_path
 
 _SHARD = re.compile(r"-\d{5,}-of-\d{5,}|\.tfrecords?(\.|$)", re.IGNORECASE)
 _OF_DATABASES = (".db", ".duckdb")
@@ -26,12 +26,12 @@ def check_is_there(dataset: str) -> None:
         DatasetError: it does not.
         UsageError: its store can't be opened.
     """
-    place = place_of(dataset)
+    place = parse_path(dataset)
     if isinstance(place, Path) and not (place / "manifest.json").exists():
         raise DatasetError(f"{place}: {why_no_dataset(place)}")
 
 
-def why_no_dataset(place: Place) -> str:
+def why_no_dataset(place: AnyPath) -> str:
     """Say why a place without a manifest is no dataset, and what is there."""
     try:
         return _look(place)
@@ -39,7 +39,7 @@ def why_no_dataset(place: Place) -> str:
         return f"has no manifest.json, and can't be looked at: {error}"
 
 
-def _look(place: Place) -> str:
+def _look(place: AnyPath) -> str:
     if place.name.casefold().endswith(_OF_DATABASES) and not place.is_dir():
         return "is called like a database: DATASET comes first, FILE last."
     if not place.exists():
@@ -50,12 +50,12 @@ def _look(place: Place) -> str:
     return _why_no_folder(place) if place.is_dir() else _why_no_file(place)
 
 
-def _why_no_file(place: Place) -> str:
+def _why_no_file(place: AnyPath) -> str:
     kind = "a shard" if _SHARD.search(place.name) else "a file"
     return f"is {kind}, and a dataset is a folder. {_CONVERT}"
 
 
-def _why_no_folder(place: Place) -> str:
+def _why_no_folder(place: AnyPath) -> str:
     if (place / "conversion" / "plan.json").exists():
         return (
             "its conversion has not finished, so that it has no manifest.json yet. Wait for it, or "
@@ -70,7 +70,7 @@ def _why_no_folder(place: Place) -> str:
     return "has no manifest.json, so it is no complete dataset. Name one that convert has finished."
 
 
-def name_shards(folder: Place) -> str:
+def name_shards(folder: AnyPath) -> str:
     """Name the files of a folder that are called like shards; empty where none is.
 
     Raises:
@@ -79,13 +79,13 @@ def name_shards(folder: Place) -> str:
     return _name_shards(_first_lying_in(folder))
 
 
-def _name_shards(places: list[Place]) -> str:
+def _name_shards(places: list[AnyPath]) -> str:
     names = [place.name for place in places if _SHARD.search(place.name)]
     more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
     return f"shards ({', '.join(names[:_MOST_NAMED])}{more})" if names else ""
 
 
-def _dataset_above(place: Place) -> Place | None:
+def _dataset_above(place: AnyPath) -> AnyPath | None:
     for _ in range(_MOST_ABOVE):
         place = place.parent
         if not place.name:
@@ -95,5 +95,5 @@ def _dataset_above(place: Place) -> Place | None:
     return None
 
 
-def _first_lying_in(folder: Place) -> list[Place]:
+def _first_lying_in(folder: AnyPath) -> list[AnyPath]:
     return sorted(islice(folder.iterdir(), _MOST_LOOKED_AT), key=str)

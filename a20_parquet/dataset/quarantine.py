@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from a20_parquet.dataset.manifest import QuarantinedShard, QuarantineFile
 from a20_parquet.errors import DatasetError
-from a20_parquet.storage.files import Create, NewFile, naming
-from a20_parquet.storage.path import Place, read_whole
+from a20_parquet.storage.files import Create, NewFile, path_errors
+from a20_parquet.storage.path import AnyPath, read_whole
 from a20_parquet.windows.rejection import Reason, Rejection
 
 RECORDS, DAMAGED, LIST = ".tfrecord", ".damaged", ".jsonl"
@@ -177,7 +177,7 @@ class QuarantineWriter(QuarantineTally):
 
     def __init__(
         self,
-        folder: Place,
+        folder: AnyPath,
         label: str,
         entries: Sequence[Entry] = (),
         files: Sequence[QuarantineFile] = (),
@@ -216,7 +216,7 @@ class QuarantineWriter(QuarantineTally):
     def _create(self, name: str) -> BinaryIO:
         self._folder.mkdir(parents=True, exist_ok=True)
         place = self._folder / name
-        self._open.enter_context(naming(place))
+        self._open.enter_context(path_errors(place))
         new = self._open.enter_context(self._make(place))
         if not isinstance(new.file, RawIOBase):
             return new.file
@@ -244,7 +244,7 @@ class _SummedFile:
         if self._file is not None:
             if self._unchecked_bytes <= 0:
                 self._check_free_space(Path(self._file.name))
-            with naming(Path(self._file.name)):
+            with path_errors(Path(self._file.name)):
                 self._file.write(piece)
             self._unchecked_bytes -= len(piece)
         self._bytes += len(piece)
@@ -273,7 +273,7 @@ def list_sum(entries: Iterable[Entry]) -> str:
     return digest.hexdigest()
 
 
-def read_entries(folder: Place, label: str) -> Iterator[Entry]:
+def read_entries(folder: AnyPath, label: str) -> Iterator[Entry]:
     """Read what of a shard lies in quarantine, in the order of the shard.
 
     Raises:

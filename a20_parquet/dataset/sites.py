@@ -14,7 +14,7 @@ from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.file_list import read_table
 from a20_parquet.dataset.problem import Problem
 from a20_parquet.errors import DatasetError, UsageError
-from a20_parquet.storage.path import place_of, read_whole
+from a20_parquet.storage.path import parse_path, read_whole
 from a20_parquet.windows.filenames.site_table import SCHEMA, SiteTable
 
 _KEPT = "sites.parquet"
@@ -38,7 +38,7 @@ def read_sites(path: str | Path) -> SiteTable:
     """
     url = str(path)
     try:
-        content = read_whole(place_of(path))
+        content = read_whole(parse_path(path))
     except (OSError, UsageError) as error:
         raise UsageError(f"{url}: the sites table can't be read: {error}") from error
     try:

@@ -11,7 +11,7 @@ from a20_parquet.decoding.example import RejectedError
 from a20_parquet.decoding.tensors import TensorError
 from a20_parquet.tfrecord.records import Records
 from a20_parquet.windows.feature_kinds import FeatureKind, FeatureScope
-from a20_parquet.windows.records import DecodedRecords, Embedding, FeatureValues, RecordHeads
+from a20_parquet.windows.records import DecodedRecords, Embedding, FeatureValues, RecordMetadata
 from a20_parquet.windows.rejection import Rejection
 from a20_parquet.windows.schema import Feature
 
@@ -50,7 +50,7 @@ def gather(
         )
     columns = zip(*kept, strict=True) if kept else repeat((), len(DecodedRecord._fields))
     filenames, timestamps_s, embeddings, claims_another_shape, features, others = columns
-    heads = RecordHeads(
+    heads = RecordMetadata(
         shard=records.shard.url,
         position=records.shard.position,
         numbers=np.array(places, np.int64) + records.first,

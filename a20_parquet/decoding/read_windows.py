@@ -15,7 +15,7 @@ from a20_parquet.shards.discover import find_shards
 from a20_parquet.shards.perch_config import check_sample_rate, find_hop, read_configs
 from a20_parquet.tfrecord.frames import BATCH_BYTES, read_records
 from a20_parquet.tfrecord.shard import Shard
-from a20_parquet.windows.build import WindowRules, keyed_metadata, with_embeddings
+from a20_parquet.windows.build import WindowRules, sort_table, with_embeddings
 from a20_parquet.windows.filter import RecordFilter
 from a20_parquet.windows.partition import PartitionBy
 from a20_parquet.windows.records import DecodedRecords
@@ -91,7 +91,7 @@ def _windows(
     record_filter = RecordFilter(rules)
     while batch is not None:
         record_filter.check(batch)
-        metadata = keyed_metadata([batch.heads], rules)
+        metadata = sort_table([batch.heads], rules)
         embeddings = [rules.pick(tensor) for tensor in batch.embeddings]
         if len(metadata):
             yield with_embeddings(

@@ -19,7 +19,7 @@ from a20_parquet.errors import ClusterError, SourceError
 from a20_parquet.execution.fencing import FencingToken
 from a20_parquet.execution.protocols import Initializer, StoppedError, TaskContext
 from a20_parquet.storage.files import NewFile
-from a20_parquet.storage.path import Place
+from a20_parquet.storage.path import AnyPath
 from a20_parquet.storage.retries import counted_retries
 from a20_parquet.tfrecord.compression import open_content
 
@@ -194,7 +194,7 @@ class _WorkerContext:
         if not self._token.is_current:
             raise StoppedError
 
-    def create(self, place: Place) -> AbstractContextManager[NewFile]:
+    def create(self, place: AnyPath) -> AbstractContextManager[NewFile]:
         return self._token.create(place, self._check_seldom)
 
     def _check_seldom(self) -> None:

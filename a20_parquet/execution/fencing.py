@@ -14,7 +14,7 @@ from typing import Self
 
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.storage.files import NewFile, write_whole
-from a20_parquet.storage.path import Place, read_whole
+from a20_parquet.storage.path import AnyPath, read_whole
 
 _NAME = ".a20-parquet-session"
 
@@ -25,13 +25,13 @@ class FencingToken:
 
     token: str
     """Its own, and no other's."""
-    conversion: Place
+    conversion: AnyPath
     """Folder of what the conversion needs while it is unfinished."""
-    others: tuple[Place, ...]
+    others: tuple[AnyPath, ...]
     """Further folders that it writes to."""
 
     @classmethod
-    def of(cls, layout: DatasetLayout, *others: Place) -> Self:
+    def of(cls, layout: DatasetLayout, *others: AnyPath) -> Self:
         """Make a new token; nothing is written yet."""
         return cls(secrets.token_hex(8), layout.conversion, others)
 
@@ -61,7 +61,7 @@ class FencingToken:
         """
         (layout.conversion / _NAME).unlink(missing_ok=True)
 
-    def find_missing(self) -> Place | None:
+    def find_missing(self) -> AnyPath | None:
         """Return the first folder that does not hold this token, or None."""
         return next((folder for folder in self._folders if not self._is_in(folder)), None)
 
@@ -71,7 +71,7 @@ class FencingToken:
         return self._is_in(self.conversion)
 
     @contextmanager
-    def create(self, place: Place, check: Callable[[], None]) -> Iterator[NewFile]:
+    def create(self, place: AnyPath, check: Callable[[], None]) -> Iterator[NewFile]:
         """Lend a new file that gets its name when the body ends; others may write the same one.
 
         Args:
@@ -99,14 +99,14 @@ class FencingToken:
             raise
 
     @property
-    def _folders(self) -> tuple[Place, ...]:
+    def _folders(self) -> tuple[AnyPath, ...]:
         return (self.conversion, *self.others)
 
     @property
-    def _apart(self) -> Place:
+    def _apart(self) -> AnyPath:
         return self.conversion / "apart"
 
-    def _is_in(self, folder: Place) -> bool:
+    def _is_in(self, folder: AnyPath) -> bool:
         try:
             return read_whole(folder / _NAME) == self.token.encode()
         except FileNotFoundError:

@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias, TypeVar
 from a20_parquet.execution.fencing import FencingToken
 from a20_parquet.progress import Progress
 from a20_parquet.storage.files import NewFile
-from a20_parquet.storage.path import Place
+from a20_parquet.storage.path import AnyPath
 from a20_parquet.tfrecord.shard import Shard
 
 Unit = TypeVar("Unit")
@@ -50,7 +50,7 @@ class TaskContext(Protocol):
         """
         ...
 
-    def create(self, place: Place) -> AbstractContextManager[NewFile]:
+    def create(self, place: AnyPath) -> AbstractContextManager[NewFile]:
         """Lend a new file; it gets its name, whole, when the body ends.
 
         Raises:

@@ -16,7 +16,7 @@ from a20_parquet.progress import Progress
 from a20_parquet.resources import default_budget
 from a20_parquet.storage.concurrent import ContextThreads
 from a20_parquet.storage.files import NewFile, create_file
-from a20_parquet.storage.path import Place
+from a20_parquet.storage.path import AnyPath
 from a20_parquet.tfrecord.shard import Shard
 
 Unit = TypeVar("Unit")
@@ -147,5 +147,5 @@ class _LocalContext:
     def check(self) -> None:
         self.pool.check()
 
-    def create(self, place: Place) -> AbstractContextManager[NewFile]:
+    def create(self, place: AnyPath) -> AbstractContextManager[NewFile]:
         return create_file(place)

@@ -18,7 +18,7 @@ import numpy as np
 
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.notebook.render import count_windows, render_records
-from a20_parquet.storage.path import Place
+from a20_parquet.storage.path import AnyPath
 from a20_parquet.windows.records import DecodedRecords
 
 _BUFFER_BYTES = 1 << 20
@@ -149,7 +149,7 @@ class NpyJsonFolder:
         """One ``.json`` a shard."""
         return self.root / "metadata"
 
-    def check_outside(self, dataset: Place) -> None:
+    def check_outside(self, dataset: AnyPath) -> None:
         """Refuse a folder that would put files into a dataset.
 
         Raises:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from a20_parquet.windows.filenames.parse import A2O_RULES, FilenameRules, parse_filenames
-from a20_parquet.windows.records import RecordHeads
+from a20_parquet.windows.records import RecordMetadata
 
 WINDOW_S = 5
 """Seconds from one window's start to the next: the notebook knows no other."""
@@ -122,7 +122,7 @@ def read_filenames(
     return readings
 
 
-def render_records(heads: RecordHeads, rules: FilenameRules = A2O_RULES) -> NotebookRecords:
+def render_records(heads: RecordMetadata, rules: FilenameRules = A2O_RULES) -> NotebookRecords:
     """Write what the notebook's JSON holds of a batch of records.
 
     Args:
@@ -239,7 +239,7 @@ def _read_as_dataset(
         )
 
 
-def _check_timestamps(heads: RecordHeads, kept: Sequence[int], windows: Sequence[int]) -> None:
+def _check_timestamps(heads: RecordMetadata, kept: Sequence[int], windows: Sequence[int]) -> None:
     for i, count in zip(kept, windows, strict=True):
         if count and not math.isfinite(heads.timestamps_s[i]):
             reason = (

@@ -18,7 +18,7 @@ from a20_parquet.parquet.format.schema import (
     PLAIN_MEANING,
     STRING_MEANING,
     WALL_CLOCK_MEANING,
-    Meaning,
+    LogicalType,
     Physical,
     Repetition,
     schema_element,
@@ -35,7 +35,7 @@ _INT64 = NumberType(np.dtype("<i8"), 8)
 _FLOAT32 = NumberType(np.dtype("<i4"), 4, is_float=True)
 _FLOAT64 = NumberType(np.dtype("<i8"), 8, is_float=True)
 
-_FLAT: dict[Any, tuple[Physical, Meaning, NumberType | None]] = {
+_FLAT: dict[Any, tuple[Physical, LogicalType, NumberType | None]] = {
     pa.string(): (Physical.BYTE_ARRAY, STRING_MEANING, None),
     pa.binary(): (Physical.BYTE_ARRAY, PLAIN_MEANING, None),
     pa.int16(): (Physical.INT32, INT16_MEANING, _INT16),

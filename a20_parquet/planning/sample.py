@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from a20_parquet.conversion.job import Job
+from a20_parquet.conversion.job import ConversionSetup
 from a20_parquet.errors import SourceError
 from a20_parquet.runs.run import Rows
-from a20_parquet.storage.read_ahead import ReadAhead
+from a20_parquet.storage.read_ahead import Prefetch
 from a20_parquet.tfrecord.frames import read_shard
 from a20_parquet.tfrecord.records import Records
 from a20_parquet.tfrecord.shard import FOOTER_BYTES, HEADER_BYTES, Shard
-from a20_parquet.windows.build import keyed_metadata
+from a20_parquet.windows.build import sort_table
 from a20_parquet.windows.filter import RecordFilter
-from a20_parquet.windows.records import DecodedRecords, RecordHeads
+from a20_parquet.windows.records import DecodedRecords, RecordMetadata
 
 if TYPE_CHECKING:
     from a20_parquet.windows.rejection import Rejection
@@ -57,7 +57,7 @@ def spread_over(count: int, most: int) -> list[int]:
     return [place * count // picked for place in range(picked)]
 
 
-def read_sample(job: Job, records: int) -> Sample:
+def read_sample(job: ConversionSetup, records: int) -> Sample:
     """Read the first records of a job's shards.
 
     Args:
@@ -73,7 +73,7 @@ def read_sample(job: Job, records: int) -> Sample:
     rates = [rate for shard, size in shards if (rate := reading.read(shard, size, quota))]
     if not reading.heads:
         raise SourceError(_nothing(job, reading))
-    keyed = keyed_metadata(reading.heads, job.rules, reading.features)
+    keyed = sort_table(reading.heads, job.rules, reading.features)
     rows = np.arange(len(keyed))
     if job.rules.selection.is_limited:
         taken = job.rules.selection.takes(keyed.column("site"), keyed.column("window_start_local"))
@@ -99,11 +99,11 @@ def read_sample(job: Job, records: int) -> Sample:
 class _Reading:
     """Adds up what is read."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: ConversionSetup) -> None:
         self.records = 0
         self.is_whole = True
         self.most_windows = 0.0
-        self.heads: list[RecordHeads] = []
+        self.heads: list[RecordMetadata] = []
         self.embeddings: list[Rows] = []
         self.features: dict[str, list[Any]] = {feature.name: [] for feature in job.table.features}
         self.problem: Rejection | None = None
@@ -148,7 +148,7 @@ class _Reading:
 
 def _first(shard: Shard, quota: int) -> Iterator[Records]:
     """A shard's first records, in batches."""
-    for item in read_shard(shard, _BATCH_BYTES, ReadAhead(_BATCH_BYTES, blocks=0)):
+    for item in read_shard(shard, _BATCH_BYTES, Prefetch(_BATCH_BYTES, blocks=0)):
         if isinstance(item, Records):
             yield Records(shard, item.first, item.offsets[:quota], item.payloads[:quota])
             quota -= len(item.payloads)
@@ -156,7 +156,7 @@ def _first(shard: Shard, quota: int) -> Iterator[Records]:
                 return
 
 
-def _nothing(job: Job, reading: _Reading) -> str:
+def _nothing(job: ConversionSetup, reading: _Reading) -> str:
     begins = f"of the first {reading.records} records of {len(job.shards)} shards none"
     if reading.heads or reading.left_out or reading.problem is None:
         return f"{begins} holds a window that is wanted. Ask for other sites or dates."

@@ -26,7 +26,7 @@ from a20_parquet.query.named_window import window_embedding
 from a20_parquet.query.take_rows import take
 from a20_parquet.query.window_query import WindowSource
 from a20_parquet.resources import default_workers
-from a20_parquet.storage.path import place_of, read_whole
+from a20_parquet.storage.path import parse_path, read_whole
 from a20_parquet.windows.schema import EMBEDDING
 from a20_parquet.windows.selection import Selection, site_values
 
@@ -209,7 +209,7 @@ def _as_vector(values: npt.ArrayLike) -> npt.NDArray[Any]:
 
 def _load_vector(path: str | Path) -> npt.NDArray[Any]:
     try:
-        loaded = np.load(BytesIO(read_whole(place_of(path))), allow_pickle=False)
+        loaded = np.load(BytesIO(read_whole(parse_path(path))), allow_pickle=False)
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise UsageError(f"{path}: can't be read as a .npy file: {error}") from error
     if not isinstance(loaded, np.ndarray):

@@ -24,7 +24,7 @@ from a20_parquet.runs.run_files import (
 from a20_parquet.storage.concurrent import map_at_once
 from a20_parquet.storage.files import has_sum
 from a20_parquet.storage.locate import check_regular
-from a20_parquet.storage.path import Place, StorePath, place_of
+from a20_parquet.storage.path import AnyPath, StorePath, parse_path
 from a20_parquet.windows.order import Partitions, find_partitions, sort_order
 
 
@@ -100,7 +100,7 @@ class PartitionsOf(Sequence[Partitions]):
         return self._runs[index].partitions
 
 
-class HeldRun:
+class InMemoryRun:
     """Windows that stay where they were decoded; only their order and metadata are sorted."""
 
     on_disk = False
@@ -134,7 +134,7 @@ class HeldRun:
         rows = self._rows[start : start + len(out)]
         np.take(self._embeddings, rows, axis=0, out=out, mode="clip")
 
-    def write(self, path: Place, batch_rows: int) -> RunFiles:
+    def write(self, path: AnyPath, batch_rows: int) -> RunFiles:
         """Write the run to scratch storage as ``path`` with three suffixes.
 
         Args:
@@ -174,7 +174,7 @@ class HeldRun:
             yield piece
 
 
-class DiskRun:
+class StoredRun:
     """A run on scratch storage; any number of threads may read it.
 
     Its index is read when something of it is first needed, and once only. Its partitions, of which
@@ -186,7 +186,7 @@ class DiskRun:
     def __init__(self, files: RunFiles) -> None:
         """Name a run; see ``open_runs``."""
         self._files = files
-        self._path = place_of(files.path)
+        self._path = parse_path(files.path)
         self._lock = Lock()
         self._places: MetadataPlaces | None = None
         self._packed: bytes | None = None
@@ -198,7 +198,7 @@ class DiskRun:
     @staticmethod
     def is_whole(files: RunFiles) -> bool:
         """Whether a run's files are as they were written."""
-        path = place_of(files.path)
+        path = parse_path(files.path)
         places = (embeddings_place(path), metadata_place(path), index_place(path))
         found = zip(places, (files.embeddings, files.metadata, files.index), strict=True)
         return all(has_sum(place, file.bytes, file.checksum) for place, file in found)
@@ -276,15 +276,15 @@ class DiskRun:
             return self._places
 
 
-def open_runs(files: Sequence[RunFiles]) -> list[DiskRun]:
+def open_runs(files: Sequence[RunFiles]) -> list[StoredRun]:
     """Open runs on scratch storage, those in stores at the same time.
 
     Raises:
         DatasetError: one was damaged.
         OSError: one can't be read.
     """
-    runs = [DiskRun(each) for each in files]
-    map_at_once(DiskRun.open, runs, is_remote=any(run.is_remote for run in runs))
+    runs = [StoredRun(each) for each in files]
+    map_at_once(StoredRun.open, runs, is_remote=any(run.is_remote for run in runs))
     return runs
 
 

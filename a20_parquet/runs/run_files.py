@@ -19,8 +19,8 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from a20_parquet.errors import DatasetError
-from a20_parquet.storage.files import NewFile, naming, read_range
-from a20_parquet.storage.path import Place
+from a20_parquet.storage.files import NewFile, path_errors, read_range
+from a20_parquet.storage.path import AnyPath
 from a20_parquet.storage.retries import ShortAnswerError
 from a20_parquet.windows.order import Partitions
 
@@ -37,22 +37,22 @@ class RunFile(BaseModel):
     """CRC32C, eight hexadecimal digits."""
 
 
-def embeddings_place(run: Place) -> Place:
+def embeddings_place(run: AnyPath) -> AnyPath:
     """Where a run's embeddings lie."""
     return run.with_name(f"{run.name}.embeddings")
 
 
-def metadata_place(run: Place) -> Place:
+def metadata_place(run: AnyPath) -> AnyPath:
     """Where a run's metadata lie."""
     return run.with_name(f"{run.name}.metadata.arrow")
 
 
-def index_place(run: Place) -> Place:
+def index_place(run: AnyPath) -> AnyPath:
     """Where a run's index lies."""
     return run.with_name(f"{run.name}.index.arrow")
 
 
-def write_file(place: Place, pieces: Iterable[Any]) -> tuple[RunFile, list[int]]:
+def write_file(place: AnyPath, pieces: Iterable[Any]) -> tuple[RunFile, list[int]]:
     """Write a file of a run.
 
     Args:
@@ -67,7 +67,7 @@ def write_file(place: Place, pieces: Iterable[Any]) -> tuple[RunFile, list[int]]
     """
     checksum = size = 0
     ends = []
-    with naming(place), NewFile(place, buffering=0) as new:
+    with path_errors(place), NewFile(place, buffering=0) as new:
         for piece in pieces:
             view = memoryview(piece).cast("B")
             checksum = crc32c.crc32c(view, checksum)
@@ -79,14 +79,14 @@ def write_file(place: Place, pieces: Iterable[Any]) -> tuple[RunFile, list[int]]
     return RunFile(bytes=size, checksum=f"{checksum:08x}"), ends
 
 
-def read_file(place: Place, start: int, stop: int) -> bytes:
+def read_file(place: AnyPath, start: int, stop: int) -> bytes:
     """Bytes ``start`` to before ``stop`` of a file of a run, with one request.
 
     Raises:
         DatasetError: it is shorter than it was when it was written.
         OSError: it can't be read.
     """
-    with naming(place):
+    with path_errors(place):
         try:
             return read_range(place, start, stop)
         except OSError as error:
@@ -95,7 +95,7 @@ def read_file(place: Place, start: int, stop: int) -> bytes:
             raise
 
 
-def damaged(place: Place) -> DatasetError:
+def damaged(place: AnyPath) -> DatasetError:
     """Say that a file of a run is not what it was."""
     return DatasetError(
         f"{place} has been cut short or changed since it was written. Nothing else may write to "
@@ -117,7 +117,7 @@ class MetadataPlaces:
         return bytes(self.schema.serialize()) + bytes(batch.serialize())
 
     @classmethod
-    def parse(cls, content: bytes, place: Place) -> Self:
+    def parse(cls, content: bytes, place: AnyPath) -> Self:
         """Read what ``serialize`` gave.
 
         Raises:
@@ -131,7 +131,7 @@ class MetadataPlaces:
             raise damaged(place) from error
         return cls(schema, starts.to_numpy())
 
-    def read(self, place: Place, first: int, last: int) -> Any:
+    def read(self, place: AnyPath, first: int, last: int) -> Any:
         """Read the batches ``first`` to before ``last`` as one, with one request.
 
         Raises:
@@ -158,7 +158,7 @@ def pack_partitions(partitions: Partitions) -> bytes:
     return bytes(sink.getvalue())
 
 
-def unpack_partitions(packed: bytes, place: Place) -> Partitions:
+def unpack_partitions(packed: bytes, place: AnyPath) -> Partitions:
     """Read what ``pack_partitions`` gave.
 
     Raises:

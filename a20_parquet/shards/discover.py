@@ -16,7 +16,7 @@ from a20_parquet.shards.listing import (
 )
 from a20_parquet.storage.concurrent import MOST_AT_ONCE, map_at_once
 from a20_parquet.storage.locate import is_local, locate
-from a20_parquet.storage.path import Place, lies_in
+from a20_parquet.storage.path import AnyPath, is_inside
 from a20_parquet.tfrecord.compression import LOOK, open_content
 from a20_parquet.tfrecord.shard import HEADER_BYTES, Shard, starts_with_frame
 
@@ -70,7 +70,7 @@ class Listing:
 
 
 def find_shards(
-    sources: str | Path | Sequence[str | Path], leave_out: Place | None = None
+    sources: str | Path | Sequence[str | Path], leave_out: AnyPath | None = None
 ) -> Listing:
     """Search folders, files, globs and fsspec URLs for shards; folders are searched whole.
 
@@ -165,7 +165,7 @@ def _add(file: SourceFile, files: dict[str, SourceFile]) -> None:
         files[file.url] = file
 
 
-def _refuse_dataset(source: str, files: Sequence[SourceFile], own: Place | None) -> None:
+def _refuse_dataset(source: str, files: Sequence[SourceFile], own: AnyPath | None) -> None:
     """Refuse a dataset as a source, but for the one that its own quarantine goes back to.
 
     Raises:
@@ -175,7 +175,7 @@ def _refuse_dataset(source: str, files: Sequence[SourceFile], own: Place | None)
         return
     filesystem, path = locate(source)
     quarantine = f"{source.rstrip('/')}/quarantine"
-    is_own = own is not None and lies_in(filesystem, f"{path}/.", own)
+    is_own = own is not None and is_inside(filesystem, f"{path}/.", own)
     if not is_own or not any(file.below.startswith("quarantine/") for file in files):
         raise SourceError(
             f"{source} is a dataset, and no shards. Name the folder of the shards that it was made "
@@ -195,14 +195,14 @@ def _why_none(sources: Sequence[str | Path], passed_over: Sequence[PassedOver]) 
     )
 
 
-def _left_out(source: str, dataset: Place | None) -> Callable[[SourceFile], bool]:
+def _left_out(source: str, dataset: AnyPath | None) -> Callable[[SourceFile], bool]:
     """Make what tells whether a file of ``source`` is one of the dataset's."""
     filesystem, path = locate(source)
 
     @cache
     def is_inside(folder: str) -> bool:
         """Whether a folder is the dataset, or lies in it."""
-        return dataset is not None and lies_in(filesystem, f"{folder}/.", dataset)
+        return dataset is not None and is_inside(filesystem, f"{folder}/.", dataset)
 
     if is_inside(path):
         return lambda _: False

@@ -11,7 +11,7 @@ from typing import BinaryIO, Final, Literal, Self, TypeAlias, cast
 import crc32c
 
 from a20_parquet.storage.locate import check_regular
-from a20_parquet.storage.path import Place, StorePath
+from a20_parquet.storage.path import AnyPath, StorePath
 from a20_parquet.storage.retries import ShortAnswerError
 
 _PIECE_BYTES = 1 << 20
@@ -24,7 +24,7 @@ TEMPORARY: Final = ".tmp"
 
 
 @contextmanager
-def naming(place: Place) -> Iterator[None]:
+def path_errors(place: AnyPath) -> Iterator[None]:
     """Have a failure to write say which file: one of an open file does not.
 
     Raises:
@@ -41,7 +41,7 @@ def naming(place: Place) -> Iterator[None]:
         raise OSError(error.errno, error.strerror or str(error), str(place)) from error
 
 
-def write_whole(place: Place, content: str | bytes) -> None:
+def write_whole(place: AnyPath, content: str | bytes) -> None:
     """Write a small file so that after a crash it is whole, old or new, or not there.
 
     Raises:
@@ -49,14 +49,14 @@ def write_whole(place: Place, content: str | bytes) -> None:
     """
     data = content.encode() if isinstance(content, str) else content
     if isinstance(place, StorePath):
-        with naming(place):
+        with path_errors(place):
             place.filesystem.pipe_file(place.path, data)
         return
     hidden = place.with_name(place.name + TEMPORARY)
     try:
         # What an earlier try left may be a link.
         hidden.unlink(missing_ok=True)
-        with naming(place), hidden.open("xb") as file:
+        with path_errors(place), hidden.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -83,7 +83,7 @@ class NewFile:
     """
 
     def __init__(
-        self, place: Place, mode: Literal["wb", "xb"] = "wb", *, buffering: int = -1
+        self, place: AnyPath, mode: Literal["wb", "xb"] = "wb", *, buffering: int = -1
     ) -> None:
         """Open it; a local folder above it must be there.
 
@@ -128,7 +128,7 @@ class NewFile:
         Raises:
             OSError: it can't be put there, or is not what was expected.
         """
-        with naming(self._place):
+        with path_errors(self._place):
             self.file.flush()
             if isinstance(self._place, StorePath):
                 self._put(self._place)
@@ -152,11 +152,11 @@ class NewFile:
             self.file.close()
 
 
-Create: TypeAlias = Callable[[Place], AbstractContextManager[NewFile]]
+Create: TypeAlias = Callable[[AnyPath], AbstractContextManager[NewFile]]
 """Lends a new file, which lies whole at its place when the block ends."""
 
 
-def create_file(place: Place) -> NewFile:
+def create_file(place: AnyPath) -> NewFile:
     """Make a new file, unbuffered, and, where they are missing, the folders above it.
 
     Raises:
@@ -174,7 +174,7 @@ def create_file(place: Place) -> NewFile:
     return NewFile(place, "xb", buffering=0)
 
 
-def read_range(place: Place, start: int, stop: int) -> bytes:
+def read_range(place: AnyPath, start: int, stop: int) -> bytes:
     """Exactly the bytes ``start`` to before ``stop`` of a file.
 
     Raises:
@@ -191,7 +191,7 @@ def read_range(place: Place, start: int, stop: int) -> bytes:
     return content
 
 
-def file_size(place: Place) -> int:
+def file_size(place: AnyPath) -> int:
     """Bytes of a file.
 
     Raises:
@@ -217,7 +217,7 @@ def file_sum(path: Path) -> str:
     return f"{value:08x}"
 
 
-def has_sum(place: Place, size: int, checksum: str) -> bool:
+def has_sum(place: AnyPath, size: int, checksum: str) -> bool:
     """Whether a file is there as it was written, with this size in bytes and this ``file_sum``.
 
     A store has a file whole or not at all, so that there its size tells.
@@ -230,7 +230,7 @@ def has_sum(place: Place, size: int, checksum: str) -> bool:
         return False
 
 
-def files_below(folder: Place) -> list[str]:
+def files_below(folder: AnyPath) -> list[str]:
     """Paths of all files below a folder, relative to it, sorted; none where it is not there."""
     if isinstance(folder, Path):
         found = (f"{inner}/{name}" for inner, _, names in os.walk(folder) for name in names)
@@ -243,7 +243,7 @@ def files_below(folder: Place) -> list[str]:
     return sorted(path.lstrip("/").removeprefix(root) for path in paths)
 
 
-def copy(place: Place, to: Place) -> None:
+def copy(place: AnyPath, to: AnyPath) -> None:
     """Have a file of a store at another place of it too.
 
     Raises:
@@ -251,11 +251,11 @@ def copy(place: Place, to: Place) -> None:
     """
     if not (isinstance(place, StorePath) and isinstance(to, StorePath)):
         raise TypeError(f"{place} and {to} do not both lie in a store")
-    with naming(to):
+    with path_errors(to):
         place.filesystem.cp_file(place.path, to.path)
 
 
-def move(place: Place, to: Place) -> None:
+def move(place: AnyPath, to: AnyPath) -> None:
     """Put a file into the place of another of the same kind.
 
     A store copies it first: whoever is interrupted finds the old place still there.
@@ -267,13 +267,13 @@ def move(place: Place, to: Place) -> None:
         place.replace(to)
     elif isinstance(place, StorePath) and isinstance(to, StorePath):
         copy(place, to)
-        with naming(place):
+        with path_errors(place):
             place.unlink(missing_ok=True)
     else:
         raise TypeError(f"{place} and {to} lie in different kinds of places")
 
 
-def remove_tree(folder: Place, *, keep: Sequence[str] = ()) -> None:
+def remove_tree(folder: AnyPath, *, keep: Sequence[str] = ()) -> None:
     """Delete a folder and all below it; nothing where it is not there.
 
     Args:
@@ -284,7 +284,7 @@ def remove_tree(folder: Place, *, keep: Sequence[str] = ()) -> None:
         OSError: something can't be deleted.
     """
     if isinstance(folder, StorePath):
-        with naming(folder):
+        with path_errors(folder):
             names = [name for name in files_below(folder) if name not in keep]
             folder.filesystem.rm_files([f"{folder.path}/{name}" for name in names])
         return

@@ -92,11 +92,11 @@ class StorePath:
         """Do nothing: a folder goes with its last file."""
 
 
-Place: TypeAlias = Path | StorePath
+AnyPath: TypeAlias = Path | StorePath
 """A file or folder, on this machine or in a store."""
 
 
-def place_of(name: str | Path) -> Place:
+def parse_path(name: str | Path) -> AnyPath:
     """The place that a URL, or a local path, names; nothing need be there.
 
     Raises:
@@ -131,7 +131,7 @@ def _as_readers_open(path: Path) -> Path:
     return path
 
 
-def read_whole(place: Place) -> bytes:
+def read_whole(place: AnyPath) -> bytes:
     """Read a file that a user names.
 
     Raises:
@@ -142,7 +142,7 @@ def read_whole(place: Place) -> bytes:
     return place.read_bytes()
 
 
-def lies_in(filesystem: Any, path: str, folder: Place) -> bool:
+def is_inside(filesystem: Any, path: str, folder: AnyPath) -> bool:
     """Whether a file of a filesystem lies below a folder, links followed."""
     if isinstance(folder, Path):
         return is_local(filesystem) and Path(path).resolve().is_relative_to(folder.resolve())

@@ -20,7 +20,7 @@ ReadRange: TypeAlias = Callable[[int, int], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class ReadAhead:
+class Prefetch:
     """How an object is read."""
 
     block_bytes: int = BLOCK_BYTES
@@ -38,7 +38,7 @@ class BlockStream:
     """
 
     def __init__(
-        self, url: str, size: int, read_range: ReadRange, ahead: ReadAhead | None = None
+        self, url: str, size: int, read_range: ReadRange, ahead: Prefetch | None = None
     ) -> None:
         """Prepare to read; nothing is asked for yet.
 
@@ -48,7 +48,7 @@ class BlockStream:
             read_range: reads a part of it; several threads call it at once.
             ahead: how to read it.
         """
-        ahead = ahead or ReadAhead()
+        ahead = ahead or Prefetch()
         blocks = ahead.blocks if size > ahead.block_bytes else 0
         self._url = url
         self._size = size

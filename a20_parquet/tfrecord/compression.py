@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from a20_parquet.errors import SourceError
-from a20_parquet.storage.read_ahead import BlockStream, ReadAhead
+from a20_parquet.storage.read_ahead import BlockStream, Prefetch
 from a20_parquet.tfrecord.shard import (
     HEADER_BYTES,
     WINDOW_BITS,
     Codec,
     Shard,
     detect_codec,
-    reading,
+    read_errors,
 )
 
-LOOK = ReadAhead(1 << 16, blocks=0)
+LOOK = Prefetch(1 << 16, blocks=0)
 """How to look at a shard's beginning: in a store with a single small request."""
 
 _STORED_BYTES = 1 << 18
@@ -72,12 +72,12 @@ class _StoredFile:
         self._shard = shard
 
     def readinto(self, buffer: memoryview) -> int:
-        with reading(self._shard.url):
+        with read_errors(self._shard.url):
             count: int = self._file.readinto(buffer)
         return self._told(count)
 
     def read(self) -> bytes:
-        with reading(self._shard.url):
+        with read_errors(self._shard.url):
             stored: bytes = self._file.read(_STORED_BYTES)
         self._told(len(stored))
         return stored
@@ -215,7 +215,7 @@ def _salvage(inflater: Any, stored: bytes, room: int) -> bytes:
 
 
 @contextmanager
-def open_content(shard: Shard, ahead: ReadAhead | None = None) -> Iterator[Content]:
+def open_content(shard: Shard, ahead: Prefetch | None = None) -> Iterator[Content]:
     """Open a shard and hand out its decompressed bytes.
 
     Args:
@@ -225,17 +225,17 @@ def open_content(shard: Shard, ahead: ReadAhead | None = None) -> Iterator[Conte
     Raises:
         SourceError: the shard can't be opened or read.
     """
-    with reading(shard.url):
+    with read_errors(shard.url):
         opened = _open(shard, ahead)
     with opened as file:
-        with reading(shard.url):
+        with read_errors(shard.url):
             codec = detect_codec(file.read(HEADER_BYTES))
             file.seek(0)
         stored = _StoredFile(file, shard)
         yield _PlainContent(stored) if codec is Codec.NONE else _InflatedContent(stored, codec)
 
 
-def _open(shard: Shard, ahead: ReadAhead | None) -> Any:
+def _open(shard: Shard, ahead: Prefetch | None) -> Any:
     if shard.is_local:
         return shard.filesystem.open(shard.path, "rb")
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
-from a20_parquet.storage.read_ahead import ReadAhead
+from a20_parquet.storage.read_ahead import Prefetch
 from a20_parquet.tfrecord.compression import Content, open_content
-from a20_parquet.tfrecord.lookahead import Lookahead
+from a20_parquet.tfrecord.lookahead import PeekBuffer
 from a20_parquet.tfrecord.records import PIECE_BYTES, Damage, Records, strict
 from a20_parquet.tfrecord.resync import MAX_PAYLOAD_BYTES, find_frame, is_frame
 from a20_parquet.tfrecord.shard import (
@@ -55,7 +55,7 @@ class FrameReader:
         self._shard = shard
         self._content = content
         self._batch_bytes = batch_bytes
-        self._ahead = Lookahead(content, max(batch_bytes, 2 * HEADER_BYTES))
+        self._ahead = PeekBuffer(content, max(batch_bytes, 2 * HEADER_BYTES))
         self._digest = hashlib.sha256()
 
     @property
@@ -220,7 +220,7 @@ def tell_progress(
 
 
 def read_shard(
-    shard: Shard, batch_bytes: int, ahead: ReadAhead | None = None
+    shard: Shard, batch_bytes: int, ahead: Prefetch | None = None
 ) -> Iterator[Records | Damage]:
     """Open ``shard`` and yield all of it, see ``FrameReader.read``.
 

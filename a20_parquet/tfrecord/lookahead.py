@@ -11,7 +11,7 @@ _COPY_BYTES = 1 << 20
 _MORE_BYTES = 64
 
 
-class Lookahead:
+class PeekBuffer:
     """Holds as many bytes as were asked for; views are good until more than is held is asked for.
 
     Attributes:

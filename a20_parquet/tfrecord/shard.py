@@ -99,7 +99,7 @@ def detect_codec(head: bytes) -> Codec:
 
 
 @contextmanager
-def reading(url: str) -> Iterator[None]:
+def read_errors(url: str) -> Iterator[None]:
     """Say of a failure to read that it is the source's, and of which.
 
     Raises:

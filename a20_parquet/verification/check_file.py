@@ -16,7 +16,7 @@ from a20_parquet.dataset.mend import Footer, Mend
 from a20_parquet.dataset.problem import Problem
 from a20_parquet.errors import DatasetError
 from a20_parquet.storage.locate import check_regular
-from a20_parquet.storage.path import place_of
+from a20_parquet.storage.path import parse_path
 from a20_parquet.verification.check_rows import RowChecker
 from a20_parquet.windows.fingerprint import BlockSink, WindowBlock
 from a20_parquet.windows.schema import metadata_schema, window_schema
@@ -52,7 +52,7 @@ class FileChecker:
             sink: gets all windows, some at a time, with their file's path.
         """
         self._catalog = catalog
-        self._root = place_of(catalog.location)
+        self._root = parse_path(catalog.location)
         self._advance = advance
         self._sink = sink
         self._schema = window_schema(catalog.dims, catalog.features)

@@ -16,7 +16,7 @@ from a20_parquet.tfrecord.compression import open_content
 from a20_parquet.tfrecord.frames import BATCH_BYTES, FrameReader, tell_progress
 from a20_parquet.tfrecord.records import Damage, Records
 from a20_parquet.tfrecord.shard import Shard
-from a20_parquet.windows.build import WindowRules, keyed_metadata
+from a20_parquet.windows.build import WindowRules, sort_table
 from a20_parquet.windows.filter import RecordFilter
 from a20_parquet.windows.fingerprint import BlockSink, WindowBlock
 from a20_parquet.windows.records import DecodedRecords
@@ -203,7 +203,7 @@ def _parts(taken: DecodedRecords) -> Iterator[DecodedRecords]:
 
 def _select(taken: DecodedRecords, rules: WindowRules) -> tuple[WindowBlock, int]:
     """Return the windows that are wanted, and how many others there are."""
-    metadata = keyed_metadata([taken.heads], rules, taken.features)
+    metadata = sort_table([taken.heads], rules, taken.features)
     rows = [*map(rules.pick, taken.embeddings)] or [np.empty((0, rules.dims), np.float32)]
     embeddings = np.concatenate(rows).astype(np.float32, copy=False)
     if not rules.selection.is_limited:

@@ -17,7 +17,7 @@ from a20_parquet.execution.threads import map_in_order
 from a20_parquet.formatting import format_count
 from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.shards.discover import find_shards
-from a20_parquet.storage.path import place_of
+from a20_parquet.storage.path import parse_path
 from a20_parquet.verification.check_dataset import (
     check_folders,
     check_lists,
@@ -25,7 +25,11 @@ from a20_parquet.verification.check_dataset import (
 )
 from a20_parquet.verification.check_file import FileChecker
 from a20_parquet.verification.compare import FingerprintSink
-from a20_parquet.verification.verify_source import Sides, SourceVerification, verify_source
+from a20_parquet.verification.verify_source import (
+    ComparisonInputs,
+    SourceVerification,
+    verify_source,
+)
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -113,7 +117,7 @@ def _verify(
             "that files.parquet does not name"
         )
     sources = [source] if isinstance(source, str | Path) else list(source)
-    listing = find_shards(sources, place_of(catalog.location)) if sources else None
+    listing = find_shards(sources, parse_path(catalog.location)) if sources else None
     files = catalog.data_files()
     fingerprint = FingerprintSink([feature.name for feature in catalog.features])
     _LOGGER.info(
@@ -148,7 +152,9 @@ def _verify(
                 f"{unread:,} windows of files whose bytes are wrong could not be read: the windows "
                 "were not compared with those of the shards"
             )
-        sides = Sides(catalog, listing, decoder=decoder, workers=workers, progress=progress)
+        sides = ComparisonInputs(
+            catalog, listing, decoder=decoder, workers=workers, progress=progress
+        )
         checked = verify_source(sides, None if unread else fingerprint.fingerprint, problems)
         if checked.copies:
             notes.append(

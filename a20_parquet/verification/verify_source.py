@@ -41,7 +41,7 @@ class SourceVerification:
 
 
 def verify_source(
-    sides: "Sides", dataset: Fingerprint | None, problems: Problems
+    sides: "ComparisonInputs", dataset: Fingerprint | None, problems: Problems
 ) -> SourceVerification:
     """Read all shards and compare them with the dataset.
 
@@ -212,7 +212,7 @@ def _said(shard: QuarantinedShard | None) -> str:
     return ", ".join(f"{count:,} {reason.value}" for reason, count in shard.reasons.items())
 
 
-class Sides:
+class ComparisonInputs:
     """Goes through shards and data files, once for each pass of the comparison."""
 
     def __init__(

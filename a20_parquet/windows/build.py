@@ -11,7 +11,7 @@ import pyarrow as pa
 from a20_parquet.windows.feature_kinds import FeatureKind
 from a20_parquet.windows.filenames.parse import FilenameRules, Recordings, parse_filenames
 from a20_parquet.windows.partition import PartitionBy, periods
-from a20_parquet.windows.records import Embedding, FeatureValues, RecordHeads
+from a20_parquet.windows.records import Embedding, FeatureValues, RecordMetadata
 from a20_parquet.windows.schema import EMBEDDING, KEYED_ONLY, Feature, keyed_schema, window_schema
 from a20_parquet.windows.selection import Selection
 
@@ -69,8 +69,8 @@ class WindowRules:
         return tensor[:, taken, :].reshape(windows * len(taken), size)
 
 
-def keyed_metadata(
-    heads: Sequence[RecordHeads],
+def sort_table(
+    heads: Sequence[RecordMetadata],
     rules: WindowRules,
     features: Mapping[str, Sequence[FeatureValues | None]] | None = None,
 ) -> Any:

@@ -19,7 +19,7 @@ broadcast to ``(windows, channels, width)``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecordHeads:
+class RecordMetadata:
     """Records of one shard, in order, without their embeddings; one item a record in each list."""
 
     shard: str
@@ -53,9 +53,9 @@ class RecordHeads:
         """Count the records."""
         return len(self.offsets)
 
-    def take(self, indices: Sequence[int]) -> "RecordHeads":
+    def take(self, indices: Sequence[int]) -> "RecordMetadata":
         """Some of the records, by their places in this batch."""
-        return RecordHeads(
+        return RecordMetadata(
             shard=self.shard,
             position=self.position,
             numbers=self.numbers[list(indices)],
@@ -81,7 +81,7 @@ class RecordHeads:
 class DecodedRecords:
     """A decoded batch of records."""
 
-    heads: RecordHeads
+    heads: RecordMetadata
     """All but the embeddings."""
     embeddings: list[Embedding]
     """One tensor a record, of the shape that its head tells."""

@@ -14,7 +14,7 @@ from zlib import crc32
 
 import numpy as np
 
-from a20_parquet.windows.records import RecordHeads
+from a20_parquet.windows.records import RecordMetadata
 
 _MOST_RECORDINGS: Final = 64
 _MOST_RECORDS: Final = 32
@@ -40,7 +40,7 @@ class SpacingSampler:
         self._found: _Found = {}
         self._limit = _ANY_HASH
 
-    def add(self, heads: RecordHeads) -> None:
+    def add(self, heads: RecordMetadata) -> None:
         """Draw from a batch of records, which ``RecordFilter`` has let pass."""
         names = heads.filenames
         hashes = np.fromiter(map(crc32, names), np.uint32, len(names))

@@ -10,7 +10,7 @@ import pytest
 
 import a20_parquet
 from a20_parquet.conversion.new_shards import ToConvert, find_new
-from a20_parquet.dataset.existing import HeldDataset
+from a20_parquet.dataset.existing import ExistingDataset
 from a20_parquet.execution.threads import ThreadPool
 from a20_parquet.progress import NoProgress
 from a20_parquet.shards.discover import find_shards
@@ -39,7 +39,7 @@ def dataset(tmp_path: Path) -> Path:
 
 def compare(dataset: Path, *sources: Path) -> ToConvert:
     """What of the sources is new."""
-    held = HeldDataset.open(LocalLayout.at(dataset))
+    held = ExistingDataset.open(LocalLayout.at(dataset))
     return find_new(find_shards(list(sources)), held, ThreadPool(2), NoProgress())
 
 
@@ -110,7 +110,7 @@ def test_records_in_quarantine_are_told(dataset: Path, tmp_path: Path) -> None:
 
 def test_counts_of_what_is_held(dataset: Path) -> None:
     """Sizes, labels and the next number of each partition's files."""
-    held = HeldDataset.open(LocalLayout.at(dataset))
+    held = ExistingDataset.open(LocalLayout.at(dataset))
     manifest = held.manifest
     kept = dataset / "quarantine" / "a-00000-of-00001.tfrecord"
     assert held.sizes == {manifest.shards[0].bytes, kept.stat().st_size}

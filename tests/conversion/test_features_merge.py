@@ -12,7 +12,7 @@ import pytest
 
 from a20_parquet.parquet import Compression
 from a20_parquet.runs.cursor import MergeCursor
-from a20_parquet.runs.run import DiskRun, HeldRun, Run
+from a20_parquet.runs.run import InMemoryRun, Run, StoredRun
 from a20_parquet.windows.build import with_embeddings
 from a20_parquet.windows.schema import Feature, keyed_schema, metadata_schema, window_schema
 from tests.helpers.heads import make_keyed
@@ -49,9 +49,9 @@ def test_features_stay_with_their_windows(tmp_path: Path, on_disk: bool, seed: i
     rows = [random_rows(rng, rng.randint(1, 60), shard) for shard in range(4)]
     runs: list[Run] = []
     for shard, mine in enumerate(rows):
-        run = HeldRun(embeddings_of(mine), np.arange(len(mine)), keyed_with_features(mine))
+        run = InMemoryRun(embeddings_of(mine), np.arange(len(mine)), keyed_with_features(mine))
         path = tmp_path / f"run-{shard}"
-        runs.append(DiskRun(run.write(path, batch_rows=7)) if on_disk else run)
+        runs.append(StoredRun(run.write(path, batch_rows=7)) if on_disk else run)
     slices = [(0, len(mine)) for mine in rows]
     staging = np.empty((11, DIMS), np.float32)
     cursor = MergeCursor(runs, slices, batch_rows=7, staging=staging)

@@ -17,7 +17,7 @@ from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import DatasetError
 from a20_parquet.execution.threads import ThreadExecutor
 from a20_parquet.progress import NoProgress
-from a20_parquet.runs.run import DiskRun, HeldRun, Run
+from a20_parquet.runs.run import InMemoryRun, Run, StoredRun
 from a20_parquet.runs.without_rows import WithoutRows
 from a20_parquet.windows.duplicates import Duplicates
 from a20_parquet.windows.schema import Feature, keyed_schema
@@ -92,7 +92,7 @@ def test_duplicates_in_runs(
     rows = [repeated_rows(rng, size, shard, names) for shard, size in enumerate(sizes)]
     runs: list[Run] = [run_of(mine) for mine in rows]
     if seed % 2:
-        runs = [DiskRun(run_of(mine).write(tmp_path / str(i), 2)) for i, mine in enumerate(rows)]
+        runs = [StoredRun(run_of(mine).write(tmp_path / str(i), 2)) for i, mine in enumerate(rows)]
     expected = search([], [row for mine in rows for row in mine])
     check(find(runs, workers=1 + seed % 3), expected, rows)
 
@@ -149,7 +149,7 @@ def test_nothing_repeated_reads_no_embedding(monkeypatch: pytest.MonkeyPatch) ->
     def refuse(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(HeldRun, "read_embeddings", refuse)
+    monkeypatch.setattr(InMemoryRun, "read_embeddings", refuse)
     found = find([run])
     assert (found.identical.count, found.different.count) == (0, 0)
     assert [rows.tolist() for rows in found.dropped] == [[]]
@@ -181,7 +181,7 @@ def test_features_are_compared_too() -> None:
     columns = dict(zip(keyed_schema().names, make_keyed(rows).columns, strict=True))
     columns["label"] = pa.array(labels, schema.field("label").type)
     keyed = pa.table([columns[name] for name in schema.names], schema=schema)
-    run = HeldRun(np.zeros((5, DIMS), np.float32), np.arange(5), keyed)
+    run = InMemoryRun(np.zeros((5, DIMS), np.float32), np.arange(5), keyed)
     comparison = Comparison(runs=[run], dims=DIMS, features=features, batch_rows=2)
     found = find_duplicates(comparison, workers=1, executor=ThreadExecutor(1, NoProgress()))
     assert (found.identical.count, found.different.count) == (2, 2)

@@ -8,7 +8,7 @@ import crc32c
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from a20_parquet.conversion.transaction.commit import commit, settle
+from a20_parquet.conversion.transaction.commit import clean_up, commit
 from a20_parquet.dataset.manifest import (
     FileSummary,
     Manifest,
@@ -42,7 +42,7 @@ def complete(
     listed = files_content(files, options.partition_by)
     manifest = make_manifest(options, files=files, files_content=listed, shards=shards)
     commit(layout, manifest, listed.to_pybytes(), sites_content)
-    settle(layout, [])
+    clean_up(layout, [])
     if not any(layout.conversion.iterdir()):
         layout.conversion.rmdir()
     return manifest

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from a20_parquet.windows.records import RecordHeads
+from a20_parquet.windows.records import RecordMetadata
 from a20_parquet.windows.schema import keyed_schema
 
 
@@ -15,10 +15,10 @@ def make_heads(
     position: int = 0,
     first: int = 0,
     shard: str = "shard",
-) -> RecordHeads:
+) -> RecordMetadata:
     """Heads of records given as filename, timestamp and shape; 1000 bytes a record."""
     names = [name if isinstance(name, bytes) else name.encode() for name, _, _ in records]
-    return RecordHeads(
+    return RecordMetadata(
         shard=shard,
         position=position,
         numbers=np.arange(first, first + len(records)),

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.runs.run import HeldRun
+from a20_parquet.runs.run import InMemoryRun
 from a20_parquet.windows.partition import PartitionBy
 from tests.helpers.datasets import complete
 from tests.helpers.heads import make_keyed
@@ -52,11 +52,11 @@ def repeated_rows(rng: random.Random, count: int, shard: int, names: int) -> lis
     return rows
 
 
-def run_of(rows: Sequence[Row]) -> HeldRun:
+def run_of(rows: Sequence[Row]) -> InMemoryRun:
     """A run in memory of rows with their values."""
     keyed = pa.Table.from_batches([make_keyed(rows)])
     values = VALUES[[row["value"] for row in rows]].reshape(-1, DIMS)
-    return HeldRun(values, np.arange(len(rows)), keyed)
+    return InMemoryRun(values, np.arange(len(rows)), keyed)
 
 
 @dataclass

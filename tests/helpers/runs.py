@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from a20_parquet.runs.run import HeldRun, Rows, Run
+from a20_parquet.runs.run import InMemoryRun, Rows, Run
 from tests.helpers.heads import make_keyed
 
 DIMS = 3
@@ -59,7 +59,7 @@ def embeddings_of(rows: Sequence[Row]) -> Rows:
     return np.array([embedding_of(row) for row in rows], np.float32).reshape(-1, DIMS)
 
 
-def held(rows: Sequence[Row], rng: random.Random | None = None) -> HeldRun:
+def held(rows: Sequence[Row], rng: random.Random | None = None) -> InMemoryRun:
     """A run of rows, whose embeddings lie in a larger buffer in another order."""
     places = list(range(len(rows) + 2))
     if rng:
@@ -67,7 +67,7 @@ def held(rows: Sequence[Row], rng: random.Random | None = None) -> HeldRun:
     used = np.array(places[: len(rows)], np.int64)
     buffer = np.full((len(rows) + 2, DIMS), np.nan, np.float32)
     buffer[used] = embeddings_of(rows)
-    return HeldRun(buffer, used, pa.Table.from_batches([make_keyed(rows)]))
+    return InMemoryRun(buffer, used, pa.Table.from_batches([make_keyed(rows)]))
 
 
 def read_run(run: Run, start: int, stop: int) -> tuple[list[Row], Rows]:

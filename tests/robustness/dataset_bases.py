@@ -40,7 +40,7 @@ class Base:
     options: Mapping[str, Any] = field(default_factory=dict)
     """Of its conversions."""
     stop: str | None = None
-    """Where its last conversion was stopped: ``merge`` or ``settle``."""
+    """Where its last conversion was stopped: ``merge`` or ``clean_up``."""
     appended: tuple[str, ...] = ()
     """Shards of another conversion."""
 

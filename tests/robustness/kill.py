@@ -23,7 +23,7 @@ from tests.robustness.scenes import (
     LARGE,
     SMALL,
     TINY,
-    Place,
+    AnyPath,
     Scene,
     Undisturbed,
     convert,
@@ -77,7 +77,7 @@ class Tally:
         return "\n".join([head, *rows])
 
 
-def find_stage(place: Place, expected: Undisturbed) -> str:
+def find_stage(place: AnyPath, expected: Undisturbed) -> str:
     """Say how far a killed conversion had come, by what lies there."""
     layout = LocalLayout.at(place.dataset)
     known = {place.dataset / name for name in expected.base_files}
@@ -120,7 +120,7 @@ class _Trap:
 class Killer:
     """Kills and resumes conversions."""
 
-    def __init__(self, place: Place, seed: int) -> None:
+    def __init__(self, place: AnyPath, seed: int) -> None:
         self.tally = Tally()
         self._place = place
         self._draw = np.random.default_rng(seed)
@@ -270,7 +270,7 @@ def main(runs: int, seed: int, records: int, sweep: str | None, folder: Path | N
     load_tensorflow()  # so that no fork has to
     began = time.monotonic()
     with TemporaryDirectory(dir=folder) as temporary:
-        place = Place(Path(temporary))
+        place = AnyPath(Path(temporary))
         killer = Killer(place, seed)
         scenes = make_scenes(place, records=records)
         if sweep is not None:

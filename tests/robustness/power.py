@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.robustness.scenes import Place
+from tests.robustness.scenes import AnyPath
 
 
-def cut_power(place: Place, kept: frozenset[str], draw: np.random.Generator) -> int:
+def cut_power(place: AnyPath, kept: frozenset[str], draw: np.random.Generator) -> int:
     """Spoil some files that a killed conversion has written and not yet flushed to disk.
 
     Args:
@@ -28,7 +28,7 @@ def cut_power(place: Place, kept: frozenset[str], draw: np.random.Generator) -> 
     return len(chosen)
 
 
-def _written(place: Place) -> list[Path]:
+def _written(place: AnyPath) -> list[Path]:
     """All files that no ``fsync`` covers; markers and plans are flushed one by one."""
     conversion = place.dataset / "conversion"
     folders = [
@@ -45,7 +45,7 @@ def _written(place: Place) -> list[Path]:
     )
 
 
-def _relative(place: Place, path: Path) -> str:
+def _relative(place: AnyPath, path: Path) -> str:
     inside = path.is_relative_to(place.dataset)
     return path.relative_to(place.dataset).as_posix() if inside else ""
 

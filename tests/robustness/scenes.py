@@ -24,7 +24,7 @@ _STOP_AT = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class AnyPath:
     """Where conversions write to."""
 
     folder: Path
@@ -94,7 +94,7 @@ class Undisturbed:
 
 
 def convert(
-    place: Place, scene: Scene, running: Mapping[str, Any], trap: Callable[[], StepTrap]
+    place: AnyPath, scene: Scene, running: Mapping[str, Any], trap: Callable[[], StepTrap]
 ) -> None:
     """Convert, and print how many steps there were."""
     merge_pass._UNIT_BYTES = _UNIT_BYTES  # noqa: SLF001 -- so that few megabytes make many units
@@ -116,7 +116,7 @@ def read(dataset: Path) -> None:
     sys.stdout.write(f"{len(frame)} {digest.hexdigest()}\n")
 
 
-def make_scenes(place: Place, *, shards: int = 5, records: int = 120) -> list[Scene]:
+def make_scenes(place: AnyPath, *, shards: int = 5, records: int = 120) -> list[Scene]:
     """Write shards and the datasets to start from."""
     folder = place.folder
     # In a fork: TensorFlow must not run in the process that is forked.
@@ -173,7 +173,7 @@ def make_scenes(place: Place, *, shards: int = 5, records: int = 120) -> list[Sc
     ]
 
 
-def _base(place: Place, scene: Scene, name: str, at: int | None) -> Path:
+def _base(place: AnyPath, scene: Scene, name: str, at: int | None) -> Path:
     """Convert, or begin to convert, and keep what it leaves."""
     place.reset(None)
     child = start(
@@ -187,7 +187,7 @@ def _base(place: Place, scene: Scene, name: str, at: int | None) -> Path:
     return place.folder / name
 
 
-def observe(place: Place, scene: Scene) -> Undisturbed:
+def observe(place: AnyPath, scene: Scene) -> Undisturbed:
     """Run a scene undisturbed."""
     place.reset(scene.base)
     base_files = frozenset(digest_tree(place.dataset)) if scene.base else frozenset()
@@ -217,7 +217,7 @@ def observe(place: Place, scene: Scene) -> Undisturbed:
     )
 
 
-def look(place: Place) -> str:
+def look(place: AnyPath) -> str:
     """What a reader in another process sees."""
     child = start(lambda: read(place.dataset), place.folder / "read")
     return child.expect(0).splitlines()[-1]

@@ -12,8 +12,8 @@ import pytest
 
 from a20_parquet.errors import DatasetError
 from a20_parquet.runs import run as run_module
-from a20_parquet.runs.run import DiskRun
-from a20_parquet.storage.path import place_of
+from a20_parquet.runs.run import StoredRun
+from a20_parquet.storage.path import parse_path
 from a20_parquet.windows.schema import keyed_schema
 from tests.helpers.heads import make_keyed
 from tests.helpers.runs import DIMS, embeddings_of, held, random_rows, read_run, sort_key
@@ -29,8 +29,8 @@ def test_held_and_disk_runs_give_the_same_rows(rows: int, batch_rows: int, tmp_p
     metadata = make_keyed(expected)
     embeddings = embeddings_of(expected)
     memory = held(unsorted, rng)
-    disk = DiskRun(memory.write(tmp_path / "run", batch_rows))
-    stored = DiskRun(memory.write(place_of(f"memory://runs{tmp_path}/run"), batch_rows))
+    disk = StoredRun(memory.write(tmp_path / "run", batch_rows))
+    stored = StoredRun(memory.write(parse_path(f"memory://runs{tmp_path}/run"), batch_rows))
     groups = [(k, len(list(g))) for k, g in groupby((r["site"], r["period"]) for r in expected)]
     bounds = [(0, rows), (rows - 1, rows), *(sorted(rng.sample(range(rows + 1), 2)) for _ in "123")]
     for run in (memory, disk, stored):
@@ -66,14 +66,14 @@ def test_writing_goes_through_a_small_buffer(
     rows = random_rows(random.Random(2), 20, 0)
     for size in (1, 7 * DIMS * 4, 10**6):
         monkeypatch.setattr(run_module, "COPY_BYTES", size)
-        disk = DiskRun(held(rows).write(tmp_path / str(size), 3))
+        disk = StoredRun(held(rows).write(tmp_path / str(size), 3))
         expected = embeddings_of(sorted(rows, key=sort_key))
         assert read_run(disk, 0, 20)[1].tobytes() == expected.tobytes()
 
 
 def test_names_with_dots_stay_apart(tmp_path: Path) -> None:
     """Two runs whose names differ in number only do not share files."""
-    first = DiskRun(
+    first = StoredRun(
         held(random_rows(random.Random(3), 4, 0)).write(tmp_path / "run-000000-0000", 2)
     )
     held(random_rows(random.Random(4), 4, 1)).write(tmp_path / "run-000000-0001", 2)
@@ -82,7 +82,7 @@ def test_names_with_dots_stay_apart(tmp_path: Path) -> None:
 
 def test_a_cut_run_is_told(tmp_path: Path) -> None:
     """Embeddings that are shorter than when they were written are an error that names the file."""
-    disk = DiskRun(held(random_rows(random.Random(5), 4, 0)).write(tmp_path / "run", 2))
+    disk = StoredRun(held(random_rows(random.Random(5), 4, 0)).write(tmp_path / "run", 2))
     path = tmp_path / "run.embeddings"
     path.write_bytes(path.read_bytes()[:-1])
     read_run(disk, 0, 3)
@@ -96,7 +96,7 @@ def test_damaged_metadata_is_told(suffix: str, tmp_path: Path) -> None:
     files = held(random_rows(random.Random(6), 40, 0)).write(tmp_path / "run", 2)
     path = tmp_path / f"run{suffix}"
     path.write_bytes(path.read_bytes()[:100])
-    run = DiskRun(files)
+    run = StoredRun(files)
     with pytest.raises(DatasetError):
         _ = run.partitions, read_run(run, 0, 40)
 
@@ -106,9 +106,9 @@ def test_a_held_run_does_not_copy(tmp_path: Path) -> None:
     rows = sorted(random_rows(random.Random(7), 3, 0), key=sort_key)
     buffer = embeddings_of(rows)
     keyed = pa.Table.from_batches([make_keyed(rows)])
-    memory = run_module.HeldRun(buffer, np.arange(3), keyed)
+    memory = run_module.InMemoryRun(buffer, np.arange(3), keyed)
     buffer[:] = 7
     assert read_run(memory, 0, 3)[1].tolist() == [[7.0] * DIMS] * 3
-    disk = DiskRun(memory.write(tmp_path / "run", 1))
+    disk = StoredRun(memory.write(tmp_path / "run", 1))
     buffer[:] = 8
     assert read_run(disk, 0, 3)[1].tolist() == [[7.0] * DIMS] * 3

@@ -15,11 +15,11 @@ from a20_parquet.conversion.find_duplicates import Comparison
 from a20_parquet.errors import DatasetError
 from a20_parquet.runs import cursor as cursor_module
 from a20_parquet.runs.cursor import MergeCursor
-from a20_parquet.runs.run import DiskRun, Run, RunFiles, open_runs
+from a20_parquet.runs.run import Run, RunFiles, StoredRun, open_runs
 from a20_parquet.runs.without_rows import WithoutRows
 from a20_parquet.storage import retries
 from a20_parquet.storage.concurrent import AT_ONCE, map_at_once
-from a20_parquet.storage.path import place_of
+from a20_parquet.storage.path import parse_path
 from tests.helpers.fake_store import FakeStore, Request, fake_store, reads, refuse
 from tests.helpers.repeated import repeated_rows, run_of
 from tests.helpers.runs import DIMS, Row, embeddings_of, held, random_rows, read_run, sort_key
@@ -36,7 +36,7 @@ def _store() -> Iterator[None]:
 
 def write(rows: Sequence[Row], number: int = 0, batch_rows: int = 2) -> RunFiles:
     """Write a run into the store; what that has asked of it is forgotten."""
-    files = held(rows).write(place_of(f"fake://{FOLDER}/run-{number}"), batch_rows)
+    files = held(rows).write(parse_path(f"fake://{FOLDER}/run-{number}"), batch_rows)
     FakeStore.requests.clear()
     return files
 
@@ -61,7 +61,7 @@ def wait_for_each_other(ending: str) -> threading.Barrier:
     return barrier
 
 
-def many_runs(count: int = 2 * AT_ONCE, rows: int = 6) -> tuple[list[DiskRun], list[Row]]:
+def many_runs(count: int = 2 * AT_ONCE, rows: int = 6) -> tuple[list[StoredRun], list[Row]]:
     """Runs of rows that lie among each other, and all their rows in order."""
     rng = random.Random(count)
     each = [random_rows(rng, rows, shard) for shard in range(count)]
@@ -74,7 +74,7 @@ def test_a_read_is_one_request() -> None:
     """Any rows are one range of one file, once the index was read, as far as it is needed."""
     rows = sorted(random_rows(random.Random(0), 40, 0), key=sort_key)
     files = write(rows)
-    run = DiskRun(files)
+    run = StoredRun(files)
     assert run.read_metadata(3, 30).to_pylist() == held(rows).read_metadata(3, 30).to_pylist()
     assert asked() == ["run-0.index.arrow", "run-0.metadata.arrow"]
     assert run.read_metadata(39, 40).num_rows == 1
@@ -107,16 +107,16 @@ def test_an_opened_run_needs_no_more_of_its_index() -> None:
 def test_runs_are_written_whole_and_the_index_last() -> None:
     """Three objects, each put once."""
     FakeStore.requests.clear()
-    files = held(random_rows(random.Random(2), 9, 0)).write(place_of(f"fake://{FOLDER}/a"), 2)
+    files = held(random_rows(random.Random(2), 9, 0)).write(parse_path(f"fake://{FOLDER}/a"), 2)
     written = [request.path for request in FakeStore.requests if request.kind == "write"]
     suffixes = [".embeddings", ".metadata.arrow", ".index.arrow"]
     assert written == [f"{FOLDER}/a{suffix}" for suffix in suffixes]
-    assert DiskRun.is_whole(files)
+    assert StoredRun.is_whole(files)
     for name in written:
         content = FakeStore.objects.pop(name)
-        assert not DiskRun.is_whole(files)
+        assert not StoredRun.is_whole(files)
         FakeStore.objects[name] = content[:-1]
-        assert not DiskRun.is_whole(files)
+        assert not StoredRun.is_whole(files)
         FakeStore.objects[name] = content
 
 
@@ -179,7 +179,7 @@ def test_a_run_alone_is_read_in_pieces_at_the_same_time(monkeypatch: pytest.Monk
     """A row group of one run is divided among requests, none of which is large."""
     monkeypatch.setattr(cursor_module, "_REQUEST_BYTES", 3 * DIMS * 4)
     rows = random_rows(random.Random(3), 20, 0)
-    run = DiskRun(write(rows))
+    run = StoredRun(write(rows))
     cursor = MergeCursor([run], [(2, 20)], batch_rows=5, staging=buffer(4))
     out = buffer(11)
     cursor.read_paged(out)
@@ -197,7 +197,7 @@ def test_where_runs_lie_changes_nothing(seed: int) -> None:
     kept: list[Run] = []
     mixed: list[Run] = []
     for number, mine in enumerate(rows):
-        here, there = held(mine), DiskRun(write(mine, number, rng.choice([1, 3, 50])))
+        here, there = held(mine), StoredRun(write(mine, number, rng.choice([1, 3, 50])))
         some = np.array(sorted(rng.sample(range(len(mine)), rng.randint(1, 4))))
         kept.append(WithoutRows(here, some))
         mixed.append(WithoutRows(there if rng.random() < 0.7 else here, some))
@@ -221,8 +221,8 @@ def test_duplicates_are_the_same() -> None:
     """Windows that come twice are found in runs of a store as in those in memory."""
     rng = random.Random(4)
     here = [run_of(repeated_rows(rng, 30, shard, 15)) for shard in range(3)]
-    folder = place_of(f"fake://{FOLDER}")
-    there = [DiskRun(run.write(folder / f"run-{n}", 2)) for n, run in enumerate(here)]
+    folder = parse_path(f"fake://{FOLDER}")
+    there = [StoredRun(run.write(folder / f"run-{n}", 2)) for n, run in enumerate(here)]
     found = []
     kinds: list[Sequence[Run]] = [here, there]
     for runs in kinds:
@@ -239,7 +239,7 @@ def test_what_can_not_be_read_is_named(ending: str) -> None:
     files = [write(random_rows(random.Random(n), 5, n), n) for n in range(4)]
     threads = set(threading.enumerate())
     refuse("read", f"run-2{ending}")
-    runs = [DiskRun(each) for each in files]
+    runs = [StoredRun(each) for each in files]
     cursor = MergeCursor(runs, [(0, 5)] * 4, batch_rows=5, staging=buffer(40))
     with pytest.raises(OSError, match=rf"fake://{FOLDER}/run-2{ending}: access to .* is denied"):
         cursor.read(buffer(20))
@@ -250,7 +250,7 @@ def test_what_can_not_be_read_is_named(ending: str) -> None:
 def test_what_was_cut_short_is_named(ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that has fewer bytes than were written is damaged, however often it is asked for."""
     monkeypatch.setattr(retries, "_MOST_TRIES", 1)
-    run = DiskRun(write(random_rows(random.Random(5), 30, 0)))
+    run = StoredRun(write(random_rows(random.Random(5), 30, 0)))
     name = f"{FOLDER}/run-0{ending}"
     FakeStore.objects[name] = FakeStore.objects[name][:100]
     with pytest.raises(DatasetError, match=rf"fake://{name} has been cut short"):
@@ -260,7 +260,7 @@ def test_what_was_cut_short_is_named(ending: str, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("ending", [".metadata.arrow", ".index.arrow"])
 def test_what_was_changed_is_named(ending: str) -> None:
     """Other bytes than were written are not taken for metadata or an index."""
-    run = DiskRun(write(random_rows(random.Random(6), 30, 0)))
+    run = StoredRun(write(random_rows(random.Random(6), 30, 0)))
     name = f"{FOLDER}/run-0{ending}"
     FakeStore.objects[name] = b"\xff" * len(FakeStore.objects[name])
     with pytest.raises(DatasetError, match=rf"fake://{name} has been cut short or changed"):

@@ -11,8 +11,8 @@ import pytest
 from a20_parquet.errors import SourceError
 from a20_parquet.shards.discover import find_shards
 from a20_parquet.shards.perch_config import read_configs
-from a20_parquet.storage.path import place_of
-from a20_parquet.storage.read_ahead import ReadAhead
+from a20_parquet.storage.path import parse_path
+from a20_parquet.storage.read_ahead import Prefetch
 from a20_parquet.tfrecord.compression import open_content
 from tests.helpers.fake_store import URL, FakeStore, Request, fake_store, reads, refuse
 from tests.helpers.listings import CONTENT, labels
@@ -187,7 +187,7 @@ def test_a_file_without_a_size_is_refused() -> None:
 def test_the_dataset_is_left_out(source: str, expected: list[str], tmp_path: Path) -> None:
     """A dataset below a source in the same store is none of its shards, unless it is named."""
     lay("in/x.tfrecord", "in/out/quarantine/y.tfrecord", "in/out2/z.tfrecord")
-    dataset = place_of(f"{URL}/in/out")
+    dataset = parse_path(f"{URL}/in/out")
     assert labels(find_shards(f"{URL}/{source}", dataset)) == expected
     # A folder of this machine holds nothing of a store, whatever its path.
     everything = find_shards(f"{URL}/in", Path("/bucket/in/out"))
@@ -225,7 +225,7 @@ def test_content_is_streamed(compression: str) -> None:
     lay("in/x.tfrecord", content=stored)
     shard = pickle.loads(pickle.dumps(find_shards(f"{URL}/in").shards[0]))  # noqa: S301 - own
     buffer = bytearray(len(content) + 1)
-    with open_content(shard, ReadAhead(1000, blocks=3)) as opened:
+    with open_content(shard, Prefetch(1000, blocks=3)) as opened:
         assert opened.codec == compression
         assert opened.readinto(memoryview(buffer)) == len(content)
         assert opened.stored_bytes == len(stored)
@@ -244,6 +244,6 @@ def test_an_object_that_was_replaced_is_an_error(change: int) -> None:
     told = rf"^{URL}/in/x.tfrecord: can't be read: bytes \d+ to \d+: expected \d+ bytes, got \d+\."
     with (
         pytest.raises(SourceError, match=told),
-        open_content(shard, ReadAhead(1000)) as opened,
+        open_content(shard, Prefetch(1000)) as opened,
     ):
         opened.readinto(memoryview(bytearray(shard.size)))

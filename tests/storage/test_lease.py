@@ -20,7 +20,7 @@ from a20_parquet.storage import lease as lease_module
 from a20_parquet.storage import lock_content
 from a20_parquet.storage.lease import HeldError, LeaseTiming, leased
 from a20_parquet.storage.lock_content import LockContent
-from a20_parquet.storage.path import StorePath, place_of
+from a20_parquet.storage.path import StorePath, parse_path
 from tests.helpers.clock import Clock
 
 _PACE = LeaseTiming(renew_s=0.1, expire_s=0.6)
@@ -29,7 +29,7 @@ _PACE = LeaseTiming(renew_s=0.1, expire_s=0.6)
 @pytest.fixture
 def lock() -> Iterator[StorePath]:
     """The place of a lock that nobody holds."""
-    place = place_of("memory://lease/dataset/conversion/lock")
+    place = parse_path("memory://lease/dataset/conversion/lock")
     assert isinstance(place, StorePath)
     yield place
     with suppress(FileNotFoundError):

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from a20_parquet.storage.read_ahead import BLOCK_BYTES, BlockStream, ReadAhead
+from a20_parquet.storage.read_ahead import BLOCK_BYTES, BlockStream, Prefetch
 
 CONTENT = bytes(range(256)) * 4
 URL = "store://bucket/object"
-BLOCKS = st.builds(ReadAhead, st.integers(1, 300), st.integers(0, 6))
+BLOCKS = st.builds(Prefetch, st.integers(1, 300), st.integers(0, 6))
 
 
 class Store:
@@ -61,7 +61,7 @@ class Gate:
 
 
 def open_stream(
-    read_range: Callable[[int, int], bytes], ahead: ReadAhead | None = None, size: int | None = None
+    read_range: Callable[[int, int], bytes], ahead: Prefetch | None = None, size: int | None = None
 ) -> BlockStream:
     return BlockStream(URL, len(CONTENT) if size is None else size, read_range, ahead)
 
@@ -82,7 +82,7 @@ def own_threads() -> list[str]:
 @settings(deadline=None, max_examples=200)
 @given(st.binary(max_size=1000), BLOCKS, st.lists(st.integers(0, 400), max_size=20), st.data())
 def test_bytes_come_in_order(
-    content: bytes, ahead: ReadAhead, sizes: list[int], data: st.DataObject
+    content: bytes, ahead: Prefetch, sizes: list[int], data: st.DataObject
 ) -> None:
     """However it is cut into blocks and read, an object gives the bytes that a file would."""
     expected = io.BytesIO(content)
@@ -118,7 +118,7 @@ def test_a_small_object_is_one_request() -> None:
 def test_blocks_are_asked_for_ahead() -> None:
     """As many blocks as were wanted are on their way, and no more, while one is read."""
     gate = Gate(free=100)
-    with open_stream(gate.read_range, ReadAhead(100, blocks=3)) as stream:
+    with open_stream(gate.read_range, Prefetch(100, blocks=3)) as stream:
         assert stream.read(50) == CONTENT[:50]
         gate.wait_until(lambda: gate.begun >= 4)
         assert stream.read(50) == CONTENT[50:100]
@@ -131,7 +131,7 @@ def test_blocks_are_asked_for_ahead() -> None:
 def test_without_reading_ahead_blocks_grow() -> None:
     """Who looks at the beginning only asks for little, and for more the further he looks."""
     store = Store()
-    with open_stream(store.read_range, ReadAhead(100, blocks=0)) as stream:
+    with open_stream(store.read_range, Prefetch(100, blocks=0)) as stream:
         stream.read(100)
         assert store.requests == [(0, 100)]
         assert read_all(stream) == CONTENT[100:]
@@ -148,7 +148,7 @@ def test_a_failure_comes_in_its_place(blocks: int) -> None:
             raise ConnectionResetError("the store is gone")
         return CONTENT[start:stop]
 
-    with open_stream(read_range, ReadAhead(100, blocks)) as stream:
+    with open_stream(read_range, Prefetch(100, blocks)) as stream:
         assert stream.read(700) == CONTENT[:700]
         for _ in range(3):
             with pytest.raises(ConnectionResetError, match="the store is gone"):
@@ -162,7 +162,7 @@ def test_an_answer_of_another_length_is_an_error(blocks: int, change: int, got: 
     """Fewer or more bytes than were asked for are told, with the object and the range."""
     told = rf"{URL}: bytes 0 to 100: expected 100 bytes, got {got}\."
     with (
-        open_stream(lambda start, stop: bytes(stop - start + change), ReadAhead(100, blocks)) as s,
+        open_stream(lambda start, stop: bytes(stop - start + change), Prefetch(100, blocks)) as s,
         pytest.raises(OSError, match=told),
     ):
         s.read(1)
@@ -173,7 +173,7 @@ def test_an_answer_of_another_length_is_an_error(blocks: int, change: int, got: 
 def test_an_object_that_changed_is_an_error(blocks: int, size: int) -> None:
     """An object that is longer or shorter than when it was found is not taken for whole."""
     with (
-        open_stream(Store().read_range, ReadAhead(100, blocks), size) as stream,
+        open_stream(Store().read_range, Prefetch(100, blocks), size) as stream,
         pytest.raises(OSError, match=r"bytes \d+ to \d+: expected \d+ bytes, got \d+"),
     ):
         read_all(stream)
@@ -181,7 +181,7 @@ def test_an_object_that_changed_is_an_error(blocks: int, size: int) -> None:
 
 def test_a_server_that_knows_no_ranges() -> None:
     """The whole of a small file will do where a part was asked for, that of a large one not."""
-    with open_stream(lambda _start, _stop: CONTENT, ReadAhead(100, blocks=2)) as stream:
+    with open_stream(lambda _start, _stop: CONTENT, Prefetch(100, blocks=2)) as stream:
         assert read_all(stream) == CONTENT
     large = bytes(BLOCK_BYTES + 1)
     with (
@@ -193,7 +193,7 @@ def test_a_server_that_knows_no_ranges() -> None:
 
 def test_only_the_block_that_is_read_can_be_sought() -> None:
     """Going back further is refused, not answered with other bytes."""
-    with open_stream(Store().read_range, ReadAhead(100)) as stream:
+    with open_stream(Store().read_range, Prefetch(100)) as stream:
         stream.seek(0)
         stream.read(150)
         stream.seek(100)
@@ -207,7 +207,7 @@ def test_only_the_block_that_is_read_can_be_sought() -> None:
 def test_closing_stops_what_is_on_its_way() -> None:
     """Blocks that nobody waits for any more are not asked for, and no thread is left."""
     gate = Gate(free=100)
-    stream = open_stream(gate.read_range, ReadAhead(100, blocks=4))
+    stream = open_stream(gate.read_range, Prefetch(100, blocks=4))
     stream.read(1)
     gate.wait_until(lambda: gate.begun == 5)
     assert len(own_threads()) == 4
@@ -222,7 +222,7 @@ def test_closing_stops_what_is_on_its_way() -> None:
 
 def test_a_stream_that_is_left_behind_ends() -> None:
     """Its threads end with it, also where nobody closed it."""
-    stream = open_stream(Store().read_range, ReadAhead(100, blocks=2))
+    stream = open_stream(Store().read_range, Prefetch(100, blocks=2))
     stream.read(1)
     threads = [t for t in threading.enumerate() if t.name.startswith("a20-read-ahead")]
     del stream
@@ -242,7 +242,7 @@ def test_a_stream_may_be_closed_by_its_own_thread() -> None:
             closed.set()
         return CONTENT[start:stop]
 
-    stream = open_stream(read_range, ReadAhead(100, blocks=6))
+    stream = open_stream(read_range, Prefetch(100, blocks=6))
     stream.read(1)
     assert closed.wait(10)
 
@@ -252,7 +252,7 @@ def test_daemon_threads_may_read() -> None:
     found: list[bytes] = []
 
     def work() -> None:
-        with open_stream(Store().read_range, ReadAhead(100)) as stream:
+        with open_stream(Store().read_range, Prefetch(100)) as stream:
             found.append(read_all(stream))
 
     thread = threading.Thread(target=work, daemon=True)
@@ -265,7 +265,7 @@ def test_many_streams_at_once() -> None:
     """Streams do not share anything."""
 
     def work(_: int) -> bytes:
-        with open_stream(Store().read_range, ReadAhead(64, blocks=3)) as stream:
+        with open_stream(Store().read_range, Prefetch(64, blocks=3)) as stream:
             return read_all(stream, 50)
 
     with ThreadPoolExecutor(8) as pool:

@@ -8,7 +8,7 @@ import pytest
 from a20_parquet.execution.threads import ThreadPool, map_in_order
 from a20_parquet.storage import retries
 from a20_parquet.storage.concurrent import map_at_once
-from a20_parquet.storage.read_ahead import BlockStream, ReadAhead
+from a20_parquet.storage.read_ahead import BlockStream, Prefetch
 from a20_parquet.storage.retries import call, counted_retries
 
 
@@ -36,7 +36,7 @@ def read(_: int) -> None:
         request(1)
         return bytes(min(stop, 40) - start)
 
-    with BlockStream("x", 40, read_range, ReadAhead(block_bytes=10, blocks=2)) as stream:
+    with BlockStream("x", 40, read_range, Prefetch(block_bytes=10, blocks=2)) as stream:
         assert len(stream.read(40)) == 40
 
 

@@ -21,7 +21,7 @@ from a20_parquet.storage import lease as lease_module
 from a20_parquet.storage.files import write_whole
 from a20_parquet.storage.lease import HeldError, LeaseTiming, leased
 from a20_parquet.storage.lock_content import LockContent
-from a20_parquet.storage.path import StorePath, place_of
+from a20_parquet.storage.path import StorePath, parse_path
 from tests.helpers.clock import Clock
 from tests.stores.conversions import OPTIONS, comparable
 from tests.stores.deeds import Hold, LoseAnswer
@@ -39,7 +39,7 @@ _UPLOAD, _LOCK = "PUT|POST", r"conversion/lock\b"
 @pytest.fixture
 def lock(store: Store, bucket: str) -> StorePath:
     """The place of a lock that nobody holds."""
-    place = place_of(f"{store.scheme}://{bucket}/out/conversion/lock")
+    place = parse_path(f"{store.scheme}://{bucket}/out/conversion/lock")
     assert isinstance(place, StorePath)
     return place
 

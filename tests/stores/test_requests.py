@@ -10,7 +10,7 @@ import pytest
 from a20_parquet.storage import retries
 from a20_parquet.storage import store as store_module
 from a20_parquet.storage.files import remove_tree
-from a20_parquet.storage.path import StorePath, place_of
+from a20_parquet.storage.path import StorePath, parse_path
 from tests.stores.deeds import Answer, CutAnswer, CutRequest, Deed, Drop, LoseAnswer
 from tests.stores.servers import Store
 
@@ -91,7 +91,7 @@ def make_folder(
         url = f"{store.scheme}://{bucket}/{next(_NAMES)}"
         for name in ("x", "inner/1", "inner/2"):
             store.open().pipe_file(f"{url}/{name}", _CONTENT)
-        folder = place_of(url)
+        folder = parse_path(url)
         assert isinstance(folder, StorePath)
         store.proxy.clear()
         return folder

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from a20_parquet.errors import SourceError
-from a20_parquet.storage.read_ahead import ReadAhead
+from a20_parquet.storage.read_ahead import Prefetch
 from a20_parquet.tfrecord.compression import open_content
 from a20_parquet.tfrecord.shard import (
     HEADER_BYTES,
@@ -146,7 +146,7 @@ def test_store_that_fails_while_read(compression: str) -> None:
     stored = COMPRESS[compression](np.random.default_rng(0).bytes(10_000))
     store = _FailingFilesystem(stored)
     shard = Shard("shard", "store://shard", 0, "shard", len(stored), store)
-    with open_content(shard, ReadAhead(block_bytes=1000)) as content:
+    with open_content(shard, Prefetch(block_bytes=1000)) as content:
         assert content.codec == compression
         with pytest.raises(SourceError, match="store://shard: can't be read: the store is gone"):
             content.readinto(memoryview(bytearray(20_000)))

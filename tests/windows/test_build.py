@@ -14,13 +14,13 @@ from a20_parquet.errors import RecordError
 from a20_parquet.windows.build import (
     MAX_CHANNELS,
     WindowRules,
-    keyed_metadata,
+    sort_table,
     with_embeddings,
 )
 from a20_parquet.windows.filenames.parse import FilenameRules
 from a20_parquet.windows.filter import RecordFilter
 from a20_parquet.windows.partition import PartitionBy
-from a20_parquet.windows.records import DecodedRecords, RecordHeads
+from a20_parquet.windows.records import DecodedRecords, RecordMetadata
 from a20_parquet.windows.schema import Feature, keyed_schema, metadata_schema, window_schema
 from tests.helpers.heads import make_heads
 
@@ -124,7 +124,7 @@ def period_of(local: datetime | None, by: PartitionBy) -> int | None:
     return local.year
 
 
-def expected_rows(heads: Sequence[RecordHeads], rules: WindowRules) -> list[dict[str, Any]]:
+def expected_rows(heads: Sequence[RecordMetadata], rules: WindowRules) -> list[dict[str, Any]]:
     """The rows, one after another."""
     rows = []
     for batch in heads:
@@ -189,7 +189,7 @@ def test_any_records(
     heads = [
         make_heads(records, position, first) for position, (records, first) in enumerate(batches)
     ]
-    found = keyed_metadata(heads, chosen)
+    found = sort_table(heads, chosen)
     assert found.schema == keyed_schema()
     found.validate(full=True)
     assert rows_of(found) == expected_rows(heads, chosen)
@@ -212,7 +212,7 @@ def test_columns_that_are_never_null_hold_no_null() -> None:
     """Columns that the schema says are never null have none."""
     heads = [make_heads([(name, 0.0, (2, 2, 8)) for name in NAMES])]
     chosen = WindowRules(window_s=5, by=PartitionBy.SITE_DATE, dims=8, filenames=ELSEWHERE)
-    found = keyed_metadata(heads, chosen)
+    found = sort_table(heads, chosen)
     for name, _, nullable in [*DESIGN, *KEYS]:
         assert nullable or not found.column(name).null_count, name
 
@@ -220,7 +220,7 @@ def test_columns_that_are_never_null_hold_no_null() -> None:
 def test_windows_run_past_midnight() -> None:
     """The date is the local one of the window, not that of the recording or of UTC."""
     name = "20201014T235950+1000_A_1.flac"
-    found = keyed_metadata([make_heads([(name, 0.0, (4, 1, 8))])], rules(PartitionBy.SITE_DATE))
+    found = sort_table([make_heads([(name, 0.0, (4, 1, 8))])], rules(PartitionBy.SITE_DATE))
     days = [str(np.datetime64(day, "D")) for day in found["period"].to_pylist()]
     assert days == ["2020-10-14", "2020-10-14", "2020-10-15", "2020-10-15"]
     assert {start.day for start in found["window_start"].to_pylist()} == {14}
@@ -240,37 +240,37 @@ def test_windows_run_past_midnight() -> None:
 def test_local_date(start: str, day: str) -> None:
     """The date is the one that the name writes, whatever the offset."""
     heads = [make_heads([(f"{start}_A_1.flac", 0.0, (1, 1, 8))])]
-    period = keyed_metadata(heads, rules(PartitionBy.SITE_DATE))["period"][0].as_py()
+    period = sort_table(heads, rules(PartitionBy.SITE_DATE))["period"][0].as_py()
     assert str(np.datetime64(period, "D")) == day
 
 
 def test_order_of_channels() -> None:
     """A window's channels follow one another, then comes the next window."""
     heads = [make_heads([(NAMES[0], 60.0, (2, 3, 8)), (NAMES[1], 0.0, (1, 2, 8))])]
-    found = keyed_metadata(heads, rules(PartitionBy.SITE))
+    found = sort_table(heads, rules(PartitionBy.SITE))
     assert found["channel"].to_pylist() == [0, 1, 2, 0, 1, 2, 0, 1]
     offsets_s = [60.0, 60.0, 60.0, 65.0, 65.0, 65.0, 0.0, 0.0]
     assert found["recording_offset_in_file"].to_pylist() == offsets_s
 
 
 @pytest.mark.parametrize("heads", [[], [make_heads([])], [make_heads([]), make_heads([])]])
-def test_no_records(heads: list[RecordHeads]) -> None:
+def test_no_records(heads: list[RecordMetadata]) -> None:
     """No records give no rows of the same schema."""
-    found = keyed_metadata(heads, rules(PartitionBy.SITE_DATE))
+    found = sort_table(heads, rules(PartitionBy.SITE_DATE))
     assert (found.num_rows, found.schema) == (0, keyed_schema())
 
 
 def test_many_channels() -> None:
     """The last channel that the column can count has its number."""
     heads = [make_heads([(NAMES[0], 0.0, (1, MAX_CHANNELS, 8))])]
-    found = keyed_metadata(heads, rules(PartitionBy.SITE))
+    found = sort_table(heads, rules(PartitionBy.SITE))
     assert found["channel"].to_pylist() == list(range(32_768))
 
 
 def test_heads_must_match() -> None:
     """Heads whose lists differ in length can't be made."""
     with pytest.raises(ValueError, match="different lengths"):
-        RecordHeads(
+        RecordMetadata(
             shard="s",
             position=0,
             numbers=np.arange(2),
@@ -306,7 +306,7 @@ def test_wrong_dims_are_the_records_error() -> None:
 def test_with_embeddings(rows: int, dims: int) -> None:
     """Embeddings and metadata are joined as they are, and neither is copied."""
     heads = [make_heads([(NAMES[0], 0.0, (rows, 1, dims))])]
-    metadata = keyed_metadata(heads, rules(PartitionBy.SITE))
+    metadata = sort_table(heads, rules(PartitionBy.SITE))
     embeddings = np.random.default_rng(0).normal(size=(rows, dims)).astype(np.float32)
     embeddings[:1, :1] = np.nan
     windows = with_embeddings(metadata, embeddings)
@@ -327,7 +327,7 @@ def test_with_embeddings(rows: int, dims: int) -> None:
 
 def test_with_embeddings_of_slices() -> None:
     """Slices of metadata and of a larger buffer belong together row by row."""
-    metadata = keyed_metadata(
+    metadata = sort_table(
         [make_heads([(NAMES[0], 0.0, (6, 1, 4))])], rules(PartitionBy.SITE)
     ).slice(2, 3)
     embeddings = np.arange(40, dtype=np.float32).reshape(10, 4)[5:8]
@@ -339,7 +339,7 @@ def test_with_embeddings_of_slices() -> None:
 def test_with_embeddings_keeps_features() -> None:
     """Features stand behind the metadata as they are, nulls kept, and the keys are left out."""
     features = (Feature("nuisances", 3), Feature("label", 1))
-    plain = keyed_metadata([make_heads([(NAMES[0], 0.0, (4, 1, 2))])], rules(PartitionBy.SITE))
+    plain = sort_table([make_heads([(NAMES[0], 0.0, (4, 1, 2))])], rules(PartitionBy.SITE))
     values = [[[1.0, 2.0, 3.0], None, [-0.0, 5.0, 6.0], None], [None, None, None, [7.0]]]
     arrays = [
         pa.array(lists, feature.column.type)

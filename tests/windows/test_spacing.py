@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from a20_parquet.windows.records import RecordHeads
+from a20_parquet.windows.records import RecordMetadata
 from a20_parquet.windows.spacing import SpacingSample, SpacingSampler, judge_hop, merge_samples
 
 Record = tuple[str, float, int]
 
 
-def heads(records: Sequence[Record]) -> RecordHeads:
+def heads(records: Sequence[Record]) -> RecordMetadata:
     """A batch of ``(filename, timestamp_s, windows)``."""
-    return RecordHeads(
+    return RecordMetadata(
         shard="shard",
         position=0,
         numbers=np.arange(len(records)),

@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from a20_parquet.conversion.transaction.checkpoints import Plan, SortedShards, sorted_units
-from a20_parquet.conversion.transaction.commit import is_committed, remove_strays, settle
+from a20_parquet.conversion.transaction.commit import clean_up, is_committed, remove_strays
 from a20_parquet.conversion.transaction.lock import State, check_lock, clear_conversion, find_state
 from a20_parquet.conversion.transaction.scratch import make_scratch, remove_scratch, scratch_place
-from a20_parquet.dataset.existing import HeldDataset
+from a20_parquet.dataset.existing import ExistingDataset
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import FileSummary
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.execution.fencing import FencingToken
 from a20_parquet.storage.files import remove_tree, write_whole
-from a20_parquet.storage.path import Place
+from a20_parquet.storage.path import AnyPath
 
 _LOGGER = logging.getLogger(__name__)
 _AFRESH = "Name another folder, or give --overwrite to delete what is there and start afresh."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
+class ConversionState:
     """A conversion under way."""
 
     plan: Plan
@@ -31,16 +31,16 @@ class Begun:
     sorted: tuple[SortedShards, ...]
     """Units of the first pass that were finished before."""
     is_resumed: bool
-    own_scratch: tuple[Place, ...]
+    own_scratch: tuple[AnyPath, ...]
     """Folders in which it has runs."""
 
     @property
-    def scratch(self) -> Place:
+    def scratch(self) -> AnyPath:
         """Where runs are written."""
         return self.own_scratch[-1]
 
 
-def find_held(layout: DatasetLayout, *, overwrite: bool) -> HeldDataset | None:
+def find_held(layout: DatasetLayout, *, overwrite: bool) -> ExistingDataset | None:
     """Open the complete dataset that a conversion would append to, if there is one.
 
     A conversion that was killed after its commit is finished first.
@@ -64,7 +64,7 @@ def find_held(layout: DatasetLayout, *, overwrite: bool) -> HeldDataset | None:
         return None
     if state is State.UNFINISHED and Plan.read(layout).base is None:
         return None
-    return HeldDataset.open(layout)
+    return ExistingDataset.open(layout)
 
 
 def _tidy(layout: DatasetLayout, *, overwrite: bool) -> State:
@@ -75,7 +75,7 @@ def _tidy(layout: DatasetLayout, *, overwrite: bool) -> State:
         plan = _plan_before(layout, overwrite=overwrite)
         # A repair has none.
         scratch = () if plan is None else tuple(plan.own_scratch(layout).values())
-        settle(layout, scratch)
+        clean_up(layout, scratch)
         state = find_state(layout)
     if state is State.COMPLETE:
         # Traces of a conversion that was killed while it removed them.
@@ -88,8 +88,8 @@ def begin(
     plan: Plan,
     *,
     overwrite: bool,
-    check: Callable[[Begun, Sequence[Place]], None] = lambda _begun, _deleted: None,
-) -> Begun:
+    check: Callable[[ConversionState, Sequence[AnyPath]], None] = lambda _begun, _deleted: None,
+) -> ConversionState:
     """Begin a conversion, or go on with the unfinished one of the same inputs and options.
 
     A complete dataset that it overwrites stays until ``make_way``.
@@ -116,7 +116,9 @@ def begin(
                 f"{layout.root} holds an unfinished conversion of other inputs or options: "
                 f"{'; '.join(differences)}. Give the same ones to go on with it. {_AFRESH}"
             )
-    begun = Begun(plan=plan, sorted=(), is_resumed=False, own_scratch=_scratch(layout, plan))
+    begun = ConversionState(
+        plan=plan, sorted=(), is_resumed=False, own_scratch=_scratch(layout, plan)
+    )
     scratch = tuple(before.own_scratch(layout).values()) if before else ()
     published = (layout.data, layout.quarantine) if plan.base is None else ()
     check(begun, [layout.conversion, *published, *scratch])
@@ -134,7 +136,7 @@ def begin(
     return begun
 
 
-def make_way(layout: DatasetLayout, begun: Begun) -> None:
+def make_way(layout: DatasetLayout, begun: ConversionState) -> None:
     """Delete the dataset that a conversion overwrites, or go on where that was stopped.
 
     Raises:
@@ -151,7 +153,7 @@ def make_way(layout: DatasetLayout, begun: Begun) -> None:
         layout.data.mkdir(parents=True, exist_ok=True)
 
 
-def abandon(layout: DatasetLayout, begun: Begun) -> None:
+def abandon(layout: DatasetLayout, begun: ConversionState) -> None:
     """Remove all traces of a conversion before ``make_way``: what was there stays.
 
     Raises:
@@ -193,8 +195,8 @@ def _resume(
     layout: DatasetLayout,
     before: Plan,
     plan: Plan,
-    check: Callable[[Begun, Sequence[Place]], None],
-) -> Begun:
+    check: Callable[[ConversionState, Sequence[AnyPath]], None],
+) -> ConversionState:
     own = before.own_scratch(layout)
     wanted = scratch_place(layout, plan.scratch[-1]).parent
     is_at_hand = bool(own) and list(own.values())[-1].parent == wanted
@@ -204,7 +206,9 @@ def _resume(
     is_done = plan.npy_json in (None, before.npy_json)
     units = tuple(sorted_units(layout, own, len(before.shards))) if is_done else ()
     now = plan.model_copy(update={"id": before.id, "scratch": scratch})
-    begun = Begun(plan=now, sorted=units, is_resumed=True, own_scratch=_scratch(layout, now))
+    begun = ConversionState(
+        plan=now, sorted=units, is_resumed=True, own_scratch=_scratch(layout, now)
+    )
     check(begun, ())
     FencingToken.end_all(layout)
     if before != now:
@@ -215,7 +219,7 @@ def _resume(
     return begun
 
 
-def _scratch(layout: DatasetLayout, plan: Plan) -> tuple[Place, ...]:
+def _scratch(layout: DatasetLayout, plan: Plan) -> tuple[AnyPath, ...]:
     """The folders of a conversion's runs."""
     return tuple(scratch_place(layout, name) for name in plan.scratch)
 

@@ -33,11 +33,11 @@ from a20_parquet.dataset.manifest import (
 from a20_parquet.dataset.names import FileName
 from a20_parquet.dataset.taken import format_option
 from a20_parquet.errors import UsageError, flag
-from a20_parquet.runs.run import DiskRun, RunFiles
+from a20_parquet.runs.run import RunFiles, StoredRun
 from a20_parquet.storage.concurrent import map_at_once
 from a20_parquet.storage.files import has_sum, write_whole
 from a20_parquet.storage.locate import is_url
-from a20_parquet.storage.path import Place, StorePath, read_whole
+from a20_parquet.storage.path import AnyPath, StorePath, read_whole
 
 Marker = TypeVar("Marker")
 
@@ -98,7 +98,7 @@ class Plan(_Frozen):
                 "it, or give --overwrite to start afresh."
             ) from error
 
-    def own_scratch(self, layout: DatasetLayout) -> dict[str, Place]:
+    def own_scratch(self, layout: DatasetLayout) -> dict[str, AnyPath]:
         """Return the folders of runs that this conversion made, by the names that it has for them.
 
         Args:
@@ -175,7 +175,7 @@ def commit_sorted(layout: DatasetLayout, unit: SortedShards, tag: str = "") -> N
 
 
 def sorted_units(
-    layout: DatasetLayout, scratch: Mapping[str, Place], shards: int
+    layout: DatasetLayout, scratch: Mapping[str, AnyPath], shards: int
 ) -> Iterator[SortedShards]:
     """Read the commit markers of the first pass whose files are all as they were written.
 
@@ -193,7 +193,7 @@ def sorted_units(
 
     def is_there(unit: SortedShards) -> bool:
         staged = [file for shard in unit.quarantine for file in shard.files]
-        runs = all(map(DiskRun.is_whole, unit.runs))
+        runs = all(map(StoredRun.is_whole, unit.runs))
         return runs and _are_whole(layout.staged_quarantine, staged)
 
     taken: set[int] = set()
@@ -205,7 +205,7 @@ def sorted_units(
             yield unit
 
 
-def _located(unit: SortedShards, scratch: Mapping[str, Place]) -> SortedShards | None:
+def _located(unit: SortedShards, scratch: Mapping[str, AnyPath]) -> SortedShards | None:
     """Say where the unit's runs lie now; None if one lies in no folder of this conversion's."""
     paths = [located_run(run.path, scratch) for run in unit.runs]
     runs = tuple(
@@ -216,7 +216,7 @@ def _located(unit: SortedShards, scratch: Mapping[str, Place]) -> SortedShards |
     return unit.model_copy(update={"runs": runs}) if len(runs) == len(unit.runs) else None
 
 
-def remove_stray_runs(folders: Sequence[Place], units: Sequence[SortedShards]) -> None:
+def remove_stray_runs(folders: Sequence[AnyPath], units: Sequence[SortedShards]) -> None:
     """Remove runs that no finished unit names: what made them was killed.
 
     Args:
@@ -233,7 +233,7 @@ def remove_stray_runs(folders: Sequence[Place], units: Sequence[SortedShards]) -
                 path.unlink(missing_ok=True)
 
 
-def _are_whole(folder: Place, files: Sequence[QuarantineFile]) -> bool:
+def _are_whole(folder: AnyPath, files: Sequence[QuarantineFile]) -> bool:
     return all(has_sum(folder / file.name, file.bytes, file.checksum) for file in files)
 
 
@@ -271,7 +271,7 @@ def is_whole(layout: DatasetLayout, files: Sequence[FileSummary]) -> bool:
     return all(has_sum(layout.root / file.path, file.bytes, file.checksum) for file in files)
 
 
-def _read_markers(folder: Place, kind: TypeAdapter[Marker]) -> Iterator[Marker]:
+def _read_markers(folder: AnyPath, kind: TypeAdapter[Marker]) -> Iterator[Marker]:
     """Read the markers in a folder, in order; one that is damaged counts for nothing."""
     names = {path.name: path for path in (folder.iterdir() if folder.exists() else ())}
     markers = [names[name] for name in sorted(names) if name.endswith(".json")]

@@ -25,8 +25,8 @@ from a20_parquet.dataset.manifest_content import manifest_content, parse_manifes
 from a20_parquet.dataset.quarantine import DAMAGED, LIST, RECORDS
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.storage.conditional import ConditionalFile
-from a20_parquet.storage.files import copy, files_below, move, naming, write_whole
-from a20_parquet.storage.path import Place, StorePath, read_whole
+from a20_parquet.storage.files import copy, files_below, move, path_errors, write_whole
+from a20_parquet.storage.path import AnyPath, StorePath, read_whole
 
 _LOGGER = logging.getLogger(__name__)
 _SUFFIXES = (RECORDS, DAMAGED, LIST)
@@ -83,7 +83,7 @@ def _put_manifest(layout: DatasetLayout, content: bytes) -> None:
     file = ConditionalFile(layout.manifest)
     version = file.version()
     confirm_lock(layout)
-    with naming(layout.manifest):
+    with path_errors(layout.manifest):
         is_put = file.put(content, version) is not None or file.look()[1] == content
     if not is_put:
         confirm_lock(layout)
@@ -104,13 +104,13 @@ def is_committed(layout: DatasetLayout) -> bool:
 
 def _read(layout: DatasetLayout) -> _Commit | None:
     try:
-        with naming(layout.commit):
+        with path_errors(layout.commit):
             return _Commit.model_validate_json(read_whole(layout.commit))
     except (FileNotFoundError, ValidationError):
         return None
 
 
-def settle(layout: DatasetLayout, scratch: Sequence[Place]) -> None:
+def clean_up(layout: DatasetLayout, scratch: Sequence[AnyPath]) -> None:
     """Move what a committed conversion has staged to its place and remove its traces.
 
     Args:
@@ -133,7 +133,7 @@ def settle(layout: DatasetLayout, scratch: Sequence[Place]) -> None:
     _release(layout, scratch)
 
 
-def _staged(layout: DatasetLayout, manifest: Manifest) -> Iterator[tuple[Place, Place]]:
+def _staged(layout: DatasetLayout, manifest: Manifest) -> Iterator[tuple[AnyPath, AnyPath]]:
     """What may be staged, and where it belongs: what a store lists may be of a moment ago."""
     yield layout.staged_files, layout.files
     yield layout.staged_sites, layout.sites
@@ -153,7 +153,7 @@ def _empty_quarantine(layout: DatasetLayout, manifest: Manifest) -> None:
         layout.quarantine.rmdir()  # only where it is empty
 
 
-def _release(layout: DatasetLayout, scratch: Sequence[Place]) -> None:
+def _release(layout: DatasetLayout, scratch: Sequence[AnyPath]) -> None:
     """Remove the traces of a committed conversion."""
     check_lock(layout)
     remove_scratch(scratch)

@@ -13,7 +13,7 @@ from a20_parquet.dataset.presence import name_shards
 from a20_parquet.errors import A20ParquetError, DatasetError, UsageError
 from a20_parquet.storage.files import TEMPORARY, remove_tree
 from a20_parquet.storage.lease import HeldError, leased
-from a20_parquet.storage.path import Place, StorePath, check_bucket
+from a20_parquet.storage.path import AnyPath, StorePath, check_bucket
 from a20_parquet.storage.store import Guard
 
 _LOGGER = logging.getLogger(__name__)
@@ -129,13 +129,13 @@ def locked(
             raise
 
 
-def guarded_like(layout: DatasetLayout, place: Place) -> Place:
+def guarded_like(layout: DatasetLayout, place: AnyPath) -> AnyPath:
     """Return a place outside of the dataset, guarded by the same lock where it lies in a store."""
     guard = _guard_of(layout)
     return place if guard is None else _guarded(place, guard)
 
 
-def _guarded(place: Place, guard: Guard) -> Place:
+def _guarded(place: AnyPath, guard: Guard) -> AnyPath:
     if isinstance(place, Path):
         return place
     return StorePath(place.filesystem.guarded(guard), place.path)

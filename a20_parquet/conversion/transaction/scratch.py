@@ -20,7 +20,7 @@ from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.names import is_file_name
 from a20_parquet.errors import UsageError
 from a20_parquet.storage.files import TEMPORARY, remove_tree, write_whole
-from a20_parquet.storage.path import Place, place_of, read_whole
+from a20_parquet.storage.path import AnyPath, parse_path, read_whole
 
 INSIDE: Final = "runs"
 """What a plan calls the folder in the dataset, wherever the dataset lies."""
@@ -49,7 +49,7 @@ class _Marker(BaseModel):
     """Identifier of its plan."""
 
     @classmethod
-    def read(cls, folder: Place) -> Self | None:
+    def read(cls, folder: AnyPath) -> Self | None:
         """Return None if the folder has no such marker."""
         try:
             return cls.model_validate_json(read_whole(folder / _MARKER))
@@ -61,13 +61,13 @@ def new_scratch(parent: str | Path | None) -> str:
     """Name a folder for the runs of a new conversion, in the dataset if there is no parent."""
     if parent is None:
         return INSIDE
-    return str(place_of(parent) / f"a20-parquet-runs-{secrets.token_hex(8)}")
+    return str(parse_path(parent) / f"a20-parquet-runs-{secrets.token_hex(8)}")
 
 
-def scratch_place(layout: DatasetLayout, name: str) -> Place:
+def scratch_place(layout: DatasetLayout, name: str) -> AnyPath:
     """Where a scratch folder lies; nothing in a store changes there once the lock is lost."""
     inside = layout.conversion / INSIDE
-    return inside if name == INSIDE else guarded_like(layout, place_of(name))
+    return inside if name == INSIDE else guarded_like(layout, parse_path(name))
 
 
 def make_scratch(layout: DatasetLayout, conversion: str, name: str) -> None:
@@ -88,7 +88,7 @@ def make_scratch(layout: DatasetLayout, conversion: str, name: str) -> None:
         write_whole(folder / _MARKER, marker.model_dump_json())
 
 
-def own_scratch(layout: DatasetLayout, conversion: str, names: Sequence[str]) -> dict[str, Place]:
+def own_scratch(layout: DatasetLayout, conversion: str, names: Sequence[str]) -> dict[str, AnyPath]:
     """Return those of a plan's scratch folders that its conversion made, by name."""
     own = {}
     for name in names:
@@ -99,7 +99,7 @@ def own_scratch(layout: DatasetLayout, conversion: str, names: Sequence[str]) ->
     return own
 
 
-def _is_made_for(layout: DatasetLayout, conversion: str, folder: Place) -> bool:
+def _is_made_for(layout: DatasetLayout, conversion: str, folder: AnyPath) -> bool:
     if isinstance(folder, Path) and folder.is_symlink():
         return False
     if _is_hardly_made(folder):
@@ -114,14 +114,14 @@ def _is_made_for(layout: DatasetLayout, conversion: str, folder: Place) -> bool:
     return _conversion_at(other) != conversion
 
 
-def _is_hardly_made(folder: Place) -> bool:
+def _is_hardly_made(folder: AnyPath) -> bool:
     """Whether a folder is there and holds nothing, as before its marker is written and after."""
     if not isinstance(folder, Path) or not folder.is_dir():
         return False
     return {path.name for path in folder.iterdir()} <= {f"{_MARKER}{TEMPORARY}"}
 
 
-def _is_same_folder(one: Place, other: Place) -> bool:
+def _is_same_folder(one: AnyPath, other: AnyPath) -> bool:
     if not (isinstance(one, Path) and isinstance(other, Path)):
         return False
     try:
@@ -139,7 +139,7 @@ def _conversion_at(layout: DatasetLayout) -> str | None:
     return plan.get("id") if isinstance(plan, dict) else None
 
 
-def remove_scratch(folders: Sequence[Place]) -> None:
+def remove_scratch(folders: Sequence[AnyPath]) -> None:
     """Remove scratch folders that ``own_scratch`` has returned."""
     for folder in folders:
         if folder.name != INSIDE:
@@ -154,7 +154,7 @@ def stored_run(layout: DatasetLayout, path: str) -> str:
     return f"{INSIDE}/{name}" if folder == str(layout.conversion / INSIDE) else path
 
 
-def located_run(stored: str, own: Mapping[str, Place]) -> str | None:
+def located_run(stored: str, own: Mapping[str, AnyPath]) -> str | None:
     """Return where a run lies that a marker names; None if that is in no folder of one's own.
 
     Args:

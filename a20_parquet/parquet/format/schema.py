@@ -38,7 +38,7 @@ class Repetition(enum.IntEnum):
     REPEATED = 2
 
 
-class Meaning(NamedTuple):
+class LogicalType(NamedTuple):
     """What the values of a schema element stand for."""
 
     logical: bytes | None = None
@@ -50,21 +50,21 @@ class Meaning(NamedTuple):
 _EMPTY = struct()
 _MICROS = struct((2, STRUCT, _EMPTY))
 
-PLAIN_MEANING = Meaning()
-STRING_MEANING = Meaning(struct((1, STRUCT, _EMPTY)), 0)
-LIST_MEANING = Meaning(struct((3, STRUCT, _EMPTY)), 3)
-DATE_MEANING = Meaning(struct((6, STRUCT, _EMPTY)), 6)
+PLAIN_MEANING = LogicalType()
+STRING_MEANING = LogicalType(struct((1, STRUCT, _EMPTY)), 0)
+LIST_MEANING = LogicalType(struct((3, STRUCT, _EMPTY)), 3)
+DATE_MEANING = LogicalType(struct((6, STRUCT, _EMPTY)), 6)
 # 9 would be TIMESTAMP_MILLIS, which strict readers refuse beside microseconds and others believe.
-INSTANT_MEANING = Meaning(
+INSTANT_MEANING = LogicalType(
     struct((8, STRUCT, struct((1, thrift.TRUE, b""), (2, STRUCT, _MICROS)))),
     10,
 )
 # The old TIMESTAMP_MICROS means UTC, so a wall clock's time has no converted type.
-WALL_CLOCK_MEANING = Meaning(
+WALL_CLOCK_MEANING = LogicalType(
     struct((8, STRUCT, struct((1, thrift.FALSE, b""), (2, STRUCT, _MICROS))))
 )
 # An i8, here 16 bits, is a plain byte.
-INT16_MEANING = Meaning(
+INT16_MEANING = LogicalType(
     struct((10, STRUCT, struct((1, thrift.I8, b"\x10"), (2, thrift.TRUE, b"")))),
     16,
 )
@@ -76,7 +76,7 @@ def schema_element(
     physical: Physical | None = None,
     repetition: Repetition | None = None,
     children: int | None = None,
-    meaning: Meaning = PLAIN_MEANING,
+    meaning: LogicalType = PLAIN_MEANING,
 ) -> bytes:
     """``SchemaElement``: a leaf has a physical type, a group its number of children."""
     encoded = [(4, thrift.BINARY, thrift.binary(name.encode()))]

@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from a20_parquet.conversion.transaction.begin import Begun, abandon, begin, find_held, make_way
+from a20_parquet.conversion.transaction.begin import (
+    ConversionState,
+    abandon,
+    begin,
+    find_held,
+    make_way,
+)
 from a20_parquet.conversion.transaction.checkpoints import Plan, SortedShards, commit_sorted
 from a20_parquet.conversion.transaction.lock import State, find_state, locked
 from a20_parquet.conversion.transaction.scratch import new_scratch, remove_scratch
@@ -19,7 +25,7 @@ from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.runs.run import RunFiles
 from a20_parquet.runs.run_files import RunFile
 from a20_parquet.storage.files import write_whole
-from a20_parquet.storage.path import Place
+from a20_parquet.storage.path import AnyPath
 from a20_parquet.windows.partition import PartitionBy
 from a20_parquet.windows.rejection import Reason
 from tests.helpers.layout import LocalLayout
@@ -87,9 +93,9 @@ def test_what_must_not_begin(put: Put, tmp_path: Path) -> None:
     """Where the check fails nothing is written and nothing deleted."""
     layout = LocalLayout.at(tmp_path / "dataset")
     put(layout.root)
-    deleted: list[Place] = []
+    deleted: list[AnyPath] = []
 
-    def check(begun: Begun, folders: Sequence[Place]) -> None:
+    def check(begun: ConversionState, folders: Sequence[AnyPath]) -> None:
         assert not begun.is_resumed
         deleted.extend(folders)
         raise DatasetError("the disk is full")

@@ -15,7 +15,7 @@ import pytest
 import a20_parquet
 from a20_parquet.conversion.transaction.begin import abandon, begin, find_held, make_way
 from a20_parquet.conversion.transaction.checkpoints import Plan
-from a20_parquet.conversion.transaction.commit import commit, is_committed, remove_strays, settle
+from a20_parquet.conversion.transaction.commit import clean_up, commit, is_committed, remove_strays
 from a20_parquet.conversion.transaction.lock import State, find_state, locked
 from a20_parquet.conversion.transaction.scratch import new_scratch, remove_scratch
 from a20_parquet.dataset.catalog import Catalog
@@ -32,7 +32,7 @@ from a20_parquet.dataset.quarantine import QuarantineWriter
 from a20_parquet.dataset.sites import kept_content, read_sites
 from a20_parquet.errors import DatasetError
 from a20_parquet.storage.files import write_whole
-from a20_parquet.storage.path import Place
+from a20_parquet.storage.path import AnyPath
 from a20_parquet.windows.filenames.site_table import SiteTable
 from a20_parquet.windows.rejection import Reason, Rejection
 from tests.helpers.layout import LocalLayout
@@ -103,7 +103,7 @@ def prepare(layout: LocalLayout, part: int = 1) -> tuple[Manifest, bytes]:
     return manifest, content.to_pybytes()
 
 
-def own_scratch(layout: LocalLayout) -> tuple[Place, ...]:
+def own_scratch(layout: LocalLayout) -> tuple[AnyPath, ...]:
     """Folders of the runs of the conversion that is under way."""
     return tuple(Plan.read(layout).own_scratch(layout).values())
 
@@ -142,7 +142,7 @@ def test_readers_see_the_old_state_until_the_manifest_and_then_the_new(
             death = Death(patch, changes)
             with contextlib.suppress(Killed):
                 commit(layout, manifest, content, SITES)
-                settle(layout, own_scratch(layout))
+                clean_up(layout, own_scratch(layout))
         found = windows(layout)
         assert found in (old, new)
         was_committed = found == new
@@ -266,9 +266,9 @@ def test_settling_again_changes_nothing(tmp_path: Path) -> None:
     commit(layout, manifest, content, None)
     assert is_committed(layout)
     scratch = own_scratch(layout)
-    settle(layout, scratch)
+    clean_up(layout, scratch)
     before = {path: path.read_bytes() for path in layout.root.rglob("*") if path.is_file()}
-    settle(layout, scratch)
+    clean_up(layout, scratch)
     after = {path: path.read_bytes() for path in layout.root.rglob("*") if path.is_file()}
     assert after == before
 
@@ -288,7 +288,7 @@ def test_what_left_quarantine_is_removed(tmp_path: Path) -> None:
             OPTIONS, files=[], files_content=listed, shards=shards, quarantine=kept
         )
         commit(layout, manifest, listed.to_pybytes(), None)
-        settle(layout, [])
+        clean_up(layout, [])
         found = {path.stem for path in layout.quarantine.glob("*")}
         assert found == set(labels)
         assert layout.quarantine.exists() == bool(labels)
@@ -300,7 +300,7 @@ def test_a_sites_table_stays_without_a_new_one(tmp_path: Path) -> None:
     for part, content in enumerate((SITES, None)):
         manifest, listed = prepare(layout, part)
         commit(layout, manifest, listed, content)
-        settle(layout, [])
+        clean_up(layout, [])
         assert layout.sites.read_bytes() == SITES
 
 
