@@ -200,13 +200,13 @@ def _left_out(source: str, dataset: AnyPath | None) -> Callable[[SourceFile], bo
     filesystem, path = locate(source)
 
     @cache
-    def is_inside(folder: str) -> bool:
-        """Whether a folder is the dataset, or lies in it."""
+    def is_datasets(folder: str) -> bool:
+        """Whether a folder is the dataset, or is inside it."""
         return dataset is not None and is_inside(filesystem, f"{folder}/.", dataset)
 
-    if is_inside(path):
+    if is_datasets(path):
         return lambda _: False
-    return lambda file: is_inside(file.folder)
+    return lambda file: is_datasets(file.folder)
 
 
 def _why_no_shard(files: Sequence[SourceFile]) -> list[str | None]:
