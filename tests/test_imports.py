@@ -129,12 +129,13 @@ def test_pure_packages_do_no_input_or_output(package: str) -> None:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["convert", "--help"]])
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
-    """Help and version answer without TensorFlow, Arrow, polars or DuckDB."""
+    """Help and version answer without TensorFlow, Arrow, polars, DuckDB or fsspec."""
     code = (
         "import sys\n"
         "from a20_parquet.cli.main import cli\n"
         f"cli({arguments!r}, standalone_mode=False)\n"
         "heavy = {'tensorflow', 'pyarrow', 'polars', 'duckdb', 'numpy', 'pydantic', 'rich'}\n"
+        "heavy.add('fsspec')\n"
         "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

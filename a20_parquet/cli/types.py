@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from a20_parquet.dataset.presence import check_is_there
 from a20_parquet.errors import flag
 from a20_parquet.formatting import parse_size
 
@@ -103,6 +102,8 @@ class ExistingDataset(click.ParamType[str]):
         Raises:
             DatasetError: there is none.
         """
+        from a20_parquet.dataset.presence import check_is_there
+
         del param, ctx
         check_is_there(str(value))
         return str(value)

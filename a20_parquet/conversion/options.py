@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypedDict
 
 from pydantic import (
     AfterValidator,
@@ -143,66 +143,104 @@ class OptionValues(TypedDict, total=False):
     dask: str | None
 
 
+def _option(words: str, default: object = ..., **bounds: Any) -> Any:
+    """One option; pydantic would look for docstrings in the source of every loaded module."""
+    return Field(default, description=words, **bounds)
+
+
 class ConvertOptions(BaseModel):
     """What ``convert`` can be told; sizes may be given as ``500MB``, ``64MiB`` or bytes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    partition_by: PartitionBy = PartitionBy.SITE_DATE
-    """The Hive keys."""
-    workers: Annotated[int, Field(ge=1, le=MOST_WORKERS, default_factory=default_workers)]
-    """Threads; by default the cores that this process may use."""
-    memory: Annotated[_Size, Field(default_factory=lambda: ByteSize(default_budget()))]
-    """All buffers together, of each process; by default a quarter of what it may use."""
-    scratch: Path | str | None = None
-    """Folder for runs, or a URL of one, which every process sees; by default inside the dataset."""
-    compression: Compression = Compression.NONE
-    """Of the Parquet files."""
-    max_file_size: _Size = ByteSize(512_000_000)
-    """A file ends before its uncompressed rows exceed this."""
-    row_group_rows: Annotated[int, Field(ge=1)] = 2048
-    """Rows of a row group."""
-    window_seconds: Annotated[float | None, Field(gt=0, le=_DAY_S, allow_inf_nan=False)] = None
-    """From one window's start to the next; by default Perch's ``config.json`` says it, else 5."""
-    sample_rate: Annotated[float | None, Field(ge=1, le=1e9, allow_inf_nan=False)] = None
-    """Of the recordings, in Hz: divides the older ``timestamp_offset``, which counts samples; by
-    default Perch's ``config.json`` says it."""
-    overwrite: bool = False
-    """Whether to delete a dataset that is already there."""
-    dims: Annotated[int | None, Field(ge=1, le=MAX_DIMS)] = None
-    """Floats an embedding; by default the one number that the first records have."""
-    feature: _Features = ()
-    """Further features, one or more, that windows carry along as columns: each ``NAME``, or more of
-    its form as ``NAME:KIND[SIZE]:SCOPE``, see ``FeatureKind`` and ``FeatureScope``."""
-    channels: _Channels = None
-    """Numbers of the channels to take, also as a text such as ``0,2``; by default all."""
-    sites: Path | str | None = None
-    """Table of recorders with their site ids and time zones: CSV, JSON or Parquet."""
-    filename_pattern: str | None = None
-    """Regular expression for filenames of another form, with named groups: ``site_id``,
-    ``site_name``, ``subsite_name``, ``file_seq_id``, ``date``, ``time``, ``offset``."""
-    unknown_site: str | None = None
-    """Site of recordings whose names tell none; by default they go to quarantine."""
-    site: _Sites = ()
-    """Take only these sites: as the key ``site`` has them, numbers, or recorders' names where these
-    have no id."""
-    from_date: _Day = None
-    """Take only windows from this local date on."""
-    until_date: _Day = None
-    """Take only windows until this local date, inclusive."""
-    drop_duplicates: bool = False
-    """Whether to leave out windows that equal another one bit for bit, name and time included."""
-    on_error: OnError = OnError.QUARANTINE
-    """What to do with what can't be converted."""
-    max_errors: Annotated[int | None, Field(ge=0)] = None
-    """Give up when more records and damaged places than this go to quarantine."""
-    npy_json: Path | str | None = None
-    """Folder for the notebook's ``.npy`` and ``.json`` files; by default none are written."""
-    decoder: DecoderName = DecoderName.TENSORFLOW
-    """What decodes records; the result is the same."""
-    dask: _Cluster = None
-    """Where a Dask cluster does the work: its scheduler's address, or ``local:N`` for N processes
-    on this machine; by default threads of this process do it."""
+    partition_by: PartitionBy = _option("The Hive keys.", PartitionBy.SITE_DATE)
+    workers: int = _option(
+        "Threads; by default the cores that this process may use.",
+        ge=1,
+        le=MOST_WORKERS,
+        default_factory=default_workers,
+    )
+    memory: _Size = _option(
+        "All buffers together, of each process; by default a quarter of what it may use.",
+        default_factory=lambda: ByteSize(default_budget()),
+    )
+    scratch: Path | str | None = _option(
+        "Folder for runs, or a URL of one, which every process sees; by default inside the "
+        "dataset.",
+        None,
+    )
+    compression: Compression = _option("Of the Parquet files.", Compression.NONE)
+    max_file_size: _Size = _option(
+        "A file ends before its uncompressed rows exceed this.", ByteSize(512_000_000)
+    )
+    row_group_rows: int = _option("Rows of a row group.", 2048, ge=1)
+    window_seconds: float | None = _option(
+        "From one window's start to the next; by default Perch's ``config.json`` says it, else 5.",
+        None,
+        gt=0,
+        le=_DAY_S,
+        allow_inf_nan=False,
+    )
+    sample_rate: float | None = _option(
+        "Of the recordings, in Hz: divides the older ``timestamp_offset``, which counts samples; "
+        "by default Perch's ``config.json`` says it.",
+        None,
+        ge=1,
+        le=1e9,
+        allow_inf_nan=False,
+    )
+    overwrite: bool = _option("Whether to delete a dataset that is already there.", False)
+    dims: int | None = _option(
+        "Floats an embedding; by default the one number that the first records have.",
+        None,
+        ge=1,
+        le=MAX_DIMS,
+    )
+    feature: _Features = _option(
+        "Further features, one or more, that windows carry along as columns: each ``NAME``, or "
+        "more of its form as ``NAME:KIND[SIZE]:SCOPE``, see ``FeatureKind`` and ``FeatureScope``.",
+        (),
+    )
+    channels: _Channels = _option(
+        "Numbers of the channels to take, also as a text such as ``0,2``; by default all.", None
+    )
+    sites: Path | str | None = _option(
+        "Table of recorders with their site ids and time zones: CSV, JSON or Parquet.", None
+    )
+    filename_pattern: str | None = _option(
+        "Regular expression for filenames of another form, with named groups: ``site_id``, "
+        "``site_name``, ``subsite_name``, ``file_seq_id``, ``date``, ``time``, ``offset``.",
+        None,
+    )
+    unknown_site: str | None = _option(
+        "Site of recordings whose names tell none; by default they go to quarantine.", None
+    )
+    site: _Sites = _option(
+        "Take only these sites: as the key ``site`` has them, numbers, or recorders' names where "
+        "these have no id.",
+        (),
+    )
+    from_date: _Day = _option("Take only windows from this local date on.", None)
+    until_date: _Day = _option("Take only windows until this local date, inclusive.", None)
+    drop_duplicates: bool = _option(
+        "Whether to leave out windows that equal another one bit for bit, name and time included.",
+        False,
+    )
+    on_error: OnError = _option("What to do with what can't be converted.", OnError.QUARANTINE)
+    max_errors: int | None = _option(
+        "Give up when more records and damaged places than this go to quarantine.", None, ge=0
+    )
+    npy_json: Path | str | None = _option(
+        "Folder for the notebook's ``.npy`` and ``.json`` files; by default none are written.", None
+    )
+    decoder: DecoderName = _option(
+        "What decodes records; the result is the same.", DecoderName.TENSORFLOW
+    )
+    dask: _Cluster = _option(
+        "Where a Dask cluster does the work: its scheduler's address, or ``local:N`` for N "
+        "processes on this machine; by default threads of this process do it.",
+        None,
+    )
 
     @classmethod
     def parse(cls, values: OptionValues) -> Self:
