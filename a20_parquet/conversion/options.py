@@ -64,12 +64,22 @@ _Channels = Annotated[
 ]
 
 
+_MOST_SITE_DIGITS = 9
+_SITE_NUMBERS = re.compile(r"\s*(?:site_)?[0-9]+\s*(?:,\s*(?:(?:site_)?[0-9]+\s*)?)+")
+
+
 def _site_names(value: object) -> object:
     several = [value] if isinstance(value, str | int) else value
-    return tuple(
-        str(each) if isinstance(each, int) else each
-        for each in TypeAdapter(list[str | int]).validate_python(several)
-    )
+    sites = tuple(map(str, TypeAdapter(list[str | int]).validate_python(several)))
+    for site in sites:
+        # What no recording can have; whether one has any other name is known once all are read.
+        if not site.strip() or "*" in site:
+            raise ValueError("expected a number, site_NNNN or a recorder's whole name")
+        if site.lstrip("-").isdecimal() and (site[0] == "-" or len(site) > _MOST_SITE_DIGITS):
+            raise ValueError(f"expected a site's number, of {_MOST_SITE_DIGITS} digits at the most")
+        if _SITE_NUMBERS.fullmatch(site):
+            raise ValueError("expected one site; give the option once for each")
+    return sites
 
 
 _Sites = Annotated[tuple[str, ...], BeforeValidator(_site_names)]

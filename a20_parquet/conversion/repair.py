@@ -7,6 +7,7 @@ from pathlib import Path
 
 import crc32c
 
+from a20_parquet.checks import count_workers
 from a20_parquet.conversion.transaction.begin import find_held
 from a20_parquet.conversion.transaction.commit import clean_up, commit
 from a20_parquet.conversion.transaction.lock import locked
@@ -20,7 +21,6 @@ from a20_parquet.dataset.problem import Problem, Problems
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.execution.threads import map_in_order
 from a20_parquet.progress import Progress, ProgressOption, open_progress
-from a20_parquet.resources import default_workers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +77,7 @@ def repair(
 
 def _repair(dataset: str | Path, workers: int | None, progress: Progress) -> Repair:
     started = time.monotonic()
-    count = default_workers() if workers is None else workers
-    if count < 1:
-        raise UsageError(f"--workers is {count}, expected 1 or more")
+    count = count_workers(workers)
     layout = DatasetLayout.at(dataset)
     if not layout.manifest.exists():
         # This says what is there instead; the lock would make a folder.

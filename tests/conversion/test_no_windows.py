@@ -236,3 +236,25 @@ def test_the_command(
     code, _, err = run(monkeypatch, capsys, "convert", shards, out, *options)
     assert (code, info(out).windows) == (0, 6)
     assert "not found: no recording is of --site x" in err.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("site", "told"),
+    [
+        ("", "a recorder's whole name"),
+        (" ", "a recorder's whole name"),
+        ("site_02*", "a recorder's whole name"),
+        ("285,286", "once for each"),
+        ("site_0285, 286", "once for each"),
+        ("285,", "once for each"),
+        ("1234567890", "9 digits at the most"),
+        (-1, "9 digits at the most"),
+    ],
+)
+def test_a_site_that_no_recording_can_have(
+    shards: Path, tmp_path: Path, site: str | int, told: str
+) -> None:
+    """It is refused before any shard is opened, not after the first pass over all of them."""
+    with pytest.raises(UsageError, match=rf"site: .*{told}"):
+        a20_parquet.convert(shards, tmp_path / "out", site=[285, site])
+    assert not (tmp_path / "out").exists()

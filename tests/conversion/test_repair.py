@@ -301,7 +301,7 @@ def test_links_are_not_followed(dataset: Path, tmp_path: Path) -> None:
 def test_no_workers(dataset: Path) -> None:
     """Refused before anything is touched."""
     before = digests(dataset)
-    for workers in (0, -1):
+    for workers in (0, -1, 10**20):
         with pytest.raises(UsageError, match="workers is"):
             a20_parquet.repair(dataset, workers=workers)
     assert digests(dataset) == before
