@@ -96,8 +96,12 @@ class KeptSites:
             brought_by = pl.col(_BROUGHT_BY).cast(pl.Int32)
             kept = cls(found.with_columns(new).select(*SCHEMA.names(), brought_by))
             last = max(number for number, each in enumerate(told) if each)
-            is_right = kept.frame[_BROUGHT_BY].is_between(0, last).fill_null(value=False).all()
-            is_right &= all(
+            # A struct is cast to one of numbers, which are not compared.
+            numbers = kept.frame[_BROUGHT_BY]
+            is_right = numbers.dtype == pl.Int32 and bool(
+                numbers.is_between(0, last).fill_null(value=False).all()
+            )
+            is_right = is_right and all(
                 kept.until(number).fingerprint == each for number, each in enumerate(told) if each
             )
         except (UsageError, pl.exceptions.PolarsError) as error:

@@ -1,5 +1,6 @@
 """What is done with places: a file is put whole or not at all, whatever holds it."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -290,6 +291,9 @@ def remove_tree(folder: AnyPath, *, keep: Sequence[str] = ()) -> None:
         return
     if not folder.exists():
         return
+    if not folder.is_dir():
+        # Where a pipe lies, rmtree would wait for whoever writes to it.
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
     if not keep:
         shutil.rmtree(folder)
         return

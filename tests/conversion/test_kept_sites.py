@@ -53,6 +53,12 @@ def no_conversion(path: Path) -> None:
     pl.read_parquet(path).drop("conversion").write_parquet(path)
 
 
+def struct(path: Path) -> None:
+    """Numbers within a struct."""
+    frame = pl.read_parquet(path)
+    frame.with_columns(conversion=pl.struct("conversion")).write_parquet(path)
+
+
 def a_folder(path: Path) -> None:
     """A folder of its name."""
     path.unlink()
@@ -63,6 +69,7 @@ SPOILT: list[tuple[Callable[[Path], object], str]] = [
     (Path.unlink, "is missing, though manifest.json tells of a sites table"),
     (other_zone, "is not the sites table that the dataset was made with"),
     (another_row, "is not the sites table that the dataset was made with"),
+    (struct, "is not the sites table that the dataset was made with"),
     (no_conversion, "is no sites table"),
     (lambda path: path.write_bytes(b"x"), "can't be read as Parquet"),
     (a_folder, "can't be read"),

@@ -1,6 +1,8 @@
 """Named pipes and devices: said at once to be no files, never waited for."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -118,3 +120,29 @@ def test_no_pipe_among_what_a_conversion_left_is_opened(
         with suppress(A20ParquetError):
             use()
     assert scan(dataset).collect().height == 2
+
+
+def test_a_pipe_is_no_folder_to_delete(tmp_path: Path) -> None:
+    """What would delete a folder does not wait for whoever writes to a pipe at its place."""
+    os.mkfifo(tmp_path / "runs")
+    (tmp_path / "link").symlink_to("runs")
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from a20_parquet.storage.files import remove_tree\n"
+        "for name in sys.argv[1:]:\n"
+        "    try:\n"
+        "        remove_tree(Path(name))\n"
+        "    except OSError as error:\n"
+        "        print(error)\n"
+    )
+    places = [str(tmp_path / "runs"), str(tmp_path / "link")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *places],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout.count("Not a directory") == 2
+    assert (tmp_path / "runs").is_fifo()
