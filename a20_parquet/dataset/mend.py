@@ -1,4 +1,4 @@
-"""Mends data files whose footers call UTC timestamps milliseconds, see ``parquet.format.timestamps``.
+"""Mends data files whose footers call UTC timestamps milliseconds, see ``format.timestamps``.
 
 What a file says before and after differs in single bytes of its footer, so that its checksum tells
 both ways which of the two it was written as. That needs no memory of what was done already:

@@ -158,7 +158,7 @@ def test_a_retry_that_helps_nobody_is_not_kept(
     a20_parquet.convert(tmp_path / "in", dataset, decoder="wire")
     quarantine = dataset / "quarantine"
     with monkeypatch.context() as patch:
-        patch.setattr("a20_parquet.conversion.finish.settle", stop)
+        patch.setattr("a20_parquet.conversion.finish.clean_up", stop)
         with pytest.raises(KeyboardInterrupt):
             a20_parquet.convert(quarantine, dataset, unknown_site="Lab", decoder="wire")
     manifest = (dataset / "manifest.json").read_bytes()

@@ -191,7 +191,7 @@ def test_a_conversion_finishes_a_repair(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(import_module("a20_parquet.conversion.repair"), "settle", die)
+        patch.setattr(import_module("a20_parquet.conversion.repair"), "clean_up", die)
         with pytest.raises(KeyboardInterrupt):
             a20_parquet.repair(dataset)
     assert (dataset / "conversion" / "files.parquet").exists()

@@ -131,7 +131,7 @@ class _stopping:  # noqa: N801 - a context manager, named as one
     def __init__(self, where: str | None) -> None:
         self._place: tuple[Any, str] | None = {
             "merge": (merge_pass, "commit_unit"),
-            "settle": (finish, "settle"),
+            "settle": (finish, "clean_up"),
         }.get(where or "")
         self._before: Callable[..., object] | None = None
 
