@@ -1,13 +1,18 @@
 """Fixtures that all tests share."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 import a20_parquet
+from a20_parquet.conversion.transaction.begin import begin
+from a20_parquet.conversion.transaction.lock import locked
 from tests.helpers.conversions import INFO_NAMES, MakeDataset, write_shuffled
+from tests.helpers.layout import LocalLayout
 from tests.helpers.shards import make_record, random_tensor, write_shard
+from tests.helpers.units import make_plan
 
 # No test measures time: on a busy machine any example may take long.
 settings.register_profile("untimed", deadline=None)
@@ -44,3 +49,12 @@ def make_dataset(tmp_path_factory: pytest.TempPathFactory) -> MakeDataset:
         return dataset
 
     return make
+
+
+@pytest.fixture
+def claimed(tmp_path: Path) -> Iterator[LocalLayout]:
+    """A dataset that a conversion has begun, and that it keeps others from."""
+    layout = LocalLayout.at(tmp_path / "dataset")
+    with locked(layout):
+        begin(layout, make_plan(), overwrite=False)
+        yield layout

@@ -168,7 +168,13 @@ class DataFile:
         if is_ours:
             return table
         with self._reading:
-            return table.cast(pa.schema([expected[name].field for name in columns]))
+            # Arrow cannot cast lists that are null, even to their own type.
+            arrays = [
+                column if column.type == expected[name].type else column.cast(expected[name].type)
+                for name, column in zip(columns, table.columns, strict=True)
+            ]
+            schema = pa.schema([expected[name].field for name in columns])
+            return pa.table(arrays, schema=schema)
 
     def pages(self, group: int) -> Iterator[tuple[EmbeddingPages, Page]]:
         """Find the pages of a row group's embeddings, each when the next is asked for.

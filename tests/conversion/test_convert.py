@@ -234,6 +234,7 @@ def test_manifest_has_no_trace_of_the_machine(shuffled: Path, tmp_path: Path) ->
     assert set(manifest) == {
         "format",
         "version",
+        "checksum",
         "options",
         "totals",
         "files_checksum",

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 import a20_parquet
-from a20_parquet.dataset.taken import taken_lines
+from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.taken import taken, taken_lines
 from a20_parquet.query.info import info
 from a20_parquet.verification.verify import verify
 from tests.helpers.command_line import run
@@ -59,19 +60,26 @@ def test_what_info_tells(dataset: Path) -> None:
 
 
 def test_one_shard_that_is_tried_again_twice(tmp_path: Path) -> None:
-    """It is one shard, where the options are the same; others say of which it was with them."""
-    records = [make_record(random_tensor((1, 1, 8), 0), NAMES[0])]
-    records.append(make_record(random_tensor((1, 1, 9), 1), NAMES[1]))
+    """It counts once for the same options, as older manifests may have it, and again for others."""
+    names = [NAMES[0], "foreign.wav"]
+    records = [make_record(random_tensor((1, 1, 8), n), name) for n, name in enumerate(names)]
     source = write_shard(tmp_path / "a-00000-of-00001", records)
     out = tmp_path / "out"
-    a20_parquet.convert(source, out, dims=8)
-    for _ in range(2):
-        a20_parquet.convert(out / "quarantine", out)
-    lines = [which for which, _, _ in taken_lines(info(out).conversions)]
-    assert lines == ["1 shard and quarantine of 1 shard"]
+    a20_parquet.convert(source, out)
+    a20_parquet.convert(out / "quarantine", out)
+    assert [which for which, _, _ in taken_lines(info(out).conversions)] == ["1 shard"]
     a20_parquet.convert(out / "quarantine", out, unknown_site="Lab")
-    found = info(out).conversions
-    assert [which for which, _, _ in taken_lines(found)][1:] == ["quarantine of 1 shard"]
+    manifest = Catalog.open(out).manifest
+    first, (shard,) = manifest.conversions[0], manifest.shards
+    again = manifest.model_copy(
+        update={
+            "conversions": (first, first, first, manifest.conversions[1]),
+            "shards": (shard.model_copy(update={"retried": (1, 2, 3)}),),
+        }
+    )
+    found = taken(again)
+    lines = [which for which, _, _ in taken_lines(found)]
+    assert lines == ["1 shard and quarantine of 1 shard", "quarantine of 1 shard"]
     assert [each.retried_shards for each in found] == [0, 1, 1, 1]
     assert [each.first_retried_shards for each in found] == [0, 1, 0, 1]
 

@@ -74,7 +74,9 @@ def test_features_come_along_and_may_be_null(tmp_path: Path) -> None:
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table([columns[name] for name in schema.names], schema=schema), sink)
     content = sink.getvalue().to_pybytes()
-    catalog = Catalog.open(make_dataset(tmp_path / "dataset", [content], [3], dims=DIMS))
+    catalog = Catalog.open(
+        make_dataset(tmp_path / "dataset", [content], [3], dims=DIMS, features=features)
+    )
     run = DatasetRun(catalog, 0, catalog.data_files()[0].key, features)
     found = run.read_metadata(1, 3)
     assert found.schema == keyed_schema(features)
