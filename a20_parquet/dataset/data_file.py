@@ -168,12 +168,12 @@ class DataFile:
         if is_ours:
             return table
         with self._reading:
+            schema = pa.schema([expected[name].field for name in columns])
             # Arrow cannot cast lists that are null, even to their own type.
             arrays = [
-                column if column.type == expected[name].type else column.cast(expected[name].type)
-                for name, column in zip(columns, table.columns, strict=True)
+                column if column.type == field.type else column.cast(field.type)
+                for field, column in zip(schema, table.columns, strict=True)
             ]
-            schema = pa.schema([expected[name].field for name in columns])
             return pa.table(arrays, schema=schema)
 
     def pages(self, group: int) -> Iterator[tuple[EmbeddingPages, Page]]:
