@@ -1,7 +1,7 @@
 """Checks what lies in quarantine against what the manifest says of it."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 import crc32c
@@ -33,10 +33,7 @@ def check_quarantine(catalog: Catalog, *, strays: bool) -> Iterator[Problem]:
     for shard in catalog.manifest.quarantine:
         yield from _check_reasons(catalog, shard)
     if strays:
-        named = {file.name for file in files}
-        for name in _names(catalog):
-            if name not in named:
-                yield Problem(f"quarantine/{name}", "the manifest does not name it")
+        yield from _check_strays(catalog, {file.name for file in files})
 
 
 def _check_reasons(catalog: Catalog, shard: QuarantinedShard) -> Iterator[Problem]:
@@ -94,9 +91,14 @@ def _check(catalog: Catalog, path: str, file: QuarantineFile) -> Iterator[Proble
         yield Problem(path, f"its checksum is {checksum:08x}, expected {file.checksum}")
 
 
-def _names(catalog: Catalog) -> list[str]:
+def _check_strays(catalog: Catalog, named: Container[str]) -> Iterator[Problem]:
     try:
         found = catalog.filesystem.ls(catalog.path("quarantine"), detail=False)
     except FileNotFoundError:
-        return []
-    return sorted(path.rstrip("/").rpartition("/")[2] for path in found)
+        return
+    except OSError as error:
+        yield Problem("quarantine", f"can't be listed: {error}")
+        return
+    for name in sorted(path.rstrip("/").rpartition("/")[2] for path in found):
+        if name not in named:
+            yield Problem(f"quarantine/{name}", "the manifest does not name it")

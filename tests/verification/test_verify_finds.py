@@ -282,6 +282,14 @@ def test_a_bit_of_a_shard(
     assert first.startswith(f"{name}: has changed since it was converted: its checksum is ")
 
 
+def test_a_quarantine_that_leads_nowhere(dataset: Path) -> None:
+    """A folder that is a link to itself is told of, and ends nothing."""
+    shutil.rmtree(dataset / "quarantine")
+    (dataset / "quarantine").symlink_to("quarantine")
+    lines = messages(verify(dataset, workers=1))
+    assert any(line.startswith("quarantine: can't be listed: ") for line in lines), lines
+
+
 def test_a_changed_float_with_a_right_checksum(whole: Path, shards: Path, tmp_path: Path) -> None:
     """A shard that was written anew with another float is no damage, and told by its window."""
     copies = Path(shutil.copytree(shards, tmp_path / "in"))
