@@ -149,7 +149,7 @@ def duplicates(setting: Setting) -> Work:
     run = _held_run(job, *(shard.position for shard in job.shards))
     comparison = Comparison(
         runs=[run],
-        held=None,
+        existing=None,
         dims=job.table.dims,
         features=job.table.features,
         batch_rows=job.memory.slice_rows_of(1),

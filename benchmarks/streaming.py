@@ -19,7 +19,7 @@ from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 from rich.console import Console
 from rich.table import Table
 
-from a20_parquet.conversion.detect import probe_shards
+from a20_parquet.conversion.detect import detect_schema
 from a20_parquet.decoding.decoder import make_decoder
 from a20_parquet.storage.read_ahead import BLOCK_BYTES, READ_AHEAD, BlockStream, Prefetch
 from a20_parquet.tfrecord.shard import Shard
@@ -170,7 +170,7 @@ def looking_ways(store: SlowStore, looks: int) -> dict[str, Callable[[], object]
         return sum(bool(store.cat_file(shard.path, 0, _HEAD_BYTES)) for shard in shards)
 
     def as_a_conversion() -> int:
-        found = probe_shards(shards, make, FilenameRules(), dims=None, features=())
+        found = detect_schema(shards, make, FilenameRules(), dims=None, features=())
         return len(found.starts)
 
     return {"one after the other": one_after_the_other, "as a conversion does": as_a_conversion}

@@ -11,7 +11,7 @@ from typing import Unpack
 from a20_parquet.conversion.duplicates_pass import without_duplicates
 from a20_parquet.conversion.finish import finish
 from a20_parquet.conversion.free_space import check_free_space, has_room_for_runs
-from a20_parquet.conversion.job import ConversionSetup, check_options, plan_job
+from a20_parquet.conversion.job import ConversionSetup, check_options, plan_conversion
 from a20_parquet.conversion.memory import check_budget
 from a20_parquet.conversion.merge_pass import merge_runs, plan_files
 from a20_parquet.conversion.new_shards import ToConvert, find_copies, find_new
@@ -26,7 +26,7 @@ from a20_parquet.conversion.transaction.begin import (
     ConversionState,
     abandon,
     begin,
-    find_held,
+    find_existing,
     make_way,
 )
 from a20_parquet.conversion.transaction.checkpoints import Plan
@@ -103,29 +103,29 @@ def _convert(
     layout = DatasetLayout.at(dataset)
     folder = _notebook_folder(chosen, layout)
     with counted_retries() as retries, locked(layout, progress.say) as layout:
-        held = find_held(layout, overwrite=chosen.overwrite)
-        reading = Reading.of(chosen, held)
-        listing = _find_shards(sources, chosen, layout, held)
-        found = find_new(listing, held, ThreadPool(chosen.workers), progress)
+        existing = find_existing(layout, overwrite=chosen.overwrite)
+        reading = Reading.of(chosen, existing)
+        listing = _find_shards(sources, chosen, layout, existing)
+        found = find_new(listing, existing, ThreadPool(chosen.workers), progress)
         notebook = None if folder is None else NotebookOutput.plan(folder, listing.shards)
         warnings = (*listing.missing, *listing.remarks, *reading.remarks)
         remarks.say(*warnings, *_notebook_remarks(notebook, found))
-        if held is not None and not found.shards and not layout.plan.exists():
-            other_options = reading.check_held(held, found.held_shards)
+        if existing is not None and not found.shards and not layout.plan.exists():
+            other_options = reading.check_existing(existing, found.held_shards)
             result = Conversion(
                 dataset=layout.location,
-                totals=held.manifest.totals,
-                quarantine=held.manifest.count_reasons(),
+                totals=existing.manifest.totals,
+                quarantine=existing.manifest.count_reasons(),
             )
         else:
-            other_options = reading.compare_held(held, found)
+            other_options = reading.compare_existing(existing, found)
             remarks.say(*other_options)
             with open_executor(chosen.dask, chosen.workers, progress) as executor:
-                result = _add(layout, found, chosen, held, reading, notebook, executor, remarks)
+                result = _add(layout, found, chosen, existing, reading, notebook, executor, remarks)
             result = replace(result, retries=retries.count + result.retries)
     return replace(
         result,
-        held_shards=found.held,
+        held_shards=found.existing,
         other_options=other_options,
         seconds=time.monotonic() - started,
         passed_over=listing.passed_over,
@@ -137,37 +137,45 @@ def _add(  # noqa: PLR0913, PLR0917 - all that was found before
     layout: DatasetLayout,
     found: ToConvert,
     options: ConvertOptions,
-    held: ExistingDataset | None,
+    existing: ExistingDataset | None,
     reading: Reading,
     notebook: NotebookOutput | None,
     executor: Executor,
     remarks: Remarks,
 ) -> Conversion:
     """Sort the windows of new shards, merge them into files and commit these."""
-    job = plan_job(found, options, held, executor=executor, reading=reading)
-    with _begun(layout, job, options, held, executor.progress) as begun:
-        hops = () if notebook is None else hop_remarks([job.table.window_seconds])
-        remarks.say(*map(str, job.assumptions), *hops)
+    setup = plan_conversion(found, options, existing, executor=executor, reading=reading)
+    with _begun(layout, setup, options, existing, executor.progress) as state:
+        hops = () if notebook is None else hop_remarks([setup.table.window_seconds])
+        remarks.say(*map(str, setup.assumptions), *hops)
         further = () if notebook is None else (notebook.folder.root,)
-        token = FencingToken.of(layout, begun.scratch, *further)
-        executor.check_access(token, job.shards[:1])
-        in_runs = sort_shards(layout, job, begun, notebook, executor)
-        if held is None or not reading.has_kept(held):
-            check_some_kept(job, in_runs, overwrites=held is None and layout.manifest.exists())
-        runs, duplicates = without_duplicates(job, in_runs.runs, held, executor)
-        units = plan_files(job, runs, held)
-        make_way(layout, begun)
-        files = merge_runs(job, runs, units, layout, executor, held=held)
-        missing = missing_sites(job, in_runs, files)
+        token = FencingToken.of(layout, state.scratch, *further)
+        executor.check_access(token, setup.shards[:1])
+        in_runs = sort_shards(layout, setup, state, notebook, executor)
+        if existing is None or not reading.has_kept(existing):
+            check_some_kept(
+                setup, in_runs, overwrites=existing is None and layout.manifest.exists()
+            )
+        runs, duplicates = without_duplicates(setup, in_runs.runs, existing, executor)
+        units = plan_files(setup, runs, existing)
+        make_way(layout, state)
+        files = merge_runs(setup, runs, units, layout, executor, existing=existing)
+        missing = missing_sites(setup, in_runs, files)
         manifest = finish(
-            layout, job, begun, held, sorted_shards=in_runs, duplicates=duplicates, files=files
+            layout,
+            setup,
+            state,
+            existing,
+            sorted_shards=in_runs,
+            duplicates=duplicates,
+            files=files,
         )
-    new = [shard for place, shard in enumerate(in_runs.shards) if place not in job.retries]
+    new = [shard for place, shard in enumerate(in_runs.shards) if place not in setup.retries]
     return Conversion(
         dataset=layout.location,
         totals=manifest.totals,
-        new_shards=len(job.shards) - len(job.retries),
-        retried_shards=len(job.retries),
+        new_shards=len(setup.shards) - len(setup.retries),
+        retried_shards=len(setup.retries),
         new_windows=sum(file.rows for file in files),
         left_out=sum(shard.left_out for shard in in_runs.shards),
         missing_sites=missing,
@@ -176,16 +184,16 @@ def _add(  # noqa: PLR0913, PLR0917 - all that was found before
         dropped_duplicates=options.drop_duplicates,
         shape_disagreements=sum(shard.shape_disagreements for shard in in_runs.shards),
         other_features=in_runs.observations.other_features,
-        widths=in_runs.observations.other_widths(job.table.dims),
-        copies=find_copies(held.manifest.shards if held else (), new),
+        widths=in_runs.observations.other_widths(setup.table.dims),
+        copies=find_copies(existing.manifest.shards if existing else (), new),
         assumptions=manifest.conversions[-1].assumptions,
         hop_remark=manifest.conversions[-1].hop_remark,
-        is_resumed=begun.is_resumed,
+        is_resumed=state.is_resumed,
         retries=executor.retries,
-        source_bytes=sum(shard.size for shard in job.shards),
+        source_bytes=sum(shard.size for shard in setup.shards),
         runs_on_disk=sum(run.on_disk for run in runs),
         hint=sparse_partitions_hint(
-            ((file.site, file.period, file.bytes) for file in files), job.table.partition_by
+            ((file.site, file.period, file.bytes) for file in files), setup.table.partition_by
         ),
         npy_json=None if notebook is None else notebook.folder.root,
     )
@@ -195,7 +203,7 @@ def _find_shards(
     sources: str | Path | Sequence[str | Path],
     options: ConvertOptions,
     layout: DatasetLayout,
-    held: ExistingDataset | None,
+    existing: ExistingDataset | None,
 ) -> Listing:
     """Find the shards; refuse to delete what is to be converted, or to mix what differs."""
     found = find_shards(sources, layout.root)
@@ -206,8 +214,8 @@ def _find_shards(
                 f"{shard.url} lies in {layout.root}, which --overwrite would delete first. Leave "
                 "the option out, or copy the shard elsewhere."
             )
-    if held is not None:
-        check_options(listing, options, held)
+    if existing is not None:
+        check_options(listing, options, existing)
     return listing
 
 
@@ -223,51 +231,55 @@ def _notebook_remarks(notebook: NotebookOutput | None, found: ToConvert) -> Iter
     """What a user should know of the notebook's files before they are written."""
     if notebook is not None:
         yield from notebook.renamed
-        if found.held:
+        if found.existing:
             yield (
                 f"--npy-json writes no files of shards that the dataset holds already, "
-                f"{found.held} here; a20-parquet npy-json does"
+                f"{found.existing} here; a20-parquet npy-json does"
             )
 
 
 @contextmanager
 def _begun(
     layout: DatasetLayout,
-    job: ConversionSetup,
+    setup: ConversionSetup,
     options: ConvertOptions,
-    held: ExistingDataset | None,
+    existing: ExistingDataset | None,
     progress: Progress,
 ) -> Iterator[ConversionState]:
     """Begin or resume a conversion; what stops it leaves what is done, and is told how to go on."""
     plan = Plan(
-        options=job.table,
-        reading=job.reading,
-        shards=job.planned_shards,
+        options=setup.table,
+        reading=setup.reading,
+        shards=setup.planned_shards,
         npy_json=None if options.npy_json is None else str(NpyJsonFolder.at(options.npy_json).root),
-        base=held.manifest.files_checksum if held else None,
+        base=existing.manifest.files_checksum if existing else None,
         scratch=(new_scratch(options.scratch),),
     )
     try:
-        begun = begin(
-            layout, plan, overwrite=options.overwrite, check=partial(check_free_space, job, layout)
+        state = begin(
+            layout,
+            plan,
+            overwrite=options.overwrite,
+            check=partial(check_free_space, setup, layout),
         )
     except OSError as error:
         raise DatasetError(f"{layout.root}: can't be written: {error}") from error
-    if begun.is_resumed:
-        done = sum(len(unit.positions) for unit in begun.sorted)
+    if state.is_resumed:
+        done = sum(len(unit.positions) for unit in state.sorted)
         progress.say(
-            f"going on with an unfinished conversion: {done} of {len(job.shards)} shards are sorted"
+            f"going on with an unfinished conversion: {done} of {len(setup.shards)} shards are "
+            "sorted"
         )
     try:
-        if not has_room_for_runs(job, layout, begun):
-            make_way(layout, begun)
-        yield begun
+        if not has_room_for_runs(setup, layout, state):
+            make_way(layout, state)
+        yield state
     except OSError as error:
         raise DatasetError(
             f"{error}. Mend that, for example make room. {_how_to_go_on(layout, plan)}"
         ) from error
     except (NoWindowsError, SameFolderError):
-        abandon(layout, begun)
+        abandon(layout, state)
         raise
     except (A20ParquetError, KeyboardInterrupt):
         progress.say(_how_to_go_on(layout, plan))

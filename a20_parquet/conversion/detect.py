@@ -79,7 +79,7 @@ class DetectedSchema:
     """How many floats the records have that were looked at."""
 
 
-def probe_shards(
+def detect_schema(
     shards: Sequence[Shard],
     make: Callable[[Sequence[Feature]], Decoder],
     filenames: FilenameRules,

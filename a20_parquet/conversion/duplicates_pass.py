@@ -56,17 +56,17 @@ def find_duplicates(comparison: Comparison, *, workers: int, executor: Executor)
 
 
 def without_duplicates(
-    job: ConversionSetup,
+    setup: ConversionSetup,
     runs: list[Run],
-    held: ExistingDataset | None,
+    existing: ExistingDataset | None,
     executor: Executor,
 ) -> tuple[list[Run], DuplicateCounts]:
     """Count the windows that come twice, and leave them out if the conversion drops them.
 
     Args:
-        job: the conversion.
+        setup: the conversion.
         runs: of its first pass.
-        held: the dataset that it appends to, if there is one.
+        existing: the dataset that it appends to, if there is one.
         executor: compares.
 
     Returns:
@@ -78,18 +78,18 @@ def without_duplicates(
     """
     comparison = Comparison(
         runs=runs,
-        held=held.catalog if held else None,
-        dims=job.table.dims,
-        features=job.table.features,
-        batch_rows=job.memory.slice_rows_of(len(runs)),
+        existing=existing.catalog if existing else None,
+        dims=setup.table.dims,
+        features=setup.table.features,
+        batch_rows=setup.memory.slice_rows_of(len(runs)),
     )
-    found = find_duplicates(comparison, workers=job.memory.workers, executor=executor)
+    found = find_duplicates(comparison, workers=setup.memory.workers, executor=executor)
     counts = DuplicateCounts(
         identical=found.identical.count,
         different=found.different.count,
         names=tuple(map(written_name, (*found.identical.names, *found.different.names))),
     )
-    if not job.reading.drop_duplicates:
+    if not setup.reading.drop_duplicates:
         return runs, counts
     kept: list[Run] = [
         WithoutRows(run, rows) if len(rows) else run

@@ -40,7 +40,7 @@ class ComparisonUnit:
 
     slices: npt.NDArray[np.int64]
     """Shape ``(runs, 2)``: for each run the rows ``(start, stop)``."""
-    held: tuple[int, ...] = ()
+    existing: tuple[int, ...] = ()
     """Numbers of the dataset's files in the same partition, then only one."""
     key: PartitionKey | None = None
     """That partition."""
@@ -68,7 +68,7 @@ class Comparison:
     """What is compared: sorted runs of new windows, and the dataset that they are appended to."""
 
     runs: Sequence[Run]
-    held: "Catalog | None" = None
+    existing: "Catalog | None" = None
     """The dataset, if there is one."""
     dims: int
     """Floats an embedding."""
@@ -80,7 +80,7 @@ class Comparison:
     def units(self) -> list[ComparisonUnit]:
         """Divide the work into independent units, in sort order."""
         files: dict[PartitionKey, list[int]] = {}
-        for number, file in enumerate(self.held.data_files() if self.held else ()):
+        for number, file in enumerate(self.existing.data_files() if self.existing else ()):
             files.setdefault(file.key, []).append(number)
         units: list[ComparisonUnit] = []
         most_rows = unit_rows(_UNIT_ROWS, len(self.runs))
@@ -94,7 +94,7 @@ class Comparison:
             key = (merge.files[0].site, merge.files[0].period)
             if key in files:
                 units.append(ComparisonUnit(merge.slices, tuple(files[key]), key))
-            elif units and not units[-1].held and units[-1].rows + merge.rows <= most_rows:
+            elif units and not units[-1].existing and units[-1].rows + merge.rows <= most_rows:
                 units[-1] = _joined(units[-1], merge)
             else:
                 units.append(ComparisonUnit(merge.slices))
@@ -110,9 +110,9 @@ class Comparison:
         Raises:
             DatasetError: a run, or a file of the dataset, was damaged.
         """
-        held = self._held_runs(unit)
-        sources = [*self.runs, *held]
-        whole = np.array([(0, run.rows) for run in held], np.int64).reshape(-1, 2)
+        existing = self._existing_runs(unit)
+        sources = [*self.runs, *existing]
+        whole = np.array([(0, run.rows) for run in existing], np.int64).reshape(-1, 2)
         slices = np.concatenate([unit.slices, whole])
         some_on_disk = any(run.on_disk for run in sources)
         batch_rows = self.batch_rows if some_on_disk else _ROWS_IN_MEMORY
@@ -145,12 +145,14 @@ class Comparison:
         found = np.array(dropped, np.int64).reshape(-1, 2)
         return UnitDuplicates(counter.identical, counter.different, found[:, 0], found[:, 1])
 
-    def _held_runs(self, unit: ComparisonUnit) -> list["DatasetRun"]:
-        if self.held is None or unit.key is None:
+    def _existing_runs(self, unit: ComparisonUnit) -> list["DatasetRun"]:
+        if self.existing is None or unit.key is None:
             return []
         from a20_parquet.runs.dataset_run import DatasetRun
 
-        return [DatasetRun(self.held, number, unit.key, self.features) for number in unit.held]
+        return [
+            DatasetRun(self.existing, number, unit.key, self.features) for number in unit.existing
+        ]
 
 
 def _joined(unit: ComparisonUnit, after: MergeUnit) -> ComparisonUnit:

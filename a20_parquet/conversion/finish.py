@@ -27,9 +27,9 @@ from a20_parquet.windows.spacing import judge_hop
 
 def finish(  # noqa: PLR0913 - all that is new, each named
     layout: DatasetLayout,
-    job: ConversionSetup,
-    begun: ConversionState,
-    held: ExistingDataset | None,
+    setup: ConversionSetup,
+    state: ConversionState,
+    existing: ExistingDataset | None,
     *,
     sorted_shards: Sorted,
     duplicates: DuplicateCounts,
@@ -42,9 +42,9 @@ def finish(  # noqa: PLR0913 - all that is new, each named
 
     Args:
         layout: of the dataset.
-        job: what was to be done.
-        begun: how it began.
-        held: the dataset that it appends to, if there is one.
+        setup: what was to be done.
+        state: how it began.
+        existing: the dataset that it appends to, if there is one.
         sorted_shards: what the first pass made of the new shards.
         duplicates: among their windows.
         files: all that were written.
@@ -52,48 +52,50 @@ def finish(  # noqa: PLR0913 - all that is new, each named
     Raises:
         OSError: something can't be written.
     """
-    before = held.manifest if held else None
-    all_files = sorted([*(held.files if held else ()), *files], key=_partition_order)
-    listed = files_content(all_files, job.table.partition_by)
+    before = existing.manifest if existing else None
+    all_files = sorted([*(existing.files if existing else ()), *files], key=_partition_order)
+    listed = files_content(all_files, setup.table.partition_by)
     kept = {shard.label for shard in sorted_shards.quarantine}
-    retried = {retry.shard.label for retry in job.retries.values()}
+    retried = {retry.shard.label for retry in setup.retries.values()}
     quarantine = merge_quarantine(
         before.quarantine if before else (), sorted_shards.quarantine, sorted(retried - kept)
     )
-    only_retries = len(job.retries) == len(job.shards)
+    only_retries = len(setup.retries) == len(setup.shards)
     taken = sum(shard.windows + shard.left_out for shard in sorted_shards.shards)
     if before is not None and only_retries and not taken and quarantine == [*before.quarantine]:
-        abandon(layout, begun)
+        abandon(layout, state)
         return before
     manifest = make_manifest(
-        job.table,
+        setup.table,
         files=all_files,
         files_content=listed,
-        shards=list(_all_shards(job, before, sorted_shards.shards)),
+        shards=list(_all_shards(setup, before, sorted_shards.shards)),
         conversions=[
             *(before.conversions if before else ()),
             ConversionSummary(
-                reading=job.reading,
+                reading=setup.reading,
                 duplicates=duplicates,
                 assumptions=(
-                    *job.assumptions,
+                    *setup.assumptions,
                     *_assumed_zones(sorted_shards.observations.taken_for_utc),
-                    *_assumed_sites(job.table, all_files),
+                    *_assumed_sites(setup.table, all_files),
                 ),
                 left_out=sum(shard.left_out for shard in sorted_shards.shards),
-                hop_remark=judge_hop(sorted_shards.observations.spacing, job.table.window_seconds),
+                hop_remark=judge_hop(
+                    sorted_shards.observations.spacing, setup.table.window_seconds
+                ),
             ),
         ],
         quarantine=quarantine,
     )
     sites = None
-    if job.sites is not None:
+    if setup.sites is not None:
         from a20_parquet.dataset.sites import kept_content
 
         number = len(before.conversions) if before else 0
-        sites = kept_content(held.sites if held else None, job.sites, number)
+        sites = kept_content(existing.sites if existing else None, setup.sites, number)
     commit(layout, manifest, listed.to_pybytes(), sites)
-    clean_up(layout, begun.own_scratch)
+    clean_up(layout, state.own_scratch)
     return manifest
 
 
@@ -126,14 +128,14 @@ def _partition_order(file: FileSummary) -> tuple[str, bool, int]:
 
 
 def _all_shards(
-    job: ConversionSetup, before: Manifest | None, made: Sequence[ShardSummary]
+    setup: ConversionSetup, before: Manifest | None, made: Sequence[ShardSummary]
 ) -> Iterator[ShardSummary]:
     """The shards of the dataset; those whose quarantine was retried have new counts."""
     number = len(before.conversions) if before else 0
     retried = {}
     new = []
     for position, summary in enumerate(made):
-        retry = job.retries.get(position)
+        retry = setup.retries.get(position)
         if retry is None:
             new.append(summary.model_copy(update={"conversion": number}))
         else:

@@ -15,22 +15,25 @@ from a20_parquet.storage.path import AnyPath
 
 
 def check_free_space(
-    job: ConversionSetup, layout: DatasetLayout, begun: ConversionState, deleted: Sequence[AnyPath]
+    setup: ConversionSetup,
+    layout: DatasetLayout,
+    state: ConversionState,
+    deleted: Sequence[AnyPath],
 ) -> None:
     """Compare what a conversion has still to write with what is free.
 
     Args:
-        job: the conversion.
+        setup: the conversion.
         layout: of the dataset.
-        begun: what of it was done before.
+        state: what of it was done before.
         deleted: folders that the conversion will delete, whose room it may use.
 
     Raises:
         DatasetError: a disk has too little.
     """
-    written = written_bytes(layout) if begun.is_resumed else 0
-    needs = [(layout.root, sum(job.windows) * _row_bytes(job) - written)]
-    needs.append((begun.scratch, _run_bytes(job, begun)))
+    written = written_bytes(layout) if state.is_resumed else 0
+    needs = [(layout.root, sum(setup.windows) * _row_bytes(setup) - written)]
+    needs.append((state.scratch, _run_bytes(setup, state)))
     here = [(_existing(place), need) for place, need in needs if isinstance(place, Path) and need]
     for device, folder in {folder.stat().st_dev: folder for folder, _ in here}.items():
         need = sum(each for place, each in here if place.stat().st_dev == device)
@@ -46,26 +49,28 @@ def check_free_space(
             )
 
 
-def has_room_for_runs(job: ConversionSetup, layout: DatasetLayout, begun: ConversionState) -> bool:
+def has_room_for_runs(
+    setup: ConversionSetup, layout: DatasetLayout, state: ConversionState
+) -> bool:
     """Whether runs fit on the dataset's disk beside an old dataset, which is deleted later then."""
-    root, scratch = layout.root, begun.scratch
+    root, scratch = layout.root, state.scratch
     if not isinstance(root, Path) or not isinstance(scratch, Path):
         return True
     is_same = _existing(scratch).stat().st_dev == root.stat().st_dev
-    return not is_same or shutil.disk_usage(root).free >= _run_bytes(job, begun)
+    return not is_same or shutil.disk_usage(root).free >= _run_bytes(setup, state)
 
 
-def _row_bytes(job: ConversionSetup) -> int:
-    return job.table.row_bytes + METADATA_ROW_BYTES // 2
+def _row_bytes(setup: ConversionSetup) -> int:
+    return setup.table.row_bytes + METADATA_ROW_BYTES // 2
 
 
-def _run_bytes(job: ConversionSetup, begun: ConversionState) -> int:
+def _run_bytes(setup: ConversionSetup, state: ConversionState) -> int:
     """Bytes of the runs that are still to be written."""
-    if job.memory.holds_all:
+    if setup.memory.holds_all:
         return 0
-    done = {position for unit in begun.sorted for position in unit.positions}
-    left = (count for position, count in enumerate(job.windows) if position not in done)
-    return sum(left) * _row_bytes(job)
+    done = {position for unit in state.sorted for position in unit.positions}
+    left = (count for position, count in enumerate(setup.windows) if position not in done)
+    return sum(left) * _row_bytes(setup)
 
 
 def _existing(folder: Path) -> Path:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from a20_parquet.conversion.detect import probe_shards
+from a20_parquet.conversion.detect import detect_schema
 from a20_parquet.conversion.memory import MemoryPlan, plan_memory
 from a20_parquet.conversion.new_shards import ToConvert
 from a20_parquet.conversion.options import ConvertOptions, OnError
@@ -97,10 +97,10 @@ class ConversionSetup:
         return [tuple(left[first:end]) for first, end in bounds]
 
 
-def plan_job(
+def plan_conversion(
     to_convert: ToConvert,
     options: ConvertOptions,
-    held: ExistingDataset | None,
+    existing: ExistingDataset | None,
     *,
     executor: Executor,
     reading: Reading,
@@ -110,7 +110,7 @@ def plan_job(
     Args:
         to_convert: what of the sources is to be converted.
         options: of the conversion.
-        held: the dataset that it appends to, if there is one.
+        existing: the dataset that it appends to, if there is one.
         executor: will do it.
         reading: how it reads.
 
@@ -119,10 +119,10 @@ def plan_job(
         UsageError: the memory budget does not suffice, or an option's value can't be used.
     """
     shards = _with_known_rates(to_convert, options)
-    hop = _find_hop([s for s in shards if s.position not in to_convert.retries], options, held)
-    wanted = _table_options(hop, options, held)
+    hop = _find_hop([s for s in shards if s.position not in to_convert.retries], options, existing)
+    wanted = _table_options(hop, options, existing)
     unknown = {feature.name for feature in wanted.features if not feature.size}
-    probe = probe_shards(
+    detected = detect_schema(
         # A record whose time is not known goes to quarantine, and tells how many floats it has.
         [replace(shard, sample_rate_hz=shard.sample_rate_hz or 1.0) for shard in shards],
         partial(make_decoder, options.decoder),
@@ -130,15 +130,15 @@ def plan_job(
         dims=wanted.dims or None,
         features=[each for each in _requests(options) if each.name in unknown],
     )
-    if held is None and options.dims is not None:
+    if existing is None and options.dims is not None:
         # Whether it is a typo must be known before anything is written, or deleted for it.
-        probe.widths.check_some(options.dims)
-    learnt = {feature.name: feature for feature in probe.features}
+        detected.widths.check_some(options.dims)
+    learnt = {feature.name: feature for feature in detected.features}
     features = tuple(learnt.get(feature.name, feature) for feature in wanted.features)
-    table = wanted.model_copy(update={"dims": probe.dims, "features": features})
-    window_bytes = tuple(start.window_bytes(probe.dims) for start in probe.starts)
+    table = wanted.model_copy(update={"dims": detected.dims, "features": features})
+    window_bytes = tuple(start.window_bytes(detected.dims) for start in detected.starts)
     windows = tuple(
-        _count_windows(*each) for each in zip(shards, probe.codecs, window_bytes, strict=True)
+        _count_windows(*each) for each in zip(shards, detected.codecs, window_bytes, strict=True)
     )
     budget = options.memory if "memory" in options.model_fields_set else executor.budget
     memory = divide_memory(
@@ -156,7 +156,7 @@ def plan_job(
         window_bytes=window_bytes,
         table=table,
         reading=reading.options,
-        assumptions=(*_assumptions(hop), *probe.assumptions),
+        assumptions=(*_assumptions(hop), *detected.assumptions),
         rules=window_rules(table, reading.options, reading.sites),
         sites=reading.new_sites,
         memory=memory,
@@ -216,24 +216,28 @@ def divide_memory(
     )
 
 
-def check_options(listing: Listing, options: ConvertOptions, held: ExistingDataset) -> None:
+def check_options(listing: Listing, options: ConvertOptions, existing: ExistingDataset) -> None:
     """Compare options with those that a dataset was made with.
 
     Raises:
         UsageError: they differ.
     """
-    hop = _find_hop(listing.shards, options, held)
-    differences = option_differences(held.manifest.options, _table_options(hop, options, held))
+    hop = _find_hop(listing.shards, options, existing)
+    differences = option_differences(
+        existing.manifest.options, _table_options(hop, options, existing)
+    )
     if told := "; ".join(differences):
         raise UsageError(
-            f"{held.layout.root} was made with other options: {told}. Give the same ones, name "
+            f"{existing.layout.root} was made with other options: {told}. Give the same ones, name "
             "another folder, or replace the dataset with --overwrite."
         )
 
 
-def _table_options(hop: Hop, options: ConvertOptions, held: ExistingDataset | None) -> TableOptions:
+def _table_options(
+    hop: Hop, options: ConvertOptions, existing: ExistingDataset | None
+) -> TableOptions:
     """The options of the table as far as they are known; 0 dims and floats where not."""
-    known = held.manifest.options if held else None
+    known = existing.manifest.options if existing else None
     there = {feature.name: feature for feature in (known.features if known else ())}
     return TableOptions(
         partition_by=options.partition_by,
@@ -260,10 +264,10 @@ def _feature(request: FeatureRequest, there: Mapping[str, Feature]) -> Feature:
 
 
 def _find_hop(
-    shards: Sequence[Shard], options: ConvertOptions, held: ExistingDataset | None
+    shards: Sequence[Shard], options: ConvertOptions, existing: ExistingDataset | None
 ) -> Hop:
     # Records that a dataset holds in quarantine are not asked for it: theirs is known.
-    dataset_s = held.manifest.options.window_seconds if held else None
+    dataset_s = existing.manifest.options.window_seconds if existing else None
     return find_hop(shards, options.window_seconds, dataset_s)
 
 

@@ -73,28 +73,28 @@ def _open_checker(
 
 
 def plan_files(
-    job: ConversionSetup, runs: Sequence[Run], held: ExistingDataset | None = None
+    setup: ConversionSetup, runs: Sequence[Run], existing: ExistingDataset | None = None
 ) -> MergePlan:
     """Plan which files the merge of ``runs`` writes.
 
     Args:
-        job: the conversion.
+        setup: the conversion.
         runs: what to merge.
-        held: the dataset that they are appended to, if there is one.
+        existing: the dataset that they are appended to, if there is one.
 
     Raises:
         SameFolderError: some of the files could overwrite others where case is folded.
     """
-    table = job.table
+    table = setup.table
     plan = plan_merge(
         PartitionsOf(runs),
         rows_per_file=table.rows_per_file,
         rows_per_unit=unit_rows(_UNIT_BYTES // table.row_bytes, len(runs)),
-        next_parts=held.next_parts() if held else None,
+        next_parts=existing.next_parts() if existing else None,
     )
     sites = {
         *plan.partitions.site.unique().to_pylist(),
-        *(file.site for file in (held.files if held else ())),
+        *(file.site for file in (existing.files if existing else ())),
     }
     if table.site_tokens == DISTINCT_TOKENS and (alike := folded_alike(sites)):
         raise SameFolderError(
@@ -106,25 +106,25 @@ def plan_files(
 
 
 def merge_runs(  # noqa: PLR0913 - what to write, where, and who does it
-    job: ConversionSetup,
+    setup: ConversionSetup,
     runs: Sequence[Run],
     units: MergePlan,
     layout: DatasetLayout,
     executor: Executor,
     *,
-    held: ExistingDataset | None = None,
+    existing: ExistingDataset | None = None,
 ) -> list[FileSummary]:
     """Merge ``runs`` into Parquet files; each unit of the merge ends with its commit marker.
 
     Units that an earlier try has finished are left as they are.
 
     Args:
-        job: the conversion.
+        setup: the conversion.
         runs: what to merge.
         units: see ``plan_files``.
         layout: where the dataset lies.
         executor: does the units.
-        held: the dataset that they are appended to, if there is one.
+        existing: the dataset that they are appended to, if there is one.
 
     Returns:
         The new files, in the dataset's order.
@@ -133,9 +133,9 @@ def merge_runs(  # noqa: PLR0913 - what to write, where, and who does it
         DatasetError: a file can't be written, or a run was damaged.
         ClusterError: workers were lost for good.
     """
-    table, memory = job.table, job.memory
+    table, memory = setup.table, setup.memory
     files = _finished_files(layout, units, table, executor)
-    remove_strays(layout, [*(file.path for file in (held.files if held else ())), *files])
+    remove_strays(layout, [*(file.path for file in (existing.files if existing else ())), *files])
     left = [unit for unit in units if not files.keys() >= _paths(unit, table).keys()]
     _LOGGER.info(
         "second pass: %s of partitions in %s, merged from %s; %s written before",

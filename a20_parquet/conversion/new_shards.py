@@ -23,14 +23,14 @@ class ToConvert:
     """In shard order; their labels differ from those that the dataset has."""
     retries: Mapping[int, Retry]
     """Which of them, by position, are records in the dataset's quarantine."""
-    held: int
+    existing: int
     """How many other shards of the sources the dataset has already."""
     held_shards: tuple[ShardSummary, ...] = ()
     """What the dataset says of these."""
 
 
 def find_new(
-    listing: Listing, held: ExistingDataset | None, workers: ThreadPool, progress: Progress
+    listing: Listing, existing: ExistingDataset | None, workers: ThreadPool, progress: Progress
 ) -> ToConvert:
     """Compare the sources with what a dataset holds.
 
@@ -40,11 +40,11 @@ def find_new(
     Raises:
         DatasetError: the dataset's quarantine is damaged.
     """
-    if held is None:
-        return ToConvert(shards=listing.shards, retries={}, held=0)
-    sizes, contents = held.sizes, held.contents
+    if existing is None:
+        return ToConvert(shards=listing.shards, retries={}, existing=0)
+    sizes, contents = existing.sizes, existing.contents
     checksums = content_sums([s for s in listing.shards if s.size in sizes], workers, progress)
-    quarantine = held.layout.quarantine
+    quarantine = existing.layout.quarantine
     new: list[Shard] = []
     known: list[ShardSummary] = []
     retried: list[tuple[Shard, Retry]] = []
@@ -59,19 +59,19 @@ def find_new(
             known += contents[shard.size, checksum]
             continue
         name = shard.path.rpartition("/")[2]
-        retry = held.find_retry(name, shard.size, checksum)
+        retry = existing.find_retry(name, shard.size, checksum)
         if retry is None:
             new.append(shard)
         elif all(retry.shard != other.shard for _, other in retried):
             retried.append((shard, retry))
-    labels = make_labels([shard.url for shard in new], held.labels)
+    labels = make_labels([shard.url for shard in new], existing.labels)
     labelled = sorted(zip(labels, new, strict=True), key=lambda item: item[0])
     ordered = [replace(shard, label=label) for label, shard in labelled]
     ordered += [shard for shard, _ in retried]
     return ToConvert(
         shards=tuple(replace(shard, position=i) for i, shard in enumerate(ordered)),
         retries={len(new) + i: retry for i, (_, retry) in enumerate(retried)},
-        held=len(listing.shards) - len(ordered),
+        existing=len(listing.shards) - len(ordered),
         held_shards=tuple({shard.label: shard for shard in known}.values()),
     )
 

@@ -16,11 +16,11 @@ from a20_parquet.windows.selection import site_values
 _MOST_NAMED = 20
 
 
-def check_some_kept(job: ConversionSetup, made: Sorted, *, overwrites: bool) -> None:
+def check_some_kept(setup: ConversionSetup, made: Sorted, *, overwrites: bool) -> None:
     """Check that a selection keeps any of the windows.
 
     Args:
-        job: the conversion.
+        setup: the conversion.
         made: what became of its shards.
         overwrites: whether a complete dataset would be deleted for it.
 
@@ -30,7 +30,7 @@ def check_some_kept(job: ConversionSetup, made: Sorted, *, overwrites: bool) -> 
     count = sum(shard.left_out for shard in made.shards)
     if any(shard.windows for shard in made.shards) or not (count or overwrites):
         return
-    why = "; ".join(_reasons(job, made.observations.left_out))
+    why = "; ".join(_reasons(setup, made.observations.left_out))
     rejected: Counter[str] = Counter()
     for shard in made.quarantine:
         rejected.update(shard.reasons)
@@ -48,12 +48,12 @@ def check_some_kept(job: ConversionSetup, made: Sorted, *, overwrites: bool) -> 
 
 
 def missing_sites(
-    job: ConversionSetup, made: Sorted, files: Sequence[FileSummary]
+    setup: ConversionSetup, made: Sorted, files: Sequence[FileSummary]
 ) -> tuple[str, ...]:
     """Return those of the wanted sites of which the shards have no recording at all.
 
     Args:
-        job: the conversion.
+        setup: the conversion.
         made: what became of its shards, with its runs still there.
         files: what it has written.
     """
@@ -61,23 +61,23 @@ def missing_sites(
     if left_out.has_more_sites:
         return ()
     there = {*left_out.sites, *(file.site for file in files)}
-    missing = _not_among(there, job)
-    if missing and job.reading.drop_duplicates:
+    missing = _not_among(there, setup)
+    if missing and setup.reading.drop_duplicates:
         # What was dropped is in no file.
         for partitions in PartitionsOf(made.runs):
             there.update(partitions.site.unique().to_pylist())
-        missing = _not_among(there, job)
+        missing = _not_among(there, setup)
     return missing
 
 
-def _not_among(there: set[str], job: ConversionSetup) -> tuple[str, ...]:
-    rule = job.table.site_tokens
-    return tuple(site for site in job.reading.site if there.isdisjoint(site_values(site, rule)))
+def _not_among(there: set[str], setup: ConversionSetup) -> tuple[str, ...]:
+    rule = setup.table.site_tokens
+    return tuple(site for site in setup.reading.site if there.isdisjoint(site_values(site, rule)))
 
 
-def _reasons(job: ConversionSetup, left_out: LeftOut) -> Iterator[str]:
+def _reasons(setup: ConversionSetup, left_out: LeftOut) -> Iterator[str]:
     """Say what there is, of what the selection asks for."""
-    reading, selection = job.reading, job.rules.selection
+    reading, selection = setup.reading, setup.rules.selection
     if selection.sites and not any(map(selection.takes_site, left_out.sites)):
         yield f"--site is {','.join(reading.site)}, and the shards have {_sites(reading, left_out)}"
         return
@@ -87,8 +87,8 @@ def _reasons(job: ConversionSetup, left_out: LeftOut) -> Iterator[str]:
     if left_out.undated:
         undated = format_count(left_out.undated, "window")
         yield f"{_asked(reading)}, and {undated} have no date"
-    if job.table.channels and left_out.channels <= min(job.table.channels):
-        given = ",".join(map(str, job.table.channels))
+    if setup.table.channels and left_out.channels <= min(setup.table.channels):
+        given = ",".join(map(str, setup.table.channels))
         most = left_out.channels - 1
         yield f"--channels is {given}, and records have {f'0 to {most}' if most else 'only 0'}"
 

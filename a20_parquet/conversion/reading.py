@@ -37,18 +37,18 @@ class Reading:
     """The table that ``--sites`` names."""
 
     @classmethod
-    def of(cls, options: ConvertOptions, held: ExistingDataset | None) -> Self:
+    def of(cls, options: ConvertOptions, existing: ExistingDataset | None) -> Self:
         """Read the sites table and check all options of this kind.
 
         Args:
             options: of the conversion.
-            held: the dataset that it appends to, if there is one.
+            existing: the dataset that it appends to, if there is one.
 
         Raises:
             UsageError: the sites table can't be read or contradicts the dataset's, or the value of
                 an option makes no sense.
         """
-        given, used, new = _sites(options, held)
+        given, used, new = _sites(options, existing)
         reading = cls(
             options=ReadingOptions(
                 filename_pattern=options.filename_pattern,
@@ -84,14 +84,16 @@ class Reading:
         known = ", ".join(table.frame.columns)
         return (f"--sites: columns that are not used: {', '.join(table.ignored)}; known: {known}",)
 
-    def check_held(self, held: ExistingDataset, shards: Sequence[ShardSummary]) -> tuple[str, ...]:
+    def check_existing(
+        self, existing: ExistingDataset, shards: Sequence[ShardSummary]
+    ) -> tuple[str, ...]:
         """Compare with how shards of which none is new were read.
 
         The options must be those of the last conversion that read any of them, or the last that
         tried quarantine again: whoever repeats that command finds nothing to do.
 
         Args:
-            held: the dataset.
+            existing: the dataset.
             shards: those of its shards that are given.
 
         Returns:
@@ -100,116 +102,122 @@ class Reading:
         Raises:
             UsageError: the options are others.
         """
-        different = self._group(held, shards)
+        different = self._group(existing, shards)
         last = {
             max((shard.conversion for shard in shards), default=0),
-            max((n for shard in shards for n in _conversions(held, shard)), default=0),
+            max((n for shard in shards for n in _conversions(existing, shard)), default=0),
         }
-        if different and all(any(self._differences(held, number)) for number in last):
+        if different and all(any(self._differences(existing, number)) for number in last):
             told = "; ".join(
                 text if len(different) == 1 else f"{n}: {text}" for n, text in different
             )
             raise UsageError(
-                f"{held.layout.root} holds all shards that are given, and was made of them with "
-                f"other options: {told}. Nothing was done. Give the options that they were "
+                f"{existing.layout.root} holds all shards that are given, and was made of them "
+                f"with other options: {told}. Nothing was done. Give the options that they were "
                 "converted with, name another folder, or replace the dataset with --overwrite."
-                f"{self._cheaper_way(held, shards)}"
+                f"{self._cheaper_way(existing, shards)}"
             )
         return _lines(different)
 
-    def _cheaper_way(self, held: ExistingDataset, shards: Sequence[ShardSummary]) -> str:
+    def _cheaper_way(self, existing: ExistingDataset, shards: Sequence[ShardSummary]) -> str:
         """Name what does not need all shards again, where the options may mend quarantine."""
         last = max((shard.conversion for shard in shards), default=0)
-        was = _reading(held, last)
-        now = self.options.model_copy(update={"sites": self._fingerprint(held, last, was)})
+        was = _reading(existing, last)
+        now = self.options.model_copy(update={"sites": self._fingerprint(existing, last, was)})
         new = [getattr(now, n) for n in _MENDING if getattr(now, n) != getattr(was, n)]
         is_given = any(value is not None for value in new)
         if not is_given or not any(shard.quarantined for shard in shards):
             return ""
-        root = quote(str(held.layout.root))
+        root = quote(str(existing.layout.root))
         return (
             " To convert only what could not be converted before: a20-parquet convert "
             f"{root}/quarantine {root} with the new options."
         )
 
-    def compare_held(self, held: ExistingDataset | None, to_convert: ToConvert) -> tuple[str, ...]:
+    def compare_existing(
+        self, existing: ExistingDataset | None, to_convert: ToConvert
+    ) -> tuple[str, ...]:
         """Compare with how the dataset's shards were read, where others are added to them.
 
         Returns:
             A line for each group of its shards that were read with other options.
         """
-        if held is None:
+        if existing is None:
             return ()
         is_retry = len(to_convert.retries) == len(to_convert.shards)
-        return _lines(self._group(held, held.manifest.shards, but=_MENDING if is_retry else ()))
+        return _lines(
+            self._group(existing, existing.manifest.shards, but=_MENDING if is_retry else ())
+        )
 
-    def has_kept(self, held: ExistingDataset) -> bool:
+    def has_kept(self, existing: ExistingDataset) -> bool:
         """Whether windows of the dataset were read with the same options: they are no typo."""
         same = {
             number
-            for number in range(len(held.manifest.conversions))
-            if not any(self._differences(held, number))
+            for number in range(len(existing.manifest.conversions))
+            if not any(self._differences(existing, number))
         }
         return any(
             shard.windows and same.intersection((shard.conversion, *shard.retried))
-            for shard in held.manifest.shards
+            for shard in existing.manifest.shards
         )
 
     def _group(
-        self, held: ExistingDataset, shards: Sequence[ShardSummary], but: Sequence[str] = ()
+        self, existing: ExistingDataset, shards: Sequence[ShardSummary], but: Sequence[str] = ()
     ) -> list[tuple[str, str]]:
         """Group shards that were read with other options: how many, and the differences."""
         counts: dict[str, int] = {}
         differences = {
-            number: "; ".join(self._differences(held, number, but))
-            for number in {number for shard in shards for number in _conversions(held, shard)}
+            number: "; ".join(self._differences(existing, number, but))
+            for number in {number for shard in shards for number in _conversions(existing, shard)}
         }
         for shard in shards:
-            if all(differences[number] for number in _conversions(held, shard)):
+            if all(differences[number] for number in _conversions(existing, shard)):
                 text = differences[shard.conversion]
                 counts[text] = counts.get(text, 0) + 1
         return [(format_count(count, "shard"), text) for text, count in counts.items()]
 
     def _differences(
-        self, held: ExistingDataset, number: int, but: Sequence[str] = ()
+        self, existing: ExistingDataset, number: int, but: Sequence[str] = ()
     ) -> Iterator[str]:
         """Name the options that differ from those of a conversion."""
-        was = _reading(held, number)
-        now = self.options.model_copy(update={"sites": self._fingerprint(held, number, was)})
+        was = _reading(existing, number)
+        now = self.options.model_copy(update={"sites": self._fingerprint(existing, number, was)})
         same = [*but]
-        rule = held.manifest.options.site_tokens
+        rule = existing.manifest.options.site_tokens
         if set(_selection(was, rule).sites) == set(_selection(now, rule).sites):
             same.append("site")
         now = now.model_copy(update={name: getattr(was, name) for name in same})
         yield from option_differences(was, now)
 
-    def _fingerprint(self, held: ExistingDataset, number: int, was: ReadingOptions) -> str | None:
+    def _fingerprint(
+        self, existing: ExistingDataset, number: int, was: ReadingOptions
+    ) -> str | None:
         """Fingerprint of the sites table that a conversion would have had, given these options."""
         if self.given_sites is None:
             # A dataset keeps its table: that need not be given again.
             return was.sites
-        if was.sites is None or held.sites is None:
+        if was.sites is None or existing.sites is None:
             return self.given_sites.fingerprint
         from a20_parquet.windows.filenames.site_table import merged
 
-        return merged(held.sites.until(number), self.given_sites).fingerprint
+        return merged(existing.sites.until(number), self.given_sites).fingerprint
 
 
-def _conversions(held: ExistingDataset, shard: ShardSummary) -> tuple[int, ...]:
+def _conversions(existing: ExistingDataset, shard: ShardSummary) -> tuple[int, ...]:
     """The conversions whose options a shard was read with.
 
     The first one read it whole, later ones its quarantine. What these selected otherwise says
     nothing of the rest of it.
     """
-    whole = _reading(held, shard.conversion)
-    rule = held.manifest.options.site_tokens
-    same = (n for n in shard.retried if _selects_alike(_reading(held, n), whole, rule))
+    whole = _reading(existing, shard.conversion)
+    rule = existing.manifest.options.site_tokens
+    same = (n for n in shard.retried if _selects_alike(_reading(existing, n), whole, rule))
     return (shard.conversion, *same)
 
 
-def _reading(held: ExistingDataset, number: int) -> ReadingOptions:
+def _reading(existing: ExistingDataset, number: int) -> ReadingOptions:
     """How a conversion read; those of early versions do not say it."""
-    conversions = held.manifest.conversions
+    conversions = existing.manifest.conversions
     return conversions[number].reading if number < len(conversions) else ReadingOptions()
 
 
@@ -237,16 +245,16 @@ def _selection(options: ReadingOptions, rule: int = DISTINCT_TOKENS) -> Selectio
 
 
 def _sites(
-    options: ConvertOptions, held: ExistingDataset | None
+    options: ConvertOptions, existing: ExistingDataset | None
 ) -> "tuple[SiteTable | None, SiteTable | None, SiteTable | None]":
     """The sites table that is given, the one that is used, and the one that the dataset gets."""
-    kept = held.sites if held else None
+    kept = existing.sites if existing else None
     if kept is None and options.sites is None:
         return None, None, None
     from a20_parquet.dataset.sites import read_sites
     from a20_parquet.windows.filenames.site_table import merged
 
-    before = kept.until(len(held.manifest.conversions)) if held and kept else None
+    before = kept.until(len(existing.manifest.conversions)) if existing and kept else None
     given = None if options.sites is None else read_sites(options.sites)
     new = merged(before, given) if before and given else given
     return given, new or before, new

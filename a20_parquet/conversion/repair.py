@@ -8,7 +8,7 @@ from pathlib import Path
 import crc32c
 
 from a20_parquet.checks import count_workers
-from a20_parquet.conversion.transaction.begin import find_held
+from a20_parquet.conversion.transaction.begin import find_existing
 from a20_parquet.conversion.transaction.commit import clean_up, commit
 from a20_parquet.conversion.transaction.lock import locked
 from a20_parquet.dataset.catalog import Catalog
@@ -83,17 +83,17 @@ def _repair(dataset: str | Path, workers: int | None, progress: Progress) -> Rep
         # This says what is there instead; the lock would make a folder.
         Catalog.open(dataset)
     with locked(layout, progress.say) as layout:
-        held = find_held(layout, overwrite=False)
-        if held is None or layout.plan.exists():
+        existing = find_existing(layout, overwrite=False)
+        if existing is None or layout.plan.exists():
             raise UsageError(
                 f"{layout.root} holds an unfinished conversion. Finish it first: give its command "
                 "again."
             )
-        progress.start("mending files", sum(file.bytes for file in held.files))
+        progress.start("mending files", sum(file.bytes for file in existing.files))
         mend = _mender(layout, progress.advance)
         try:
-            outcomes = list(map_in_order(count, mend, held.files, ahead=4 * count))
-            _commit(layout, held, [outcome.file for outcome in outcomes])
+            outcomes = list(map_in_order(count, mend, existing.files, ahead=4 * count))
+            _commit(layout, existing, [outcome.file for outcome in outcomes])
         except OSError as error:
             raise DatasetError(
                 f"{error}. Mend that; the same command goes on where it stopped."
@@ -136,12 +136,12 @@ def _mender(
     return mend
 
 
-def _commit(layout: DatasetLayout, held: ExistingDataset, files: list[FileSummary]) -> None:
+def _commit(layout: DatasetLayout, existing: ExistingDataset, files: list[FileSummary]) -> None:
     """Have the dataset say what its files are now, at one moment."""
-    if tuple(files) == held.files and held.manifest.checksum is not None:
+    if tuple(files) == existing.files and existing.manifest.checksum is not None:
         return
-    content = files_content(files, held.manifest.options.partition_by)
+    content = files_content(files, existing.manifest.options.partition_by)
     checksum = f"{crc32c.crc32c(content):08x}"
-    new = held.manifest.model_copy(update={"files_checksum": checksum})
+    new = existing.manifest.model_copy(update={"files_checksum": checksum})
     commit(layout, new, content.to_pybytes(), None)
     clean_up(layout, ())

@@ -46,7 +46,7 @@ class Sorted:
 
 def _open_sorter(  # noqa: PLR0913, PLR0917 - partly filled in by what sends it to workers
     layout: DatasetLayout,
-    job: ConversionSetup,
+    setup: ConversionSetup,
     scratch: AnyPath,
     notebook: NotebookOutput | None,
     known_errors: int,
@@ -56,18 +56,18 @@ def _open_sorter(  # noqa: PLR0913, PLR0917 - partly filled in by what sends it 
 
     Args:
         layout: of the dataset.
-        job: what to convert.
+        setup: what to convert.
         scratch: where runs are written.
         notebook: which of the notebook's files to write; None for none.
         known_errors: how many there were in the units that were finished before.
         shared: where the windows of all units stay; None if runs are written.
     """
-    shape = (job.memory.gather_rows, job.table.dims)
+    shape = (setup.memory.gather_rows, setup.table.dims)
     buffers: Pool[Rows] = Pool(lambda: np.empty(shape, np.float32))
-    filters = Pool(lambda: RecordFilter(job.rules))
+    filters = Pool(lambda: RecordFilter(setup.rules))
 
     def new_errors() -> ErrorLimit:
-        errors = ErrorLimit(job.most_errors)
+        errors = ErrorLimit(setup.most_errors)
         errors.add_known(known_errors)
         return errors
 
@@ -79,12 +79,12 @@ def _open_sorter(  # noqa: PLR0913, PLR0917 - partly filled in by what sends it 
         errors = all_errors if context.is_local else new_errors()
         with borrowed as buffer, filters.borrow() as record_filter:
             return UnitSorter(
-                job=job,
+                setup=setup,
                 layout=layout,
                 scratch=scratch,
                 notebook=notebook,
                 positions=positions,
-                gatherer=WindowGatherer(buffer, job.rules),
+                gatherer=WindowGatherer(buffer, setup.rules),
                 record_filter=record_filter,
                 errors=errors,
                 context=context,
@@ -95,8 +95,8 @@ def _open_sorter(  # noqa: PLR0913, PLR0917 - partly filled in by what sends it 
 
 def sort_shards(
     layout: DatasetLayout,
-    job: ConversionSetup,
-    begun: ConversionState,
+    setup: ConversionSetup,
+    state: ConversionState,
     notebook: NotebookOutput | None,
     executor: Executor,
 ) -> Sorted:
@@ -106,8 +106,8 @@ def sort_shards(
 
     Args:
         layout: of the dataset.
-        job: what to convert.
-        begun: what of it was done before.
+        setup: what to convert.
+        state: what of it was done before.
         notebook: which of the notebook's files to write; None for none.
         executor: does the units.
 
@@ -119,26 +119,26 @@ def sort_shards(
         OSError: a run or the quarantine can't be written.
     """
     check_lock(layout)
-    remove_stray_runs(begun.own_scratch, begun.sorted)
-    done = {position for unit in begun.sorted for position in unit.positions}
-    left = [shard for shard in job.shards if shard.position not in done]
+    remove_stray_runs(state.own_scratch, state.sorted)
+    done = {position for unit in state.sorted for position in unit.positions}
+    left = [shard for shard in setup.shards if shard.position not in done]
     if left:
         executor.progress.start("reading shards", sum(shard.size for shard in left))
-    shared = _SharedBuffer(job) if job.memory.holds_all else None
-    known = sum(map(count_errors, begun.sorted))
-    initializer = partial(_open_sorter, layout, job, begun.scratch, notebook, known, shared)
-    errors = ErrorLimit(job.most_errors)
+    shared = _SharedBuffer(setup) if setup.memory.holds_all else None
+    known = sum(map(count_errors, state.sorted))
+    initializer = partial(_open_sorter, layout, setup, state.scratch, notebook, known, shared)
+    errors = ErrorLimit(setup.most_errors)
     errors.add_known(known)
-    observations = Observations.merged(unit.observations for unit in begun.sorted)
+    observations = Observations.merged(unit.observations for unit in state.sorted)
     new = []
-    units_left = job.units(done)
+    units_left = setup.units(done)
     _LOGGER.info(
         "first pass: %s of %s, %s done before",
         format_count(len(units_left), "unit"),
         format_count(len(left), "shard"),
-        format_count(len(begun.sorted), "unit"),
+        format_count(len(state.sorted), "unit"),
     )
-    for made in executor.map(initializer, units_left, threads=job.memory.workers):
+    for made in executor.map(initializer, units_left, threads=setup.memory.workers):
         _LOGGER.debug(
             "unit of shards %s: %s on scratch disk",
             made.sorted.positions,
@@ -156,7 +156,7 @@ def sort_shards(
         "first pass: %s written to scratch disk",
         format_count(sum(len(made.sorted.runs) for made in new), "run"),
     )
-    units = sorted([*begun.sorted, *(made.sorted for made in new)], key=lambda unit: unit.positions)
+    units = sorted([*state.sorted, *(made.sorted for made in new)], key=lambda unit: unit.positions)
     return Sorted(
         runs=[
             *open_runs([files for unit in units for files in unit.runs]),
@@ -180,13 +180,13 @@ def _in_order(units: Sequence[SortedShards]) -> list[ShardSummary]:
 class _SharedBuffer:
     """One buffer for the embeddings of all units, where they stay."""
 
-    def __init__(self, job: ConversionSetup) -> None:
-        windows = np.array(job.windows, np.int64)
+    def __init__(self, setup: ConversionSetup) -> None:
+        windows = np.array(setup.windows, np.int64)
         # A shard that holds more than was reckoned spills runs where this is not enough, too.
         most = np.maximum(_MOST_SPARE_ROWS, 15 * windows)
-        rows = windows + np.minimum(job.memory.spare_rows // max(len(windows), 1), most)
+        rows = windows + np.minimum(setup.memory.spare_rows // max(len(windows), 1), most)
         self._starts = np.concatenate([[0], np.cumsum(np.maximum(rows, _LEAST_PART_ROWS))])
-        self._all = np.empty((self._starts[-1], job.table.dims), np.float32)
+        self._all = np.empty((self._starts[-1], setup.table.dims), np.float32)
 
     @contextmanager
     def borrow(self, positions: Sequence[int]) -> Iterator[Rows]:
@@ -195,8 +195,8 @@ class _SharedBuffer:
 
     def runs(self, units: Sequence[SortedUnit]) -> Iterator[InMemoryRun]:
         """Sort what stayed here, as one run."""
-        held = [unit for unit in units if unit.held is not None]
-        if held:
-            rows = [self._starts[unit.sorted.positions[0]] + unit.rows for unit in held]
-            keyed = pa.concat_tables([unit.held for unit in held])
+        existing = [unit for unit in units if unit.existing is not None]
+        if existing:
+            rows = [self._starts[unit.sorted.positions[0]] + unit.rows for unit in existing]
+            keyed = pa.concat_tables([unit.existing for unit in existing])
             yield InMemoryRun(self._all, np.concatenate(rows), keyed)

@@ -38,7 +38,7 @@ class SortedUnit:
     """What the pass made of one unit's shards."""
 
     sorted: SortedShards
-    held: Any
+    existing: Any
     """Metadata of the windows that stayed in the unit's buffer, a table of ``keyed_schema()``;
     none without any."""
     rows: npt.NDArray[np.int64]
@@ -65,7 +65,7 @@ def count_errors(unit: SortedShards) -> int:
 class UnitSorter:
     """Reads the shards of one unit and sorts their windows."""
 
-    job: ConversionSetup
+    setup: ConversionSetup
     layout: DatasetLayout
     scratch: AnyPath
     """Where runs are written."""
@@ -88,10 +88,10 @@ class UnitSorter:
             DatasetError: the notebook's files can't be written.
             OSError: a run or the quarantine can't be written.
         """
-        read = [self._read(self.job.shards[position]) for position in self.positions]
-        held, rows = None, np.zeros(0, np.int64)
-        if self.job.memory.holds_all and not self._runs:
-            held, rows = self.gatherer.keyed()
+        read = [self._read(self.setup.shards[position]) for position in self.positions]
+        existing, rows = None, np.zeros(0, np.int64)
+        if self.setup.memory.holds_all and not self._runs:
+            existing, rows = self.gatherer.keyed()
         else:
             self._write(self.gatherer.rest())
         unit = SortedShards(
@@ -109,11 +109,11 @@ class UnitSorter:
             quarantine=tuple(quarantined for _, quarantined in read if quarantined),
             observations=self._observer.observations(self.gatherer.noticed),
         )
-        if held is None:
+        if existing is None:
             self.context.check()
             commit_sorted(self.layout, unit, self.context.tag)
-        held = held if held is not None and len(held) else None
-        return SortedUnit(unit, held, rows, self.errors.last)
+        existing = existing if existing is not None and len(existing) else None
+        return SortedUnit(unit, existing, rows, self.errors.last)
 
     def _read(self, shard: Shard) -> tuple[ShardSummary, QuarantinedShard | None]:
         """Read one shard: good records go on, all else to quarantine.
@@ -121,21 +121,21 @@ class UnitSorter:
         Returns:
             What was found, without its windows, which are not all sorted yet.
         """
-        retry = self.job.retries.get(shard.position)
+        retry = self.setup.retries.get(shard.position)
         shape_disagreements = 0
         with (
             self._notebook_writer(shard) as notebook,
             self._quarantine_writer(shard, retry) as quarantine,
-            open_content(shard, Prefetch(self.job.memory.batch_bytes)) as content,
+            open_content(shard, Prefetch(self.setup.memory.batch_bytes)) as content,
         ):
-            reader = FrameReader(shard, content, self.job.memory.batch_bytes)
+            reader = FrameReader(shard, content, self.setup.memory.batch_bytes)
             for item in tell_progress(reader.read(), content, self.context.advance):
                 if isinstance(item, Damage):
                     if not item.more:
                         self.errors.add(item.error())
                     quarantine.keep_damage(item.rejection, item.offset, item.content)
                     continue
-                decoded = self.job.decoder.decode(item)
+                decoded = self.setup.decoder.decode(item)
                 intake = self.record_filter.sort_out(decoded)
                 for rejection in intake.rejected:
                     self.errors.add(item.error(rejection))
@@ -145,7 +145,7 @@ class UnitSorter:
                 self._observer.add(decoded, intake)
                 self.gatherer.leave_out({shard.position: intake.left_out}, intake.noticed)
                 if notebook is not None:
-                    notebook.add(decoded.of_dims(self.job.table.dims))
+                    notebook.add(decoded.of_dims(self.setup.table.dims))
                 self._write(self.gatherer.add(intake.taken))
             quarantined = quarantine.finish()
         summary = ShardSummary(
@@ -178,7 +178,7 @@ class UnitSorter:
         for run in runs:
             name = f"run-{self.positions[0]:06d}-{len(self._runs):04d}{self.context.tag}"
             check_lock(self.layout)
-            self._runs.append(run.write(self.scratch / name, self.job.memory.slice_rows))
+            self._runs.append(run.write(self.scratch / name, self.setup.memory.slice_rows))
 
 
 def _origin(rejection: Rejection, records: Records, retry: Retry | None) -> tuple[Rejection, int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from a20_parquet.conversion.job import plan_job
+from a20_parquet.conversion.job import plan_conversion
 from a20_parquet.conversion.new_shards import ToConvert
 from a20_parquet.conversion.options import ConvertOptions
 from a20_parquet.conversion.reading import Reading
@@ -69,9 +69,9 @@ def look_at(
     """
     listing = read_configs(find_shards(sources), options.sample_rate)
     places = spread_over(len(listing.shards), min(_MOST_SHARDS, records))
-    some = ToConvert(shards=tuple(listing.shards[i] for i in places), retries={}, held=0)
+    some = ToConvert(shards=tuple(listing.shards[i] for i in places), retries={}, existing=0)
     executor = ThreadExecutor(options.workers, NoProgress())
-    job = plan_job(some, options, None, executor=executor, reading=Reading.of(options, None))
+    job = plan_conversion(some, options, None, executor=executor, reading=Reading.of(options, None))
     sample = read_sample(job, records)
     sizes = [shard.size for shard in listing.shards]
     windows_a_byte = sum(job.windows) / max(sum(shard.size for shard in job.shards), 1)

@@ -47,7 +47,7 @@ def test_without_a_dataset(tmp_path: Path) -> None:
     """All is new."""
     listing = find_shards(shard(tmp_path / "a-00000-of-00001", 1))
     found = find_new(listing, None, ThreadPool(1), NoProgress())
-    assert (found.shards, found.held, found.retries) == (listing.shards, 0, {})
+    assert (found.shards, found.existing, found.retries) == (listing.shards, 0, {})
 
 
 def test_the_same_shard_under_another_name(dataset: Path, tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_the_same_shard_under_another_name(dataset: Path, tmp_path: Path) -> Non
     other.parent.mkdir()
     shutil.copy(tmp_path / "first" / "a-00000-of-00001", other)
     found = compare(dataset, other)
-    assert (found.shards, found.held) == ((), 1)
+    assert (found.shards, found.existing) == ((), 1)
 
 
 def test_another_shard_of_the_same_size(dataset: Path, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_another_shard_of_the_same_size(dataset: Path, tmp_path: Path) -> None:
     other.write_bytes(content)
     found = compare(dataset, original, other)
     (new,) = found.shards
-    assert (found.held, new.url, new.position) == (1, str(other), 0)
+    assert (found.existing, new.url, new.position) == (1, str(other), 0)
     assert new.label == "second__a-00000-of-00001"
 
 

@@ -53,7 +53,7 @@ class CountedProgress(NoProgress):
 def find(runs: Sequence[Run], held: Catalog | None = None, workers: int = 1) -> Duplicates:
     """Find duplicates, two rows at a time; all progress is told."""
     progress = CountedProgress()
-    comparison = Comparison(runs=runs, held=held, dims=DIMS, batch_rows=2)
+    comparison = Comparison(runs=runs, existing=held, dims=DIMS, batch_rows=2)
     found = find_duplicates(comparison, workers=workers, executor=ThreadExecutor(workers, progress))
     rows = sum(int(run.partitions.rows.sum()) for run in runs)
     assert progress.done == progress.total == rows * DIMS * 4

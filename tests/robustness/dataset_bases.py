@@ -61,7 +61,7 @@ BASES: Final = (
     Base(name="undated", first=("a", "b"), options={"unknown_site": "nowhere"}),
     Base(name="unfinished", first=("a", "b"), stop="merge", options={"sites": "sites.csv"}),
     Base(name="unfinished append", first=("a",), appended=("b", "c"), stop="merge"),
-    Base(name="committed", first=("a",), appended=("b",), stop="settle"),
+    Base(name="committed", first=("a",), appended=("b",), stop="clean_up"),
 )
 
 
@@ -131,7 +131,7 @@ class _stopping:  # noqa: N801 - a context manager, named as one
     def __init__(self, where: str | None) -> None:
         self._place: tuple[Any, str] | None = {
             "merge": (merge_pass, "commit_unit"),
-            "settle": (finish, "clean_up"),
+            "clean_up": (finish, "clean_up"),
         }.get(where or "")
         self._before: Callable[..., object] | None = None
 

@@ -40,7 +40,7 @@ class ConversionState:
         return self.own_scratch[-1]
 
 
-def find_held(layout: DatasetLayout, *, overwrite: bool) -> ExistingDataset | None:
+def find_existing(layout: DatasetLayout, *, overwrite: bool) -> ExistingDataset | None:
     """Open the complete dataset that a conversion would append to, if there is one.
 
     A conversion that was killed after its commit is finished first.
@@ -116,12 +116,12 @@ def begin(
                 f"{layout.root} holds an unfinished conversion of other inputs or options: "
                 f"{'; '.join(differences)}. Give the same ones to go on with it. {_AFRESH}"
             )
-    begun = ConversionState(
+    state = ConversionState(
         plan=plan, sorted=(), is_resumed=False, own_scratch=_scratch(layout, plan)
     )
     scratch = tuple(before.own_scratch(layout).values()) if before else ()
     published = (layout.data, layout.quarantine) if plan.base is None else ()
-    check(begun, [layout.conversion, *published, *scratch])
+    check(state, [layout.conversion, *published, *scratch])
     with suppress(OSError):
         remove_scratch(scratch)
     # What an earlier conversion has finished must never be taken for this one's.
@@ -133,34 +133,34 @@ def begin(
         _clear_published(layout)
         remove_tree(layout.data)
     _make_folders(layout, plan)
-    return begun
+    return state
 
 
-def make_way(layout: DatasetLayout, begun: ConversionState) -> None:
+def make_way(layout: DatasetLayout, state: ConversionState) -> None:
     """Delete the dataset that a conversion overwrites, or go on where that was stopped.
 
     Raises:
         OSError: something can't be deleted.
     """
-    if begun.plan.base is not None:
+    if state.plan.base is not None:
         return
     # Without a manifest data/ holds what this conversion has written.
     is_whole = layout.manifest.exists()
-    if is_whole or begun.is_resumed:
+    if is_whole or state.is_resumed:
         _clear_published(layout)
     if is_whole:
         remove_tree(layout.data)
         layout.data.mkdir(parents=True, exist_ok=True)
 
 
-def abandon(layout: DatasetLayout, begun: ConversionState) -> None:
+def abandon(layout: DatasetLayout, state: ConversionState) -> None:
     """Remove all traces of a conversion before ``make_way``: what was there stays.
 
     Raises:
         OSError: something can't be removed.
     """
     with suppress(OSError):
-        remove_scratch(begun.own_scratch)
+        remove_scratch(state.own_scratch)
     clear_conversion(layout)
     # An append that died before may have left data files; a dataset that is damaged stays as it is.
     with suppress(DatasetError):
@@ -206,17 +206,17 @@ def _resume(
     is_done = plan.npy_json in (None, before.npy_json)
     units = tuple(sorted_units(layout, own, len(before.shards))) if is_done else ()
     now = plan.model_copy(update={"id": before.id, "scratch": scratch})
-    begun = ConversionState(
+    state = ConversionState(
         plan=now, sorted=units, is_resumed=True, own_scratch=_scratch(layout, now)
     )
-    check(begun, ())
+    check(state, ())
     FencingToken.end_all(layout)
     if before != now:
         if not units:
             remove_tree(layout.sorted)
         write_whole(layout.plan, now.model_dump_json(indent=1))
     _make_folders(layout, now)
-    return begun
+    return state
 
 
 def _scratch(layout: DatasetLayout, plan: Plan) -> tuple[AnyPath, ...]:

@@ -110,7 +110,7 @@ def locked(
                 check_bucket(layout.lock)
                 guard = stack.enter_context(leased(layout.lock, tell))
                 layout = DatasetLayout(_guarded(layout.root, guard))
-            held = stack.pop_all()
+            lock = stack.pop_all()
     except (Timeout, HeldError) as error:
         by = f" ({error})" if isinstance(error, HeldError) else ""
         raise UsageError(
@@ -120,7 +120,7 @@ def locked(
     except OSError as error:
         raise DatasetError(f"{layout.root}: can't be written: {error}") from error
     _LOGGER.debug("locked %s", layout.lock)
-    with held:
+    with lock:
         try:
             yield layout
         except (OSError, A20ParquetError):

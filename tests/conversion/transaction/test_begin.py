@@ -13,7 +13,7 @@ from a20_parquet.conversion.transaction.begin import (
     ConversionState,
     abandon,
     begin,
-    find_held,
+    find_existing,
     make_way,
 )
 from a20_parquet.conversion.transaction.checkpoints import Plan, SortedShards, commit_sorted
@@ -57,7 +57,7 @@ def test_a_new_one(put: Put, tmp_path: Path, *, overwrite: bool) -> None:
     put(layout.root)
     plan = make_plan()
     with locked(layout):
-        assert find_held(layout, overwrite=overwrite) is None
+        assert find_existing(layout, overwrite=overwrite) is None
         begun = begin(layout, plan, overwrite=overwrite)
         assert names(layout) == FRESH
     assert (begun.plan, begun.sorted, begun.is_resumed) == (plan, (), False)
@@ -79,7 +79,7 @@ def test_overwriting(put: Put, tmp_path: Path) -> None:
     other = make_plan(options=OPTIONS.model_copy(update={"dims": 9}))
     with locked(layout):
         before = {name for name in names(layout) if not name.startswith("conversion")}
-        assert find_held(layout, overwrite=True) is None
+        assert find_existing(layout, overwrite=True) is None
         begun = begin(layout, other, overwrite=True)
         assert names(layout) == (FRESH | before if "manifest.json" in before else FRESH)
         for _ in range(2):
@@ -102,7 +102,7 @@ def test_what_must_not_begin(put: Put, tmp_path: Path) -> None:
 
     other = make_plan(options=OPTIONS.model_copy(update={"dims": 9}))
     with locked(layout):
-        find_held(layout, overwrite=True)
+        find_existing(layout, overwrite=True)
         before = listing(layout.root)
         with pytest.raises(DatasetError, match="the disk is full"):
             begin(layout, other, overwrite=True, check=check)
@@ -134,7 +134,7 @@ def test_appending_leaves_the_dataset(tmp_path: Path) -> None:
     put_complete(layout.root)
     before = listing(layout.root)
     with locked(layout):
-        held = find_held(layout, overwrite=False)
+        held = find_existing(layout, overwrite=False)
         assert held is not None
         assert held.manifest.totals.windows == 9
         plan = make_plan(base=held.manifest.files_checksum)
@@ -142,7 +142,7 @@ def test_appending_leaves_the_dataset(tmp_path: Path) -> None:
     assert find_state(layout) is State.UNFINISHED
     assert set(before) <= set(listing(layout.root))
     with locked(layout):
-        again = find_held(layout, overwrite=False)
+        again = find_existing(layout, overwrite=False)
         assert again is not None
         assert begin(layout, plan, overwrite=False).is_resumed
     assert set(before) <= set(listing(layout.root))
@@ -154,7 +154,7 @@ def test_going_on(tmp_path: Path) -> None:
     put_unfinished(layout.root)
     before = listing(layout.root)
     with locked(layout):
-        assert find_held(layout, overwrite=False) is None
+        assert find_existing(layout, overwrite=False) is None
         begun = begin(layout, make_plan(), overwrite=False)
     assert begun.is_resumed
     assert listing(layout.root) == before
@@ -288,7 +288,7 @@ def test_a_plan_of_another_version(tmp_path: Path) -> None:
     with locked(layout), pytest.raises(UsageError, match="no plan that this version reads"):
         begin(layout, make_plan(), overwrite=False)
     with locked(layout):
-        find_held(layout, overwrite=True)
+        find_existing(layout, overwrite=True)
         assert not begin(layout, make_plan(), overwrite=True).is_resumed
 
 
@@ -335,9 +335,9 @@ def test_a_plan_of_another_version_that_is_committed(tmp_path: Path) -> None:
         layout.files.replace(layout.staged_files)
         layout.plan.write_text('{"format": "a20_parquet", "version": 9}')
     with locked(layout), pytest.raises(UsageError, match="no plan that this version reads"):
-        find_held(layout, overwrite=False)
+        find_existing(layout, overwrite=False)
     with locked(layout):
-        assert find_held(layout, overwrite=True) is None
+        assert find_existing(layout, overwrite=True) is None
     assert listing(layout.root) == before
 
 
@@ -365,4 +365,4 @@ def test_what_is_staged_cannot_be_moved(tmp_path: Path, name: str) -> None:
     else:
         layout.staged_quarantine.write_text("mine")
     with locked(layout), pytest.raises(DatasetError, match="can't be moved to its place"):
-        find_held(layout, overwrite=False)
+        find_existing(layout, overwrite=False)

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 import a20_parquet
-from a20_parquet.conversion.transaction.begin import abandon, begin, find_held, make_way
+from a20_parquet.conversion.transaction.begin import abandon, begin, find_existing, make_way
 from a20_parquet.conversion.transaction.checkpoints import Plan
 from a20_parquet.conversion.transaction.commit import clean_up, commit, is_committed, remove_strays
 from a20_parquet.conversion.transaction.lock import State, find_state, locked
@@ -82,7 +82,7 @@ def quarantine(folder: Path, label: str) -> Any:
 def prepare(layout: LocalLayout, part: int = 1) -> tuple[Manifest, bytes]:
     """Do all of a conversion but its commit: five more windows, one more shard in quarantine."""
     with locked(layout):
-        before = find_held(layout, overwrite=False)
+        before = find_existing(layout, overwrite=False)
         base = before.manifest.files_checksum if before else None
         begin(layout, make_plan(base=base), overwrite=True)
         rows = random_rows(random.Random(1), 5, 1)
@@ -149,7 +149,7 @@ def test_readers_see_the_old_state_until_the_manifest_and_then_the_new(
         seen.add((was_committed, death.died))
         # The next command finishes what was committed, or goes on with what was not.
         with locked(layout):
-            held_now = find_held(layout, overwrite=False)
+            held_now = find_existing(layout, overwrite=False)
         if was_committed:
             assert held_now is not None
             assert find_state(layout) is State.COMPLETE
@@ -240,7 +240,7 @@ def test_killed_while_it_begins_afresh(put: Put, tmp_path: Path) -> None:
                 make_way(layout, begin(layout, plan, overwrite=True))
         assert windows(layout) in (None, 9)
         with locked(layout):
-            find_held(layout, overwrite=True)
+            find_existing(layout, overwrite=True)
             begun = begin(layout, plan, overwrite=True)
             assert begun.plan == plan
             make_way(layout, begun)
