@@ -8,6 +8,9 @@ import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ import fsspec
 
 import a20_parquet
 from a20_parquet.decoding.decoder import make_decoder
+from a20_parquet.errors import RecordError
 from a20_parquet.tfrecord.records import Records
 from a20_parquet.tfrecord.shard import Shard
 from tests.helpers.shards import make_record, random_tensor, serialize, write_shard
@@ -82,29 +86,54 @@ def decode_in_threads(decoder_name: str, seconds: float) -> int:
 
 
 def use_commands(folder: Path, decoder: str, shards: int, records: int) -> None:
-    """Use every function that decodes, with four workers each and three at the same time."""
-    for number in range(shards):
-        write_shard(folder / "in" / f"a-{number:05d}-of-{shards:05d}", bad_records(records))
-    watch = Watch()
+    """Use every function that decodes with four workers: what writes first, then all at once."""
+    counts = [records + 3 * number for number in range(shards)]  # equal shards would be one
+    for number, count in enumerate(counts):
+        write_shard(folder / "in" / f"a-{number:05d}-of-{shards:05d}", bad_records(count))
+    bad = sum(counts) * 2 // 3
+    source, dataset = folder / "in", folder / "out"
     options: dict[str, Any] = {"workers": _THREADS, "decoder": decoder}
-    a20_parquet.convert(folder / "in", folder / "out", **options)
-    watch.move()
-    a20_parquet.convert(folder / "in", folder / "tiny", memory="20MB", **options)
-    watch.move()
-    good: list[bool] = []
-
-    def verify() -> None:
-        found = a20_parquet.verify(folder / "out", folder / "in", **options)
-        good.append(found.is_good)
+    watch = Watch()
+    for name in ("a-*[02468]-of-*", "a-*"):  # the second one appends
+        a20_parquet.convert(source / name, dataset, **options)
         watch.move()
+    retried = a20_parquet.convert(dataset / "quarantine", dataset, **options)
+    watch.move()
+    tiny = a20_parquet.convert(source, folder / "tiny", memory="20MB", **options)
+    watch.move()
+    assert retried.totals.quarantined == tiny.totals.quarantined == bad
 
-    threads = [threading.Thread(target=verify) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    def verify(dataset: Path) -> bool:
+        return a20_parquet.verify(dataset, source, **options).is_good
+
+    def inspect() -> bool:
+        return sum(sum(each.rejected.values()) for each in a20_parquet.inspect(source)) == bad
+
+    def plan() -> bool:
+        return a20_parquet.plan(source, **options).forecast.windows == bad  # 2 a good record
+
+    def refuse(use: Callable[[], object]) -> bool:
+        """Whether the first bad record ends it, which is all that these can do."""
+        try:
+            use()
+        except RecordError:
+            return True
+        return False
+
+    uses: list[Callable[[], bool]] = [
+        partial(verify, dataset),
+        partial(verify, dataset),
+        partial(verify, folder / "tiny"),
+        inspect,
+        plan,
+        partial(refuse, lambda: a20_parquet.npy_json(source, folder / "npy", **options)),
+        partial(refuse, lambda: a20_parquet.read_windows(source, decoder=decoder).read_all()),
+    ]
+    with ThreadPoolExecutor(len(uses)) as pool:
+        for done in as_completed([pool.submit(use) for use in uses]):
+            assert done.result()
+            watch.move()
     watch.end()
-    assert good == [True] * len(threads)
 
 
 @click.command()
@@ -119,7 +148,7 @@ def main(minutes: float, rounds: int) -> None:
             folder = Path(tempfile.mkdtemp())
             use_commands(folder, decoder, shards=8, records=300)
             shutil.rmtree(folder)
-        click.echo(f"{decoder}: {rounds} rounds of two convert, and three verify at once")
+        click.echo(f"{decoder}: {rounds} rounds of four convert, then of all that reads at once")
 
 
 if __name__ == "__main__":
