@@ -1,4 +1,4 @@
-"""What all commands have in common: ``--quiet``, ``--verbose``, and how they end."""
+"""What all commands share: ``--quiet``, ``--verbose``, and exit codes."""
 
 import logging
 import platform
@@ -11,8 +11,7 @@ from typing import Any
 import click
 
 from a20_parquet.checks import check_unicode
-from a20_parquet.cli.failures import print_wrong_usage
-from a20_parquet.cli.notes import be_quiet
+from a20_parquet.cli.console import be_quiet, print_wrong_usage
 from a20_parquet.errors import A20ParquetError, UsageError
 from a20_parquet.formatting import write_line
 
@@ -21,7 +20,7 @@ _LOGGER = logging.getLogger(__name__)
 EXIT_FAILED = 1
 _EXIT_USAGE, _EXIT_INTERRUPTED = 2, 130
 
-# Shards are read whatever their paths are like.
+# Paths of shards may be bytes that are not UTF-8.
 _MAY_BE_BYTES = frozenset({"sources", "shards", "source"})
 _DELETING = frozenset({"--force", "--overwrite"})
 
@@ -35,23 +34,23 @@ class Command(click.Command):
             click.Option(
                 ["-q", "--quiet"],
                 is_flag=True,
-                help="Show no progress and no remarks: only the result, and errors.",
+                help="Show only the result and errors: no progress, no remarks.",
             ),
             click.Option(
                 ["-v", "--verbose"],
                 count=True,
-                help="Also show what is decided on the way: memory, workers, runs, retries. "
-                "Twice (-vv) shows the whole log, with times and modules.",
+                help="Also show decisions: memory, workers, runs, retries. -vv shows the whole "
+                "log, with times and modules.",
             ),
         ]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """See ``click.Command``; what is mistyped is never taken for an option that deletes."""
+        """See ``click.Command``; never suggests an option that deletes for a mistyped one."""
         given = [*args]
         try:
             return super().parse_args(ctx, args)
         except click.MissingParameter as error:
-            # Where one argument is given, it is the first that there is, not the last.
+            # A single argument is the first one: the missing one is the last.
             last = [param for param in self.params if isinstance(param, click.Argument)][-1]
             values, _, _ = self.make_parser(ctx).parse_args(given)
             is_given = isinstance(values.get(last.name or ""), str)
@@ -86,11 +85,11 @@ class Group(click.Group):
 
 
 class _OnStderr(logging.Handler):
-    """Writes each record as a line."""
+    """Log handler that writes lines to stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """See ``logging.Handler``."""
-        # A traceback has lines of its own, and a message is one line.
+        # Only a traceback has several lines: write_line escapes newlines in messages.
         text = self.format(record)
         lines = text.split("\n") if record.exc_info else [text]
         for line in lines:
@@ -99,12 +98,7 @@ class _OnStderr(logging.Handler):
 
 @contextmanager
 def _shown_log(verbose: int) -> Iterator[None]:
-    """Show what the package logs.
-
-    Args:
-        verbose: 1 for decisions alone; 2 or more for all of it, with the time and the module of
-            each line, the versions of what is installed, and the traceback of an error.
-    """
+    """Show the package's log: decisions, or from 2 on all of it, with times and tracebacks."""
     logger = logging.getLogger("a20_parquet")
     handler, level = _OnStderr(), logger.level
     logger.addHandler(handler)
@@ -132,7 +126,7 @@ def _log_versions() -> None:
 
 @contextmanager
 def _without_logged_remarks() -> Iterator[None]:
-    """Log no remarks on a conversion: the console prints them."""
+    """Keep remarks on a conversion out of the log: the console prints them."""
     logger = logging.getLogger("a20_parquet.conversion.remarks")
 
     def leave_out(_: logging.LogRecord) -> bool:
@@ -147,7 +141,7 @@ def _without_logged_remarks() -> Iterator[None]:
 
 @contextmanager
 def clean_exits() -> Iterator[None]:
-    """End the process with one line on stderr and an exit code, whatever the body raises."""
+    """Turn an error of the body into one line on stderr and an exit code."""
     try:
         yield
     except (click.exceptions.Abort, KeyboardInterrupt):

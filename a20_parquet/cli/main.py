@@ -1,4 +1,4 @@
-"""The command line: parses, calls the function of the same name, prints what it returns."""
+"""The command line: each command calls the function of the same name and prints its result."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ import click
 from a20_parquet._version import __version__
 from a20_parquet.cli import options
 from a20_parquet.cli.command import EXIT_FAILED, Group, clean_exits
-from a20_parquet.cli.failures import prepare_streams
+from a20_parquet.cli.console import console_progress, prepare_streams
 from a20_parquet.startup import collect_seldom, hide_pandas
 
 _EXIT_QUARANTINE = 3
@@ -47,13 +47,12 @@ def cli() -> None:
 def convert(sources: tuple[str, ...], dataset: str, *, as_json: bool, **given: Any) -> None:
     """Convert shards to a dataset.
 
-    SOURCE is a folder, a file, a glob or any fsspec URL; folders are searched whole. DATASET is a
-    new folder, or a dataset that new shards are appended to: give DATASET/data to any Parquet
-    reader. A conversion that was stopped goes on when the same command is run again. What can't be
-    converted goes to DATASET/quarantine, byte for byte; then the exit code is 3.
+    SOURCE is a folder (searched recursively), a file, a glob or any fsspec URL. DATASET is a new
+    folder, or a dataset to append new shards to; every Parquet reader opens DATASET/data. If a
+    conversion is stopped, run the same command again to resume it. Records that cannot be converted
+    go to DATASET/quarantine, byte for byte; the exit code is then 3.
     """
     from a20_parquet.cli.print_conversion import print_conversion
-    from a20_parquet.cli.progress import console_progress
     from a20_parquet.conversion.convert import convert
 
     chosen = {name: value for name, value in given.items() if value is not None}
@@ -70,8 +69,8 @@ def convert(sources: tuple[str, ...], dataset: str, *, as_json: bool, **given: A
 def inspect(shards: tuple[str, ...], *, as_json: bool) -> None:
     """Show what is in shards.
 
-    Their features, counts, checksums and first record. Exits with 1 when nothing can be made of
-    one of them, and shows the others.
+    Prints features, counts, checksums and the first record. If a shard cannot be read, the others
+    are shown, and the exit code is 1.
     """
     from a20_parquet.cli.print_inspection import print_inspections
     from a20_parquet.decoding.inspect_shards import inspect_each
@@ -90,11 +89,10 @@ def inspect(shards: tuple[str, ...], *, as_json: bool) -> None:
 def npy_json(sources: tuple[str, ...], folder: str, *, as_json: bool, **given: Any) -> None:
     """Write only the notebook's files, byte for byte.
 
-    Each shard gets FOLDER/embeddings/SHARD.npy, float32 with one row a window, and
-    FOLDER/metadata/SHARD.json, a list with one object a window.
+    Each shard becomes FOLDER/embeddings/SHARD.npy, float32 with one row per window, and
+    FOLDER/metadata/SHARD.json, a list with one object per window.
     """
     from a20_parquet.cli.print_conversion import print_notebook_files
-    from a20_parquet.cli.progress import console_progress
     from a20_parquet.notebook.npy_json import npy_json
 
     with console_progress() as progress:
@@ -118,10 +116,10 @@ def npy_json(sources: tuple[str, ...], folder: str, *, as_json: bool, **given: A
 @options.rate_option
 @options.json_option
 def plan(sources: tuple[str, ...], *, as_json: bool, **given: Any) -> None:
-    """Show what a conversion would take.
+    """Forecast a conversion: files, memory, time, cost.
 
-    Windows, runs, partitions, files, bytes, requests and time, forecast from a listing and the
-    first records of some shards; and which keys, memory and workers to give. Nothing is written.
+    Estimates windows, runs, partitions, files, bytes, requests and time from a listing and the
+    first records of some shards, and recommends keys, memory and workers. Writes nothing.
     """
     from a20_parquet.cli.print_plan import print_plan
     from a20_parquet.planning.plan import plan
@@ -134,10 +132,10 @@ def plan(sources: tuple[str, ...], *, as_json: bool, **given: Any) -> None:
 @options.existing_dataset_argument
 @options.json_option
 def info(dataset: str, *, as_json: bool) -> None:
-    """Show what a dataset holds.
+    """Show what is in a dataset.
 
-    Rows, sites, dates, files, sizes, and what is in quarantine. DATASET is a folder or any fsspec
-    URL of one. No data file is opened.
+    Prints rows, sites, dates, files, sizes and what is in quarantine, without opening a data file.
+    DATASET is a folder or an fsspec URL.
     """
     from a20_parquet.cli.print_dataset import print_info
     from a20_parquet.query.info import info
@@ -154,12 +152,11 @@ def info(dataset: str, *, as_json: bool) -> None:
 def verify(dataset: str, *, source: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Check a dataset, file by file and row by row.
 
-    Every file's size and checksum, its rows, columns, order and Hive keys; with --source also that
-    every window of the shards is there, bit for bit, and no other. Exits with 1 when something is
-    wrong, and prints what. DATASET is a folder or any fsspec URL of one.
+    Checks each file's size, checksum, rows, columns, order and Hive keys. With --source it also
+    checks that the dataset has every window of the shards, bit for bit, and no other. Prints each
+    problem; the exit code is then 1. DATASET is a folder or an fsspec URL.
     """
-    from a20_parquet.cli.print_verification import print_verification
-    from a20_parquet.cli.progress import console_progress
+    from a20_parquet.cli.print_dataset import print_verification
     from a20_parquet.verification.verify import verify
 
     with console_progress() as progress:
@@ -174,15 +171,14 @@ def verify(dataset: str, *, source: tuple[str, ...], as_json: bool, **given: Any
 @options.workers_option
 @options.json_option
 def repair(dataset: str, *, as_json: bool, **given: Any) -> None:
-    """Mend in place what an earlier version wrote wrong.
+    """Correct in place what an earlier version wrote wrong.
 
-    Its data files call UTC times milliseconds: some readers refuse them, others read times a
-    thousand times too large. Each file is read whole and checked before its footer changes;
-    files.parquet and the manifest follow. When it was stopped, the same command goes on. Exits with
-    1 when a file is damaged, and prints which. DATASET is a folder or any fsspec URL of one.
+    Earlier data files mark UTC times as milliseconds: some readers refuse them, others read times a
+    thousand times too large. Each file is read and checked before its footer changes, then
+    files.parquet and the manifest. If the command is stopped, run it again to resume. It names
+    damaged files; the exit code is then 1. DATASET is a folder or an fsspec URL.
     """
-    from a20_parquet.cli.print_verification import print_repair
-    from a20_parquet.cli.progress import console_progress
+    from a20_parquet.cli.print_dataset import print_repair
     from a20_parquet.conversion.repair import repair
 
     with console_progress() as progress:
@@ -197,13 +193,12 @@ def repair(dataset: str, *, as_json: bool, **given: Any) -> None:
 @options.report_file_option
 @options.json_option
 def report(dataset: str, *, file: Path | None, as_json: bool) -> None:
-    """Write one HTML page that shows a dataset.
+    """Write an HTML page about a dataset.
 
-    Its coverage by site and day, hours, file sizes and quarantine. The page works offline. DATASET
-    is a folder or any fsspec URL of one.
+    It shows coverage by site and day, hours, file sizes and quarantine, and works offline. DATASET
+    is a folder or an fsspec URL.
     """
     from a20_parquet.cli.print_dataset import print_report
-    from a20_parquet.cli.progress import console_progress
     from a20_parquet.reporting.report import report
 
     with console_progress() as progress:
@@ -220,16 +215,14 @@ def report(dataset: str, *, file: Path | None, as_json: bool) -> None:
 @options.workers_option
 @options.json_option
 def duckdb(dataset: str, file: Path, *, as_json: bool, **given: Any) -> None:
-    """Make a DuckDB database with the relation windows.
+    """Write a DuckDB database with the relation windows.
 
-    FILE opens in DuckDB 1.1 and newer; embedding is a FLOAT array there, which
-    array_cosine_similarity takes.
-    A view names the dataset's files by their absolute paths: where the dataset was moved, DuckDB
-    says "No files found"; where it has grown, the new windows are missing. Then make FILE anew with
-    --force. --memory and --workers are for --as table.
+    DuckDB 1.1 and newer open FILE. The column embedding is a FLOAT array, as
+    array_cosine_similarity needs it. A view contains absolute paths: after the dataset has moved,
+    DuckDB says "No files found"; after an append, new windows are missing. Then write FILE again
+    with --force. --memory and --workers apply to --as table.
     """
     from a20_parquet.cli.print_dataset import print_database
-    from a20_parquet.cli.progress import console_progress
     from a20_parquet.query.duckdb_file import duckdb
 
     with console_progress() as progress:
@@ -249,11 +242,10 @@ def duckdb(dataset: str, file: Path, *, as_json: bool, **given: Any) -> None:
 def similar(dataset: str, *, as_json: bool, **given: Any) -> None:
     """Find the windows that sound most like another one.
 
-    The search is exact: it compares every window's embedding by cosine similarity, best first.
-    DATASET is a folder or any fsspec URL of one.
+    The search is exact: it compares every window's embedding by cosine similarity and shows the
+    most similar first. DATASET is a folder or an fsspec URL.
     """
     from a20_parquet.cli.print_dataset import print_similar
-    from a20_parquet.cli.progress import console_progress
     from a20_parquet.query.similar import similar
 
     with console_progress() as progress:
@@ -268,11 +260,10 @@ def similar(dataset: str, *, as_json: bool, **given: Any) -> None:
 def demo(folder: Path, size: str, *, as_json: bool) -> None:
     """Write realistic shards, convert them, query the result.
 
-    FOLDER gets the shards and the dataset; by default a20-demo in the current folder.
+    The shards and the dataset go to FOLDER, by default a20-demo in the current folder.
     """
     from a20_parquet.checks import check_size
     from a20_parquet.cli.print_conversion import print_tour
-    from a20_parquet.cli.progress import console_progress
     from a20_parquet.demo.tour import demo
 
     with console_progress() as progress:
@@ -281,7 +272,7 @@ def demo(folder: Path, size: str, *, as_json: bool) -> None:
 
 
 def main() -> None:
-    """Run the command line; every error of this package becomes one clean line and exit code."""
+    """Run the command line; each error of this package becomes one line and an exit code."""
     hide_pandas()
     collect_seldom()
     prepare_streams()

@@ -1,11 +1,14 @@
 """Arguments and options of the commands, each defined once."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 
 from a20_parquet.cli import types
+
+Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 sources_argument = click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 dataset_argument = click.argument("dataset")
@@ -15,8 +18,8 @@ source_option = click.option(
     "--source",
     multiple=True,
     metavar="SOURCE",
-    help="Shards that the dataset was made of: a folder, a file, a glob or any fsspec URL; may be "
-    "given again for more. All of them must be given.",
+    help="Also compare every window with these shards: a folder, a file, a glob or any fsspec URL. "
+    "Repeat for more; give all shards that the dataset was made from.",
 )
 folder_argument = click.argument(
     "folder", type=click.Path(path_type=Path, file_okay=False), default="a20-demo"
@@ -30,7 +33,7 @@ report_file_option = click.option(
     "file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Where the page goes; of what is there only a report is replaced.  "
+    help="File to write; an existing file is replaced only if it is a report.  "
     "[default: NAME-report.html in the current folder]",
 )
 size_option = click.option(
@@ -39,7 +42,7 @@ size_option = click.option(
     metavar="SIZE",
     default="100MB",
     show_default=True,
-    help="Of all shards together.",
+    help="Size of all shards together.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 partition_by_option = click.option(
@@ -47,32 +50,32 @@ partition_by_option = click.option(
     type=click.Choice(["site,date", "site,month", "site,year", "site"]),
     default="site,date",
     show_default=True,
-    help="Hive keys: one folder for each value.",
+    help="Hive keys; each value gets a folder.",
 )
 workers_option = click.option(
     "--workers",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Threads.  [default: the machine's cores]",
+    help="Number of threads.  [default: the cores that the process may use]",
 )
-memory_option = click.option(
-    "--memory",
-    type=types.Budget(),
-    metavar="SIZE",
-    help="All buffers together, such as 500MB, 64MiB or 4GiB.  "
-    "[default: a quarter of what the process may use]",
-)
-table_memory_option = click.option(
-    "--memory",
-    type=types.Size(),
-    metavar="SIZE",
-    help="All buffers together while a table is made, such as 500MB, 64MiB or 4GiB.  "
-    "[default: a quarter of what the process may use]",
-)
+
+
+def _memory_option(kind: click.ParamType[str], what: str) -> Decorator:
+    return click.option(
+        "--memory",
+        type=kind,
+        metavar="SIZE",
+        help=f"{what}, such as 500MB, 64MiB or 4GiB.  "
+        "[default: a quarter of what the process may use]",
+    )
+
+
+memory_option = _memory_option(types.Budget(), "Size of all buffers together")
+table_memory_option = _memory_option(types.Size(), "Size of all buffers while a table is written")
 cluster_option = click.option(
     "--cluster",
     is_flag=True,
-    help="Plan for a cluster: --workers are its processes, each with --memory for itself.",
+    help="Plan for a cluster: --workers is its number of processes, --memory is for each.",
 )
 sample_option = click.option(
     "--sample",
@@ -80,19 +83,19 @@ sample_option = click.option(
     metavar="N",
     default=4000,
     show_default=True,
-    help="Records to read; more make estimates surer.",
+    help="Number of records to read; more give better estimates.",
 )
 rate_option = click.option(
     "--rate",
     type=click.FloatRange(min=0, min_open=True),
     metavar="MB/s",
-    help="What one worker converts in a second.  [default: reading as measured here, the rest as "
-    "benchmarked]",
+    help="Speed of one worker.  [default: reading is measured on the sample, the rest comes from "
+    "benchmarks]",
 )
 scratch_option = click.option(
     "--scratch",
     metavar="FOLDER",
-    help="Folder or URL for sorted runs, needed where the input exceeds --memory.  "
+    help="Folder or URL for sorted runs, which are written if the input exceeds --memory.  "
     "[default: inside DATASET]",
 )
 compression_option = click.option(
@@ -100,7 +103,7 @@ compression_option = click.option(
     type=click.Choice(["none", "lz4", "zstd"]),
     default="none",
     show_default=True,
-    help="Of the Parquet files; zstd goes with byte-stream-split.",
+    help="Compression of the Parquet files; zstd uses byte-stream-split.",
 )
 max_file_size_option = click.option(
     "--max-file-size",
@@ -108,7 +111,7 @@ max_file_size_option = click.option(
     metavar="SIZE",
     default="512MB",
     show_default=True,
-    help="Embedding bytes of a file; a larger partition is split.",
+    help="Embedding bytes per file; larger partitions are split.",
 )
 row_group_rows_option = click.option(
     "--row-group-rows",
@@ -116,98 +119,104 @@ row_group_rows_option = click.option(
     metavar="N",
     default=2048,
     show_default=True,
-    help="Rows of a row group.",
+    help="Rows per row group.",
 )
 window_seconds_option = click.option(
     "--window-seconds",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="From one window's start to the next.  [default: Perch's config.json beside the shards, "
-    "else 5]",
+    help="Time from one window's start to the next.  [default: from Perch's config.json beside the "
+    "shards, else 5]",
 )
 sample_rate_option = click.option(
     "--sample-rate",
     type=float,
     metavar="HZ",
-    help="Of the recordings, where records have the older timestamp_offset, which counts samples.  "
-    "[default: Perch's config.json beside the shards]",
+    help="Sample rate of the recordings, for records with the older timestamp_offset, which counts "
+    "samples.  [default: from Perch's config.json beside the shards]",
 )
 overwrite_option = click.option(
-    "--overwrite", is_flag=True, help="Delete the dataset that is already there."
+    "--overwrite", is_flag=True, help="Replace the dataset that exists."
 )
 dims_option = click.option(
     "--dims",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Floats an embedding.  [default: those of all records that are looked at]",
+    help="Floats per embedding.  [default: detected from a sample of records]",
 )
 feature_option = click.option(
     "--feature",
     multiple=True,
     metavar="NAME[:FORM]",
-    help="Carry this feature of the records along as a column; may be given again for more. FORM "
-    "says what records alone do not tell, such as record, window or string[99]:record.",
+    help="Keep this feature of the records as a column; repeat for more. FORM states what a sample "
+    "of records cannot show, such as record, window or string[99]:record.",
 )
 channels_option = click.option(
-    "--channels", metavar="NUMBERS", help="Channels to take, such as 0,2.  [default: all]"
+    "--channels",
+    metavar="NUMBERS",
+    help="Convert only these channels, such as 0,2.  [default: all]",
 )
 sites_option = click.option(
     "--sites",
     metavar="FILE",
-    help="Table of recorders: CSV, JSON or Parquet with name, site_id and, where known, "
-    "time_zone, latitude, longitude, clock (UTC or local).",
+    help="Table of recorders: CSV, JSON or Parquet with name and site_id, and if known "
+    "time_zone, latitude, longitude and clock (UTC or local).",
 )
 filename_pattern_option = click.option(
     "--filename-pattern",
     type=types.Pattern(),
     metavar="REGEX",
-    help="For filenames of another form, with named groups: site_id, site_name, subsite_name, "
-    "file_seq_id, date, time, offset.",
+    help="Pattern for filenames of another form, with named groups: site_id, site_name, "
+    "subsite_name, file_seq_id, date, time, offset.",
 )
 unknown_site_option = click.option(
     "--unknown-site",
     metavar="NAME",
-    help="Site of recordings whose names tell no site or no date, which else go to quarantine.",
+    help="Site for recordings whose filenames lack a site or a date; by default they go to "
+    "quarantine.",
 )
-only_site_option = click.option(
-    "--site",
-    multiple=True,
-    help="Take only this site, such as 285, site_0285, or a recorder's name where it has no id; "
-    "may be given again.",
+
+
+def _site_option(verb: str, *names: str) -> Decorator:
+    return click.option(
+        "--site",
+        *names,
+        multiple=True,
+        help=f"{verb} only this site, such as 285, site_0285, or a recorder's name if it has no "
+        "id; repeat for more.",
+    )
+
+
+def _date_option(flag: str, name: str, text: str) -> Decorator:
+    return click.option(
+        flag, name, type=types.Day(), callback=types.check_days, metavar="DATE", help=text
+    )
+
+
+only_site_option = _site_option("Convert")
+only_from_option = _date_option(
+    "--from", "from_date", "Convert only from this local date on, YYYY-MM-DD."
 )
-only_from_option = click.option(
-    "--from",
-    "from_date",
-    type=types.Day(),
-    callback=types.check_days,
-    metavar="DATE",
-    help="Take only from this local date on, YYYY-MM-DD.",
-)
-only_until_option = click.option(
-    "--until",
-    "until_date",
-    type=types.Day(),
-    callback=types.check_days,
-    metavar="DATE",
-    help="Take only until this local date, inclusive.",
+only_until_option = _date_option(
+    "--until", "until_date", "Convert only up to this local date, inclusive."
 )
 drop_duplicates_option = click.option(
     "--drop-duplicates",
     is_flag=True,
-    help="Leave out windows that equal another one of the same recording and time bit for bit.",
+    help="Keep one of several windows of the same recording and time with the same bits.",
 )
 on_error_option = click.option(
     "--on-error",
     type=click.Choice(["quarantine", "fail"]),
     default="quarantine",
     show_default=True,
-    help="What can't be converted goes to DATASET/quarantine, or stops the conversion.",
+    help="Records that cannot be converted go to DATASET/quarantine, or stop the conversion.",
 )
 max_errors_option = click.option(
     "--max-errors",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Give up when more than N records and damaged places went to quarantine.",
+    help="Stop when more than N records and damaged places are in quarantine.",
 )
 database_argument = click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 as_option = click.option(
@@ -216,16 +225,16 @@ as_option = click.option(
     type=click.Choice(["view", "table"]),
     default="view",
     show_default=True,
-    help="A view reads the dataset's files where they lie now; a table holds a copy.",
+    help="A view reads the dataset's files at their present paths; a table contains a copy.",
 )
-force_option = click.option("--force", is_flag=True, help="Replace a database.")
+force_option = click.option("--force", is_flag=True, help="Replace an existing database.")
 to_option = click.option(
     "--to",
     type=types.Window(),
     required=True,
     metavar="FILENAME@OFFSET|FILE.npy",
-    help="The window whose neighbours are wanted, by its recording's filename and its offset in "
-    "seconds, or a file that holds one embedding.",
+    help="The window to compare with, as its recording's filename and its offset in seconds; or a "
+    "file with one embedding.",
 )
 top_option = click.option(
     "--top",
@@ -233,7 +242,7 @@ top_option = click.option(
     metavar="N",
     default=10,
     show_default=True,
-    help="How many windows are wanted.",
+    help="Number of windows to show.",
 )
 channel_option = click.option(
     "--channel",
@@ -241,43 +250,27 @@ channel_option = click.option(
     metavar="N",
     default=0,
     show_default=True,
-    help="Of the window in --to; the search covers all channels.",
+    help="Channel of the window in --to; the search covers all channels.",
 )
-site_option = click.option(
-    "--site",
-    "sites",
-    multiple=True,
-    help="Search only this site, such as 285, site_0285, or a recorder's name where it has no id; "
-    "may be given again for more.",
+site_option = _site_option("Search", "sites")
+from_option = _date_option(
+    "--from", "from_date", "Search only from this local date on, YYYY-MM-DD."
 )
-from_option = click.option(
-    "--from",
-    "from_date",
-    type=types.Day(),
-    callback=types.check_days,
-    metavar="DATE",
-    help="Search only from this local date on, YYYY-MM-DD.",
-)
-until_option = click.option(
-    "--until",
-    "until_date",
-    type=types.Day(),
-    callback=types.check_days,
-    metavar="DATE",
-    help="Search only until this local date, inclusive.",
+until_option = _date_option(
+    "--until", "until_date", "Search only up to this local date, inclusive."
 )
 decoder_option = click.option(
     "--decoder",
     type=click.Choice(["tensorflow", "wire"]),
     default="tensorflow",
     show_default=True,
-    help="What decodes records. wire reads their bytes itself, and gives the same.",
+    help="How records are decoded. wire does without TensorFlow, with the same result.",
 )
 dask_option = click.option(
     "--dask",
     metavar="ADDRESS|local:N",
-    help="Have the workers of a Dask cluster do the work: its scheduler's address, such as "
-    "tcp://10.0.0.1:8786, or local:N for N processes on this machine. --memory is for each.",
+    help="Convert on a Dask cluster: its scheduler's address, such as tcp://10.0.0.1:8786, or "
+    "local:N for N processes on this machine. --memory is for each worker.",
 )
 npy_json_option = click.option(
     "--npy-json",
@@ -289,7 +282,7 @@ npy_json_option = click.option(
 
 
 def reading_options(command: Any) -> Any:
-    """Add the options that say what is taken of shards, and how filenames are read."""
+    """Add the options that select records and say how filenames are read."""
     for option in (
         only_until_option,
         only_from_option,

@@ -1,15 +1,10 @@
-"""What was made of shards: a dataset, the notebook's files, the demo."""
+"""Results of conversions: a dataset, the notebook's files, the demo."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from a20_parquet.cli.notes import note
-from a20_parquet.cli.paths import shown
-from a20_parquet.cli.results import show
+from a20_parquet.cli.console import note, short_path, show, show_json
 from a20_parquet.conversion.remarks import conversion_remarks, passed_over_remarks
 from a20_parquet.formatting import format_bytes, format_count
 from a20_parquet.windows.filenames.patterns import EXPECTED
@@ -23,9 +18,9 @@ if TYPE_CHECKING:
 def print_conversion(conversion: "Conversion", *, as_json: bool) -> None:
     """Print the closing summary of a conversion."""
     if as_json:
-        click.echo(json.dumps(_conversion_json(conversion), indent=1, default=str))
+        show_json(_conversion_json(conversion))
         return
-    for line in conversion_remarks(conversion, shown(conversion.dataset)):
+    for line in conversion_remarks(conversion, short_path(conversion.dataset)):
         note(line)
     show(*_summary_lines(conversion))
 
@@ -38,12 +33,12 @@ def _summary_lines(conversion: "Conversion") -> Iterator[str]:
     if conversion.retried_shards:
         again = format_count(conversion.retried_shards, "shard")
         done.append(f"{again} in quarantine tried again")
-    held = f"{format_count(conversion.held_shards, 'shard')} held already"
+    existing = f"{format_count(conversion.held_shards, 'shard')} already converted"
     if not done:
-        yield f"nothing left to do: {held}"
+        yield f"nothing left to do: {existing}"
     elif conversion.held_shards or totals.windows > conversion.new_windows:
         windows = format_count(conversion.new_windows, "window")
-        more = f"; {held}" if conversion.held_shards else ""
+        more = f"; {existing}" if conversion.held_shards else ""
         yield f"{', '.join(done)}: {windows}{more}"
     dates = f", {format_count(totals.dates, 'date')}" if totals.dates else ""
     yield (
@@ -62,17 +57,16 @@ def _summary_lines(conversion: "Conversion") -> Iterator[str]:
         rate = conversion.source_bytes / conversion.seconds / 1e6
         runs = format_count(conversion.runs_on_disk, "run")
         yield f"{conversion.seconds:.1f} s, {rate:.0f} MB/s, {runs} on scratch disk"
-    yield shown(conversion.dataset)
+    yield short_path(conversion.dataset)
     if conversion.npy_json:
-        yield shown(conversion.npy_json)
+        yield short_path(conversion.npy_json)
 
 
 def print_tour(tour: "Tour", *, as_json: bool) -> None:
     """Print what the demo did, each query with the code that a user would type."""
     if as_json:
         queries = [asdict(query) for query in tour.queries]
-        found = {"conversion": _conversion_json(tour.conversion), "queries": queries}
-        click.echo(json.dumps(found, indent=1, default=str))
+        show_json({"conversion": _conversion_json(tour.conversion), "queries": queries})
         return
     print_conversion(tour.conversion, as_json=False)
     for query in tour.queries:
@@ -82,9 +76,9 @@ def print_tour(tour: "Tour", *, as_json: bool) -> None:
 
 
 def print_notebook_files(files: "NotebookFiles", *, as_json: bool) -> None:
-    """Print what was written in the notebook's form."""
+    """Print how many of the notebook's files were written, and where."""
     if as_json:
-        click.echo(json.dumps(asdict(files), indent=1, default=str))
+        show_json(asdict(files))
         return
     for line in passed_over_remarks(files.passed_over):
         note(line)
@@ -92,15 +86,15 @@ def print_notebook_files(files: "NotebookFiles", *, as_json: bool) -> None:
         names = ", ".join(files.left_out_names)
         more = ", …" if files.left_out > len(files.left_out_names) else ""
         note(
-            f"left out: {format_count(files.left_out, 'record')} of recordings whose names can't "
-            f"be read ({names}{more}), expected {EXPECTED}"
+            f"left out: {format_count(files.left_out, 'record')} of recordings whose names "
+            f"cannot be read ({names}{more}), expected {EXPECTED}"
         )
     rate = files.source_bytes / files.seconds / 1e6
     show(
         f"{format_count(files.shards, 'shard')}, {format_count(files.records, 'record')}, "
         f"{format_count(files.windows, 'window')}",
         f"{files.seconds:.1f} s, {rate:.0f} MB/s",
-        shown(files.folder),
+        short_path(files.folder),
     )
 
 

@@ -1,4 +1,4 @@
-"""What is in a dataset, and what was made of it."""
+"""Results about a dataset: its contents, checks, and what was made from it."""
 
 import json
 from collections.abc import Iterator
@@ -7,31 +7,29 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from a20_parquet.cli.notes import note
-from a20_parquet.cli.paths import shown
-from a20_parquet.cli.results import show
-from a20_parquet.dataset.taken import taken_lines
+from a20_parquet.cli.console import note, short_path, show, show_json
+from a20_parquet.dataset.taken import EVERYTHING, taken_lines
 from a20_parquet.formatting import format_bytes, format_count
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from a20_parquet.conversion.repair import Repair
     from a20_parquet.query.duckdb_file import DuckDBFile
     from a20_parquet.query.info import DatasetInfo, Partition
+    from a20_parquet.verification.verify import Verification
 
 
 def print_info(info: "DatasetInfo", *, as_json: bool) -> None:
-    """Print what a dataset holds."""
+    """Print what a dataset contains."""
     if as_json:
         assumptions = [assumption.model_dump() for assumption in info.assumptions]
         values = asdict(info) | {"assumptions": assumptions}
-        click.echo(json.dumps(values, indent=1, default=str))
+        show_json(values)
         return
     if info.hint:
         note(f"hint: {info.hint}")
-    show(info.dataset if "://" in info.dataset else shown(Path(info.dataset)))
+    show(info.dataset if "://" in info.dataset else short_path(Path(info.dataset)))
     for name, text in _lines(info):
         show(f"  {name:11} {text}")
 
@@ -86,26 +84,26 @@ def _partition(partition: "Partition") -> str:
 
 
 def print_report(path: Path, *, as_json: bool) -> None:
-    """Print where a report lies."""
-    show(json.dumps({"report": str(path)}) if as_json else shown(path))
+    """Print the path of a report."""
+    show(json.dumps({"report": str(path)}) if as_json else short_path(path))
 
 
 def print_database(made: "DuckDBFile", *, as_json: bool) -> None:
-    """Print which DuckDB database was made."""
+    """Print what a DuckDB database contains, and its path."""
     if as_json:
         values = {name.rstrip("_"): value for name, value in asdict(made).items()}
-        click.echo(json.dumps(values, indent=1, default=str))
+        show_json(values)
         return
     windows, files = format_count(made.windows, "window"), format_count(made.files, "file")
     show(f"{made.as_} windows: {windows} of {files}, {format_bytes(made.bytes)}")
-    show(shown(made.file))
+    show(short_path(made.file))
 
 
 def print_similar(found: "pl.DataFrame", *, as_json: bool) -> None:
     """Print the windows that were found, each as ``--to`` takes it."""
     rows = found.to_dicts()
     if as_json:
-        click.echo(json.dumps(rows, indent=1, default=datetime.isoformat))
+        show_json(rows, datetime.isoformat)
         return
     width = max((len(row["site"]) for row in rows), default=0)
     for row in rows:
@@ -116,3 +114,53 @@ def print_similar(found: "pl.DataFrame", *, as_json: bool) -> None:
             f"{row['similarity']:7.4f}  {row['site']:{width}}  {time:23}  "
             f"{row['filename']}@{row['recording_offset_in_file']:.15g}{channel}"
         )
+
+
+def print_verification(verification: "Verification", *, as_json: bool) -> None:
+    """Print what is wrong, a line each, and a summary."""
+    if as_json:
+        show_json({"good": verification.is_good, **asdict(verification)})
+        return
+    for text in verification.notes:
+        note(f"note: {text}")
+    show(*map(str, verification.problems))
+    if further := verification.problem_count - len(verification.problems):
+        show(f"… and {format_count(further, 'more problem')}")
+    for which, selected, left_out in taken_lines(verification.conversions):
+        if selected != EVERYTHING:
+            show(f"selected of {which}: {selected}{left_out and f', {left_out}'}")
+    source = verification.source
+    total = verification.bytes + (source.bytes if source else 0)
+    rate = total / max(verification.seconds, 1e-9) / 1e6
+    if source:
+        show(
+            f"{format_count(source.shards, 'shard')}, {format_count(source.records, 'record')}, "
+            f"{format_count(source.windows, 'window')}, {format_bytes(source.bytes)}",
+            f"in quarantine: {format_count(source.quarantined, 'record')}, "
+            f"{format_count(source.damaged, 'damaged place')}",
+        )
+    show(
+        f"{format_count(verification.files, 'file')}, "
+        f"{format_count(verification.windows, 'window')}, {format_bytes(verification.bytes)}",
+        f"{verification.seconds:.1f} s, {rate:.0f} MB/s",
+        "all good" if verification.is_good else _wrong(verification.problem_count),
+    )
+
+
+def _wrong(count: int) -> str:
+    return f"{format_count(count, 'problem')} found"
+
+
+def print_repair(repair: "Repair", *, as_json: bool) -> None:
+    """Print what was mended, and a line for each file that is damaged."""
+    if as_json:
+        show_json(asdict(repair))
+        return
+    show(*map(str, repair.problems))
+    if further := repair.problem_count - len(repair.problems):
+        show(f"… and {format_count(further, 'more problem')}")
+    show(
+        f"{format_count(repair.files, 'file')}, {repair.mended:,} mended",
+        f"{repair.seconds:.1f} s",
+        _wrong(repair.problem_count) if repair.problem_count else "nothing left to mend",
+    )

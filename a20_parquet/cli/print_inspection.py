@@ -1,13 +1,10 @@
-"""What is in shards."""
+"""Results of ``inspect``."""
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-import click
-
-from a20_parquet.cli.results import show
+from a20_parquet.cli.console import show, show_json
 from a20_parquet.errors import A20ParquetError
 from a20_parquet.formatting import format_bytes, write_line
 from a20_parquet.windows.filenames.patterns import EXPECTED
@@ -21,10 +18,10 @@ _MAX_SHAPES = 3
 def print_inspections(
     inspections: Iterable["Inspection | A20ParquetError"], *, as_json: bool
 ) -> bool:
-    """Print what was found in shards, one block a shard, and what is wrong with the others.
+    """Print one block per shard, and one line per shard that cannot be read.
 
     Returns:
-        Whether something was found in each.
+        Whether all shards could be read.
     """
     found: list[Inspection] = []
     are_all_good = True
@@ -37,7 +34,7 @@ def print_inspections(
             show(*[""] * bool(found), *_inspection_lines(inspection))
         found.append(inspection)
     if as_json and (found or are_all_good):
-        click.echo(json.dumps([asdict(each) for each in found], indent=1, default=str))
+        show_json([asdict(each) for each in found])
     return are_all_good
 
 
@@ -78,18 +75,18 @@ def _timestamp(first: "FirstRecord") -> str:
         return f"timestamp_s  {first.timestamp_s}"
     samples, rate_hz = first.timestamp_offset, first.sample_rate_hz
     if rate_hz is None:
-        known = "no config.json tells their rate: --sample-rate"
+        known = "their rate is unknown: no config.json has it, give --sample-rate"
     else:
         known = f"at {rate_hz:g} Hz {samples / rate_hz:.6g} s"
     return f"timestamp_offset  {samples:,} audio samples, {known}"
 
 
 def _first_record_lines(first: "FirstRecord") -> list[str]:
-    told = first.recording or {"": f"not of the form {EXPECTED}"}
+    parts = first.recording or {"": f"not of the form {EXPECTED}"}
     return [
         "  first record",
         f"    filename     {first.filename}",
-        *(f"      {name:28} {value}" for name, value in told.items() if value is not None),
+        *(f"      {name:28} {value}" for name, value in parts.items() if value is not None),
         f"    {_timestamp(first)}",
         f"    embedding    {' '.join(f'{value:.6g}' for value in first.values)} …",
     ]

@@ -1,17 +1,14 @@
-"""What a conversion would take, printed on one screen."""
+"""Results of ``plan``, on one screen."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-import click
-
-from a20_parquet.cli.results import show
+from a20_parquet.cli.console import show, show_json
 from a20_parquet.formatting import format_bytes, format_count, format_seconds
-from a20_parquet.planning.advice import Advice
 
 if TYPE_CHECKING:
+    from a20_parquet.planning.advice import Advice
     from a20_parquet.planning.forecast import Forecast
     from a20_parquet.planning.partitions import Distinct, KeyForecast
     from a20_parquet.planning.plan import ConversionPlan
@@ -22,7 +19,7 @@ _COLUMNS = ("partitions", "", "files", "median", "mean", "all")
 def print_plan(plan: "ConversionPlan", *, as_json: bool) -> None:
     """Print the plan of a conversion."""
     if as_json:
-        click.echo(json.dumps(asdict(plan), indent=1, default=str))
+        show_json(asdict(plan))
         return
     found = plan.forecast
     part = min(1.0, found.sampled_records / max(found.records, 1))
@@ -76,7 +73,7 @@ def _conversion_lines(found: "Forecast") -> Iterator[tuple[str, str]]:
     yield "output", f"{format_count(key.files, 'file')}, {format_bytes(key.bytes)}"
     yield "scratch", format_bytes(found.scratch_bytes) if sort.runs else "none"
     counts = f"{requests.lists:,} to list, {requests.reads:,} to read, {requests.writes:,} to write"
-    yield "requests", f"{counts}, where all lies in a store"
+    yield "requests", f"{counts}, if everything is in a store"
     rate = f"{found.rate / 1e6:,.0f} MB/s a worker"
     how = "as given" if found.rate_is_given else "reading as measured here, the rest as benchmarked"
     yield "time", f"{format_seconds(found.seconds)}, {rate} ({how})"
@@ -100,12 +97,12 @@ def _options(found: "Forecast") -> str:
     return f"--partition-by {found.partition_by} {memory} {workers}{cluster}"
 
 
-def _given(advice: Advice) -> str:
+def _given(advice: "Advice") -> str:
     return f"{advice.option} {advice.value}"
 
 
 def _estimate(found: "Distinct") -> str:
-    return f"{found.number:,}" if not found.error else f"about {found.number:,}"
+    return _about(found.number) if found.error else f"{found.number:,}"
 
 
 def _about(number: int) -> str:

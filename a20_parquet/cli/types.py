@@ -1,4 +1,4 @@
-"""What options of the command line take, checked before anything else is imported or read."""
+"""Types of options, checked before anything else is imported or read."""
 
 import re
 from datetime import date
@@ -11,10 +11,10 @@ from a20_parquet.formatting import parse_size
 
 
 class _Checked(click.ParamType[str]):
-    """Takes a text as it is once it was found good."""
+    """A text that is checked, and passed on as it is."""
 
     def check(self, value: str) -> None:
-        """Raise ``ValueError`` that says what was expected."""
+        """Raise ``ValueError`` with what was expected if the text is invalid."""
         raise NotImplementedError
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
@@ -37,7 +37,7 @@ class Size(_Checked):
 
 
 class Budget(_Checked):
-    """A size that may suffice for a conversion."""
+    """A size that is large enough for a conversion."""
 
     name = "size"
 
@@ -74,7 +74,7 @@ class Pattern(_Checked):
         try:
             re.compile(value)
         except (re.error, OverflowError, RecursionError) as error:
-            raise ValueError(f"no regular expression: {error}") from None
+            raise ValueError(f"not a regular expression: {error}") from None
 
 
 class Window(_Checked):
@@ -92,7 +92,7 @@ class Window(_Checked):
 
 
 class ExistingDataset(click.ParamType[str]):
-    """A dataset that is there, or a URL of one."""
+    """The path or URL of a dataset that exists."""
 
     name = "dataset"
 
@@ -100,7 +100,7 @@ class ExistingDataset(click.ParamType[str]):
         """See ``click.ParamType``.
 
         Raises:
-            DatasetError: there is none.
+            DatasetError: the dataset does not exist.
         """
         from a20_parquet.dataset.presence import check_is_there
 
@@ -110,7 +110,7 @@ class ExistingDataset(click.ParamType[str]):
 
 
 def check_days(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """See that the days of ``--from`` and ``--until`` are in order, whichever comes last."""
+    """Refuse a day of ``--until`` before that of ``--from``, in either order."""
     given = {**ctx.params, param.name: value}
     first, last = given.get("from_date"), given.get("until_date")
     if first and last and date.fromisoformat(last) < date.fromisoformat(first):

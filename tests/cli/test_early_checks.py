@@ -44,7 +44,7 @@ def run(*arguments: str) -> tuple[int, str, set[str]]:
             "2021-01-01 is before --from 2021-01-02",
         ),
         (("convert", "in", "out", "--from", "2021-02-29"), "expected a date YYYY-MM-DD"),
-        (("convert", "in", "out", "--filename-pattern", "(?P<x"), "no regular expression"),
+        (("convert", "in", "out", "--filename-pattern", "(?P<x"), "not a regular expression"),
         (("convert", "in", "out", "--max-errors", "-1"), "x>=0"),
         (("convert", "in", "out", "--window-seconds", "0"), "x>0"),
         (("plan", "in", "--sample", "0"), "x>=1"),

@@ -411,7 +411,9 @@ def test_log_of_a_conversion(
     with caplog.at_level("DEBUG", "a20_parquet"):
         a20_parquet.convert(shards, tmp_path / "out", decoder="wire")
     names = {record.name for record in caplog.records}
-    assert {f"a20_parquet.{name}" for name in ("job", "sort_pass", "merge_pass")} <= names
+    assert {
+        f"a20_parquet.conversion.{name}" for name in ("job", "sort_pass", "merge_pass")
+    } <= names
     code = "import sys, a20_parquet\na20_parquet.convert(sys.argv[1], sys.argv[2], decoder='wire')"
     done = subprocess.run(
         [sys.executable, "-c", code, str(shards), str(tmp_path / "other")],
