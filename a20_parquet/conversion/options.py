@@ -270,7 +270,7 @@ class ConvertOptions(BaseModel):
             chosen = cls.model_validate(values)
         except ValidationError as error:
             problems = "; ".join(
-                f"{flag(str(problem['loc'][0]))}: {_what(problem)}, got {problem['input']!r}"
+                f"{_name(problem)}: {_what(problem)}, got {problem['input']!r}"
                 for problem in error.errors()
             )
             raise UsageError(problems) from error
@@ -284,6 +284,12 @@ _BOUNDS = {
     "greater_than": ("gt", "expected more than {:,.15g}"),
     "less_than_equal": ("le", "expected {:,.15g} or less"),
 }
+
+
+def _name(problem: "ErrorDetails") -> str:
+    name = str(problem["loc"][0])
+    # Only Python has unknown options, and flags have other names: features would become feature.
+    return name if problem["type"] == "extra_forbidden" else flag(name)
 
 
 def _what(problem: "ErrorDetails") -> str:

@@ -330,6 +330,8 @@ def test_all_bad_options_are_told() -> None:
     [
         ("worker", "worker: there is no such option, did you mean workers, got 1"),
         ("until_dat", "until_dat: there is no such option, did you mean until_date, got 1"),
+        ("features", "features: there is no such option, did you mean feature, got 1"),
+        ("from_", "from_: there is no such option, did you mean from_date, got 1"),
         ("xyz", "xyz: there is no such option, got 1"),
     ],
 )
