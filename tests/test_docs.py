@@ -32,8 +32,8 @@ def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     for expected in (
         "windows",
-        "a20_parquet.query.scan",
-        "a20_parquet.query.connect",
+        "a20_parquet.scan",
+        "a20_parquet.connect",
         "similarity",
     ):
         assert expected in done.stdout
