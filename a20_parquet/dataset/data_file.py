@@ -1,8 +1,8 @@
 """One data file, opened for reading: metadata columns and embeddings of any of its rows."""
 
+import os
+import stat
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.chunk_check import check_chunks, stored_columns
+from a20_parquet.dataset.chunk_check import StoredColumns, check_chunks, stored_columns
 from a20_parquet.errors import DatasetError
 from a20_parquet.parquet import (
     CREATED_BY,
@@ -36,6 +36,18 @@ _LARGE = {pa.large_string(): pa.string(), pa.large_binary(): pa.binary()}
 _MEND = "It is damaged or was changed: copy or convert the dataset again."
 
 
+def file_size(path: str) -> int:
+    """Return the size of a local file in bytes.
+
+    Raises:
+        OSError: nothing is there, or no regular file: a named pipe is waited for when it is opened.
+    """
+    found = os.stat(path)  # noqa: PTH116 - faster, and called for each data file
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError("it is a folder, a named pipe, a socket or a device, and no file")
+    return found.st_size
+
+
 class DataFile:
     """A file that the catalog names; a context manager, for one thread.
 
@@ -44,7 +56,7 @@ class DataFile:
     """
 
     def __init__(self, catalog: Catalog, path: str, *, rows: int, size: int) -> None:
-        """Open the file.
+        """Check the file's size; it is opened when something is first read.
 
         Args:
             catalog: of its dataset.
@@ -60,16 +72,18 @@ class DataFile:
         self._url = catalog.url(path)
         self._size = size
         self._reading = _Reading(self._url)
-        self._footer: ExitStack | None = None
+        self._source: Any = None
+        self._reader: Any = None
         self._local: LocalInput | None = None
         with self._reading:
-            if catalog.is_local:
-                self._local = LocalInput(self._path)
-                found = self._local.size
-            else:
-                found = catalog.filesystem.size(self._path)
+            found = (
+                file_size(self._path) if catalog.is_local else catalog.filesystem.size(self._path)
+            )
+        if found != size:
+            raise DatasetError(
+                f"{self._url} has {found} bytes, expected {size} as in files.parquet. {_MEND}"
+            )
         try:
-            self._check_size(found, size)
             self.rows = self._rows_of_groups(rows)
         except BaseException:
             self.close()
@@ -82,18 +96,14 @@ class DataFile:
         self.close()
 
     def close(self) -> None:
-        """Close the file; nothing more can be read of it."""
+        """Close what is open of the file."""
         if self._local is not None:
             self._local.close()
             self._local = None
-        if self._footer is not None:
-            self._footer.close()
-
-    def _check_size(self, found: int, expected: int) -> None:
-        if found != expected:
-            raise DatasetError(
-                f"{self._url} has {found} bytes, expected {expected} as in files.parquet. {_MEND}"
-            )
+        if self._reader is not None:
+            self._reader.close()
+            self._source.close()
+            self._reader = None
 
     def _rows_of_groups(self, rows: int) -> list[int]:
         if rows <= self._catalog.manifest.options.row_group_rows:
@@ -118,7 +128,7 @@ class DataFile:
 
     @property
     def stored_rows(self) -> int:
-        """How many rows its own footer tells.
+        """The number of rows in its own footer.
 
         Raises:
             DatasetError: the file can't be read.
@@ -126,37 +136,54 @@ class DataFile:
         with self._reading:
             return int(self._parquet.metadata.num_rows)
 
-    def metadata(self, groups: Sequence[int], columns: Sequence[str]) -> Any:
+    def metadata(
+        self, groups: Sequence[int], names: Sequence[str], *, validate: bool = True
+    ) -> Any:
         """Read columns but for the embedding.
 
         Args:
             groups: numbers of the row groups.
-            columns: names, at least one.
+            names: of the columns, at least one.
+            validate: whether to check the values. Values of a damaged file that were not checked
+                crash others: pass False only if ``check_values`` follows.
 
         Returns:
-            A ``pyarrow.Table`` of all the groups' rows, its columns in the order of ``columns``.
+            A ``pyarrow.Table`` of all the groups' rows, its columns in the order of ``names``.
 
         Raises:
             DatasetError: the file can't be read.
         """
-        expected = stored_columns(self._catalog.dims, self._catalog.features)
+        columns = self._columns(names)
         with self._reading:
-            indices = self._check_chunks(groups, columns)
-            table = self._parquet.read_row_groups(groups, column_indices=indices, use_threads=False)
-            # Texts that are none, and lists that end before they begin, crash others.
-            table.validate(full=True)
+            table = self._read(groups, columns)
         rows = sum(self.rows[group] for group in groups)
         if len(table) != rows:
             raise DatasetError(
                 f"{self._url} has {len(table)} rows in row groups {list(groups)}, expected "
                 f"{rows}. {_MEND}"
             )
-        if missing := set(columns).difference(table.column_names):
-            raise DatasetError(f"{self._url} has no column {', '.join(sorted(missing))}. {_MEND}")
+        is_same = table.schema.equals(columns.schema)
+        if validate or not is_same:
+            self.check_values(table)
+        return table if is_same else self._as_ours(table, columns.schema)
+
+    def check_values(self, table: Any) -> None:
+        """Check values that were read of this file: texts must be UTF-8, lists in order.
+
+        Raises:
+            DatasetError: they are damaged.
+        """
+        with self._reading:
+            table.validate(full=True)
+
+    def _as_ours(self, table: Any, schema: Any) -> Any:
+        """Give a table that another writer may have stored the schema of ours."""
         is_ours = self._parquet.metadata.created_by == CREATED_BY.decode()
-        for field in table.schema:
-            wanted, found = expected[field.name].field, field.type
-            is_same = found == wanted.type or _LARGE.get(found) == wanted.type
+        if missing := set(schema.names).difference(table.column_names):
+            raise DatasetError(f"{self._url} has no column {', '.join(sorted(missing))}. {_MEND}")
+        table = table.select(schema.names)
+        for field, wanted in zip(table.schema, schema, strict=True):
+            is_same = field.type == wanted.type or _LARGE.get(field.type) == wanted.type
             # Where a damaged footer says otherwise of nulls, values are others.
             if not is_same or (is_ours and field.nullable != wanted.nullable):
                 raise DatasetError(
@@ -164,15 +191,13 @@ class DataFile:
                     f"{'' if field.nullable else ' not null'}, expected {wanted.type}"
                     f"{'' if wanted.nullable else ' not null'}. {_MEND}"
                 )
-        table = table.select(columns)
         if is_ours:
             return table
         with self._reading:
-            schema = pa.schema([expected[name].field for name in columns])
             # Arrow cannot cast lists that are null, even to their own type.
             arrays = [
-                column if column.type == field.type else column.cast(field.type)
-                for field, column in zip(schema, table.columns, strict=True)
+                column if column.type == wanted.type else column.cast(wanted.type)
+                for wanted, column in zip(schema, table.columns, strict=True)
             ]
             return pa.table(arrays, schema=schema)
 
@@ -201,42 +226,49 @@ class DataFile:
         with self._reading:
             pages.read(page, out)
 
-    @cached_property
+    @property
     def _parquet(self) -> Any:
-        """The file as pyarrow reads it, footer and all: needed for most, not for embeddings."""
-        self._footer = ExitStack()
+        """The file as pyarrow reads it, footer and all; embeddings mostly do without."""
+        if self._reader is not None:
+            return self._reader
+        is_local = self._catalog.is_local
         with self._reading:
-            if self._local is None:
-                source = self._catalog.filesystem.open(self._path, "rb")
-            else:
-                source = pa.OSFile(self._path)
-            self._footer.enter_context(source)
-            # Unlike ParquetFile it works out no paths of columns, which takes as long as a file.
-            reader = pq.ParquetReader()
-            reader.open(source, pre_buffer=self._local is None, page_checksum_verification=True)
-            self._footer.callback(reader.close)
-            return reader
+            self._source = (
+                pa.OSFile(self._path)
+                if is_local
+                else self._catalog.filesystem.open(self._path, "rb")
+            )
+            try:
+                # Unlike ParquetFile it works out no column paths, which takes as long as a file.
+                reader = pq.ParquetReader()
+                reader.open(self._source, pre_buffer=not is_local, page_checksum_verification=True)
+            except BaseException:
+                self._source.close()
+                raise
+        self._reader = reader
+        return reader
 
-    def _check_chunks(self, groups: Sequence[int], columns: Sequence[str]) -> list[int]:
-        """Check column chunks before they are read; the columns' places in the file."""
-        stored = stored_columns(self._catalog.dims, self._catalog.features)
-        check_chunks(
-            self._parquet.metadata,
-            stored,
-            columns=columns,
-            groups=groups,
-            rows=self.rows,
-            size=self._size,
+    def _columns(self, names: Sequence[str]) -> StoredColumns:
+        return stored_columns(self._catalog.dims, self._catalog.features, tuple(names))
+
+    def _check(self, groups: Sequence[int], columns: StoredColumns) -> None:
+        check_chunks(self._parquet.metadata, columns, groups, self.rows, self._size)
+
+    def _read(self, groups: Sequence[int], columns: StoredColumns) -> Any:
+        """Read whole row groups with pyarrow, once their footer is checked."""
+        self._check(groups, columns)
+        return self._parquet.read_row_groups(
+            groups, column_indices=columns.indices, use_threads=False
         )
-        return [stored[name].place for name in columns]
 
     def _pages(self, group: int) -> EmbeddingPages:
         compression = self._catalog.manifest.options.compression
+        if self._local is None and self._catalog.is_local:
+            self._local = LocalInput(self._path)
         if self._local is not None and len(self.rows) == 1:
             # The embeddings come first, and the manifest says the rest.
-            place = ChunkPlace(len(MAGIC), compression)
-            return self._find(group, self._local, place)
-        self._check_chunks([group], [EMBEDDING])
+            return self._find(group, self._local, ChunkPlace(len(MAGIC), compression))
+        self._check([group], self._columns([EMBEDDING]))
         chunk = self._parquet.metadata.row_group(group).column(0)
         place = ChunkPlace(chunk.data_page_offset, compression)
         return self._find(group, self._local or self._fetch(chunk), place)
@@ -259,9 +291,7 @@ class DataFile:
 
     def _decode(self, group: int) -> Embeddings:
         """Read a row group's embeddings with pyarrow, whatever their pages are like."""
-        self._check_chunks([group], [EMBEDDING])
-        table = self._parquet.read_row_group(group, column_indices=[0], use_threads=False)
-        column = table[EMBEDDING].combine_chunks()
+        column = self._read([group], self._columns([EMBEDDING]))[EMBEDDING].combine_chunks()
         floats: npt.NDArray[np.float32] = column.flatten().to_numpy(zero_copy_only=False)
         shape = (self.rows[group], self._catalog.dims)
         if floats.shape != (shape[0] * shape[1],):

@@ -1,13 +1,13 @@
 """Parts of data files, and the embeddings of those of their rows that are wanted."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import DataFile, Rows
@@ -51,20 +51,19 @@ class FilePart:
 class Piece:
     """A part of a file, which is opened when something is first read of it; for one thread."""
 
-    def __init__(self, catalog: Catalog, part: FilePart, opened: ExitStack) -> None:
+    def __init__(self, catalog: Catalog, part: FilePart) -> None:
         """Take the part.
 
         Args:
             catalog: of its dataset.
             part: of the file.
-            opened: closes the file in the end, if ``close`` has not.
         """
         self.part = part
+        self.is_local = catalog.is_local
         self.is_whole = (part.first, part.end) == (0, part.rows)
         """Whether it is all of its file."""
         self._catalog = catalog
         self._file: DataFile | None = None
-        opened.callback(self.close)
 
     @property
     def file(self) -> DataFile:
@@ -79,17 +78,6 @@ class Piece:
         if self._file is not None:
             self._file.close()
             self._file = None
-
-    def metadata(self, columns: Sequence[str]) -> Any:
-        """Read columns of all its rows, but for the embedding; see ``DataFile.metadata``.
-
-        Raises:
-            DatasetError: the file can't be read.
-        """
-        table = self.file.metadata(self.groups, columns)
-        if self._catalog.is_local:
-            self.close()
-        return table
 
     @property
     def groups(self) -> list[int]:
@@ -128,6 +116,36 @@ class Piece:
             for pages, page in self.file.pages(group):
                 yield start + page.first, pages, page
             start += self.file.rows[group]
+
+
+def read_metadata(pieces: Sequence[Piece], columns: Sequence[str]) -> Any:
+    """Read columns of all rows of some pieces, but for the embedding.
+
+    Args:
+        pieces: in order, at least one.
+        columns: names, at least one.
+
+    Returns:
+        A ``pyarrow.Table``.
+
+    Raises:
+        DatasetError: a file is missing or damaged.
+    """
+    tables = []
+    for piece in pieces:
+        tables.append(piece.file.metadata(piece.groups, columns, validate=False))
+        # A batch may have hundreds of files.
+        if piece.is_local:
+            piece.close()
+    table = pa.concat_tables(tables)
+    try:
+        # Checked together, the tables of small files take a third of the time.
+        table.validate(full=True)
+    except pa.ArrowException:
+        for piece, of_piece in zip(pieces, tables, strict=True):
+            piece.file.check_values(of_piece)
+        raise
+    return table
 
 
 def read_embeddings(pieces: Sequence[Piece], kept: Sequence[Mask], dims: int) -> Embeddings:

@@ -1,7 +1,7 @@
 """Reads the windows that a query asks for: no other file, column or page."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 
 import numpy as np
 import polars as pl
@@ -17,6 +17,7 @@ from a20_parquet.query.file_parts import (
     Piece,
     read_blocks,
     read_embeddings,
+    read_metadata,
 )
 from a20_parquet.query.prune import may_match
 from a20_parquet.windows.schema import EMBEDDING, feature_bytes
@@ -91,8 +92,7 @@ class WindowSource:
         Raises:
             DatasetError: a file is missing or damaged.
         """
-        with ExitStack() as opened:
-            pieces = [Piece(self._catalog, part, opened) for part in batch]
+        with self._open(batch) as pieces:
             if self._predicate is None or EMBEDDING in self._tested:
                 frame = self._gather(pieces, [piece.wanted() for piece in pieces], None)
             else:
@@ -117,12 +117,20 @@ class WindowSource:
         Raises:
             DatasetError: a file is missing or damaged.
         """
-        with ExitStack() as opened:
-            pieces = [Piece(self._catalog, part, opened) for part in batch]
+        with self._open(batch) as pieces:
             kept = [piece.wanted() for piece in pieces]
             if self._predicate is not None:
                 kept, _ = self._test(pieces)
             yield from read_blocks(pieces, kept, scratch, self._catalog.dims)
+
+    @contextmanager
+    def _open(self, batch: Sequence[FilePart]) -> Iterator[list[Piece]]:
+        pieces = [Piece(self._catalog, part) for part in batch]
+        try:
+            yield pieces
+        finally:
+            for piece in pieces:
+                piece.close()
 
     def _parts(self, rows_a_part: int, limit: int | None) -> Iterator[FilePart]:
         keys = self._catalog.partition_by.keys
@@ -200,8 +208,7 @@ class WindowSource:
             frames.append(pl.DataFrame(schema={name: schema[name] for name in stored}))
         elif stored:
             # polars takes long to join what many small files have.
-            table = pa.concat_tables(piece.metadata(stored) for piece in pieces).combine_chunks()
-            frame = pl.DataFrame(table)
+            frame = pl.DataFrame(read_metadata(pieces, stored).combine_chunks())
             frames.append(frame.filter(pl.Series(np.concatenate(kept))))
         return pl.concat(frames, how="horizontal").select(names)
 

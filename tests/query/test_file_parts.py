@@ -1,6 +1,5 @@
 """Embeddings of chosen rows of several files, in one array or block after block."""
 
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -72,20 +71,17 @@ def test_rows_that_are_kept(  # noqa: PLR0913, PLR0917 - each a dimension of the
 
     catalog = Catalog.open(root)
     rng = np.random.default_rng(5)
-    with ExitStack() as opened:
-        pieces = [Piece(catalog, part, opened) for part in parts_of(catalog, rows_a_part)]
-        kept = [rng.random(len(piece.wanted())) < share for piece in pieces]
-        wanted = np.flatnonzero(np.concatenate(kept))
-        found = read_embeddings(pieces, kept, DIMS)
-        np.testing.assert_array_equal(raw(found), bits[wanted])
-    with ExitStack() as opened:
-        pieces = [Piece(catalog, part, opened) for part in parts_of(catalog, rows_a_part)]
-        numbers = [np.empty(0, np.int64)]
-        for rows, block in read_blocks(pieces, kept, EmbeddingBuffer(), DIMS):
-            assert len(rows) == len(block)
-            np.testing.assert_array_equal(raw(block), bits[rows])
-            numbers.append(rows)
-        np.testing.assert_array_equal(np.concatenate(numbers), wanted)
+    pieces = [Piece(catalog, part) for part in parts_of(catalog, rows_a_part)]
+    kept = [rng.random(len(piece.wanted())) < share for piece in pieces]
+    wanted = np.flatnonzero(np.concatenate(kept))
+    found = read_embeddings(pieces, kept, DIMS)
+    np.testing.assert_array_equal(raw(found), bits[wanted])
+    numbers = [np.empty(0, np.int64)]
+    for rows, block in read_blocks(pieces, kept, EmbeddingBuffer(), DIMS):
+        assert len(rows) == len(block)
+        np.testing.assert_array_equal(raw(block), bits[rows])
+        numbers.append(rows)
+    np.testing.assert_array_equal(np.concatenate(numbers), wanted)
 
 
 def test_scratch_grows_and_keeps() -> None:
