@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
 from a20_parquet.dataset.manifest import Assumption
+from a20_parquet.decoding.batch import RejectedError
 from a20_parquet.decoding.decoder import Decoder
 from a20_parquet.decoding.example import (
     BYTES_LIST,
     FLOAT_LIST,
-    RejectedError,
     list_values,
     other_names,
 )
@@ -19,9 +19,8 @@ from a20_parquet.errors import UsageError
 from a20_parquet.formatting import format_count
 from a20_parquet.tfrecord.records import Records
 from a20_parquet.windows.feature_forms import FeatureRequest, SeenFeature, learn_list
-from a20_parquet.windows.feature_kinds import FeatureKind, FeatureScope
 from a20_parquet.windows.records import DecodedRecords, FeatureValues
-from a20_parquet.windows.schema import Feature
+from a20_parquet.windows.schema import Feature, FeatureKind, FeatureScope
 
 SAMPLED_RECORDS = 256
 """So many records are looked at in all, or the first ones of each shard where those are more."""

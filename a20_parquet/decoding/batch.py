@@ -1,4 +1,4 @@
-"""What a decoder makes of a batch: its records one by one, then as columns."""
+"""The results of decoding: records one by one, then a batch of them as columns."""
 
 import math
 from collections.abc import Sequence
@@ -7,17 +7,24 @@ from typing import NamedTuple
 
 import numpy as np
 
-from a20_parquet.decoding.example import RejectedError
 from a20_parquet.decoding.tensors import TensorError
 from a20_parquet.tfrecord.records import Records
-from a20_parquet.windows.feature_kinds import FeatureKind, FeatureScope
 from a20_parquet.windows.records import DecodedRecords, Embedding, FeatureValues, RecordMetadata
-from a20_parquet.windows.rejection import Rejection
-from a20_parquet.windows.schema import Feature
+from a20_parquet.windows.rejection import Reason, Rejection
+from a20_parquet.windows.schema import Feature, FeatureKind, FeatureScope
+
+
+class RejectedError(Exception):
+    """A record that cannot be used."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
 
 
 class DecodedRecord(NamedTuple):
-    """One record that can be used."""
+    """One usable record."""
 
     filename: bytes
     timestamp_s: float
@@ -25,24 +32,24 @@ class DecodedRecord(NamedTuple):
     claims_another_shape: bool
     features: tuple[FeatureValues | None, ...]
     other_features: frozenset[str]
-    """Names of features that were found and not decoded."""
+    """Names of features that were not decoded."""
 
 
 def gather(
     records: Records, found: Sequence[DecodedRecord | RejectedError], wanted: Sequence[Feature]
 ) -> DecodedRecords:
-    """Make a batch of what was found in each of its records.
+    """Join the results of decoding ``records``, one item per record, to columns.
 
     Args:
         records: the batch.
-        found: one item a record.
+        found: the result for each record.
         wanted: the further features that were decoded.
     """
     kept = [item for item in found if isinstance(item, DecodedRecord)]
-    places: Sequence[int] = range(len(found))
+    indices: Sequence[int] = range(len(found))
     rejected: tuple[Rejection, ...] = ()
     if len(kept) < len(found):
-        places = [i for i, item in enumerate(found) if isinstance(item, DecodedRecord)]
+        indices = [i for i, item in enumerate(found) if isinstance(item, DecodedRecord)]
         rejected = tuple(
             Rejection(records.first + index, error.reason, error.message)
             for index, error in enumerate(found)
@@ -53,8 +60,8 @@ def gather(
     heads = RecordMetadata(
         shard=records.shard.url,
         position=records.shard.position,
-        numbers=np.array(places, np.int64) + records.first,
-        offsets=[records.offsets[index] for index in places],
+        numbers=np.array(indices, np.int64) + records.first,
+        offsets=[records.offsets[index] for index in indices],
         filenames=list(filenames),
         timestamps_s=np.array(timestamps_s, np.float64),
         shapes=[embedding.shape for embedding in embeddings],
@@ -72,10 +79,10 @@ def gather(
 def per_window(tensor: Embedding, embedding: Embedding) -> Embedding:
     """Widen a feature to float32 of shape ``(windows, channels, size)``.
 
-    A tensor without channels belongs to each of them; one of windows alone has a single value each.
+    A tensor without channels is repeated for each channel; one of shape ``(windows,)`` has size 1.
 
     Raises:
-        TensorError: it has other windows or channels than the embedding.
+        TensorError: its windows or channels differ from the embedding's.
     """
     windows, channels, _ = embedding.shape
     per_channel = tensor
@@ -91,19 +98,18 @@ def per_window(tensor: Embedding, embedding: Embedding) -> Embedding:
 
 
 def per_row(values: FeatureValues, feature: Feature, embedding: Embedding) -> FeatureValues:
-    """Give the values of a list the shape of what they belong to.
+    """Reshape the values of a list by the feature's scope.
 
     Args:
         values: of a feature that is no tensor, shape ``(count,)``, at least one.
-        feature: whose they are.
+        feature: the feature.
         embedding: of the record, shape ``(windows, channels, dims)``.
 
     Returns:
         Shape ``(windows or 1, channels or 1, width)``.
 
     Raises:
-        TensorError: there are more or fewer of them than the column needs, or a text can't be in
-            it.
+        TensorError: the count is not what the column needs, or a text does not fit the column.
     """
     windows, channels, _ = embedding.shape
     shape = {

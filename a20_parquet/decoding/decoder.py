@@ -1,6 +1,6 @@
 """The decode stage: serialized ``tf.train.Example`` records become NumPy tensors.
 
-Two implementations of ``Decoder`` give the same values and verdicts, bit for bit.
+The two implementations of ``Decoder`` return the same values and rejections, bit for bit.
 """
 
 import enum
@@ -14,24 +14,24 @@ from a20_parquet.windows.schema import Feature
 
 
 class DecoderName(enum.StrEnum):
-    """What can decode records."""
+    """The implementations."""
 
     TENSORFLOW = "tensorflow"
     WIRE = "wire"
 
 
 class Decoder(Protocol):
-    """Decodes batches of records; one object may serve several threads, and can be pickled."""
+    """Decodes batches of records; can be pickled, and used by several threads."""
 
     def decode(self, records: Records) -> DecodedRecords:
-        """Decode one batch; records that can't be used are in ``rejected``.
+        """Decode one batch; unusable records are in ``rejected``.
 
-        A record can be used if it is a ``tf.train.Example`` with a filename, a timestamp (``float``
+        A record is usable if it is a ``tf.train.Example`` with a filename, a timestamp (``float``
         ``timestamp_s`` in seconds or, of older writers, ``int64`` ``timestamp_offset`` in audio
         samples, for which the shard must have a sample rate) and a serialized float32 or float16
         tensor of shape ``(windows, channels, dims)``.
 
-        Embeddings may be views of the payloads, and are good as long as these are; features are
+        Embeddings may be views of the payloads, and are valid only as long as these; features are
         copies.
         """
         ...
@@ -45,7 +45,7 @@ def make_decoder(name: DecoderName | str, features: Sequence[Feature] = ()) -> D
         features: further features to decode.
 
     Raises:
-        UsageError: there is none of this name.
+        UsageError: there is no decoder of this name.
     """
     if name not in set(DecoderName):
         raise UsageError(f"--decoder is {name!r}, expected {' or '.join(DecoderName)}")
@@ -62,7 +62,7 @@ def decode_strictly(decoder: Decoder, records: Records) -> DecodedRecords:
     """Decode one batch.
 
     Raises:
-        RecordError: a record can't be used; the first that can't is named.
+        RecordError: a record cannot be used; the error names the first one.
     """
     decoded = decoder.decode(records)
     for rejection in decoded.rejected:

@@ -1,9 +1,8 @@
-"""Records that are too large to be loaded whole: only what is wanted of them is decoded.
+"""Records too large to be loaded whole: unwanted features are removed before decoding.
 
-An ``Example`` is walked on the wire, from feature to feature, without a look into those that are
-passed over. What is left of it is a record as others are, with the same verdict, but that a feature
-which is passed over may hold anything, and that what is no plain list of features is no ``Example``
-at all. The bound does not depend on any option, so that nothing of a dataset does.
+The wire format of an ``Example`` is walked from feature to feature; the content of unwanted ones is
+not read, and may be invalid. The rest is decoded like other records. Anything but a plain list of
+features counts as no ``Example``. The bound depends on no option, so that datasets do not either.
 
 Source: protobuf.dev/programming-guides/encoding.
 """
@@ -17,11 +16,11 @@ from a20_parquet.decoding.wire_lists import BYTES, FLOATS, INTEGERS
 from a20_parquet.tfrecord.records import Buffer
 
 LARGE_BYTES = 16 << 20
-"""Payloads of more bytes than that are walked."""
+"""Payloads of more bytes are reduced."""
 
 _NO_EXAMPLE = b"\x00"
-"""A payload that no parser takes: fields are numbered from 1."""
-# So many at the most: each takes a microsecond, and records have a dozen.
+"""A payload that every parser refuses: field numbers start at 1."""
+# Each takes a microsecond; records have a dozen.
 _MOST_FIELDS = 1 << 16
 _MOST_NAME_BYTES = 1 << 16
 # Names, times and shapes take some hundred bytes.
@@ -34,14 +33,11 @@ _MOST_VARINT_BYTES = 10
 
 
 def reduce(payload: Buffer, wanted: Collection[str]) -> bytes:
-    """Return what is to be decoded of a record: all, or of a large one what is wanted.
+    """Copy a record; in a large one, unwanted features get empty lists.
 
     Args:
-        payload: a serialized ``tf.train.Example``, or anything.
+        payload: a serialized ``tf.train.Example``, or any other bytes.
         wanted: names of further features to decode.
-
-    Returns:
-        A copy. Features that are passed over have an empty list.
     """
     if len(payload) <= LARGE_BYTES:
         return bytes(payload)
@@ -53,17 +49,17 @@ def reduce(payload: Buffer, wanted: Collection[str]) -> bytes:
 
 
 class _NoExampleError(Exception):
-    """Bytes that are no plain list of features."""
+    """The bytes are no plain list of features."""
 
 
 class _Field(NamedTuple):
     number: int
     content: memoryview | None
-    """Without its length; None of a number."""
+    """Without its length; None for a number."""
 
 
 def _entries(example: memoryview) -> Iterator[memoryview]:
-    """The entries of all features."""
+    """Yield the entries of all features."""
     count = 0
     for features in _parts(example, 1):
         for entry in _parts(features, 1):
@@ -74,11 +70,11 @@ def _entries(example: memoryview) -> Iterator[memoryview]:
 
 
 def _reduced(entry: memoryview, wanted: Collection[str]) -> bytes:
-    """An entry with its name, and with its value where that is wanted."""
+    """An entry without its value unless that is wanted."""
     names = list(_parts(entry, 1))
     if any(len(name) > _MOST_NAME_BYTES for name in names):
         raise _NoExampleError
-    # Of several the last counts.
+    # Of several names the last counts.
     key = bytes(names[-1]) if names else b""
     name = key.decode(errors="backslashreplace")
     is_small = name in KNOWN and name != EMBEDDING
@@ -90,13 +86,13 @@ def _reduced(entry: memoryview, wanted: Collection[str]) -> bytes:
 
 
 def _first(feature: memoryview) -> list[_Field]:
-    """The list of a feature; none where it has none."""
+    """The list of a feature, if it has one."""
     found = list(islice(_fields(feature), 1))
     return [each for each in found if each.number in _LISTS and each.content is not None]
 
 
 def _parts(message: memoryview, number: int) -> Iterator[memoryview]:
-    """The fields with this number, which must be messages or bytes."""
+    """Yield the fields with this number, which must be messages or bytes."""
     for field in _fields(message):
         if field.number == number:
             if field.content is None:
@@ -128,12 +124,12 @@ def _fields(message: memoryview) -> Iterator[_Field]:
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """A number, and the place behind it."""
+    """A number, and the position after it."""
     value = 0
-    for place, byte in enumerate(message[at : at + _MOST_VARINT_BYTES]):
-        value |= (byte & 0x7F) << (place * _BITS_A_BYTE)
+    for index, byte in enumerate(message[at : at + _MOST_VARINT_BYTES]):
+        value |= (byte & 0x7F) << (index * _BITS_A_BYTE)
         if byte <= 0x7F:  # noqa: PLR2004 - the last byte lacks the eighth bit
-            return value, at + place + 1
+            return value, at + index + 1
     raise _NoExampleError
 
 

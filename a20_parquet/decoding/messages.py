@@ -1,7 +1,7 @@
 """The protobuf messages of a record, without TensorFlow: ``Example`` and ``TensorProto``.
 
-They differ from TensorFlow's own in one thing: the name of a feature is any bytes, as TensorFlow's
-parser takes it, and not only text. Of ``TensorProto`` there are the fields that an embedding needs.
+They differ from TensorFlow's own: a feature's name may be any bytes, as for TensorFlow's parser,
+and ``TensorProto`` has only the fields that an embedding needs.
 
 Source: tensorflow/core/example/example.proto, feature.proto, tensorflow/core/framework/tensor.proto
 and tensor_shape.proto.
@@ -44,16 +44,16 @@ class Messages(NamedTuple):
     example: Any
     tensor: Any
     parts: tuple[Any, ...]
-    """Those of parts of these. protobuf makes such a class when a message needs it and holds it
-    only as long: one that is collected while a thread asks for it again crashes the process."""
+    """Classes of nested messages, kept alive: protobuf makes them on demand, and crashes if one is
+    collected while a thread asks for it again."""
 
 
 _MAKING = Lock()
 
 
 def load_messages() -> Messages:
-    """Make the message classes, once; protobuf is imported for it."""
-    # Classes of the same name that two threads have made take no messages of each other.
+    """Make the message classes, once."""
+    # Classes that two threads made do not accept each other's messages.
     with _MAKING:
         return _make_messages()
 
@@ -100,7 +100,7 @@ def _make_messages() -> Messages:
 
 
 def parse_message(message: Any, content: bytes) -> Any:
-    """Parse a message; None if the content is no such message."""
+    """Parse a message; None if the content is invalid."""
     from google.protobuf.message import DecodeError
 
     try:
@@ -115,7 +115,7 @@ def packed_floats(message: Any, name: str) -> bytes:
     Python's floats do not keep all bits of a NaN.
 
     Args:
-        message: is changed: its other fields are cleared.
+        message: its other fields are cleared.
         name: of the field.
     """
     count = len(getattr(message, name))
@@ -123,6 +123,6 @@ def packed_floats(message: Any, name: str) -> bytes:
     for field, _ in message.ListFields():
         if field.name != name:
             message.ClearField(field.name)
-    # Packed values end the only field that is left.
+    # The packed values are the end of the only field left.
     content: bytes = message.SerializeToString()
     return content[len(content) - 4 * count :]

@@ -1,7 +1,6 @@
 """The decode stage with TensorFlow.
 
-TensorFlow takes whole batches. Embeddings come out as views of the bytes that it cut out of each
-record, so that the only copy left is the one to the place where they belong.
+TensorFlow parses whole batches. Embeddings are views of the bytes that it copied from each record.
 """
 
 import gc
@@ -21,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 
 from a20_parquet.decoding.batch import DecodedRecord, gather, per_row, per_window
-from a20_parquet.decoding.exact import ExactDecoder
 from a20_parquet.decoding.example import (
     BYTES_LIST,
     EMBEDDING,
@@ -31,31 +29,31 @@ from a20_parquet.decoding.example import (
     LISTS,
     MAX_TIMESTAMP_S,
     TIMESTAMP,
+    ProtobufDecoder,
 )
 from a20_parquet.decoding.large import reduce
 from a20_parquet.decoding.tensors import TensorError
-from a20_parquet.decoding.wire_form import KnownForms, RecordForm, TensorPlace
-from a20_parquet.decoding.wire_lists import ListPlace
+from a20_parquet.decoding.wire_form import KnownForms, RecordForm, TensorSpan
+from a20_parquet.decoding.wire_lists import ListSpan
 from a20_parquet.tfrecord.records import Records
-from a20_parquet.windows.feature_kinds import FeatureKind
 from a20_parquet.windows.records import DecodedRecords, Embedding, FeatureValues
-from a20_parquet.windows.schema import Feature
+from a20_parquet.windows.schema import Feature, FeatureKind
 
 _LOGGER = logging.getLogger(__name__)
 
 
 @lru_cache(maxsize=1)
 def load_tensorflow() -> ModuleType:
-    """Import TensorFlow, without its start-up messages, without Keras and using no GPUs.
+    """Import TensorFlow without start-up messages, Keras and GPUs.
 
-    One that is imported already is left as it is.
+    If it is imported already, it is left as it is.
     """
     if "tensorflow" in sys.modules:
         return import_module("tensorflow")
     with _silenced_stderr(), _variable("TF_CPP_MIN_LOG_LEVEL", "3"):
         with _without_keras(), _without_collecting():
             tf = import_module("tensorflow")
-        # A variable such as CUDA_VISIBLE_DEVICES would take GPUs from all else in this process.
+        # CUDA_VISIBLE_DEVICES would hide GPUs from everything else in this process.
         with suppress(RuntimeError):
             tf.config.set_visible_devices([], "GPU")
     return tf
@@ -63,7 +61,7 @@ def load_tensorflow() -> ModuleType:
 
 @contextmanager
 def _silenced_stderr() -> Iterator[None]:
-    # TensorFlow's C++ part writes to the file descriptor before any log level counts.
+    # TensorFlow's C++ code writes to the file descriptor before it reads a log level.
     try:
         kept = os.dup(2)
     except OSError:  # there is none
@@ -80,7 +78,7 @@ def _silenced_stderr() -> Iterator[None]:
 
 @contextmanager
 def _variable(name: str, value: str) -> Iterator[None]:
-    """Set a variable of the environment while the body runs, unless the user has."""
+    """Set an environment variable while the body runs, unless the user has set it."""
     is_set = name in os.environ
     os.environ.setdefault(name, value)
     try:
@@ -92,10 +90,9 @@ def _variable(name: str, value: str) -> Iterator[None]:
 
 @contextmanager
 def _without_keras() -> Iterator[None]:
-    # TensorFlow loads Keras at once, a sixth of the import; with pandas, matplotlib and IPython,
-    # which Keras loads where there are any, more than a third. This variable asks for the package
-    # tf_keras instead, and where there is none, for nothing. ``tf.keras`` reads it again when it is
-    # first used.
+    # Keras takes a sixth of the import, with pandas, matplotlib and IPython, which it loads if
+    # installed, more than a third. With this variable TensorFlow looks for tf_keras instead, and
+    # loads nothing if there is none. ``tf.keras`` reads it again at its first use.
     if find_spec("tf_keras") is not None:
         yield
         return
@@ -105,7 +102,7 @@ def _without_keras() -> Iterator[None]:
 
 @contextmanager
 def _without_collecting() -> Iterator[None]:
-    # What is imported stays: to look for garbage in it again and again takes a sixth of the time.
+    # Imported objects stay: searching them for garbage takes a sixth of the time.
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -122,7 +119,7 @@ def _batch_parser(tf: Any, features: Sequence[Feature]) -> Callable[[Any], "_Par
     tensors = [feature.name for feature in features if feature.kind is FeatureKind.TENSOR]
     lists = {feature.name: feature.kind for feature in features if feature.name not in tensors}
     types = {BYTES_LIST: string, FLOAT_LIST: tf.float32, INT64_LIST: int64}
-    # Empty ones are no defaults: each record has it. What it lacks its form says.
+    # An empty default means that each record must have the feature.
     defaults = {
         TIMESTAMP: tf.constant([], tf.float32),
         FILENAME: nothing,
@@ -156,12 +153,10 @@ def _batch_parser(tf: Any, features: Sequence[Feature]) -> Callable[[Any], "_Par
 
 
 class _Parsed(NamedTuple):
-    """A batch of records, parsed by TensorFlow."""
-
     dense: Sequence[Any]
-    """What all records have once: one array each."""
+    """One array per feature with one value per record."""
     lists: dict[str, list[FeatureValues | None]]
-    """The lists of further features, one a record; None where it has no value."""
+    """The lists of further features, one per record; None if it has no value."""
 
 
 def _divided(values: FeatureValues, splits: npt.NDArray[np.int64]) -> list[FeatureValues | None]:
@@ -170,29 +165,23 @@ def _divided(values: FeatureValues, splits: npt.NDArray[np.int64]) -> list[Featu
 
 
 class TensorFlowDecoder:
-    """Decodes batches of records; one object may serve several threads.
+    """Decodes batches of records; several threads may use one object.
 
-    TensorFlow takes a batch at once. It gets no record that it could refuse: one of a form that is
-    not known for certain (see ``record_form``) is taken apart by protobuf, so that what becomes of
-    a record does not depend on others. Errors that TensorFlow raises in two threads at once can
-    wait for each other for ever.
+    TensorFlow parses a batch at once. It gets no record that it could refuse: protobuf decodes
+    records of unknown form (see ``wire_form``). So a result does not depend on other records, and
+    TensorFlow raises no errors, which can deadlock when two threads raise them at once.
     """
 
     def __init__(self, features: Sequence[Feature] = ()) -> None:
-        """Prepare to decode.
-
-        Args:
-            features: further features to decode.
-        """
         self._tf: Any = load_tensorflow()
         self._wanted = tuple(features)
         self._parse = _batch_parser(self._tf, self._wanted)
         self._names = frozenset(feature.name for feature in features)
         self._forms = KnownForms(self._wanted)
-        self._exact = ExactDecoder(self._wanted)
+        self._protobuf = ProtobufDecoder(self._wanted)
 
     def __reduce__(self) -> tuple[type[Self], tuple[tuple[Feature, ...]]]:
-        """Made anew in another process, which imports TensorFlow by itself."""
+        """Pickle the arguments only: each process imports TensorFlow by itself."""
         return type(self), (self._wanted,)
 
     def decode(self, records: Records) -> DecodedRecords:
@@ -206,7 +195,7 @@ class TensorFlowDecoder:
         decoded = dict(zip(known, batch, strict=True))
         rate_hz = records.shard.sample_rate_hz
         found = [
-            decoded.get(index) or self._exact.decode(payload, rate_hz)
+            decoded.get(index) or self._protobuf.decode(payload, rate_hz)
             for index, payload in enumerate(payloads)
         ]
         return gather(records, found, self._wanted)
@@ -214,21 +203,21 @@ class TensorFlowDecoder:
     def _known_form(self, payload: bytes) -> RecordForm | None:
         """Return the form of a record that TensorFlow is certain to parse, else None."""
         form = self._forms.find(payload)
-        for place in form.features if form is not None else ():
-            if isinstance(place, ListPlace) and place.read(payload) is None:
+        for span in form.features if form is not None else ():
+            if isinstance(span, ListSpan) and span.read(payload) is None:
                 return None
         return form
 
     def _decode_batch(
         self, payloads: Sequence[bytes], forms: Sequence[RecordForm]
     ) -> list[DecodedRecord | None]:
-        """Decode records of known forms; None for each whose values can't be used."""
+        """Decode records of known forms; None for each with a value that cannot be used."""
         if not payloads:
             return []
         try:
             parsed = self._parse(self._tf.constant(payloads, self._tf.string))
         except self._tf.errors.OpError:
-            # Nothing is known that leads here; protobuf takes each record apart then.
+            # No record is known that leads here.
             _LOGGER.exception("TensorFlow refuses records of known forms")
             return [None] * len(payloads)
         stamps, filenames, protos, *tensors = (column.tolist() for column in parsed.dense)
@@ -250,14 +239,13 @@ class TensorFlowDecoder:
         proto: bytes,
         further: Sequence[bytes | FeatureValues | None],
     ) -> DecodedRecord | None:
-        """Put together what TensorFlow has parsed; None if a value can't be used."""
         if not abs(timestamp_s) <= MAX_TIMESTAMP_S:
             return None
         embedding = _floats(proto, form.embedding)
         try:
             features = tuple(
-                _further(feature, place, found, embedding)
-                for feature, place, found in zip(self._wanted, form.features, further, strict=True)
+                _further(feature, span, found, embedding)
+                for feature, span, found in zip(self._wanted, form.features, further, strict=True)
             )
         except TensorError:
             return None
@@ -273,24 +261,24 @@ class TensorFlowDecoder:
 
 def _further(
     feature: Feature,
-    place: TensorPlace | ListPlace | None,
+    span: TensorSpan | ListSpan | None,
     found: bytes | FeatureValues | None,
     embedding: Embedding,
 ) -> FeatureValues | None:
     """The values of a further feature; None if the record lacks it.
 
     Raises:
-        TensorError: they are not as their column needs them.
+        TensorError: they do not fit their column.
     """
     if isinstance(found, bytes):
-        if isinstance(place, TensorPlace):
-            return per_window(_floats(found, place), embedding)
+        if isinstance(span, TensorSpan):
+            return per_window(_floats(found, span), embedding)
         return None
     return None if found is None else per_row(found, feature, embedding)
 
 
-def _floats(proto: bytes, place: TensorPlace) -> Embedding:
-    """The floats of a serialized tensor, which end where it ends; no copy."""
-    at = len(proto) - (place.stop - place.at)
-    values: Embedding = np.frombuffer(proto, place.dtype, offset=at)
-    return values.reshape(place.shape)
+def _floats(proto: bytes, span: TensorSpan) -> Embedding:
+    """A view of the floats of a serialized tensor; they are its last bytes."""
+    at = len(proto) - (span.stop - span.at)
+    values: Embedding = np.frombuffer(proto, span.dtype, offset=at)
+    return values.reshape(span.shape)

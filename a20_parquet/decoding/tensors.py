@@ -15,10 +15,9 @@ from a20_parquet.windows.records import Embedding
 _KINDS: dict[int, type[np.float32 | np.float16]] = {1: np.float32, 19: np.float16}
 _MAX_TENSOR_BYTES = 2**31 - 1
 _MOST_REPEATED_ROWS = 1 << 16
-"""So many windows and channels at the most may a tensor have whose values are not all there: a few
-bytes could claim any number. They are 91 hours of windows of 5 s."""
-# No writer is known that repeats the last of several values; a batch of such records must not take
-# any memory.
+"""Most windows times channels (91 hours of 5 s) of a tensor whose last value is repeated: a few
+bytes could claim any number."""
+# No known writer repeats the last of several values. The bounds limit the memory of a batch.
 _MOST_FILLED, _MOST_FILLED_TIMES = 1024, 16
 EMBEDDING_LAYOUTS = ("(windows, channels, dims)", "(windows, dims)")
 FEATURE_LAYOUTS = ("(windows, channels, size)", "(windows, size)", "(windows)")
@@ -26,15 +25,15 @@ _WITHOUT_CHANNELS = 2
 
 
 class TensorError(Exception):
-    """A tensor that is not as expected; the message says why, without its name."""
+    """A tensor is not as expected; the message gives the reason without its name."""
 
 
 class NoTensorError(TensorError):
-    """Bytes that are no serialized tensor at all."""
+    """The bytes are no serialized tensor."""
 
 
 def with_channels(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """``(windows, channels, dims)`` of an embedding: one of two axes has one channel."""
+    """``(windows, channels, dims)`` of an embedding; with two axes it has one channel."""
     return (shape[0], 1, shape[1]) if len(shape) == _WITHOUT_CHANNELS else shape
 
 
@@ -42,11 +41,11 @@ def decode_tensor(content: bytes, layouts: tuple[str, ...] = EMBEDDING_LAYOUTS) 
     """Decode a serialized tensor.
 
     Args:
-        content: a ``TensorProto``, or anything.
-        layouts: what the axes may be.
+        content: a ``TensorProto``, or any other bytes.
+        layouts: accepted axes.
 
     Returns:
-        An array of the shape that the tensor has, float32 or float16 as stored.
+        An array of the tensor's shape, float32 or float16 as stored.
 
     Raises:
         TensorError: it is no such tensor, or no ``TensorProto``.
@@ -82,7 +81,7 @@ def decode_tensor(content: bytes, layouts: tuple[str, ...] = EMBEDDING_LAYOUTS) 
 
 
 def _repeat_last(values: npt.NDArray[Any], shape: tuple[int, ...]) -> Embedding:
-    """Fill a shape: the format leaves out values that repeat the last one, or zeros."""
+    """Fill a shape: the format omits values that repeat the last one, or zeros."""
     kind, expected = values.dtype, math.prod(shape)
     if len(values) > expected:
         raise TensorError(f"it has {len(values)} values, more than fill shape {shape}")
@@ -97,7 +96,7 @@ def _repeat_last(values: npt.NDArray[Any], shape: tuple[int, ...]) -> Embedding:
             f"it has only {len(values)} values"
         )
     if len(values) <= 1:
-        # A batch may have many of these, each of a few bytes: none is written out.
+        # A view: a batch may have many such tensors of a few bytes each.
         same: Embedding = np.broadcast_to(values[:1] if len(values) else np.zeros(1, kind), shape)
         return same
     if expected > max(_MOST_FILLED, _MOST_FILLED_TIMES * len(values)):

@@ -1,7 +1,7 @@
-"""What records of one form have in common, learnt by walking the protobuf wire format.
+"""Forms of records: the bytes that many records share, found by one walk of the wire format.
 
-The bytes of two records may differ only in what they hold (a filename, a number, floats) while all
-tags and lengths around that are the same, at the same places. Then one walk serves both.
+Two records of one form differ only in values (filename, timestamp, floats). All tags and lengths
+are the same at the same positions, so that one walk serves both.
 
 Source: tensorflow/core/framework/tensor.proto and tensor_shape.proto.
 """
@@ -31,17 +31,16 @@ from a20_parquet.decoding.wire_lists import (
     FLOATS,
     INTEGERS,
     LIST_NUMBERS,
-    ListPlace,
+    ListSpan,
     Part,
-    Place,
+    Span,
     UnknownError,
     WireList,
     find_list,
     walk_lists,
 )
 from a20_parquet.tfrecord.records import Buffer
-from a20_parquet.windows.feature_kinds import FeatureKind
-from a20_parquet.windows.schema import Feature
+from a20_parquet.windows.schema import Feature, FeatureKind
 
 _EMBEDDING_RANKS, _FEATURE_RANKS = (2, 3), (1, 2, 3)
 # Little-endian, by their numbers in TensorFlow's DataType.
@@ -52,13 +51,11 @@ _MOST_LENGTHS = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class TensorPlace:
-    """Where the floats of a tensor lie in a record."""
+class TensorSpan:
+    """Position of a tensor's floats in a record, in bytes of the payload."""
 
     at: int
-    """First byte, in the payload."""
     stop: int
-    """The byte behind the last one."""
     shape: tuple[int, ...]
     dtype: Any
     """A ``numpy.dtype``: little-endian float32 or float16."""
@@ -66,39 +63,33 @@ class TensorPlace:
 
 @dataclass(frozen=True, slots=True)
 class RecordForm:
-    """All that records of one length and form have in common; places are bytes in the payload."""
+    """A form that records of one length share; positions are bytes of the payload."""
 
     fixed: tuple[tuple[int, int, bytes], ...]
-    """What is the same in each: first place, place behind the last, and the bytes there."""
-    filename: tuple[int, int]
-    """First place of the filename, and the place behind its last."""
+    """Start, stop and content of the bytes that never differ."""
+    filename: Span
     timestamp: int
-    """Of the little-endian float32 ``timestamp_s``."""
-    embedding: TensorPlace
+    """Position of the little-endian float32 ``timestamp_s``."""
+    embedding: TensorSpan
     """Shape ``(windows, channels, dims)``."""
     claims_another_shape: bool
-    """Whether ``embedding_shape`` is not the tensor's."""
-    features: tuple[TensorPlace | ListPlace | None, ...]
-    """The further features that are wanted, none where the records lack them."""
+    """Whether ``embedding_shape`` differs from the tensor's shape."""
+    features: tuple[TensorSpan | ListSpan | None, ...]
+    """The wanted further features; None for one that the records lack."""
     other_features: frozenset[str]
     """Names of features that are neither known nor wanted."""
 
 
 class KnownForms:
-    """Forms by the length of their records; any number of threads may use one object."""
+    """Cache of forms by the length of their records; several threads may use one object."""
 
     def __init__(self, wanted: Sequence[Feature]) -> None:
-        """Begin without any.
-
-        Args:
-            wanted: further features that are decoded.
-        """
         self._wanted = tuple(wanted)
-        # Tuples are replaced, never changed: threads may look at them meanwhile.
+        # Tuples are replaced, never changed: another thread may be reading them.
         self._forms: dict[int, tuple[RecordForm, ...]] = {}
 
     def find(self, payload: Buffer) -> RecordForm | None:
-        """Return the form of a record; None if the record is not wholly understood."""
+        """Return the form of a record; None if it is unknown."""
         known = self._forms.get(len(payload), ())
         for form in known:
             for first, stop, content in form.fixed:
@@ -109,25 +100,15 @@ class KnownForms:
         return self._learn(bytes(payload), known)
 
     def _learn(self, payload: bytes, known: tuple[RecordForm, ...]) -> RecordForm | None:
-        form = learn_form(payload, self._wanted)
-        if form is not None and len(known) < _MOST_FORMS_A_LENGTH:
+        try:
+            form = _learn(payload, self._wanted)
+        except UnknownError:
+            return None
+        if len(known) < _MOST_FORMS_A_LENGTH:
             if len(self._forms) >= _MOST_LENGTHS:
                 self._forms.clear()
             self._forms[len(payload)] = (*known, form)
         return form
-
-
-def learn_form(payload: bytes, wanted: tuple[Feature, ...]) -> RecordForm | None:
-    """Walk a serialized ``tf.train.Example``; none where it is not wholly understood.
-
-    Args:
-        payload: of a record.
-        wanted: further features to decode.
-    """
-    try:
-        return _learn(payload, wanted)
-    except UnknownError:
-        return None
 
 
 def _learn(payload: bytes, wanted: tuple[Feature, ...]) -> RecordForm:
@@ -144,20 +125,19 @@ def _learn(payload: bytes, wanted: tuple[Feature, ...]) -> RecordForm:
         for feature in wanted
     )
     others = [features[name] for name in features.keys() - KNOWN - set(names)]
-    # Where an integer ends only its own bytes tell.
+    # Packed integers stay fixed: their lengths depend on their values.
     loose = [value for other in others if other.kind != INTEGERS for value in other.values]
     if timestamp.size != FLOAT_BYTES:
         raise UnknownError
-    places = [part.place for part in (filename, timestamp, *loose)]
-    places.append((embedding.at, embedding.stop))
-    for place in further:
-        if isinstance(place, TensorPlace):
-            places.append((place.at, place.stop))
-        elif place is not None:
-            places += place.places
+    spans = [part.span for part in (filename, timestamp, *loose)]
+    for found in (embedding, *further):
+        if isinstance(found, TensorSpan):
+            spans.append((found.at, found.stop))
+        elif found is not None:
+            spans += found.spans
     return RecordForm(
-        fixed=tuple(_between(places, payload)),
-        filename=filename.place,
+        fixed=tuple(_between(spans, payload)),
+        filename=filename.span,
         timestamp=timestamp.at,
         embedding=embedding,
         claims_another_shape=_claims_another(features, embedding.shape),
@@ -166,28 +146,28 @@ def _learn(payload: bytes, wanted: tuple[Feature, ...]) -> RecordForm:
     )
 
 
-def _wanted(found: "WireList", feature: Feature) -> TensorPlace | ListPlace | None:
+def _wanted(found: WireList, feature: Feature) -> TensorSpan | ListSpan | None:
     if feature.kind is FeatureKind.TENSOR:
         return _tensor(found.only(BYTES), _FEATURE_RANKS)
     return find_list(found, LIST_NUMBERS[LISTS[feature.kind]])
 
 
-def _claims_another(features: Mapping[str, "WireList"], shape: tuple[int, ...]) -> bool:
+def _claims_another(features: Mapping[str, WireList], shape: tuple[int, ...]) -> bool:
     if EMBEDDING_SHAPE not in features:
         return False
     return with_channels(features[EMBEDDING_SHAPE].only(INTEGERS).integers()) != shape
 
 
-def _between(holes: Iterable[Place], payload: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """What lies around and between places that may differ."""
-    bounds = [(0, 0), *sorted(holes), (len(payload), len(payload))]
+def _between(spans: Iterable[Span], payload: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """The bytes around and between the spans that may differ."""
+    bounds = [(0, 0), *sorted(spans), (len(payload), len(payload))]
     for (_, start), (stop, _) in pairwise(bounds):
         if start < stop:
             yield start, stop, payload[start:stop]
 
 
-def _tensor(proto: Part, ranks: tuple[int, ...]) -> TensorPlace:
-    """Where the content of a ``TensorProto`` lies that has nothing but dtype, shape and content."""
+def _tensor(proto: Part, ranks: tuple[int, ...]) -> TensorSpan:
+    """Locate the content of a ``TensorProto`` of dtype, shape and content alone."""
     dtype = _DTYPES.get(proto.integer(1))
     dims, content = proto.part(2), proto.part(4)
     proto.end()
@@ -200,4 +180,4 @@ def _tensor(proto: Part, ranks: tuple[int, ...]) -> TensorPlace:
         raise UnknownError
     if content.size != math.prod(shape) * dtype.itemsize:
         raise UnknownError
-    return TensorPlace(content.at, content.stop, tuple(shape), dtype)
+    return TensorSpan(content.at, content.stop, tuple(shape), dtype)

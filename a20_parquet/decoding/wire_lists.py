@@ -1,6 +1,6 @@
-"""The protobuf wire format of records, walked: the lists of their features.
+"""Walks the protobuf wire format of a record to the lists of its features.
 
-A walk takes only what it knows for certain, in the form in which TensorFlow and protobuf write it.
+It accepts only the form in which TensorFlow and protobuf write records.
 
 Source: protobuf.dev/programming-guides/encoding; the messages are tensorflow/core/example/
 example.proto and feature.proto.
@@ -17,7 +17,7 @@ from a20_parquet.tfrecord.records import Buffer
 from a20_parquet.windows.records import FeatureValues
 
 BYTES, FLOATS, INTEGERS = 1, 2, 3
-"""Numbers of the lists that a ``Feature`` may have."""
+"""Field numbers of the lists of a ``Feature``."""
 LIST_NUMBERS = {BYTES_LIST: BYTES, FLOAT_LIST: FLOATS, INT64_LIST: INTEGERS}
 _NAMES = {number: name for name, number in LIST_NUMBERS.items()}
 FLOAT_BYTES = 4
@@ -27,16 +27,16 @@ _MOST_BITS = 63
 # Any 64-bit integers: the last byte of each lacks the eighth bit.
 _VARINTS = re.compile(rb"(?:[\x80-\xff]{0,8}[\x00-\x7f]|[\x80-\xff]{9}\x01)*")
 
-Place = tuple[int, int]
-"""First byte in the payload, and the byte behind the last one."""
+Span = tuple[int, int]
+"""Start and stop in the payload, in bytes."""
 
 
 class UnknownError(Exception):
-    """A record that is in no form that is known for certain."""
+    """A record whose form is not known for certain."""
 
 
 class Part:
-    """A part of a payload, walked from its start to its end."""
+    """The bytes of a payload that are still to be read, from ``at`` to ``stop``."""
 
     def __init__(self, payload: bytes, at: int, stop: int) -> None:
         self.at = at
@@ -45,25 +45,25 @@ class Part:
 
     @property
     def size(self) -> int:
-        """Bytes that are left."""
+        """Bytes left."""
         return self.stop - self.at
 
     @property
-    def place(self) -> Place:
-        """Where that lies."""
+    def span(self) -> Span:
+        """Where they are."""
         return self.at, self.stop
 
     @property
     def content(self) -> bytes:
-        """What is left."""
+        """A copy of them."""
         return self._payload[self.at : self.stop]
 
     def next_is(self, tag: int) -> bool:
-        """Whether the field with this tag comes next; below number 16 a tag is one byte."""
+        """Whether the field with this tag is next; the tag of a field below 16 is one byte."""
         return self.at < self.stop and self._payload[self.at] == tag
 
     def part(self, number: int) -> "Part":
-        """Take a field of bytes, or of a message."""
+        """Read a field of bytes, or of a message."""
         if not self.next_is(number << 3 | _LENGTH_DELIMITED):
             raise UnknownError
         self.at += 1
@@ -75,21 +75,21 @@ class Part:
         return taken
 
     def integer(self, number: int) -> int:
-        """Take a field of a non-negative integer."""
+        """Read a field of a non-negative integer."""
         if not self.next_is(number << 3 | _VARINT):
             raise UnknownError
         self.at += 1
         return self._varint()
 
     def integers(self) -> tuple[int, ...]:
-        """Take non-negative integers, to the end."""
+        """Read non-negative integers to the end."""
         found = []
         while self.size:
             found.append(self._varint())
         return tuple(found)
 
     def end(self) -> None:
-        """Make sure that all is taken."""
+        """Raise UnknownError unless all bytes are read."""
         if self.size:
             raise UnknownError
 
@@ -109,22 +109,22 @@ class Part:
 
 
 class WireList(NamedTuple):
-    """A ``Feature`` and what its list holds."""
+    """The list of a ``Feature``."""
 
     kind: int
-    """Number of the list's field: ``BYTES``, ``FLOATS`` or ``INTEGERS``."""
+    """``BYTES``, ``FLOATS`` or ``INTEGERS``."""
     values: list[Part]
-    """Each of the bytes; all floats or all integers in one, packed."""
+    """One part per value of bytes; a single part for packed floats or integers."""
 
     def only(self, kind: int) -> Part:
-        """The one value, or packed values, of a list that must be of this kind."""
+        """The only part of a list of this kind."""
         if self.kind != kind or len(self.values) != 1:
             raise UnknownError
         return self.values[0]
 
 
 def walk_lists(payload: bytes) -> dict[str, WireList]:
-    """The features of an ``Example`` by name, each there once."""
+    """The lists of an ``Example`` by feature name; no name may occur twice."""
     example = Part(payload, 0, len(payload))
     features = example.part(1)
     example.end()
@@ -144,10 +144,10 @@ def walk_lists(payload: bytes) -> dict[str, WireList]:
 
 
 def _walk_list(feature: Part) -> WireList:
-    kinds = [k for k in (BYTES, FLOATS, INTEGERS) if feature.next_is(k << 3 | _LENGTH_DELIMITED)]
-    if not kinds:
+    kinds = (k for k in _NAMES if feature.next_is(k << 3 | _LENGTH_DELIMITED))
+    kind = next(kinds, None)
+    if kind is None:
         raise UnknownError
-    (kind,) = kinds
     values = feature.part(kind)
     feature.end()
     found = []
@@ -164,51 +164,47 @@ def _walk_list(feature: Part) -> WireList:
 
 
 @dataclass(frozen=True, slots=True)
-class ListPlace:
-    """Where the values of a list lie in a record."""
+class ListSpan:
+    """Positions of a list's values in a record."""
 
     kind: str
     """``bytes_list``, ``float_list`` or ``int64_list``."""
-    places: tuple[Place, ...]
-    """Of each of the bytes; of all packed floats or integers in one."""
+    spans: tuple[Span, ...]
+    """One per value of bytes; a single one for packed floats or integers."""
 
     def read(self, payload: Buffer) -> FeatureValues | None:
-        """Read the values, in a copy; None where one is no integer of 64 bits."""
+        """Copy the values; None if an integer has more than 64 bits."""
         if self.kind == BYTES_LIST:
-            return as_objects(bytes(payload[at:stop]) for at, stop in self.places)
-        ((at, stop),) = self.places
+            return as_objects(bytes(payload[at:stop]) for at, stop in self.spans)
+        ((at, stop),) = self.spans
         packed = bytes(payload[at:stop])
         return np.frombuffer(packed, "<f4") if self.kind == FLOAT_LIST else _integers(packed)
 
 
 def learn_lists(payload: bytes) -> dict[str, tuple[str, FeatureValues]] | None:
-    """Walk a serialized ``tf.train.Example``; None where it is not wholly understood.
-
-    Returns:
-        For each feature that has a value the kind of its list, and the values.
-    """
+    """Read the kind and values of each feature that has a value; None if the form is unknown."""
     try:
         features = walk_lists(payload)
         found = {name: find_list(part, part.kind) for name, part in features.items()}
     except UnknownError:
         return None
-    read = {name: (place.kind, place.read(payload)) for name, place in found.items() if place}
+    read = {name: (span.kind, span.read(payload)) for name, span in found.items() if span}
     return {name: (kind, values) for name, (kind, values) in read.items() if values is not None}
 
 
-def find_list(found: "WireList", kind: int) -> ListPlace | None:
-    """Where the values of a list of this kind lie; None where it has none."""
+def find_list(found: WireList, kind: int) -> ListSpan | None:
+    """Locate the values of a list of this kind; None if it has none."""
     # TensorFlow refuses a list of another kind, also an empty one.
     if found.kind != kind:
         raise UnknownError
     # An empty text is a value, packed numbers of no bytes are none.
     if not any(found.kind == BYTES or value.size for value in found.values):
         return None
-    return ListPlace(_NAMES[kind], tuple(value.place for value in found.values))
+    return ListSpan(_NAMES[kind], tuple(value.span for value in found.values))
 
 
 def _integers(packed: bytes) -> FeatureValues | None:
-    """Packed integers; None where these are none."""
+    """Unpack integers; None if one has more than 64 bits."""
     if not _VARINTS.fullmatch(packed):
         return None
     values = []

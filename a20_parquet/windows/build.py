@@ -8,11 +8,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from a20_parquet.windows.feature_kinds import FeatureKind
 from a20_parquet.windows.filenames.parse import FilenameRules, Recordings, parse_filenames
 from a20_parquet.windows.partition import PartitionBy, periods
 from a20_parquet.windows.records import Embedding, FeatureValues, RecordMetadata
-from a20_parquet.windows.schema import EMBEDDING, KEYED_ONLY, Feature, keyed_schema, window_schema
+from a20_parquet.windows.schema import (
+    EMBEDDING,
+    KEYED_ONLY,
+    Feature,
+    FeatureKind,
+    keyed_schema,
+    window_schema,
+)
 from a20_parquet.windows.selection import Selection
 
 _US = 1_000_000

@@ -1,4 +1,4 @@
-"""Windows that come twice: the same recording, offset and channel."""
+"""Duplicate windows: the same recording, offset and channel."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ WindowName: TypeAlias = tuple[str, float, int]
 """``filename``, ``recording_offset_in_file`` in seconds, ``channel``."""
 
 MOST_NAMES = 10
-"""So many windows are named; all are counted."""
+"""Duplicates that are named; all are counted."""
 
 _KEY = ("filename", "recording_offset_in_file", "channel")
 
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """Windows that repeat an earlier one in some way."""
+    """Windows that repeat an earlier one."""
 
     count: int = 0
     names: tuple[WindowName, ...] = ()
-    """The first of them in sort order, each once, ``MOST_NAMES`` at the most."""
+    """The first ``MOST_NAMES`` of them in sort order, each once."""
 
     @classmethod
     def joined(cls, parts: Iterable[Self]) -> Self:
@@ -35,29 +35,22 @@ class Repeats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duplicates:
-    """What comes twice among the windows of runs and of a dataset that they are appended to.
+    """Duplicates among the windows of runs and of the dataset that they are appended to.
 
-    Of several windows with one name the first in sort order is the earliest, windows of the
-    dataset before all others. Those are not counted.
+    Of several windows with one name the first in sort order is the earliest; windows of the dataset
+    precede all others and are not counted.
     """
 
     identical: Repeats
-    """Windows whose embedding and further features are an earlier one's, bit for bit."""
+    """Windows with the embedding and further features of an earlier one, bit for bit."""
     different: Repeats
-    """Windows with the name of an earlier one that differ from all earlier ones."""
+    """Windows that differ from all earlier ones of their name."""
     dropped: tuple[npt.NDArray[np.int64], ...]
     """For each run the rows of identical windows, ascending."""
 
 
 def repeats_previous(keyed: Any) -> npt.NDArray[np.bool_]:
-    """Tell which rows name the same window as the row before them.
-
-    Args:
-        keyed: a record batch of ``keyed_schema()``, sorted.
-
-    Returns:
-        One item a row; false for the first.
-    """
+    """Whether each row of a sorted batch of ``keyed_schema()`` names the previous row's window."""
     same = np.zeros(len(keyed), np.bool_)
     if len(keyed) > 1:
         same[1:] = True
@@ -70,19 +63,19 @@ def repeats_previous(keyed: Any) -> npt.NDArray[np.bool_]:
 
 
 def window_name(keyed: Any, row: int) -> WindowName:
-    """Name the window in one row of a record batch of ``keyed_schema()``."""
+    """Return the name of the window in one row of a batch of ``keyed_schema()``."""
     filename, offset_s, channel = (keyed.column(name)[row].as_py() for name in _KEY)
     return filename, offset_s, channel
 
 
 def written_name(name: WindowName) -> str:
-    """Write a window's name as ``similar --to`` takes it, with the channel where that is not 0."""
+    """Format a window's name for ``similar --to``, with the channel unless it is 0."""
     filename, offset_s, channel = name
     return f"{filename}@{offset_s:.15g}{f' channel {channel}' if channel else ''}"
 
 
 class RepeatCounter:
-    """Compares windows that share their names, in sort order."""
+    """Counts duplicates among windows in sort order."""
 
     def __init__(self) -> None:
         self._seen: set[bytes] = set()
@@ -95,12 +88,12 @@ class RepeatCounter:
         Args:
             keyed: a record batch of ``keyed_schema()``.
             row: the window's row there.
-            digest: of what it holds, see ``content_digests``.
-            is_first: whether it has another name than the window before it.
-            is_held: whether the dataset holds it already; then it is not counted.
+            digest: of its content, see ``content_digests``.
+            is_first: whether its name differs from the previous window's.
+            is_held: whether the dataset contains it already; then it is not counted.
 
         Returns:
-            Whether it is identical with an earlier one and can be dropped.
+            Whether it is identical to an earlier one and can be dropped.
         """
         if is_first:
             self._seen = set()
@@ -114,12 +107,12 @@ class RepeatCounter:
 
     @property
     def identical(self) -> Repeats:
-        """Windows that were identical with an earlier one."""
+        """Windows identical to an earlier one."""
         return self._identical.repeats()
 
     @property
     def different(self) -> Repeats:
-        """Windows that differed from all earlier ones of their name."""
+        """Windows that differ from all earlier ones of their name."""
         return self._different.repeats()
 
 

@@ -1,4 +1,4 @@
-"""What form a feature has: what the user says of it, and what sampled records tell."""
+"""The form of a feature: given by the user, or found in sampled records."""
 
 import re
 from collections.abc import Sequence
@@ -6,34 +6,31 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from a20_parquet.errors import UsageError
-from a20_parquet.windows.feature_kinds import FeatureKind, FeatureScope
-from a20_parquet.windows.schema import MAX_TEXT_BYTES, Feature
+from a20_parquet.windows.schema import MAX_TEXT_BYTES, Feature, FeatureKind, FeatureScope
 
 _WORD = re.compile(rf"({'|'.join(FeatureKind)})(?:\[(\d{{1,9}})\])?|({'|'.join(FeatureScope)})")
 _LEAST_TEXT_BYTES = 256
-# Texts may be longer than those of the sample.
+# Other texts may be longer than those of the sample.
 _TEXT_ROOM = 4
 _MOST_TOLD = 3
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureRequest:
-    """A feature that is wanted: ``NAME``, or more of its form as ``NAME:KIND[SIZE]:SCOPE``."""
+    """A requested feature: ``NAME``, or with its form ``NAME:KIND[SIZE]:SCOPE``."""
 
     name: str
     kind: FeatureKind | None = None
     size: int = 0
-    """See ``Feature``; 0 where it is not told."""
+    """See ``Feature``; 0 if not given."""
     scope: FeatureScope | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read what follows ``--feature``.
-
-        A name may have colons, too: only words that say a form are taken off its end.
+        """Parse the value of ``--feature``; a name may contain colons itself.
 
         Raises:
-            UsageError: there is no name, or the same is told twice.
+            UsageError: there is no name, or two kinds or scopes.
         """
         name, kind, size, scope = text, None, 0, None
         while True:
@@ -55,7 +52,7 @@ class FeatureRequest:
         return cls(name, kind, size, scope)
 
     def of(self, known: Feature) -> Feature:
-        """Say of a feature that a dataset has what is told here."""
+        """Replace what is given here in a dataset's feature."""
         return replace(
             known,
             kind=self.kind or known.kind,
@@ -64,7 +61,7 @@ class FeatureRequest:
         )
 
     def whole(self) -> Feature | None:
-        """The feature, where all of its form is told."""
+        """The feature if its whole form is given, else None."""
         scope = FeatureScope.WINDOW if self.kind is FeatureKind.TENSOR else self.scope
         if self.kind is None or scope is None or not self.size:
             return None
@@ -73,23 +70,23 @@ class FeatureRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenFeature:
-    """How one record holds a feature."""
+    """How one record stores a feature."""
 
     where: str
     """Shard and record, for messages."""
     list_kind: str
     """``bytes_list``, ``float_list`` or ``int64_list``."""
     kinds: tuple[FeatureKind, ...]
-    """How it can be taken, the likeliest first."""
+    """Possible kinds, the likeliest first."""
     count: int
-    """Values, at least one."""
+    """Number of values, at least one."""
     windows: int
     channels: int
     longest: int = 0
-    """Bytes of the longest text."""
+    """Most bytes of a text."""
 
     def size(self, scope: FeatureScope) -> int:
-        """Values for each window, channel or record; 0 where they can't be divided so."""
+        """Values per record, window or channel; 0 if not a whole number."""
         parts = {
             FeatureScope.RECORD: 1,
             FeatureScope.WINDOW: self.windows,
@@ -103,14 +100,14 @@ def learn_list(request: FeatureRequest, seen: Sequence[SeenFeature]) -> tuple[Fe
     """Find the form of a feature that is no tensor.
 
     Args:
-        request: what is told of it.
-        seen: in sampled records, at least one.
+        request: what the user gives of it.
+        seen: the feature in sampled records, at least one.
 
     Returns:
-        The feature, and what had to be assumed of it: a sentence, or None.
+        The feature, and the assumption made: a sentence, or None.
 
     Raises:
-        UsageError: it fits no column, or several that differ.
+        UsageError: it fits no column, or several.
     """
     kind = request.kind or _kind(request.name, seen)
     fitting = [each for each in seen if kind in each.kinds]
@@ -145,7 +142,7 @@ def learn_list(request: FeatureRequest, seen: Sequence[SeenFeature]) -> tuple[Fe
 
 
 def _kind(name: str, seen: Sequence[SeenFeature]) -> FeatureKind:
-    """How all records can be taken."""
+    """The first kind that fits all records."""
     for kind in seen[0].kinds:
         if all(kind in each.kinds for each in seen):
             return kind
@@ -158,7 +155,7 @@ def _kind(name: str, seen: Sequence[SeenFeature]) -> FeatureKind:
 def _scopes(
     request: FeatureRequest, kind: FeatureKind, seen: Sequence[SeenFeature]
 ) -> dict[FeatureScope, int]:
-    """What values can belong to, with the size; those that give other rows than the first one."""
+    """Possible scopes with their sizes; of scopes with equal rows only the first."""
     found: dict[FeatureScope, int] = {}
     for scope in FeatureScope:
         if request.scope not in {None, scope}:
@@ -181,7 +178,7 @@ def _text_room(longest: int) -> int:
 
 
 def _told(name: str, seen: Sequence[SeenFeature]) -> str:
-    """What records have, each way once."""
+    """Describe what the records contain, each form once."""
     ways = {(e.list_kind, e.kinds[:1], e.count, e.windows, e.channels): e for e in reversed(seen)}
     said = [
         f"{each.where} has {each.count} in its {each.list_kind} {name!r} for {each.windows} "

@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 
 from a20_parquet.windows.build import MAX_CHANNELS, WindowRules
-from a20_parquet.windows.feature_kinds import FeatureKind
 from a20_parquet.windows.filenames.parse import parse_filenames
 from a20_parquet.windows.filenames.patterns import PLAIN
 from a20_parquet.windows.left_out import LeftOut
 from a20_parquet.windows.records import DecodedRecords
 from a20_parquet.windows.rejection import Reason, Rejection
+from a20_parquet.windows.schema import FeatureKind
 
 _MOST_NAMES = 1 << 16
 

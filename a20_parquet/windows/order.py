@@ -1,4 +1,4 @@
-"""The order of windows: by partition, then time, and never left to chance."""
+"""The order of windows: by partition, then time; equal windows keep their order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ SORT_KEYS = (
     "filename",
     "recording_offset_in_file",
     "channel",
-    # Equal windows keep the order in which the shards hold them.
+    # Equal windows keep the order of shards and records.
     "shard",
     "record",
 )
@@ -28,25 +28,18 @@ _MOST_RANKS = np.iinfo(np.int64).max
 
 
 def sort_order(keyed: Any) -> npt.NDArray[np.int64]:
-    """Find the order that sorts windows by ``SORT_KEYS``, nulls first.
-
-    Args:
-        keyed: a record batch or table of ``keyed_schema()``.
-
-    Returns:
-        Row numbers, shape ``(rows,)``.
-    """
+    """Return the row numbers that sort a table of ``keyed_schema()`` by ``SORT_KEYS``."""
     return order_by(keyed, SORT_KEYS)
 
 
 def first_out_of_order(metadata: Any) -> int | None:
-    """Find the first window of one partition that should stand before the one above it.
+    """Find the first row of one partition that belongs before the previous row.
 
     Args:
-        metadata: a table that holds the columns of ``metadata_schema()``.
+        metadata: a table with the columns of ``metadata_schema()``.
 
     Returns:
-        Its row, none where all windows are sorted.
+        Its row number, None if all windows are sorted.
     """
     order = order_by(metadata, [key for key in SORT_KEYS if key in metadata.column_names])
     rank = np.empty(len(order), np.int64)
@@ -56,14 +49,13 @@ def first_out_of_order(metadata: Any) -> int | None:
 
 
 def order_by(table: Any, keys: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Find the order by some columns, texts by their bytes, nulls first; equal rows stay.
+    """Sort rows by some columns: texts by their bytes, nulls first, stable.
 
-    Almost all windows differ in partition or start: whatever else counts is looked at for those
-    alone that don't.
+    Almost all windows differ in partition or start; only the others are compared by more columns.
 
     Args:
-        table: a record batch or table that holds the columns.
-        keys: some of ``SORT_KEYS``, in their order.
+        table: a record batch or table.
+        keys: some of ``SORT_KEYS``, in order.
 
     Returns:
         Row numbers, shape ``(rows,)``.
@@ -76,24 +68,24 @@ def order_by(table: Any, keys: Sequence[str]) -> npt.NDArray[np.int64]:
         is_first[1:] |= in_order[1:] != in_order[:-1]
     for key in (*(key for key in keys if key not in _LEADING), _ROW):
         is_alone = is_first & np.append(is_first[1:], True)
-        places = np.flatnonzero(~is_alone)
-        if not len(places):
+        unsorted = np.flatnonzero(~is_alone)
+        if not len(unsorted):
             break
-        rows = order[places]
+        rows = order[unsorted]
         ranks = rows if key == _ROW else _ranks(table.column(key).take(pa.array(rows)))
-        inner = np.lexsort((ranks, np.cumsum(is_first)[places]))
-        order[places] = rows[inner]
+        inner = np.lexsort((ranks, np.cumsum(is_first)[unsorted]))
+        order[unsorted] = rows[inner]
         in_order = ranks[inner]
-        is_first[places[1:]] |= in_order[1:] != in_order[:-1]
+        is_first[unsorted[1:]] |= in_order[1:] != in_order[:-1]
     return order
 
 
 def _sort_by_ranks(keys: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
-    """An order by several keys; where rows are equal, any."""
+    """An order by several keys, not stable."""
     spans = [int(ranks.max(initial=0)) + 1 for ranks in keys]
     if prod(spans) > _MOST_RANKS:
         return np.lexsort(keys[::-1])
-    # Numbers of one kind are sorted many times faster than rows are compared.
+    # Sorting one integer per row is many times faster than comparing rows.
     packed = np.zeros(len(keys[0]), np.int64)
     for ranks, span in zip(keys, spans, strict=True):
         packed *= span
@@ -102,7 +94,7 @@ def _sort_by_ranks(keys: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int6
 
 
 def _ranks(column: Any) -> npt.NDArray[Any]:
-    """Numbers that are ordered as a column's values are, null first; from 0 on but for floats."""
+    """Numbers in the order of a column's values, null first; from 0 on except for floats."""
     values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if pa.types.is_string(values.type):
         encoded = values.dictionary_encode()
@@ -126,12 +118,12 @@ def _ranks(column: Any) -> npt.NDArray[Any]:
 
 @dataclass(frozen=True, slots=True)
 class Partitions:
-    """The partitions of sorted windows, in order, with how many rows each has."""
+    """The partitions of sorted windows, in order."""
 
     site: Any
     """string array"""
     period: Any
-    """int32 array, see ``partition.periods``; null where the recording has no date."""
+    """int32 array, see ``partition.periods``; null if the recording has no date."""
     rows: npt.NDArray[np.int64]
     """Rows of each partition."""
 
@@ -146,7 +138,7 @@ class Partitions:
 
 
 def find_partitions(keyed: Any) -> Partitions:
-    """Find the partitions of windows that are already sorted."""
+    """Find the partitions of sorted windows."""
     site = keyed.column("site")
     period = keyed.column("period")
     ends = np.flatnonzero(_changes(site) | _changes(period)) + 1

@@ -1,6 +1,6 @@
-"""What the decode stage hands to the table: a batch of records as NumPy values."""
+"""A decoded batch of records as NumPy values: the result of the decode stage."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,38 +14,33 @@ Embedding = npt.NDArray[np.floating[Any]]
 """One record's tensor, float32 or float16, shape ``(windows, channels, dims)``."""
 
 FeatureValues = npt.NDArray[Any]
-"""A record's values of a further feature: float32, int64, or bytes as objects. Their shape can be
-broadcast to ``(windows, channels, width)``."""
+"""A record's values of a further feature: float32, int64, or bytes as objects, in a shape that
+broadcasts to ``(windows, channels, width)``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordMetadata:
-    """Records of one shard, in order, without their embeddings; one item a record in each list."""
+    """Records of one shard, in order, without embeddings; each list has one item per record."""
 
     shard: str
-    """Where the shard lies, for messages."""
+    """URL of the shard, for messages."""
     position: int
-    """The shard's place in shard order, from 0."""
+    """Position of the shard in shard order, from 0."""
     numbers: npt.NDArray[np.int64]
     """Each record's number in its shard, from 0; ascending."""
     offsets: list[int]
     """Where each record's frame starts, in bytes of the decompressed shard."""
     filenames: list[bytes]
-    """As the shard has them."""
     timestamps_s: npt.NDArray[np.float64]
     """Seconds from the start of the recording to the start of the record."""
     shapes: list[tuple[int, int, int]]
     """Each embedding's ``(windows, channels, dims)``."""
 
     def __post_init__(self) -> None:
-        """Check that every list has one item a record."""
-        counts = {
-            len(self.numbers),
-            len(self.offsets),
-            len(self.filenames),
-            len(self.timestamps_s),
-            len(self.shapes),
-        }
+        """Check that every list has one item per record."""
+        lists: list[Sized] = [self.numbers, self.offsets, self.filenames]
+        lists += [self.timestamps_s, self.shapes]
+        counts = set(map(len, lists))
         if len(counts) != 1:
             raise ValueError(f"lists of different lengths: {sorted(counts)}")
 
@@ -54,7 +49,7 @@ class RecordMetadata:
         return len(self.offsets)
 
     def take(self, indices: Sequence[int]) -> "RecordMetadata":
-        """Some of the records, by their places in this batch."""
+        """The records at these indices of the batch."""
         return RecordMetadata(
             shard=self.shard,
             position=self.position,
@@ -66,7 +61,7 @@ class RecordMetadata:
         )
 
     def error(self, index: int, reason: str, fix: str, code: Reason | None = None) -> RecordError:
-        """Make the error that says why the record at ``index`` of this batch can't be converted."""
+        """Create the error for the record at ``index`` of this batch."""
         return RecordError(
             shard=self.shard,
             record=int(self.numbers[index]),
@@ -82,21 +77,19 @@ class DecodedRecords:
     """A decoded batch of records."""
 
     heads: RecordMetadata
-    """All but the embeddings."""
     embeddings: list[Embedding]
-    """One tensor a record, of the shape that its head tells."""
+    """One tensor per record, of the shape in ``heads.shapes``."""
     features: dict[str, list[FeatureValues | None]] = field(default_factory=dict)
-    """For each further feature that is wanted its values in each record; None where the record
-    lacks it."""
+    """For each wanted further feature its values in each record; None if the record lacks it."""
     rejected: tuple[Rejection, ...] = ()
-    """Records of the batch that are in none of these lists because they can't be converted."""
+    """Records that cannot be converted and are in none of these lists."""
     shape_disagreements: int = 0
-    """How many records have an ``embedding_shape`` that is not their tensor's."""
+    """Number of records whose ``embedding_shape`` differs from their tensor's shape."""
     other_features: frozenset[str] = frozenset()
-    """Names of features that were found and not decoded."""
+    """Names of features that were not decoded."""
 
     def take(self, indices: Sequence[int]) -> "DecodedRecords":
-        """Some of the records, by their places in these lists; what was rejected is dropped."""
+        """The records at these indices, without ``rejected``."""
         return DecodedRecords(
             self.heads.take(indices),
             [self.embeddings[index] for index in indices],

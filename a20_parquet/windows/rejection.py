@@ -1,11 +1,11 @@
-"""Why something in a shard can't be converted: the reasons, and one record's rejection."""
+"""Reasons why records or bytes of a shard cannot be converted."""
 
 import enum
 from dataclasses import dataclass
 
 
 class Reason(enum.StrEnum):
-    """Why bytes of a shard, or a record in it, went to quarantine."""
+    """Why a record or range of bytes went to quarantine."""
 
     BAD_LENGTH = "bad_length"
     BAD_PAYLOAD = "bad_payload"
@@ -21,7 +21,7 @@ class Reason(enum.StrEnum):
 
     @property
     def is_damage(self) -> bool:
-        """Whether bytes are damaged; else an intact record can't be converted."""
+        """Whether bytes are damaged; else an intact record cannot be converted."""
         return self in _DAMAGE
 
     @property
@@ -31,7 +31,7 @@ class Reason(enum.StrEnum):
 
     @property
     def fix(self) -> str:
-        """What the user can do about it."""
+        """What the user can do."""
         return _FIXES[self]
 
 
@@ -61,7 +61,7 @@ _FIXES = {reason: _FETCH if reason in _DAMAGE else _REWRITE for reason in Reason
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """One intact record that can't be converted."""
+    """An intact record that cannot be converted."""
 
     number: int
     """The record's number in its shard, from 0."""

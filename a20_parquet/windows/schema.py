@@ -1,5 +1,6 @@
-"""The columns of a dataset: one row a window."""
+"""The columns of a dataset, one row per window, and the further features of records."""
 
+import enum
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -7,15 +8,14 @@ from typing import Any, Final
 import pyarrow as pa
 
 from a20_parquet.errors import UsageError
-from a20_parquet.windows.feature_kinds import FeatureKind, FeatureScope
 
 EMBEDDING = "embedding"
 MAX_FEATURE_SIZE = 100_000
-"""DuckDB's arrays are no longer."""
+"""The limit of DuckDB's arrays."""
 MAX_DIMS = (1 << 31) - 1
-"""Floats of an embedding: Arrow's lists are no longer."""
+"""Most floats of an embedding: the limit of Arrow's lists."""
 MAX_TEXT_BYTES = 1 << 16
-"""A text or binary value is no longer: it is repeated for each window."""
+"""Most bytes of a text or binary value, which is repeated for each window."""
 NO_FEATURES = (
     "timestamp_s",
     "timestamp_offset",
@@ -25,13 +25,45 @@ NO_FEATURES = (
     "shard",
     "record",
 )
-"""What records have besides features of their own, what DuckDB calls a window's file here, and by
-what windows are sorted."""
+"""Names that no feature may have: other features of records, sort keys, DuckDB's file column."""
+
+
+class FeatureKind(enum.StrEnum):
+    """How records store a feature; it decides the column's type."""
+
+    TENSOR = "tensor"
+    """One serialized ``TensorProto`` of float32 or float16, shape ``(windows, channels, size)``,
+    ``(windows, size)`` or ``(windows)``, as Perch writes logits:
+    ``fixed_size_list<float32>[size]``."""
+    FLOAT = "float"
+    """A ``float_list``: ``float32``, or ``fixed_size_list<float32>[size]``."""
+    INT64 = "int64"
+    """An ``int64_list``: ``int64``, or ``fixed_size_list<int64>[size]``."""
+    STRING = "string"
+    """A ``bytes_list`` of UTF-8 texts: ``string``."""
+    BINARY = "binary"
+    """A ``bytes_list`` of any bytes: ``binary``."""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether values have a variable number of bytes."""
+        return self in {FeatureKind.STRING, FeatureKind.BINARY}
+
+
+class FeatureScope(enum.StrEnum):
+    """What the values of a record's feature belong to, in the order of the embedding's axes."""
+
+    RECORD = "record"
+    """One value (or ``size`` values) per record, repeated for its windows."""
+    WINDOW = "window"
+    """One per window, repeated for its channels."""
+    CHANNEL = "channel"
+    """One per channel of each window."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column, with what it means."""
+    """One column and its meaning."""
 
     name: str
     type: Any
@@ -39,7 +71,7 @@ class Column:
     nullable: bool
     meaning: str
     unit: str | None = None
-    """None where the values are names, numbers of things, or calendar days."""
+    """None for names, counts and calendar days."""
 
     @property
     def field(self) -> Any:
@@ -100,7 +132,7 @@ METADATA = (
     ),
     Column("channel", pa.int16(), nullable=False, meaning="0, or others where audio was separated"),
 )
-"""Every column but the embedding, in their order."""
+"""All columns except the embedding, in order."""
 
 
 KEYS = {
@@ -128,7 +160,7 @@ KEYS = {
         Column("year", pa.int64(), nullable=True, meaning="local year in which the window starts"),
     )
 }
-"""The Hive keys, which stand in the folders' names and not in the files."""
+"""The Hive keys, which are in the folders' names and not in the files."""
 
 
 _ITEMS: Final = {
@@ -147,28 +179,26 @@ _MEANINGS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """A further feature of the records that windows carry along, such as Perch's logits.
+    """A further feature of the records that becomes a column, such as Perch's logits.
 
-    Its form is learnt from sampled records or told by the user. A record that lacks the feature has
-    null; one that holds it in another form goes to quarantine.
+    Its form is found in sampled records or given by the user. A record without the feature has
+    null; one with another form of it goes to quarantine.
+
+    Raises:
+        UsageError: no column can have this name or size.
     """
 
     name: str
-    """As the records and the column have it."""
+    """Name of feature and column."""
     size: int
-    """Values a row; of texts the most bytes of one. 0 where that is not known yet."""
+    """Values per row; most bytes of a text. 0 if not known yet."""
     kind: FeatureKind = FeatureKind.TENSOR
-    """How records hold it."""
     scope: FeatureScope = FeatureScope.WINDOW
-    """What its values belong to; a tensor's own shape says it."""
+    """What its values belong to; ignored for a tensor, whose shape tells it."""
 
     def __post_init__(self) -> None:
-        """Check that a column can be called so, and hold so much.
-
-        Raises:
-            UsageError: it can't.
-        """
-        # DuckDB takes names for the same that differ in case only.
+        """Check name and size."""
+        # DuckDB ignores case in names.
         taken = {EMBEDDING, *(column.name for column in METADATA), *KEYS, *NO_FEATURES}
         if self.name.casefold() in taken:
             raise UsageError(
@@ -192,7 +222,7 @@ class Feature:
 
     @property
     def width(self) -> int:
-        """Values a row."""
+        """Values per row."""
         return 1 if self.kind.is_text else self.size
 
     @property
@@ -202,32 +232,30 @@ class Feature:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of a row's values, at the most."""
+        """Most bytes of a row's values."""
         return self.size if self.kind.is_text else self.size * _ITEMS[self.kind].bit_width // 8
 
     @property
     def column(self) -> Column:
-        """Its column, null where a record lacks the feature."""
+        """Its column; null where a record lacks the feature."""
         item = _ITEMS[self.kind]
-        is_number = not self.kind.is_text
+        items = pa.list_(pa.field("element", item, nullable=False), self.size)
         return Column(
             self.name,
-            pa.list_(pa.field("element", item, nullable=False), self.size)
-            if self.is_list
-            else item,
+            items if self.is_list else item,
             nullable=True,
             meaning=_MEANINGS[self.scope].format(self.name),
-            unit="the model's own" if is_number else None,
+            unit=None if self.kind.is_text else "the model's own",
         )
 
 
 def feature_bytes(features: tuple[Feature, ...]) -> int:
-    """Bytes of a window's values of all features, at the most."""
+    """Most bytes of a window's values of all features."""
     return sum(feature.row_bytes for feature in features)
 
 
 def text_bytes(features: tuple[Feature, ...]) -> int:
-    """Bytes of the longest text that a feature may have; 0 without texts."""
+    """Most bytes of a text feature; 0 without texts."""
     return max((feature.size for feature in features if feature.kind.is_text), default=0)
 
 
@@ -245,7 +273,7 @@ def columns(dims: int, features: tuple[Feature, ...] = ()) -> tuple[Column, ...]
 
 @lru_cache
 def metadata_schema(features: tuple[Feature, ...] = ()) -> Any:
-    """The Arrow schema of all columns but the embedding."""
+    """The Arrow schema of all columns except the embedding."""
     return pa.schema([*(column.field for column in METADATA), *(f.column.field for f in features)])
 
 
@@ -264,10 +292,10 @@ _KEYED = pa.schema(
     ]
 )
 KEYED_ONLY = tuple(_KEYED.names)
-"""What windows are sorted by besides metadata."""
+"""Sort keys that are no metadata columns."""
 
 
 @lru_cache
 def keyed_schema(features: tuple[Feature, ...] = ()) -> Any:
-    """The metadata with what else windows are sorted by; only runs hold these columns."""
+    """The metadata with the other sort keys, which only runs contain."""
     return pa.schema([*metadata_schema(features), *_KEYED])

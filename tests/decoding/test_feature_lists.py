@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from a20_parquet.decoding.tensorflow import TensorFlowDecoder
 from a20_parquet.decoding.wire import WireDecoder
-from a20_parquet.windows.feature_kinds import FeatureKind, FeatureScope
 from a20_parquet.windows.rejection import Reason
-from a20_parquet.windows.schema import Feature
+from a20_parquet.windows.schema import Feature, FeatureKind, FeatureScope
 from tests.helpers.decoding import (
     BothDecoders,
     as_records,

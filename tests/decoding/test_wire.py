@@ -10,8 +10,8 @@ from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from a20_parquet.decoding import wire_form as record_form
-from a20_parquet.decoding.exact import ExactDecoder
+from a20_parquet.decoding import wire_form
+from a20_parquet.decoding.example import ProtobufDecoder
 from a20_parquet.decoding.tensorflow import TensorFlowDecoder
 from a20_parquet.decoding.wire import WireDecoder
 from a20_parquet.windows.records import DecodedRecords
@@ -46,7 +46,7 @@ CANONICAL: dict[str, Callable[[], bytes]] = {
 }
 
 
-class _Unwanted(ExactDecoder):
+class _Unwanted(ProtobufDecoder):
     """Fails where it is asked for."""
 
     def decode(self, payload: bytes, rate_hz: float | None) -> NoReturn:
@@ -56,7 +56,7 @@ class _Unwanted(ExactDecoder):
 def decoder_of_known_forms(features: tuple[str, ...] = ()) -> WireDecoder:
     """A decoder that fails where a record is of no known form."""
     decoder = WireDecoder(as_features(features))
-    decoder._exact = _Unwanted()  # noqa: SLF001 - what it falls back on
+    decoder._protobuf = _Unwanted()  # noqa: SLF001 - what it falls back on
     return decoder
 
 
@@ -248,8 +248,8 @@ def test_odd_records_as_tensorflow_takes_them(change: tuple[bytes, bytes]) -> No
 
 def test_more_forms_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Records of further forms are decoded as well."""
-    monkeypatch.setattr(record_form, "_MOST_LENGTHS", 2)
-    monkeypatch.setattr(record_form, "_MOST_FORMS_A_LENGTH", 1)
+    monkeypatch.setattr(wire_form, "_MOST_LENGTHS", 2)
+    monkeypatch.setattr(wire_form, "_MOST_FORMS_A_LENGTH", 1)
     payloads = [
         _example(names, make_features(TENSOR, "x" * length))
         for names in (NAMES, NAMES[::-1])

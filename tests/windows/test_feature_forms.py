@@ -18,8 +18,7 @@ from a20_parquet.conversion.result import Conversion
 from a20_parquet.dataset.manifest import Manifest
 from a20_parquet.errors import UsageError
 from a20_parquet.windows.feature_forms import FeatureRequest
-from a20_parquet.windows.feature_kinds import FeatureKind, FeatureScope
-from a20_parquet.windows.schema import Feature
+from a20_parquet.windows.schema import Feature, FeatureKind, FeatureScope
 from tests.helpers.conversions import digests, use_tiny_memory
 from tests.helpers.decoding import (
     bytes_feature,
