@@ -52,7 +52,7 @@ from a20_parquet.shards.discover import Listing, find_shards
 from a20_parquet.shards.perch_config import read_configs
 from a20_parquet.storage.path import is_inside
 from a20_parquet.storage.retries import counted_retries
-from a20_parquet.windows.small_files import sparse_partitions_hint
+from a20_parquet.windows.partition import sparse_partitions_hint
 
 
 @with_options()

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from a20_parquet.runs.run import InMemoryRun, Rows
 from a20_parquet.windows.build import WindowRules, sort_table
-from a20_parquet.windows.left_out import LeftOut
 from a20_parquet.windows.records import DecodedRecords, Embedding, FeatureValues, RecordMetadata
+from a20_parquet.windows.selection import LeftOut
 
 
 class WindowGatherer:

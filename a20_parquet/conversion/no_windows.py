@@ -10,8 +10,7 @@ from a20_parquet.dataset.manifest import FileSummary, ReadingOptions
 from a20_parquet.errors import NoWindowsError
 from a20_parquet.formatting import format_count
 from a20_parquet.runs.run import PartitionsOf
-from a20_parquet.windows.left_out import LeftOut
-from a20_parquet.windows.selection import site_values
+from a20_parquet.windows.selection import LeftOut, site_values
 
 _MOST_NAMED = 20
 

@@ -7,9 +7,9 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict
 
 from a20_parquet.windows.filter import Intake
-from a20_parquet.windows.left_out import LeftOut
 from a20_parquet.windows.name_sketch import NameSketch
 from a20_parquet.windows.records import DecodedRecords
+from a20_parquet.windows.selection import LeftOut
 from a20_parquet.windows.spacing import SpacingSample, SpacingSampler, merge_samples
 
 

@@ -11,7 +11,7 @@ from a20_parquet.formatting import format_bytes, format_count, format_seconds
 from a20_parquet.planning.archive import Archive
 from a20_parquet.planning.forecast import Forecast, memory_plan
 from a20_parquet.resources import default_budget, default_workers
-from a20_parquet.windows.small_files import SMALL_FILE_BYTES
+from a20_parquet.windows.partition import SMALL_FILE_BYTES
 
 _LEAST_BYTES = 250_000_000
 _BLOCK_BYTES = 1_000_000

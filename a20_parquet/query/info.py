@@ -10,8 +10,7 @@ import polars as pl
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.manifest import Assumption
 from a20_parquet.dataset.taken import Taken, taken
-from a20_parquet.windows.partition import PartitionBy
-from a20_parquet.windows.small_files import sparse_partitions_hint
+from a20_parquet.windows.partition import PartitionBy, sparse_partitions_hint
 
 
 @dataclass(frozen=True, slots=True)

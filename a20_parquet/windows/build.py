@@ -28,7 +28,7 @@ _NUMBERS: dict[FeatureKind, type[np.float32 | np.int64]] = {
     FeatureKind.INT64: np.int64,
 }
 MAX_CHANNELS = 1 << 15
-"""They are numbered from 0 in an int16."""
+"""The column ``channel`` is an int16."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,29 +42,28 @@ class WindowRules:
     dims: int
     """Floats an embedding."""
     channels: tuple[int, ...] | None = None
-    """Which channels to take, ascending; none for all."""
+    """Channels to take, ascending; None for all."""
     features: tuple[Feature, ...] = ()
-    """Further features that windows carry along."""
+    """Further features that become columns."""
     filenames: FilenameRules = field(default_factory=FilenameRules)
     """How filenames are read."""
     selection: Selection = field(default_factory=Selection)
     """Which windows to take."""
 
     def count_channels(self, channels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """How many channels are taken of tensors with so many of them."""
+        """Count the channels taken, for each tensor with so many channels."""
         if self.channels is None:
             return channels
         return np.searchsorted(np.array(self.channels, np.int64), channels)
 
     def pick(self, tensor: Embedding) -> Embedding:
-        """Take a tensor's rows, one a window and channel.
+        """Reshape a tensor to one row per window and channel taken.
 
         Args:
             tensor: shape ``(windows, channels, size)``.
 
         Returns:
-            Shape ``(rows, size)``, channel after channel within each window; no copy where all
-            channels or a single one is taken.
+            Shape ``(rows, size)``, windows before channels; a view if all channels or one is taken.
         """
         windows, channels, size = tensor.shape
         if self.channels is None:
@@ -86,16 +85,15 @@ def sort_table(
     channel after channel, as the tensors have them.
 
     Args:
-        heads: batches of records that ``RecordFilter`` has let pass.
+        heads: batches of records that ``RecordFilter`` has taken.
         rules: how records become windows; the selection is not applied.
-        features: for each of ``rules.features`` its values in each record; may be left out without
-            any.
+        features: for each of ``rules.features`` its values in each record.
 
     Returns:
         A record batch of ``keyed_schema(rules.features)``.
     """
     names = [name for batch in heads for name in batch.filenames]
-    # Each name is read once, however many records are of the recording.
+    # A recording has many records: each name is parsed once.
     filenames = pa.array(names, pa.binary()).cast(pa.string()).dictionary_encode()
     recordings = parse_filenames(filenames.dictionary, rules.filenames)
     timestamps_s = np.concatenate([np.zeros(0), *(batch.timestamps_s for batch in heads)])
@@ -144,7 +142,7 @@ def with_embeddings(metadata: Any, embeddings: npt.NDArray[np.float32]) -> Any:
     """Join metadata and embeddings to a record batch of windows, without copying either.
 
     Args:
-        metadata: a record batch that holds the columns of ``metadata_schema(features)``.
+        metadata: a record batch with the columns of ``metadata_schema(features)``.
         embeddings: shape ``(rows, dims)``, C-contiguous.
 
     Returns:
@@ -164,7 +162,7 @@ def _feature_column(
     rows: npt.NDArray[np.int64],
     rules: WindowRules,
 ) -> Any:
-    """A feature of all windows; ``rows`` says how many each record has."""
+    """A feature's column; ``rows`` are the numbers of windows of each record."""
     stops = np.cumsum(rows)
     spans = [
         (stop - count, stop, values, (*shape[:2], feature.width))
@@ -177,12 +175,12 @@ def _feature_column(
     kind = feature.column.type
     if feature.kind.is_text:
         texts: list[bytes] = []
-        places = np.full(total, -1)
+        indices = np.full(total, -1)
         for start, stop, values, shape in spans:
             numbers = np.arange(len(texts), len(texts) + values.size).reshape(values.shape)
             texts.extend(values.reshape(-1).tolist())
-            places[start:stop] = rules.pick(np.broadcast_to(numbers, shape))[:, 0]
-        column = pa.array(texts, pa.binary()).take(pa.array(places, mask=places < 0))
+            indices[start:stop] = rules.pick(np.broadcast_to(numbers, shape))[:, 0]
+        column = pa.array(texts, pa.binary()).take(pa.array(indices, mask=indices < 0))
         return column.cast(kind)
     items = np.zeros((total, feature.size), _NUMBERS[feature.kind])
     lacking = np.ones(total, np.bool_)
@@ -196,7 +194,7 @@ def _feature_column(
 
 
 def _list_array(kind: Any, values: npt.NDArray[Any], null: npt.NDArray[np.bool_] | None) -> Any:
-    """A column of ``kind`` over the items of all its rows, without a copy of them."""
+    """A column of fixed-size lists over the items of all its rows, without a copy."""
     items = _array(kind.value_type, values, None)
     rows = len(values) // kind.list_size
     return pa.Array.from_buffers(kind, rows, [_validity(null)], children=[items])
@@ -212,7 +210,7 @@ def _validity(null: npt.NDArray[np.bool_] | None) -> Any:
 
 def _cast(values: Any, kind: Any) -> Any:
     array = pa.array(values)
-    # Arrow can't cast lists of numbers that are never null where lists are.
+    # Arrow cannot cast nullable lists of items that are never null.
     return array if array.type == kind else array.cast(kind)
 
 

@@ -1,4 +1,4 @@
-"""Which records of a decoded batch become windows, which are wanted, and which are rejected."""
+"""Sorts records of a decoded batch: taken, rejected, or outside of the selection."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -10,54 +10,46 @@ import pyarrow as pa
 from a20_parquet.windows.build import MAX_CHANNELS, WindowRules
 from a20_parquet.windows.filenames.parse import parse_filenames
 from a20_parquet.windows.filenames.patterns import PLAIN
-from a20_parquet.windows.left_out import LeftOut
 from a20_parquet.windows.records import DecodedRecords
 from a20_parquet.windows.rejection import Reason, Rejection
 from a20_parquet.windows.schema import FeatureKind
+from a20_parquet.windows.selection import LeftOut
 
 _MOST_NAMES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """A batch of records, sorted out."""
+    """A filtered batch of records."""
 
     taken: DecodedRecords
-    """Those whose windows go on."""
+    """The records whose windows are converted."""
     rejected: tuple[Rejection, ...]
-    """Those that can't be converted, what the decode stage rejected included; in shard order."""
+    """The records that cannot be converted, also those of the decode stage; in shard order."""
     left_out: int
-    """Windows of the others, which lie outside of what was asked for."""
+    """Windows outside of the selection."""
     noticed: LeftOut
-    """What these are."""
+    """What these windows are."""
     taken_for_utc: frozenset[bytes] = frozenset()
-    """Filenames of those taken of which nothing tells what their clock showed."""
+    """Filenames of taken records whose times count as UTC because nothing tells the offset."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
     problem: str | None
-    """Why a recording of this name can't be taken; none where it can."""
+    """Why a recording of this name cannot be converted, or None."""
     is_wanted: bool
-    """Whether any window of it may be in the selection."""
+    """Whether any of its windows may be in the selection."""
     taken_for_utc: bool = False
-    """Whether nothing tells what its clock showed."""
     site: str | None = None
-    """Its site, if no window is."""
-
-    @property
-    def is_good(self) -> bool:
-        """Whether its records can be taken and may be wanted."""
-        return self.problem is None and self.is_wanted
+    """Its site if no window is in the selection."""
 
 
 _GOOD = _Verdict(None, is_wanted=True)
 
 
 class RecordFilter:
-    """Sorts out batches of records; for one thread.
-
-    Filenames return from record to record: what one tells is remembered.
+    """Filters batches of records; for one thread. Results are cached by filename.
 
     Attributes:
         rules: how records become windows.
@@ -65,7 +57,7 @@ class RecordFilter:
 
     def __init__(self, rules: WindowRules) -> None:
         self.rules = rules
-        # What lists hold was compared with their column when it was decoded.
+        # Lists were compared with their columns when they were decoded.
         self._tensors = [each for each in rules.features if each.kind is FeatureKind.TENSOR]
         self._takes_plain = rules.filenames.pattern is None and not rules.selection.sites
         self._good: set[bytes] = set()
@@ -73,9 +65,9 @@ class RecordFilter:
         self._taken_for_utc: set[bytes] = set()
 
     def sort_out(self, decoded: DecodedRecords) -> Intake:
-        """Say which records of a batch go on."""
+        """Filter a batch of records."""
         heads = decoded.heads
-        # Names are judged in any case.
+        # First the names: this fills the cache.
         if self._all_good(heads.filenames) and self._fit(decoded):
             left_out = sum(
                 count * self._count_dropped(shape) for shape, count in Counter(heads.shapes).items()
@@ -125,7 +117,7 @@ class RecordFilter:
         """Check that every record of a batch can be converted.
 
         Raises:
-            RecordError: one can't; the first is named.
+            RecordError: a record cannot be converted; the error names the first one.
         """
         for rejection in self.sort_out(decoded).rejected:
             index = decoded.heads.numbers.tolist().index(rejection.number)
@@ -158,7 +150,7 @@ class RecordFilter:
         return None
 
     def _fit(self, decoded: DecodedRecords) -> bool:
-        """Whether all tensors are as large as they should be, and nothing was rejected before."""
+        """Whether all tensors have the right size, and no record is rejected."""
         return (
             not decoded.rejected
             and all(
@@ -180,7 +172,7 @@ class RecordFilter:
         return windows * (channels - taken)
 
     def _all_good(self, filenames: Sequence[bytes]) -> bool:
-        """Judge names; whether all can be taken and are wanted."""
+        """Add new names to the cache; return whether all names can be converted and are wanted."""
         if self._good.issuperset(filenames):
             return True
         new = set(filenames) - self._good - self._others.keys()
@@ -194,7 +186,7 @@ class RecordFilter:
             self._good |= plain
             new -= plain
         for name, verdict in self._judge(sorted(new)):
-            if verdict.is_good:
+            if verdict.problem is None and verdict.is_wanted:
                 self._good.add(name)
                 if verdict.taken_for_utc:
                     self._taken_for_utc.add(name)

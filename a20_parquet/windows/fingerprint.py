@@ -1,4 +1,4 @@
-"""Digests of what a window holds, bit for bit."""
+"""Digests of windows' contents, bit for bit."""
 
 import hashlib
 import zlib
@@ -14,7 +14,7 @@ import pyarrow as pa
 from a20_parquet.windows.schema import METADATA
 
 DIGEST_BYTES = 16
-"""128 bits: among a trillion windows two that differ share one with a chance of 1 in 10^15."""
+"""128 bits: two of a trillion different windows share a digest with a chance of 1 in 10^15."""
 
 _ABSENT, _PRESENT = b"\0", b"\1"
 
@@ -22,12 +22,12 @@ _ABSENT, _PRESENT = b"\0", b"\1"
 def content_digests(
     embeddings: npt.NDArray[np.float32], features: Sequence[Any] = ()
 ) -> Iterator[bytes]:
-    """Digest each window's embedding and further features: equal when all their bits are.
+    """Digest each window's embedding and further features: equal if all their bits are.
 
     Args:
         embeddings: shape ``(rows, dims)``, C-contiguous.
-        features: for each further feature an Arrow array that may have nulls: fixed-size lists,
-            numbers or texts; the same features in the same order wherever digests are compared.
+        features: an Arrow array for each further feature (fixed-size lists, numbers or texts, with
+            or without nulls), in the same order wherever digests are compared.
 
     Yields:
         For each row the BLAKE2b of the little-endian numbers, ``DIGEST_BYTES`` long.
@@ -46,7 +46,7 @@ def content_digests(
 
 
 def _contents(column: Any) -> Any:
-    """The bytes of each row, at numbers of lists or alone; anything where a row is null."""
+    """The bytes of each row; undefined if a row is null."""
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_binary(kind):
         texts: list[bytes | None] = column.cast(pa.binary()).to_pylist()
@@ -68,29 +68,29 @@ def _little_endian(floats: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 @dataclass(frozen=True, slots=True)
 class WindowBlock:
-    """Some windows of a dataset or of a shard."""
+    """Windows of a dataset or of a shard."""
 
     metadata: Any
-    """A record batch that holds the columns of ``metadata_schema()``; those of a shard also
-    ``record``, the record's number in the shard."""
+    """A record batch with the columns of ``metadata_schema()``; of a shard also ``record``, the
+    record's number in the shard."""
     embeddings: npt.NDArray[np.float32]
     """Shape ``(rows, dims)``, C-contiguous."""
 
 
 BlockSink: TypeAlias = Callable[[str, WindowBlock], None]
-"""Gets windows with the name of the shard or file that they are from; they last until it returns.
-It is called from any thread."""
+"""Called from any thread with the name of a shard or file and its windows, which are valid until it
+returns."""
 
 BUCKETS = 1 << 16
-"""Windows are told apart by their names into so many groups."""
+"""Number of groups into which windows are divided by their names."""
 
 Buckets: TypeAlias = npt.NDArray[np.uint32]
-"""Each window's group."""
+"""Group of each window."""
 
 Hashes: TypeAlias = npt.NDArray[np.uint64]
-"""Each window's hash, of name and content, shape ``(rows, 2)``."""
+"""Hash of each window's name and content, shape ``(rows, 2)``."""
 
-_TOLD = [
+_COMPARED = [
     column.name
     for column in METADATA
     if column.name not in {"filename", "recording_offset_in_file", "channel"}
@@ -101,14 +101,14 @@ _TAIL = np.dtype([("offset", "<f8"), ("channel", "<i2")])
 def window_hashes(
     block: WindowBlock, features: Sequence[str] = (), among: npt.NDArray[np.bool_] | None = None
 ) -> tuple[npt.NDArray[np.int64], Buckets, Hashes]:
-    """Hash windows: equal when metadata, embedding and features are, bit for bit.
+    """Hash windows: equal if metadata, embedding and features are, bit for bit.
 
     The bucket follows from filename, offset and channel alone, so that windows of one name meet.
 
     Args:
         block: the windows.
-        features: names of the further features that count.
-        among: hash only windows of these buckets, shape ``(BUCKETS,)``; none for all.
+        features: names of the further features to include.
+        among: hash only windows of these buckets, shape ``(BUCKETS,)``; None for all.
 
     Returns:
         Rows of the block, their buckets and their hashes.
@@ -127,17 +127,17 @@ def window_hashes(
         embeddings = embeddings[rows]
         arrays = [array.take(pa.array(rows)) for array in arrays]
     digests = content_digests(embeddings, arrays)
-    told = _told(block.metadata)
+    others = _other_columns(block.metadata)
     hashes = b"".join(
-        hashlib.blake2b(keys[row] + told[row] + digest, digest_size=DIGEST_BYTES).digest()
+        hashlib.blake2b(keys[row] + others[row] + digest, digest_size=DIGEST_BYTES).digest()
         for row, digest in zip(rows.tolist(), digests, strict=True)
     )
     return rows, buckets[rows], np.frombuffer(hashes, np.uint64).reshape(-1, 2)
 
 
-def _told(metadata: Any) -> list[bytes]:
-    """What each row's columns hold besides its name; a null differs from any value."""
-    names = [name for name in _TOLD if name in metadata.schema.names]
+def _other_columns(metadata: Any) -> list[bytes]:
+    """Bytes of each row's columns except its name; a null differs from any value."""
+    names = [name for name in _COMPARED if name in metadata.schema.names]
     columns = [metadata.column(name) for name in names]
     numbers = [column for column in columns if not pa.types.is_string(column.type)]
     values = np.zeros((len(metadata), 2 * len(numbers)), "<i8")
@@ -145,22 +145,23 @@ def _told(metadata: Any) -> list[bytes]:
         values[:, 2 * index] = column.cast(pa.int64()).fill_null(0).to_numpy()
         values[:, 2 * index + 1] = column.is_valid().to_numpy(zero_copy_only=False)
     texts = [column.to_pylist() for column in columns if pa.types.is_string(column.type)]
-    said = [repr(row).encode() for row in zip(*texts, strict=True)] or [b""] * len(metadata)
-    return [row.tobytes() + text for row, text in zip(values, said, strict=True)]
+    texts_of = [repr(row).encode() for row in zip(*texts, strict=True)] or [b""] * len(metadata)
+    return [row.tobytes() + text for row, text in zip(values, texts_of, strict=True)]
 
 
 class Fingerprint:
     """Sums of windows' hashes, bucket by bucket: equal for the same windows in any order.
 
     A bucket's hashes are added up as two numbers modulo 2**64 each.
+
+    Attributes:
+        counts: number of windows of each bucket.
+        sums: sum of each bucket's hashes.
     """
 
     def __init__(self) -> None:
-        """Start without windows."""
         self.counts = np.zeros(BUCKETS, np.int64)
-        """How many windows each bucket has."""
         self.sums = np.zeros((BUCKETS, 2), np.uint64)
-        """The sum of each bucket's hashes."""
 
     def add(self, buckets: Buckets, hashes: Hashes) -> None:
         """Add windows."""
@@ -168,17 +169,17 @@ class Fingerprint:
         np.add.at(self.sums, buckets, hashes)
 
     def differing(self, other: "Fingerprint") -> npt.NDArray[np.int64]:
-        """Number the buckets whose windows are not those of ``other``."""
+        """Return the buckets whose windows differ from those of ``other``."""
         same = (self.sums == other.sums).all(axis=1) & (self.counts == other.counts)
         return np.flatnonzero(~same)
 
 
 @dataclass(frozen=True, slots=True)
 class HashDifference:
-    """Hashes that a dataset and its shards do not have equally often."""
+    """Hashes that occur a different number of times in a dataset and its shards."""
 
     frame: pl.DataFrame
-    """One row a hash: ``bucket``, ``high``, ``low``."""
+    """One row per hash: ``bucket``, ``high``, ``low``."""
 
     @classmethod
     def of(
@@ -194,8 +195,8 @@ class HashDifference:
         Args:
             shards: of the windows in the shards, in any order.
             dataset: of the windows in the dataset, in any order.
-            as_sets: whether it does not matter how often a hash comes.
-            in_part: whether the dataset may have further windows, of shards that are not there.
+            as_sets: whether to ignore how often a hash occurs.
+            in_part: whether the dataset may have windows of further shards.
         """
         keys = ["bucket", "high", "low"]
         counted = _counted(*shards).join(
@@ -209,7 +210,7 @@ class HashDifference:
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """Put differences together that have no bucket in common."""
+        """Join differences without common buckets."""
         return cls(pl.concat(part.frame for part in parts).sort("bucket", "high", "low"))
 
     def __len__(self) -> int:
@@ -217,14 +218,14 @@ class HashDifference:
         return len(self.frame)
 
     def first(self, most: int) -> Self:
-        """The hashes of the first buckets: about ``most``, as no bucket is divided."""
+        """The hashes of the first buckets: about ``most``, because no bucket is divided."""
         if len(self) <= most:
             return self
         last = self.frame["bucket"][most - 1]
         return type(self)(self.frame.filter(pl.col("bucket") <= last))
 
     def buckets(self) -> npt.NDArray[np.bool_]:
-        """Which buckets the hashes are in, shape ``(BUCKETS,)``."""
+        """The buckets of the hashes as a mask, shape ``(BUCKETS,)``."""
         mask = np.zeros(BUCKETS, np.bool_)
         mask[self.frame["bucket"].to_numpy()] = True
         return mask

@@ -1,7 +1,7 @@
-"""Counts different names in bounded memory: exactly while they are few, else nearly.
+"""Counts distinct names in bounded memory: exactly if there are few, else approximately.
 
-The smallest hashes are kept. How dense they lie tells how many names there are, and those of two
-sketches together are the smallest of both, so that counting is the same in any order and division.
+A sketch keeps the smallest hashes (k minimum values). Their density gives the count. Merged
+sketches keep the smallest hashes of all, so that the order and division of the names do not matter.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from typing import Final, Self
 from pydantic import BaseModel, ConfigDict
 
 MOST_HASHES: Final = 4096
-"""Below so many names the count is exact; of more it is mostly within 3 %."""
+"""With fewer names the count is exact, with more mostly within 3 %."""
 _HASH_BITS: Final = 64
 
 
@@ -21,16 +21,16 @@ class NameSketch(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     hashes: tuple[int, ...] = ()
-    """64-bit numbers, ascending, ``MOST_HASHES`` at the most."""
+    """At most ``MOST_HASHES`` 64-bit numbers, ascending."""
 
     @classmethod
     def of(cls, names: Iterable[bytes]) -> Self:
-        """Sketch names; those that come again count once."""
+        """Sketch names; duplicates count once."""
         return cls(hashes=_smallest(map(_hash, names)))
 
     @classmethod
     def merged(cls, several: Iterable[Self]) -> Self:
-        """Sketch the names of several sketches."""
+        """Merge several sketches."""
         return cls(hashes=_smallest(each for one in several for each in one.hashes))
 
     @property
@@ -40,7 +40,7 @@ class NameSketch(BaseModel):
 
     @property
     def count(self) -> int:
-        """How many different names there are."""
+        """Number of distinct names."""
         if self.is_exact:
             return len(self.hashes)
         return (MOST_HASHES - 1 << _HASH_BITS) // (self.hashes[-1] + 1)

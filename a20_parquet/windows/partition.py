@@ -1,7 +1,10 @@
-"""Partitions: which Hive folder a window belongs to."""
+"""Partitions: the Hive folder of each window, and advice on the keys."""
 
 import enum
+from collections import defaultdict
+from collections.abc import Iterable
 from functools import lru_cache
+from statistics import median
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,6 +16,8 @@ from a20_parquet.windows.filenames.site_token import DISTINCT_TOKENS, name_token
 
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 """The folder value that every reader takes for null."""
+
+SMALL_FILE_BYTES = 1_000_000
 
 PartitionKey: TypeAlias = tuple[str, int | None]
 """``site`` and period, see ``periods``."""
@@ -30,7 +35,7 @@ class PartitionBy(enum.StrEnum):
 
     @property
     def period(self) -> str | None:
-        """Name of the key after ``site``: ``date``, ``month``, ``year`` or none."""
+        """Name of the key after ``site``: ``date``, ``month``, ``year`` or None."""
         return self.value.partition(",")[2] or None
 
     @property
@@ -44,8 +49,8 @@ def site_tokens(
 ) -> Any:
     """The Hive value of ``site`` for each recording, an Arrow string array.
 
-    ``site_0285`` where the id is known; else the token of the recorder's name, see ``site_token``;
-    null where neither is known.
+    ``site_0285`` if the id is known, else the token of the recorder's name, see ``site_token``;
+    null if neither is known.
     """
     numbered = pc.binary_join_element_wise(
         "site_", pc.utf8_lpad(site_id.cast(pa.string()), 4, "0"), ""
@@ -64,7 +69,7 @@ def recorder_names(site_name: Any, subsite_name: Any) -> Any:
 
 
 def periods(start_local_s: npt.NDArray[np.int64], by: PartitionBy) -> npt.NDArray[np.int32]:
-    """Number the period in which each window starts.
+    """Return the number of the period in which each window starts.
 
     Args:
         start_local_s: seconds since 1970-01-01 on the recorder's wall clock.
@@ -84,10 +89,10 @@ def periods(start_local_s: npt.NDArray[np.int64], by: PartitionBy) -> npt.NDArra
     return since_1970 + (1970 if by.period == "year" else 0)
 
 
-# Sites have their days in common.
+# Sites share days.
 @lru_cache(maxsize=1 << 14)
 def period_value(period: int | None, by: PartitionBy) -> str:
-    """Write a period as its Hive value, such as ``2020-10-14``, ``2020-10`` or ``2020``."""
+    """Format a period as its Hive value, such as ``2020-10-14``, ``2020-10`` or ``2020``."""
     if period is None:
         return HIVE_NULL
     if by.period == "date":
@@ -98,12 +103,53 @@ def period_value(period: int | None, by: PartitionBy) -> str:
 
 
 def hive_file(site: str, period: int | None, part: int, by: PartitionBy) -> str:
-    """Name a partition's file, such as ``site=site_0285/date=2020-10-14/part-0000.parquet``."""
+    """Path of a partition's file, such as ``site=site_0285/date=2020-10-14/part-0000.parquet``."""
     return f"{hive_folder(site, period, by)}/part-{part:04d}.parquet"
 
 
 def hive_folder(site: str, period: int | None, by: PartitionBy) -> str:
-    """Name a partition's folder, such as ``site=site_0285/date=2020-10-14``."""
+    """Path of a partition's folder, such as ``site=site_0285/date=2020-10-14``."""
     if by.period is None:
         return f"site={site}"
     return f"site={site}/{by.period}={period_value(period, by)}"
+
+
+def sparse_partitions_hint(
+    files: Iterable[tuple[str, int | None, int]], by: PartitionBy
+) -> str | None:
+    """Advise a coarser key if half of the files are under ``SMALL_FILE_BYTES``.
+
+    Args:
+        files: site, period (see ``periods``) and bytes of each file.
+        by: the present keys.
+
+    Returns:
+        A sentence; None if the files are large enough or no key helps.
+    """
+    sizes = list(files)
+    if not sizes or median(size for _, _, size in sizes) >= SMALL_FILE_BYTES:
+        return None
+    now = median(size for _, _, size in sizes)
+    order = list(PartitionBy)
+    for coarser in order[order.index(by) + 1 :]:
+        merged: dict[PartitionKey, int] = defaultdict(int)
+        for site, period, size in sizes:
+            merged[site, _coarsen(period, by, coarser)] += size
+        then = median(merged.values())
+        if then >= SMALL_FILE_BYTES:
+            return (
+                f"half of the {len(sizes):,} files are smaller than {now / 1e6:.2f} MB, which "
+                f"readers are slow on; --partition-by {coarser} would make {len(merged):,} "
+                f"partitions of {then / 1e6:.1f} MB"
+            )
+    return None
+
+
+def _coarsen(period: int | None, by: PartitionBy, coarser: PartitionBy) -> int | None:
+    if period is None or coarser.period is None:
+        return None
+    if coarser.period == by.period:
+        return period
+    unit = {"date": "D", "month": "M"}[str(by.period)]
+    target = {"month": "M", "year": "Y"}[coarser.period]
+    return int(np.datetime64(period, unit).astype(f"datetime64[{target}]").astype(int))  # type: ignore[call-overload]

@@ -1,9 +1,9 @@
-"""Which part of the windows is wanted: some sites, some days."""
+"""Selects windows by site and day, and describes those left out."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
@@ -14,21 +14,23 @@ from a20_parquet.windows.filenames.clock import Flags
 from a20_parquet.windows.filenames.parse import Recordings
 from a20_parquet.windows.filenames.site_token import DISTINCT_TOKENS, meant_tokens
 
+MOST_SITES: Final = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A part of all windows; by default all.
+    """A selection of windows; by default all.
 
     Raises:
         UsageError: the last day is before the first.
     """
 
     sites: tuple[str, ...] = ()
-    """Values of the key ``site``; none for all sites."""
+    """Values of the key ``site``; empty for all sites."""
     first: date | None = None
-    """Windows that start before this local date (UTC's where that is unknown) are not wanted."""
+    """First local day on which windows start (UTC's if that is unknown)."""
     last: date | None = None
-    """Nor are those that start after this one."""
+    """Last such day."""
 
     def __post_init__(self) -> None:
         """Check the order of the dates."""
@@ -46,16 +48,16 @@ class Selection:
         *,
         site_tokens: int = DISTINCT_TOKENS,
     ) -> "Selection":
-        """Make a selection from what users write.
+        """Create a selection from user input.
 
         Args:
             sites: each as ``site_values`` takes it.
             first: a date, or ``YYYY-MM-DD``.
-            last: likewise.
+            last: a date, or ``YYYY-MM-DD``.
             site_tokens: the rule by which names become tokens, see ``name_tokens``.
 
         Raises:
-            UsageError: a date can't be read, or the last one is before the first.
+            UsageError: a date is invalid, or the last one is before the first.
         """
         wanted = [sites] if isinstance(sites, str | int) else sites
         values = (value for site in wanted for value in site_values(site, site_tokens))
@@ -63,22 +65,22 @@ class Selection:
 
     @property
     def is_limited(self) -> bool:
-        """Whether any window is left out."""
+        """Whether it may exclude windows."""
         return bool(self.sites) or self.limits_dates
 
     @property
     def limits_dates(self) -> bool:
-        """Whether windows without a date are left out."""
+        """Whether it excludes windows without a date."""
         return self.first is not None or self.last is not None
 
     def takes_site(self, site: str) -> bool:
-        """Whether windows of a site may be wanted."""
+        """Whether windows of a site may be selected."""
         return not self.sites or site in self.sites
 
     def may_take(self, recordings: Recordings) -> Flags:
-        """For each recording, whether a window of it may be wanted.
+        """For each recording, whether any of its windows may be selected.
 
-        Where it is false, none is: the recording is of another site or unknown one, or has no date.
+        It is false for recordings of other or unknown sites, and without a date.
         """
         may = self._of_sites(recordings.site)
         if self.limits_dates:
@@ -107,6 +109,60 @@ class Selection:
         if not self.sites:
             return np.ones(len(site), np.bool_)
         return _flags(pc.is_in(site, pa.array(self.sites, pa.string())))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """What windows outside of a selection are, for messages.
+
+    Merging is associative and commutative.
+    """
+
+    sites: tuple[str, ...] = ()
+    """The first ``MOST_SITES`` values of the key ``site``, sorted."""
+    has_more_sites: bool = False
+    first_day: date | None = None
+    """Earliest local day of windows of a selected site; None if none has a date."""
+    last_day: date | None = None
+    undated: int = 0
+    """Windows without a date, if dates are selected."""
+    channels: int = 0
+    """Most channels of a record, if channels are selected; else 0."""
+
+    @classmethod
+    def of_days(cls, windows: Any) -> Self:
+        """Describe windows of selected sites on other days.
+
+        Args:
+            windows: a record batch with ``site`` and ``window_start_local``.
+        """
+        days = pc.min_max(windows.column("window_start_local")).as_py()
+        return cls(
+            sites=tuple(sorted(windows.column("site").unique().to_pylist())),
+            first_day=days["min"] and days["min"].date(),
+            last_day=days["max"] and days["max"].date(),
+        ).bounded()
+
+    @classmethod
+    def merged(cls, several: Iterable[Self]) -> Self:
+        """Merge descriptions of different windows."""
+        each = [one for one in several if one != cls()]
+        if len(each) < 2:  # noqa: PLR2004 - nothing to merge
+            return each[0] if each else cls()
+        return cls(
+            sites=tuple(sorted({site for one in each for site in one.sites})),
+            has_more_sites=any(one.has_more_sites for one in each),
+            first_day=min((one.first_day for one in each if one.first_day), default=None),
+            last_day=max((one.last_day for one in each if one.last_day), default=None),
+            undated=sum(one.undated for one in each),
+            channels=max(one.channels for one in each),
+        ).bounded()
+
+    def bounded(self) -> Self:
+        """Keep only the first ``MOST_SITES`` sites."""
+        if len(self.sites) <= MOST_SITES:
+            return self
+        return replace(self, sites=self.sites[:MOST_SITES], has_more_sites=True)
 
 
 def site_values(site: str | int, rule: int = DISTINCT_TOKENS) -> tuple[str, ...]:

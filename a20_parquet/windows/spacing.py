@@ -1,9 +1,8 @@
-"""Whether the windows of a record end where the next record of its recording begins.
+"""Checks whether a record's windows end where the next record of its recording begins.
 
-Records of a recording are shuffled over all shards, so a sample is drawn in every unit of work and
-merged: the recordings whose filenames have the smallest hashes, with their earliest records. The
-smallest of all are among the smallest of each unit, so the merged sample is the same whatever the
-units were.
+Records of a recording are shuffled over all shards, so each unit of work draws a sample: the
+recordings whose filenames have the smallest hashes, with their earliest records. The smallest of
+all are among the smallest of each unit, so that the merged sample does not depend on the units.
 """
 
 from collections import Counter
@@ -19,38 +18,38 @@ from a20_parquet.windows.records import RecordMetadata
 _MOST_RECORDINGS: Final = 64
 _MOST_RECORDS: Final = 32
 _ANY_HASH: Final = (1 << 32) - 1
-# What float32 may round off a time in a recording of a day, and what no writer means.
+# Rounding of float32 times in a recording of one day.
 _TOLERANCE_S: Final = 0.01
-# Perch's windows are up to five seconds long: the last may end so much before the record does.
+# Perch's windows have up to five seconds: the last may end so much before the record does.
 _WINDOW_S: Final = 5.0
-# Records further apart lack others between them.
+# If records are further apart, others are missing between them.
 _LONGEST_HOP_S: Final = 15.0
 _FEWEST_PAIRS: Final = 3
 
 SpacingSample = tuple[tuple[str, tuple[tuple[float, int], ...]], ...]
-"""Some recordings by filename, each with ``(timestamp_s, windows)`` of some records, ascending."""
+"""Sampled recordings by filename, each with ``(timestamp_s, windows)`` of records, ascending."""
 
 _Found = dict[bytes, set[tuple[float, int]]]
 
 
 class SpacingSampler:
-    """Draws the sample of some records, for one thread."""
+    """Draws a sample of records; for one thread."""
 
     def __init__(self) -> None:
         self._found: _Found = {}
         self._limit = _ANY_HASH
 
     def add(self, heads: RecordMetadata) -> None:
-        """Draw from a batch of records, which ``RecordFilter`` has let pass."""
+        """Draw from a batch of records that ``RecordFilter`` has taken."""
         names = heads.filenames
         hashes = np.fromiter(map(crc32, names), np.uint32, len(names))
-        for place in np.flatnonzero(hashes <= self._limit).tolist():
-            windows = heads.shapes[place][0]
+        for index in np.flatnonzero(hashes <= self._limit).tolist():
+            windows = heads.shapes[index][0]
             if windows:
-                records = self._found.setdefault(names[place], set())
-                records.add((float(heads.timestamps_s[place]), windows))
+                records = self._found.setdefault(names[index], set())
+                records.add((float(heads.timestamps_s[index]), windows))
                 if len(records) > 2 * _MOST_RECORDS:
-                    self._found[names[place]] = set(sorted(records)[:_MOST_RECORDS])
+                    self._found[names[index]] = set(sorted(records)[:_MOST_RECORDS])
         if len(self._found) > 2 * _MOST_RECORDINGS:
             self._found = _smallest(self._found)
             self._limit = max(map(crc32, self._found))
@@ -70,13 +69,13 @@ def merge_samples(samples: Iterable[SpacingSample]) -> SpacingSample:
 
 
 def judge_hop(sample: SpacingSample, hop_s: float) -> str | None:
-    """Say that the hop looks wrong, and which would fit; None if it fits.
+    """Describe a hop that looks wrong, and one that would fit; None if it fits.
 
-    It is too long if the last window of a record starts when the next record has begun. It is too
-    short if most records end too early, and by the same: single gaps only mean missing records.
+    It is too long if the last window of a record starts after the next record. It is too short if
+    most records end too early by the same time: single gaps mean missing records.
 
     Args:
-        sample: of the records.
+        sample: the records.
         hop_s: seconds from one window's start to the next.
     """
     pairs = [pair for _, records in sample for pair in _pairs(records)]
@@ -115,9 +114,9 @@ def _finished(found: _Found) -> SpacingSample:
 
 
 def _pairs(records: Iterable[tuple[float, int]]) -> Iterator[tuple[float, int]]:
-    """For each record but the last: seconds to the next one, and its windows.
+    """For each record except the last: seconds to the next one, and its windows.
 
-    Several records of one time are taken for one with the fewest windows of these.
+    Of several records at one time, the one with the fewest windows counts.
     """
     distinct: list[tuple[float, int]] = []
     for timestamp_s, windows in sorted(records):
@@ -128,7 +127,7 @@ def _pairs(records: Iterable[tuple[float, int]]) -> Iterator[tuple[float, int]]:
 
 
 def _commonest(pairs: Iterable[tuple[float, int]]) -> tuple[float, int]:
-    """The hop that would fit most of some records, in seconds, and how many."""
+    """The hop in seconds that fits most records, and their number."""
     counts = Counter(round(after_s / windows, 3) for after_s, windows in pairs)
     return min(counts.items(), key=lambda item: (-item[1], item[0]))
 

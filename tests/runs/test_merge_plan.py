@@ -22,8 +22,7 @@ from a20_parquet.runs.merge_plan import (
     unit_rows,
 )
 from a20_parquet.windows.order import Partitions
-from a20_parquet.windows.partition import PartitionBy
-from a20_parquet.windows.small_files import sparse_partitions_hint
+from a20_parquet.windows.partition import PartitionBy, sparse_partitions_hint
 
 Key = tuple[str, int | None]
 Run = dict[Key, int]
