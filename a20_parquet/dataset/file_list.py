@@ -3,10 +3,11 @@
 Nothing about these bytes is trusted: a dataset may come from anybody, with checksums that fit.
 """
 
-import io
 from typing import Any, Final
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from a20_parquet.dataset.manifest import FileSummary, TableOptions
 from a20_parquet.dataset.names import DATA_PATH
@@ -15,6 +16,11 @@ from a20_parquet.parquet import Compression
 from a20_parquet.windows.partition import PartitionBy
 
 _AGAIN: Final = "Copy the dataset again, or convert the shards again."
+# What pyarrow and polars raise for damage, such as names that are not text and impossible sizes.
+_UNREADABLE: Final = (
+    *(OSError, pa.ArrowException, LookupError, ValueError, TypeError, OverflowError, MemoryError),
+    *(pl.exceptions.PolarsError, pl.exceptions.PanicException),
+)
 _INSTANT: Final = pl.Datetime("us", "UTC")
 _PERIODS: Final = {"date": pl.Date(), "month": pl.String(), "year": pl.Int64()}
 # Sums over a million files are numbers still, times the next as well.
@@ -22,6 +28,26 @@ _MOST_BYTES: Final = 1 << 43
 _MOST_RATIO: Final = 1 << 16
 """No compression of ours stores less than one byte for so many."""
 _FIRST_YEAR, _LAST_YEAR = 1, 9999
+
+
+def parse_parquet(content: bytes) -> pl.DataFrame:
+    """Parse a whole Parquet file that may be damaged, or made to do harm.
+
+    pyarrow reads it: polars ends the process on some damaged page headers.
+
+    Raises:
+        ValueError: the file is not Parquet, is damaged, or polars has no type for a column.
+    """
+    try:
+        file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
+        table = file.read(use_threads=False)
+        # polars trusts that texts are UTF-8 and that lists end behind their start.
+        table.validate(full=True)
+        # Names that are not UTF-8 raise here, and not in Rust, which prints a stack.
+        _ = table.column_names
+        return pl.DataFrame(table)
+    except _UNREADABLE as error:
+        raise ValueError(str(error)) from error
 
 
 def read_table(content: bytes, where: str) -> pl.DataFrame:
@@ -32,11 +58,11 @@ def read_table(content: bytes, where: str) -> pl.DataFrame:
         where: path or URL of the file, for messages.
 
     Raises:
-        DatasetError: it is no Parquet file, or is damaged.
+        DatasetError: the file is not Parquet, or is damaged.
     """
     try:
-        return pl.read_parquet(io.BytesIO(content), hive_partitioning=False)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, MemoryError) as error:
+        return parse_parquet(content)
+    except ValueError as error:
         raise DatasetError(f"{where}: can't be read as Parquet: {error}. {_AGAIN}") from error
 
 

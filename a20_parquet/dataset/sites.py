@@ -11,7 +11,7 @@ from typing import Any, Self
 import polars as pl
 
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.file_list import read_table
+from a20_parquet.dataset.file_list import parse_parquet, read_table
 from a20_parquet.dataset.problem import Problem
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.storage.path import parse_path, read_whole
@@ -166,9 +166,8 @@ def _parse_json(content: bytes) -> pl.DataFrame:
 
 
 def _parse_parquet(content: bytes) -> pl.DataFrame:
-    found = pl.read_parquet(io.BytesIO(content), hive_partitioning=False)
     # What a dataset keeps is a sites table too.
-    return found.drop(_BROUGHT_BY, strict=False)
+    return parse_parquet(content).drop(_BROUGHT_BY, strict=False)
 
 
 def _text(value: Any, name: str) -> str | None:

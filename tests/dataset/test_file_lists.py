@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 import a20_parquet
+from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import DatasetError
 from tests.helpers.conversions import write_shuffled
 from tests.helpers.manifests import write_manifest
@@ -98,8 +99,28 @@ def test_a_column_less_and_one_more(whole: Path, forge: Callable[[bytes], Path])
     assert a20_parquet.verify(forge(content.getvalue())).is_good
 
 
+def test_flipped_bits(whole: Path, forge: Callable[[bytes], Path]) -> None:
+    """A damaged list is an error that names the file, or reads as before; no library aborts."""
+    content = (whole / "files.parquet").read_bytes()
+    expected = Catalog.open(whole).files
+    refused = 0
+    # Every byte of the first pages, whose headers are the danger, and some of the footer.
+    for place in (*range(600), *range(600, len(content), 7)):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        forge(bytes(changed))
+        try:
+            found = Catalog.open(whole).files
+        except DatasetError as error:
+            assert "files.parquet" in str(error), place  # noqa: PT017 - some bytes mean nothing
+            refused += 1
+        else:
+            assert found.shape == expected.shape, place
+    assert refused > 300
+
+
 def test_no_parquet(whole: Path, forge: Callable[[bytes], Path]) -> None:
-    """Bytes that polars has no frame for are told as those of the file, whatever polars does."""
+    """Changed bytes at the end of the footer are an error that names the file, or mean nothing."""
     content = bytearray((whole / "files.parquet").read_bytes())
     for place in range(len(content) - 200, len(content)):
         changed = content.copy()

@@ -2,6 +2,7 @@
 
 import io
 import json
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from a20_parquet.dataset.sites import KeptSites, kept_content, read_sites
-from a20_parquet.errors import UsageError
+from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.windows.filenames.site_table import SCHEMA, SiteTable, merged
 
 ROWS: list[dict[str, Any]] = [
@@ -141,6 +142,37 @@ def test_tables_from_before_there_were_clocks(tmp_path: Path) -> None:
         ("Kl9", None, 0),
         ("x", "UTC", 1),
     ]
+
+
+def test_flipped_bits(tmp_path: Path) -> None:
+    """A damaged table is an error that names the file, or reads as before; no library aborts."""
+    content = kept_content(None, TABLE, 0)
+    path = tmp_path / "sites.parquet"
+    catalog = SimpleNamespace(
+        url=str,
+        read=lambda _: path.read_bytes(),
+        manifest=SimpleNamespace(
+            conversions=[SimpleNamespace(reading=SimpleNamespace(sites=TABLE.fingerprint))]
+        ),
+    )
+    refused = 0
+    # Every byte of the pages, whose headers are the danger, and some of the footer.
+    for place in (*range(500), *range(500, len(content), 7)):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        try:
+            kept = KeptSites.read(cast("Any", catalog))
+        except DatasetError as error:
+            assert "sites.parquet" in str(error), place  # noqa: PT017 - some bytes mean nothing
+            refused += 1
+        else:
+            assert kept is not None
+            assert kept.until(0) == TABLE, place
+        # The same file may be given as --sites.
+        with suppress(UsageError):
+            read_sites(path)
+    assert refused > 300
 
 
 def test_each_conversion_has_its_own_table() -> None:
