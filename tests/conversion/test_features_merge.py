@@ -2,13 +2,14 @@
 
 import io
 import random
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from a20_parquet.parquet import Compression
 from a20_parquet.runs.cursor import MergeCursor
@@ -42,15 +43,20 @@ def keyed_with_features(rows: list[Row]) -> Any:
 
 
 @pytest.mark.parametrize("on_disk", [False, True])
-@pytest.mark.parametrize("seed", range(5))
-def test_features_stay_with_their_windows(tmp_path: Path, on_disk: bool, seed: int) -> None:  # noqa: FBT001
+@settings(max_examples=10)
+@given(rng=st.randoms(use_true_random=False))
+def test_features_stay_with_their_windows(
+    tmp_path_factory: pytest.TempPathFactory, rng: random.Random, *, on_disk: bool
+) -> None:
     """Sorted, written to scratch disk, merged and encoded, each window has its own values."""
-    rng = random.Random(seed)  # noqa: S311 - test data
+    folder = tmp_path_factory.mktemp("runs")
     rows = [random_rows(rng, rng.randint(1, 60), shard) for shard in range(4)]
+    # Rows with and without each feature, whatever was drawn.
+    rows[0] += [rows[0][0] | {"record": 999 + number} for number in range(3)]
     runs: list[Run] = []
     for shard, mine in enumerate(rows):
         run = InMemoryRun(embeddings_of(mine), np.arange(len(mine)), keyed_with_features(mine))
-        path = tmp_path / f"run-{shard}"
+        path = folder / f"run-{shard}"
         runs.append(StoredRun(run.write(path, batch_rows=7)) if on_disk else run)
     slices = [(0, len(mine)) for mine in rows]
     staging = np.empty((11, DIMS), np.float32)

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from a20_parquet.conversion import find_duplicates as duplicates_module
 from a20_parquet.conversion.duplicates_pass import find_duplicates
@@ -77,32 +79,38 @@ def check(found: Duplicates, expected: Found, rows: Sequence[Sequence[Row]]) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("unit_rows", [1, 10, 1000])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rng=st.randoms(use_true_random=False))
 def test_duplicates_in_runs(
-    seed: int, unit_rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    unit_rows: int,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    rng: random.Random,
 ) -> None:
     """Runs in memory and on disk give what a plain search gives, whatever the units are."""
     monkeypatch.setattr(duplicates_module, "_UNIT_ROWS", unit_rows)
     monkeypatch.setattr(duplicates_module, "_BLOCK_BYTES", DIMS * 4 * 3)
-    monkeypatch.setattr(duplicates_module, "_ROWS_IN_MEMORY", 1 + seed % 5)
-    rng = random.Random(seed)
+    monkeypatch.setattr(duplicates_module, "_ROWS_IN_MEMORY", rng.randint(1, 5))
     sizes = [rng.randint(1, 30) for _ in range(rng.choice([1, 2, 5]))]
     names = rng.choice([2, 12, 300])
     rows = [repeated_rows(rng, size, shard, names) for shard, size in enumerate(sizes)]
     runs: list[Run] = [run_of(mine) for mine in rows]
-    if seed % 2:
-        runs = [StoredRun(run_of(mine).write(tmp_path / str(i), 2)) for i, mine in enumerate(rows)]
+    if rng.random() < 0.5:
+        folder = tmp_path_factory.mktemp("runs")
+        runs = [StoredRun(run_of(mine).write(folder / str(i), 2)) for i, mine in enumerate(rows)]
     expected = search([], [row for mine in rows for row in mine])
-    check(find(runs, workers=1 + seed % 3), expected, rows)
+    check(find(runs, workers=rng.randint(1, 3)), expected, rows)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("by", ["site,date", "site,month", "site,year", "site"])
-@pytest.mark.parametrize("seed", range(5))
-def test_duplicates_of_what_the_dataset_holds(seed: int, by: str, tmp_path: Path) -> None:
+@settings(max_examples=5)
+@given(rng=st.randoms(use_true_random=False))
+def test_duplicates_of_what_the_dataset_holds(
+    by: str, tmp_path_factory: pytest.TempPathFactory, rng: random.Random
+) -> None:
     """Windows of the dataset come before all new ones, and are not counted themselves."""
-    rng = random.Random(seed)
     period = {"site,date": 18_000, "site,month": 600, "site,year": 2019, "site": 0}[by]
 
     def rows_of(count: int, shard: int) -> list[Row]:
@@ -115,8 +123,12 @@ def test_duplicates_of_what_the_dataset_holds(seed: int, by: str, tmp_path: Path
         return rows
 
     conversions = [rows_of(rng.randint(1, 40), shard) for shard in range(rng.randint(1, 3))]
-    held = write_held(tmp_path / "dataset", conversions, by)
     new = [rows_of(rng.randint(1, 30), shard) for shard in range(2)]
+    # One window that is there comes again, and again with another embedding, whatever was drawn.
+    known = conversions[0][0] | {"filename": "known", "record": 999, "value": 0}
+    conversions[0].append(known)
+    new[0] += [known, known | {"record": 1000, "value": 1}]
+    held = write_held(tmp_path_factory.mktemp("parent") / "dataset", conversions, by)
     expected = search(
         [row for mine in conversions for row in mine], [row for mine in new for row in mine]
     )
@@ -188,10 +200,10 @@ def test_features_are_compared_too() -> None:
     assert [dropped.tolist() for dropped in found.dropped] == [[2, 4]]
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_dropping_leaves_nothing_to_drop(seed: int) -> None:
+@settings(max_examples=20)
+@given(rng=st.randoms(use_true_random=False))
+def test_dropping_leaves_nothing_to_drop(rng: random.Random) -> None:
     """Runs without what was found have no identical windows, and as many different ones."""
-    rng = random.Random(seed)
     rows = [repeated_rows(rng, 30, shard, 15) for shard in range(3)]
     runs = [run_of(mine) for mine in rows]
     found = find(runs)

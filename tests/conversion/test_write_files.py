@@ -15,6 +15,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from a20_parquet.dataset.manifest import FileSummary
 from a20_parquet.errors import DatasetError
@@ -97,14 +99,14 @@ def test_cursor(
     check_cursor(cursor, expected, lambda: rng.choice([1, 2, 5, 30]))
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_cursor_over_slices(seed: int, tmp_path: Path) -> None:
+@settings(max_examples=20)
+@given(rng=st.randoms(use_true_random=False))
+def test_cursor_over_slices(tmp_path_factory: pytest.TempPathFactory, rng: random.Random) -> None:
     """Only the rows of the slices come, and empty slices are no harm."""
-    rng = random.Random(seed)
     sizes = [rng.randint(1, 25) for _ in range(rng.randint(1, 7))]
-    rows = random_runs(rng, sizes, disjoint=seed % 3 == 0)
+    rows = random_runs(rng, sizes, disjoint=rng.random() < 0.3)
     batch = rng.choice([1, 4, 1024])
-    runs = make_runs(rng, rows, tmp_path, batch)
+    runs = make_runs(rng, rows, tmp_path_factory.mktemp("runs"), batch)
     slices = [(0, 0) if rng.random() < 0.3 else rng_slice(rng, size) for size in sizes]
     expected = [
         row

@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import DatasetError
@@ -21,12 +23,14 @@ from tests.helpers.repeated import VALUES, repeated_rows, write_held
 from tests.helpers.runs import DIMS, read_run, sort_key
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_a_data_file_is_the_run_that_it_was_written_from(seed: int, tmp_path: Path) -> None:
+@settings(max_examples=6)
+@given(rng=st.randoms(use_true_random=False))
+def test_a_data_file_is_the_run_that_it_was_written_from(
+    tmp_path_factory: pytest.TempPathFactory, rng: random.Random
+) -> None:
     """Any slice has the rows as they were sorted, numbered in the file, bit for bit."""
-    rng = random.Random(seed)
     rows = repeated_rows(rng, 60, 0, 30)
-    catalog = write_held(tmp_path / "dataset", [rows])
+    catalog = write_held(tmp_path_factory.mktemp("parent") / "dataset", [rows])
     expected = sorted(rows, key=sort_key)
     done = 0
     keys = [file.key for file in catalog.data_files()]
