@@ -47,7 +47,7 @@ def parse(option: str, value: Any) -> ConvertOptions:
     return ConvertOptions.parse(values)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(BUDGETS, WORKERS, DIMS, ROW_GROUP_ROWS, WINDOWS, FEATURE_BYTES, READ_AHEAD)
 def test_the_budget_is_kept(  # noqa: PLR0913, PLR0917 - what buffers depend on
     budget: int,
@@ -90,7 +90,7 @@ def test_the_budget_is_kept(  # noqa: PLR0913, PLR0917 - what buffers depend on
         assert plan.workers * merging <= budget
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     BUDGETS,
     st.integers(0, 1 << 34),

@@ -246,7 +246,7 @@ def test_any_changed_byte_is_harmless(
     make_dataset(root, [content], [20], dims=16, compression=compression, row_group_rows=10)
     path = root / "data/site=site_0000/part-0000.parquet"
 
-    @settings(deadline=None, max_examples=150)
+    @settings(max_examples=150)
     @given(st.integers(0, len(content) - 1), st.binary(min_size=1, max_size=4))
     def change(position: int, other: bytes) -> None:
         changed = content[:position] + other + content[position + len(other) :]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import crc32c
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from a20_parquet.dataset.manifest import QuarantinedShard
@@ -97,7 +97,6 @@ KEPT = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=100)
 @given(KEPT)
 def test_every_byte_is_kept(
     tmp_path_factory: pytest.TempPathFactory, kept: list[bytes | list[bytes]]

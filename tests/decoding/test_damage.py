@@ -62,7 +62,7 @@ def without_message(found: list[Range | Whole]) -> list[Range | Whole]:
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(payload_lists, compressions, small_batches, st.data())
 def test_any_damage_is_what_the_rules_say(
     folder: Path, payloads: list[bytes], compression: str, batch_bytes: int, data: st.DataObject
@@ -78,7 +78,7 @@ def test_any_damage_is_what_the_rules_say(
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(payload_lists, small_batches, st.data())
 def test_untouched_records_are_found(
     folder: Path, payloads: list[bytes], batch_bytes: int, data: st.DataObject
@@ -96,7 +96,7 @@ def test_untouched_records_are_found(
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(payload_lists, compressions, st.data())
 def test_records_before_the_damage_are_tensorflows(
     folder: Path, payloads: list[bytes], compression: str, data: st.DataObject
@@ -125,7 +125,7 @@ def test_records_before_the_damage_are_tensorflows(
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(plain_payload_lists, st.sampled_from(["GZIP", "ZLIB"]), small_batches, st.data())
 def test_damaged_compression_loses_no_stored_byte(
     folder: Path, payloads: list[bytes], compression: str, batch_bytes: int, data: st.DataObject
@@ -352,7 +352,7 @@ def test_memory_is_bounded_whatever_is_damaged() -> None:
     assert (reader.records, reader.damaged_ranges) == (0, 1)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(payload_lists, small_batches, st.data())
 def test_checksum_covers_damage(
     folder: Path, payloads: list[bytes], batch_bytes: int, data: st.DataObject

@@ -74,7 +74,6 @@ def _float_val(content: bytes) -> bytes:
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=100)
 @given(
     st.lists(
         st.tuples(protos(), st.floats(-1e9, 1e9, width=32), st.binary(max_size=30)),
@@ -143,7 +142,7 @@ def test_heads() -> None:
 
 
 @given(st.permutations(["timestamp_s", "filename", "embedding", "embedding_shape", "other"]))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_features_in_any_order(order: list[str]) -> None:
     """Features may come in any order, beside others that the package does not know."""
     features = make_features(TENSOR, timestamp_s=5.0)

@@ -98,7 +98,7 @@ def can_be_held(value: bytes, feature: Feature) -> bool:
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(features, st.lists(st.tuples(shapes, lists), min_size=1, max_size=6))
 def test_any_lists(feature: Feature, records: list[tuple[tuple[int, int], Any]]) -> None:
     """A record is taken if its list is of the kind and as long as the column needs, or empty."""

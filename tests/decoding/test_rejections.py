@@ -275,7 +275,7 @@ def test_bad_record(kind: str, before: int, after: int) -> None:
     assert error.console_text.endswith(code.fix)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.sampled_from(["good", "old", "lying", *BAD]), min_size=1, max_size=12))
 def test_a_records_fate_does_not_depend_on_others(kinds: list[str]) -> None:
     """Batches of one, of three and of all give the same records and the same rejections."""
@@ -304,7 +304,7 @@ def test_a_records_fate_does_not_depend_on_others(kinds: list[str]) -> None:
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.data())
 def test_changed_payload_is_rejected_or_what_tensorflow_reads(data: st.DataObject) -> None:
     """Any damage that no checksum tells gives a rejection or the values of TensorFlow."""

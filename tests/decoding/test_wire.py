@@ -146,7 +146,7 @@ RECORDS = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(RECORDS, min_size=1, max_size=8))
 def test_features_in_any_order(payloads: list[bytes]) -> None:
     """A map has no order: each that a writer may choose is one more form."""
@@ -154,7 +154,7 @@ def test_features_in_any_order(payloads: list[bytes]) -> None:
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.data())
 def test_changed_records_beside_their_originals(data: st.DataObject) -> None:
     """Whatever bytes change in a record whose form is known, TensorFlow says the same of it."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from a20_parquet.errors import RecordError
@@ -46,7 +46,6 @@ def names() -> st.SearchStrategy[str]:
     return near | tokens | st.text(max_size=20)
 
 
-@settings(deadline=None)
 @given(names())
 @example("xx" + START + "A---B-Wet-A_1.flac.bak")
 @example(START + "Foo-Wet-A_1_flac-Dry-B_2.flac")
@@ -178,7 +177,6 @@ records = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(records)
 def test_json_is_what_json_dumps_writes(
     records: list[tuple[str, float, tuple[int, int, int]]],
@@ -239,7 +237,6 @@ def test_a_label_may_meet_another_name() -> None:
     assert len(lines) == 2
 
 
-@settings(deadline=None)
 @given(st.lists(st.text("ab.", min_size=1, max_size=4), unique=True, max_size=12), st.randoms())
 def test_names_of_files_are_unique(labels: list[str], random: Any) -> None:
     """Whatever names and labels there are."""

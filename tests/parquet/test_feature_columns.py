@@ -79,7 +79,7 @@ def windows_with_features(draw: st.DrawFn) -> tuple[Any, tuple[Feature, ...]]:
 
 @pytest.mark.slow
 @given(made=windows_with_features(), compression=st.sampled_from(ALL), cut=st.integers(0, 300))
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 def test_any_features_come_back_bit_by_bit(
     tmp_path: Path, made: tuple[Any, tuple[Feature, ...]], compression: Compression, cut: int
 ) -> None:

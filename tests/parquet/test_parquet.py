@@ -248,7 +248,7 @@ def tables(draw: st.DrawFn) -> Any:
 
 @pytest.mark.slow
 @given(batch=tables(), compression=st.sampled_from(ALL), cut=st.integers(0, 700))
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 def test_rows_come_back_bit_by_bit(batch: Any, compression: Compression, cut: int) -> None:
     """Any rows, nulls, lengths and row groups, whatever the slice they come from."""
     batches = [part for part in (batch.slice(0, cut), batch.slice(cut)) if len(part)]

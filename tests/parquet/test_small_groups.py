@@ -65,7 +65,7 @@ def bits(table: Any) -> list[list[Any]]:
     compression=st.sampled_from(Compression),
     offset=st.integers(0, 3),
 )
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_groups_hold_their_rows(
     runs: list[tuple[Any, int]], cuts: list[int], compression: Compression, offset: int
 ) -> None:

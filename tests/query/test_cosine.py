@@ -71,7 +71,7 @@ def check(found: Nearest, direction: Direction, block: Block, top: int) -> None:
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(blocks(), st.data(), st.integers(1, 30))
 def test_the_best_are_found(block: Block, data: st.DataObject, top: int) -> None:
     """Ties, copies, zeros, NaN, infinities, extreme sizes, opposites; more wanted than there are.

@@ -173,7 +173,7 @@ def predicates(columns: list[str]) -> st.SearchStrategy[pl.Expr]:
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=120)
 @given(WINDOWS, st.sampled_from(PartitionBy), st.integers(1, 4), st.data())
 def test_no_wanted_window_is_lost(
     rows: list[list[Any]], by: PartitionBy, file_rows: int, data: st.DataObject

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from a20_parquet.reporting.coverage import Coverage, SiteCoverage, Tally
@@ -54,7 +54,6 @@ def tally(windows: list[Window], rows: int) -> Tally:
     )
 
 
-@settings(deadline=None)  # the first example warms up Arrow
 @given(windows=_WINDOWS, rows=st.integers(1, 60))
 def test_counts_are_those_of_each_window(windows: list[Window], rows: int) -> None:
     """Every count equals Python's own calendar, however the windows are cut into batches."""
@@ -84,7 +83,6 @@ def test_counts_are_those_of_each_window(windows: list[Window], rows: int) -> No
     assert coverage.total == len(windows)
 
 
-@settings(deadline=None)
 @given(windows=_WINDOWS)
 def test_sites_are_summed_up(windows: list[Window]) -> None:
     """A site's days and longest gap follow from its own days alone."""

@@ -82,7 +82,7 @@ def totals(runs: list[Run]) -> Counter[Key]:
     return total
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(RUNS, SIZES, SIZES)
 def test_each_row_is_in_one_unit(runs: list[Run], rows_per_file: int, rows_per_unit: int) -> None:
     """The slices of each run follow one another from its first to its last row."""
@@ -96,7 +96,7 @@ def test_each_row_is_in_one_unit(runs: list[Run], rows_per_file: int, rows_per_u
             assert (slices[0][0], slices[-1][1]) == (0, sum(run.values()))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(RUNS, SIZES, SIZES)
 def test_units_are_whole_partitions(
     runs: list[Run], rows_per_file: int, rows_per_unit: int
@@ -116,7 +116,7 @@ def test_units_are_whole_partitions(
     assert seen == set(totals(runs))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(RUNS, SIZES, SIZES)
 def test_files_follow_from_rows_alone(
     runs: list[Run], rows_per_file: int, rows_per_unit: int
@@ -132,7 +132,7 @@ def test_files_follow_from_rows_alone(
     assert files(plan([dict(total)], rows_per_file, 1)) == expected
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(RUNS, SIZES)
 def test_size_of_units(runs: list[Run], rows_per_unit: int) -> None:
     """A unit without its last partition is no larger than asked for, so the work is shared out."""
@@ -164,7 +164,7 @@ def test_a_run_without_rows_beside_others() -> None:
     ]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(RUNS, SIZES, SIZES, st.integers(1, 12))
 def test_runs_may_be_many(
     runs: list[Run], rows_per_file: int, rows_per_unit: int, buffered: int
@@ -179,7 +179,7 @@ def test_runs_may_be_many(
     assert found.rows.tolist() == [unit.rows for unit in expected]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(RUNS, SIZES)
 def test_units_are_a_sequence(runs: list[Run], rows_per_unit: int) -> None:
     """Units can be asked for in any order, from the end and several at a time."""
@@ -200,7 +200,7 @@ def test_slices_do_not_shrink_with_runs(rows: int, runs: int) -> None:
     assert found >= runs * (rows // 64)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 10_000), st.integers(1, 500))
 def test_split_rows(rows: int, most: int) -> None:
     """Pieces are full but for the last one, and together all rows."""
@@ -271,7 +271,6 @@ def test_hint_joins_the_parts_of_a_partition() -> None:
     most_rows=st.integers(1, 50),
     small_rows=st.integers(1, 50),
 )
-@settings(deadline=None)
 def test_files_are_grouped_in_order(rows: list[int], most_rows: int, small_rows: int) -> None:
     """Each file is in one group; groups of several hold small files that fit together."""
     small_rows = min(small_rows, most_rows)

@@ -5,7 +5,7 @@ from itertools import groupby
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from a20_parquet.runs import without_rows as partial_run
@@ -15,7 +15,6 @@ from tests.helpers.heads import make_keyed
 from tests.helpers.runs import embeddings_of, held, random_rows, read_run, sort_key
 
 
-@settings(deadline=None)
 @given(
     seed=st.integers(0, 50),
     kept=st.lists(st.booleans(), min_size=1, max_size=40),

@@ -79,7 +79,7 @@ def own_threads() -> list[str]:
     return [t.name for t in threading.enumerate() if t.name.startswith("a20-read-ahead")]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.binary(max_size=1000), BLOCKS, st.lists(st.integers(0, 400), max_size=20), st.data())
 def test_bytes_come_in_order(
     content: bytes, ahead: Prefetch, sizes: list[int], data: st.DataObject

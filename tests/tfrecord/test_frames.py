@@ -71,7 +71,7 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(payload_lists, batch_sizes, compressions)
 def test_records_equal_tensorflows(
     folder: Path, payloads: list[bytes], batch_bytes: int, compression: str
@@ -87,7 +87,7 @@ def test_records_equal_tensorflows(
     assert found.numbers == list(range(len(payloads)))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(payload_lists, batch_sizes, compressions)
 def test_offsets_are_where_frames_start(
     folder: Path, payloads: list[bytes], batch_bytes: int, compression: str
@@ -102,7 +102,7 @@ def test_offsets_are_where_frames_start(
     assert found.content_bytes == len(content)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(payload_lists, batch_sizes, batch_sizes, compressions, st.data())
 def test_checksum_tells_records_apart(  # noqa: PLR0913, PLR0917 -- one argument a strategy
     folder: Path,
@@ -131,7 +131,6 @@ def test_checksum_knows_boundaries_and_order(tmp_path: Path, payloads: list[byte
     assert read(write_shard(tmp_path / "shard", payloads)).checksum != reference
 
 
-@settings(deadline=None, max_examples=100)
 @given(payload_lists.filter(bool), batch_sizes, st.data())
 def test_any_damaged_byte_is_found(
     folder: Path, payloads: list[bytes], batch_bytes: int, data: st.DataObject
@@ -156,7 +155,6 @@ def test_any_damaged_byte_is_found(
     assert found.payloads == payloads[:record]
 
 
-@settings(deadline=None, max_examples=100)
 @given(payload_lists.filter(bool), batch_sizes, st.data())
 def test_cut_inside_a_frame_is_found(
     folder: Path, payloads: list[bytes], batch_bytes: int, data: st.DataObject
@@ -175,7 +173,6 @@ def test_cut_inside_a_frame_is_found(
     assert found.payloads == payloads[:record]
 
 
-@settings(deadline=None, max_examples=100)
 @given(payload_lists.filter(bool), batch_sizes, st.sampled_from(["GZIP", "ZLIB"]), st.data())
 def test_cut_compressed_shard_is_found(
     folder: Path, payloads: list[bytes], batch_bytes: int, compression: str, data: st.DataObject
@@ -190,7 +187,6 @@ def test_cut_compressed_shard_is_found(
     assert found.payloads == payloads[: len(found.payloads)]
 
 
-@settings(deadline=None, max_examples=100)
 @given(payload_lists.filter(bool), batch_sizes, st.sampled_from(["GZIP", "ZLIB"]), st.data())
 def test_damaged_compressed_shard_hands_on_nothing_wrong(
     folder: Path, payloads: list[bytes], batch_bytes: int, compression: str, data: st.DataObject

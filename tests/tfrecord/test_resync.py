@@ -41,7 +41,6 @@ parts = st.one_of(
 contents = st.lists(parts, max_size=8).map(b"".join)
 
 
-@settings(deadline=None)
 @given(contents)
 def test_headers_are_found_everywhere(data: bytes) -> None:
     """Every place with a possible length and its checksum is found, whatever its alignment."""
@@ -61,7 +60,7 @@ def test_one_length_has_the_checksum_zero() -> None:
     assert find_headers(memoryview(data)).tolist() == [100]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(contents, st.data())
 def test_first_whole_frame_is_found(data: bytes, draw: st.DataObject) -> None:
     """Of a whole shard, it is the first place at which a whole frame starts."""

@@ -171,7 +171,7 @@ RECORD = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.lists(RECORD, max_size=4), st.integers(0, 10**6)), max_size=4),
     st.sampled_from([5.0, 0.1, 2.5, 1 / 3, 86_400.0]),

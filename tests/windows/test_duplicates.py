@@ -1,6 +1,6 @@
 """Windows that share their names."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from a20_parquet.windows.duplicates import (
@@ -17,7 +17,6 @@ NAME = st.tuples(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(NAME, max_size=20))
 def test_rows_that_repeat_the_name_before_them(names: list[tuple[str, float, int]]) -> None:
     """A row repeats the one before it where all three parts of its name are the same."""

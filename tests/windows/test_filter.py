@@ -4,7 +4,7 @@ from datetime import date
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from a20_parquet.windows import filter as intake_module
@@ -112,7 +112,6 @@ def test_an_unknown_site_takes_every_name() -> None:
     assert [rejection.number for rejection in found.rejected] == [6, 7, 8, 9]
 
 
-@settings(deadline=None, max_examples=100)
 @given(
     st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6)), max_size=8),
     st.sets(st.integers(0, 7), min_size=1),

@@ -7,7 +7,7 @@ from random import Random
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from a20_parquet.windows.fingerprint import (
@@ -42,7 +42,6 @@ def _lists(rows: Sequence[tuple[int, ...] | None], size: int, offset: int) -> pa
     return lists.slice(offset)
 
 
-@settings(deadline=None)
 @given(st.lists(WINDOW, min_size=1, max_size=12), st.integers(0, 3))
 def test_digests_are_equal_when_all_bits_are(windows: list[Window], offset: int) -> None:
     """Equal bits give equal digests, any other bits others, a null other than any value."""
@@ -97,7 +96,6 @@ def fingerprint_of(rows: Sequence[Row], step: int) -> Fingerprint:
     return fingerprint
 
 
-@settings(deadline=None)
 @given(st.lists(ROW, min_size=1, max_size=12), st.sets(st.integers(0, BUCKETS - 1)))
 def test_hashes_are_equal_when_all_of_a_window_is(rows: list[Row], others: set[int]) -> None:
     """Equal windows have equal hashes, any other window others; a bucket follows from the name."""
@@ -115,7 +113,6 @@ def test_hashes_are_equal_when_all_of_a_window_is(rows: list[Row], others: set[i
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(st.lists(ROW, max_size=8), st.lists(ROW, max_size=8), st.integers(1, 9), st.randoms())
 def test_fingerprints_are_equal_when_the_same_windows_come_in_any_order(
     rows: list[Row], others: list[Row], step: int, rng: Random
@@ -130,7 +127,6 @@ def test_fingerprints_are_equal_when_the_same_windows_come_in_any_order(
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(st.lists(ROW, max_size=10), st.lists(ROW, max_size=10), st.booleans(), st.integers(1, 9))
 def test_the_difference_of_hashes_is_that_of_counters(
     shards: list[Row],

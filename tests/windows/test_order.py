@@ -67,7 +67,7 @@ ROWS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(ROWS)
 def test_any_rows(rows: list[Row]) -> None:
     """Any rows come in the order of Python's stable ``sorted``."""
@@ -92,7 +92,7 @@ FEW = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(FEW)
 def test_many_ties(rows: list[Row]) -> None:
     """Rows that are equal in all keys keep their order, and each key decides only among equals."""
@@ -135,7 +135,7 @@ def test_keys() -> None:
     assert keys.split() == list(SORT_KEYS)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(FEW | ROWS)
 def test_find_partitions(rows: list[Row]) -> None:
     """The partitions of sorted rows are those of ``groupby``, with as many rows."""
@@ -169,7 +169,7 @@ LARGEST = 2**63 - 1
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.fixed_dictionaries(

@@ -210,7 +210,7 @@ def expected_period(instant: datetime, by: PartitionBy) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("by", DATED)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC)))  # noqa: DTZ001
 def test_periods(by: PartitionBy, instant: datetime) -> None:
     """Periods and their values are the calendar's, before 1970 too."""

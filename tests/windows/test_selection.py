@@ -61,7 +61,7 @@ DATES = st.none() | st.dates()
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.lists(st.tuples(SITES, LOCAL), max_size=6),
     st.lists(st.sampled_from(["site_0285", "a"]), max_size=2),

@@ -6,7 +6,7 @@ from zlib import crc32
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from a20_parquet.windows.records import RecordMetadata
@@ -58,7 +58,6 @@ RECORDS += [(LONG, float(second), 1) for second in range(500)]
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(st.lists(st.integers(0, len(RECORDS)), max_size=12), st.integers(1, 200))
 def test_sample_does_not_depend_on_units(cuts: list[int], batch: int) -> None:
     """However records are divided into units, batches and merges, the sample is the same."""

@@ -43,7 +43,7 @@ def is_wanted(channel: int, channels: tuple[int, ...] | None) -> bool:
     return channels is None or channel in channels
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.integers(0, 4), st.integers(0, 5), st.integers(1, 3), CHANNELS)
 def test_pick(windows: int, channels: int, size: int, wanted: tuple[int, ...] | None) -> None:
     """The rows of a tensor that are taken, channel after channel within each window."""
@@ -61,7 +61,6 @@ def test_pick(windows: int, channels: int, size: int, wanted: tuple[int, ...] | 
     assert counted.tolist() == [sum(is_wanted(channel, wanted) for channel in range(channels))]
 
 
-@settings(deadline=None, max_examples=100)
 @given(SHAPES, CHANNELS, st.data())
 def test_features(
     shapes: list[tuple[int, int]], channels: tuple[int, ...] | None, data: st.DataObject
@@ -133,7 +132,6 @@ def take(run: object, found: Gathered) -> None:
         found[key] = values
 
 
-@settings(deadline=None, max_examples=100)
 @given(
     st.lists(st.tuples(st.sampled_from([NAME, OTHER]), SHAPES.filter(len)), max_size=5),
     CHANNELS,

@@ -349,7 +349,7 @@ def test_impossible_times(start: str, valid: bool) -> None:  # noqa: FBT001
     assert parse(f"{start}_A-Wet-A_1.flac").valid.tolist() == [valid]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 99_999_999))
 def test_every_date(number: int) -> None:
     """Eight digits are a date exactly where ``datetime`` says so."""
@@ -395,14 +395,14 @@ def filename_parts(draw: st.DrawFn) -> Parts:
     )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(filename_parts())
 def test_parts_come_back(parts: Parts) -> None:
     """A name put together from parts parses into these parts."""
     assert facts(parts.text()) == parts.expected()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.text(max_size=60), max_size=5))
 def test_any_text(names: list[str]) -> None:
     """Any text parses without an exception, and an invalid name has nulls."""
@@ -411,7 +411,7 @@ def test_any_text(names: list[str]) -> None:
     assert recordings.file_timestamp.is_valid().to_pylist() == recordings.valid.tolist()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.text(st.sampled_from("0123456789TZ+-_./aWetDryABflacsite"), max_size=80))
 def test_nearly_names(rest: str) -> None:
     """Text made of a filename's own characters, before and after a good start, never raises."""

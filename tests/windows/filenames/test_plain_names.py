@@ -27,7 +27,7 @@ RULES = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rules", RULES)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(names=st.lists(st.from_regex(PLAIN, fullmatch=True), min_size=1, max_size=20))
 def test_plain_names_can_be_taken(rules: FilenameRules, names: list[bytes]) -> None:
     """Whatever the pattern of plain names matches is found to be good when it is read."""

@@ -358,7 +358,7 @@ CLOCKS = [
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.lists(NAMES, max_size=4),
     st.none() | patterns(),
@@ -396,7 +396,7 @@ PARTS = st.tuples(
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     st.lists(st.tuples(st.sampled_from(["", "site_0285/"]), PARTS), min_size=1, max_size=4),
     st.sampled_from([[], RECORDERS, CLOCKS]),
@@ -414,7 +414,7 @@ def test_parts_against_the_slow_reading(
         assert reading(recordings, index) == read_filename(name, pattern, recorders, unknown), name
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.text(st.sampled_from(r"(?P<date>\dwC|[a-]*+.{1,9})^$:/i_ " + "\0\n"), max_size=30))
 def test_any_pattern(pattern: str) -> None:
     """Any text is either refused as a pattern or reads any name."""

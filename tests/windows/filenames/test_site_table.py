@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from a20_parquet.errors import UsageError
@@ -190,7 +190,6 @@ def test_offsets_around_changes(zone: str) -> None:
         assert found.tolist() == [by_zoneinfo(at, zone, local=local) for at in quarters]
 
 
-@settings(deadline=None, max_examples=100)
 @given(
     st.lists(
         st.tuples(st.integers(-(2**31), 2**31 - 1), st.sampled_from(ZONES), st.booleans()),

@@ -133,14 +133,14 @@ def test_tokens_of_the_cases_differ() -> None:
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.lists(NASTY, min_size=2, max_size=12))
 def test_no_two_names_share_a_token(names: list[str]) -> None:
     """Different names have tokens that differ in more than case; composing changes nothing."""
     assert len({site_token(name).casefold() for name in names}) == len(set(map(nfc, names)))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(NASTY)
 def test_tokens_are_safe(name: str) -> None:
     """A token begins with a letter, is short, holds safe characters only, and is no site's id."""
