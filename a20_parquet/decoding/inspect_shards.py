@@ -1,4 +1,4 @@
-"""What is in a shard: its features, counts, checksums and first record."""
+"""Inspects shards: features, counts, checksums and the first record."""
 
 import math
 from collections import Counter
@@ -37,12 +37,11 @@ class Feature:
     kind: str
     """``bytes_list``, ``float_list`` or ``int64_list``."""
     dtype: str
-    """Of its values; of the tensor where the bytes are a serialized one; ``not read`` in records so
-    large that most features are passed over."""
+    """Of its values or its serialized tensor; ``not read`` in large records."""
     shapes: tuple[tuple[int, ...], ...]
-    """Every shape that occurs, in the order of appearance; ``(values,)`` for a plain list."""
+    """All shapes in order of appearance; ``(values,)`` for a list."""
     records: int
-    """How many records have it with this kind and dtype."""
+    """Number of records that have it with this kind and dtype."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +50,19 @@ class FirstRecord:
 
     filename: str | None
     recording: dict[str, Any] | None
-    """What the filename tells, by column; none where it can't be read."""
+    """Columns read from the filename; None if it cannot be read."""
     timestamp_s: float | None
     timestamp_offset: int | None
-    """In audio samples; only where the record has no ``timestamp_s``."""
+    """In audio samples; only without ``timestamp_s``."""
     sample_rate_hz: float | None
-    """As Perch's ``config.json`` beside the shard says it."""
+    """From Perch's ``config.json`` beside the shard."""
     values: tuple[float, ...]
     """The first values of its embedding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What was found in one shard."""
+    """The result for one shard."""
 
     url: str
     bytes: int
@@ -72,15 +71,15 @@ class Inspection:
     records: int
     """Whole records that are a ``tf.train.Example``."""
     windows: int
-    """Rows that their embeddings would make."""
+    """Rows that their embeddings make."""
     damage: str | None
-    """The first record that is damaged or no ``tf.train.Example``; none where all are good."""
+    """The first record that is damaged or no ``tf.train.Example``; None if all are intact."""
     damaged_ranges: int
-    """How many ranges of bytes are in no whole record."""
+    """Number of byte ranges that are in no whole record."""
     damaged_bytes: int
     """Bytes in them."""
     rejected: dict[str, int]
-    """How many whole records can't be converted, by reason."""
+    """Number of whole records that cannot be converted, by reason."""
     features: tuple[Feature, ...]
     first: FirstRecord | None
 
@@ -97,15 +96,15 @@ class _Tally:
 
 
 def inspect(sources: str | Path | Sequence[str | Path]) -> list[Inspection]:
-    """Look into shards.
+    """Inspect shards.
 
     Args:
         sources: folders, files, globs or fsspec URLs.
 
     Raises:
-        SourceError: a source can't be read or is no shard.
-        RecordError: a shard has records, and none is a whole ``tf.train.Example``; the first is
-            named.
+        SourceError: a source cannot be read or is no shard.
+        RecordError: a shard has records, but no whole ``tf.train.Example``; the error names the
+            first record.
     """
     found = []
     for each in inspect_each(sources):
@@ -118,13 +117,13 @@ def inspect(sources: str | Path | Sequence[str | Path]) -> list[Inspection]:
 def inspect_each(
     sources: str | Path | Sequence[str | Path],
 ) -> Iterator[Inspection | SourceError | RecordError]:
-    """Look into one shard after the other; yield the error of one that tells nothing.
+    """Inspect one shard after the other; yield the error of one without any result.
 
     Args:
         sources: folders, files, globs or fsspec URLs.
 
     Raises:
-        SourceError: a source can't be listed, or holds no shard.
+        SourceError: a source cannot be listed, or contains no shard.
     """
     for shard in read_configs(find_shards(sources)).shards:
         try:
@@ -235,7 +234,7 @@ def _first_record(features: Any, sample_rate_hz: float | None) -> FirstRecord:
 
 
 def _first_values(tensor: Any) -> tuple[float, ...]:
-    """None where the tensor's content is no numbers or does not fill its shape."""
+    """Empty if the tensor's content is not numeric or does not fill its shape."""
     if math.prod(dim.size for dim in tensor.tensor_shape.dim) > _MAX_VALUES:
         return ()
     try:

@@ -1,4 +1,4 @@
-"""Windows straight from shards, as a stream of Arrow record batches; nothing is written."""
+"""Streams windows from shards as Arrow record batches, without writing."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -36,22 +36,21 @@ def read_windows(
 
     Args:
         sources: folders, files, globs or fsspec URLs.
-        window_seconds: from one window's start to the next; by default Perch's ``config.json``
-            beside the shards says it, else 5, with a ``UserWarning``.
-        sample_rate: of the recordings in Hz, where records have a ``timestamp_offset`` in samples;
-            by default ``config.json`` says it.
-        batch_bytes: about how many bytes of records make a record batch.
-        decoder: ``tensorflow`` or ``wire``, which is faster and gives the same.
+        window_seconds: from one window's start to the next; by default from Perch's
+            ``config.json`` beside the shards, else 5 with a ``UserWarning``.
+        sample_rate: of the recordings in Hz, for records with a ``timestamp_offset`` in samples; by
+            default from ``config.json``.
+        batch_bytes: approximate bytes of records per record batch.
+        decoder: ``tensorflow``, or the faster ``wire`` with the same results.
 
     Returns:
-        A ``pyarrow.RecordBatchReader`` with the columns of a dataset. It raises what follows also
-        while it is read.
+        A ``pyarrow.RecordBatchReader`` with the columns of a dataset. Reading it may raise the same
+        errors.
 
     Raises:
-        UsageError: ``window_seconds`` is no length of time, ``sample_rate`` no frequency,
-            ``batch_bytes`` no size, there is no such decoder, or the shards' windows differ.
-        SourceError: no shard is found, or one can't be read.
-        RecordError: a shard is damaged, or a record can't be converted.
+        UsageError: an argument is invalid, or the shards' windows differ.
+        SourceError: no shard is found, or one cannot be read.
+        RecordError: a shard is damaged, or a record cannot be converted.
     """
     if window_seconds is not None:
         window_seconds = check_positive("window_seconds", window_seconds, "seconds")

@@ -1,4 +1,4 @@
-"""Finding shards: which files of the sources are TFRecord shards, and in which order."""
+"""Finds the TFRecord shards among the files of the sources, and their order."""
 
 import logging
 import re
@@ -22,11 +22,10 @@ from a20_parquet.tfrecord.shard import HEADER_BYTES, Shard, starts_with_frame
 
 _LOGGER = logging.getLogger(__name__)
 _NAMED_TFRECORD = re.compile(r"\.tfrecord", re.IGNORECASE)
-# What others write beside shards, named after them; only its first frame can make it a shard.
+# Files beside shards, named after them; they are shards only if their first frame is valid.
 _SIDECAR = re.compile(r"\.(npy|jsonl?|txt|csv|parquet|idx|index|md5|sha\d*|crc\w*)$", re.IGNORECASE)
 _BEAM_FOLDER = re.compile(r"beam-temp-")
-# Of gsutil and gcloud, browsers, aria2, WinSCP, rclone and those who write a file before they name
-# it.
+# Of gsutil and gcloud, browsers, aria2, WinSCP, rclone and programs that rename finished files.
 _UNFINISHED = re.compile(
     r"\.(gstmp|part|partial|filepart|crdownload|opdownload|download|incomplete|tmp|temp|aria2|!ut)$",
     re.IGNORECASE,
@@ -54,10 +53,10 @@ class Listing:
     """What the sources hold."""
 
     shards: tuple[Shard, ...]
-    """In shard order: by label, which does not depend on where the sources lie."""
+    """Sorted by label, which does not depend on the sources' folders."""
     passed_over: tuple[PassedOver, ...]
     missing: tuple[str, ...]
-    """A sentence for each numbered set of shards that is not whole."""
+    """A sentence for each incomplete numbered set of shards."""
     configs: tuple[SourceFile, ...]
     """Each ``config.json`` beside shards."""
     remarks: tuple[str, ...] = ()
@@ -72,19 +71,19 @@ class Listing:
 def find_shards(
     sources: str | Path | Sequence[str | Path], leave_out: AnyPath | None = None
 ) -> Listing:
-    """Search folders, files, globs and fsspec URLs for shards; folders are searched whole.
+    """Search folders, files, globs and fsspec URLs for shards; folders with all subfolders.
 
-    A file is a shard if its name says so or if it begins with a valid frame. A file that is named
-    itself, not found in a folder or by a glob, must be one, unless it is known to lie beside them.
+    A file is a shard if its name says so or if it begins with a valid frame. A file that is itself
+    a source must be a shard, or a known kind of file beside shards.
 
     Args:
         sources: where to search.
-        leave_out: a dataset, which may lie below a source; what it holds is passed over, unless a
-            source is it or lies in it.
+        leave_out: a dataset, possibly below a source, whose files are passed over unless a source
+            is the dataset or inside it.
 
     Raises:
-        SourceError: a source does not exist, can't be listed, or nothing is a shard.
-        UsageError: a source's store can't be opened, as its client is not installed.
+        SourceError: a source does not exist or cannot be listed, or nothing is a shard.
+        UsageError: a source's store cannot be opened because its client is not installed.
     """
     if isinstance(sources, str | Path):
         sources = [sources]
@@ -119,7 +118,7 @@ def find_shards(
     labelled = sorted(zip(labels, found, strict=True), key=lambda item: item[0])
     folders = {file.folder for file in found}
     lists = {f"{_stem(file)}{_LIST}" for file in listed if _is_kept(file)} & files.keys()
-    # A part of a set is all that quarantine holds of most.
+    # Quarantine contains only parts of most sets.
     numbered = [file.path for file in found if f"{_stem(file)}{_LIST}" not in lists]
     return Listing(
         shards=tuple(
@@ -131,7 +130,7 @@ def find_shards(
         ),
         missing=tuple(missing_shards(numbered)),
         configs=tuple(
-            # The same by whichever source it was found.
+            # Equal whichever source it was found by.
             replace(file, below="", version="")
             for file in listed
             if file.name == CONFIG_NAME and file.is_regular and file.folder in folders
@@ -140,7 +139,7 @@ def find_shards(
 
 
 def _is_kept(file: SourceFile) -> bool:
-    """Whether it may be what a dataset's quarantine holds of a shard; its list lies beside it."""
+    """Whether it may be a file of a dataset's quarantine, beside its list."""
     is_named = file.name.endswith((_RECORDS_SUFFIX, _DAMAGED_SUFFIX))
     return is_named and file.folder.rpartition("/")[2] == _QUARANTINE
 
@@ -151,7 +150,7 @@ def _stem(file: SourceFile) -> str:
 
 
 def _add(file: SourceFile, files: dict[str, SourceFile]) -> None:
-    """Add a file to those that were found; one that a source names itself counts most.
+    """Add a file to those found; a source that is a file replaces the same file of a folder.
 
     Raises:
         SourceError: another file would have the same name in the manifest.
@@ -166,10 +165,10 @@ def _add(file: SourceFile, files: dict[str, SourceFile]) -> None:
 
 
 def _refuse_dataset(source: str, files: Sequence[SourceFile], own: AnyPath | None) -> None:
-    """Refuse a dataset as a source, but for the one that its own quarantine goes back to.
+    """Refuse a dataset as a source, unless its own quarantine is retried.
 
     Raises:
-        SourceError: it is one.
+        SourceError: the source is a dataset.
     """
     if not {file.below for file in files} >= _OF_A_DATASET:
         return
@@ -178,8 +177,8 @@ def _refuse_dataset(source: str, files: Sequence[SourceFile], own: AnyPath | Non
     is_own = own is not None and is_inside(filesystem, f"{path}/.", own)
     if not is_own or not any(file.below.startswith("quarantine/") for file in files):
         raise SourceError(
-            f"{source} is a dataset, and no shards. Name the folder of the shards that it was made "
-            f"of; what could not be converted of them lies in {quarantine}."
+            f"{source} is a dataset, not a folder of shards. Name the folder of the shards it was "
+            f"made from; records that could not be converted are in {quarantine}."
         )
 
 
@@ -196,7 +195,7 @@ def _why_none(sources: Sequence[str | Path], passed_over: Sequence[PassedOver]) 
 
 
 def _left_out(source: str, dataset: AnyPath | None) -> Callable[[SourceFile], bool]:
-    """Make what tells whether a file of ``source`` is one of the dataset's."""
+    """Return a function that tells whether a file of ``source`` belongs to the dataset."""
     filesystem, path = locate(source)
 
     @cache
@@ -210,19 +209,19 @@ def _left_out(source: str, dataset: AnyPath | None) -> Callable[[SourceFile], bo
 
 
 def _why_no_shard(files: Sequence[SourceFile]) -> list[str | None]:
-    """Say of each file why it is passed over; None for a shard."""
+    """Return for each file why it is passed over; None for a shard."""
     urls = {file.url for file in files}
     reasons = [_known_kind(file) or _why_leftover(file.url, file.below, urls) for file in files]
     unclear = [
-        place
-        for place, (file, reason) in enumerate(zip(files, reasons, strict=True))
+        index
+        for index, (file, reason) in enumerate(zip(files, reasons, strict=True))
         if reason is None and not _is_named_like_shard(file)
     ]
-    looked_at = [files[place] for place in unclear]
+    looked_at = [files[index] for index in unclear]
     is_remote = not all(is_local(file.filesystem) for file in looked_at)
     begin = map_at_once(_begins_like_shard, looked_at, is_remote=is_remote, at_once=MOST_AT_ONCE)
-    for place, begins in zip(unclear, begin, strict=True):
-        reasons[place] = None if begins else _NO_SHARD
+    for index, begins in zip(unclear, begin, strict=True):
+        reasons[index] = None if begins else _NO_SHARD
     return reasons
 
 
@@ -232,7 +231,7 @@ def _is_named_like_shard(file: SourceFile) -> bool:
 
 
 def _known_kind(file: SourceFile) -> str | None:
-    """Say what a file is that is known to be no shard."""
+    """Name the kind of a file that is known to be no shard, or return None."""
     folders = file.path.split("/")[:-1]
     if any(part.startswith(".") for part in file.below.split("/")):
         return "hidden"
@@ -250,15 +249,15 @@ def _known_kind(file: SourceFile) -> str | None:
 
 
 def _why_leftover(url: str, below: str, beside: Collection[str]) -> str | None:
-    """Say what has left a file behind; None for one that may be a shard.
+    """Return why a file is a leftover; None if it may be a shard.
 
     Args:
         url: of the file.
-        below: its path below the source that was searched; empty for a file that was named itself.
-        beside: the URLs of all files that were listed.
+        below: see ``SourceFile``.
+        beside: the URLs of all files.
     """
     *folders, name = url.split("/")
-    # Whoever names such a folder as a source wants what is in it.
+    # A source that is such a folder itself is searched.
     for folder in below.split("/")[:-1] if below else folders[-1:]:
         if _BEAM_FOLDER.match(folder):
             return (

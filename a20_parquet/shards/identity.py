@@ -1,4 +1,4 @@
-"""Checksums of shards' contents, by which shards are known whatever they are called."""
+"""Checksums of shards' contents, which identify shards under any name."""
 
 from collections.abc import Sequence
 
@@ -16,8 +16,8 @@ def content_sums(
     """Read shards for their checksums, see ``FrameReader.checksum``.
 
     Returns:
-        A checksum for each shard's position; none for a shard that can't be read: whoever reads its
-        records says why.
+        Checksums by shard position, without shards that cannot be read; reading their records
+        later reports why.
     """
     if not shards:
         return {}

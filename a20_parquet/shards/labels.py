@@ -1,4 +1,4 @@
-"""What shards are called: labels that tell them apart, and numbered sets that are not whole."""
+"""Unique labels of shards, and incomplete numbered sets."""
 
 import re
 from collections import Counter, defaultdict
@@ -10,15 +10,15 @@ _MAX_NAMED_MISSING = 5
 
 
 def make_labels(paths: Sequence[str], taken: Mapping[str, str] | None = None) -> list[str]:
-    """Label files by name or, where they share it, by the shortest path tail that differs.
+    """Label files by name or, if several share it, by the shortest distinct path tail.
 
-    Folders in a label are joined by ``__``; the folder that holds all files is not part of a label,
-    so that labels stay when it moves. Labels are unique: those that meet because names hold ``__``
-    themselves are numbered.
+    Folders in a label are joined by ``__``. The common folder of all files is not part of labels,
+    so that they stay when it moves. Labels are unique: those that collide because names contain
+    ``__`` are numbered.
 
     Args:
         paths: of the files to label.
-        taken: labels that other files have and keep, with their paths; none of them is given again.
+        taken: labels of other files, with their paths; they are not given again.
     """
     taken = taken or {}
     whole = [path.strip("/").split("/") for path in (*paths, *taken.values())]

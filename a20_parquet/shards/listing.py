@@ -1,4 +1,4 @@
-"""Listing sources: which files lie in a folder, match a glob or are named themselves."""
+"""Lists the files of a source: a folder, a glob or a single file."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,7 +16,7 @@ from a20_parquet.storage.path import StorePath, check_bucket
 CONFIG_NAME = "config.json"
 
 _GLOB_CHARACTER = re.compile(r"[*?\[]")
-# The first that a store tells: a later one may only say the same less exactly.
+# The most exact first; stores give different ones.
 _VERSION_KEYS = (
     "generation",
     "ETag",
@@ -39,22 +39,22 @@ class SourceFile:
     path: str
     size: int
     below: str
-    """Path below the source that was searched; empty for a file that was named itself."""
+    """Path below the source; empty for a file that is the source itself."""
     is_regular: bool = True
     """False for links to folders, links to nothing and devices."""
     version: str = ""
-    """As ``Shard`` has it."""
+    """See ``Shard``."""
 
     @property
     def url(self) -> str:
-        """Where it lies, for messages and the manifest: as Unicode, whatever its path is."""
+        """URL or path for messages and the manifest, as valid Unicode."""
         if is_local(self.filesystem):
             return as_unicode(self.path)
         return str(self.filesystem.unstrip_protocol(self.path))
 
     @property
     def name(self) -> str:
-        """The last part of its path."""
+        """The last part of the path."""
         return self.path.rpartition("/")[2]
 
     @property
@@ -64,14 +64,14 @@ class SourceFile:
 
 
 def list_source(source: str) -> list[SourceFile]:
-    """List the files of a source, and each ``config.json`` beside those that it names.
+    """List the files of a source, and each ``config.json`` beside them.
 
     Args:
         source: a folder, a file, a glob or an fsspec URL of one.
 
     Raises:
-        SourceError: it does not exist or can't be listed.
-        UsageError: its store can't be opened.
+        SourceError: it does not exist or cannot be listed.
+        UsageError: its store cannot be opened.
     """
     try:
         filesystem, path = locate(source)
@@ -83,7 +83,7 @@ def list_source(source: str) -> list[SourceFile]:
         if kind == "directory":
             return list(_files_below(filesystem, [path], path))
         if kind == "other" and is_local(filesystem):
-            # A link to nothing is none of these either, and does not exist.
+            # A broken link is neither, and does not exist.
             check_regular(path)
         if _GLOB_CHARACTER.search(path):
             if matches := _matches(filesystem, path):
@@ -94,18 +94,18 @@ def list_source(source: str) -> list[SourceFile]:
     except FileNotFoundError:
         pass
     except (OSError, ValueError) as error:
-        raise SourceError(f"{source}: can't be listed: {error}") from error
+        raise SourceError(f"{source}: cannot be listed: {error}") from error
     raise SourceError(f"{source}: {missing}")
 
 
 def _info(filesystem: Any, path: str) -> dict[str, Any] | None:
-    """What a filesystem says of a path; none where nothing is."""
+    """fsspec's info on a path; None if it does not exist."""
     try:
         info: dict[str, Any] = filesystem.info(path)
     except FileNotFoundError:
         return None
     except OSError:
-        # A pattern may be no name that a local filesystem can look up.
+        # A pattern may be no valid local name.
         if is_local(filesystem):
             return None
         raise
@@ -115,20 +115,14 @@ def _info(filesystem: Any, path: str) -> dict[str, Any] | None:
 def _named(filesystem: Any, path: str, info: Mapping[str, Any]) -> SourceFile:
     if info["size"] is None:
         raise SourceError(
-            f"{filesystem.unstrip_protocol(path)}: the server does not tell its size, so that one "
-            "that is cut could not be told from one that is whole. Copy it to a folder first."
+            f"{filesystem.unstrip_protocol(path)}: the server does not give its size, so that a "
+            "truncated file would not be noticed. Copy it to a folder first."
         )
     return SourceFile(filesystem, path, info["size"], "", version=_version(info))
 
 
 def _configs(filesystem: Any, paths: Iterable[str], known: Iterable[str]) -> Iterator[SourceFile]:
-    """Look for the configuration in each folder that holds one of the files.
-
-    Args:
-        filesystem: to look in.
-        paths: of files.
-        known: further paths that are known to exist, among which it need not be looked for.
-    """
+    """Look for ``config.json`` beside files, except for those already in ``known``."""
     beside = {f"{path.rpartition('/')[0]}/{CONFIG_NAME}" for path in paths}
     missing = sorted(beside.difference(known))
 
@@ -136,7 +130,7 @@ def _configs(filesystem: Any, paths: Iterable[str], known: Iterable[str]) -> Ite
         try:
             return _info(filesystem, path)
         except PermissionError:
-            # Who may not list a bucket is refused, too, what is not there.
+            # Without permission to list a bucket, missing files are refused as well.
             return None
 
     is_remote = not is_local(filesystem)
@@ -147,22 +141,22 @@ def _configs(filesystem: Any, paths: Iterable[str], known: Iterable[str]) -> Ite
 
 
 def _matches(filesystem: Any, pattern: str) -> dict[str, dict[str, Any]]:
-    """What a filesystem says of each path that a glob matches."""
+    """fsspec's info on each path that a glob matches."""
     if is_local(filesystem):
         found: dict[str, dict[str, Any]] = filesystem.glob(pattern, detail=True)
         return found
-    # fsspec's own passes over folders that it can't list.
+    # fsspec's own glob skips folders that it cannot list.
     parts = pattern.split("/")
 
-    def may_hold_some(folder: str) -> bool:
-        """Whether a folder matches as much of the pattern as names folders so deep."""
+    def may_contain_matches(folder: str) -> bool:
+        """Whether a folder matches the start of the pattern down to its depth."""
         begin = parts[: folder.count("/") + 1]
         if any("**" in part for part in begin):
             return True
         return len(begin) < len(parts) and _is_match(folder, "/".join(begin))
 
     try:
-        infos = list(_infos_below(filesystem, [_root(pattern)], may_hold_some))
+        infos = list(_infos_below(filesystem, [_root(pattern)], may_contain_matches))
     except FileNotFoundError:
         return {}
     return {path: info for path, info in infos if _is_match(path, pattern)}
@@ -173,7 +167,7 @@ def _is_match(path: str, pattern: str) -> bool:
 
 
 def _root(pattern: str) -> str:
-    """The folder below which all that a glob matches lies."""
+    """The folder that contains all matches of a glob."""
     return _GLOB_CHARACTER.split(pattern, maxsplit=1)[0].rpartition("/")[0]
 
 
@@ -181,7 +175,7 @@ def _files_matching(
     filesystem: Any, pattern: str, matches: dict[str, dict[str, Any]]
 ) -> Iterator[SourceFile]:
     root = _root(pattern)
-    # What lies in a folder that matches is listed with it.
+    # The content of a matching folder is listed with it.
     paths = [path for path in sorted(matches) if path.rpartition("/")[0] not in matches]
     folders = [path for path in paths if matches[path]["type"] == "directory"]
     files = [path for path in paths if matches[path]["type"] != "directory"]
@@ -201,14 +195,14 @@ def _infos_below(
     folders: Iterable[str],
     is_wanted: Callable[[str], bool] = lambda _: True,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the path of all that lies below folders, and what the filesystem says of it.
+    """Yield path and fsspec's info of everything below folders.
 
-    fsspec's own walk passes over folders that it can't list, but for the first.
+    fsspec's own walk skips folders that it cannot list, except the first.
 
     Args:
-        filesystem: holds the folders.
-        folders: paths of these.
-        is_wanted: whether to look into a further folder.
+        filesystem: of the folders.
+        folders: their paths.
+        is_wanted: whether to look into a subfolder.
     """
 
     def list_folder(folder: str) -> list[tuple[str, dict[str, Any]]]:

@@ -1,4 +1,4 @@
-"""What Perch's ``config.json`` beside the shards says about how they were made."""
+"""Reads hop and sample rate from Perch's ``config.json`` beside the shards."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from a20_parquet.tfrecord.shard import Shard
 
 DEFAULT_HOP_S = 5.0
 _MOST_HOP_S = 86_400.0
-# Any offset that fits an int64 and is not sensible stays so after division.
+# Divided by these, any senseless int64 offset stays senseless.
 _LEAST_SAMPLE_RATE_HZ, _MOST_SAMPLE_RATE_HZ = 1.0, 1e9
 _SEPARATES = "separate_embed_model"
 _MOST_NAMED = 3
@@ -26,12 +26,12 @@ class Hop:
 
     seconds: float
     assumed: str | None = None
-    """Where no input says it, what a user should know of that."""
+    """A note for the user if no input gives the hop, else None."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Config:
-    """What a ``config.json`` says; None where it does not."""
+    """The content of a ``config.json``; None for missing values."""
 
     hop_s: float | None = None
     sample_rate_hz: float | None = None
@@ -39,7 +39,7 @@ class _Config:
 
     @property
     def fault(self) -> str | None:
-        """Why it is no help; None if it tells the hop."""
+        """Why it gives no hop, or None."""
         if not self.is_json:
             return "no valid JSON, so that it tells no hop"
         return "tells no hop" if self.hop_s is None else None
@@ -48,15 +48,14 @@ class _Config:
 def read_configs(
     listing: Listing, sample_rate_hz: float | None = None, hop_s: float | None = None
 ) -> Listing:
-    """Read each folder's ``config.json``, and note with its shards what that says.
+    """Read each folder's ``config.json`` and add its values to the folder's shards.
 
-    Of the files passed over, those that tell the hop are taken out, and the others get the reason
-    why they do not.
+    Files with a hop are removed from ``passed_over``; the others get the reason why they have none.
 
     Args:
-        listing: what the sources hold.
-        sample_rate_hz: of all recordings, where the user tells it; it counts before the files.
-        hop_s: from one window's start to the next, likewise; the files' is noted all the same.
+        listing: the files of the sources.
+        sample_rate_hz: of all recordings, from the user; overrides the files.
+        hop_s: from one window's start to the next, from the user; only compared with the files.
 
     Raises:
         SourceError: a configuration cannot be read.
@@ -65,12 +64,12 @@ def read_configs(
     is_remote = not all(is_local(config.filesystem) for config in configs)
     texts = map_at_once(_read, configs, is_remote=is_remote, at_once=MOST_AT_ONCE)
     parsed = list(map(_parse, texts))
-    said = {
+    config_of = {
         (file.filesystem, file.folder): config for file, config in zip(configs, parsed, strict=True)
     }
 
-    def tell(shard: Shard) -> Shard:
-        config = said.get((shard.filesystem, shard.path.rpartition("/")[0]), _Config())
+    def with_config(shard: Shard) -> Shard:
+        config = config_of.get((shard.filesystem, shard.path.rpartition("/")[0]), _Config())
         rate_hz = sample_rate_hz or config.sample_rate_hz
         return replace(shard, hop_s=config.hop_s, sample_rate_hz=rate_hz)
 
@@ -81,7 +80,7 @@ def read_configs(
     faults = dict(zip(urls, (config.fault for config in parsed), strict=True))
     return replace(
         listing,
-        shards=tuple(map(tell, listing.shards)),
+        shards=tuple(map(with_config, listing.shards)),
         passed_over=tuple(_with_faults(listing.passed_over, faults)),
         remarks=(
             *_contradictions("--sample-rate", "Hz", sample_rate_hz, rates_hz, folders),
@@ -104,7 +103,7 @@ def _with_faults(
 def _contradictions(
     option: str, unit: str, given: float | None, told: Sequence[float | None], folders: list[str]
 ) -> Iterator[str]:
-    """Say which configurations tell another number than the user does."""
+    """Yield a sentence for each number in the files that differs from the user's."""
     others: dict[float, set[str]] = {}
     for number, folder in zip(told, folders, strict=True):
         if given is not None and number is not None and number != given:
@@ -117,7 +116,7 @@ def _contradictions(
 
 
 def check_sample_rate(sample_rate_hz: float | None) -> None:
-    """Raise UsageError if what a user gave is no sample rate."""
+    """Raise UsageError if a user's sample rate is invalid."""
     if sample_rate_hz is not None and not (
         _LEAST_SAMPLE_RATE_HZ <= sample_rate_hz <= _MOST_SAMPLE_RATE_HZ
     ):
@@ -129,15 +128,15 @@ def find_hop(shards: Sequence[Shard], given_s: float | None, dataset_s: float | 
 
     Args:
         shards: as ``read_configs`` returns them.
-        given_s: what the user says; it counts before the configurations.
-        dataset_s: that of the dataset that they are appended to, if there is one.
+        given_s: from the user; overrides the configurations.
+        dataset_s: of the dataset that the shards are appended to, or None.
 
     Returns:
-        What is given, or what the configurations agree on. Where none tells it, the dataset's hop
-        is assumed, and without a dataset 5 s.
+        The user's hop, else that of the configurations, else that of the dataset, else 5 s; the
+        last two are assumed.
 
     Raises:
-        UsageError: two folders differ, or what is assumed for one is not what another says.
+        UsageError: two folders differ, or one differs from the hop assumed for another.
     """
     if given_s is not None:
         return Hop(given_s)

@@ -62,7 +62,9 @@ def test_a_dataset_as_source(folder: Path, tmp_path: Path, name: str) -> None:
     dataset = Path(shutil.copytree(folder / "dataset", tmp_path / "dataset"))
     write_shard(dataset / "quarantine" / "x.tfrecord", [make_record(random_tensor((1, 1, 8)))])
     to = (tmp_path / "out",) if name in {"convert", "npy_json"} else ()
-    with pytest.raises(SourceError, match=r"dataset is a dataset, and no shards.*/quarantine\."):
+    with pytest.raises(
+        SourceError, match=r"dataset is a dataset, not a folder of shards.*/quarantine\."
+    ):
         getattr(a20_parquet, name)(dataset, *to)
 
 
@@ -73,7 +75,7 @@ def test_a_dataset_as_its_own_source(folder: Path) -> None:
         lambda: a20_parquet.convert(dataset, dataset),
         lambda: a20_parquet.verify(dataset, dataset),
     ):
-        with pytest.raises(SourceError, match="is a dataset, and no shards"):
+        with pytest.raises(SourceError, match="is a dataset, not a folder of shards"):
             wrong()
 
 

@@ -96,7 +96,7 @@ def test_many_sites(tmp_path: Path) -> None:
 
 def test_too_many_sites_to_remember(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is noticed is bounded, and said to be."""
-    monkeypatch.setattr("a20_parquet.windows.left_out.MOST_SITES", 25)
+    monkeypatch.setattr("a20_parquet.windows.selection.MOST_SITES", 25)
     shard(tmp_path / "in" / "a-00000-of-00002", *map(name, range(100, 140)))
     shard(tmp_path / "in" / "a-00001-of-00002", *map(name, range(120, 160)))
     with pytest.raises(UsageError, match=r"25 sites: .* and more than 5 more\. Nothing"):

@@ -379,7 +379,7 @@ def test_links(tmp_path: Path) -> None:
 
 
 def test_folder_that_fails_to_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder below a source that can't be listed is an error, for root too."""
+    """A folder below a source that cannot be listed is an error, for root too."""
     lay(tmp_path, "x.tfrecord", "closed/y.tfrecord")
     scandir = os.scandir
 
@@ -389,7 +389,7 @@ def test_folder_that_fails_to_list(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(SourceError, match=r"can't be listed: .*Permission denied.*closed"):
+    with pytest.raises(SourceError, match=r"cannot be listed: .*Permission denied.*closed"):
         find_shards([tmp_path])
 
 
@@ -470,7 +470,7 @@ def test_unreadable_folder(tmp_path: Path) -> None:
     lay(tmp_path, "x.tfrecord", "closed/y.tfrecord")
     (tmp_path / "closed").chmod(0)
     try:
-        with pytest.raises(SourceError, match="can't be listed"):
+        with pytest.raises(SourceError, match="cannot be listed"):
             find_shards([tmp_path])
     finally:
         (tmp_path / "closed").chmod(0o700)

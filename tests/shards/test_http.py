@@ -98,8 +98,8 @@ def test_a_configuration_is_found(url: str) -> None:
     ("status", "message"),
     [
         (404, "does not exist"),
-        (403, "can't be listed: 403, .*Forbidden"),
-        (503, "can't be listed: 503, .*Service Unavailable"),
+        (403, "cannot be listed: 403, .*Forbidden"),
+        (503, "cannot be listed: 503, .*Service Unavailable"),
     ],
 )
 def test_what_the_server_says_is_told(url: str, status: int, message: str) -> None:
@@ -115,7 +115,7 @@ def test_no_server(url: str) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Server) as other:
         free = other.server_port
     assert free != port
-    with pytest.raises(SourceError, match="can't be listed: Cannot connect"):
+    with pytest.raises(SourceError, match="cannot be listed: Cannot connect"):
         find_shards(f"http://127.0.0.1:{free}/x-00000-of-00001")
 
 

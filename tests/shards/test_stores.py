@@ -126,7 +126,7 @@ def test_what_a_store_refuses_is_told(kind: str, ending: str, source: str) -> No
     """A folder that may not be listed is not taken for an empty or a missing one."""
     lay("in/x.tfrecord", "in/deep/y.tfrecord")
     refuse(kind, ending)
-    with pytest.raises(SourceError, match=rf"^{URL}/in\S*: can't be listed: access to \S+ is den"):
+    with pytest.raises(SourceError, match=rf"^{URL}/in\S*: cannot be listed: access to \S+ is den"):
         find_shards(f"{URL}/{source}")
 
 
@@ -169,7 +169,7 @@ def test_a_file_without_a_size_is_refused() -> None:
     """A server that does not tell a file's size can't tell a cut one either."""
     lay("in/x.tfrecord")
     FakeStore.tells["size"] = None
-    with pytest.raises(SourceError, match=r"x\.tfrecord: the server does not tell its size"):
+    with pytest.raises(SourceError, match=r"x\.tfrecord: the server does not give its size"):
         find_shards(f"{URL}/in/x.tfrecord")
 
 

@@ -1,1 +1,1 @@
-"""What a filename, or the table of sites, tells of a recording."""
+"""Reads filenames of recordings and sites tables."""

@@ -11,11 +11,11 @@ Flags = npt.NDArray[np.bool_]
 
 UTC: Final = "UTC"
 LOCAL: Final = "local"
-"""What a recorder's clock may show: UTC, or the time of its zone."""
+"""Values of a sites table's ``clock``: the recorder's clock shows UTC, or the time of its zone."""
 
 
 def days_of(yyyymmdd: Integers) -> tuple[Integers, Flags]:
-    """Days since 1970-01-01 of dates written as numbers, and which of them exist."""
+    """Days since 1970-01-01 of dates written as numbers, and whether they exist."""
     year, month, day = yyyymmdd // 10_000, yyyymmdd // 100 % 100, yyyymmdd % 100
     months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
     date = months.astype("datetime64[D]") + (day - 1)
@@ -25,12 +25,12 @@ def days_of(yyyymmdd: Integers) -> tuple[Integers, Flags]:
 
 
 def seconds_of(hhmmss: Integers) -> tuple[Integers, Flags]:
-    """Seconds since midnight of times written as numbers, and which of them exist."""
+    """Seconds since midnight of times written as numbers, and whether they exist."""
     hour, minute, second = hhmmss // 10_000, hhmmss // 100 % 100, hhmmss % 100
     return hour * 3600 + minute * 60 + second, (hour < 24) & (minute < 60) & (second < 60)
 
 
 def minutes_of(hhmm: Integers) -> tuple[Integers, Flags]:
-    """Minutes of UTC offsets written as signed numbers, and which of them exist."""
+    """Minutes of UTC offsets written as signed numbers, and whether they exist."""
     size = np.abs(hhmm)
     return np.sign(hhmm) * (size // 100 * 60 + size % 100), (size < 24_00) & (size % 100 < 60)

@@ -1,7 +1,6 @@
-"""What a recording's filename tells: where, when and by which recorder it was made.
+"""Reads from filenames where, when and by which recorder recordings were made.
 
-All work is done on whole arrays. Patterns are run by RE2, which takes time in proportion to the
-name's length whatever the name is.
+It works on whole arrays. Patterns are run by RE2, whose time is linear in a name's length.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -46,21 +45,20 @@ class FilenameRules:
     """How filenames are read.
 
     Raises:
-        UsageError: the pattern is no expression of RE2 or has other groups than ``GROUPS``, or the
-            unknown site's name holds no letter and no digit.
+        UsageError: the pattern is no RE2 expression or has other groups than ``GROUPS``, or the
+            unknown site's name has no letter and no digit.
     """
 
     pattern: str | None = None
-    """An RE2 expression with groups of ``GROUPS``, searched in the whole filename; names that it
-    does not match are read as the A2O's."""
+    """An RE2 expression with groups of ``GROUPS``, searched in the whole filename; other names are
+    read as the A2O's."""
     sites: "SiteTable | None" = None
-    """Fills in site ids, and local times where the name tells the time in UTC or names no offset.
-    """
+    """Adds site ids, and local times if the name has its time in UTC or no offset."""
     unknown_site: str | None = None
-    """Where recordings go whose name tells no site, see ``chosen_token``; given, every recording is
-    taken."""
+    """Site of recordings whose name has none, see ``chosen_token``; if given, all recordings are
+    valid."""
     site_tokens: int = DISTINCT_TOKENS
-    """The rule by which names become tokens, see ``name_tokens``."""
+    """The rule for tokens, see ``name_tokens``."""
 
     def __post_init__(self) -> None:
         """Check pattern and name."""
@@ -76,53 +74,51 @@ class FilenameRules:
 
 
 A2O_RULES: Final = FilenameRules()
-"""The A2O's names, and no others."""
+"""Only the A2O's names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recordings:
-    """What filenames tell, as Arrow arrays with one item a filename, null where one does not tell.
+    """The content of filenames: Arrow arrays with one item per filename, null if it is not known.
 
-    A date, time or offset that is impossible makes all three time columns null.
+    An impossible date, time or offset makes all three time columns null.
     """
 
     valid: Flags
-    """Whether the recording can be taken: its name has a form that is known and tells site and
-    start, or there is a place for recordings of unknown sites."""
+    """Whether the name has a known form with site and start, or an unknown site is given."""
     taken_for_utc: Flags
-    """Whether nothing tells what the recorder's clock showed, so that its time counts as UTC's."""
+    """Whether the time counts as UTC because nothing tells its offset."""
     problems: tuple[str | None, ...]
-    """What was found and expected of a recording that is not ``valid``; none for others."""
+    """For a name that is not ``valid``, what was found and expected; else None."""
     site: Any
-    """string: the Hive value of ``site``; null only where not ``valid``."""
+    """string: the Hive value of ``site``; null only if not ``valid``."""
     site_id: Any
     """int32: from the name, else from the sites table."""
     site_name: Any
     """string"""
     subsite_name: Any
-    """string; null also where the recorder's name does not end in ``-Wet-A`` or its like."""
+    """string; null also if the recorder's name does not end in ``-Wet-A`` or similar."""
     file_seq_id: Any
     """int64"""
     file_timestamp: Any
     """timestamp[us, UTC]: start of the recording."""
     utc_offset_minutes: Any
-    """int16; null also where the name says ``Z``, or nothing, and no time zone is known."""
+    """int16; null also if the name has ``Z`` or no offset, and no time zone is known."""
     file_seconds_since_midnight: Any
-    """int32: seconds, local; UTC's where ``utc_offset_minutes`` is null."""
+    """int32: seconds, local; UTC if ``utc_offset_minutes`` is null."""
 
     @classmethod
     def columns(cls) -> list[str]:
-        """Names of the columns that a filename tells."""
+        """Names of the columns that come from filenames."""
         return [field.name for field in fields(cls) if field.name not in _NOT_COLUMNS]
 
 
 def parse_filenames(filenames: Any, rules: FilenameRules = A2O_RULES) -> Recordings:
-    """Parse an Arrow string array of filenames; what can't be read is marked, not raised.
+    """Parse an Arrow string array of filenames; invalid ones are marked and raise nothing.
 
-    A time without an offset is UTC where no time zone is known, else local in that zone: the
-    earlier one where clocks were put back, and as if clocks had not yet been put forward where that
-    skipped it. An offset in the name wins over a time zone, unless the sites table says what the
-    recorder's clock showed; ``Z`` tells only the instant.
+    A time without offset is UTC if no time zone is known, else local in that zone: the earlier one
+    of an ambiguous time, and with the offset before the change for a skipped one. An offset in the
+    name overrides a time zone, unless the table has a ``clock``; ``Z`` gives only the instant.
     """
     parts = read_parts(filenames, rules.pattern, partly=rules.unknown_site is not None)
     tidied, malformed = (parts, {}) if rules.pattern is None else tidy(parts, filenames)
@@ -160,18 +156,18 @@ def parse_filenames(filenames: Any, rules: FilenameRules = A2O_RULES) -> Recordi
 
 
 def _by_clock(offset: Any, clocks: Any) -> Any:
-    """Return the offsets in names, but for recorders of which is known what their clock showed."""
+    """Replace the offsets in names where the sites table has a ``clock``."""
     offset = pc.if_else(pc.fill_null(pc.equal(clocks, LOCAL), False), _NULL, offset)
     return pc.if_else(pc.fill_null(pc.equal(clocks, UTC), False), "Z", offset)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Starts:
-    """The time columns of recordings, null where not ``known``."""
+    """The time columns of recordings, null if not ``known``."""
 
     known: Flags
     impossible: dict[str, Flags]
-    """For each group that a time is made of, where there is no such date, time or offset."""
+    """For each group of a time, whether there is no such date, time or offset."""
     taken_for_utc: Flags
     file_timestamp: Any
     utc_offset_minutes: Any
@@ -182,9 +178,9 @@ def _starts(parts: NameParts, malformed: dict[str, Flags], zones: Any) -> _Start
     """When recordings start, and their local time.
 
     Args:
-        parts: tidied ones.
-        malformed: where they are null because the name has another text there.
-        zones: names of time zones, an Arrow string array; none where none is known.
+        parts: from ``tidy``.
+        malformed: from ``tidy``.
+        zones: names of time zones, an Arrow string array, or None.
     """
     is_utc = pc.equal(parts.offset, "Z")
     fraction_us = 0 if parts.fraction is None else _integers(parts.fraction, "0")
@@ -222,7 +218,7 @@ def _starts(parts: NameParts, malformed: dict[str, Flags], zones: Any) -> _Start
 def _problem(
     index: int, rules: FilenameRules, parts: NameParts, starts: _Starts, malformed: dict[str, Flags]
 ) -> str:
-    """What keeps a recording from being taken, and what was expected."""
+    """Why a recording is not valid, and what was expected."""
     if not parts.matched[index]:
         pattern = "" if rules.pattern is None else f", or what {rules.pattern!r} matches"
         return f"can't be read, expected {EXPECTED}{pattern}"

@@ -1,4 +1,4 @@
-"""Filenames cut into parts: text, as the names have it."""
+"""Splits filenames into parts, with patterns."""
 
 import re
 from dataclasses import dataclass, replace
@@ -20,13 +20,13 @@ GROUPS: Final = {
     "it is known a fraction of the second, such as .982 or 982 (below a microsecond it is cut)",
     "offset": "of that time from UTC: +1000, +10:00, +10 or Z",
 }
-"""The groups that a filename pattern may name, and what they tell; an empty one tells nothing."""
+"""The groups of a filename pattern and their meaning; an empty match counts as none."""
 
 AUDIO: Final = (
     *("aac", "aif", "aiff", "asf", "caf", "flac", "m4a", "mp3", "mpga", "oga", "ogg", "opus"),
     *("w4v", "wac", "wav", "wave", "webm", "webma", "wma", "wv"),
 )
-"""Extensions of recordings, in any case: those that archives and recorders hand out."""
+"""Extensions of recordings in archives and from recorders; case does not matter."""
 
 EXPECTED: Final = (
     "[site_NNNN/]YYYYMMDDTHHMMSS followed by Z or an offset such as +1000, _RECORDER_ID and the "
@@ -36,7 +36,7 @@ EXPECTED: Final = (
 
 _FOLDER: Final = r"(?:^|/)site_(?P<site_id>\d{1,9})/(?:[^/]*/)*[^/]*$"
 _START: Final = r"(?P<date>\d{8})T(?P<time>\d{6})(?P<offset>[+-]\d{4}|Z)"
-# The first of the two alternatives wins wherever both match.
+# The first of the two alternatives wins if both match.
 _A2O: Final = (
     r"(?:^|/)(?:site_(?P<site_id>\d{1,9})/(?:[^/]*/)*)?" + _START + r"_(?:"
     r"(?P<site_name>[^/]*?)-(?P<subsite_name>(?:Wet|Dry)-[AB])_(?P<file_seq_id>\d{1,18})(?:_\d+)*|"
@@ -45,7 +45,7 @@ _A2O: Final = (
 )
 _ONLY_START: Final = r"(?:^|/)" + _START + r"(?:[_.][^/]*)?$"
 _START_AND_END: Final = r"(?:^|/)S(?P<start>\d{8}T\d{6})[^/_]*_E(?P<end>\d{8}T\d{6})[^/]*$"
-"""Frontier Labs' names, in which a careless pattern finds the end first."""
+"""Frontier Labs' names, in which a greedy pattern finds the end first."""
 _FORMS: Final = {
     "site_id": r"^\d{1,9}$",
     "file_seq_id": r"^\d{1,18}$",
@@ -63,11 +63,11 @@ PLAIN: Final = re.compile(
     rb"(?:[+-](?:0\d|1[0-4])[0-5]\d|Z)"
     rb"_[A-Za-z0-9-]+_\d{1,18}(?:_\d{4}_\d{4})?\.(?i:" + "|".join(AUDIO).encode() + rb")"
 )
-"""Matches in full almost all of the A2O's filenames, and none that tells no site or no start.
+"""Matches almost all of the A2O's filenames, and none without site or start.
 
-To tell that much of a few names takes a thousandth of the time that it takes to read them.
+For a few names this takes a thousandth of the time of ``parse_filenames``.
 """
-# RE2's \C matches a single byte, which may be no UTF-8.
+# RE2's \C matches a single byte, also within a character.
 _BYTE: Final = r"(?:^|[^\\])(?:\\\\)*\\C"
 _NULL: Final = pa.scalar(None, pa.string())
 
@@ -77,7 +77,7 @@ class NameParts:
     """Parts of filenames, Arrow string arrays with one item a filename, null where it has none."""
 
     matched: Flags
-    """Whether the name has the A2O's form, or the pattern's."""
+    """Whether the name matches the A2O's form or the pattern."""
     site_id: Any
     site_name: Any
     subsite_name: Any
@@ -86,7 +86,7 @@ class NameParts:
     time: Any
     offset: Any
     fraction: Any = None
-    """Microseconds after ``time``, six digits; none at all where no name has any."""
+    """Microseconds after ``time``, six digits; None if no name has any."""
 
 
 def check_pattern(pattern: str) -> None:
@@ -111,13 +111,13 @@ def check_pattern(pattern: str) -> None:
 
 
 def read_parts(filenames: Any, pattern: str | None, *, partly: bool) -> NameParts:
-    """Cut filenames into parts.
+    """Split filenames into parts.
 
     Args:
         filenames: Arrow string array.
-        pattern: one that ``check_pattern`` accepts; it alone tells the parts of names that it
-            matches, but for the site id where it tells none.
-        partly: of a name of another form, take the time that it begins with.
+        pattern: one that ``check_pattern`` accepts; all parts of names that it matches come from
+            it, except a site id that it lacks.
+        partly: whether to read the time at the start of a name of another form.
     """
     found = pc.extract_regex(filenames, _A2O)
     matched = found.is_valid()
@@ -135,8 +135,8 @@ def read_parts(filenames: Any, pattern: str | None, *, partly: bool) -> NamePart
         match = pc.extract_regex(filenames, pattern)
         known = {field.name for field in match.type}
         for name in GROUPS:
-            told = _without_empty(_part(match, name)) if name in known else _NULL
-            parts[name] = pc.if_else(match.is_valid(), told, parts[name])
+            matching = _without_empty(_part(match, name)) if name in known else _NULL
+            parts[name] = pc.if_else(match.is_valid(), matching, parts[name])
         matched = pc.or_(matched, match.is_valid())
     if pattern is not None or not pc.all(matched).as_py():
         folder = pc.extract_regex(filenames, _FOLDER)
@@ -145,18 +145,18 @@ def read_parts(filenames: Any, pattern: str | None, *, partly: bool) -> NamePart
 
 
 def tidy(parts: NameParts, filenames: Any) -> tuple[NameParts, dict[str, Flags]]:
-    """Write parts that a pattern found in the forms that the A2O's names have.
+    """Convert parts that a pattern found to the forms of the A2O's names.
 
     Returns:
-        The parts, null where there is no such form; and for some groups where that is so. Where
-        the pattern took the end of a recording for its start there is no date, and ``end`` is true.
+        The parts, null if that is impossible, and for each group whether it is. If the pattern took
+        the end of a recording for its start, there is no date, and ``end`` is true.
     """
     clock = pc.extract_regex(parts.time, _CLOCK)
     texts = {
         "site_id": parts.site_id,
         "file_seq_id": parts.file_seq_id,
         "date": pc.replace_substring_regex(parts.date, "[^0-9]", ""),
-        # A text that is no time of day must not count as none at all.
+        # An invalid time must not become null.
         "time": pc.if_else(
             clock.is_valid(),
             pc.binary_join_element_wise(*(_part(clock, name) for name in "hms"), ""),
@@ -182,7 +182,7 @@ def tidy(parts: NameParts, filenames: Any) -> tuple[NameParts, dict[str, Flags]]
 
 
 def flags(values: Any) -> Flags:
-    """A boolean array as NumPy's; null is false."""
+    """A boolean array for NumPy; null is false."""
     found: Flags = pc.fill_null(values, False).to_numpy(zero_copy_only=False)
     return found
 

@@ -1,4 +1,4 @@
-"""The sites table: what is known of recorders that their filenames do not tell."""
+"""The sites table: what is known of recorders besides their filenames."""
 
 import hashlib
 import json
@@ -26,10 +26,9 @@ SCHEMA = pl.Schema(
         "clock": pl.String(),
     }
 )
-"""Columns of a sites table: the recorder's name, the id of its site, the name of its time zone in
-the IANA database, where it stands, in degrees, and what its clock showed, whatever offset its
-filenames name: ``UTC``, or ``local`` for its time zone. All but ``name`` may be null; without a
-``clock`` the filenames are believed."""
+"""Columns of a sites table: the recorder's name, its site's id, its IANA time zone, its position in
+degrees, and its clock: ``UTC``, or ``local`` for its time zone, whatever offset its filenames have.
+All but ``name`` may be null; without ``clock`` the filenames count."""
 
 _MAX_SITE_ID = 999_999_999
 _RANGES = {"latitude": 90, "longitude": 180}
@@ -41,24 +40,24 @@ _OTHER_NAMES = {
     "lon": "longitude",
     "lng": "longitude",
     "long": "longitude",
-    # One that is like a known column and means something else.
+    # Similar to a known column, but with another meaning.
     "altitude": None,
 }
-"""Which column a name means that is not spelt like it."""
+"""Columns that other names mean."""
 
 
 @dataclass(frozen=True, eq=False)
 class SiteTable:
-    """A sites table, checked. Two are equal where they have the same rows in any order.
+    """A valid sites table. Two are equal if they have the same rows in any order.
 
     Raises:
-        UsageError: a row makes no sense, or two are of the same recorder.
+        UsageError: a value is invalid, or two rows have the same recorder.
     """
 
     frame: pl.DataFrame
-    """Of ``SCHEMA``, one row a recorder."""
+    """One row per recorder, with ``SCHEMA``."""
     ignored: tuple[str, ...] = ()
-    """Further columns of what it was made from; equal tables may differ in them."""
+    """Further columns of its source; equal tables may differ in them."""
 
     def __post_init__(self) -> None:
         """Check every value."""
@@ -89,15 +88,15 @@ class SiteTable:
 
     @classmethod
     def of(cls, frame: pl.DataFrame) -> "SiteTable":
-        """Make a sites table from columns of other types, such as text, and in any order.
+        """Create a sites table from columns of any type and order.
 
-        Columns that are missing are null, unknown ones are ignored, empty texts are null.
+        Missing columns and empty texts become null, unknown columns are ignored.
 
         Raises:
-            UsageError: there is no column ``name``, one that is missing seems to be there under
-                another name, or a value is none of its column's.
+            UsageError: there is no column ``name``, a missing column seems to have another name, or
+                a value is invalid.
         """
-        # A column without a name is what an index or a comma too many leaves.
+        # An index or an extra comma leaves a column without a name.
         ignored = tuple(sorted(name for name in frame.columns if name and name not in SCHEMA))
         for name in ignored:
             meant = _meant(name)
@@ -118,16 +117,16 @@ class SiteTable:
 
     @cached_property
     def canonical(self) -> pl.DataFrame:
-        """The rows in the order of their names."""
+        """The rows, sorted by name."""
         return self.frame.sort("name")
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the rows, whatever their order, in hexadecimal digits."""
         frame = self.canonical
-        # Tables without clocks keep the fingerprint that they had before there was the column.
-        told = frame.drop("clock") if frame["clock"].is_null().all() else frame
-        rows = json.dumps(told.rows(), ensure_ascii=True)
+        # Tables without clocks keep the fingerprint from before this column existed.
+        known = frame.drop("clock") if frame["clock"].is_null().all() else frame
+        rows = json.dumps(known.rows(), ensure_ascii=True)
         return hashlib.sha256(rows.encode()).hexdigest()
 
     def __eq__(self, other: object) -> bool:
@@ -137,30 +136,29 @@ class SiteTable:
         return hash(self.fingerprint)
 
     def look_up(self, site_id: Any, site_name: Any, subsite_name: Any) -> tuple[Any, Any, Any]:
-        """Site ids, time zones and clocks of recordings.
+        """Look up site ids, time zones and clocks of recordings.
 
-        A recorder is looked up by its full name, such as ``Arkaba-Dry-A``, else by ``site_name``
-        alone; case does not count, nor the Unicode normal form, and ``-&-`` is ``-``. A time zone
-        also follows from the site id where all rows that have both agree, and a clock where all
-        rows of the id do.
+        A recorder is looked up by its full name, such as ``Arkaba-Dry-A``, else by ``site_name``,
+        without regard to case, Unicode normal form, and ``-&-`` for ``-``. A time zone also follows
+        from the site id if all rows with both agree, and a clock if all rows of the id agree.
 
         Args:
-            site_id: int32 array; what is not null stays.
+            site_id: int32 array; values that are not null stay.
             site_name: string array.
             subsite_name: string array.
 
         Returns:
-            An int32 and two string arrays; null where the table does not tell.
+            An int32 and two string arrays; null if unknown.
         """
         full_names = recorder_names(site_name, subsite_name)
         rows = [pc.index_in(_normal_array(names), self._keys) for names in (full_names, site_name)]
         ids = pc.coalesce(site_id, *(self._columns["site_id"].take(row) for row in rows))
-        told = []
+        found = []
         for name in ("time_zone", "clock"):
             known_ids, values = self._by_id[name]
             by_id = values.take(pc.index_in(ids, known_ids))
-            told.append(pc.coalesce(*(self._columns[name].take(row) for row in rows), by_id))
-        return ids, *told
+            found.append(pc.coalesce(*(self._columns[name].take(row) for row in rows), by_id))
+        return ids, *found
 
     @cached_property
     def _keys(self) -> Any:
@@ -173,7 +171,7 @@ class SiteTable:
 
     @cached_property
     def _by_id(self) -> dict[str, tuple[Any, Any]]:
-        """For two columns the site ids whose rows agree, and the values."""
+        """For time zones and clocks, the site ids whose rows agree, and the values."""
         numbered = self.frame.drop_nulls("site_id")
         return {
             "time_zone": _agreed(numbered.drop_nulls("time_zone"), "time_zone"),
@@ -182,10 +180,10 @@ class SiteTable:
 
 
 def merged(old: SiteTable, new: SiteTable) -> SiteTable:
-    """All recorders of both tables.
+    """Merge two tables.
 
     Raises:
-        UsageError: a recorder is in both, with different values.
+        UsageError: a recorder is in both with different values.
     """
     both = old.frame.with_columns(key=_normal(pl.col("name"))).join(
         new.frame.with_columns(key=_normal(pl.col("name"))), on="key", suffix="_new"
@@ -204,7 +202,7 @@ def merged(old: SiteTable, new: SiteTable) -> SiteTable:
 
 
 def _meant(name: str) -> str | None:
-    """The column that one of another name may be meant for; None where it is like none."""
+    """Return the column that a name may mean, or None."""
     plain = "_".join(name.lower().replace("-", " ").replace("_", " ").split())
     if plain in _OTHER_NAMES:
         return _OTHER_NAMES[plain]
@@ -238,7 +236,7 @@ def _check(frame: pl.DataFrame, column: str, good: pl.Expr, expected: str) -> No
 
 
 def _column(frame: pl.DataFrame, name: str) -> pl.Series:
-    """A column of the schema's type, from one of another."""
+    """Convert a column to the schema's type."""
     if name not in frame.columns:
         return pl.repeat(None, len(frame), dtype=SCHEMA[name], eager=True)
     found = frame[name]
@@ -247,7 +245,7 @@ def _column(frame: pl.DataFrame, name: str) -> pl.Series:
     elif found.dtype == pl.Boolean or found.dtype.is_nested():
         raise UsageError(f"the sites table's column {name} holds {found.dtype}s. Write text.")
     numbers = found if SCHEMA[name] == pl.String else found.cast(pl.Float64, strict=False)
-    # Through float64, for tables whose ids became 285.0 because one of them is missing.
+    # Through float64: pandas writes ids as 285.0 if one is missing.
     made = numbers.cast(SCHEMA[name], strict=False)
     lost = (made.is_null() & found.is_not_null()) | (
         (numbers != made.cast(numbers.dtype)).fill_null(value=False)

@@ -1,9 +1,9 @@
 """Site tokens: names of recorders as values of the Hive key ``site``.
 
-A token is a function of the name alone, so that shards, workers and later conversions agree without
-knowing of each other. Two names never share a token, on file systems that fold case neither: where
-characters are lost or cut off, or another capitalisation of the name has the plain token already, a
-hash of the name in Unicode normal form C is appended.
+A token depends on the name alone, so that shards, workers and later conversions agree. Two names
+never share a token, also on file systems that ignore case: if characters are replaced or cut off,
+or another capitalisation of the name has the plain token, a hash of the name in Unicode normal form
+C is appended.
 """
 
 import hashlib
@@ -17,16 +17,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 SHARED_TOKENS: Final = 1
-"""The rule of datasets written before 2026-12: unsafe characters become ``_`` and that is all, so
-that several names may share a token."""
+"""The rule of datasets written before 2026-12: unsafe characters become ``_``, names may share a
+token."""
 DISTINCT_TOKENS: Final = 2
-"""The rule of all others: each name has a token of its own."""
+"""The rule of all others: each name has its own token."""
 
 _MAX_LENGTH: Final = 100
 """A folder's name may have 255 bytes, a path on some systems 260."""
 _HASH_DIGITS: Final = 10
 _MOST_LETTERS_OF_A_CODE: Final = 3
-# Words that polars, DuckDB or pyarrow take for a number, a boolean, a date or null.
+# Words that polars, DuckDB or pyarrow read as a number, a boolean, a date or null.
 _VALUE_WORDS: Final = (
     "true|false|t|f|yes|no|y|n|on|off|null|none|na|nan|inf|infinity|epoch|now|today|tomorrow"
     "|yesterday"
@@ -34,13 +34,13 @@ _VALUE_WORDS: Final = (
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]")
 _NEEDS_PREFIX: Final = re.compile(rf"(?:[^A-Za-z].*|(?i:{_VALUE_WORDS}))?")
 _PREFIX: Final = "name_"
-# What begins or ends as other tokens do: those with the prefix, of site ids, and with a hash.
+# Names that look like other tokens: with the prefix, of site ids, with a hash.
 _LIKE_OTHERS: Final = re.compile(rf"(?i:name_.*|site_\d{{4,}}|.*_[0-9a-f]{{{_HASH_DIGITS}}})")
 _ONLY_TOKENS: Final = re.compile(rf"site_\d{{4,}}|.*_[0-9a-f]{{{_HASH_DIGITS}}}")
 _NUMBERED: Final = re.compile(r"site_\d{4,}")
 _WORD: Final = re.compile(r"[A-Za-z0-9]+")
 _ABBREVIATIONS: Final = frozenset({"seqp", "swwa"})
-"""Words that the A2O's names have in capitals."""
+"""Words in capitals in the A2O's names."""
 
 
 def name_tokens(names: Any, rule: int = DISTINCT_TOKENS) -> Any:
@@ -60,12 +60,11 @@ def name_tokens(names: Any, rule: int = DISTINCT_TOKENS) -> Any:
 def site_token(name: str) -> str:
     """Return the token of a recorder's name.
 
-    It begins with a letter, consists of ``A-Za-z0-9_-``, is never taken for anything but a string,
-    has ``_MAX_LENGTH`` characters at the most, and is the name itself where that is all this, does
-    not look like another kind of token and is capitalised as names of places and recorders mostly
-    are: each word between ``-`` and ``_`` begins with a capital or a digit and has no others, but
-    for codes, such as ``SM4``, and the A2O's abbreviations, which are in capitals. A code has
-    digits, and three letters at the most or no more letters than digits.
+    It begins with a letter, consists of at most ``_MAX_LENGTH`` of ``A-Za-z0-9_-``, and is read as
+    nothing but a string. It is the name itself if that meets all this, does not look like
+    another kind of token, and has the usual capitals of places and recorders: only the first letter
+    of each word between ``-`` and ``_``, or all letters of codes such as ``SM4`` and of the A2O's
+    abbreviations. A code has digits, and at most three letters or no more letters than digits.
     """
     name = unicodedata.normalize("NFC", name)
     safe = _UNSAFE.sub("_", name)
@@ -83,7 +82,7 @@ def may_be_shared(token: str) -> bool:
 
 
 def folded_alike(tokens: Iterable[str]) -> tuple[str, str] | None:
-    """Return two tokens that differ in case only, or None; of names' own tokens no two do."""
+    """Return two tokens that differ in case only, or None; tokens of names never do."""
     folded: dict[str, str] = {}
     for token in sorted(tokens):
         first = folded.setdefault(token.casefold(), token)
@@ -93,10 +92,7 @@ def folded_alike(tokens: Iterable[str]) -> tuple[str, str] | None:
 
 
 def chosen_token(text: str, rule: int = DISTINCT_TOKENS) -> str:
-    """Return the value of ``site`` that a user chose: the text itself where it can be one.
-
-    Else it is taken for a recorder's name.
-    """
+    """Return the text if it can be a value of ``site``, else the token of the name."""
     if rule == SHARED_TOKENS:
         return _shared_token(text)
     is_safe = _with_prefix(_UNSAFE.sub("_", text)) == text and len(text) <= _MAX_LENGTH
@@ -104,10 +100,7 @@ def chosen_token(text: str, rule: int = DISTINCT_TOKENS) -> str:
 
 
 def meant_tokens(text: str, rule: int = DISTINCT_TOKENS) -> tuple[str, ...]:
-    """Return the values of ``site`` that a user may mean: the text itself, or a recorder's token.
-
-    Only where the text can be both there are two.
-    """
+    """Return the values of ``site`` that a user may mean: the text, a recorder's token, or both."""
     chosen = chosen_token(text, rule)
     if chosen != text or rule == SHARED_TOKENS or _ONLY_TOKENS.fullmatch(text):
         return (chosen,)

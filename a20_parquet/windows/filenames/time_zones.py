@@ -12,8 +12,8 @@ _US = 1_000_000
 
 
 def is_time_zone(name: str) -> bool:
-    """Whether it is the name of a time zone in the IANA database, such as ``Australia/Sydney``."""
-    # polars takes offsets and nothing at all for zones as well.
+    """Whether the IANA database has a time zone of this name, such as ``Australia/Sydney``."""
+    # polars also accepts offsets and an empty text.
     if not name[:1].isalpha():
         return False
     try:
@@ -27,10 +27,10 @@ def offsets_at(start_s: Integers, zones: Any, *, is_local: Flags) -> Integers:
     """UTC offsets in time zones.
 
     Args:
-        start_s: seconds since 1970-01-01, in UTC, or on the zone's clock where ``is_local``.
-        zones: Arrow string array without nulls, of names for which ``is_time_zone``.
-        is_local: which of the times are local. One that a clock shows twice is the earlier one; one
-            that it skips has the offset from before the change, as in ``datetime`` with ``fold=0``.
+        start_s: seconds since 1970-01-01, in UTC, or local in the zone if ``is_local``.
+        zones: Arrow string array of valid names, without nulls.
+        is_local: which times are local. An ambiguous one is the earlier one; a skipped one has the
+            offset before the change, as in ``datetime`` with ``fold=0``.
 
     Returns:
         Minutes, rounded down, in the shape of ``start_s``.
@@ -53,7 +53,7 @@ def _offsets_of_instants(start_us: Integers, zone: str) -> Integers:
 def _offsets_of_local_times(start_us: Integers, zone: str) -> Integers:
     local = pl.Series(start_us).cast(pl.Datetime("us"))
     instants = _instants(local, zone)
-    # No clock skips more than a day: what it showed a day before has the offset before the change.
+    # No clock skips more than a day, so a day earlier the offset before the change applies.
     before = _instants(local - timedelta(days=1), zone)
     return _minutes(instants.zip_with(instants.is_not_null(), before))
 
