@@ -1,4 +1,4 @@
-"""Which key, memory and workers a conversion should be given, and why."""
+"""Recommends Hive keys, memory and workers for a conversion, with reasons."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,21 +23,21 @@ _MOST_DOUBLINGS = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
-    """An option that a conversion should be given."""
+    """A recommended option."""
 
     option: str
-    """As the command line has it."""
+    """Its name on the command line."""
     value: str
     reason: str
 
 
 def advise(archive: Archive, options: ConvertOptions, found: Forecast) -> Iterator[Advice]:
-    """Recommend the Hive keys, memory and workers.
+    """Recommend Hive keys, memory and workers.
 
     Args:
-        archive: what is known of the input.
-        options: that were given.
-        found: what they would lead to.
+        archive: the input.
+        options: those that the user gave.
+        found: the forecast with these options.
     """
     yield _key(found)
     workers = 1 if found.cluster else default_workers()
@@ -46,13 +46,13 @@ def advise(archive: Archive, options: ConvertOptions, found: Forecast) -> Iterat
 
 
 def _key(found: Forecast) -> Advice:
-    """The finest of which half of the files or more are not too small."""
+    """Choose the finest key with at least half of its files large enough."""
     large = [key for key in found.keys if key.median_file_bytes >= SMALL_FILE_BYTES]
     chosen = next(iter(large), found.keys[-1])
     reason = _files(chosen.files, chosen.median_file_bytes)
-    place = found.keys.index(chosen)
-    if place:
-        finer = found.keys[place - 1]
+    index = found.keys.index(chosen)
+    if index:
+        finer = found.keys[index - 1]
         more = _files(finer.files, finer.median_file_bytes)
         reason = f"{reason} ({finer.partition_by}: {more})"
     return Advice(option="--partition-by", value=chosen.partition_by, reason=reason)
@@ -63,28 +63,28 @@ def _files(number: int, median_bytes: int) -> str:
 
 
 def _memory(archive: Archive, options: ConvertOptions, *, cluster: bool) -> Advice:
-    """The least that keeps all windows in memory, or else reads runs in large pieces."""
+    """Choose the smallest that keeps all windows in memory, or else reads runs in large blocks."""
     enough: tuple[int, int, int] | None = None
     for budget, divided in _budgets(archive, options, cluster=cluster):
         if divided.holds_all and budget <= default_budget():
-            reason = "all windows stay in memory, no run goes to scratch disk"
+            reason = "all windows stay in memory, no runs on scratch disk"
             return Advice(option="--memory", value=_size(budget), reason=reason)
-        runs, piece = _pieces(archive, divided)
+        runs, block = _blocks(archive, divided)
         of_a_run = archive.volume.run_bytes // max(runs, 1)
-        if enough is None and piece >= min(_BLOCK_BYTES, of_a_run // 2):
-            enough = budget, runs, piece
+        if enough is None and block >= min(_BLOCK_BYTES, of_a_run // 2):
+            enough = budget, runs, block
         if enough is not None and budget > default_budget():
             break
-    budget, runs, piece = enough or (0, 0, 0)
-    whose = "for each worker: " if cluster else ""
-    reason = f"{whose}{format_count(runs, 'run')}, merged in pieces of {format_bytes(piece)}"
+    budget, runs, block = enough or (0, 0, 0)
+    each = "for each worker: " if cluster else ""
+    reason = f"{each}{format_count(runs, 'run')}, merged in blocks of {format_bytes(block)}"
     return Advice(option="--memory", value=_size(budget), reason=reason)
 
 
 def _budgets(
     archive: Archive, options: ConvertOptions, *, cluster: bool
 ) -> Iterator[tuple[int, MemoryPlan]]:
-    """Round budgets that suffice for all workers, the smallest first."""
+    """Yield round budgets that are enough for all workers, smallest first."""
     for power in range(_MOST_DOUBLINGS):
         budget = (_LEAST_BYTES << power) * options.workers
         try:
@@ -97,8 +97,8 @@ def _budgets(
             yield budget, divided
 
 
-def _pieces(archive: Archive, memory: MemoryPlan) -> tuple[int, int]:
-    """How many runs there are, and what the merge has room for of each at a time, in bytes."""
+def _blocks(archive: Archive, memory: MemoryPlan) -> tuple[int, int]:
+    """Return the number of runs, and the bytes of each that the merge reads at a time."""
     sort = archive.volume.sort(memory.gather_rows, holds_all=memory.holds_all)
     rows = memory.block_rows_of(max(sort.runs, 1))
     return sort.runs, rows * archive.volume.embedding_bytes
@@ -115,7 +115,7 @@ def _local_workers(found: Forecast) -> Advice:
 
 
 def _cluster_workers(found: Forecast) -> Advice:
-    """As many as take an hour, unless that is more than units keep busy."""
+    """Choose as many as finish in an hour, at most as many as there is work for."""
     wanted = ceil(found.worker_seconds / _HOUR_S)
     busy = max(1, min(found.sort.units, found.merge.ranges) // _UNITS_A_WORKER)
     workers = min(wanted, busy)
@@ -128,6 +128,5 @@ def _cluster_workers(found: Forecast) -> Advice:
 
 
 def _size(budget: int) -> str:
-    """Write a size as an option takes it."""
     gigabytes, rest = divmod(budget, 10**9)
     return f"{budget // 10**6}MB" if rest else f"{gigabytes}GB"

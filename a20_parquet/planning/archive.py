@@ -1,4 +1,4 @@
-"""What a listing and a sample of records tell of all that is to be converted."""
+"""Estimates the input of a conversion from a listing and a sample of records."""
 
 import time
 from collections.abc import Sequence
@@ -34,20 +34,20 @@ _TIMES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Archive:
-    """An input, as far as it is known."""
+    """What is known about the input."""
 
     sampled_shards: int
     sampled_records: int
     channels: int
-    """Of a record at the most."""
+    """Most channels of a record."""
     table: TableOptions
     volume: Volume
     drawn: DrawnWindows
     sizes: FileSizes
     read_rate: float
-    """Bytes of shards that were read and decoded in a second."""
+    """Bytes of shards read and decoded per second."""
     encode_rate: float
-    """Bytes of embeddings that were encoded as Parquet in a second."""
+    """Bytes of embeddings encoded as Parquet per second."""
     from_store: bool = False
     """Whether shards are read from a store."""
     assumptions: tuple[Assumption, ...] = ()
@@ -60,16 +60,16 @@ def look_at(
 
     Args:
         sources: folders, files, globs or fsspec URLs.
-        options: of the conversion that is planned.
-        records: how many to read.
+        options: of the planned conversion.
+        records: number of records to read.
 
     Raises:
-        SourceError: shards can't be found or read, or of the records none can be converted.
-        UsageError: an option makes no sense.
+        SourceError: shards cannot be found or read, or no record of the sample can be converted.
+        UsageError: an option is invalid.
     """
     listing = read_configs(find_shards(sources), options.sample_rate)
-    places = spread_over(len(listing.shards), min(_MOST_SHARDS, records))
-    some = ToConvert(shards=tuple(listing.shards[i] for i in places), retries={}, existing=0)
+    numbers = spread_over(len(listing.shards), min(_MOST_SHARDS, records))
+    some = ToConvert(shards=tuple(listing.shards[i] for i in numbers), retries={}, existing=0)
     executor = ThreadExecutor(options.workers, NoProgress())
     job = plan_conversion(some, options, None, executor=executor, reading=Reading.of(options, None))
     sample = read_sample(job, records)
@@ -103,7 +103,7 @@ def look_at(
 
 
 def drawn_windows(sample: Sample, total_records: int) -> DrawnWindows:
-    """The sample's windows, of so many records in all."""
+    """Return the sample's windows as drawn from ``total_records`` records."""
     start = sample.keyed.column("window_start_local")
     dated = start.is_valid().to_numpy(zero_copy_only=False)
     seconds = start.cast("int64").fill_null(0).to_numpy() // 1_000_000
@@ -117,7 +117,7 @@ def drawn_windows(sample: Sample, total_records: int) -> DrawnWindows:
 
 
 def _encode(sample: Sample, table: TableOptions) -> tuple[FileSizes, float]:
-    """Encode windows of the sample as files are; and how many bytes a second that takes."""
+    """Return the sizes of files encoded from the sample, and the bytes encoded per second."""
     rows = min(len(sample.embeddings), table.row_group_rows, _ENCODED_ROWS)
     embeddings = np.ascontiguousarray(sample.embeddings[:rows])
     windows = with_embeddings(sample.keyed.slice(0, rows), embeddings)

@@ -1,4 +1,4 @@
-"""What a conversion of an archive would take, by arithmetic on what is known of it."""
+"""Forecasts a conversion by arithmetic on what is known about the input."""
 
 from dataclasses import dataclass, replace
 
@@ -12,20 +12,20 @@ from a20_parquet.planning.partitions import Distinct, KeyForecast
 from a20_parquet.planning.passes import Blocks, MergeForecast, Requests, SortForecast
 from a20_parquet.windows.partition import PartitionBy
 
-# Bytes of embeddings that one worker takes in a second, output in memory, and seconds that a file
-# costs besides its bytes: `python -m benchmarks.stages`.
+# Bytes of embeddings per second and worker, with output in memory, and seconds per file besides its
+# bytes: `python -m benchmarks.stages`.
 _SORT_RATE, _SPILL_RATE, _MERGE_RATE = 2.3e9, 5.8e8, 1.15e9
 _FILE_S = 0.0003
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What a conversion would take; what is not listed is estimated from a sample."""
+    """Forecast of a conversion; what the listing does not have is estimated from a sample."""
 
     shards: int
-    """As listed."""
+    """From the listing."""
     shard_bytes: int
-    """As listed."""
+    """From the listing."""
     sampled_shards: int
     sampled_records: int
     records: int
@@ -34,61 +34,61 @@ class Forecast:
     channels: int
     sites: Distinct
     first_date: str | None
-    """Earliest local date in the sample; none where no recording has one."""
+    """Earliest local date in the sample, None if no recording has one."""
     last_date: str | None
     partition_by: PartitionBy
-    """What this and the following are planned for."""
+    """The Hive keys of this forecast."""
     memory: int
-    """Bytes: of all workers, or of each where they are processes of a cluster."""
+    """Bytes of all workers together, or of each worker of a cluster."""
     workers: int
-    """Those that the memory suffices for."""
+    """Number of workers that the memory is enough for."""
     cluster: bool
     sort: SortForecast
     merge: MergeForecast
     slice_bytes: int
-    """Embeddings of a slice, on average."""
+    """Average bytes of embeddings in a slice."""
     block_bytes: int
-    """Embeddings that the merge has room for of each run at a time."""
+    """Bytes of embeddings that the merge reads of each run at a time."""
     keys: tuple[KeyForecast, ...]
     """For each choice of Hive keys."""
     scratch_bytes: int
     requests: Requests
-    """Where shards, runs and dataset lie in stores."""
+    """If shards, runs and dataset are in stores."""
     rate: float
-    """Bytes of shards that one worker converts in a second."""
+    """Bytes of shards per second and worker."""
     rate_is_given: bool
-    """Whether that is not from the sample and from benchmarks."""
+    """Whether the user gave the rate; else it comes from the sample and benchmarks."""
 
     @property
     def key(self) -> KeyForecast:
-        """What the chosen Hive keys would make."""
+        """Forecast for the chosen Hive keys."""
         return next(key for key in self.keys if key.partition_by == self.partition_by)
 
     @property
     def worker_seconds(self) -> float:
-        """How long one worker would take."""
+        """Seconds of work for one worker."""
         return self.shard_bytes / self.rate
 
     @property
     def seconds(self) -> float:
-        """How long all workers would take."""
+        """Seconds for all workers."""
         return self.worker_seconds / self.workers
 
 
 def forecast(
     archive: Archive, options: ConvertOptions, *, cluster: bool = False, rate: float | None = None
 ) -> Forecast:
-    """Forecast what a conversion of an archive would take.
+    """Forecast a conversion.
 
     Args:
-        archive: what is known of the input.
+        archive: the input.
         options: of the conversion.
-        cluster: whether workers are processes of a cluster, each with the memory for itself.
-        rate: millions of bytes of shards that one worker converts in a second; by default what
-            reading the sample took, and what benchmarks of the other stages did.
+        cluster: whether workers are processes of a cluster, each with its own ``memory``.
+        rate: MB/s of shards that one worker converts; by default reading as measured on the
+            sample, and the other stages as benchmarked.
 
     Raises:
-        UsageError: the memory does not suffice.
+        UsageError: the memory is not enough.
     """
     volume, table = archive.volume, archive.table
     memory = memory_plan(archive, options, cluster=cluster)
@@ -142,16 +142,16 @@ def memory_plan(archive: Archive, options: ConvertOptions, *, cluster: bool) -> 
     """Divide the budget as a conversion does; on a cluster nothing stays in memory.
 
     Raises:
-        UsageError: it does not suffice.
+        UsageError: the memory is not enough.
     """
-    mine = options.model_copy(update={"workers": 1}) if cluster else options
+    chosen = options.model_copy(update={"workers": 1}) if cluster else options
     windows = sum(archive.volume.most_windows)
-    divided = divide_memory(mine, archive.table, windows, from_store=archive.from_store)
+    divided = divide_memory(chosen, archive.table, windows, from_store=archive.from_store)
     return replace(divided, holds_all=divided.holds_all and not cluster)
 
 
 def _rate(archive: Archive, sort: SortForecast, files: int) -> float:
-    """Bytes of shards that one worker converts in a second, stage after stage."""
+    """Bytes of shards per second and worker, from the speeds of all stages."""
     embeddings = archive.volume.windows * archive.volume.embedding_bytes
     through_runs = 1 / _SPILL_RATE + 1 / _MERGE_RATE if sort.runs else 1 / _SORT_RATE
     size = sum(archive.volume.shard_bytes)

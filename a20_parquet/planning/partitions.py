@@ -1,6 +1,6 @@
-"""Forecasts from a random sample of records: how many partitions there are, and how large.
+"""Estimates number and size of partitions from a random sample of records.
 
-Perch's writer shuffles records over shards, so that some records of some shards are such a sample.
+Perch's writer shuffles records over shards, so the first records of some shards are such a sample.
 """
 
 from collections.abc import Iterator
@@ -23,28 +23,27 @@ _UNDATED = np.iinfo(np.int64).min
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distinct:
-    """How many different things there are, estimated from those that were seen."""
+    """An estimated number of distinct values."""
 
     number: int
     error: float
-    """Standard error, as a part of the number."""
+    """Standard error, as a fraction of the number."""
 
 
 def estimate_distinct(times: Numbers, drawn: int, total: int, most: int) -> Distinct:
-    """Estimate how many kinds of records there are among all.
+    """Estimate the number of kinds among all records, from those drawn.
 
-    All records are taken for a larger draw of the same lottery. What was drawn once and twice tells
-    how many kinds were not drawn (Chao, Scandinavian Journal of Statistics 11 (1984), 265-270), and
-    how soon more draws bring them (Colwell, Chao, Gotelli et al., Journal of Plant Ecology 5
-    (2012), 3-21). Where some kinds are far rarer than others the estimate is too low. Few
-    records that share a kind make it uncertain: its error is that of Chao, Biometrics 43 (1987),
-    783-791.
+    The numbers of kinds drawn once and twice give the number of kinds not drawn (Chao,
+    Scandinavian Journal of Statistics 11 (1984), 265-270), and how soon more draws find them
+    (Colwell, Chao, Gotelli et al., Journal of Plant Ecology 5 (2012), 3-21). The estimate is too
+    low if some kinds are far rarer than others, and uncertain if few records share a kind: its
+    error is that of Chao, Biometrics 43 (1987), 783-791.
 
     Args:
-        times: how many of the records drawn are of each kind that was drawn, 1 or more.
-        drawn: how many records were drawn.
-        total: how many there are.
-        most: how many kinds there can be.
+        times: number of records drawn of each kind that was drawn, 1 or more.
+        drawn: number of records drawn.
+        total: number of all records.
+        most: largest possible number of kinds.
     """
     seen = len(times)
     once, twice = (int(np.count_nonzero(times == often)) for often in (1, 2))
@@ -60,9 +59,9 @@ def estimate_distinct(times: Numbers, drawn: int, total: int, most: int) -> Dist
 
 
 def estimate_spread(times: Numbers, drawn: int, number: int) -> float:
-    """Estimate how unequal kinds are: the squared coefficient of variation of their sizes.
+    """Estimate the squared coefficient of variation of the kinds' sizes.
 
-    From the chance that two records are of one kind (Simpson, Nature 163 (1949), 688), which is
+    The chance that two records are of one kind (Simpson, Nature 163 (1949), 688) is
     ``(1 + variation) / number``.
     """
     pairs = drawn * (drawn - 1)
@@ -71,17 +70,17 @@ def estimate_spread(times: Numbers, drawn: int, number: int) -> float:
 
 
 def size_quantiles(mean: float, variation: float) -> npt.NDArray[np.float64]:
-    """Sizes of partitions, smallest first, each standing for as many of them.
+    """Return quantiles of the partitions' sizes, smallest first.
 
-    Records fall into partitions at random, and partitions differ by ``variation``: together about a
-    gamma distribution, of which Wilson and Hilferty (PNAS 17 (1931), 684-688) give the quantiles.
+    Records fall into partitions at random, and partitions differ by ``variation``: approximately a
+    gamma distribution, whose quantiles are those of Wilson and Hilferty (PNAS 17 (1931), 684-688).
 
     Args:
-        mean: records of a partition.
-        variation: squared coefficient of variation of what is expected of each.
+        mean: mean number of records in a partition.
+        variation: squared coefficient of variation of the expected sizes.
 
     Returns:
-        Records, at least 1, with the mean ``mean`` as nearly as that allows.
+        Records, at least 1 each, with a mean as near to ``mean`` as that allows.
     """
     shape = variation + 1 / mean
     normal = NormalDist()
@@ -93,73 +92,73 @@ def size_quantiles(mean: float, variation: float) -> npt.NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSizes:
-    """What reading a sample of a dataset's rows says of its files."""
+    """Sizes of files, from encoding a sample."""
 
     row: float
-    """Bytes of a row."""
+    """Bytes per row."""
     file: float
-    """Bytes of a file besides its rows."""
+    """Bytes per file besides its rows."""
     most_rows: int
-    """Rows of a file at the most."""
+    """Most rows in a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyForecast:
-    """What a choice of Hive keys would make."""
+    """Forecast for a choice of Hive keys."""
 
     partition_by: PartitionBy
     partitions: int
     error: float
-    """Standard error of ``partitions``, as a part of it."""
+    """Standard error of ``partitions``, as a fraction of it."""
     files: int
     median_file_bytes: int
     mean_file_bytes: int
 
     @property
     def bytes(self) -> int:
-        """Of all data files."""
+        """Bytes of all data files."""
         return self.files * self.mean_file_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawnWindows:
-    """Windows of the records that were drawn."""
+    """Windows of the records drawn."""
 
     record: Numbers
-    """Which record each is of, from 0."""
+    """Number of each window's record, from 0."""
     site: Any
     """string array"""
     start_local_s: Numbers
     """Seconds since 1970-01-01 on the recorder's wall clock."""
     dated: npt.NDArray[np.bool_]
-    """Whether that is known."""
+    """Whether ``start_local_s`` is known."""
     total_records: int
-    """Records that there are in all, of which these were drawn."""
+    """Number of all records, from which these were drawn."""
 
     @property
     def records(self) -> int:
-        """Records that were drawn."""
+        """Number of records drawn."""
         return len(np.unique(self.record))
 
     @property
     def days(self) -> tuple[int, int] | None:
-        """Days since 1970-01-01 of the first and the last window with a date, if there is one."""
+        """Days since 1970-01-01 of the first and last window with a date, None if none has one."""
         if not self.dated.any():
             return None
         days = periods(self.start_local_s[self.dated], PartitionBy.SITE_DATE)
         return int(days.min()), int(days.max())
 
     def sites(self) -> Distinct:
-        """Estimate how many sites there are."""
+        """Estimate the number of sites."""
         _, times, drawn = self._kinds(PartitionBy.SITE)
         return estimate_distinct(times, drawn, self.total_records, self.total_records)
 
     def forecast(self, by: PartitionBy, sizes: FileSizes) -> KeyForecast:
-        """Say what a choice of Hive keys would make of all records."""
+        """Forecast partitions and files for a choice of Hive keys."""
         seen, times, drawn = self._kinds(by)
-        # A record that runs past midnight is in two partitions.
+        # A record that crosses midnight is in two partitions.
         total = round(self.total_records * drawn / self.records)
-        # No site has more periods than lie between the first and the last of all.
+        # No site has more periods than there are between the first and the last of all.
         span = int(seen.max()) - int(seen.min()) + 1 if len(seen) else 1
         most = self.sites().number * (span + (not self.dated.all()))
         found = estimate_distinct(times, drawn, total, most)
@@ -178,7 +177,7 @@ class DrawnWindows:
         )
 
     def _kinds(self, by: PartitionBy) -> tuple[Numbers, Numbers, int]:
-        """Periods that were seen, how many records fell into each partition seen, and their sum."""
+        """Return the periods seen, the records in each partition seen, and their sum."""
         period = periods(self.start_local_s, by).astype(np.int64)
         if by.period is not None:
             period = np.where(self.dated, period, _UNDATED)
@@ -191,14 +190,14 @@ class DrawnWindows:
 
 
 def _sizes(times: Numbers, drawn: int, total: int, number: int) -> npt.NDArray[np.float64]:
-    """Records of partitions, each standing for as many of them."""
+    """Quantiles of the partitions' sizes in records."""
     if drawn >= _MANY_DRAWN * number:
         return np.sort(times).astype(np.float64) * (total / drawn)
     return size_quantiles(total / number, estimate_spread(times, drawn, number))
 
 
 def _files(rows: npt.NDArray[np.float64], sizes: FileSizes) -> Iterator[float]:
-    """Bytes of the files of partitions of so many rows."""
+    """Bytes of the files of partitions with these numbers of rows."""
     for count in rows.tolist():
         full, rest = divmod(count, sizes.most_rows)
         yield from [sizes.most_rows * sizes.row + sizes.file] * int(full)

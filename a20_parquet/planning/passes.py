@@ -1,4 +1,4 @@
-"""What the two passes of a conversion take, by arithmetic alone: units, runs, slices, requests."""
+"""Forecasts units, runs, slices and requests of a conversion's two passes, by arithmetic."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from a20_parquet.runs.merge_plan import (
 )
 
 _PAGE = 1000
-"""Objects that a store lists with one request."""
+"""Objects that a store lists per request."""
 _PUT_BYTES = 8 << 20
-"""Larger objects are put in parts of this size."""
+"""Larger objects are uploaded in parts of this size."""
 _FILES_A_RUN = 3
 _LAST_FILES = 6
 """The plan of the conversion, what it commits, and the manifest."""
@@ -23,32 +23,32 @@ _LAST_FILES = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SortForecast:
-    """What the first pass takes."""
+    """Forecast of the first pass."""
 
     units: int
     runs: int
-    """Sorted runs on scratch disk; none where all windows stay in memory."""
+    """Sorted runs on scratch disk; 0 if all windows stay in memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergeForecast:
-    """What going through runs in the order of partitions takes."""
+    """Forecast of reading all runs in the order of partitions."""
 
     ranges: int
     """Units of work, each a range of partitions."""
     slices: int
-    """Parts of runs that they read: of each range one of every run that has rows in it."""
+    """Parts of runs: for each range, one of every run that has rows in it."""
     slice_rows: float
-    """Rows of a slice, on average."""
+    """Average rows of a slice."""
 
     def reads(self, rows: int) -> int:
-        """In how many pieces of ``rows`` rows at the most all slices are read."""
+        """Number of reads of at most ``rows`` rows for all slices."""
         return self.slices * max(1, ceil(self.slice_rows / rows))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requests:
-    """Requests to stores, where shards, runs and dataset lie there."""
+    """Requests to stores, if shards, runs and dataset are there."""
 
     lists: int
     reads: int
@@ -57,31 +57,31 @@ class Requests:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Volume:
-    """What is to be converted."""
+    """Size of the input."""
 
     shard_bytes: Sequence[int]
     """Stored size of each shard."""
     records: int
     windows: int
     most_windows: Sequence[int]
-    """For each shard how many windows it has at the most, as a conversion reckons."""
+    """For each shard the most windows that it can have, as a conversion computes it."""
     embedding_bytes: int
-    """Of a window."""
+    """Of one window."""
     metadata_bytes: float
-    """Of a window, in a run."""
+    """Of one window, in a run."""
 
     @property
     def run_bytes(self) -> int:
-        """Of all windows in runs."""
+        """Bytes of all windows in runs."""
         return round(self.windows * (self.embedding_bytes + self.metadata_bytes))
 
     def sort(self, gather_rows: int, *, holds_all: bool, slots: int = 1) -> SortForecast:
         """Divide the first pass.
 
         Args:
-            gather_rows: windows of a run at the most.
+            gather_rows: most windows in a run.
             holds_all: whether all windows stay in memory.
-            slots: how many units there should be at least.
+            slots: least number of units.
         """
         if holds_all:
             return SortForecast(units=len(self.shard_bytes), runs=0)
@@ -95,15 +95,15 @@ class Volume:
         return SortForecast(units=len(units), runs=runs)
 
     def merge(self, runs: int, partitions: int, rows: int) -> MergeForecast:
-        """Divide the way through runs into ranges.
+        """Divide a pass over the runs into ranges.
 
         Args:
-            runs: how many there are; what stays in memory is one.
-            partitions: of the dataset.
-            rows: of a range, where runs are few.
+            runs: number of runs; windows in memory are one.
+            partitions: number in the dataset.
+            rows: rows of a range if there are few runs.
         """
         ranges = max(1, min(partitions, ceil(self.windows / unit_rows(rows, runs))))
-        # Records lie in runs at random: of few records in a range not every run has one.
+        # Records are in runs at random: not every run has one of the few records of a range.
         slices = max(1, round(ranges * runs * (1 - (1 - 1 / runs) ** (self.records / ranges))))
         return MergeForecast(ranges=ranges, slices=slices, slice_rows=self.windows / slices)
 
@@ -118,9 +118,9 @@ class Volume:
 
         Args:
             sort: the first pass.
-            merge: the second one.
-            key: what they write.
-            blocks: what is read at a time.
+            merge: the second pass.
+            key: the files that it writes.
+            blocks: sizes of reads.
         """
         shards = len(self.shard_bytes)
         reads = shards + sum(max(1, ceil(size / blocks.shard_bytes)) for size in self.shard_bytes)
@@ -136,7 +136,7 @@ class Volume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blocks:
-    """What is read with one request, at the most."""
+    """The most that one request reads."""
 
     shard_bytes: int
     metadata_rows: int
@@ -144,5 +144,5 @@ class Blocks:
 
 
 def _puts(size: int) -> int:
-    """Requests that put an object; a larger one is also begun and completed."""
+    """Requests to upload an object; a multipart upload is also started and completed."""
     return 1 if size <= _PUT_BYTES else 2 + ceil(size / _PUT_BYTES)

@@ -1,4 +1,4 @@
-"""What a conversion would take, before one is started."""
+"""``plan``: forecasts a conversion."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from a20_parquet.planning.archive import look_at
 from a20_parquet.planning.forecast import Forecast, forecast
 
 SAMPLED_RECORDS = 4000
-"""So many records are read where no other number is asked for."""
+"""Default number of records to read."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConversionPlan:
-    """A conversion that could be started."""
+    """Result of ``plan``."""
 
     forecast: Forecast
-    """What it would take with the options that were given."""
+    """With the options that were given."""
     advice: tuple[Advice, ...]
-    """Which ones it should have: the Hive keys, memory, workers."""
+    """Recommended Hive keys, memory and workers."""
     assumptions: tuple[str, ...] = ()
-    """What no input told, such as the hop."""
+    """Values that the input does not have, such as the hop."""
 
 
 @with_options(decoder=DecoderName.WIRE.value)
@@ -39,22 +39,22 @@ def plan(
     rate: float | None = None,
     **options: Unpack[OptionValues],
 ) -> ConversionPlan:
-    """Forecast what a conversion would take, from a listing and the first records of some shards.
+    """Forecast a conversion from a listing and the first records of some shards.
 
-    Perch's writer shuffles records over shards, so these are taken for a random sample. Nothing is
-    written.
+    Perch's writer shuffles records over shards, so these records serve as a random sample. Writes
+    nothing.
 
     Args:
         sources: folders, files, globs or fsspec URLs.
-        sample: how many records to read.
-        cluster: whether workers are processes of a cluster, each with the memory for itself.
-        rate: millions of bytes of shards that one worker converts in a second; by default what
-            reading the sample took, and what benchmarks of the other stages did.
-        options: of the conversion that is planned, each a keyword:
+        sample: number of records to read.
+        cluster: whether workers are processes of a cluster, each with its own ``memory``.
+        rate: MB/s of shards that one worker converts; by default reading as measured on the
+            sample, and the other stages as benchmarked.
+        options: of the planned conversion, each a keyword:
 
     Raises:
-        UsageError: an option makes no sense, or the memory does not suffice.
-        SourceError: shards can't be found or read, or of the sample nothing can be converted.
+        UsageError: an option is invalid, or the memory is not enough.
+        SourceError: shards cannot be found or read, or no record of the sample can be converted.
     """
     sample = check_count("sample", sample)
     if rate is not None:

@@ -1,4 +1,4 @@
-"""A random sample of shards' records, read without their neighbours."""
+"""Reads the first records of some shards as a random sample."""
 
 import time
 from collections.abc import Iterator
@@ -32,40 +32,40 @@ class Sample:
     """The first records of some shards."""
 
     shards: int
-    """Of how many."""
+    """Number of shards."""
     records: int
-    """How many were read, those that can't be converted among them."""
+    """Number of records read, including those that cannot be converted."""
     is_whole: bool
-    """Whether these shards hold no others."""
+    """Whether these are all records of the shards."""
     most_windows: float
-    """How many windows a conversion would reckon for their bytes."""
+    """The most windows that a conversion would expect in their bytes."""
     bytes_a_second: float
-    """How fast they were read and decoded."""
+    """Speed of reading and decoding."""
     channels: int
-    """Of a record at the most."""
+    """Most channels of a record."""
     keyed: Any
-    """What is known of their windows: a record batch of ``keyed_schema()``."""
+    """Metadata and keys of their windows: a record batch of ``keyed_schema()``."""
     record: Any
-    """Which record each window is of, int64 from 0."""
+    """Number of each window's record, int64 from 0."""
     embeddings: Rows
-    """Of the first of these windows, shape ``(rows, dims)``."""
+    """Of the first windows, shape ``(rows, dims)``."""
 
 
 def spread_over(count: int, most: int) -> list[int]:
-    """``most`` numbers below ``count``, evenly spread, or all where there are fewer."""
+    """Return up to ``most`` numbers below ``count``, evenly spread."""
     picked = min(count, most)
-    return [place * count // picked for place in range(picked)]
+    return [i * count // picked for i in range(picked)]
 
 
 def read_sample(job: ConversionSetup, records: int) -> Sample:
     """Read the first records of a job's shards.
 
     Args:
-        job: of the shards to read, with its rules; no more is done of it.
-        records: how many to read in all, at least one of each shard.
+        job: the shards to read, and the rules for their records.
+        records: number of records to read, at least one of each shard.
 
     Raises:
-        SourceError: a shard can't be read, or of these records none can be converted.
+        SourceError: a shard cannot be read, or no record can be converted.
     """
     reading = _Reading(job)
     quota = max(1, -(-records // len(job.shards)))
@@ -97,7 +97,7 @@ def read_sample(job: ConversionSetup, records: int) -> Sample:
 
 
 class _Reading:
-    """Adds up what is read."""
+    """Collects records, windows and counters while shards are read."""
 
     def __init__(self, job: ConversionSetup) -> None:
         self.records = 0
@@ -113,7 +113,7 @@ class _Reading:
         self._kept = 0
 
     def read(self, shard: Shard, window_bytes: float, quota: int) -> float | None:
-        """Read a shard's first records; in bytes a second, how fast that was."""
+        """Read a shard's first records; return the speed in bytes per second, None without any."""
         size, seconds = 0, 0.0
         before = self.records
         begun = time.perf_counter()
@@ -147,7 +147,7 @@ class _Reading:
 
 
 def _first(shard: Shard, quota: int) -> Iterator[Records]:
-    """A shard's first records, in batches."""
+    """Yield a shard's first records in batches."""
     for item in read_shard(shard, _BATCH_BYTES, Prefetch(_BATCH_BYTES, blocks=0)):
         if isinstance(item, Records):
             yield Records(shard, item.first, item.offsets[:quota], item.payloads[:quota])
@@ -157,7 +157,7 @@ def _first(shard: Shard, quota: int) -> Iterator[Records]:
 
 
 def _nothing(job: ConversionSetup, reading: _Reading) -> str:
-    begins = f"of the first {reading.records} records of {len(job.shards)} shards none"
+    begins = f"none of the first {reading.records} records of {len(job.shards)} shards"
     if reading.heads or reading.left_out or reading.problem is None:
-        return f"{begins} holds a window that is wanted. Ask for other sites or dates."
-    return f"{begins} can be converted, the first one because {reading.problem.message}."
+        return f"{begins} has a window in the selection. Select other sites or dates."
+    return f"{begins} can be converted. The first: {reading.problem.message}."

@@ -1,16 +1,22 @@
-"""Checks a dataset as a whole: its manifest against its list of files, and both against folders."""
+"""Checks a dataset as a whole: manifest, list of files, folders and quarantine."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
+from typing import Any
+
+import crc32c
 
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.layout import PART
-from a20_parquet.dataset.manifest import FileSummary
+from a20_parquet.dataset.manifest import FileSummary, QuarantinedShard, QuarantineFile
 from a20_parquet.dataset.problem import Problem
-from a20_parquet.verification.check_quarantine import check_quarantine
+from a20_parquet.dataset.quarantine import LIST, Entry, list_sum, parse_entry
+from a20_parquet.errors import DatasetError
+from a20_parquet.storage.locate import check_regular
 from a20_parquet.windows.partition import hive_folder
+from a20_parquet.windows.rejection import Reason
 
-_MANIFEST = "manifest.json"
+_READ_BYTES = 1 << 20
 
 
 def check_lists(catalog: Catalog, files: list[FileSummary]) -> Iterator[Problem]:
@@ -18,16 +24,17 @@ def check_lists(catalog: Catalog, files: list[FileSummary]) -> Iterator[Problem]
     for name, found, expected in _totals(catalog, files):
         if found != expected:
             yield Problem(
-                _MANIFEST, f"its totals say {found:,} {name}, expected {expected:,} as counted"
+                "manifest.json",
+                f"its totals say {found:,} {name}, expected {expected:,} as counted",
             )
     repeated = Counter(file.path for file in files)
     for path, count in repeated.items():
         if count > 1:
-            yield Problem("files.parquet", f"it names {path} {count} times")
+            yield Problem("files.parquet", f"names {path} {count} times")
     order = sorted(files, key=_order)
     if order != files:
         first = next(file for file, right in zip(files, order, strict=True) if file != right)
-        yield Problem("files.parquet", f"{first.path} is not at its place in the order")
+        yield Problem("files.parquet", f"{first.path} is out of order")
     for file in files:
         folder = f"data/{hive_folder(*file.key, catalog.partition_by)}"
         head, _, name = file.path.rpartition("/")
@@ -61,31 +68,108 @@ def _totals(catalog: Catalog, files: list[FileSummary]) -> Iterator[tuple[str, i
 
 
 def check_folders(catalog: Catalog, files: list[FileSummary], *, strays: bool) -> Iterator[Problem]:
-    """Look at ``quarantine/``, and for files in ``data/`` that the dataset does not name.
+    """Check ``quarantine/``, and look for files in ``data/`` that the dataset does not name.
 
     Args:
         catalog: of the dataset.
-        files: that it names.
-        strays: whether other files, in either folder, are wrong.
+        files: the data files that it names.
+        strays: whether unknown files, in either folder, are problems.
     """
-    named = {file.path for file in files}
-    for path in _files_in_data(catalog) if strays else ():
-        if path not in named:
-            yield Problem(path, "lies in data/, but files.parquet does not name it")
-    yield from check_quarantine(catalog, strays=strays)
+    if strays:
+        yield from _check_data(catalog, {file.path for file in files})
+    quarantined = [file for shard in catalog.manifest.quarantine for file in shard.files]
+    for file in quarantined:
+        # Just after a commit the files may still be in their staging folder.
+        paths = [f"{folder}/{file.name}" for folder in ("quarantine", "conversion/quarantine")]
+        found = [list(_check_bytes(catalog, path, file)) for path in paths]
+        yield from found[0] if all(found) else ()
+    for shard in catalog.manifest.quarantine:
+        yield from _check_reasons(catalog, shard)
+    if strays:
+        yield from _check_strays(catalog, {file.name for file in quarantined})
 
 
-def _files_in_data(catalog: Catalog) -> Iterator[str]:
-    """All files in ``data/``, relative to the dataset, sorted."""
+def _check_data(catalog: Catalog, named: Container[str]) -> Iterator[Problem]:
     root = f"{catalog.root}/"
     try:
         found = catalog.filesystem.find(catalog.path("data"))
     except FileNotFoundError:
         return
     for path in sorted(found):
-        yield path[path.index(root) + len(root) :]
+        relative = path[path.index(root) + len(root) :]
+        if relative not in named:
+            yield Problem(relative, "lies in data/, but files.parquet does not name it")
 
 
 def is_being_written(catalog: Catalog) -> bool:
-    """Whether something is being appended, or died while it was."""
+    """Return whether an append is running, or was interrupted."""
     return bool(catalog.filesystem.exists(catalog.path("conversion/plan.json")))
+
+
+def _check_reasons(catalog: Catalog, shard: QuarantinedShard) -> Iterator[Problem]:
+    entries = _read_list(catalog, shard.label)
+    if entries is None:
+        return  # _check_bytes names what is wrong with the list
+    found = Counter(entry.reason for entry in entries)
+    if found != shard.reasons:
+        yield Problem(
+            f"quarantine/{shard.label}{LIST}",
+            f"lists {_format_reasons(found)}, expected {_format_reasons(shard.reasons)} as in "
+            "manifest.json",
+        )
+
+
+def _format_reasons(reasons: Mapping[Reason, int]) -> str:
+    return ", ".join(f"{reasons[each]:,} {each.value}" for each in sorted(reasons)) or "nothing"
+
+
+def kept_list_sum(catalog: Catalog, label: str) -> str | None:
+    """Return the ``list_sum`` of a shard's list in quarantine, None if it cannot be read."""
+    entries = _read_list(catalog, label)
+    return None if entries is None else list_sum(entries)
+
+
+def _read_list(catalog: Catalog, label: str) -> list[Entry] | None:
+    for folder in ("quarantine", "conversion/quarantine"):
+        path = f"{folder}/{label}{LIST}"
+        try:
+            with _open(catalog, path) as lines:
+                return [parse_entry(line, path) for line in lines]
+        except (OSError, DatasetError):
+            continue
+    return None
+
+
+def _open(catalog: Catalog, path: str) -> Any:
+    if catalog.is_local:
+        check_regular(catalog.path(path))
+    return catalog.filesystem.open(catalog.path(path), "rb")
+
+
+def _check_bytes(catalog: Catalog, path: str, file: QuarantineFile) -> Iterator[Problem]:
+    size = checksum = 0
+    try:
+        with _open(catalog, path) as opened:
+            while block := opened.read(_READ_BYTES):
+                size += len(block)
+                checksum = crc32c.crc32c(block, checksum)
+    except OSError as error:
+        yield Problem(path, f"cannot be read: {error}")
+        return
+    if size != file.bytes:
+        yield Problem(path, f"has {size:,} bytes, expected {file.bytes:,}")
+    elif f"{checksum:08x}" != file.checksum:
+        yield Problem(path, f"its checksum is {checksum:08x}, expected {file.checksum}")
+
+
+def _check_strays(catalog: Catalog, named: Container[str]) -> Iterator[Problem]:
+    try:
+        found = catalog.filesystem.ls(catalog.path("quarantine"), detail=False)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        yield Problem("quarantine", f"cannot be listed: {error}")
+        return
+    for name in sorted(path.rstrip("/").rpartition("/")[2] for path in found):
+        if name not in named:
+            yield Problem(f"quarantine/{name}", "the manifest does not name it")

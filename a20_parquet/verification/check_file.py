@@ -1,4 +1,4 @@
-"""Checks one data file: its size, checksum, schema, and every row of it."""
+"""Checks one data file: size, checksum, schema and every row."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,17 +26,17 @@ _READ_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class FileCheck:
-    """What a check of one file found."""
+    """Result of checking one file."""
 
     problems: tuple[Problem, ...]
     windows: int
-    """Rows that were read and checked."""
+    """Rows that were checked."""
     is_outdated: bool = False
-    """Whether ``repair`` has to mend it, or what ``files.parquet`` says of it."""
+    """Whether ``repair`` must correct the file or its row in ``files.parquet``."""
 
 
 class FileChecker:
-    """Checks files of one dataset; may be shared by threads."""
+    """Checks files of one dataset; thread-safe."""
 
     def __init__(
         self,
@@ -48,8 +48,8 @@ class FileChecker:
 
         Args:
             catalog: of the dataset.
-            advance: called with the number of bytes that were read of a file.
-            sink: gets all windows, some at a time, with their file's path.
+            advance: called with the number of bytes read.
+            sink: gets the windows in blocks, with their file's path; None to drop them.
         """
         self._catalog = catalog
         self._root = parse_path(catalog.location)
@@ -59,7 +59,7 @@ class FileChecker:
         self._metadata = metadata_schema(catalog.features).names
 
     def check(self, file: FileSummary) -> FileCheck:
-        """Check one file; of one whose bytes are not what was written, the rows are not read."""
+        """Check one file; its rows are read only if its bytes are as written."""
         found = list(self._bytes(file))
         windows = 0
         outdated = self._outdated(file, is_damaged=bool(found))
@@ -92,7 +92,7 @@ class FileChecker:
             self._advance(file.bytes)
             return
         except OSError as error:
-            yield f"can't be read: {error}"
+            yield f"cannot be read: {error}"
             self._advance(file.bytes - read)
             return
         if read != file.bytes:
@@ -105,12 +105,12 @@ class FileChecker:
             )
 
     def _outdated(self, file: FileSummary, *, is_damaged: bool) -> bool:
-        """Whether a file is only what an older version, or half a repair, has left."""
-        place = self._root / file.path
+        """Return whether a file is intact, but from an earlier version or half repaired."""
+        path = self._root / file.path
         try:
             if is_damaged:
-                return Mend.of(place, file, lambda _: None).is_sound
-            return not Footer.read(place, file.bytes).is_right
+                return Mend.of(path, file, lambda _: None).is_sound
+            return not Footer.read(path, file.bytes).is_right
         except (DatasetError, OSError):
             return False
 
@@ -145,7 +145,7 @@ def read_file(catalog: Catalog, file: FileSummary, sink: BlockSink) -> None:
     """Read all windows of a file that was checked before.
 
     Raises:
-        DatasetError: the file can't be read.
+        DatasetError: the file cannot be read.
     """
     columns = metadata_schema(catalog.features).names
     give = partial(sink, file.path)
@@ -161,7 +161,7 @@ def _read_group(
     dims: int,
     sink: Callable[[WindowBlock], None] | None,
 ) -> None:
-    """Read a row group's embeddings, page by page."""
+    """Read a row group's embeddings page by page, and pass each page's windows to the sink."""
     scratch = EmbeddingBuffer()
     batch = metadata.combine_chunks().to_batches()[0] if sink and len(metadata) else None
     for pages, page in opened.pages(group):

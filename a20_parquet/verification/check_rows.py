@@ -1,4 +1,4 @@
-"""Checks a data file's rows against its place in the dataset."""
+"""Checks a data file's rows: nulls, order, and keys as in the file's path."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +16,7 @@ _US = 1_000_000
 
 
 class RowChecker:
-    """Is fed with a file's rows, in order, and tells what is wrong with them."""
+    """Checks a file's rows, which it gets in order."""
 
     def __init__(
         self, site: str, period: int | None, by: PartitionBy, rule: int = DISTINCT_TOKENS
@@ -25,9 +25,9 @@ class RowChecker:
 
         Args:
             site: value of the Hive key ``site`` in the file's path.
-            period: of the key after it, see ``partition.periods``.
+            period: value of the key after it, see ``partition.periods``.
             by: the Hive keys.
-            rule: by which names became tokens, see ``name_tokens``.
+            rule: how names became tokens, see ``name_tokens``.
         """
         self.first_us: int | None = None
         """Earliest ``window_start`` so far, microseconds since 1970 in UTC."""
@@ -38,7 +38,7 @@ class RowChecker:
         self._by = by
         self._rule = rule
         self._rows = 0
-        self._before: Any = None
+        self._last_row: Any = None
 
     def check(self, metadata: Any) -> Iterator[str]:
         """Check the next rows.
@@ -47,7 +47,7 @@ class RowChecker:
             metadata: a table with the columns of ``metadata_schema()``, at least one row.
 
         Yields:
-            What is wrong, once for each kind, with the first row that it is wrong with.
+            For each kind of problem a message with the first row that has it.
         """
         yield from self._nulls(metadata)
         yield from self._order(metadata)
@@ -68,13 +68,13 @@ class RowChecker:
 
     def _order(self, metadata: Any) -> Iterator[str]:
         rows = metadata
-        if self._before is not None:
-            rows = pa.concat_tables([self._before, metadata])
+        if self._last_row is not None:
+            rows = pa.concat_tables([self._last_row, metadata])
         found = first_out_of_order(rows)
         if found is not None:
             row = self._rows + found - (len(rows) - len(metadata))
-            yield f"row {row} should stand before row {row - 1}: the rows are not in sort order"
-        self._before = metadata.slice(len(metadata) - 1)
+            yield f"row {row} should come before row {row - 1}: the rows are not in sort order"
+        self._last_row = metadata.slice(len(metadata) - 1)
 
     def _sites(self, metadata: Any) -> Iterator[str]:
         tokens = site_tokens(

@@ -1,7 +1,7 @@
 """Compares a dataset's windows with those of its shards, in bounded memory.
 
-Each side is summed up into a fingerprint. Where the two differ, both sides are read again for the
-hashes of the windows concerned, and once more for their names.
+Each side is reduced to a fingerprint. If the two differ, both sides are read again for the hashes
+of the windows in the buckets that differ, and once more for their names.
 """
 
 from collections import defaultdict
@@ -29,7 +29,7 @@ from a20_parquet.windows.fingerprint import (
 _ROUND_WINDOWS = 1 << 21
 
 Scan: TypeAlias = Callable[[str, BlockSink], None]
-"""Hands all windows of one side to a sink; its first argument names the pass, for the progress."""
+"""Passes all windows of one side to a sink; the first argument is the pass's name in progress."""
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
@@ -39,15 +39,15 @@ class Difference:
     """How a dataset's windows differ from those of its shards."""
 
     problems: tuple[Problem, ...]
-    """The first ones, by name of the window."""
+    """The first ones, sorted by window."""
     unnamed: int = 0
-    """How many windows differ too and are not named."""
+    """Number of further windows that differ."""
     groups_left: int = 0
-    """How many groups of windows differ too and were not compared window by window."""
+    """Number of further groups that differ and were not compared window by window."""
 
 
 class FingerprintSink:
-    """Sums up windows; may be shared by threads."""
+    """Adds windows to a fingerprint; thread-safe."""
 
     def __init__(self, features: Sequence[str] = ()) -> None:
         self.fingerprint = Fingerprint()
@@ -55,7 +55,7 @@ class FingerprintSink:
         self._lock = Lock()
 
     def __call__(self, origin: str, block: WindowBlock) -> None:
-        """Add windows; where they are from makes no difference."""
+        """Add windows; their origin does not matter."""
         del origin
         _, buckets, hashes = window_hashes(block, self._features)
         with self._lock:
@@ -69,19 +69,14 @@ class Comparison:
     shards: Scan
     dataset: Scan
     features: tuple[str, ...] = ()
-    """Names of the further features that windows carry along."""
+    """Names of the windows' further features."""
     as_sets: bool = False
-    """Whether windows that come several times in the shards may come once in the dataset."""
+    """Whether the dataset may have one of several identical windows of the shards."""
     in_part: bool = False
-    """Whether these are a part of the dataset's shards: windows of the others are in it too."""
+    """Whether the dataset was made from further shards too, so that extra windows are right."""
 
     def differences(self, shards: Fingerprint, dataset: Fingerprint) -> Difference:
-        """Name what differs.
-
-        Args:
-            shards: fingerprint of all windows of the shards.
-            dataset: of all windows of the dataset.
-        """
+        """Compare windows in the buckets in which the two fingerprints differ."""
         found: list[HashDifference] = []
         left = 0
         buckets = dataset.differing(shards)
@@ -123,17 +118,17 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a window was found."""
+class _Occurrence:
+    """A window as one side has it."""
 
     origin: str
     record: int | None
-    """Its record's number in the shard; none in the dataset."""
+    """Its record's number in the shard; None in the dataset."""
     hash: bytes
 
 
-def _order(place: _Place) -> tuple[str, int]:
-    return place.origin, -1 if place.record is None else place.record
+def _order(found: _Occurrence) -> tuple[str, int]:
+    return found.origin, -1 if found.record is None else found.record
 
 
 class _HashSink:
@@ -158,10 +153,10 @@ class _HashSink:
 
 
 class _NameSink:
-    """Collects the names and places of windows with some hashes."""
+    """Collects the windows with some hashes, by name."""
 
     def __init__(self, wanted: HashDifference, features: Sequence[str]) -> None:
-        self.found: defaultdict[WindowName, list[_Place]] = defaultdict(list)
+        self.found: defaultdict[WindowName, list[_Occurrence]] = defaultdict(list)
         self._among = wanted.buckets()
         self._wanted = wanted.hashes()
         self._features = features
@@ -175,14 +170,14 @@ class _NameSink:
                 record = _record(block.metadata, row)
                 with self._lock:
                     self.found[window_name(block.metadata, row)].append(
-                        _Place(origin, record, content)
+                        _Occurrence(origin, record, content)
                     )
 
 
 def _groups(
     buckets: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
 ) -> Iterator[npt.NDArray[np.int64]]:
-    """Divide buckets into groups of bounded numbers of windows."""
+    """Divide buckets into groups of at most about ``_ROUND_WINDOWS`` windows."""
     number = np.cumsum(counts[buckets]) // _ROUND_WINDOWS
     for value in np.unique(number):
         yield buckets[number == value]
@@ -195,19 +190,21 @@ def _record(metadata: Any, row: int) -> int | None:
     return number
 
 
-def _problems(name: WindowName, shards: list[_Place], dataset: list[_Place]) -> Iterator[Problem]:
-    """Say how windows of one name differ; only those that do are in the lists."""
+def _problems(
+    name: WindowName, shards: list[_Occurrence], dataset: list[_Occurrence]
+) -> Iterator[Problem]:
+    """Yield the differences between all windows of one name that differ."""
     filename, offset_s, channel = name
     window = f"{filename}@{offset_s:.15g} channel {channel}"
     shards, dataset = sorted(shards, key=_order), sorted(dataset, key=_order)
-    held, read = ({place.hash for place in places} for places in (dataset, shards))
-    missing = [place for place in shards if place.hash not in held]
-    extra = [place for place in dataset if place.hash not in read]
-    for place in missing:
-        told = f"differs from the one in {extra[0].origin}" if extra else "is not in the dataset"
-        yield Problem(place.origin, f"record {place.record}: {window} {told}")
-    for place in () if missing else extra:
-        yield Problem(place.origin, f"{window} is not in the shards")
+    in_dataset, in_shards = ({each.hash for each in side} for side in (dataset, shards))
+    missing = [each for each in shards if each.hash not in in_dataset]
+    extra = [each for each in dataset if each.hash not in in_shards]
+    for each in missing:
+        text = f"differs from the one in {extra[0].origin}" if extra else "is not in the dataset"
+        yield Problem(each.origin, f"record {each.record}: {window} {text}")
+    for each in () if missing else extra:
+        yield Problem(each.origin, f"{window} is not in the shards")
     if not missing and not extra:
         times = f"{len(shards)} times in the shards, {len(dataset)} times in the dataset"
         yield Problem(shards[0].origin, f"record {shards[0].record}: {window} is {times}")

@@ -1,4 +1,4 @@
-"""Which of a dataset's shards is which file among the sources, whatever it is called now."""
+"""Finds a dataset's shards among the sources, by content, whatever their names are now."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -13,31 +13,33 @@ from a20_parquet.tfrecord.shard import Shard
 
 @dataclass(frozen=True, slots=True)
 class MatchedShards:
-    """Shards of the sources, each with the shard of the dataset that it is."""
+    """Shards of the sources, each with the dataset's record of it."""
 
     pairs: tuple[tuple[Shard, ShardSummary | None], ...]
-    """In shard order; none where the dataset has no such shard."""
+    """In shard order; None if the dataset has no such shard."""
     copies: int
-    """Further copies of the dataset's shards, which are left out, as an append leaves them out."""
+    """Number of further copies of the dataset's shards; an append leaves these out too."""
 
 
 def match_shards(
-    held: Sequence[ShardSummary], found: Sequence[Shard], workers: ThreadPool, progress: Progress
+    existing: Sequence[ShardSummary],
+    found: Sequence[Shard],
+    workers: ThreadPool,
+    progress: Progress,
 ) -> MatchedShards:
-    """Find each shard among those that a dataset was made of.
+    """Match the sources' shards with those of a dataset, by stored size and content's checksum.
 
-    It is the same when its stored size and its content's checksum are. Where a size comes once on
-    either side, with one label, that is enough for now: whoever reads the shard compares the
-    checksum.
+    A size that occurs once on each side, with the same label, is enough here: the checksum is
+    compared when the shard is read.
 
     Args:
-        held: the shards that a dataset was made of.
-        found: those of the sources.
-        workers: threads.
-        progress: told how far the reading of those is that size and label do not tell.
+        existing: the shards that the dataset was made from.
+        found: the shards of the sources.
+        workers: read the shards that size and label do not identify.
+        progress: of that reading.
     """
     left: defaultdict[int, list[ShardSummary]] = defaultdict(list)
-    for summary in held:
+    for summary in existing:
         left[summary.bytes].append(summary)
     sizes = Counter(shard.size for shard in found)
     unclear = [
@@ -46,11 +48,11 @@ def match_shards(
         if shard.size in left
         and (sizes[shard.size], [each.label for each in left[shard.size]]) != (1, [shard.label])
     ]
-    # One that can't be read has no checksum that another could have.
+    # A shard that cannot be read has a checksum that equals no other.
     checksums = {shard.position: "" for shard in unclear}
     checksums.update(content_sums(unclear, workers, progress))
     known: dict[int, ShardSummary] = {}
-    # Of shards with the same content each is the one that is called so, if one is.
+    # Among shards with the same content, those with the same label go together first.
     for by_label in (True, False):
         for shard in found:
             checksum = checksums.get(shard.position)
@@ -60,7 +62,7 @@ def match_shards(
                     known[shard.position] = summary
                     left[shard.size].remove(summary)
                     break
-    contents = {(summary.bytes, summary.checksum) for summary in held}
+    contents = {(summary.bytes, summary.checksum) for summary in existing}
     pairs = tuple(
         (shard, known.get(shard.position))
         for shard in found

@@ -1,4 +1,4 @@
-"""Shards read once more, as the conversions of their dataset read them, to be compared with it."""
+"""Reads shards again as the dataset's conversions read them, for the comparison."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,35 +23,35 @@ from a20_parquet.windows.records import DecodedRecords
 from a20_parquet.windows.rejection import Rejection
 
 _MOST_FLOATS = 1 << 23
-"""Of a block, or of one record that has more."""
+"""Floats of a block; one record may have more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardAccount:
-    """What became of a shard's records when they were read."""
+    """Result of reading one shard."""
 
     label: str
-    """As the dataset calls the shard; of another shard its name."""
+    """The shard's label in the dataset, or its name if the dataset has no such shard."""
     bytes: int
     """Stored size."""
     checksum: str
-    """See ``ShardSummary``; empty where the shard could not be read to its end."""
+    """See ``ShardSummary``; empty if the shard could not be read to its end."""
     records: int
     windows: int
     left_out: int = 0
-    """Further windows, which lie outside of what was asked for."""
+    """Windows outside the selection."""
     shape_disagreements: int = 0
-    """Records whose ``embedding_shape`` is not their tensor's."""
+    """Records whose ``embedding_shape`` differs from their tensor's shape."""
     quarantined: QuarantinedShard | None = None
-    """What of it belongs into quarantine."""
+    """The records and bytes that belong in quarantine."""
     listed: str | None = None
-    """``list_sum`` of that."""
+    """``list_sum`` of ``quarantined``."""
     problem: str | None = None
-    """Why it could not be read to its end."""
+    """Why the shard could not be read to its end."""
 
 
 class SourceWindows:
-    """Reads shards of one dataset; may be shared by threads."""
+    """Reads shards of one dataset; thread-safe."""
 
     def __init__(
         self, manifest: Manifest, sites: KeptSites | None, decoder: DecoderName | str
@@ -85,9 +85,9 @@ class SourceWindows:
 
         Args:
             shard: to read.
-            known: what the dataset says of it; none where the dataset was not made of it.
+            known: the dataset's record of it, None if the dataset was not made from it.
             sink: gets its windows, with the shard's label.
-            advance: called with the number of stored bytes that were read.
+            advance: called with the number of stored bytes read.
         """
         label = known.label if known else shard.label
         try:
@@ -125,7 +125,7 @@ class SourceWindows:
         )
 
     def _tries(self, known: ShardSummary | None) -> list["_Try"]:
-        """How the shard's records were read: at first, and when they were tried again."""
+        """The ways in which the shard's records were read: first, and in each retry."""
         numbers = (known.conversion, *known.retried) if known else (len(self._rules) - 1,)
         given = [self._read[number].sample_rate for number in numbers]
         rates_hz = [rate or (known.sample_rate_hz if known else None) for rate in given]
@@ -136,20 +136,19 @@ class SourceWindows:
 
 @dataclass(frozen=True, slots=True)
 class _Try:
-    """How one conversion read records of a shard."""
+    """How one conversion read the records of a shard."""
 
     decoder: Decoder
     record_filter: RecordFilter
     sample_rate_hz: float | None
 
     def decode(self, records: Records) -> DecodedRecords:
-        """Decode a batch of records."""
         shard = replace(records.shard, sample_rate_hz=self.sample_rate_hz)
         return self.decoder.decode(replace(records, shard=shard))
 
 
 class _Reading:
-    """What is found in one shard."""
+    """Counters and quarantine of one shard that is being read."""
 
     def __init__(self, label: str, tries: Sequence[_Try], sink: BlockSink) -> None:
         self.windows = self.left_out = self.shape_disagreements = 0
@@ -159,10 +158,10 @@ class _Reading:
         self._sink = sink
 
     def add(self, records: Records) -> tuple[Rejection, ...]:
-        """Hand on the windows of a batch of records; those that belong into quarantine."""
+        """Pass a batch's windows to the sink, and return the records for quarantine."""
         left = set(range(records.first, records.first + len(records.payloads)))
         still: tuple[Rejection, ...] = ()
-        # Most shards are tried once, and none needs to be decoded again for the same sample rate.
+        # Retries with the same sample rate decode to the same records.
         decoded: dict[float | None, DecodedRecords] = {}
         for each in self._tries:
             rate_hz = each.sample_rate_hz
@@ -184,25 +183,25 @@ class _Reading:
 
 
 def _numbered(decoded: DecodedRecords, numbers: set[int]) -> DecodedRecords:
-    """Those of a batch's records that have one of these numbers, rejected ones included."""
-    places = [i for i, n in enumerate(decoded.heads.numbers.tolist()) if n in numbers]
+    """Select a batch's records by number, rejected ones included."""
+    indexes = [i for i, n in enumerate(decoded.heads.numbers.tolist()) if n in numbers]
     rejected = tuple(each for each in decoded.rejected if each.number in numbers)
-    return replace(decoded.take(places), rejected=rejected)
+    return replace(decoded.take(indexes), rejected=rejected)
 
 
 def _parts(taken: DecodedRecords) -> Iterator[DecodedRecords]:
-    """Divide a batch: records of a few bytes may stand for any number of windows."""
+    """Divide a batch, as records of a few bytes may have any number of windows."""
     start = size = 0
-    for place, embedding in enumerate(taken.embeddings):
+    for index, embedding in enumerate(taken.embeddings):
         if size and size + embedding.size > _MOST_FLOATS:
-            yield taken.take(range(start, place))
-            start, size = place, 0
+            yield taken.take(range(start, index))
+            start, size = index, 0
         size += embedding.size
     yield taken.take(range(start, len(taken.embeddings))) if start else taken
 
 
 def _select(taken: DecodedRecords, rules: WindowRules) -> tuple[WindowBlock, int]:
-    """Return the windows that are wanted, and how many others there are."""
+    """Return the selected windows, and the number of others."""
     metadata = sort_table([taken.heads], rules, taken.features)
     rows = [*map(rules.pick, taken.embeddings)] or [np.empty((0, rules.dims), np.float32)]
     embeddings = np.concatenate(rows).astype(np.float32, copy=False)

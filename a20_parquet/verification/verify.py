@@ -1,4 +1,4 @@
-"""Proves that a dataset is whole: every file as it was written, every window where it belongs."""
+"""``verify``: checks that a dataset is complete, and equal to its shards."""
 
 import logging
 import time
@@ -36,26 +36,26 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What a check of a dataset found."""
+    """Result of ``verify``."""
 
     dataset: str
-    """Where it lies: an absolute path or a URL."""
+    """An absolute path or a URL."""
     files: int
-    """Data files that were checked."""
+    """Number of data files."""
     windows: int
-    """Rows that were read; those of files whose bytes are wrong are not."""
+    """Rows that were read; files whose bytes are wrong are not read."""
     bytes: int
-    """Of all data files."""
+    """Size of all data files."""
     problems: tuple[Problem, ...]
-    """What is wrong, files in the dataset's order; the first 1,000."""
+    """The first 1,000 problems, files in the dataset's order."""
     problem_count: int
-    """How much is wrong in all."""
+    """Number of all problems."""
     source: SourceVerification | None
-    """What was found in the shards, where they were given."""
+    """Totals of the shards, None if no source was given."""
     conversions: tuple[Taken, ...]
-    """What each conversion took of the shards, and what it left out."""
+    """What each conversion selected, and what it left out."""
     notes: tuple[str, ...]
-    """What is worth knowing and not wrong."""
+    """Remarks that are no problems."""
     seconds: float
     """Wall time."""
 
@@ -75,24 +75,23 @@ def verify(
 ) -> Verification:
     """Check a dataset.
 
-    Every file that it names: size, checksum, columns, number of rows, their order, and whether they
-    belong into the file's Hive folder; the totals; and that ``data/`` holds nothing else. With the
-    shards also that every record is accounted for and that the dataset has their windows, bit for
-    bit, and no others. What is wrong is told, not raised. Memory is bounded whatever the dataset's
-    size. Pages are held against their own checksums too, but for those of earlier versions, which
-    have none.
+    For each file: size, checksum, page checksums (earlier versions wrote none), columns, number of
+    rows, their order, and that they belong in the file's Hive folder. Also the totals, and that
+    ``data/`` contains no other file. With the shards, each record must be in the dataset or in
+    quarantine, bit for bit, and the dataset must have no other windows. Problems are returned, not
+    raised. Memory is bounded.
 
     Args:
-        dataset: its folder, or any fsspec URL of it.
-        source: the shards that it was made of, all of them: folders, files, globs or fsspec URLs.
-        workers: threads; by default the machine's cores.
-        decoder: what decodes the shards' records: ``tensorflow``, or ``wire``, which is faster.
+        dataset: a folder or an fsspec URL.
+        source: all shards that it was made from: folders, files, globs or fsspec URLs.
+        workers: number of threads; by default the cores that the process may use.
+        decoder: of the shards' records: ``tensorflow``, or ``wire``, which is faster.
         progress: ``True`` shows bars in a terminal or a notebook, and elsewhere a line every 30 s;
-            or an object that is told how far it is, see ``a20_parquet.progress.Progress``.
+            or an object with the methods of ``a20_parquet.progress.Progress``.
 
     Raises:
-        UsageError: there is no such decoder, or that is no number of workers.
-        DatasetError: it is none, is not complete, or its list of files is damaged.
+        UsageError: there is no such decoder, or the number of workers is invalid.
+        DatasetError: the path is not a complete dataset, or its list of files is damaged.
         SourceError: no shard is found.
     """
     threads = count_workers(workers)
@@ -113,8 +112,8 @@ def _verify(
     notes = []
     if is_being_written(catalog):
         notes.append(
-            "something is being appended, or died while it was: data/ was not searched for files "
-            "that files.parquet does not name"
+            "an append is running or was interrupted: data/ was not searched for files that "
+            "files.parquet does not name"
         )
     sources = [source] if isinstance(source, str | Path) else list(source)
     listing = find_shards(sources, parse_path(catalog.location)) if sources else None
@@ -142,15 +141,15 @@ def _verify(
     checked = None
     if listing is not None and wrong_sites:
         notes.append(
-            "the shards were not read: which site and time zone their recorders have is told by "
-            "sites.parquet"
+            "the shards were not read: sites.parquet, which has their recorders' sites and time "
+            "zones, is wrong"
         )
     elif listing is not None:
         unread = sum(file.rows for file in files) - windows
         if unread:
             notes.append(
-                f"{unread:,} windows of files whose bytes are wrong could not be read: the windows "
-                "were not compared with those of the shards"
+                f"{unread:,} windows of files whose bytes are wrong could not be read: windows "
+                "were not compared with the shards"
             )
         sides = ComparisonInputs(
             catalog, listing, decoder=decoder, workers=workers, progress=progress
@@ -179,6 +178,6 @@ def _outdated(catalog: Catalog, count: int, files: int) -> Problem:
     return Problem(
         "data",
         f"{count:,} of {format_count(files, 'file')} call their UTC times milliseconds, as earlier "
-        "versions wrote them, or are half mended: some readers refuse them, others read times a "
-        f"thousand times too large. a20-parquet repair {catalog.location} mends them in place",
+        "versions wrote them, or are half repaired: some readers refuse them, others read times a "
+        f"thousand times too large. a20-parquet repair {catalog.location} corrects them in place",
     )

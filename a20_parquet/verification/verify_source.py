@@ -1,4 +1,4 @@
-"""Compares a dataset with the shards that it was made of."""
+"""Compares a dataset with the shards that it was made from."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from a20_parquet.decoding.decoder import DecoderName
 from a20_parquet.execution.threads import ThreadPool
 from a20_parquet.progress import Progress
 from a20_parquet.shards.discover import Listing
+from a20_parquet.verification.check_dataset import kept_list_sum
 from a20_parquet.verification.check_file import read_file
-from a20_parquet.verification.check_quarantine import kept_list_sum
 from a20_parquet.verification.compare import Comparison, FingerprintSink
 from a20_parquet.verification.match_shards import match_shards
 from a20_parquet.verification.source_windows import ShardAccount, SourceWindows
@@ -25,7 +25,7 @@ _MOST_NAMED = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceVerification:
-    """What was found in a dataset's shards."""
+    """Totals of the shards that were compared with a dataset."""
 
     shards: int
     records: int
@@ -37,7 +37,7 @@ class SourceVerification:
     bytes: int
     """Stored size of all shards."""
     copies: int
-    """Further copies of these shards, which were left out."""
+    """Number of further copies of these shards, which were left out."""
 
 
 def verify_source(
@@ -47,12 +47,12 @@ def verify_source(
 
     Args:
         sides: the dataset and its shards.
-        dataset: the fingerprint of its windows; none where they could not all be read, so that
-            only the shards are compared.
-        problems: gets what is wrong.
+        dataset: the fingerprint of its windows, or None if some could not be read: then only
+            shards and quarantine are compared.
+        problems: gets the problems found.
 
     Raises:
-        DatasetError: a file that was good before can't be read any more.
+        DatasetError: a file that could be read before cannot be read any more.
     """
     catalog = sides.catalog
     features = tuple(feature.name for feature in catalog.features)
@@ -61,7 +61,7 @@ def verify_source(
     checked = CheckedShards.of(catalog.manifest.shards, accounts)
     problems.add(checked.problems)
     problems.add(check_in_quarantine(catalog, accounts))
-    # What a shard that can't be read lacks has been said.
+    # A shard that cannot be read is a problem already: its windows are not called missing.
     is_readable = not any(account.problem for account in accounts)
     if dataset is not None and is_readable and not checked.are_others:
         comparison = Comparison(
@@ -86,20 +86,17 @@ def verify_source(
 
 @dataclass(frozen=True, slots=True)
 class CheckedShards:
-    """What became of the shards' records, compared with what the manifest says."""
+    """The sources' shards compared with those in the manifest."""
 
     problems: tuple[Problem, ...]
     in_part: bool
-    """Whether shards that the dataset was made of are not among the sources."""
+    """Whether some of the dataset's shards are not among the sources."""
     are_others: bool
-    """Whether none of the sources is one of the dataset's shards, so that no window can be."""
+    """Whether none of the sources is one of the dataset's shards."""
 
     @classmethod
     def of(cls, expected: Sequence[ShardSummary], found: Sequence[ShardAccount]) -> Self:
-        """Compare them.
-
-        A shard is the same when its size and checksum are, whatever it is called now.
-        """
+        """Match shards by checksum, whatever their names are now, and compare their counts."""
         problems = []
         rest = list(expected)
         unknown = []
@@ -122,14 +119,13 @@ class CheckedShards:
                     f"{account.checksum}, expected {was.checksum} as in manifest.json"
                 )
                 problems.append(Problem(account.label, changed))
-        problems += _told_at_once(
+        problems += _in_one_line(
             foreign,
             len(found),
-            "the dataset was not made of this shard: none in manifest.json has its checksum",
-            "shards are not of those that the dataset was made of, as none in manifest.json has "
-            "their checksums",
+            "the dataset was not made from this shard: none in manifest.json has its checksum",
+            "shards were not used for the dataset: none in manifest.json has their checksums",
         )
-        problems += _told_at_once(
+        problems += _in_one_line(
             [shard.label for shard in rest],
             len(expected),
             "was converted, but is not among the sources",
@@ -139,8 +135,8 @@ class CheckedShards:
         return cls(tuple(problems), in_part=bool(rest), are_others=are_others)
 
 
-def _told_at_once(labels: Sequence[str], among: int, one: str, several: str) -> Iterator[Problem]:
-    """Say the same of many shards in one line, with the first ones' names."""
+def _in_one_line(labels: Sequence[str], among: int, one: str, several: str) -> Iterator[Problem]:
+    """Report the same problem of many shards in one line, with the first labels."""
     if len(labels) == 1:
         yield Problem(labels[0], one)
     elif labels:
@@ -150,7 +146,7 @@ def _told_at_once(labels: Sequence[str], among: int, one: str, several: str) -> 
 
 
 def _take(shards: list[ShardSummary], **fields: str) -> ShardSummary | None:
-    """Take the first shard with these values out of a list."""
+    """Remove the first shard with these values from a list, and return it."""
     for shard in shards:
         if all(getattr(shard, name) == value for name, value in fields.items()):
             shards.remove(shard)
@@ -165,55 +161,58 @@ def _check_counts(account: ShardAccount, expected: ShardSummary) -> Iterator[Pro
             f"it has {account.records:,} records with {account.windows:,} windows, expected "
             f"{expected.records:,} with {expected.windows:,} as in manifest.json",
         )
-    for what, found, told in (
+    for what, found, known in (
         ("bytes", account.bytes, expected.bytes),
-        ("windows outside of what was asked for", account.left_out, expected.left_out),
+        ("windows outside the selection", account.left_out, expected.left_out),
         (
-            "records whose embedding_shape is not their tensor's",
+            "records whose embedding_shape differs from their tensor's shape",
             account.shape_disagreements,
             expected.shape_disagreements,
         ),
     ):
-        if found != told:
+        if found != known:
             yield Problem(
                 account.label,
-                f"it has {found:,} {what}, expected {told:,} as in manifest.json",
+                f"it has {found:,} {what}, expected {known:,} as in manifest.json",
             )
 
 
 def check_in_quarantine(catalog: Catalog, found: Sequence[ShardAccount]) -> Iterator[Problem]:
-    """Compare what of the shards belongs into quarantine with what lies there."""
+    """Compare the records that cannot be converted with those in quarantine."""
     kept = {shard.label: shard for shard in catalog.manifest.quarantine}
     for account in found:
         if account.problem is not None:
             continue
-        is_there = kept.get(account.label)
-        same = _contents(account.quarantined) == _contents(is_there)
-        if same and (is_there is None or kept_list_sum(catalog, account.label) == account.listed):
+        in_quarantine = kept.get(account.label)
+        same = _contents(account.quarantined) == _contents(in_quarantine)
+        if same and (
+            in_quarantine is None or kept_list_sum(catalog, account.label) == account.listed
+        ):
             continue
         yield Problem(
             account.label,
-            f"{_said(account.quarantined)} belongs into quarantine, {_said(is_there)} lies there "
-            "as in manifest.json, or its bytes or its list differ",
+            f"{_format_reasons(account.quarantined)} belongs into quarantine, "
+            f"{_format_reasons(in_quarantine)} is there according to manifest.json, or the bytes "
+            "or the list differ",
         )
 
 
 def _contents(shard: QuarantinedShard | None) -> QuarantinedShard | None:
-    """What is kept of a shard, without the list of it, whose wording may change."""
+    """Drop the list, whose wording may change between versions."""
     if shard is None:
         return None
     kept = tuple(file for file in shard.files if not file.name.endswith(LIST))
     return shard.model_copy(update={"files": kept})
 
 
-def _said(shard: QuarantinedShard | None) -> str:
+def _format_reasons(shard: QuarantinedShard | None) -> str:
     if shard is None:
         return "nothing"
     return ", ".join(f"{count:,} {reason.value}" for reason, count in shard.reasons.items())
 
 
 class ComparisonInputs:
-    """Goes through shards and data files, once for each pass of the comparison."""
+    """Reads all shards or all data files, once for each pass of the comparison."""
 
     def __init__(
         self,
@@ -224,14 +223,14 @@ class ComparisonInputs:
         workers: int,
         progress: Progress,
     ) -> None:
-        """Prepare to go through them.
+        """Match the shards with those of the dataset.
 
         Args:
             catalog: of the dataset.
-            listing: its shards.
-            decoder: what decodes their records.
-            workers: threads.
-            progress: told how far each pass is.
+            listing: the sources' shards.
+            decoder: of their records.
+            workers: number of threads.
+            progress: of each pass.
 
         Raises:
             UsageError: there is no such decoder.
@@ -241,14 +240,13 @@ class ComparisonInputs:
         )
         self.catalog = catalog
         self.copies = matched.copies
-        """Further copies of the dataset's shards among the sources."""
         self._shards = matched.pairs
         self._source = SourceWindows(catalog.manifest, KeptSites.read(catalog), decoder)
         self._workers = workers
         self._progress = progress
 
     def read_shards(self, name: str, sink: BlockSink) -> list[ShardAccount]:
-        """Hand the windows of all shards to a sink; account for each shard, in order."""
+        """Pass the windows of all shards to a sink; return the results in shard order."""
         shards = self._shards
         self._progress.start(name, sum(shard.size for shard, _ in shards))
         workers = ThreadPool(self._workers)

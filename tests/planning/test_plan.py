@@ -136,7 +136,9 @@ def test_nothing_to_convert(tmp_path: Path, shards: Path) -> None:
         a20_parquet.plan(tmp_path)
     assert a20_parquet.plan(tmp_path, unknown_site="here").forecast.windows == 3
     for sources in (shards, [tmp_path, shards]):
-        with pytest.raises(SourceError, match=r"none holds a window that is wanted\. Ask for"):
+        with pytest.raises(
+            SourceError, match=r"shards has a window in the selection\. Select other"
+        ):
             a20_parquet.plan(sources, site=["site_0999"], dims=640)
 
 

@@ -56,7 +56,7 @@ def test_the_first_row_out_of_order(
     expected = []
     for start in range(0, len(rows), step):
         here = [row for row in wrong if start <= row < start + step]
-        expected += [f"row {row} should stand before row {row - 1}" for row in here[:1]]
+        expected += [f"row {row} should come before row {row - 1}" for row in here[:1]]
     assert [message.partition(":")[0] for message in told] == expected
     starts = [row["window_start"] for row in rows if row["window_start"] is not None]
     bounds = (min(starts), max(starts)) if starts else (None, None)

@@ -79,7 +79,7 @@ def test_other_shards_of_a_known_size(shards: Path, tmp_path: Path) -> None:
     other = shards / "b-00000-of-00001"
     assert matched(tmp_path / "out", other) == ({other.name: None}, 0)
     new, missing = messages(verify(tmp_path / "out", other))
-    assert new.startswith("b-00000-of-00001: the dataset was not made of this shard")
+    assert new.startswith("b-00000-of-00001: the dataset was not made from this shard")
     assert missing == "a-00000-of-00001: was converted, but is not among the sources"
     found, copies = matched(tmp_path / "out", shards)
     assert (found[other.name], copies) == (None, 1)

@@ -287,7 +287,7 @@ def test_a_quarantine_that_leads_nowhere(dataset: Path) -> None:
     shutil.rmtree(dataset / "quarantine")
     (dataset / "quarantine").symlink_to("quarantine")
     lines = messages(verify(dataset, workers=1))
-    assert any(line.startswith("quarantine: can't be listed: ") for line in lines), lines
+    assert any(line.startswith("quarantine: cannot be listed: ") for line in lines), lines
 
 
 def test_a_changed_float_with_a_right_checksum(whole: Path, shards: Path, tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_shards_that_are_not_the_datasets(shards: Path, dataset: Path, tmp_path:
     assert lines == ["e-00001-of-00002: was converted, but is not among the sources"]
     other = write_shard(tmp_path / "f-00000-of-00001", [make_record(random_tensor((1, 1, 8), 99))])
     lines = messages(verify(dataset, [shards, other]))
-    assert lines[0].startswith("f-00000-of-00001: the dataset was not made of this shard")
+    assert lines[0].startswith("f-00000-of-00001: the dataset was not made from this shard")
     assert lines[1].startswith("f-00000-of-00001: record 0: ")
     assert len(lines) == 2
 
@@ -125,7 +125,7 @@ def test_other_shards(dataset: Path, tmp_path: Path) -> None:
         write_shard(tmp_path / "other" / f"f-{n:05d}-of-00004", [record])
     foreign, missing = messages(verify(dataset, tmp_path / "other"))
     assert foreign == (
-        "sources: 4 of 4 shards are not of those that the dataset was made of, as none in "
+        "sources: 4 of 4 shards were not used for the dataset: none in "
         "manifest.json has their checksums: f-00000-of-00004, f-00001-of-00004, f-00002-of-00004 "
         "and 1 more"
     )
@@ -256,8 +256,8 @@ def test_what_was_left_out_is_counted_again(selected: Path, decoder: DecoderName
     ("field", "told"),
     [
         ("bytes", "bytes"),
-        ("left_out", "windows outside of what was asked for"),
-        ("shape_disagreements", "records whose embedding_shape is not their tensor's"),
+        ("left_out", "windows outside the selection"),
+        ("shape_disagreements", "records whose embedding_shape differs from their tensor's shape"),
     ],
 )
 def test_each_count_of_a_shard_is_held_against_the_shard(
