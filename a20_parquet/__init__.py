@@ -88,5 +88,5 @@ def __dir__() -> list[str]:
     return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
 
 
-# The caller decides whether the log is shown.
+# The application decides whether the log is shown.
 logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -1,4 +1,4 @@
-"""Checks of numbers that users give to functions which have no model of options."""
+"""Checks of arguments of functions that have no model of options."""
 
 import math
 from operator import index
@@ -12,19 +12,13 @@ _MOST = 1 << 40
 
 
 def check_count(option: str, value: object, *, least: int = 1, most: int = _MOST) -> int:
-    """Return a whole number within bounds.
-
-    Args:
-        option: its name in Python.
-        value: what the user has given.
-        least: that makes sense.
-        most: that makes sense.
+    """Return ``value`` as a whole number from ``least`` to ``most``.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not such a number.
     """
     try:
-        number = index(value)  # type: ignore[arg-type]  # that is what is tried
+        number = index(value)  # type: ignore[arg-type]  # raises TypeError
     except TypeError:
         number = least - 1
     if isinstance(value, bool) or not least <= number <= most:
@@ -37,7 +31,7 @@ def check_positive(option: str, value: object, unit: str) -> float:
     """Return a finite number above 0.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not such a number.
     """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not 0 < value < math.inf:  # type: ignore[operator]  # it is a number
@@ -46,18 +40,18 @@ def check_positive(option: str, value: object, unit: str) -> float:
 
 
 def check_unicode(option: str, value: object) -> None:
-    """Refuse a text, or one among several, with bytes that are no UTF-8.
+    """Check that texts and paths are Unicode; values of other types pass.
 
     Args:
-        option: as the command line calls it.
-        value: of any type; only texts and paths are looked at.
+        option: its name on the command line.
+        value: one value, or several.
 
     Raises:
-        UsageError: it is one.
+        UsageError: a text has bytes that are not UTF-8.
     """
     for each in value if isinstance(value, tuple | list) else (value,):
         if isinstance(each, str | Path) and not is_unicode(str(each)):
-            raise UsageError(f"{option}: {escape(str(each))} is no UTF-8")
+            raise UsageError(f"{option}: {escape(str(each))} is not UTF-8")
 
 
 def check_size(value: str | int) -> int:
@@ -73,10 +67,10 @@ def check_size(value: str | int) -> int:
 
 
 def count_workers(workers: int | None) -> int:
-    """Return how many threads to use: as many as the user wants, or as the process has cores.
+    """Return the number of threads, by default the cores that the process may use.
 
     Raises:
-        UsageError: that is no number of threads.
+        UsageError: the number is invalid.
     """
     if workers is None:
         return default_workers()

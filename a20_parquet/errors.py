@@ -1,4 +1,4 @@
-"""What can go wrong, as one family of exceptions."""
+"""The package's exceptions, and how messages name options."""
 
 import re
 from functools import partial
@@ -6,10 +6,10 @@ from typing import Any, Final
 
 
 class A20ParquetError(Exception):
-    """Base of every error this package raises on purpose; the command line prints it, exits 1.
+    """Base of every error that this package raises on purpose; the command line exits with 1.
 
-    Messages name options as the command line does: ``--memory``. What Python shows of an error
-    names the function's argument instead, ``memory``; see ``in_python``.
+    Messages name options as the command line does: ``--memory``. ``str`` names the function's
+    argument instead, ``memory``; see ``in_python``.
     """
 
     def __str__(self) -> str:
@@ -22,39 +22,39 @@ class A20ParquetError(Exception):
 
 
 class UsageError(A20ParquetError):
-    """What was asked for makes no sense or can't be done here; the command line exits 2."""
+    """The options or arguments are wrong or cannot work here; the command line exits with 2."""
 
 
 class NoWindowsError(UsageError):
-    """What was selected keeps no window at all."""
+    """The selection has no window."""
 
 
 class SameFolderError(UsageError):
-    """Two sites would have one folder on file systems that fold case."""
+    """Two sites would share a folder on file systems that ignore case."""
 
 
 class SourceError(A20ParquetError):
-    """A source can't be listed or read, or holds no shard."""
+    """A source cannot be listed or read, or has no shard."""
 
 
 class DatasetError(A20ParquetError):
-    """A dataset can't be written, or what lies at its place is not what was expected."""
+    """A dataset cannot be read or written, or is not as expected."""
 
 
 class ClusterError(A20ParquetError):
-    """The cluster that does the work can't be reached, or was lost."""
+    """The Dask cluster cannot be reached, or was lost."""
 
 
 class RecordError(A20ParquetError):
-    """A shard's bytes are damaged, or a record in it can't be converted.
+    """A shard's bytes are damaged, or a record in it cannot be converted.
 
     Attributes:
-        shard: where the shard lies.
-        record: the record's number in the shard, from 0.
+        shard: its path or URL.
+        record: number in the shard, from 0.
         offset: byte at which the record's frame starts, in the decompressed shard.
-        code: the reason's name, as quarantine lists it; none where it has none.
+        code: name of the reason, as in the quarantine's list, if it has one.
         reason: what was found and what was expected.
-        fix: what the user can do about it.
+        fix: what the user can do.
     """
 
     def __init__(  # noqa: PLR0913 -- an error says all of it
@@ -76,7 +76,7 @@ class RecordError(A20ParquetError):
         self.fix = fix
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by keywords: errors of a cluster's workers come from other processes."""
+        """Pickle by keywords, for errors from a cluster's workers."""
         values = {name: getattr(self, name) for name in ("shard", "record", "offset", "reason")}
         return partial(type(self), **values, fix=self.fix, code=self.code), ()
 
@@ -100,12 +100,12 @@ _FLAG: Final = re.compile(
 
 
 def flag(option: str) -> str:
-    """What the command line, and so every message, calls an option of that name in Python."""
+    """Return the name on the command line, and in messages, of an option in Python."""
     return _FLAGS.get(option, f"--{option.replace('_', '-')}")
 
 
 def in_python(message: str) -> str:
-    """Write a message for Python: its options as arguments, such as ``memory`` for ``--memory``."""
+    """Return a message with options as Python's arguments: ``memory`` for ``--memory``."""
     return _FLAG.sub(_argument, message)
 
 

@@ -1,4 +1,4 @@
-"""Text for people: amounts, and text from outside as a terminal may show it."""
+"""Formats amounts, and escapes text from outside for terminals."""
 
 import io
 import re
@@ -21,7 +21,7 @@ _UNSHOWN: Final = re.compile(
     r"[\x00-\x1f\x7f-\x9f"  # control characters: C0, DEL, C1
     r"\u2028\u2029"  # line and paragraph separators
     r"\u202a-\u202e\u2066-\u2069"  # changes of the writing direction
-    r"\ud800-\udfff]"  # bytes of a path that are no UTF-8, as Python holds them
+    r"\ud800-\udfff]"  # bytes of a path that are not UTF-8, as Python stores them
 )
 _NO_UNICODE: Final = re.compile("[\ud800-\udfff]")
 _SHORT: Final = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
@@ -32,7 +32,7 @@ def parse_size(text: str) -> int:
     """Read a size such as ``500MB``, ``64MiB`` or a number of bytes.
 
     Raises:
-        ValueError: it is none, or not above zero.
+        ValueError: the text is not a size, or not above zero.
     """
     found = _SIZE.fullmatch(text)
     unit = None if found is None else _UNITS.get(found[2].lower())
@@ -74,30 +74,24 @@ def format_seconds(seconds: float) -> str:
 
 
 def escape(text: str) -> str:
-    r"""Write characters that steer a terminal, or that it cannot show, as escapes such as ``\x1b``.
-
-    A newline is escaped as well: what is printed on several lines is escaped line by line.
-    """
+    r"""Replace characters that control a terminal, newlines too, by escapes such as ``\x1b``."""
     return _UNSHOWN.sub(_escape, text)
 
 
 def write_line(line: str) -> None:
-    """Write a line to what is stderr now: above the bars, while there are some.
-
-    A control character in it, a newline too, is shown escaped.
-    """
-    # Whoever reads it may have gone, or there is no stderr: no reason to stop the work.
+    """Write a line to the present stderr, above any bars, with control characters escaped."""
+    # If there is no stderr, or its reader has gone, the work goes on.
     with suppress(OSError, ValueError):
         print(escape(line), file=sys.stderr or io.StringIO(), flush=True)
 
 
 def is_unicode(text: str) -> bool:
-    """Whether a text is Unicode: no path, or argument, with bytes that are no UTF-8."""
+    """Return whether a text has no bytes that are not UTF-8."""
     return _NO_UNICODE.search(text) is None
 
 
 def as_unicode(path: str) -> str:
-    r"""Write a path as Unicode: bytes that are no UTF-8 as escapes such as ``\xff``."""
+    r"""Return a path with bytes that are not UTF-8 as escapes such as ``\xff``."""
     return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 

@@ -1,4 +1,4 @@
-"""How a long command tells how far it is."""
+"""Progress of long commands."""
 
 import logging
 from collections.abc import Iterator
@@ -11,27 +11,27 @@ _LOGGER: Final = logging.getLogger(__name__)
 
 
 class Progress(Protocol):
-    """Receives the progress of one pass after the other; called from any thread."""
+    """Receives the progress of one pass after another, from any thread."""
 
     def start(self, name: str, total_bytes: int) -> None:
         """Begin a pass over ``total_bytes``."""
         ...
 
     def advance(self, count_bytes: int) -> None:
-        """Say that so many further bytes of the current pass are done."""
+        """Report that ``count_bytes`` more bytes of the current pass are done."""
         ...
 
     def say(self, message: str) -> None:
-        """Tell the user something in passing."""
+        """Show a message to the user."""
         ...
 
 
 ProgressOption: TypeAlias = Progress | bool | None
-"""What functions take as ``progress``; see ``open_progress``."""
+"""Type of the argument ``progress``; see ``open_progress``."""
 
 
 class NoProgress:
-    """Null implementation of Progress; what would be said goes to the log."""
+    """Null implementation of Progress; messages go to the log."""
 
     def start(self, name: str, total_bytes: int) -> None:
         """Ignore it."""
@@ -46,11 +46,11 @@ class NoProgress:
 
 @contextmanager
 def open_progress(progress: ProgressOption) -> Iterator[Progress]:
-    """Make what a function's argument ``progress`` stands for, for the time of the call.
+    """Yield the progress that a function's argument ``progress`` asks for.
 
     Args:
-        progress: ``True`` for bars, or lines where there is no terminal and no notebook; ``False``
-            or ``None`` for nothing; or an object that is told.
+        progress: ``True`` for bars, or lines without terminal and notebook; ``False`` or ``None``
+            for nothing; or an object with the methods of ``Progress``.
 
     Raises:
         UsageError: it is none of these.

@@ -1,4 +1,4 @@
-"""Progress that is shown: bars in a terminal or a notebook, now and then a line elsewhere."""
+"""Shows progress: bars in a terminal or a notebook, elsewhere a line every half minute."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
 LINE_EVERY_S: Final = 30.0
-"""How often a line is written where there is no terminal."""
+"""Seconds between lines without a terminal."""
 
 _REDRAW_EVERY_S: Final = 0.25
 # With a bar of the width that is left, all fits 80 columns.
@@ -22,10 +22,10 @@ _NAME_WIDTH: Final = 16
 def show_progress(
     render: Callable[[str], str],
 ) -> "BarProgress | LineProgress | NotebookProgress":
-    """Choose how to show progress on stderr, or in the notebook that this process runs.
+    """Choose how to show progress: in this process's notebook, or on stderr.
 
     Args:
-        render: makes of a message what is shown.
+        render: converts a message before it is shown.
     """
     if _is_notebook():
         return NotebookProgress(render)
@@ -56,26 +56,26 @@ def _make_bars(**options: Any) -> "Bars":
 
 
 class _Bar:
-    """The bar of the pass that runs; a pass that has ended is full."""
+    """The bar of the current pass; bars of passes that have ended are full."""
 
     def __init__(self, bars: "Bars") -> None:
         self._bars = bars
         self._task: Any = None
 
     def start(self, name: str, total_bytes: int) -> None:
-        """Begin another one, if there is anything to do."""
+        """Begin a pass, if it has any bytes."""
         self.fill()
         if total_bytes > 0:
             self._task = self._bars.add_task(name, total=total_bytes)
 
     def advance(self, count_bytes: int) -> None:
-        """Move it; from any thread, also when another one ends the pass."""
+        """Move the bar; another thread may end the pass at the same time."""
         task = self._task
         if task is not None:
             self._bars.advance(task, count_bytes)
 
     def fill(self) -> None:
-        """Show it as done, as what it counted was estimated or has been cut short."""
+        """Show the bar as full: its total may be an estimate."""
         if self._task is not None:
             done = self._bars.tasks[self._task].total
             self._bars.update(self._task, completed=done)
@@ -176,19 +176,19 @@ class LineProgress:
         every_s: float = LINE_EVERY_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Show nothing yet.
+        """Prepare; the first line comes after ``every_s`` seconds.
 
         Args:
-            render: makes of a message what is shown.
+            render: converts a message before it is shown.
             every_s: seconds between lines.
-            clock: tells the time in seconds.
+            clock: returns the time in seconds.
         """
         self._render = render
         self._every_s = every_s
         self._clock = clock
         self._lock = Lock()
         self._ended = Event()
-        self._teller: Thread | None = None
+        self._thread: Thread | None = None
         self._name: str | None = None
         self._total = self._done = 0
         self._started_s = 0.0
@@ -198,8 +198,8 @@ class LineProgress:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._ended.set()
-        if self._teller is not None:
-            self._teller.join()
+        if self._thread is not None:
+            self._thread.join()
         if kind is None:
             self._end_pass()
 
@@ -209,9 +209,9 @@ class LineProgress:
         with self._lock:
             self._name = name if total_bytes > 0 else None
             self._total, self._done, self._started_s = total_bytes, 0, self._clock()
-        if self._teller is None:
-            self._teller = Thread(target=self._tell_now_and_then, daemon=True)
-            self._teller.start()
+        if self._thread is None:
+            self._thread = Thread(target=self._print_regularly, daemon=True)
+            self._thread.start()
 
     def advance(self, count_bytes: int) -> None:
         """See ``Progress``."""
@@ -222,22 +222,22 @@ class LineProgress:
         """Print a line."""
         write_line(self._render(message))
 
-    def tell(self) -> None:
-        """Print how far the current pass is."""
+    def print_state(self) -> None:
+        """Print the progress of the current pass."""
         with self._lock:
             name, total, done = self._name, self._total, min(self._done, self._total)
             seconds = self._clock() - self._started_s
         if name is None:
             return
-        told = f"{name}: {format_bytes(done)} of {format_bytes(total)} ({done / total:.0%})"
+        text = f"{name}: {format_bytes(done)} of {format_bytes(total)} ({done / total:.0%})"
         if done and seconds > 0:
             left = format_seconds(seconds * (total - done) / done)
-            told += f", {format_bytes(done / seconds)}/s, {left} left"
-        write_line(told)
+            text += f", {format_bytes(done / seconds)}/s, {left} left"
+        write_line(text)
 
-    def _tell_now_and_then(self) -> None:
+    def _print_regularly(self) -> None:
         while not self._ended.wait(self._every_s):
-            self.tell()
+            self.print_state()
 
     def _end_pass(self) -> None:
         with self._lock:

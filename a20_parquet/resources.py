@@ -1,9 +1,8 @@
-"""What this process may use: memory and cores, as containers and schedulers limit them.
+"""Memory and cores that this process may use, as containers and schedulers limit them.
 
-Limits are those of the Linux control groups that the process is in.
-
-A process is in one group of each hierarchy, and the limits of all groups above hold as well. Under
-version 1 memory and CPU have hierarchies of their own, under version 2 they share one.
+The limits are those of Linux control groups. A process is in one group of each hierarchy, and the
+limits of all groups above apply too. In version 1 memory and CPU have separate hierarchies, in
+version 2 they share one.
 """
 
 import logging
@@ -20,14 +19,14 @@ import psutil
 _LOGGER = logging.getLogger(__name__)
 
 METADATA_ROW_BYTES = 450
-"""What a window's metadata and keys take while they are sorted: twice about 190 bytes, and room."""
+"""Memory for a window's metadata and keys while they are sorted: twice 190 bytes, and a reserve."""
 
 MOST_WORKERS = 1024
-"""More threads than that help nobody, and systems allow for no more than some thousands."""
+"""More threads are of no use, and systems allow only some thousands."""
 
 _ROOT: Final = Path("/")
 _ESCAPED = re.compile(r"\\([0-7]{3})")
-# Where the hierarchies are where nothing tells.
+# Usual folders of the hierarchies, if mountinfo cannot be read.
 _USUAL: Final = {
     "": "/sys/fs/cgroup",
     "memory": "/sys/fs/cgroup/memory",
@@ -36,23 +35,19 @@ _USUAL: Final = {
 
 
 def memory_limit(root: Path = _ROOT) -> int | None:
-    """Bytes that this process may use, None if no group limits them.
+    """Return the bytes that this process may use, None if no group limits them.
 
-    Above ``memory.high`` the kernel slows processes down, above the others it kills them.
+    Above ``memory.high`` the kernel slows processes down, above the other limits it kills them.
 
     Args:
-        root: of the file system that is asked; another one in tests.
+        root: root of the file system; tests give another one.
     """
     groups = _groups(root, "memory")
     return min((limit for group in groups for limit in _memory_limits(group)), default=None)
 
 
 def cpu_limit(root: Path = _ROOT) -> float | None:
-    """How many cores' time this process may use, None if no group limits it.
-
-    Args:
-        root: see ``memory_limit``.
-    """
+    """Return how many cores' time this process may use, None if no group limits it."""
     groups = _groups(root, "cpu")
     return min((limit for group in groups for limit in _cpu_limits(group)), default=None)
 
@@ -73,15 +68,15 @@ def _cpu_limits(group: Path) -> Iterator[float]:
 
 
 def _groups(root: Path, controller: str) -> Iterator[Path]:
-    """Yield the folders of the groups that this process is in, and of all above them."""
+    """Yield the folders of this process's groups, and of all groups above them."""
     paths = _paths(root)
     for mount in _mounts(root):
         if controller not in mount.controllers and "" not in mount.controllers:
             continue
         path = paths.get("" if "" in mount.controllers else controller)
         folder = root / mount.point.lstrip("/")
-        # A container may see no more of the hierarchy than its own group, or be shown the path of
-        # a group that lies outside of what it sees: then it is the topmost that it sees.
+        # A container may see only its own group, or a path outside of what it sees: then its group
+        # is the topmost that it sees.
         inner = PurePosixPath()
         if path is not None and ".." not in path.parts and path.is_relative_to(mount.root):
             inner = path.relative_to(mount.root)
@@ -89,7 +84,7 @@ def _groups(root: Path, controller: str) -> Iterator[Path]:
 
 
 def _paths(root: Path) -> dict[str, PurePosixPath]:
-    """The group's path in each hierarchy, by controller; version 2 has no name."""
+    """The group's path by controller; version 2 has an empty name."""
     paths = {}
     for line in _lines(root / "proc/self/cgroup"):
         _, _, rest = line.partition(":")
@@ -101,14 +96,14 @@ def _paths(root: Path) -> dict[str, PurePosixPath]:
 
 @dataclass(frozen=True, slots=True)
 class _Mount:
-    """A hierarchy, or a part of one, in the file system."""
+    """A mounted hierarchy, or a part of one."""
 
     controllers: frozenset[str]
     """Version 2 has an empty name."""
     root: str
-    """Which group of the hierarchy the folder shows."""
+    """The group at the mount point."""
     point: str
-    """The folder."""
+    """The mount point."""
 
 
 def _mounts(root: Path) -> Iterator[_Mount]:
@@ -137,7 +132,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _numbers(path: Path) -> list[int]:
-    """The numbers in a file; none where one of its words is none, such as ``max`` for no limit."""
+    """The numbers in a file, empty if a word is not a number, such as ``max`` for no limit."""
     try:
         numbers = [int(word) for word in path.read_text(errors="replace").split()]
     except (OSError, ValueError):
@@ -147,7 +142,7 @@ def _numbers(path: Path) -> list[int]:
 
 
 def default_budget() -> int:
-    """A quarter of the memory that this process may use, in bytes."""
+    """Return a quarter of the memory that this process may use, in bytes."""
     total = int(psutil.virtual_memory().total)
     limit = memory_limit()
     _LOGGER.debug("memory of the machine: %s; limit of the control groups: %s", total, limit)
@@ -155,7 +150,7 @@ def default_budget() -> int:
 
 
 def default_workers() -> int:
-    """How many cores this process may use; a part of one counts as a whole."""
+    """Return the number of cores that this process may use, rounded up."""
     has_affinity = hasattr(os, "sched_getaffinity")
     cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
     limit = cpu_limit()

@@ -1,4 +1,4 @@
-"""What keeps the command line's process, which does one thing, from wasting time on others."""
+"""Start-up optimizations for the command line."""
 
 import gc
 import sys
@@ -8,7 +8,7 @@ from types import ModuleType
 
 
 class _Hidden(MetaPathFinder, Loader):
-    """Finds a pandas that can't be imported."""
+    """Import hook that makes pandas look as if it were not installed."""
 
     def find_spec(self, name: str, path: object, target: object = None) -> ModuleSpec | None:
         del path, target
@@ -18,22 +18,22 @@ class _Hidden(MetaPathFinder, Loader):
         raise ModuleNotFoundError(f"No module named {spec.name!r}", name=spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Needed by whoever asks whether this is a loader."""
+        """Never called, but a loader must have it."""
 
 
 def hide_pandas() -> None:
-    """Make pandas look as if it were not installed, for what is imported from now on.
+    """Make pandas look as if it were not installed, for later imports.
 
-    pyarrow imports it for its first array, and TensorFlow when it is imported itself: where it is
-    installed that takes as long as all other imports of a conversion.
+    pyarrow imports it for its first array, and TensorFlow at its own import; that takes as long as
+    all other imports of a conversion.
     """
     if not any(isinstance(finder, _Hidden) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Hidden())
 
 
 def collect_seldom() -> None:
-    """Look for garbage a hundred times less often than Python does by default.
+    """Collect garbage a hundred times less often than by default.
 
-    Nearly all objects of a process that starts and soon ends are what it imports, which stays.
+    Nearly all objects of a short process come from imports, and stay.
     """
     gc.set_threshold(70_000)

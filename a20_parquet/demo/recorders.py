@@ -1,4 +1,4 @@
-"""Invented recorders, named as the Australian Acoustic Observatory names its own."""
+"""Invented recorders, with names as the Australian Acoustic Observatory (A2O) gives them."""
 
 import itertools
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ _DRY = ("Dry-A", "Dry-B")
 _PAIR = ("Dry-A", "Wet-A")
 _THREE = ("Dry-A", "Wet-A", "Dry-B")
 
-# place, offset in its filenames, minutes its clocks really are ahead of UTC, its recorders
+# Place, offset in its filenames, minutes that its local time is ahead of UTC, its recorders.
 _PLACES: tuple[tuple[str, str, int, tuple[str, ...]], ...] = (
     ("Mulga-Flat", "+1000", 600, _ALL_FOUR),
     ("Saltbush-Station-Reserve", "+1030", 630, _PAIR),
@@ -51,32 +51,25 @@ class Recorder:
     site_id: int
     """Number of the folder ``site_NNNN/``."""
     name: str
-    """What stands between time and id in a filename: ``Mulga-Flat-Dry-A``."""
+    """The part between time and id in a filename: ``Mulga-Flat-Dry-A``."""
     offset: str
-    """UTC offset as the filename has it: ``+1030``, or ``Z`` where it names UTC's time."""
+    """UTC offset in the filename: ``+1030``, or ``Z`` for UTC."""
     clock_minutes: int
-    """Minutes to add to the time in the filename to get the time by the sun's day."""
+    """Minutes to add to the filename's time to get the local time."""
 
 
 def demo_recorders(count: int) -> list[Recorder]:
-    """The first ``count`` recorders; past the named places come numbered plots of the same."""
-    return list(itertools.islice(_recorders(), count))
-
-
-def _recorders() -> itertools.chain[Recorder]:
+    """Return ``count`` recorders; once all places are used, they get numbered plots."""
     site_ids = itertools.count(_FIRST_SITE_ID)
-    return itertools.chain.from_iterable(_plot(plot, site_ids) for plot in itertools.count(1))
-
-
-def _plot(plot: int, site_ids: "itertools.count[int]") -> list[Recorder]:
-    suffix = "" if plot == 1 else f"-{plot}"
-    return [
+    recorders = (
         Recorder(
             site_id=next(site_ids),
-            name=f"{place}{suffix}-{subsite}",
+            name=f"{place}{'' if plot == 1 else f'-{plot}'}-{subsite}",
             offset=offset,
             clock_minutes=ahead_minutes if offset == "Z" else 0,
         )
+        for plot in itertools.count(1)
         for place, offset, ahead_minutes, subsites in _PLACES
         for subsite in subsites
-    ]
+    )
+    return list(itertools.islice(recorders, count))

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,36 +24,38 @@ _RECORDING_MINUTES = 120
 _MOST_RECORDERS = 9_000
 _MOST_WINDOWS = 12
 _FIRST_RECORDING_ID = 10_243
-# Frame, field names, tensor header and lengths: what a record holds besides values and filename.
+# Frame, field names, tensor header and lengths: a record's bytes besides values and filename.
 _RECORD_OVERHEAD_BYTES = 145
 _PROGRESS_RECORDS = 64
+_FRAME_BYTES = 16
+"""A length and two checksums."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoPlan:
-    """What to write; a plan that can't be written can't be made.
+    """What to write, checked when it is made.
 
-    Records are spread evenly over ``recorders`` by ``days``, so that is how many (site, date)
-    partitions they make, provided there are as many records.
+    Records are spread evenly over ``recorders`` by ``days``: each pair is a (site, date) partition
+    if there are enough records.
 
     Raises:
-        UsageError: A value is out of range, or the values don't go together.
+        UsageError: a value is out of range, or the values do not fit together.
     """
 
     size_bytes: int
-    """Bytes of all shards together, about."""
+    """Approximate size of all shards together."""
     shards: int
     """Number of shard files."""
     recorders: int = 24
-    """Recorders, each one a site."""
+    """Number of recorders; each is a site."""
     days: int = 30
-    """Days recorded, by each recorder's own calendar."""
+    """Days recorded, in each recorder's local time."""
     dims: int = 1280
-    """Floats of an embedding."""
+    """Floats per embedding."""
     channels: int = 1
-    """Audio channels: 1, or more where sources were separated."""
+    """Audio channels: 1, or more after source separation."""
     windows_per_record: int = 12
-    """Windows of a record; 12 fill its minute."""
+    """Windows per record; 12 fill its minute."""
     seed: int = 20260101
     """The same plan with the same seed gives the same bytes."""
 
@@ -66,7 +67,7 @@ class DemoPlan:
             raise UsageError(f"recorders is {self.recorders}; give at most {_MOST_RECORDERS}")
         if not 1 <= self.windows_per_record <= _MOST_WINDOWS:
             raise UsageError(
-                f"windows_per_record is {self.windows_per_record}; a record is a minute and holds "
+                f"windows_per_record is {self.windows_per_record}; a record is a minute and has "
                 f"1 to {_MOST_WINDOWS} windows of {WINDOW_S:g} s"
             )
         if self.seed < 0:
@@ -84,7 +85,7 @@ class DemoPlan:
 
     @property
     def records(self) -> int:
-        """Records of all shards together."""
+        """Number of records in all shards together."""
         names = [len(_filename(each, _FIRST_DAY, 0)) for each in demo_recorders(self.recorders)]
         values_bytes = 4 * self.windows_per_record * self.channels * self.dims
         record_bytes = values_bytes + _RECORD_OVERHEAD_BYTES + sum(names) / len(names)
@@ -94,9 +95,9 @@ class DemoPlan:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Record:
     site: int
-    """Index of its recorder."""
+    """Index of the recorder."""
     hour: int
-    """Hour of the day by the sun, 0 to 23."""
+    """Local hour of the day, 0 to 23."""
     filename: str
     timestamp_s: int
     """Seconds from the recording's start to the record's."""
@@ -106,25 +107,25 @@ class _Record:
 def write_demo_shards(
     folder: Path, plan: DemoPlan, advance: Callable[[int], None] | None = None
 ) -> list[Path]:
-    """Writes the plan's shards and, last of all, Perch's ``config.json`` beside them.
+    """Write the plan's shards and then Perch's ``config.json`` beside them.
 
     Args:
-        folder: where to write; made if it isn't there. Shards of the same plan are overwritten.
-        plan: how much of what.
+        folder: created if missing. Shards of the same plan are overwritten.
+        plan: what to write.
         advance: called with the number of bytes written since its last call.
 
     Returns:
         The shards, in the order of their numbers.
 
     Raises:
-        UsageError: The folder holds shards that are not this plan's.
+        UsageError: the folder has shards that are not this plan's.
     """
     tf = load_tensorflow()
 
     shards = [folder / f"embeddings-{i:05d}-of-{plan.shards:05d}" for i in range(plan.shards)]
     others = sorted(set(folder.glob("embeddings-*")) - set(shards))
     if others:
-        raise UsageError(f"{folder} holds other shards, such as {others[0].name}; empty it first")
+        raise UsageError(f"{folder} has other shards, such as {others[0].name}; empty it first")
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "config.json"
     config.unlink(missing_ok=True)
@@ -140,21 +141,26 @@ def write_demo_shards(
     shares = np.array_split(_shuffled_minutes(plan), plan.shards)
     for number, (shard, minutes) in enumerate(zip(shards, shares, strict=True)):
         draw = np.random.default_rng([plan.seed, 2, number])
-        with closing(_Progress(advance)) as progress, tf.io.TFRecordWriter(str(shard)) as writer:
-            for record in _records(plan, recorders, minutes):
+        unreported = 0
+        with tf.io.TFRecordWriter(str(shard)) as writer:
+            for index, record in enumerate(_records(plan, recorders, minutes), 1):
                 values = soundscape.record(draw, record.site, record.hour)[: record.windows]
                 example = _example(tf, record, values)
                 writer.write(example)
-                progress.add(len(example))
+                unreported += len(example) + _FRAME_BYTES
+                # Not for each record: that would slow the writing.
+                if advance and (index % _PROGRESS_RECORDS == 0 or index == len(minutes)):
+                    advance(unreported)
+                    unreported = 0
     config.write_text(json.dumps(_perch_config(plan), indent=2))
     return shards
 
 
 def _shuffled_minutes(plan: DemoPlan) -> NDArray[np.int64]:
-    """The minutes recorded, in the order of writing: int64 of shape (records, 2).
+    """Return the recorded minutes in the order of writing: int64 of shape (records, 2).
 
-    Columns: index of the recorder; minutes since its first day's midnight. Perch shuffles records
-    over shards, so neighbours in a shard have nothing to do with each other.
+    Columns: index of the recorder; minutes since its first day's midnight. Records are shuffled
+    over shards, as Perch does it.
     """
     draw = np.random.default_rng([plan.seed, 1])
     partitions = plan.recorders * plan.days
@@ -172,11 +178,11 @@ def _shuffled_minutes(plan: DemoPlan) -> NDArray[np.int64]:
 def _records(
     plan: DemoPlan, recorders: list[Recorder], minutes: NDArray[np.int64]
 ) -> Iterator[_Record]:
-    """The records of these minutes, each with the recording that it was cut from."""
+    """Yield the records of these minutes."""
     recordings_a_site = (plan.days + 1) * _MINUTES_A_DAY // _RECORDING_MINUTES
     for site, minute in minutes.tolist():
         recorder = recorders[site]
-        # Every other recorder starts on odd hours: one of its recordings runs past midnight.
+        # Every other recorder starts on odd hours: one of its recordings crosses midnight.
         shift = 60 * (site % 2)
         recording, inside = divmod(minute - shift, _RECORDING_MINUTES)
         started = _FIRST_DAY + timedelta(minutes=recording * _RECORDING_MINUTES + shift)
@@ -203,7 +209,7 @@ def _example(tf: Any, record: _Record, values: NDArray[np.float32]) -> bytes:
     tensor = TensorProto(dtype=tf.float32.as_datatype_enum, tensor_content=values.tobytes())
     for size in values.shape:
         tensor.tensor_shape.dim.add(size=size)
-    # Filled in place: a message given to another's constructor is copied, 60 KB each time.
+    # Filled in place: a message passed to another's constructor is copied, 60 KB each time.
     example = tf.train.Example()
     feature = example.features.feature
     feature["timestamp_s"].float_list.value.append(record.timestamp_s)
@@ -215,27 +221,8 @@ def _example(tf: Any, record: _Record, values: NDArray[np.float32]) -> bytes:
     return serialized
 
 
-class _Progress:
-    """Tells of written bytes in steps large enough not to slow the writing."""
-
-    def __init__(self, advance: Callable[[int], None] | None) -> None:
-        self._advance = advance or (lambda _: None)
-        self._records = 0
-        self._bytes = 0
-
-    def add(self, example_bytes: int) -> None:
-        self._records += 1
-        self._bytes += example_bytes + 16  # the frame: a length and two checksums
-        if self._records == _PROGRESS_RECORDS:
-            self.close()
-
-    def close(self) -> None:
-        self._advance(self._bytes)
-        self._records = self._bytes = 0
-
-
 def _perch_config(plan: DemoPlan) -> dict[str, Any]:
-    """What Perch leaves beside the shards it writes."""
+    """The ``config.json`` that Perch writes beside shards."""
     return {
         "embed_fn_config": {
             "write_embeddings": True,

@@ -1,4 +1,4 @@
-"""Invented embeddings that are alike where sounds would be: same site, hour or species."""
+"""Invented embeddings that are similar for the same site, hour or species."""
 
 from typing import TypeAlias
 
@@ -20,14 +20,14 @@ _SEPARATED_BACKGROUND = 0.3
 class Soundscape:
     """Draws the embeddings of one record after another.
 
-    A window is its site's background, tinted by the time of day and roughened by noise, and in
-    some a species calls for a few windows on end. The same call at another site is the same
-    vector, so a nearest-neighbour search finds it there.
+    A window is its site's background, with a share for the time of day and noise. In some, a
+    species calls for a few consecutive windows. The same call at another site is the same vector,
+    so a nearest-neighbour search finds it there.
     """
 
     def __init__(self, *, sites: int, windows: int, channels: int, dims: int, seed: int) -> None:
-        # Only sums and products of uniform numbers: these are the same bits on every processor,
-        # which exponentials and powers are not.
+        # Only sums and products of uniform numbers: unlike exponentials and powers, they have the
+        # same bits on every processor.
         draw = np.random.default_rng([seed, 0])
         everywhere = _skewed(draw, (1, dims)) * np.float32(0.07)
         self._backgrounds: Floats = _skewed(draw, (sites, dims)) * np.float32(0.11) + everywhere
@@ -43,10 +43,10 @@ class Soundscape:
         self._record: Floats = np.empty(self._shape, np.float32)
 
     def record(self, draw: np.random.Generator, site: int, hour: int) -> Floats:
-        """The windows of one record.
+        """Return the windows of one record.
 
         Args:
-            draw: where the record's chances come from.
+            draw: generator of the record's random numbers.
             site: index of its site.
             hour: hour of the day, 0 to 23.
 
@@ -69,7 +69,7 @@ class Soundscape:
     def _call(
         self, species: int, chances: NDArray[np.float64], bout: int, dice: list[float]
     ) -> None:
-        """Adds a species' call to some neighbouring windows, if the dice say that it calls."""
+        """Add a species' call to some neighbouring windows, with its probability."""
         windows, channels, _ = self._shape
         happens, start, length, loudness = dice
         if happens >= chances[species]:
@@ -83,7 +83,7 @@ class Soundscape:
 
 
 def _skewed(draw: np.random.Generator, shape: tuple[int, int]) -> Floats:
-    """Values from 0 to 1 with a long tail; never so small that arithmetic slows down."""
+    """Return values from 0 to 1 with a long tail; none is denormal, which would be slow."""
     uniform = draw.random(shape, dtype=np.float32) * np.float32(0.95) + np.float32(0.05)
     squared = uniform * uniform
     result: Floats = squared * squared * squared
@@ -91,7 +91,7 @@ def _skewed(draw: np.random.Generator, shape: tuple[int, int]) -> Floats:
 
 
 def _calling_chances(draw: np.random.Generator, sites: int) -> NDArray[np.float64]:
-    """How likely a species calls: shape (sites, hours, species), 0 to 1.
+    """Return the probability of calls, shape (sites, hours, species).
 
     Each species lives at about half of the sites and has its hour of the day.
     """

@@ -1,4 +1,4 @@
-"""A first tour: shards are written and converted, and the result is queried in three ways."""
+"""``demo``: writes shards, converts them and queries the dataset in three ways."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,16 +62,16 @@ class Query:
 
     title: str
     setup: str
-    """What a user would type first: an import."""
+    """The import that a user would type first."""
     code: str
-    """What a user would type: one Python expression."""
+    """The Python expression that a user would type."""
     answer: str
-    """What it printed."""
+    """What the query prints."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tour:
-    """What the demo did."""
+    """Result of ``demo``."""
 
     conversion: Conversion
     queries: tuple[Query, ...]
@@ -81,16 +81,16 @@ def demo(folder: Path, size_bytes: int, progress: Progress | None = None) -> Tou
     """Write shards below ``folder``, convert them and query the dataset.
 
     Args:
-        folder: gets ``shards/`` and ``dataset/``; must not hold anything else.
-        size_bytes: of all shards, about.
-        progress: told how far it is.
+        folder: gets ``shards/`` and ``dataset/``; must not contain anything else.
+        size_bytes: approximate size of all shards.
+        progress: of writing and converting.
 
     Raises:
         UsageError: the folder is in use, or the size is too small for a demo.
     """
     progress = progress or NoProgress()
     if folder.exists() and {path.name for path in folder.iterdir()} - {"shards", "dataset"}:
-        raise UsageError(f"{folder} holds other files. Name a new folder for the demo.")
+        raise UsageError(f"{folder} has other files. Name a new folder for the demo.")
     plan = demo_plan(size_bytes)
     progress.start("writing shards", plan.size_bytes)
     shards = write_demo_shards(folder / "shards", plan, progress.advance)
@@ -105,7 +105,7 @@ def demo(folder: Path, size_bytes: int, progress: Progress | None = None) -> Tou
 
 
 def demo_plan(size_bytes: int) -> DemoPlan:
-    """Plan shards of about ``size_bytes``: few sites and days, and more of them when it is large.
+    """Plan shards of about ``size_bytes``, with more sites for more bytes.
 
     Raises:
         UsageError: the size is too small.
@@ -128,6 +128,6 @@ def _first_window(dataset: str) -> str:
 
 def _ask(title: str, setup: str, code: str) -> Query:
     names: dict[str, Any] = {}
-    exec(setup, names)  # noqa: S102 - this module's own text: what is shown is what is run
+    exec(setup, names)  # noqa: S102 - this module's own text, which is also shown
     answer = eval(code, names)  # noqa: S307 - likewise
     return Query(title, setup, code, str(answer))

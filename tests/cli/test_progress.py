@@ -53,16 +53,16 @@ def test_lines_tell_done_rate_and_left(capsys: pytest.CaptureFixture[str]) -> No
     clock = Clock()
     with LineProgress(str, every_s=1e6, clock=clock) as progress:
         progress.start("reading shards", 4_000_000)
-        progress.tell()
+        progress.print_state()
         clock.now_s += 30
         progress.advance(1_000_000)
-        progress.tell()
+        progress.print_state()
         progress.say("half a [word]")
         progress.advance(3_500_000)
-        progress.tell()
+        progress.print_state()
         clock.now_s += 30
         progress.start("nothing to do", 0)
-        progress.tell()
+        progress.print_state()
         progress.start("writing Parquet", 1_000)
         clock.now_s += 2
     assert capsys.readouterr().err.splitlines() == [
@@ -105,7 +105,7 @@ def test_threads_lose_nothing(capsys: pytest.CaptureFixture[str]) -> None:
         progress.start("reading", 10**6)
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(progress.advance, [1] * 20_000))
-        progress.tell()
+        progress.print_state()
     assert "20.0 kB of 1.0 MB (2%)" in capsys.readouterr().err
 
 

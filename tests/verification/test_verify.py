@@ -189,7 +189,7 @@ WRONG_ROWS: list[tuple[Callable[[Any], Any], str]] = [
     (null_channels, "column 12 is channel (int16), expected channel (int16, not null)"),
     (move_local, "belongs to date="),
     (change_site, "row 2 belongs to site=site_0007, but the file lies in site=site_0285"),
-    (swap, "row 32 should stand before row 31: the rows are not in sort order"),
+    (swap, "row 32 should come before row 31: the rows are not in sort order"),
     (lambda t: t.slice(1), "its first window starts at "),
     (lambda t: t.slice(0, len(t) - 1), "its last window starts at "),
 ]
