@@ -260,7 +260,7 @@ def test_files_that_nothing_names(dataset: Path) -> None:
     (dataset / "conversion" / "plan.json").write_text("{}")
     found = verify(dataset)
     assert found.is_good
-    assert "being appended" in found.notes[0]
+    assert "an append is running" in found.notes[0]
 
 
 def test_a_stray_in_quarantine(dataset: Path) -> None:
