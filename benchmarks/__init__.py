@@ -1,1 +1,1 @@
-"""Measurements of the program beside other ways to do its work."""
+"""Benchmarks of the program and of other ways to do its work."""

@@ -1,4 +1,4 @@
-"""Plans the conversion of archives that nobody has at hand, and walks their merge without data.
+"""Plans conversions of simulated archives, and runs their merge without embeddings.
 
 ``python -m benchmarks.archive --help`` says how.
 """

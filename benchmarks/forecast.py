@@ -1,4 +1,4 @@
-"""Compares what ``a20-parquet plan`` says of a conversion with what the conversion then does.
+"""Compares the forecasts of ``a20-parquet plan`` with conversions.
 
 ``python -m benchmarks.forecast --help`` says how.
 """

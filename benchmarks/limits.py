@@ -1,4 +1,4 @@
-"""What the machine can do at the best: the limits beside which stages are to be seen."""
+"""Measures the machine's limits, to compare stages with."""
 
 from collections.abc import Callable
 from functools import partial

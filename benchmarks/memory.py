@@ -1,4 +1,4 @@
-"""Shows that memory stays within the budget, however large the input, and what that costs.
+"""Measures that memory stays within the budget for any input, and what that costs.
 
 ``python -m benchmarks.memory --help`` says how.
 """

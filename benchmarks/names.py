@@ -1,4 +1,4 @@
-"""What the contenders are called, and which of them names and patterns choose."""
+"""Names of the contenders, and patterns that choose some."""
 
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase

@@ -1,4 +1,4 @@
-"""The speed and memory that the program promises, and how each figure follows from runs."""
+"""Promised speed and memory, each computed from runs."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field

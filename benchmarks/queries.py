@@ -1,4 +1,4 @@
-"""Queries on a dataset beside other ways to run them.
+"""Compares queries on a dataset with other ways to run them.
 
 ``python -m benchmarks.queries DATASET`` runs each contender in a process of its own, interleaved
 and repeated, and prints medians. Imports are not counted.

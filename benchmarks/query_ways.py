@@ -1,4 +1,4 @@
-"""Ways to ask a dataset, each a function of its folder that gives back the answer."""
+"""Ways to query a dataset, each a function from its folder to the answer."""
 
 from collections.abc import Callable
 from pathlib import Path

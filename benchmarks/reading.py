@@ -1,4 +1,4 @@
-"""How ``convert``'s layout options change what writing and reading cost.
+"""Measures how ``convert``'s layout options change the cost of writing and reading.
 
 ``python -m benchmarks.reading SHARD_FOLDER OUT`` converts the shards once for each choice and reads
 the embedding column of the result with pyarrow, polars and DuckDB, each in a process of its own.

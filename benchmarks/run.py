@@ -1,4 +1,4 @@
-"""Measures ``a20-parquet`` beside other ways to do its work.
+"""Compares ``a20-parquet`` with other ways to do its work.
 
 ``python -m benchmarks.run --help`` says how.
 """

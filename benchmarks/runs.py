@@ -1,4 +1,4 @@
-"""What was measured, and the figures that follow from it."""
+"""Measured runs, and figures computed from them."""
 
 import json
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Archives that nobody has at hand: what listings, samples and runs of them would be like."""
+"""Simulates listings, samples and runs of large archives."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

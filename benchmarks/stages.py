@@ -1,4 +1,4 @@
-"""Measures each stage of a conversion alone, beside what the machine can do at the best.
+"""Measures each stage of a conversion alone, beside the machine's limits.
 
 ``python -m benchmarks.stages --help`` says how.
 """

@@ -1,4 +1,4 @@
-"""What reading ahead brings, where a store takes long to answer and each connection is slow.
+"""Measures read-ahead with a store that answers slowly over slow connections.
 
 ``python -m benchmarks.streaming`` reads an object of a simulated store in several ways, and looks
 at the beginnings of many shards one after the other and as a conversion does it.

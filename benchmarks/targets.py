@@ -1,4 +1,4 @@
-"""Runs all that the promised figures need, and prints each beside what was measured.
+"""Measures all promised figures, and prints each beside its promise.
 
 ``python -m benchmarks.targets --help`` says how.
 """

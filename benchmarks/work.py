@@ -1,4 +1,4 @@
-"""What a stage is given, and the work it makes of it: the timed part, without its preparation."""
+"""Inputs of a stage, and its work: the timed part, without preparation."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack

@@ -98,7 +98,7 @@ def _check_data(catalog: Catalog, named: Container[str]) -> Iterator[Problem]:
     for path in sorted(found):
         relative = path[path.index(root) + len(root) :]
         if relative not in named:
-            yield Problem(relative, "lies in data/, but files.parquet does not name it")
+            yield Problem(relative, "is in data/, but files.parquet does not name it")
 
 
 def is_being_written(catalog: Catalog) -> bool:

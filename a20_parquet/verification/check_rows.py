@@ -83,7 +83,7 @@ class RowChecker:
         wrong = pc.fill_null(pc.not_equal(tokens, self._site), False)
         if (row := _first(wrong)) is not None:
             yield (
-                f"row {self._rows + row} belongs to site={tokens[row]}, but the file lies in "
+                f"row {self._rows + row} belongs to site={tokens[row]}, but the file is in "
                 f"site={self._site}"
             )
 
@@ -99,7 +99,7 @@ class RowChecker:
             belongs = None if is_null[row] else int(found[row])
             yield (
                 f"row {self._rows + row} belongs to {self._by.period}="
-                f"{period_value(belongs, self._by)}, but the file lies in {self._by.period}="
+                f"{period_value(belongs, self._by)}, but the file is in {self._by.period}="
                 f"{period_value(self._period, self._by)}"
             )
 

@@ -68,13 +68,13 @@ PLACES: list[tuple[dict[str, Any], str, int | None, str, list[str]]] = [
     ({"site_id": 7, "site_name": "A"}, "A", None, "site,date", ["belongs to site=site_0007"]),
     ({"site_name": "A b", "subsite_name": "Dry-A"}, "A_b-Dry-A_5f07e4cde2", 0, "site", []),
     ({"site_name": "True"}, "name_True", None, "site,year", []),
-    ({"site_name": "B"}, "A", 0, "site", ["belongs to site=B, but the file lies in site=A"]),
+    ({"site_name": "B"}, "A", 0, "site", ["belongs to site=B, but the file is in site=A"]),
     ({}, "anything", None, "site,month", []),
     ({"window_start_local": -1}, "s", -1, "site,date", []),
     ({"window_start_local": -1}, "s", 1969, "site,year", []),
     ({"window_start_local": -1}, "s", 0, "site,month", ["belongs to month=1969-12, but the file"]),
     ({"window_start_local": 0}, "s", None, "site,date", ["belongs to date=1970-01-01, but"]),
-    ({}, "s", 0, "site,date", ["belongs to date=__HIVE_DEFAULT_PARTITION__, but the file lies in"]),
+    ({}, "s", 0, "site,date", ["belongs to date=__HIVE_DEFAULT_PARTITION__, but the file is in"]),
 ]
 
 

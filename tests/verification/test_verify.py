@@ -86,7 +86,7 @@ def test_a_dataset_behind_a_url(whole: Path) -> None:
     assert verify("memory://verify/dataset").is_good
     memory.pipe_file("/verify/dataset/data/more.parquet", b"x")
     assert messages(verify("memory://verify/dataset")) == [
-        "data/more.parquet: lies in data/, but files.parquet does not name it"
+        "data/more.parquet: is in data/, but files.parquet does not name it"
     ]
     memory.rm("/verify", recursive=True)
 
@@ -188,7 +188,7 @@ WRONG_ROWS: list[tuple[Callable[[Any], Any], str]] = [
     (lambda t: cast_column(t, "channel", pa.int32()), "column 12 is channel (int32), expected"),
     (null_channels, "column 12 is channel (int16), expected channel (int16, not null)"),
     (move_local, "belongs to date="),
-    (change_site, "row 2 belongs to site=site_0007, but the file lies in site=site_0285"),
+    (change_site, "row 2 belongs to site=site_0007, but the file is in site=site_0285"),
     (swap, "row 32 should come before row 31: the rows are not in sort order"),
     (lambda t: t.slice(1), "its first window starts at "),
     (lambda t: t.slice(0, len(t) - 1), "its last window starts at "),
@@ -254,7 +254,7 @@ def test_files_that_nothing_names(dataset: Path) -> None:
     """A stray file in ``data/`` is wrong, but not while something is being appended."""
     (dataset / "data" / "site=x").mkdir()
     (dataset / "data" / "site=x" / "more.parquet").write_bytes(b"")
-    expected = "data/site=x/more.parquet: lies in data/, but files.parquet does not name it"
+    expected = "data/site=x/more.parquet: is in data/, but files.parquet does not name it"
     assert messages(verify(dataset)) == [expected]
     (dataset / "conversion").mkdir()
     (dataset / "conversion" / "plan.json").write_text("{}")
