@@ -96,5 +96,5 @@ def test_options_are_those_of_the_function() -> None:
     assert isinstance(options["compression"].type, click.Choice)
     assert list(options["compression"].type.choices) == [each.value for each in Compression]
     shown = {name: o.default for name, o in options.items() if o.show_default}
-    expected = ConvertOptions()  # type: ignore[call-arg]  # pydantic fills in the defaults
+    expected = ConvertOptions()
     assert ConvertOptions.parse(shown) == expected  # type: ignore[arg-type]
