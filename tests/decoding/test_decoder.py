@@ -1,7 +1,6 @@
 """Decoding, compared bit for bit with TensorFlow's own one-record functions."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +34,7 @@ from tests.helpers.shards import (
     serialize,
     tensor_proto,
 )
+from tests.helpers.wire import features_entry, field
 
 shapes = st.tuples(st.integers(0, 4), st.integers(1, 3), st.integers(1, 6))
 
@@ -62,15 +62,7 @@ def protos(draw: st.DrawFn) -> bytes:
     if dtype == FLOAT16:
         return tensor_proto(dtype, shape, half_val=raw[:count].tolist())
     # A float_val that goes through Python would lose which NaN it was.
-    return tensor_proto(dtype, shape) + _float_val(raw[:count].tobytes())
-
-
-def _float_val(content: bytes) -> bytes:
-    """Field 5 of ``TensorProto``, packed."""
-    assert len(content) < 16_384
-    length = len(content)
-    varint = bytes([length]) if length < 128 else bytes([length & 127 | 128, length >> 7])
-    return b"\x2a" + varint + content
+    return tensor_proto(dtype, shape) + field(5, raw[:count].tobytes())
 
 
 @pytest.mark.slow
@@ -148,23 +140,9 @@ def test_features_in_any_order(order: list[str]) -> None:
     features = make_features(TENSOR, timestamp_s=5.0)
     features["other"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[1, 2, 3]))
     # Messages concatenate: each feature as an Example of its own fixes the order of the bytes.
-    payload = b"".join(_entry(name, features[name]) for name in order)
-    example = b"\x0a" + _varint(len(payload)) + payload
+    example = field(1, b"".join(features_entry(name, features[name]) for name in order))
     assert tf.train.Example.FromString(example) == tf.train.Example.FromString(serialize(features))
     assert_equals_tensorflow([example], decode([example]))
-
-
-def _varint(value: int) -> bytes:
-    low, high = value & 127, value >> 7
-    return bytes([low | 128]) + _varint(high) if high else bytes([low])
-
-
-def _entry(name: str, feature: Any) -> bytes:
-    """One entry of a ``Features`` map, on the wire."""
-    key = name.encode()
-    value: bytes = feature.SerializeToString()
-    entry = b"\x0a" + _varint(len(key)) + key + b"\x12" + _varint(len(value)) + value
-    return b"\x0a" + _varint(len(entry)) + entry
 
 
 def test_without_embedding_shape() -> None:
@@ -212,12 +190,11 @@ def test_negative_zero_is_a_timestamp() -> None:
 def test_duplicate_keys_are_as_tensorflow_takes_them(last: int) -> None:
     """Where a key comes twice, the value is the one that TensorFlow reads."""
     features = make_features(TENSOR, "a.wav", 5.0)
-    names = [_entry("filename", bytes_feature(b"b.wav")), _entry("filename", features["filename"])]
-    entries = [_entry(name, features[name]) for name in ("embedding", "timestamp_s")]
+    names = [features_entry("filename", bytes_feature(b"b.wav"))]
+    names.append(features_entry("filename", features["filename"]))
+    entries = [features_entry(name, features[name]) for name in ("embedding", "timestamp_s")]
     content = b"".join([names[1 - last], *entries, names[last]])
-    assert_equals_tensorflow(
-        [payload := b"\x0a" + _varint(len(content)) + content], decode([payload])
-    )
+    assert_equals_tensorflow([payload := field(1, content)], decode([payload]))
 
 
 @pytest.mark.parametrize("batch_bytes", [1, 100_000, 8 << 20])

@@ -26,6 +26,7 @@ from tests.helpers.shards import (
     write_content,
     write_shard,
 )
+from tests.helpers.wire import field, varint
 
 pytestmark = pytest.mark.slow
 
@@ -42,19 +43,10 @@ def with_audio(content: bytes, timestamp_s: float = 10.0) -> bytes:
     return serialize(make_features(TENSOR, FILENAME, timestamp_s) | {"audio": audio})
 
 
-def varint(number: int) -> bytes:
-    """A number as protobuf writes it."""
-    digits = []
-    while number > 0x7F:
-        digits.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*digits, number])
-
-
 JUNK = {
     "noise": NOISE,
     "zeros": bytes(LARGE_BYTES + 1),
-    "the head of an Example": b"\x0a" + varint(len(NOISE)) + NOISE,
+    "the head of an Example": field(1, NOISE),
     "a length beyond the end": b"\x0a" + varint(len(NOISE) + 1) + NOISE,
     "a group": b"\x0b" + NOISE,
     "a feature that is a number": b"\x08\x01" * (LARGE_BYTES // 2 + 1),

@@ -27,6 +27,7 @@ from tests.helpers.decoding import (
     record_with,
 )
 from tests.helpers.shards import FILENAME, make_features, make_record, random_tensor, tensor_proto
+from tests.helpers.wire import features_entry, field
 
 CANONICAL: dict[str, Callable[[], bytes]] = {
     "float32": lambda: make_record(TENSOR),
@@ -108,25 +109,9 @@ def test_embeddings_are_used_where_they_lie() -> None:
     assert np.shares_memory(embedding, np.frombuffer(payload, np.uint8))
 
 
-def _entry(name: str, feature: Any) -> bytes:
-    content: bytes = feature.SerializeToString()
-    key = b"\x0a" + _varint(len(name)) + name.encode()
-    entry = key + b"\x12" + _varint(len(content)) + content
-    return b"\x0a" + _varint(len(entry)) + entry
-
-
-def _varint(number: int) -> bytes:
-    found = b""
-    while number > 0x7F:
-        found += bytes([number & 0x7F | 0x80])
-        number >>= 7
-    return found + bytes([number])
-
-
 def _example(names: list[str], features: dict[str, Any]) -> bytes:
     """A record whose features come in this order."""
-    content = b"".join(_entry(name, features[name]) for name in names)
-    return b"\x0a" + _varint(len(content)) + content
+    return field(1, b"".join(features_entry(name, features[name]) for name in names))
 
 
 NAMES = ["embedding", "embedding_shape", "filename", "timestamp_s"]
