@@ -98,6 +98,15 @@ def bits(array: Any) -> Any:
     return array.to_pylist()
 
 
+def same(table: Any, batches: list[Any]) -> bool:
+    """Whether all rows are the same to the bit."""
+    expected = pa.Table.from_batches(batches)
+    return table.schema.equals(expected.schema) and all(
+        bits(found.combine_chunks()) == bits(wanted.combine_chunks())
+        for found, wanted in zip(table.columns, expected.columns, strict=True)
+    )
+
+
 def files_of(layout: ParquetLayout, batch: Any, sizes: Sequence[int]) -> list[bytes]:
     """Files with one row group each, whose rows lie one behind the other."""
     encoder = GroupEncoder(layout)

@@ -23,9 +23,9 @@ from a20_parquet.errors import DatasetError
 from a20_parquet.parquet import Compression, ParquetLayout, ParquetWriter
 from tests.helpers.parquet_files import (
     START_US,
-    bits,
     embedding_type,
     encode,
+    same,
     saved,
     windows,
     write,
@@ -33,15 +33,6 @@ from tests.helpers.parquet_files import (
 
 ALL = list(Compression)
 QUIET_NAN, PAYLOAD_NAN, SIGNALLING_NAN = 0x7FC00000, 0xFFC12345, 0x7F800001
-
-
-def same(table: Any, batches: list[Any]) -> bool:
-    """Whether all rows are the same to the bit."""
-    expected = pa.Table.from_batches(batches)
-    return table.schema.equals(expected.schema) and all(
-        bits(found.combine_chunks()) == bits(wanted.combine_chunks())
-        for found, wanted in zip(table.columns, expected.columns, strict=True)
-    )
 
 
 @pytest.mark.parametrize("compression", ALL)
