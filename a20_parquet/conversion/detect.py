@@ -44,9 +44,9 @@ class ShardStart:
     @classmethod
     def of(cls, records: Records, decoded: DecodedRecords) -> Self:
         """Look at a batch, of which at least one record could be decoded."""
-        places = (number - records.first for number in decoded.heads.numbers.tolist())
+        places = (number - records.first for number in decoded.metadata.numbers.tolist())
         size = sum(len(records.payloads[place]) for place in places)
-        windows = sum(windows * channels for windows, channels, _ in decoded.heads.shapes)
+        windows = sum(windows * channels for windows, channels, _ in decoded.metadata.shapes)
         return cls(decoded.embeddings[0].dtype.itemsize, size / windows if windows else 0.0)
 
     def window_bytes(self, dims: int) -> float:
@@ -174,7 +174,7 @@ class _Search:
             looked += len(records.payloads)
             if decoded.embeddings and (found is None or self._is_missing):
                 found = found or ShardStart.of(records, decoded)
-                self.widths.add(start.shard, [dims for _, _, dims in decoded.heads.shapes])
+                self.widths.add(start.shard, [dims for _, _, dims in decoded.metadata.shapes])
             if self.dims is None:
                 self._learn(decoded)
             if self.dims is not None:
@@ -190,7 +190,7 @@ class _Search:
         return self._wanted is not None and self._wanted not in self.widths
 
     def _learn(self, decoded: DecodedRecords) -> None:
-        for index, (_, _, dims) in enumerate(decoded.heads.shapes):
+        for index, (_, _, dims) in enumerate(decoded.metadata.shapes):
             intake = self._sort_out(decoded.take([index]), dims)
             if intake.taken.embeddings:
                 self.dims = dims

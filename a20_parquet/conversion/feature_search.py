@@ -75,15 +75,15 @@ class FeatureSearch:
         """
         if not self._requests:
             return
-        heads = taken.heads
+        metadata = taken.metadata
         for number, offset, shape in zip(
-            heads.numbers.tolist(), heads.offsets, heads.shapes, strict=True
+            metadata.numbers.tolist(), metadata.offsets, metadata.shapes, strict=True
         ):
             if not self.wants_more:
                 break
             self._here += 1
             self._looked += 1
-            self._shards.add(heads.position)
+            self._shards.add(metadata.position)
             payload = reduce(records.payloads[number - records.first], self._seen)
             record = Records(records.shard, number, [offset], [payload])
             self._look(record, (shape[0], shape[1]))

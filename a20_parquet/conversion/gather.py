@@ -38,7 +38,7 @@ class WindowGatherer:
         self._buffer = buffer
         self._rules = rules
         self._used = 0
-        self._heads: list[RecordMetadata] = []
+        self._records: list[RecordMetadata] = []
         self._features: dict[str, list[FeatureValues | None]] = {
             feature.name: [] for feature in rules.features
         }
@@ -85,8 +85,8 @@ class WindowGatherer:
         return count, rows[count - 1] if count else 0
 
     def _note(self, taken: DecodedRecords, start: int, stop: int) -> None:
-        whole = stop - start == len(taken.heads)
-        self._heads.append(taken.heads if whole else taken.heads.take(range(start, stop)))
+        whole = stop - start == len(taken.metadata)
+        self._records.append(taken.metadata if whole else taken.metadata.take(range(start, stop)))
         for name, tensors in self._features.items():
             tensors.extend(taken.features[name][start:stop])
 
@@ -100,7 +100,7 @@ class WindowGatherer:
 
         Windows outside of the selection are counted and left out.
         """
-        keyed = sort_table(self._heads, self._rules, self._features)
+        keyed = sort_table(self._records, self._rules, self._features)
         rows = np.arange(self._used)
         if self._rules.selection.is_limited:
             takes = self._rules.selection.takes(
@@ -129,7 +129,7 @@ class WindowGatherer:
     def _take_keyed(self) -> tuple[Any, npt.NDArray[np.int64]]:
         """See ``keyed``; then begin anew."""
         found = self.keyed()
-        self._heads.clear()
+        self._records.clear()
         for tensors in self._features.values():
             tensors.clear()
         self._used = 0

@@ -68,11 +68,11 @@ class Observer:
     def add(self, decoded: DecodedRecords, intake: Intake) -> None:
         """Look at a batch: what was decoded, and which of it was taken."""
         self._other_features |= decoded.other_features
-        self._widths.update(dims for _, _, dims in decoded.heads.shapes)
+        self._widths.update(dims for _, _, dims in decoded.metadata.shapes)
         if intake.taken_for_utc:
             found = NameSketch.of(intake.taken_for_utc)
             self._taken_for_utc = NameSketch.merged([self._taken_for_utc, found])
-        self._spacing.add(intake.taken.heads)
+        self._spacing.add(intake.taken.metadata)
 
     def observations(self, left_out: LeftOut) -> Observations:
         """Return what was noticed, with the windows that were left out."""

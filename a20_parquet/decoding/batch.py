@@ -57,7 +57,7 @@ def gather(
         )
     columns = zip(*kept, strict=True) if kept else repeat((), len(DecodedRecord._fields))
     filenames, timestamps_s, embeddings, claims_another_shape, features, others = columns
-    heads = RecordMetadata(
+    metadata = RecordMetadata(
         shard=records.shard.url,
         position=records.shard.position,
         numbers=np.array(indices, np.int64) + records.first,
@@ -67,7 +67,7 @@ def gather(
         shapes=[embedding.shape for embedding in embeddings],
     )
     return DecodedRecords(
-        heads=heads,
+        metadata=metadata,
         embeddings=list(embeddings),
         features={each.name: [row[i] for row in features] for i, each in enumerate(wanted)},
         rejected=rejected,

@@ -69,7 +69,7 @@ def read_windows(
         if len(listing.shards) == 1:
             none = f"{listing.shards[0].url} holds no"
         raise SourceError(f"{none} record")
-    dims = first.heads.shapes[0][2]
+    dims = first.metadata.shapes[0][2]
     batches = _windows(first, decoded, dims, hop.seconds)
     return pa.RecordBatchReader.from_batches(window_schema(dims), batches)
 
@@ -90,7 +90,7 @@ def _windows(
     record_filter = RecordFilter(rules)
     while batch is not None:
         record_filter.check(batch)
-        metadata = sort_table([batch.heads], rules)
+        metadata = sort_table([batch.metadata], rules)
         embeddings = [rules.pick(tensor) for tensor in batch.embeddings]
         if len(metadata):
             yield with_embeddings(

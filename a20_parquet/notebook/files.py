@@ -62,14 +62,14 @@ class NpyJsonWriter:
                 timestamp that is no finite number.
             DatasetError: a file can't be written.
         """
-        rendered = render_records(decoded.heads)
+        rendered = render_records(decoded.metadata)
         self.left_out += len(rendered.left_out)
         self.left_out_names = [*self.left_out_names, *rendered.left_out][: self._MOST_NAMES]
         if not rendered.windows:
             return
         with _writing(self._place):
             for index in rendered.kept:
-                if count_windows(decoded.heads.shapes[index]):
+                if count_windows(decoded.metadata.shapes[index]):
                     self._put_rows(decoded, index)
             self._json.write(b", " if self.windows else b"[")
             self._json.write(rendered.json.encode())
@@ -101,7 +101,7 @@ class NpyJsonWriter:
         self._npy.write(header)
 
     def _put_rows(self, decoded: DecodedRecords, index: int) -> None:
-        dims = decoded.heads.shapes[index][2]
+        dims = decoded.metadata.shapes[index][2]
         if self._dims is None:
             header = _header(0, dims)
             self._npy.write(header)
@@ -112,7 +112,7 @@ class NpyJsonWriter:
                 f"its embedding has {dims} dimensions, expected {self._dims} as in the shard's "
                 "records before it"
             )
-            raise decoded.heads.error(index, reason, _ONE_D)
+            raise decoded.metadata.error(index, reason, _ONE_D)
         self._npy.write(np.ascontiguousarray(decoded.embeddings[index][:, 0], _DTYPE).data)
 
 

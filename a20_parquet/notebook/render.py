@@ -122,30 +122,32 @@ def read_filenames(
     return readings
 
 
-def render_records(heads: RecordMetadata, rules: FilenameRules = A2O_RULES) -> NotebookRecords:
+def render_records(metadata: RecordMetadata, rules: FilenameRules = A2O_RULES) -> NotebookRecords:
     """Write what the notebook's JSON holds of a batch of records.
 
     Args:
-        heads: the records.
+        metadata: the records.
         rules: for the filenames that the notebook itself can't read.
 
     Raises:
         RecordError: a record with windows has a timestamp that is no finite number.
     """
-    readings = read_filenames(heads.filenames, rules)
+    readings = read_filenames(metadata.filenames, rules)
     kept = [i for i, reading in enumerate(readings) if reading is not None]
-    windows = [count_windows(heads.shapes[i]) for i in kept]
-    _check_timestamps(heads, kept, windows)
-    offsets = iter(_offsets(heads.timestamps_s[kept], windows))
+    windows = [count_windows(metadata.shapes[i]) for i in kept]
+    _check_timestamps(metadata, kept, windows)
+    offsets = iter(_offsets(metadata.timestamps_s[kept], windows))
     parts = []
     for i, count in zip(kept, windows, strict=True):
         if count:
-            before, after = _around_offset(readings[i], heads.filenames[i])
+            before, after = _around_offset(readings[i], metadata.filenames[i])
             parts.append(before + f"{after}, {before}".join(islice(offsets, count)) + after)
     return NotebookRecords(
         kept=tuple(kept),
         left_out=tuple(
-            name for name, reading in zip(heads.filenames, readings, strict=True) if reading is None
+            name
+            for name, reading in zip(metadata.filenames, readings, strict=True)
+            if reading is None
         ),
         windows=sum(windows),
         json=", ".join(parts),
@@ -239,14 +241,16 @@ def _read_as_dataset(
         )
 
 
-def _check_timestamps(heads: RecordMetadata, kept: Sequence[int], windows: Sequence[int]) -> None:
+def _check_timestamps(
+    metadata: RecordMetadata, kept: Sequence[int], windows: Sequence[int]
+) -> None:
     for i, count in zip(kept, windows, strict=True):
-        if count and not math.isfinite(heads.timestamps_s[i]):
+        if count and not math.isfinite(metadata.timestamps_s[i]):
             reason = (
-                f"timestamp_s is {heads.timestamps_s[i]}, expected seconds since the recording's "
-                "start"
+                f"timestamp_s is {metadata.timestamps_s[i]}, expected seconds since the "
+                "recording's start"
             )
-            raise heads.error(i, reason, _LEAVE_OUT)
+            raise metadata.error(i, reason, _LEAVE_OUT)
 
 
 def _offsets(timestamps_s: npt.NDArray[np.float64], windows: Sequence[int]) -> list[str]:

@@ -71,9 +71,9 @@ def read_sample(job: ConversionSetup, records: int) -> Sample:
     quota = max(1, -(-records // len(job.shards)))
     shards = zip(job.shards, job.window_bytes, strict=True)
     rates = [rate for shard, size in shards if (rate := reading.read(shard, size, quota))]
-    if not reading.heads:
+    if not reading.batches:
         raise SourceError(_nothing(job, reading))
-    keyed = sort_table(reading.heads, job.rules, reading.features)
+    keyed = sort_table(reading.batches, job.rules, reading.features)
     rows = np.arange(len(keyed))
     if job.rules.selection.is_limited:
         taken = job.rules.selection.takes(keyed.column("site"), keyed.column("window_start_local"))
@@ -89,7 +89,7 @@ def read_sample(job: ConversionSetup, records: int) -> Sample:
         is_whole=reading.is_whole,
         most_windows=reading.most_windows,
         bytes_a_second=median(rates),
-        channels=max(channels for heads in reading.heads for _, channels, _ in heads.shapes),
+        channels=max(channels for batch in reading.batches for _, channels, _ in batch.shapes),
         keyed=keyed,
         record=record.astype(np.int64).reshape(-1),
         embeddings=kept[rows[rows < len(kept)]],
@@ -103,7 +103,7 @@ class _Reading:
         self.records = 0
         self.is_whole = True
         self.most_windows = 0.0
-        self.heads: list[RecordMetadata] = []
+        self.batches: list[RecordMetadata] = []
         self.embeddings: list[Rows] = []
         self.features: dict[str, list[Any]] = {feature.name: [] for feature in job.table.features}
         self.problem: Rejection | None = None
@@ -136,7 +136,7 @@ class _Reading:
         taken = intake.taken
         if not taken.embeddings:
             return
-        self.heads.append(taken.heads)
+        self.batches.append(taken.metadata)
         for name, tensors in self.features.items():
             tensors.extend(taken.features[name])
         for embedding in taken.embeddings:
@@ -158,6 +158,6 @@ def _first(shard: Shard, quota: int) -> Iterator[Records]:
 
 def _nothing(job: ConversionSetup, reading: _Reading) -> str:
     begins = f"none of the first {reading.records} records of {len(job.shards)} shards"
-    if reading.heads or reading.left_out or reading.problem is None:
+    if reading.batches or reading.left_out or reading.problem is None:
         return f"{begins} has a window in the selection. Select other sites or dates."
     return f"{begins} can be converted. The first: {reading.problem.message}."

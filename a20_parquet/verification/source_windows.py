@@ -184,7 +184,7 @@ class _Reading:
 
 def _numbered(decoded: DecodedRecords, numbers: set[int]) -> DecodedRecords:
     """Select a batch's records by number, rejected ones included."""
-    indexes = [i for i, n in enumerate(decoded.heads.numbers.tolist()) if n in numbers]
+    indexes = [i for i, n in enumerate(decoded.metadata.numbers.tolist()) if n in numbers]
     rejected = tuple(each for each in decoded.rejected if each.number in numbers)
     return replace(decoded.take(indexes), rejected=rejected)
 
@@ -202,7 +202,7 @@ def _parts(taken: DecodedRecords) -> Iterator[DecodedRecords]:
 
 def _select(taken: DecodedRecords, rules: WindowRules) -> tuple[WindowBlock, int]:
     """Return the selected windows, and the number of others."""
-    metadata = sort_table([taken.heads], rules, taken.features)
+    metadata = sort_table([taken.metadata], rules, taken.features)
     rows = [*map(rules.pick, taken.embeddings)] or [np.empty((0, rules.dims), np.float32)]
     embeddings = np.concatenate(rows).astype(np.float32, copy=False)
     if not rules.selection.is_limited:

@@ -75,29 +75,29 @@ class WindowRules:
 
 
 def sort_table(
-    heads: Sequence[RecordMetadata],
+    records: Sequence[RecordMetadata],
     rules: WindowRules,
     features: Mapping[str, Sequence[FeatureValues | None]] | None = None,
 ) -> Any:
     """Build the metadata and sort keys of all windows of some records.
 
-    Rows are in the order of ``heads``, within a record window after window and within a window
+    Rows are in the order of ``records``, within a record window after window and within a window
     channel after channel, as the tensors have them.
 
     Args:
-        heads: batches of records that ``RecordFilter`` has taken.
+        records: batches of records that ``RecordFilter`` has taken.
         rules: how records become windows; the selection is not applied.
         features: for each of ``rules.features`` its values in each record.
 
     Returns:
         A record batch of ``keyed_schema(rules.features)``.
     """
-    names = [name for batch in heads for name in batch.filenames]
+    names = [name for batch in records for name in batch.filenames]
     # A recording has many records: each name is parsed once.
     filenames = pa.array(names, pa.binary()).cast(pa.string()).dictionary_encode()
     recordings = parse_filenames(filenames.dictionary, rules.filenames)
-    timestamps_s = np.concatenate([np.zeros(0), *(batch.timestamps_s for batch in heads)])
-    shapes = [shape for batch in heads for shape in batch.shapes]
+    timestamps_s = np.concatenate([np.zeros(0), *(batch.timestamps_s for batch in records)])
+    shapes = [shape for batch in records for shape in batch.shapes]
     windows, channels, _ = np.array(shapes, np.int64).reshape(-1, 3).T
     taken = rules.count_channels(channels)
     rows = windows * taken
@@ -127,8 +127,8 @@ def sort_table(
         "channel": channel,
         "site": recordings.site.take(repeat),
         "period": pa.array(periods(start_local_us // _US, rules.by), mask=has_no_period),
-        "shard": np.repeat([b.position for b in heads], list(map(len, heads)))[record],
-        "record": np.concatenate([np.zeros(0, np.int64), *(b.numbers for b in heads)])[record],
+        "shard": np.repeat([b.position for b in records], list(map(len, records)))[record],
+        "record": np.concatenate([np.zeros(0, np.int64), *(b.numbers for b in records)])[record],
     }
     for feature in rules.features:
         found = (features or {})[feature.name]

@@ -66,11 +66,12 @@ class RecordFilter:
 
     def sort_out(self, decoded: DecodedRecords) -> Intake:
         """Filter a batch of records."""
-        heads = decoded.heads
+        metadata = decoded.metadata
         # First the names: this fills the cache.
-        if self._all_good(heads.filenames) and self._fit(decoded):
+        if self._all_good(metadata.filenames) and self._fit(decoded):
             left_out = sum(
-                count * self._count_dropped(shape) for shape, count in Counter(heads.shapes).items()
+                count * self._count_dropped(shape)
+                for shape, count in Counter(metadata.shapes).items()
             )
             noticed = self._notice(decoded, [], 0)
             return Intake(decoded, decoded.rejected, left_out, noticed, self._guessed(decoded))
@@ -82,21 +83,21 @@ class RecordFilter:
         left_out = 0
         undated = 0
         sites = set()
-        for index, number in enumerate(decoded.heads.numbers.tolist()):
-            verdict = self._others.get(decoded.heads.filenames[index], _GOOD)
+        for index, number in enumerate(decoded.metadata.numbers.tolist()):
+            verdict = self._others.get(decoded.metadata.filenames[index], _GOOD)
             found = self._reject(decoded, index, verdict)
             if found is not None:
                 rejected.append(Rejection(number, *found))
             elif verdict.is_wanted:
                 taken.append(index)
-                left_out += self._count_dropped(decoded.heads.shapes[index])
+                left_out += self._count_dropped(decoded.metadata.shapes[index])
             else:
-                windows, channels, _ = decoded.heads.shapes[index]
+                windows, channels, _ = decoded.metadata.shapes[index]
                 left_out += windows * channels
                 if verdict.site is not None:
                     sites.add(verdict.site)
                     undated += windows * channels * self.rules.selection.takes_site(verdict.site)
-        whole = len(taken) == len(decoded.heads)
+        whole = len(taken) == len(decoded.metadata)
         rest = decoded if whole else decoded.take(taken)
         in_order = sorted(rejected, key=lambda rejection: rejection.number)
         noticed = self._notice(decoded, sites, undated)
@@ -105,12 +106,12 @@ class RecordFilter:
     def _guessed(self, taken: DecodedRecords) -> frozenset[bytes]:
         if not self._taken_for_utc:
             return frozenset()
-        return frozenset(self._taken_for_utc.intersection(taken.heads.filenames))
+        return frozenset(self._taken_for_utc.intersection(taken.metadata.filenames))
 
     def _notice(self, decoded: DecodedRecords, sites: Collection[str], undated: int) -> LeftOut:
         channels = 0
         if self.rules.channels is not None:
-            channels = max((channels for _, channels, _ in decoded.heads.shapes), default=0)
+            channels = max((channels for _, channels, _ in decoded.metadata.shapes), default=0)
         return LeftOut(sites=tuple(sorted(sites)), undated=undated, channels=channels).bounded()
 
     def check(self, decoded: DecodedRecords) -> None:
@@ -120,15 +121,15 @@ class RecordFilter:
             RecordError: a record cannot be converted; the error names the first one.
         """
         for rejection in self.sort_out(decoded).rejected:
-            index = decoded.heads.numbers.tolist().index(rejection.number)
-            raise decoded.heads.error(
+            index = decoded.metadata.numbers.tolist().index(rejection.number)
+            raise decoded.metadata.error(
                 index, rejection.message, rejection.reason.fix, rejection.reason
             )
 
     def _reject(
         self, decoded: DecodedRecords, index: int, verdict: _Verdict
     ) -> tuple[Reason, str] | None:
-        _, channels, dims = decoded.heads.shapes[index]
+        _, channels, dims = decoded.metadata.shapes[index]
         if dims != self.rules.dims:
             return Reason.WRONG_DIMS, (
                 f"its embedding has {dims} dimensions, expected {self.rules.dims} as in the first "
@@ -155,7 +156,7 @@ class RecordFilter:
             not decoded.rejected
             and all(
                 dims == self.rules.dims and channels <= MAX_CHANNELS
-                for _, channels, dims in set(decoded.heads.shapes)
+                for _, channels, dims in set(decoded.metadata.shapes)
             )
             and all(
                 tensor is None or tensor.shape[2] == feature.size

@@ -76,9 +76,9 @@ class RecordMetadata:
 class DecodedRecords:
     """A decoded batch of records."""
 
-    heads: RecordMetadata
+    metadata: RecordMetadata
     embeddings: list[Embedding]
-    """One tensor per record, of the shape in ``heads.shapes``."""
+    """One tensor per record, of the shape in ``metadata.shapes``."""
     features: dict[str, list[FeatureValues | None]] = field(default_factory=dict)
     """For each wanted further feature its values in each record; None if the record lacks it."""
     rejected: tuple[Rejection, ...] = ()
@@ -91,7 +91,7 @@ class DecodedRecords:
     def take(self, indices: Sequence[int]) -> "DecodedRecords":
         """The records at these indices, without ``rejected``."""
         return DecodedRecords(
-            self.heads.take(indices),
+            self.metadata.take(indices),
             [self.embeddings[index] for index in indices],
             {
                 name: [tensors[index] for index in indices]
@@ -101,5 +101,5 @@ class DecodedRecords:
 
     def of_dims(self, dims: int) -> "DecodedRecords":
         """The records whose embeddings have ``dims`` floats."""
-        same = [i for i, (_, _, found) in enumerate(self.heads.shapes) if found == dims]
-        return self if len(same) == len(self.heads) else self.take(same)
+        same = [i for i, (_, _, found) in enumerate(self.metadata.shapes) if found == dims]
+        return self if len(same) == len(self.metadata) else self.take(same)

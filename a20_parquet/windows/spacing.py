@@ -39,15 +39,15 @@ class SpacingSampler:
         self._found: _Found = {}
         self._limit = _ANY_HASH
 
-    def add(self, heads: RecordMetadata) -> None:
+    def add(self, metadata: RecordMetadata) -> None:
         """Draw from a batch of records that ``RecordFilter`` has taken."""
-        names = heads.filenames
+        names = metadata.filenames
         hashes = np.fromiter(map(crc32, names), np.uint32, len(names))
         for index in np.flatnonzero(hashes <= self._limit).tolist():
-            windows = heads.shapes[index][0]
+            windows = metadata.shapes[index][0]
             if windows:
                 records = self._found.setdefault(names[index], set())
-                records.add((float(heads.timestamps_s[index]), windows))
+                records.add((float(metadata.timestamps_s[index]), windows))
                 if len(records) > 2 * _MOST_RECORDS:
                     self._found[names[index]] = set(sorted(records)[:_MOST_RECORDS])
         if len(self._found) > 2 * _MOST_RECORDINGS:

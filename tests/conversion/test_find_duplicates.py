@@ -23,7 +23,7 @@ from a20_parquet.runs.run import InMemoryRun, Run, StoredRun
 from a20_parquet.runs.without_rows import WithoutRows
 from a20_parquet.windows.duplicates import Duplicates
 from a20_parquet.windows.schema import Feature, keyed_schema
-from tests.helpers.heads import make_keyed
+from tests.helpers.metadata import make_keyed
 from tests.helpers.repeated import (
     Found,
     names_of,

@@ -44,11 +44,13 @@ def test_both_decoders(dtype: Any, windows: int) -> None:
     two, three = random_tensor((windows, 5), 1, dtype), random_tensor((windows, 2, 5), 2, dtype)
     payloads = [record(two, (windows, 5)), record(three, (windows, 2, 5)), record(two, None)]
     found = decode(payloads)
-    assert found.heads.shapes == [(windows, 1, 5), (windows, 2, 5), (windows, 1, 5)]
+    assert found.metadata.shapes == [(windows, 1, 5), (windows, 2, 5), (windows, 1, 5)]
     assert found.shape_disagreements == 0
     assert_equals_tensorflow(payloads, found)
     for payload in payloads:
-        assert decode([payload]).heads.shapes == [(windows, 2 if payload is payloads[1] else 1, 5)]
+        assert decode([payload]).metadata.shapes == [
+            (windows, 2 if payload is payloads[1] else 1, 5)
+        ]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,7 @@ def test_what_embedding_shape_says(claimed: tuple[int, ...] | None, disagreement
         for batch in ([payload], [other, payload], [payload, broken]):
             found = BothDecoders().decode(as_records(batch))
             assert found.shape_disagreements == disagreements
-            assert found.heads.shapes[0] == (12, 1, 4)
+            assert found.metadata.shapes[0] == (12, 1, 4)
 
 
 @pytest.fixture(scope="module")

@@ -24,8 +24,8 @@ from a20_parquet.runs.cursor import MergeCursor
 from a20_parquet.runs.merge_plan import MergeUnit, OutputFile
 from a20_parquet.runs.run import Run, StoredRun
 from a20_parquet.windows.schema import keyed_schema, metadata_schema, window_schema
-from tests.helpers.heads import make_keyed
 from tests.helpers.layout import LocalLayout
+from tests.helpers.metadata import make_keyed
 from tests.helpers.runs import DIMS, Row, embeddings_of, held, random_rows, sort_key
 from tests.helpers.units import buffer, write_all
 

@@ -118,19 +118,19 @@ def test_values_shorter_than_the_shape(proto: bytes, expected: list[float]) -> N
     assert_equals_tensorflow(payloads, found)
 
 
-def test_heads() -> None:
+def test_metadata() -> None:
     """What else a record says comes out in record order, with where it lies."""
     payloads = [
         make_record(random_tensor((12, 1, 8)), "a.wav", 60.0),
         make_record(random_tensor((11, 5, 8)), b"\xff\0bytes\0", 0.1),
     ]
-    heads = decode(payloads, first=7).heads
-    assert (heads.shard, heads.position) == ("store://shard", 3)
-    assert heads.numbers.tolist() == list(range(7, 7 + len(payloads)))
-    assert heads.offsets == [7000, 8000]
-    assert heads.filenames == [b"a.wav", b"\xff\0bytes\0"]
-    assert heads.timestamps_s.tolist() == [60.0, float(np.float32(0.1))]
-    assert heads.shapes == [(12, 1, 8), (11, 5, 8)]
+    metadata = decode(payloads, first=7).metadata
+    assert (metadata.shard, metadata.position) == ("store://shard", 3)
+    assert metadata.numbers.tolist() == list(range(7, 7 + len(payloads)))
+    assert metadata.offsets == [7000, 8000]
+    assert metadata.filenames == [b"a.wav", b"\xff\0bytes\0"]
+    assert metadata.timestamps_s.tolist() == [60.0, float(np.float32(0.1))]
+    assert metadata.shapes == [(12, 1, 8), (11, 5, 8)]
 
 
 @given(st.permutations(["timestamp_s", "filename", "embedding", "embedding_shape", "other"]))
@@ -155,7 +155,7 @@ def test_without_embedding_shape() -> None:
     text["embedding_shape"] = bytes_feature(b"2, 1, 4")
     for batch, disagreements in (([features, lying], 1), ([features, text], 1), ([features], 0)):
         found = decode([serialize(each) for each in batch])
-        assert found.heads.shapes == [SHAPE] * len(batch)
+        assert found.metadata.shapes == [SHAPE] * len(batch)
         assert found.shape_disagreements == disagreements
     permuted = make_features(TENSOR) | {"embedding_shape": integers_feature(1, 2, 4)}
     assert decode([serialize(permuted), make_record(TENSOR)]).shape_disagreements == 1
@@ -176,13 +176,13 @@ def test_older_timestamp(*, together: bool) -> None:
         ),
     ]
     batches = [payloads] if together else [[payload] for payload in payloads]
-    stamps = [stamp for batch in batches for stamp in decode(batch).heads.timestamps_s.tolist()]
+    stamps = [stamp for batch in batches for stamp in decode(batch).metadata.timestamps_s.tolist()]
     assert stamps == [180 / RATE_HZ, 7.5, -60 / RATE_HZ, 2.5, 3 / RATE_HZ]
 
 
 def test_negative_zero_is_a_timestamp() -> None:
     """Hoplite's writer stores -0.0."""
-    (stamp,) = decode([make_record(TENSOR, timestamp_s=-0.0)]).heads.timestamps_s
+    (stamp,) = decode([make_record(TENSOR, timestamp_s=-0.0)]).metadata.timestamps_s
     assert str(stamp) == "-0.0"
 
 
@@ -211,6 +211,6 @@ def test_real_shards(real_data: Path, folder: str, batch_bytes: int) -> None:
             payloads = expected[count : count + len(records.payloads)]
             found = decoder.decode(records)
             assert_equals_tensorflow(payloads, found)
-            assert (found.heads.numbers[0], found.heads.shard) == (count, str(path))
+            assert (found.metadata.numbers[0], found.metadata.shard) == (count, str(path))
             count += len(payloads)
         assert count == len(expected)

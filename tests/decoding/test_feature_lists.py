@@ -104,7 +104,7 @@ def test_any_lists(feature: Feature, records: list[tuple[tuple[int, int], Any]])
     """A record is taken if its list is of the kind and as long as the column needs, or empty."""
     payloads = [record(shape, value) for shape, value in records]
     found = BothDecoders((feature,)).decode(as_records(payloads))
-    taken = dict(zip(found.heads.numbers.tolist(), found.features["x"], strict=True))
+    taken = dict(zip(found.metadata.numbers.tolist(), found.features["x"], strict=True))
     for number, ((shape, _), payload) in enumerate(zip(records, payloads, strict=True)):
         values = parsed(payload, feature.kind)
         rows = rows_of(feature, shape)

@@ -110,7 +110,7 @@ def test_feature_that_is_none_of_windows(value: Any, message: str) -> None:
         (rejection,) = found.rejected
         assert rejection.reason is Reason.BAD_FEATURE
         assert re.search(message, rejection.message)
-        assert len(found.heads) == len(found.features["label"]) == len(payloads) - 1
+        assert len(found.metadata) == len(found.features["label"]) == len(payloads) - 1
 
 
 def test_features_beside_a_record_that_takes_the_slow_path() -> None:

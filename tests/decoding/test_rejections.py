@@ -259,8 +259,8 @@ def test_bad_record(kind: str, before: int, after: int) -> None:
     assert (rejection.number, rejection.reason) == (20 + before, code)
     assert re.search(message, rejection.message)
     numbers = [20 + index for index in range(len(payloads)) if index != before]
-    assert found.heads.numbers.tolist() == numbers
-    assert found.heads.offsets == [1000 * number for number in numbers]
+    assert found.metadata.numbers.tolist() == numbers
+    assert found.metadata.offsets == [1000 * number for number in numbers]
     assert_equals_tensorflow(payloads[:before] + payloads[before + 1 :], found)
     with pytest.raises(RecordError, match=message) as caught:
         decode_strictly(BothDecoders(), records)
@@ -288,8 +288,8 @@ def test_a_records_fate_does_not_depend_on_others(kinds: list[str]) -> None:
             for start in range(0, len(payloads), size)
         ]
         return (
-            [number for batch in batches for number in batch.heads.numbers.tolist()],
-            [stamp for batch in batches for stamp in batch.heads.timestamps_s.tolist()],
+            [number for batch in batches for number in batch.metadata.numbers.tolist()],
+            [stamp for batch in batches for stamp in batch.metadata.timestamps_s.tolist()],
             [bits(tensor).tolist() for batch in batches for tensor in batch.embeddings],
             [rejection for batch in batches for rejection in batch.rejected],
             sum(batch.shape_disagreements for batch in batches),
@@ -315,7 +315,7 @@ def test_changed_payload_is_rejected_or_what_tensorflow_reads(data: st.DataObjec
     found = BothDecoders().decode(as_records(payloads))
     alone = BothDecoders().decode(as_records(payloads[1:], 1))
     assert alone.rejected == found.rejected
-    assert found.heads.numbers.tolist() == ([0] if found.rejected else [0, 1])
+    assert found.metadata.numbers.tolist() == ([0] if found.rejected else [0, 1])
     if found.rejected:
         assert_equals_tensorflow(payloads[:1], found)
     elif _tensorflow_parses(payloads[1]):

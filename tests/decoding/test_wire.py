@@ -75,14 +75,14 @@ def decode_alone(*payloads: bytes, features: tuple[str, ...] = ()) -> DecodedRec
 @pytest.mark.parametrize("kind", CANONICAL)
 def test_canonical_record(kind: str) -> None:
     """TensorFlow says the same, and is not needed."""
-    assert len(decode_alone(CANONICAL[kind]()).heads) == 1
+    assert len(decode_alone(CANONICAL[kind]()).metadata) == 1
 
 
 def test_records_of_all_forms_at_once() -> None:
     """Each is decoded as its own form says."""
     payloads = [make() for make in CANONICAL.values()]
     found = decode_alone(*payloads, *reversed(payloads))
-    assert len(found.heads) == 2 * len(payloads)
+    assert len(found.metadata) == 2 * len(payloads)
     assert found.other_features == {"nuisances", "scores", "none", "labels"}
 
 
@@ -135,7 +135,7 @@ RECORDS = st.builds(
 @given(st.lists(RECORDS, min_size=1, max_size=8))
 def test_features_in_any_order(payloads: list[bytes]) -> None:
     """A map has no order: each that a writer may choose is one more form."""
-    assert len(decode_alone(*payloads).heads) == len(payloads)
+    assert len(decode_alone(*payloads).metadata) == len(payloads)
 
 
 @pytest.mark.slow
@@ -177,8 +177,8 @@ def assert_tensorflow_agrees(payload: bytes) -> None:
     except (tf.errors.OpError, UnicodeDecodeError):
         return
     if found.embeddings:
-        assert found.heads.filenames == [parsed["filename"].numpy()]
-        assert found.heads.timestamps_s.astype(np.float32).tobytes() == stamp.tobytes()
+        assert found.metadata.filenames == [parsed["filename"].numpy()]
+        assert found.metadata.timestamps_s.astype(np.float32).tobytes() == stamp.tobytes()
         assert found.embeddings[0].tobytes() == tensor.tobytes()
     elif abs(stamp) <= 1e9 and tensor.ndim in {2, 3} and tensor.size:
         with pytest.raises(DecodeError):
@@ -240,7 +240,7 @@ def test_more_forms_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         for names in (NAMES, NAMES[::-1])
         for length in (3, 1, 2, 3)
     ]
-    assert len(decode_alone(*payloads).heads) == len(payloads)
+    assert len(decode_alone(*payloads).metadata) == len(payloads)
 
 
 def test_a_name_twice() -> None:

@@ -69,13 +69,13 @@ def assert_same(found: DecodedRecords, expected: DecodedRecords) -> None:
     """Both are alike to the last bit."""
     assert found.rejected == expected.rejected
     assert found.shape_disagreements == expected.shape_disagreements
-    heads, other = found.heads, expected.heads
-    assert (heads.shard, heads.position) == (other.shard, other.position)
-    assert heads.numbers.tolist() == other.numbers.tolist()
-    assert heads.offsets == other.offsets
-    assert heads.filenames == other.filenames
-    assert heads.timestamps_s.tobytes() == other.timestamps_s.tobytes()
-    assert list(heads.shapes) == list(other.shapes)
+    metadata, other = found.metadata, expected.metadata
+    assert (metadata.shard, metadata.position) == (other.shard, other.position)
+    assert metadata.numbers.tolist() == other.numbers.tolist()
+    assert metadata.offsets == other.offsets
+    assert metadata.filenames == other.filenames
+    assert metadata.timestamps_s.tobytes() == other.timestamps_s.tobytes()
+    assert list(metadata.shapes) == list(other.shapes)
     assert_same_tensors(found.embeddings, expected.embeddings)
     assert found.features.keys() == expected.features.keys()
     for name, tensors in found.features.items():
@@ -107,7 +107,7 @@ def bits(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def assert_equals_tensorflow(payloads: Sequence[bytes], found: DecodedRecords) -> None:
-    assert len(found.heads) == len(found.embeddings) == len(payloads)
+    assert len(found.metadata) == len(found.embeddings) == len(payloads)
     for index, payload in enumerate(payloads):
         parsed = tf.io.parse_single_example(
             payload,
@@ -121,10 +121,10 @@ def assert_equals_tensorflow(payloads: Sequence[bytes], found: DecodedRecords) -
         tensor = tf.io.parse_tensor(parsed["embedding"], tf.as_dtype(embedding.dtype)).numpy()
         if tensor.ndim == 2:  # one channel
             tensor = tensor[:, None, :]
-        assert embedding.shape == tensor.shape == found.heads.shapes[index]
+        assert embedding.shape == tensor.shape == found.metadata.shapes[index]
         np.testing.assert_array_equal(bits(embedding), bits(tensor))
-        assert found.heads.filenames[index] == parsed["filename"].numpy()
-        stamp = np.float32(found.heads.timestamps_s[index])
+        assert found.metadata.filenames[index] == parsed["filename"].numpy()
+        stamp = np.float32(found.metadata.timestamps_s[index])
         assert stamp.tobytes() == parsed["timestamp_s"].numpy().tobytes()
 
 

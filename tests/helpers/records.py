@@ -6,7 +6,7 @@ import numpy as np
 
 from a20_parquet.windows.records import DecodedRecords, Embedding
 from a20_parquet.windows.rejection import Rejection
-from tests.helpers.heads import make_heads
+from tests.helpers.metadata import make_metadata
 
 Record = tuple[str | bytes, float, tuple[int, int, int]]
 """Filename, timestamp in seconds, and the embedding's shape."""
@@ -20,13 +20,13 @@ def make_decoded(
     rejected: Sequence[Rejection] = (),
 ) -> DecodedRecords:
     """Records whose embeddings hold numbers that no other value of the batch is."""
-    heads = make_heads(records, position, first)
+    metadata = make_metadata(records, position, first)
     embeddings: list[Embedding] = []
     start = 1000 * first
-    for shape in heads.shapes:
+    for shape in metadata.shapes:
         size = int(np.prod(shape))
         values = np.arange(start, start + size, dtype=np.float32)
         embeddings.append(values.reshape(shape))
         start += size
     lists = {name: list(tensors) for name, tensors in (features or {}).items()}
-    return DecodedRecords(heads, embeddings, lists, tuple(rejected))
+    return DecodedRecords(metadata, embeddings, lists, tuple(rejected))

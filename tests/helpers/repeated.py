@@ -12,8 +12,8 @@ from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.runs.run import InMemoryRun
 from a20_parquet.windows.partition import PartitionBy
 from tests.helpers.datasets import complete
-from tests.helpers.heads import make_keyed
 from tests.helpers.layout import LocalLayout
+from tests.helpers.metadata import make_keyed
 from tests.helpers.runs import DIMS, Row, sort_key
 from tests.helpers.units import OPTIONS, write_runs
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from a20_parquet.runs.run import InMemoryRun, Rows, Run
-from tests.helpers.heads import make_keyed
+from tests.helpers.metadata import make_keyed
 
 DIMS = 3
 Row = dict[str, Any]

@@ -15,7 +15,7 @@ import pytest
 from a20_parquet.errors import DatasetError, RecordError, UsageError
 from a20_parquet.notebook.files import NpyJsonFolder
 from a20_parquet.windows.records import DecodedRecords
-from tests.helpers.heads import make_heads
+from tests.helpers.metadata import make_metadata
 from tests.helpers.notebook import pairs
 from tests.helpers.shards import FILENAME, random_tensor
 
@@ -24,8 +24,10 @@ PAIR = {"embeddings/s.npy", "metadata/s.json"}
 
 def decoded(tensors: Sequence[npt.NDArray[Any]], filename: str = FILENAME) -> DecodedRecords:
     """A batch of records, a minute apart."""
-    heads = make_heads([(filename, 60.0 * i, (tensor.shape)) for i, tensor in enumerate(tensors)])
-    return DecodedRecords(heads, list(tensors))
+    metadata = make_metadata(
+        [(filename, 60.0 * i, (tensor.shape)) for i, tensor in enumerate(tensors)]
+    )
+    return DecodedRecords(metadata, list(tensors))
 
 
 def saved(rows: Any) -> bytes:

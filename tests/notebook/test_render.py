@@ -20,7 +20,7 @@ from a20_parquet.notebook.render import (
 )
 from a20_parquet.windows.filenames.parse import FilenameRules
 from a20_parquet.windows.filenames.site_table import SiteTable
-from tests.helpers.heads import make_heads
+from tests.helpers.metadata import make_metadata
 from tests.helpers.notebook import read_name
 
 ARKABA = "site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac"
@@ -148,10 +148,10 @@ def test_names_that_rules_read() -> None:
         None,
     ]
     pattern = r"(?P<site_id>\d*)=(?P<file_seq_id>\d*)=(?P<date>\d*)=(?P<time>\d*)"
-    heads = make_heads(
+    metadata = make_metadata(
         [("12=5=20201014=010000", 0.0, (1, 1, 4)), ("12==20201014=010000", 0.0, (1, 1, 4))]
     )
-    rendered = render_records(heads, FilenameRules(pattern=pattern))
+    rendered = render_records(metadata, FilenameRules(pattern=pattern))
     assert rendered.kept == (0,)
     assert rendered.left_out == (b"12==20201014=010000",)
     assert json.loads(rendered.json) == {
@@ -182,10 +182,10 @@ def test_json_is_what_json_dumps_writes(
     records: list[tuple[str, float, tuple[int, int, int]]],
 ) -> None:
     """Joined texts equal ``json.dumps`` of a list of dictionaries, offsets as NumPy adds them."""
-    heads = make_heads(records)
-    rendered = render_records(heads)
+    metadata = make_metadata(records)
+    rendered = render_records(metadata)
     expected: list[dict[str, Any]] = []
-    readings = read_filenames(heads.filenames)
+    readings = read_filenames(metadata.filenames)
     for (name, timestamp_s, (windows, _, _)), reading in zip(records, readings, strict=True):
         for i in range(windows if reading else 0):
             assert reading is not None
@@ -207,12 +207,12 @@ def test_json_is_what_json_dumps_writes(
 
 def test_a_timestamp_without_end_is_an_error() -> None:
     """Only where windows would need it: the notebook looks at none without."""
-    heads = make_heads([(ARKABA, 0.0, (1, 1, 4)), (ARKABA, float("nan"), (2, 1, 4))], first=7)
+    metadata = make_metadata([(ARKABA, 0.0, (1, 1, 4)), (ARKABA, float("nan"), (2, 1, 4))], first=7)
     with pytest.raises(RecordError, match=r"record 8 .*timestamp_s is nan"):
-        render_records(heads)
+        render_records(metadata)
     for shape in ((0, 1, 4), (2, 0, 4)):
-        assert render_records(make_heads([(ARKABA, float("inf"), shape)])).json == ""
-    assert render_records(make_heads([("nothing", float("inf"), (1, 1, 4))])).kept == ()
+        assert render_records(make_metadata([(ARKABA, float("inf"), shape)])).json == ""
+    assert render_records(make_metadata([("nothing", float("inf"), (1, 1, 4))])).kept == ()
 
 
 def test_files_are_named_up_to_the_first_dot() -> None:

@@ -157,10 +157,10 @@ class Decoding:
         """Each record is decoded as TensorFlow decodes its parts, or rejected, whatever others."""
         decoded = self._decode(payloads)
         assert_same(self._wire.decode(_records(payloads)), decoded)
-        heads = decoded.heads
+        metadata = decoded.metadata
         rejected = [rejection.number for rejection in decoded.rejected]
-        assert sorted([*heads.numbers.tolist(), *rejected]) == list(range(len(payloads)))
-        for index, number in enumerate(heads.numbers.tolist()):
+        assert sorted([*metadata.numbers.tolist(), *rejected]) == list(range(len(payloads)))
+        for index, number in enumerate(metadata.numbers.tolist()):
             self._compare(payloads[number], decoded, index)
         for rejection in decoded.rejected:
             alone = self._decode([payloads[rejection.number]])
@@ -191,11 +191,11 @@ class Decoding:
 
     def _compare(self, payload: bytes, decoded: Any, index: int) -> None:
         filename, timestamp_s, proto = self._read(payload)
-        assert decoded.heads.filenames[index] == filename
-        assert decoded.heads.timestamps_s[index] == timestamp_s
+        assert decoded.metadata.filenames[index] == filename
+        assert decoded.metadata.timestamps_s[index] == timestamp_s
         kind = decoded.embeddings[index].dtype
         expected = self._tf.io.parse_tensor(proto, self._tf.as_dtype(kind)).numpy()
-        assert decoded.heads.shapes[index] == expected.shape
+        assert decoded.metadata.shapes[index] == expected.shape
         assert decoded.embeddings[index].shape == expected.shape
         assert decoded.embeddings[index].tobytes() == expected.tobytes()
 

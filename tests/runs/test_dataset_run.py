@@ -17,7 +17,7 @@ from a20_parquet.errors import DatasetError
 from a20_parquet.runs.dataset_run import DatasetRun
 from a20_parquet.windows.schema import Feature, keyed_schema, window_schema
 from tests.helpers.datasets import make_dataset
-from tests.helpers.heads import make_keyed
+from tests.helpers.metadata import make_keyed
 from tests.helpers.parquet_files import windows
 from tests.helpers.repeated import VALUES, repeated_rows, write_held
 from tests.helpers.runs import DIMS, read_run, sort_key

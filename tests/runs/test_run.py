@@ -15,7 +15,7 @@ from a20_parquet.runs import run as run_module
 from a20_parquet.runs.run import StoredRun
 from a20_parquet.storage.path import parse_path
 from a20_parquet.windows.schema import keyed_schema
-from tests.helpers.heads import make_keyed
+from tests.helpers.metadata import make_keyed
 from tests.helpers.runs import DIMS, embeddings_of, held, random_rows, read_run, sort_key
 
 

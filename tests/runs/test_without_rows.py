@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from a20_parquet.runs import without_rows as partial_run
 from a20_parquet.runs.merge_plan import plan_merge
 from a20_parquet.runs.without_rows import WithoutRows
-from tests.helpers.heads import make_keyed
+from tests.helpers.metadata import make_keyed
 from tests.helpers.runs import embeddings_of, held, random_rows, read_run, sort_key
 
 

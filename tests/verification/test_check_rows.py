@@ -11,7 +11,7 @@ from a20_parquet.verification.check_rows import RowChecker
 from a20_parquet.windows.order import first_out_of_order
 from a20_parquet.windows.partition import PartitionBy
 from a20_parquet.windows.schema import metadata_schema
-from tests.helpers.heads import make_keyed
+from tests.helpers.metadata import make_keyed
 
 DAY_US = 86_400 * 10**6
 

@@ -22,7 +22,7 @@ from a20_parquet.windows.filter import RecordFilter
 from a20_parquet.windows.partition import PartitionBy
 from a20_parquet.windows.records import DecodedRecords, RecordMetadata
 from a20_parquet.windows.schema import Feature, keyed_schema, metadata_schema, window_schema
-from tests.helpers.heads import make_heads
+from tests.helpers.metadata import make_metadata
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DESIGN = [
@@ -187,7 +187,7 @@ def test_any_records(
     """Any batches of any records give the oracle's rows, in its order and in the schema."""
     chosen = WindowRules(window_s=window_s, by=by, dims=8, channels=channels, filenames=ELSEWHERE)
     heads = [
-        make_heads(records, position, first) for position, (records, first) in enumerate(batches)
+        make_metadata(records, position, first) for position, (records, first) in enumerate(batches)
     ]
     found = sort_table(heads, chosen)
     assert found.schema == keyed_schema()
@@ -210,7 +210,7 @@ def test_schemas() -> None:
 
 def test_columns_that_are_never_null_hold_no_null() -> None:
     """Columns that the schema says are never null have none."""
-    heads = [make_heads([(name, 0.0, (2, 2, 8)) for name in NAMES])]
+    heads = [make_metadata([(name, 0.0, (2, 2, 8)) for name in NAMES])]
     chosen = WindowRules(window_s=5, by=PartitionBy.SITE_DATE, dims=8, filenames=ELSEWHERE)
     found = sort_table(heads, chosen)
     for name, _, nullable in [*DESIGN, *KEYS]:
@@ -220,7 +220,7 @@ def test_columns_that_are_never_null_hold_no_null() -> None:
 def test_windows_run_past_midnight() -> None:
     """The date is the local one of the window, not that of the recording or of UTC."""
     name = "20201014T235950+1000_A_1.flac"
-    found = sort_table([make_heads([(name, 0.0, (4, 1, 8))])], rules(PartitionBy.SITE_DATE))
+    found = sort_table([make_metadata([(name, 0.0, (4, 1, 8))])], rules(PartitionBy.SITE_DATE))
     days = [str(np.datetime64(day, "D")) for day in found["period"].to_pylist()]
     assert days == ["2020-10-14", "2020-10-14", "2020-10-15", "2020-10-15"]
     assert {start.day for start in found["window_start"].to_pylist()} == {14}
@@ -239,21 +239,21 @@ def test_windows_run_past_midnight() -> None:
 )
 def test_local_date(start: str, day: str) -> None:
     """The date is the one that the name writes, whatever the offset."""
-    heads = [make_heads([(f"{start}_A_1.flac", 0.0, (1, 1, 8))])]
+    heads = [make_metadata([(f"{start}_A_1.flac", 0.0, (1, 1, 8))])]
     period = sort_table(heads, rules(PartitionBy.SITE_DATE))["period"][0].as_py()
     assert str(np.datetime64(period, "D")) == day
 
 
 def test_order_of_channels() -> None:
     """A window's channels follow one another, then comes the next window."""
-    heads = [make_heads([(NAMES[0], 60.0, (2, 3, 8)), (NAMES[1], 0.0, (1, 2, 8))])]
+    heads = [make_metadata([(NAMES[0], 60.0, (2, 3, 8)), (NAMES[1], 0.0, (1, 2, 8))])]
     found = sort_table(heads, rules(PartitionBy.SITE))
     assert found["channel"].to_pylist() == [0, 1, 2, 0, 1, 2, 0, 1]
     offsets_s = [60.0, 60.0, 60.0, 65.0, 65.0, 65.0, 0.0, 0.0]
     assert found["recording_offset_in_file"].to_pylist() == offsets_s
 
 
-@pytest.mark.parametrize("heads", [[], [make_heads([])], [make_heads([]), make_heads([])]])
+@pytest.mark.parametrize("heads", [[], [make_metadata([])], [make_metadata([]), make_metadata([])]])
 def test_no_records(heads: list[RecordMetadata]) -> None:
     """No records give no rows of the same schema."""
     found = sort_table(heads, rules(PartitionBy.SITE_DATE))
@@ -262,7 +262,7 @@ def test_no_records(heads: list[RecordMetadata]) -> None:
 
 def test_many_channels() -> None:
     """The last channel that the column can count has its number."""
-    heads = [make_heads([(NAMES[0], 0.0, (1, MAX_CHANNELS, 8))])]
+    heads = [make_metadata([(NAMES[0], 0.0, (1, MAX_CHANNELS, 8))])]
     found = sort_table(heads, rules(PartitionBy.SITE))
     assert found["channel"].to_pylist() == list(range(32_768))
 
@@ -281,9 +281,9 @@ def test_heads_must_match() -> None:
         )
 
 
-def test_part_of_heads() -> None:
+def test_part_of_metadata() -> None:
     """A part of a batch keeps the numbers of its records."""
-    heads = make_heads([(name, float(i), (i, 1, 8)) for i, name in enumerate(NAMES)], 3, 100)
+    heads = make_metadata([(name, float(i), (i, 1, 8)) for i, name in enumerate(NAMES)], 3, 100)
     part = heads.take([1, 2])
     assert len(part) == 2
     assert (part.position, part.numbers.tolist()) == (3, [101, 102])
@@ -295,7 +295,7 @@ def test_part_of_heads() -> None:
 
 def test_wrong_dims_are_the_records_error() -> None:
     """A tensor of another size is the record's error, with its number."""
-    heads = make_heads([(NAMES[0], 0.0, (1, 1, 8)), (NAMES[0], 0.0, (1, 1, 9))], first=5)
+    heads = make_metadata([(NAMES[0], 0.0, (1, 1, 8)), (NAMES[0], 0.0, (1, 1, 9))], first=5)
     decoded = DecodedRecords(heads, [np.zeros(shape, np.float32) for shape in heads.shapes])
     with pytest.raises(RecordError, match=r"record 6 at byte 6000.* 9 dimensions, expected 8"):
         RecordFilter(WindowRules(window_s=5, by=PartitionBy.SITE, dims=8)).check(decoded)
@@ -305,7 +305,7 @@ def test_wrong_dims_are_the_records_error() -> None:
 @pytest.mark.parametrize("rows", [0, 1, 5])
 def test_with_embeddings(rows: int, dims: int) -> None:
     """Embeddings and metadata are joined as they are, and neither is copied."""
-    heads = [make_heads([(NAMES[0], 0.0, (rows, 1, dims))])]
+    heads = [make_metadata([(NAMES[0], 0.0, (rows, 1, dims))])]
     metadata = sort_table(heads, rules(PartitionBy.SITE))
     embeddings = np.random.default_rng(0).normal(size=(rows, dims)).astype(np.float32)
     embeddings[:1, :1] = np.nan
@@ -328,7 +328,7 @@ def test_with_embeddings(rows: int, dims: int) -> None:
 def test_with_embeddings_of_slices() -> None:
     """Slices of metadata and of a larger buffer belong together row by row."""
     metadata = sort_table(
-        [make_heads([(NAMES[0], 0.0, (6, 1, 4))])], rules(PartitionBy.SITE)
+        [make_metadata([(NAMES[0], 0.0, (6, 1, 4))])], rules(PartitionBy.SITE)
     ).slice(2, 3)
     embeddings = np.arange(40, dtype=np.float32).reshape(10, 4)[5:8]
     windows = with_embeddings(metadata, embeddings)
@@ -339,7 +339,7 @@ def test_with_embeddings_of_slices() -> None:
 def test_with_embeddings_keeps_features() -> None:
     """Features stand behind the metadata as they are, nulls kept, and the keys are left out."""
     features = (Feature("nuisances", 3), Feature("label", 1))
-    plain = sort_table([make_heads([(NAMES[0], 0.0, (4, 1, 2))])], rules(PartitionBy.SITE))
+    plain = sort_table([make_metadata([(NAMES[0], 0.0, (4, 1, 2))])], rules(PartitionBy.SITE))
     values = [[[1.0, 2.0, 3.0], None, [-0.0, 5.0, 6.0], None], [None, None, None, [7.0]]]
     arrays = [
         pa.array(lists, feature.column.type)

@@ -10,7 +10,7 @@ from a20_parquet.windows.duplicates import (
     repeats_previous,
     window_name,
 )
-from tests.helpers.heads import make_keyed
+from tests.helpers.metadata import make_keyed
 
 NAME = st.tuples(
     st.sampled_from(["a", "a\0", "\N{KOALA}"]), st.sampled_from([0.0, 5.0]), st.integers(0, 1)

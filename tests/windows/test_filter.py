@@ -67,8 +67,8 @@ def test_each_reason(record: Record, reason: Reason, told: str, place: int) -> N
     assert (rejection.number, rejection.reason) == (10 + place, reason)
     assert told in rejection.message
     good = [n for n in range(3) if n != place]
-    assert found.taken.heads.numbers.tolist() == [10 + n for n in good]
-    assert found.taken.heads.timestamps_s.tolist() == [60.0 * n for n in good]
+    assert found.taken.metadata.numbers.tolist() == [10 + n for n in good]
+    assert found.taken.metadata.timestamps_s.tolist() == [60.0 * n for n in good]
     assert len(found.taken.embeddings) == 2
     assert found.left_out == 0
 
@@ -142,14 +142,14 @@ def test_sites_and_dates_that_are_left_out() -> None:
     of_site = RecordFilter(
         rules(channels=(0,), unknown_site="x", selection=Selection.of(285))
     ).sort_out(decoded)
-    assert of_site.taken.heads.numbers.tolist() == [0]
+    assert of_site.taken.metadata.numbers.tolist() == [0]
     assert of_site.left_out == 3 + 10 + 7
     assert [rejection.number for rejection in of_site.rejected] == [3]
     of_dates = RecordFilter(
         rules(unknown_site="x", selection=Selection(first=date(2020, 10, 1)))
     ).sort_out(decoded)
     # Whether windows of a dated recording are in time is seen later, window by window.
-    assert of_dates.taken.heads.numbers.tolist() == [0, 1]
+    assert of_dates.taken.metadata.numbers.tolist() == [0, 1]
     assert of_dates.left_out == 7
 
 

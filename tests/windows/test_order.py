@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from a20_parquet.windows.order import SORT_KEYS, find_partitions, sort_order
-from tests.helpers.heads import make_keyed
+from tests.helpers.metadata import make_keyed
 
 Row = dict[str, Any]
 

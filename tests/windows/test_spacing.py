@@ -15,7 +15,7 @@ from a20_parquet.windows.spacing import SpacingSample, SpacingSampler, judge_hop
 Record = tuple[str, float, int]
 
 
-def heads(records: Sequence[Record]) -> RecordMetadata:
+def make_batch(records: Sequence[Record]) -> RecordMetadata:
     """A batch of ``(filename, timestamp_s, windows)``."""
     return RecordMetadata(
         shard="shard",
@@ -32,7 +32,7 @@ def drawn(batches: Sequence[Sequence[Record]]) -> SpacingSample:
     """The sample of a unit that had these batches."""
     sampler = SpacingSampler()
     for batch in batches:
-        sampler.add(heads(batch))
+        sampler.add(make_batch(batch))
     return sampler.sample()
 
 

@@ -1,4 +1,4 @@
-"""Heads of records and keyed rows, made by hand for tests."""
+"""Metadata of records and keyed rows, made by hand for tests."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,13 +10,13 @@ from a20_parquet.windows.records import RecordMetadata
 from a20_parquet.windows.schema import keyed_schema
 
 
-def make_heads(
+def make_metadata(
     records: Sequence[tuple[str | bytes, float, tuple[int, int, int]]],
     position: int = 0,
     first: int = 0,
     shard: str = "shard",
 ) -> RecordMetadata:
-    """Heads of records given as filename, timestamp and shape; 1000 bytes a record."""
+    """Metadata of records given as filename, timestamp and shape; 1000 bytes a record."""
     names = [name if isinstance(name, bytes) else name.encode() for name, _, _ in records]
     return RecordMetadata(
         shard=shard,
