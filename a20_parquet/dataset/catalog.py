@@ -19,7 +19,7 @@ from a20_parquet.storage.path import StorePath, parse_path
 from a20_parquet.windows.partition import PartitionBy
 from a20_parquet.windows.schema import Feature, metadata_schema, window_schema
 
-# What stores call a version of an object.
+# Fields with which stores identify a version of an object.
 _VERSIONS: Final = (
     *("ETag", "etag", "generation", "LastModified", "last_modified", "updated", "mtime"),
     *("created", "size"),
@@ -28,16 +28,15 @@ _VERSIONS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """What a dataset holds, without any of its data files opened.
+    """A dataset's manifest and file list; no data file is opened.
 
-    Only files that it names belong to the dataset: while something is appended, others may lie
-    beside them.
+    Only files in this list belong to the dataset: an append may have written others beside them.
     """
 
     location: str
-    """Where the dataset lies, for people: an absolute path or a URL."""
+    """Absolute path or URL of the dataset, for messages."""
     filesystem: Any
-    """The ``fsspec`` file system that holds it."""
+    """The ``fsspec`` filesystem of the dataset."""
     root: str
     """The dataset's folder in ``filesystem``, without a slash at its end."""
     manifest: Manifest
@@ -47,7 +46,7 @@ class Catalog:
     """One row a data file, in the dataset's order: ``path`` (relative to the dataset), the Hive
     keys, ``rows``, ``bytes``, ``checksum``, ``first_window_start``, ``last_window_start``."""
     written: tuple[Any, ...] = ()
-    """What tells ``manifest.json`` from one that is written later, as far as its store says."""
+    """Identifies this version of ``manifest.json``, as far as its store can."""
 
     @classmethod
     def open(cls, dataset: str | Path) -> Self:
@@ -57,14 +56,14 @@ class Catalog:
             dataset: its folder, or any fsspec URL of it.
 
         Raises:
-            DatasetError: it is none, is not complete, or its list of files is damaged.
-            UsageError: its store can't be opened, or this process can't use polars.
+            DatasetError: the path is not a complete dataset, or its list of files is damaged.
+            UsageError: its store cannot be opened, or this process cannot use polars.
         """
         check_threads()
-        place = parse_path(dataset)
-        location = str(place)
-        if isinstance(place, StorePath):
-            filesystem, root = place.filesystem, place.path
+        path = parse_path(dataset)
+        location = str(path)
+        if isinstance(path, StorePath):
+            filesystem, root = path.filesystem, path.path
         else:
             filesystem, root = fsspec.filesystem("file"), location
         written = _when_written(filesystem, root)
@@ -72,20 +71,20 @@ class Catalog:
         try:
             content = _read_files(filesystem, root, location, manifest)
         except DatasetError:
-            # What has just been appended to is read once more.
+            # An append may have replaced both files in between: read them once more.
             manifest, unknown = _read_manifest(filesystem, root, location)
             content = _read_files(filesystem, root, location, manifest)
         files = read_file_list(content, f"{location}/files.parquet", manifest.options)
         return cls(location, filesystem, root, manifest, unknown, files, written)
 
     def check_unchanged(self) -> None:
-        """See that a dataset still has all files that it had when it was opened.
+        """Check that the dataset still has all files that it had when it was opened.
 
         More may have been appended.
 
         Raises:
-            DatasetError: it was replaced, or is not complete any more.
-            UsageError: this process can't read it, see ``check_threads``.
+            DatasetError: the dataset was replaced, or is no longer complete.
+            UsageError: this process cannot read it, see ``check_threads``.
         """
         check_threads()
         if self.written == _when_written(self.filesystem, self.root):
@@ -94,8 +93,8 @@ class Catalog:
         gone = self.files.join(Catalog.open(self.location).files, on=known, how="anti")
         if len(gone):
             raise DatasetError(
-                f"{self.location} was replaced since it was opened: {gone['path'][0]} is another "
-                "file now, or none. Open it again."
+                f"{self.location} was replaced since it was opened: {gone['path'][0]} was "
+                "changed or deleted. Open it again."
             )
 
     @property
@@ -120,7 +119,7 @@ class Catalog:
 
     @property
     def schema(self) -> pl.Schema:
-        """Every column's polars type: those of the files, then the Hive keys."""
+        """Polars types of all columns: those of the files, then the Hive keys."""
         empty = pl.DataFrame(window_schema(self.dims, self.features).empty_table())
         keys = {key: self.files.schema[key] for key in self.partition_by.keys}
         return pl.Schema({**empty.schema, **keys})
@@ -138,7 +137,7 @@ class Catalog:
         """Read a whole file.
 
         Raises:
-            OSError: it can't be read.
+            OSError: the file cannot be read.
         """
         return read_content(self.filesystem, self.path(relative))
 
@@ -172,7 +171,7 @@ def _read_manifest(filesystem: Any, root: str, location: str) -> tuple[Manifest,
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DatasetError(f"{location}: {why_no_dataset(parse_path(location))}") from error
     except OSError as error:
-        raise DatasetError(f"{location}/manifest.json: can't be read: {error}") from error
+        raise DatasetError(f"{location}/manifest.json: cannot be read: {error}") from error
     return parse_manifest(content, f"{location}/manifest.json")
 
 
@@ -190,7 +189,7 @@ def _read_files(filesystem: Any, root: str, location: str, manifest: Manifest) -
             f"{location}/files.parquet: its checksum is {checksum}, expected "
             f"{manifest.files_checksum} as in manifest.json. Convert the shards again."
         )
-    # It may not have moved to its place yet after the manifest was written.
+    # The manifest is written before the list moves to its final path.
     staged = f"{root}/conversion/files.parquet"
     if filesystem.exists(staged):
         moving = _read(filesystem, staged, location)
@@ -204,6 +203,6 @@ def _read(filesystem: Any, path: str, location: str) -> bytes:
         return read_content(filesystem, path)
     except OSError as error:
         raise DatasetError(
-            f"{location}: {path.rpartition('/')[2]} can't be read: {error}. Convert the shards "
+            f"{location}: {path.rpartition('/')[2]} cannot be read: {error}. Convert the shards "
             "again."
         ) from error

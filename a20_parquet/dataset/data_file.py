@@ -31,7 +31,7 @@ from a20_parquet.windows.schema import EMBEDDING
 Rows = npt.NDArray[np.int64]
 """Numbers of rows, from 0."""
 
-# What other writers of the same values may call them.
+# Types that other writers may use for the same values.
 _LARGE = {pa.large_string(): pa.string(), pa.large_binary(): pa.binary()}
 _MEND = "It is damaged or was changed: copy or convert the dataset again."
 
@@ -40,7 +40,7 @@ def file_size(path: str) -> int:
     """Return the size of a local file in bytes.
 
     Raises:
-        OSError: nothing is there, or no regular file: a named pipe is waited for when it is opened.
+        OSError: there is no regular file. Opening a named pipe would wait for ever.
     """
     found = os.stat(path)  # noqa: PTH116 - faster, and called for each data file
     if not stat.S_ISREG(found.st_mode):
@@ -52,7 +52,7 @@ class DataFile:
     """A file that the catalog names; a context manager, for one thread.
 
     Attributes:
-        rows: of each row group.
+        rows: the number of rows of each row group.
     """
 
     def __init__(self, catalog: Catalog, path: str, *, rows: int, size: int) -> None:
@@ -61,11 +61,11 @@ class DataFile:
         Args:
             catalog: of its dataset.
             path: relative to the dataset.
-            rows: of the file, as the catalog has it.
+            rows: of the file, as in the catalog.
             size: in bytes, likewise.
 
         Raises:
-            DatasetError: it is missing, or is not as the dataset wrote it.
+            DatasetError: the file is missing or was changed.
         """
         self._catalog = catalog
         self._path = catalog.path(path)
@@ -121,7 +121,7 @@ class DataFile:
         """The Arrow schema of its columns.
 
         Raises:
-            DatasetError: the file can't be read.
+            DatasetError: the file cannot be read.
         """
         with self._reading:
             return self._parquet.schema_arrow
@@ -131,7 +131,7 @@ class DataFile:
         """The number of rows in its own footer.
 
         Raises:
-            DatasetError: the file can't be read.
+            DatasetError: the file cannot be read.
         """
         with self._reading:
             return int(self._parquet.metadata.num_rows)
@@ -139,19 +139,19 @@ class DataFile:
     def metadata(
         self, groups: Sequence[int], names: Sequence[str], *, validate: bool = True
     ) -> Any:
-        """Read columns but for the embedding.
+        """Read columns other than the embedding.
 
         Args:
             groups: numbers of the row groups.
             names: of the columns, at least one.
-            validate: whether to check the values. Values of a damaged file that were not checked
-                crash others: pass False only if ``check_values`` follows.
+            validate: whether to check the values. Unchecked values of a damaged file can crash the
+                process: pass False only if ``check_values`` follows.
 
         Returns:
             A ``pyarrow.Table`` of all the groups' rows, its columns in the order of ``names``.
 
         Raises:
-            DatasetError: the file can't be read.
+            DatasetError: the file cannot be read.
         """
         columns = self._columns(names)
         with self._reading:
@@ -168,7 +168,7 @@ class DataFile:
         return table if is_same else self._as_ours(table, columns.schema)
 
     def check_values(self, table: Any) -> None:
-        """Check values that were read of this file: texts must be UTF-8, lists in order.
+        """Check values of this file: strings must be UTF-8, list offsets must ascend.
 
         Raises:
             DatasetError: they are damaged.
@@ -177,14 +177,14 @@ class DataFile:
             table.validate(full=True)
 
     def _as_ours(self, table: Any, schema: Any) -> Any:
-        """Give a table that another writer may have stored the schema of ours."""
+        """Cast a table that another writer may have stored to this program's schema."""
         is_ours = self._parquet.metadata.created_by == CREATED_BY.decode()
         if missing := set(schema.names).difference(table.column_names):
             raise DatasetError(f"{self._url} has no column {', '.join(sorted(missing))}. {_MEND}")
         table = table.select(schema.names)
         for field, wanted in zip(table.schema, schema, strict=True):
             is_same = field.type == wanted.type or _LARGE.get(field.type) == wanted.type
-            # Where a damaged footer says otherwise of nulls, values are others.
+            # A damaged footer that changes nullability would change the values.
             if not is_same or (is_ours and field.nullable != wanted.nullable):
                 raise DatasetError(
                     f"{self._url}: its column {field.name} is {field.type}"
@@ -205,7 +205,7 @@ class DataFile:
         """Find the pages of a row group's embeddings, each when the next is asked for.
 
         Raises:
-            DatasetError: the file can't be read.
+            DatasetError: the file cannot be read.
         """
         with self._reading:
             found = self._pages(group)
@@ -221,14 +221,14 @@ class DataFile:
             out: gets its rows, shape ``(page.rows, dims)``.
 
         Raises:
-            DatasetError: the file can't be read, or the page's checksum is not that of its bytes.
+            DatasetError: the file cannot be read, or the page's checksum is not that of its bytes.
         """
         with self._reading:
             pages.read(page, out)
 
     @property
     def _parquet(self) -> Any:
-        """The file as pyarrow reads it, footer and all; embeddings mostly do without."""
+        """A pyarrow reader with the parsed footer; most embeddings are read without it."""
         if self._reader is not None:
             return self._reader
         is_local = self._catalog.is_local
@@ -265,18 +265,17 @@ class DataFile:
         compression = self._catalog.manifest.options.compression
         if self._local is None and self._catalog.is_local:
             self._local = LocalInput(self._path)
+        source: Input
         if self._local is not None and len(self.rows) == 1:
             # The embeddings come first, and the manifest says the rest.
-            return self._find(group, self._local, ChunkPlace(len(MAGIC), compression))
-        self._check([group], self._columns([EMBEDDING]))
-        chunk = self._parquet.metadata.row_group(group).column(0)
-        place = ChunkPlace(chunk.data_page_offset, compression)
-        return self._find(group, self._local or self._fetch(chunk), place)
-
-    def _find(self, group: int, source: Input, place: ChunkPlace) -> EmbeddingPages:
+            source, start = self._local, len(MAGIC)
+        else:
+            self._check([group], self._columns([EMBEDDING]))
+            chunk = self._parquet.metadata.row_group(group).column(0)
+            source, start = self._local or self._fetch(chunk), chunk.data_page_offset
         return EmbeddingPages(
             source,
-            place,
+            ChunkPlace(start, compression),
             rows=self.rows[group],
             dims=self._catalog.dims,
             decode=lambda: self._decode(group),
@@ -290,7 +289,7 @@ class DataFile:
         return HeldInput(content, start, self._url)
 
     def _decode(self, group: int) -> Embeddings:
-        """Read a row group's embeddings with pyarrow, whatever their pages are like."""
+        """Read a row group's embeddings with pyarrow, which reads pages of any form."""
         column = self._read([group], self._columns([EMBEDDING]))[EMBEDDING].combine_chunks()
         floats: npt.NDArray[np.float32] = column.flatten().to_numpy(zero_copy_only=False)
         shape = (self.rows[group], self._catalog.dims)
@@ -303,7 +302,7 @@ class DataFile:
 
 
 class _Reading:
-    """Turns what can happen while a file is read into one kind of error; may be entered again."""
+    """Turns every error of reading a file into a DatasetError; reentrant."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -322,9 +321,9 @@ class _Reading:
                 f"{self._url} is missing, though files.parquet names it. Copy or convert the "
                 "dataset again."
             ) from error
-        # Names that are no text, and numbers that fit nowhere, come from damaged footers.
+        # Damaged footers cause names that are not text, and numbers that are too large.
         if isinstance(
             error,
             OSError | pa.ArrowException | LookupError | ValueError | OverflowError | MemoryError,
         ):
-            raise DatasetError(f"{self._url}: can't be read: {error}. {_MEND}") from error
+            raise DatasetError(f"{self._url}: cannot be read: {error}. {_MEND}") from error

@@ -1,4 +1,4 @@
-"""Memory for embeddings that are read block by block, reused because fresh memory is slow."""
+"""Reusable memory for embeddings that are read block by block: new memory is slow."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,13 +7,13 @@ from a20_parquet.parquet import Embeddings
 
 
 class EmbeddingBuffer:
-    """Memory for one block of embeddings after the other; for one thread."""
+    """Reusable memory for one block of embeddings at a time; for one thread."""
 
     def __init__(self) -> None:
         self._memory: npt.NDArray[np.float32] = np.empty(0, np.float32)
 
     def rows(self, rows: int, dims: int) -> Embeddings:
-        """Lend memory of shape ``(rows, dims)``; what the same memory held before stays there."""
+        """Return memory of shape ``(rows, dims)``, which keeps its earlier contents."""
         if len(self._memory) < rows * dims:
             kept = self._memory
             self._memory = np.empty(rows * dims, np.float32)

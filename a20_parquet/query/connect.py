@@ -1,12 +1,10 @@
 """A dataset as a DuckDB connection."""
 
-import os
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.data_file import DataFile
+from a20_parquet.dataset.data_file import DataFile, file_size
 from a20_parquet.errors import DatasetError
 from a20_parquet.query.sql import comments, create_view
 
@@ -26,15 +24,16 @@ def connect(dataset: str | Path) -> "DuckDBPyConnection":
 
     Only the files are read that a query needs: filters on ``site`` and the other keys choose files,
     those on ``window_start`` row groups. ``embedding`` is a ``FLOAT[dims]``, a feature of n floats
-    a ``FLOAT[n]``, null where a record has none. A connection has nothing in common with another;
-    ``cursor()`` gives one for each further thread.
+    a ``FLOAT[n]``, null where a record has none. After an overwrite of a local dataset, queries
+    raise DuckDB's ``InvalidInputException``; an append adds nothing to what is open. Connections
+    are independent; ``cursor()`` gives one for each further thread.
 
     Args:
         dataset: its folder, or any fsspec URL of it.
 
     Raises:
-        DatasetError: it is none, is not complete, or DuckDB can't read it.
-        UsageError: its path is one that DuckDB can't take.
+        DatasetError: the path is not a complete dataset, or DuckDB cannot read it.
+        UsageError: DuckDB cannot read files at such a path.
     """
     import duckdb
 
@@ -44,12 +43,11 @@ def connect(dataset: str | Path) -> "DuckDBPyConnection":
         if not catalog.is_local:
             connection.register_filesystem(catalog.filesystem)
         make_view(connection, catalog)
-    # Where an error's text is none, it is a ValueError.
+    # An error whose text is not UTF-8 arrives as a ValueError.
     except (duckdb.Error, OSError, ValueError) as error:
         connection.close()
         raise DatasetError(
-            f"{catalog.location}: DuckDB can't read its files: {error}. Copy or convert the "
-            "dataset again."
+            f"{catalog.location}: DuckDB cannot read its files: {error}. {_MEND}"
         ) from error
     return connection
 
@@ -65,26 +63,29 @@ def make_view(connection: "DuckDBPyConnection", catalog: Catalog) -> None:
     of = catalog.dims, catalog.partition_by, catalog.features
     # In one transaction: each comment alone would store the view, with all its paths, once more.
     connection.begin()
-    connection.execute(create_view(catalog.location, catalog.files["path"].to_list(), *of))
+    files = dict(catalog.files.select("path", "checksum").iter_rows())
+    connection.execute(create_view(catalog.location, files, *of))
     for comment in comments(*of):
         connection.execute(comment)
     connection.commit()
 
 
 def _check_files(catalog: Catalog) -> None:
-    """Check kind and size of all files, and what DuckDB reads now: the first one's footer.
+    """Check kind and size of all files, and the first footer, which DuckDB reads now.
 
-    DuckDB waits for what a named pipe never gives, and does not name a damaged file.
+    DuckDB would wait for ever for a named pipe, and does not name a damaged file.
     """
     files = catalog.files.select("path", "bytes", "rows").rows()
     for path, size, _ in files:
         url = catalog.url(path)
         try:
-            found = os.stat(url)  # noqa: PTH116 - faster, and called for each data file
+            found = file_size(url)
         except OSError as error:
-            raise DatasetError(f"{url}: can't be read: {error}. {_MEND}") from error
-        if not stat.S_ISREG(found.st_mode) or found.st_size != size:
-            raise DatasetError(f"{url} is no file of {size} bytes as in files.parquet. {_MEND}")
+            raise DatasetError(f"{url}: cannot be read: {error}. {_MEND}") from error
+        if found != size:
+            raise DatasetError(
+                f"{url} has {found} bytes, expected {size} as in files.parquet. {_MEND}"
+            )
     for path, size, rows in files[:1]:
         with DataFile(catalog, path, rows=rows, size=size) as opened:
             _ = opened.schema

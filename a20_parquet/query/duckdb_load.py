@@ -11,7 +11,7 @@ from a20_parquet.errors import A20ParquetError
 from a20_parquet.progress import Progress
 from a20_parquet.query.map_batches import map_batches
 from a20_parquet.query.sql import RELATION, identifier
-from a20_parquet.query.window_query import WindowSource
+from a20_parquet.query.window_query import WindowQuery
 from a20_parquet.resources import METADATA_ROW_BYTES
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class _Source:
         self.error: A20ParquetError | None = None
         # Each worker has a batch in hand and another one waiting.
         batch_bytes = budget // (_COPIES * (2 * workers + 1))
-        self._windows = WindowSource(catalog, None, batch_bytes=batch_bytes)
+        self._windows = WindowQuery(catalog, None, batch_bytes=batch_bytes)
         self._workers = workers
         self._progress = progress
 

@@ -7,16 +7,16 @@ from typing import TypeAlias, TypeVar
 from a20_parquet.execution.threads import map_in_order
 from a20_parquet.formatting import format_count
 from a20_parquet.progress import Progress
-from a20_parquet.query.file_parts import FilePart
-from a20_parquet.query.window_query import WindowSource
+from a20_parquet.query.file_slices import FileSlice
+from a20_parquet.query.window_query import WindowQuery
 
 _LOGGER = logging.getLogger(__name__)
-Batch: TypeAlias = Sequence[FilePart]
+Batch: TypeAlias = Sequence[FileSlice]
 Result = TypeVar("Result")
 
 
 def map_batches(
-    source: WindowSource,
+    source: WindowQuery,
     work: Callable[[Batch], Result],
     *,
     name: str,

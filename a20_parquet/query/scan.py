@@ -9,7 +9,7 @@ from polars.io.plugins import register_io_source
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.forked import check_threads
 from a20_parquet.execution.threads import map_in_order
-from a20_parquet.query.window_query import WindowSource
+from a20_parquet.query.window_query import WindowQuery
 from a20_parquet.resources import default_workers
 
 
@@ -65,7 +65,7 @@ def read_batches(
         DatasetError: a file is missing or damaged, or the dataset was replaced.
     """
     catalog.check_unchanged()
-    source = WindowSource(catalog, columns, predicate)
+    source = WindowQuery(catalog, columns, predicate)
     workers = default_workers()
     yield from map_in_order(workers, source.read, source.batches(limit), ahead=workers)
     # What was read of a dataset that was replaced meanwhile may be of both.

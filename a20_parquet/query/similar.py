@@ -24,7 +24,7 @@ from a20_parquet.query.cosine import Direction, Nearest, search_block
 from a20_parquet.query.map_batches import Batch, map_batches
 from a20_parquet.query.named_window import window_embedding
 from a20_parquet.query.take_rows import take
-from a20_parquet.query.window_query import WindowSource
+from a20_parquet.query.window_query import WindowQuery
 from a20_parquet.resources import default_workers
 from a20_parquet.storage.path import parse_path, read_whole
 from a20_parquet.windows.schema import EMBEDDING
@@ -77,7 +77,7 @@ def similar(  # noqa: PLR0913 - what a search can be limited by, each a keyword
     direction = _direction(catalog, to, channel)
     selection = Selection.of(_known_sites(catalog, sites), from_date, until_date)
     predicate = _part_of_dataset(catalog, selection)
-    source = WindowSource(catalog, [EMBEDDING], predicate)
+    source = WindowQuery(catalog, [EMBEDDING], predicate)
     with open_progress(progress) as shown:
         nearest = _Search(source, direction, top, shown).run(default_workers())
         if nearest.without_direction:
@@ -157,7 +157,7 @@ class _Search:
     """Compares all windows of a query with one direction, on several threads."""
 
     def __init__(
-        self, source: WindowSource, direction: Direction, top: int, progress: Progress
+        self, source: WindowQuery, direction: Direction, top: int, progress: Progress
     ) -> None:
         self._source = source
         self._direction = direction

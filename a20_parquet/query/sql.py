@@ -1,11 +1,12 @@
 """The relation ``windows`` in DuckDB's SQL, as a table and as a view; text only."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import pyarrow as pa
 
 from a20_parquet.errors import UsageError
+from a20_parquet.storage.locate import is_url
 from a20_parquet.windows.partition import HIVE_NULL, PartitionBy
 from a20_parquet.windows.schema import KEYS, Column, Feature, columns
 
@@ -56,25 +57,29 @@ def create_table(dims: int, by: PartitionBy, features: tuple[Feature, ...] = ())
 
 def create_view(
     root: str,
-    paths: Sequence[str],
+    files: Mapping[str, str],
     dims: int,
     by: PartitionBy,
     features: tuple[Feature, ...] = (),
 ) -> str:
     """Write the DDL of ``windows`` as a view over a dataset's files.
 
+    Queries of a local dataset fail once it was replaced: once ``files.parquet`` has no longer all
+    checksums. In a store each query would take one more request for that.
+
     Args:
         root: absolute path or URL of the dataset.
-        paths: of its data files, relative to ``root``; none gives a view without rows.
+        files: checksums of its data files by their paths relative to ``root``; if empty, the view
+            has no rows.
         dims: floats an embedding.
         by: the Hive keys.
         features: further columns.
 
     Raises:
-        UsageError: DuckDB has no way to write such a path.
+        UsageError: DuckDB cannot quote such a path.
     """
     types = column_types(dims, by, features)
-    if not paths:
+    if not files:
         nulls = ", ".join(f"CAST(NULL AS {t}) AS {identifier(n)}" for n, t in types.items())
         return f"CREATE VIEW {RELATION} AS SELECT {nulls} WHERE false"
     keys = _key_types(by)
@@ -93,10 +98,26 @@ def create_view(
     selected = ", ".join(_selected(name, types[name], keys_of) for name in types)
     # DuckDB takes 20 microseconds for each text of a list, and almost nothing for one long text.
     prefix = literal(_escape_glob(root.rstrip("/")) + "/")
-    listed = literal("\n".join(paths))
-    files = f"list_transform(string_split({listed}, chr(10)), lambda path: {prefix} || path)"
-    scan = f"read_parquet({files}, {options})"
-    return f"CREATE VIEW {RELATION} AS SELECT {selected} FROM {scan}"  # noqa: S608 - all quoted
+    listed = literal("\n".join(files))
+    paths = f"list_transform(string_split({listed}, chr(10)), lambda path: {prefix} || path)"
+    scan = f"read_parquet({paths}, {options})"
+    unchanged = "true" if is_url(root) else _unchanged(root, prefix, list(files.values()))
+    return (
+        f"CREATE VIEW {RELATION} AS SELECT {selected} FROM {scan} "  # noqa: S608 - all quoted
+        f"WHERE {unchanged}"
+    )
+
+
+def _unchanged(root: str, prefix: str, checksums: Sequence[str]) -> str:
+    """Write a condition that is true, or an error once the dataset was replaced."""
+    problem = f"{root} was replaced since it was opened. Connect again, or make the view again."
+    listed = literal("\n".join(checksums))
+    return (
+        f"(SELECT CASE WHEN count(*) >= {len(checksums)} THEN true "  # noqa: S608 - all quoted
+        f"ELSE error({literal(problem)}) END "
+        f"FROM read_parquet({prefix} || 'files.parquet', hive_partitioning = false) "
+        f"WHERE checksum IN (SELECT unnest(string_split({listed}, chr(10)))))"
+    )
 
 
 def comments(dims: int, by: PartitionBy, features: tuple[Feature, ...] = ()) -> Iterator[str]:

@@ -10,7 +10,7 @@ from a20_parquet.errors import UsageError
 from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.query.info import catalog_info
 from a20_parquet.query.map_batches import Batch, map_batches
-from a20_parquet.query.window_query import WindowSource
+from a20_parquet.query.window_query import WindowQuery
 from a20_parquet.reporting.coverage import TIME_COLUMNS, Coverage, Tally
 from a20_parquet.reporting.render import GENERATOR, render
 from a20_parquet.resources import default_workers
@@ -66,7 +66,7 @@ def read_coverage(catalog: Catalog, progress: Progress) -> Coverage:
     """
     sites = sorted(set(catalog.files["site"].fill_null(HIVE_NULL)))
     numbers = pl.Enum(sites)
-    source = WindowSource(catalog, ["site", *TIME_COLUMNS])
+    source = WindowQuery(catalog, ["site", *TIME_COLUMNS])
 
     def tally(batch: Batch) -> Tally:
         windows = source.read(batch)

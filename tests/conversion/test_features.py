@@ -19,7 +19,7 @@ from a20_parquet.errors import DatasetError
 from a20_parquet.parquet import Compression
 from a20_parquet.query.duckdb_file import As
 from a20_parquet.query.take_rows import take
-from a20_parquet.query.window_query import WindowSource
+from a20_parquet.query.window_query import WindowQuery
 from a20_parquet.windows.schema import METADATA, Feature
 from tests.helpers.datasets import make_dataset
 from tests.helpers.features import list_bits, windows_with
@@ -125,12 +125,12 @@ def test_queries(dataset: Path, engine: Any) -> None:
 @pytest.mark.slow
 def test_queries_in_tiny_batches(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files that are read in parts give the same rows."""
-    whole = WindowSource.__init__
+    whole = WindowQuery.__init__
 
     def tiny(*arguments: Any, **options: Any) -> None:
         whole(*arguments, **options | {"batch_bytes": 20_000})
 
-    monkeypatch.setattr(WindowSource, "__init__", tiny)
+    monkeypatch.setattr(WindowQuery, "__init__", tiny)
     rows = expected(dataset)
     for query in QUERIES.values():
         assert_same(query(a20_parquet.scan(dataset)).collect(), query(rows.lazy()).collect())
@@ -171,7 +171,7 @@ def test_batches_are_smaller_where_features_are_read(dataset: Path) -> None:
     catalog = Catalog.open(dataset)
 
     def largest(columns: list[str]) -> int:
-        source = WindowSource(catalog, columns, batch_bytes=100_000)
+        source = WindowQuery(catalog, columns, batch_bytes=100_000)
         return max(part.end - part.first for batch in source.batches() for part in batch)
 
     assert largest(["filename"]) == max(ROWS)

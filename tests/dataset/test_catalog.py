@@ -72,7 +72,7 @@ SPOILT: list[tuple[Callable[[Path], object], str]] = [
     ),
     (replace("files.parquet", "site_0000", "site_0001"), "files.parquet: its checksum is"),
     (write("files.parquet", b""), "files.parquet: its checksum is 00000000"),
-    (lambda dataset: (dataset / "files.parquet").unlink(), "files.parquet can't be read"),
+    (lambda dataset: (dataset / "files.parquet").unlink(), "files.parquet cannot be read"),
 ]
 
 

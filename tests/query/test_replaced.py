@@ -6,8 +6,10 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from duckdb import InvalidInputException
+from duckdb import connect as connect_duckdb
 
-from a20_parquet import convert, scan
+from a20_parquet import connect, convert, duckdb, scan
 from a20_parquet.errors import DatasetError
 from tests.helpers.shards import make_record, random_tensor, write_shard
 
@@ -53,6 +55,23 @@ def test_an_overwritten_dataset_is_no_longer_the_one_that_was_opened(tmp_path: P
     with pytest.raises(DatasetError, match="was replaced since it was opened"):
         frame.collect()
     assert not scan(dataset).collect().equals(before)
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+def test_duckdb_reads_no_other_dataset(tmp_path: Path, *, as_file: bool) -> None:
+    """A view goes on after an append, with the rows of before, and fails after an overwrite."""
+    dataset, rows = tmp_path / "dataset", "SELECT * FROM windows"
+    convert(_shard(tmp_path, 0), dataset, decoder="wire")
+    if as_file:
+        duckdb(dataset, tmp_path / "view.duckdb")
+    with connect_duckdb(tmp_path / "view.duckdb") if as_file else connect(dataset) as connection:
+        before = connection.sql(rows).fetchall()
+        convert([tmp_path / "0-00000-of-00001", _shard(tmp_path, 1)], dataset, decoder="wire")
+        assert connection.sql(rows).fetchall() == before
+        convert(tmp_path / "1-00000-of-00001", dataset, decoder="wire", overwrite=True)
+        for query in (rows, "SELECT count(*) FROM windows", f"{rows} WHERE site = 'none'"):
+            with pytest.raises(InvalidInputException, match="was replaced since it was opened"):
+                connection.sql(query).fetchall()
 
 
 def test_an_append_changes_nothing_of_what_was_opened(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from polars.testing import assert_frame_equal
 
 import a20_parquet
 from a20_parquet.errors import DatasetError
-from a20_parquet.query.window_query import WindowSource
+from a20_parquet.query.window_query import WindowQuery
 from a20_parquet.windows.partition import PartitionBy
 from tests.helpers.recordings import DIMS, NAMES, write_recordings
 from tests.helpers.shards import make_record, random_tensor, write_shard
@@ -132,7 +132,7 @@ def dataset(datasets: dict[str, Path], tmp_path: Path) -> Path:
 @pytest.fixture
 def tiny_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read some fifteen windows at a time."""
-    monkeypatch.setattr(WindowSource.__init__, "__kwdefaults__", {"batch_bytes": 4000})
+    monkeypatch.setattr(WindowQuery.__init__, "__kwdefaults__", {"batch_bytes": 4000})
 
 
 @pytest.mark.slow
@@ -332,8 +332,8 @@ def test_who_wants_no_more_hears_nothing(datasets: dict[str, Path]) -> None:
     """A query that stops early, with most of the dataset unread, leaves no word on stderr."""
     code = (
         "import sys, a20_parquet, polars as pl\n"
-        "from a20_parquet.query.window_query import WindowSource\n"
-        "WindowSource.__init__.__kwdefaults__['batch_bytes'] = 2500\n"
+        "from a20_parquet.query.window_query import WindowQuery\n"
+        "WindowQuery.__init__.__kwdefaults__['batch_bytes'] = 2500\n"
         "scan = a20_parquet.scan(sys.argv[1])\n"
         "for engine in ('in-memory', 'streaming'):\n"
         "    for query in (scan.head(2), scan.filter(pl.col('channel') == 0).head(2)):\n"

@@ -10,14 +10,13 @@ import pytest
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.embedding_buffer import EmbeddingBuffer
 from a20_parquet.parquet import Compression
-from a20_parquet.query import file_parts as pieces_module
-from a20_parquet.query.file_parts import (
-    FilePart,
-    Piece,
+from a20_parquet.query import file_slices
+from a20_parquet.query.file_slices import (
+    FileSlice,
     read_blocks,
     read_embeddings,
 )
-from a20_parquet.query.window_query import WindowSource
+from a20_parquet.query.window_query import WindowQuery
 from tests.helpers.datasets import make_dataset
 from tests.helpers.parquet_files import encode, windows
 
@@ -31,10 +30,10 @@ def raw(embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
     return np.ascontiguousarray(embeddings).view(np.uint32)
 
 
-def parts_of(catalog: Catalog, rows_a_part: int) -> list[FilePart]:
+def parts_of(catalog: Catalog, rows_a_part: int) -> list[FileSlice]:
     """Every file, cut into parts."""
     row_bytes = 4 * catalog.dims + 200
-    source = WindowSource(catalog, ["embedding"], batch_bytes=rows_a_part * row_bytes)
+    source = WindowQuery(catalog, ["embedding"], batch_bytes=rows_a_part * row_bytes)
     return [part for batch in source.batches() for part in batch]
 
 
@@ -52,7 +51,7 @@ def test_rows_that_are_kept(  # noqa: PLR0913, PLR0917 - each a dimension of the
     share: float,
 ) -> None:
     """The array and the blocks hold just those rows, bit for bit and with their numbers."""
-    monkeypatch.setattr(pieces_module, "_BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(file_slices, "_BLOCK_BYTES", block_bytes)
     files = [
         [windows(rows, DIMS, seed=17 * file + group) for group, rows in enumerate(groups)]
         for file, groups in enumerate(GROUPS)
@@ -71,13 +70,13 @@ def test_rows_that_are_kept(  # noqa: PLR0913, PLR0917 - each a dimension of the
 
     catalog = Catalog.open(root)
     rng = np.random.default_rng(5)
-    pieces = [Piece(catalog, part) for part in parts_of(catalog, rows_a_part)]
-    kept = [rng.random(len(piece.wanted())) < share for piece in pieces]
+    parts = parts_of(catalog, rows_a_part)
+    kept = [rng.random(len(part.wanted())) < share for part in parts]
     wanted = np.flatnonzero(np.concatenate(kept))
-    found = read_embeddings(pieces, kept, DIMS)
+    found = read_embeddings(parts, kept, DIMS)
     np.testing.assert_array_equal(raw(found), bits[wanted])
     numbers = [np.empty(0, np.int64)]
-    for rows, block in read_blocks(pieces, kept, EmbeddingBuffer(), DIMS):
+    for rows, block in read_blocks(parts, kept, EmbeddingBuffer(), DIMS):
         assert len(rows) == len(block)
         np.testing.assert_array_equal(raw(block), bits[rows])
         numbers.append(rows)

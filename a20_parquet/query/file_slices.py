@@ -1,7 +1,7 @@
-"""Parts of data files, and the embeddings of those of their rows that are wanted."""
+"""Slices of data files, and the metadata and embeddings of their rows."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
@@ -21,95 +21,85 @@ Mask = npt.NDArray[np.bool_]
 _BLOCK_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FilePart:
-    """Those row groups of a data file that begin in a range of its rows."""
+@dataclass(slots=True, kw_only=True)
+class FileSlice:
+    """The row groups of a data file that begin in a range of its rows; for one thread.
 
+    The file is opened when something is first read.
+    """
+
+    catalog: Catalog
     path: str
     """Relative to the dataset."""
     size: int
-    """Of the whole file, in bytes."""
+    """Bytes of the whole file."""
     rows: int
-    """Of the whole file."""
+    """Rows of the whole file."""
     before: int
-    """How many windows of the dataset lie in the files before this one."""
+    """Windows of the dataset before this file."""
     keys: tuple[Any, ...]
     """Values of the Hive keys."""
     first: int
     """First row of the range in the file."""
     end: int
-    """Behind its last row."""
+    """One past the range's last row."""
     limit: int
-    """Behind the last row of the file that is wanted."""
+    """Only rows of the file before this one are wanted."""
+    _file: DataFile | None = field(default=None, init=False, repr=False)
 
     @property
     def bytes(self) -> int:
         """About how many bytes of the file it takes."""
         return self.size * (self.end - self.first) // self.rows
 
-
-class Piece:
-    """A part of a file, which is opened when something is first read of it; for one thread."""
-
-    def __init__(self, catalog: Catalog, part: FilePart) -> None:
-        """Take the part.
-
-        Args:
-            catalog: of its dataset.
-            part: of the file.
-        """
-        self.part = part
-        self.is_local = catalog.is_local
-        self.is_whole = (part.first, part.end) == (0, part.rows)
-        """Whether it is all of its file."""
-        self._catalog = catalog
-        self._file: DataFile | None = None
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is the whole file."""
+        return (self.first, self.end) == (0, self.rows)
 
     @property
     def file(self) -> DataFile:
-        """Its file, opened."""
+        """The opened file."""
         if self._file is None:
-            part = self.part
-            self._file = DataFile(self._catalog, part.path, rows=part.rows, size=part.size)
+            self._file = DataFile(self.catalog, self.path, rows=self.rows, size=self.size)
         return self._file
 
     def close(self) -> None:
-        """Close its file until something more is read of it: a batch may have hundreds."""
+        """Close the file until something more is read: a batch may have hundreds."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
     @property
     def groups(self) -> list[int]:
-        """Numbers of its row groups."""
+        """Numbers of its row groups in the file."""
         rows = self.file.rows
         if self.is_whole:
             return list(range(len(rows)))
-        first, end = self.part.first, self.part.end
         starts = accumulate(rows[:-1], initial=0)
-        return [number for number, start in enumerate(starts) if first <= start < end]
+        return [number for number, start in enumerate(starts) if self.first <= start < self.end]
 
     @property
     def start(self) -> int:
-        """How many rows of its file lie before it."""
+        """Rows of the file before this slice."""
         return 0 if self.is_whole else sum(self.file.rows[: next(iter(self.groups), 0)])
 
     def wanted(self) -> Mask:
-        """Which of its rows are wanted, as far as the limit decides."""
+        """Mask of its rows before ``limit``."""
         if self.is_whole:
-            return np.ones(self.part.rows, np.bool_)
+            return np.ones(self.rows, np.bool_)
         start = self.start
         count = sum(self.file.rows[group] for group in self.groups)
-        return np.arange(start, start + count) < self.part.limit
+        return np.arange(start, start + count) < self.limit
 
     def pages(self) -> Iterator[tuple[int, EmbeddingPages, Page]]:
         """Find its pages of embeddings.
 
         Yields:
-            The number of a page's first row in the piece, and the page.
+            The number of a page's first row in this slice, and the page.
 
         Raises:
-            DatasetError: the file can't be read.
+            DatasetError: the file cannot be read.
         """
         start = 0
         for group in self.groups:
@@ -118,11 +108,11 @@ class Piece:
             start += self.file.rows[group]
 
 
-def read_metadata(pieces: Sequence[Piece], columns: Sequence[str]) -> Any:
-    """Read columns of all rows of some pieces, but for the embedding.
+def read_metadata(slices: Sequence[FileSlice], columns: Sequence[str]) -> Any:
+    """Read columns other than the embedding, for all rows.
 
     Args:
-        pieces: in order, at least one.
+        slices: in order, at least one.
         columns: names, at least one.
 
     Returns:
@@ -132,28 +122,27 @@ def read_metadata(pieces: Sequence[Piece], columns: Sequence[str]) -> Any:
         DatasetError: a file is missing or damaged.
     """
     tables = []
-    for piece in pieces:
-        tables.append(piece.file.metadata(piece.groups, columns, validate=False))
-        # A batch may have hundreds of files.
-        if piece.is_local:
-            piece.close()
+    for part in slices:
+        tables.append(part.file.metadata(part.groups, columns, validate=False))
+        if part.catalog.is_local:
+            part.close()
     table = pa.concat_tables(tables)
     try:
         # Checked together, the tables of small files take a third of the time.
         table.validate(full=True)
     except pa.ArrowException:
-        for piece, of_piece in zip(pieces, tables, strict=True):
-            piece.file.check_values(of_piece)
+        for part, of_part in zip(slices, tables, strict=True):
+            part.file.check_values(of_part)
         raise
     return table
 
 
-def read_embeddings(pieces: Sequence[Piece], kept: Sequence[Mask], dims: int) -> Embeddings:
-    """Read the embeddings of the rows that are kept, and close the pieces.
+def read_embeddings(slices: Sequence[FileSlice], kept: Sequence[Mask], dims: int) -> Embeddings:
+    """Read the embeddings of the kept rows, and close the files.
 
     Args:
-        pieces: in order.
-        kept: for each piece, which of its rows.
+        slices: in order.
+        kept: a mask of the rows of each slice.
         dims: floats an embedding.
 
     Raises:
@@ -161,35 +150,35 @@ def read_embeddings(pieces: Sequence[Piece], kept: Sequence[Mask], dims: int) ->
     """
     out = np.empty((sum(np.count_nonzero(rows) for rows in kept), dims), np.float32)
     filled = 0
-    for piece, rows in zip(pieces, kept, strict=True):
-        for first, pages, page in piece.pages():
+    for part, rows in zip(slices, kept, strict=True):
+        for first, pages, page in part.pages():
             of_page = rows[first : first + page.rows]
             count = int(np.count_nonzero(of_page))
             if count == page.rows:
-                piece.file.read_page(pages, page, out[filled : filled + count])
+                part.file.read_page(pages, page, out[filled : filled + count])
             elif count:
                 whole = np.empty((page.rows, dims), np.float32)
-                piece.file.read_page(pages, page, whole)
+                part.file.read_page(pages, page, whole)
                 np.compress(of_page, whole, axis=0, out=out[filled : filled + count])
             filled += count
-        piece.close()
+        part.close()
     return out
 
 
 def read_blocks(
-    pieces: Sequence[Piece], kept: Sequence[Mask], scratch: EmbeddingBuffer, dims: int
+    slices: Sequence[FileSlice], kept: Sequence[Mask], scratch: EmbeddingBuffer, dims: int
 ) -> Iterator[tuple[Rows, Embeddings]]:
-    """Read the embeddings of the rows that are kept, block after block, and close the pieces.
+    """Read the embeddings of the kept rows block by block, and close the files.
 
     Args:
-        pieces: in order.
-        kept: for each piece, which of its rows.
-        scratch: lends the memory.
+        slices: in order.
+        kept: a mask of the rows of each slice.
+        scratch: memory for a block.
         dims: floats an embedding.
 
     Yields:
-        Numbers of windows in the dataset, ascending, and their embeddings, which last until the
-        next block.
+        Numbers of windows in the dataset, ascending, and their embeddings, which are overwritten by
+        the next block.
 
     Raises:
         DatasetError: a file is missing or damaged.
@@ -197,9 +186,9 @@ def read_blocks(
     most = max(1, _BLOCK_BYTES // (4 * dims))
     numbers: list[Rows] = []
     filled = 0
-    for piece, rows in zip(pieces, kept, strict=True):
-        before = piece.part.before + piece.start
-        for first, pages, page in piece.pages():
+    for part, rows in zip(slices, kept, strict=True):
+        before = part.before + part.start
+        for first, pages, page in part.pages():
             wanted = np.flatnonzero(rows[first : first + page.rows])
             if not len(wanted):
                 continue
@@ -207,11 +196,11 @@ def read_blocks(
                 yield np.concatenate(numbers), scratch.rows(filled, dims)
                 numbers, filled = [], 0
             block = scratch.rows(filled + page.rows, dims)[filled:]
-            piece.file.read_page(pages, page, block)
+            part.file.read_page(pages, page, block)
             if len(wanted) < page.rows:
                 block[: len(wanted)] = block[wanted]
             numbers.append(before + first + wanted)
             filled += len(wanted)
-        piece.close()
+        part.close()
     if filled:
         yield np.concatenate(numbers), scratch.rows(filled, dims)
