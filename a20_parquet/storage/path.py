@@ -100,7 +100,7 @@ def parse_path(name: str | Path) -> AnyPath:
     """The place that a URL, or a local path, names; nothing need be there.
 
     Raises:
-        UsageError: it can't be opened, is the whole store, or its path is no UTF-8.
+        UsageError: it can't be opened, is the whole store, or its path is not UTF-8.
     """
     if not is_url(name):
         text = str(name).removeprefix("file://").removeprefix("local://")
@@ -116,7 +116,7 @@ def local_file(name: str | Path) -> Path:
     """Return the absolute path of a file that is to be written on this machine.
 
     Raises:
-        UsageError: it is a URL, or its path is no UTF-8.
+        UsageError: it is a URL, or its path is not UTF-8.
     """
     if is_url(name):
         raise UsageError(f"{name}: it can only be written to a local file. Name one.")
@@ -126,7 +126,7 @@ def local_file(name: str | Path) -> Path:
 def _as_readers_open(path: Path) -> Path:
     if not is_unicode(str(path)):
         raise UsageError(
-            f"{path}: its name is no UTF-8, so that not every reader could open it. Rename it."
+            f"{path}: its name is not UTF-8, so not every reader could open it. Rename it."
         )
     return path
 

@@ -59,7 +59,7 @@ def run_commands(
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    # Strictly: no byte of a name that is no UTF-8 comes through.
+    # Strictly: no byte of a name that is not UTF-8 comes through.
     streams = [re.split(r"=== (\d+)\n", each.decode()) for each in (done.stdout, done.stderr)]
     out, err = streams
     assert len(out) == len(err) == 2 * len(commands) + 1
@@ -175,7 +175,7 @@ def test_paths_that_are_no_utf_8(tmp_path: Path) -> None:
     for _, out, err in results[7:]:
         assert out == ""
         assert err.count("\n") == 1
-        assert "no UTF-8" in err or "does not exist" in err
+        assert "not UTF-8" in err or "does not exist" in err
         assert r"bad\xff" in err or r"in\x9b" in err
     [found] = json.loads((tmp_path / "dataset" / "manifest.json").read_text())["shards"]
     assert found["label"] == r"b\xff-00000-of-00001"
@@ -199,7 +199,7 @@ def test_paths_that_are_no_utf_8_in_python(tmp_path: Path) -> None:
         lambda: duckdb(dataset, tmp_path / bad),
         lambda: scan(tmp_path / bad),
     ):
-        with pytest.raises(UsageError, match="no UTF-8"):
+        with pytest.raises(UsageError, match="not UTF-8"):
             call()
 
 
