@@ -137,9 +137,9 @@ class Comparison:
                     strict=True,
                 )
                 for index, (digest, run, row, is_first) in enumerate(each):
-                    is_held = run >= new
+                    is_existing = run >= new
                     if counter.add(
-                        rows.metadata, index, digest, is_first=is_first, is_held=is_held
+                        rows.metadata, index, digest, is_first=is_first, is_existing=is_existing
                     ):
                         dropped.append((run, row))
         found = np.array(dropped, np.int64).reshape(-1, 2)

@@ -101,11 +101,11 @@ def _with_faults(
 
 
 def _contradictions(
-    option: str, unit: str, given: float | None, told: Sequence[float | None], folders: list[str]
+    option: str, unit: str, given: float | None, known: Sequence[float | None], folders: list[str]
 ) -> Iterator[str]:
     """Yield a sentence for each number in the files that differs from the user's."""
     others: dict[float, set[str]] = {}
-    for number, folder in zip(told, folders, strict=True):
+    for number, folder in zip(known, folders, strict=True):
         if given is not None and number is not None and number != given:
             others.setdefault(number, set()).add(folder)
     for number, where in sorted(others.items()):
@@ -140,18 +140,18 @@ def find_hop(shards: Sequence[Shard], given_s: float | None, dataset_s: float | 
     """
     if given_s is not None:
         return Hop(given_s)
-    told: dict[float, set[str]] = {}
+    known: dict[float, set[str]] = {}
     silent = set()
     for shard in shards:
         folder = shard.url.rpartition("/")[0]
         if shard.hop_s is None:
             silent.add(folder)
         else:
-            told.setdefault(shard.hop_s, set()).add(folder)
+            known.setdefault(shard.hop_s, set()).add(folder)
     fallback_s = dataset_s or DEFAULT_HOP_S
-    hop_s = next(iter(told), fallback_s)
-    if len(told) > 1 or (silent and hop_s != fallback_s):
-        named = [f"{_seconds(hop)} in {_named(folders)}" for hop, folders in sorted(told.items())]
+    hop_s = next(iter(known), fallback_s)
+    if len(known) > 1 or (silent and hop_s != fallback_s):
+        named = [f"{_seconds(hop)} in {_named(folders)}" for hop, folders in sorted(known.items())]
         if silent:
             named.append(f"no config.json that tells it in {_named(silent)}")
         raise UsageError(
@@ -160,14 +160,14 @@ def find_hop(shards: Sequence[Shard], given_s: float | None, dataset_s: float | 
         )
     if dataset_s is not None and hop_s != dataset_s:
         raise UsageError(
-            f"{CONFIG_NAME} in {_named(told[hop_s])} says {_seconds(hop_s)}, the dataset has "
+            f"{CONFIG_NAME} in {_named(known[hop_s])} says {_seconds(hop_s)}, the dataset has "
             f"{_seconds(dataset_s)}: convert these shards into a dataset of their own. "
             f"--window-seconds {dataset_s:.15g} adds them all the same, if that file is wrong."
         )
     if not silent:
         return Hop(hop_s)
     why = ", as the dataset has it" if dataset_s else ""
-    where = f" in {_named(silent)}" if told else ""
+    where = f" in {_named(silent)}" if known else ""
     return Hop(hop_s, f"{_seconds(hop_s)}{why}{where} (--window-seconds)")
 
 

@@ -82,7 +82,9 @@ class RepeatCounter:
         self._identical = _Counted()
         self._different = _Counted()
 
-    def add(self, keyed: Any, row: int, digest: bytes, *, is_first: bool, is_held: bool) -> bool:
+    def add(
+        self, keyed: Any, row: int, digest: bytes, *, is_first: bool, is_existing: bool
+    ) -> bool:
         """Compare a window with the earlier ones of its name.
 
         Args:
@@ -90,17 +92,17 @@ class RepeatCounter:
             row: the window's row there.
             digest: of its content, see ``content_digests``.
             is_first: whether its name differs from the previous window's.
-            is_held: whether the dataset contains it already; then it is not counted.
+            is_existing: whether the dataset contains it already; then it is not counted.
 
         Returns:
             Whether it is identical to an earlier one and can be dropped.
         """
         if is_first:
             self._seen = set()
-        is_identical = digest in self._seen and not is_held
+        is_identical = digest in self._seen and not is_existing
         if is_identical:
             self._identical.add(keyed, row)
-        elif self._seen and not is_held:
+        elif self._seen and not is_existing:
             self._different.add(keyed, row)
         self._seen.add(digest)
         return is_identical

@@ -12,7 +12,7 @@ _WORD = re.compile(rf"({'|'.join(FeatureKind)})(?:\[(\d{{1,9}})\])?|({'|'.join(F
 _LEAST_TEXT_BYTES = 256
 # Other texts may be longer than those of the sample.
 _TEXT_ROOM = 4
-_MOST_TOLD = 3
+_MOST_DESCRIBED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +112,12 @@ def learn_list(request: FeatureRequest, seen: Sequence[SeenFeature]) -> tuple[Fe
     kind = request.kind or _kind(request.name, seen)
     fitting = [each for each in seen if kind in each.kinds]
     if not fitting:
-        raise UsageError(f"--feature {request.name}:{kind}: {_told(request.name, seen)}.")
+        raise UsageError(f"--feature {request.name}:{kind}: {_forms(request.name, seen)}.")
     scopes = _scopes(request, kind, fitting)
     if not scopes:
         raise UsageError(
             f"--feature {request.name} fits no column, which has as many values for each window "
-            f"or record: {_told(request.name, fitting)}. {_tell(request.name, kind)}"
+            f"or record: {_forms(request.name, fitting)}. {_fix(request.name, kind)}"
         )
     assumed = None
     scope = next(iter(scopes))
@@ -125,14 +125,14 @@ def learn_list(request: FeatureRequest, seen: Sequence[SeenFeature]) -> tuple[Fe
         single = [each for each in FeatureScope if scopes.get(each) == 1]
         if not single:
             raise UsageError(
-                f"--feature {request.name} has several meanings: {_told(request.name, fitting)}. "
+                f"--feature {request.name} has several meanings: {_forms(request.name, fitting)}. "
                 f"Say whether they belong to the record, the window or the channel, as "
                 f"{_or([f'--feature {request.name}:{each}' for each in scopes])}."
             )
         scope = single[-1]
         others = _or([f"--feature {request.name}:{each}" for each in scopes if each is not scope])
         assumed = (
-            f"{request.name} has {_told_counts(fitting)}, so that each {scope} is taken to have "
+            f"{request.name} has {_counts(fitting)}, so that each {scope} is taken to have "
             f"its own value ({others} takes them otherwise)"
         )
     size = scopes[scope]
@@ -147,8 +147,8 @@ def _kind(name: str, seen: Sequence[SeenFeature]) -> FeatureKind:
         if all(kind in each.kinds for each in seen):
             return kind
     raise UsageError(
-        f"--feature {name} is not the same in all records: {_told(name, seen)}. "
-        f"{_tell(name, seen[0].kinds[0])}"
+        f"--feature {name} is not the same in all records: {_forms(name, seen)}. "
+        f"{_fix(name, seen[0].kinds[0])}"
     )
 
 
@@ -177,18 +177,18 @@ def _text_room(longest: int) -> int:
     return max(longest, min(room, MAX_TEXT_BYTES))
 
 
-def _told(name: str, seen: Sequence[SeenFeature]) -> str:
+def _forms(name: str, seen: Sequence[SeenFeature]) -> str:
     """Describe what the records contain, each form once."""
     ways = {(e.list_kind, e.kinds[:1], e.count, e.windows, e.channels): e for e in reversed(seen)}
-    said = [
+    forms = [
         f"{each.where} has {each.count} in its {each.list_kind} {name!r} for {each.windows} "
         f"windows of {each.channels} channels"
-        for each in list(ways.values())[::-1][:_MOST_TOLD]
+        for each in list(ways.values())[::-1][:_MOST_DESCRIBED]
     ]
-    return "; ".join(said)
+    return "; ".join(forms)
 
 
-def _told_counts(seen: Sequence[SeenFeature]) -> str:
+def _counts(seen: Sequence[SeenFeature]) -> str:
     first = seen[0]
     if len({each.count for each in seen}) > 1:
         return f"as many values as windows times channels in all {len(seen)} records looked at"
@@ -198,7 +198,7 @@ def _told_counts(seen: Sequence[SeenFeature]) -> str:
     )
 
 
-def _tell(name: str, kind: FeatureKind) -> str:
+def _fix(name: str, kind: FeatureKind) -> str:
     return (
         f"Tell its form, for example --feature {name}:{kind}[1]:record: records that have it "
         "otherwise go to quarantine."

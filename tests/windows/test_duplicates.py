@@ -42,7 +42,7 @@ def test_windows_that_are_held_are_not_counted() -> None:
     keyed = make_keyed([{}] * 4)
     counter = RepeatCounter()
     told = [
-        counter.add(keyed, row, digest, is_first=row == 0, is_held=row < 3)
+        counter.add(keyed, row, digest, is_first=row == 0, is_existing=row < 3)
         for row, digest in enumerate([b"x", b"x", b"y", b"y"])
     ]
     assert told == [False, False, False, True]
@@ -55,7 +55,7 @@ def test_names_are_the_first_ones_each_once() -> None:
     keyed = make_keyed([{"filename": name} for name in names])
     counter = RepeatCounter()
     for row in range(len(names)):
-        counter.add(keyed, row, b"same", is_first=row % 3 == 0, is_held=False)
+        counter.add(keyed, row, b"same", is_first=row % 3 == 0, is_existing=False)
     assert counter.identical.count == 30
     assert [name for name, _, _ in counter.identical.names] == names[: 3 * MOST_NAMES : 3]
     joined = Repeats.joined([Repeats(3, (("z", 0.0, 0),)), counter.identical])
