@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from a20_parquet.conversion.duplicates_pass import find_duplicates
-from a20_parquet.conversion.find_duplicates import Comparison
+from a20_parquet.conversion.duplicates_pass import Comparison, find_duplicates
 from a20_parquet.conversion.gather import WindowGatherer
 from a20_parquet.conversion.job import ConversionSetup
 from a20_parquet.conversion.merge_pass import merge_runs, plan_files

@@ -2,45 +2,28 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Unpack
 
 from a20_parquet.conversion.duplicates_pass import without_duplicates
-from a20_parquet.conversion.finish import finish
-from a20_parquet.conversion.free_space import check_free_space, has_room_for_runs
-from a20_parquet.conversion.job import ConversionSetup, check_options, plan_conversion
+from a20_parquet.conversion.finish import check_some_kept, finish, missing_sites
+from a20_parquet.conversion.job import check_options, plan_conversion
 from a20_parquet.conversion.memory import check_budget
 from a20_parquet.conversion.merge_pass import merge_runs, plan_files
 from a20_parquet.conversion.new_shards import ToConvert, find_copies, find_new
-from a20_parquet.conversion.no_windows import check_some_kept, missing_sites
 from a20_parquet.conversion.option_help import with_options
 from a20_parquet.conversion.options import ConvertOptions, OptionValues
 from a20_parquet.conversion.reading import Reading
 from a20_parquet.conversion.remarks import Remarks, conversion_remarks
 from a20_parquet.conversion.result import Conversion
 from a20_parquet.conversion.sort_pass import sort_shards
-from a20_parquet.conversion.transaction.begin import (
-    ConversionState,
-    abandon,
-    begin,
-    find_existing,
-    make_way,
-)
-from a20_parquet.conversion.transaction.checkpoints import Plan
+from a20_parquet.conversion.start import started
+from a20_parquet.conversion.transaction.begin import find_existing, make_way
 from a20_parquet.conversion.transaction.lock import locked
-from a20_parquet.conversion.transaction.scratch import new_scratch
 from a20_parquet.dataset.existing import ExistingDataset
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.errors import (
-    A20ParquetError,
-    DatasetError,
-    NoWindowsError,
-    SameFolderError,
-    UsageError,
-)
+from a20_parquet.errors import UsageError
 from a20_parquet.execution.fencing import FencingToken
 from a20_parquet.execution.open import open_executor
 from a20_parquet.execution.protocols import Executor
@@ -145,7 +128,7 @@ def _add(  # noqa: PLR0913, PLR0917 - all that was found before
 ) -> Conversion:
     """Sort the windows of new shards, merge them into files and commit these."""
     setup = plan_conversion(found, options, existing, executor=executor, reading=reading)
-    with _begun(layout, setup, options, existing, executor.progress) as state:
+    with started(layout, setup, options, existing, executor.progress) as state:
         hops = () if notebook is None else hop_remarks([setup.table.window_seconds])
         remarks.say(*map(str, setup.assumptions), *hops)
         further = () if notebook is None else (notebook.folder.root,)
@@ -236,60 +219,3 @@ def _notebook_remarks(notebook: NotebookOutput | None, found: ToConvert) -> Iter
                 f"--npy-json writes no files of shards that the dataset holds already, "
                 f"{found.existing} here; a20-parquet npy-json does"
             )
-
-
-@contextmanager
-def _begun(
-    layout: DatasetLayout,
-    setup: ConversionSetup,
-    options: ConvertOptions,
-    existing: ExistingDataset | None,
-    progress: Progress,
-) -> Iterator[ConversionState]:
-    """Begin or resume a conversion; what stops it leaves what is done, and is told how to go on."""
-    plan = Plan(
-        options=setup.table,
-        reading=setup.reading,
-        shards=setup.planned_shards,
-        npy_json=None if options.npy_json is None else str(NpyJsonFolder.at(options.npy_json).root),
-        base=existing.manifest.files_checksum if existing else None,
-        scratch=(new_scratch(options.scratch),),
-    )
-    try:
-        state = begin(
-            layout,
-            plan,
-            overwrite=options.overwrite,
-            check=partial(check_free_space, setup, layout),
-        )
-    except OSError as error:
-        raise DatasetError(f"{layout.root}: can't be written: {error}") from error
-    if state.is_resumed:
-        done = sum(len(unit.positions) for unit in state.sorted)
-        progress.say(
-            f"going on with an unfinished conversion: {done} of {len(setup.shards)} shards are "
-            "sorted"
-        )
-    try:
-        if not has_room_for_runs(setup, layout, state):
-            make_way(layout, state)
-        yield state
-    except OSError as error:
-        raise DatasetError(
-            f"{error}. Mend that, for example make room. {_how_to_go_on(layout, plan)}"
-        ) from error
-    except (NoWindowsError, SameFolderError):
-        abandon(layout, state)
-        raise
-    except (A20ParquetError, KeyboardInterrupt):
-        progress.say(_how_to_go_on(layout, plan))
-        raise
-
-
-def _how_to_go_on(layout: DatasetLayout, plan: Plan) -> str:
-    still_there = (
-        f" The dataset that it replaces is still whole: to keep that, delete {layout.conversion}."
-        if plan.base is None and layout.manifest.exists()
-        else ""
-    )
-    return f"{layout.root} is unfinished. The same command goes on where it stopped.{still_there}"

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any
+from threading import Lock
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from a20_parquet.conversion.error_limit import ErrorLimit
 from a20_parquet.conversion.gather import WindowGatherer
 from a20_parquet.conversion.job import ConversionSetup
 from a20_parquet.conversion.observations import Observations, Observer
@@ -74,7 +74,7 @@ class UnitSorter:
     """Of the unit's shards, ascending."""
     gatherer: WindowGatherer
     record_filter: RecordFilter
-    errors: ErrorLimit
+    errors: "ErrorLimit"
     context: TaskContext
     _observer: Observer = field(default_factory=Observer, init=False)
     _runs: list[RunFiles] = field(default_factory=list, init=False)
@@ -195,3 +195,71 @@ def _origin(rejection: Rejection, records: Records, retry: Retry | None) -> tupl
         )
     origin = retry.records[rejection.number]
     return replace(rejection, number=origin.record), origin.offset
+
+
+class ErrorLimit:
+    """Counts what goes to quarantine, from any thread.
+
+    Attributes:
+        count: records and damaged ranges so far.
+        last: the last one that was counted by itself.
+    """
+
+    def __init__(self, most: int | None) -> None:
+        """Begin to count.
+
+        Args:
+            most: how many may go to quarantine; none for any number.
+        """
+        self.count = 0
+        self.last: RecordError | None = None
+        self._most = most
+        self._lock = Lock()
+
+    def add(self, error: RecordError) -> None:
+        """Count one more.
+
+        Raises:
+            RecordError: that is one too many.
+        """
+        with self._lock:
+            self.count += 1
+            self.last = error
+            is_too_many = self._is_too_many
+        if is_too_many:
+            self._refuse(error)
+
+    def add_elsewhere(self, count: int, last: RecordError | None) -> None:
+        """Count what another process has put there.
+
+        Args:
+            count: records and damaged ranges.
+            last: the last of them; none where there is none.
+
+        Raises:
+            RecordError: that is too many.
+        """
+        self.add_known(count)
+        if last is not None and self._is_too_many:
+            self._refuse(last)
+
+    @property
+    def _is_too_many(self) -> bool:
+        return self._most is not None and self.count > self._most
+
+    def _refuse(self, error: RecordError) -> NoReturn:
+        if not self._most:
+            raise error
+        raise RecordError(
+            shard=error.shard,
+            record=error.record,
+            offset=error.offset,
+            code=error.code,
+            reason=f"{error.reason}. That is more than --max-errors {self._most}",
+            fix="Run the same command with a larger number, or without it, to go on.",
+        )
+
+    def add_known(self, count: int) -> None:
+        """Count what an earlier run of the same conversion has put there."""
+        with self._lock:
+            self.count += count

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from a20_parquet.conversion.error_limit import ErrorLimit
+from a20_parquet.conversion.sort_unit import ErrorLimit
 from a20_parquet.errors import RecordError
 
 

@@ -128,7 +128,7 @@ def test_runs_beside_the_old_dataset(
         return done
 
     monkeypatch.setattr(module, "sort_shards", watched)
-    monkeypatch.setattr("a20_parquet.conversion.free_space._file_bytes", lambda *_: 10**12)
+    monkeypatch.setattr("a20_parquet.conversion.start._file_bytes", lambda *_: 10**12)
     set_free(10**12 if is_large else 10)
     a20_parquet.convert(shuffled, dataset, overwrite=True)
     assert seen == [is_large]

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from a20_parquet.conversion.find_duplicates import Comparison
+from a20_parquet.conversion.duplicates_pass import Comparison
 from a20_parquet.errors import DatasetError
 from a20_parquet.runs import cursor as cursor_module
 from a20_parquet.runs.cursor import MergeCursor

@@ -12,9 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from a20_parquet.conversion import find_duplicates as duplicates_module
-from a20_parquet.conversion.duplicates_pass import find_duplicates
-from a20_parquet.conversion.find_duplicates import Comparison
+from a20_parquet.conversion import duplicates_pass
+from a20_parquet.conversion.duplicates_pass import Comparison, find_duplicates
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import DatasetError
 from a20_parquet.execution.threads import ThreadExecutor
@@ -89,9 +88,9 @@ def test_duplicates_in_runs(
     rng: random.Random,
 ) -> None:
     """Runs in memory and on disk give what a plain search gives, whatever the units are."""
-    monkeypatch.setattr(duplicates_module, "_UNIT_ROWS", unit_rows)
-    monkeypatch.setattr(duplicates_module, "_BLOCK_BYTES", DIMS * 4 * 3)
-    monkeypatch.setattr(duplicates_module, "_ROWS_IN_MEMORY", rng.randint(1, 5))
+    monkeypatch.setattr(duplicates_pass, "_UNIT_ROWS", unit_rows)
+    monkeypatch.setattr(duplicates_pass, "_BLOCK_BYTES", DIMS * 4 * 3)
+    monkeypatch.setattr(duplicates_pass, "_ROWS_IN_MEMORY", rng.randint(1, 5))
     sizes = [rng.randint(1, 30) for _ in range(rng.choice([1, 2, 5]))]
     names = rng.choice([2, 12, 300])
     rows = [repeated_rows(rng, size, shard, names) for shard, size in enumerate(sizes)]
