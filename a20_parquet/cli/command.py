@@ -127,7 +127,7 @@ def _log_versions() -> None:
 @contextmanager
 def _without_logged_remarks() -> Iterator[None]:
     """Keep remarks on a conversion out of the log: the console prints them."""
-    logger = logging.getLogger("a20_parquet.conversion.remarks")
+    logger = logging.getLogger("a20_parquet.conversion.result")
 
     def leave_out(_: logging.LogRecord) -> bool:
         return False

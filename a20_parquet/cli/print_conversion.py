@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from a20_parquet.cli.console import note, short_path, show, show_json
-from a20_parquet.conversion.remarks import conversion_remarks, passed_over_remarks
+from a20_parquet.conversion.result import conversion_remarks, passed_over_remarks
 from a20_parquet.formatting import format_bytes, format_count
 from a20_parquet.windows.filenames.patterns import EXPECTED
 

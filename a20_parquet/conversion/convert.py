@@ -15,8 +15,7 @@ from a20_parquet.conversion.new_shards import ToConvert, find_copies, find_new
 from a20_parquet.conversion.option_help import with_options
 from a20_parquet.conversion.options import ConvertOptions, OptionValues
 from a20_parquet.conversion.reading import Reading
-from a20_parquet.conversion.remarks import Remarks, conversion_remarks
-from a20_parquet.conversion.result import Conversion
+from a20_parquet.conversion.result import Conversion, Remarks, conversion_remarks
 from a20_parquet.conversion.sort_pass import sort_shards
 from a20_parquet.conversion.start import started
 from a20_parquet.conversion.transaction.begin import find_existing, make_way

@@ -33,6 +33,7 @@ from a20_parquet.windows.schema import Feature
 
 if TYPE_CHECKING:
     from a20_parquet.dataset.catalog import Catalog
+    from a20_parquet.runs.dataset_run import DatasetRun
 
 _UNIT_ROWS = COMPARED_ROWS
 _BLOCK_BYTES = 1 << 20

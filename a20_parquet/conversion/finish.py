@@ -29,9 +29,8 @@ from a20_parquet.errors import NoWindowsError
 from a20_parquet.formatting import format_count
 from a20_parquet.runs.run import PartitionsOf
 from a20_parquet.windows.filenames.site_token import SHARED_TOKENS, may_be_shared
-from a20_parquet.windows.left_out import LeftOut
 from a20_parquet.windows.name_sketch import NameSketch
-from a20_parquet.windows.selection import site_values
+from a20_parquet.windows.selection import LeftOut, site_values
 from a20_parquet.windows.spacing import judge_hop
 
 _MOST_NAMED = 20

@@ -9,9 +9,8 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from a20_parquet.conversion.gather import WindowGatherer
+from a20_parquet.conversion.gather import Observations, WindowGatherer
 from a20_parquet.conversion.job import ConversionSetup
-from a20_parquet.conversion.observations import Observations
 from a20_parquet.conversion.sort_unit import ErrorLimit, SortedUnit, UnitSorter, count_errors
 from a20_parquet.conversion.transaction.begin import ConversionState
 from a20_parquet.conversion.transaction.checkpoints import SortedShards, remove_stray_runs

@@ -9,9 +9,8 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from a20_parquet.conversion.gather import WindowGatherer
+from a20_parquet.conversion.gather import Observations, Observer, WindowGatherer
 from a20_parquet.conversion.job import ConversionSetup
-from a20_parquet.conversion.observations import Observations, Observer
 from a20_parquet.conversion.transaction.checkpoints import SortedShards, commit_sorted
 from a20_parquet.conversion.transaction.lock import check_lock
 from a20_parquet.dataset.existing import Retry

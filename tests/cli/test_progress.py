@@ -445,7 +445,7 @@ def test_remarks_of_a_conversion_are_logged(
             )
         found = [r for r in caplog.records if r.levelname == "WARNING"]
         messages = [record.getMessage() for record in found]
-        assert {record.name for record in found} == {"a20_parquet.conversion.remarks"}
+        assert {record.name for record in found} == {"a20_parquet.conversion.result"}
         assert len(set(caplog.messages)) == len(caplog.messages)
         for begins in (
             f"{source}/a-*-of-00003: 2 of 3 shards",
@@ -467,7 +467,7 @@ def test_remarks_of_a_conversion_are_logged(
         with pytest.raises(SystemExit):
             cli.main()
     assert capsys.readouterr().err.count("passed over: notes.txt") == 1
-    assert "a20_parquet.conversion.remarks" not in {record.name for record in caplog.records}
+    assert "a20_parquet.conversion.result" not in {record.name for record in caplog.records}
 
 
 def test_decoder_fallback_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from a20_parquet.conversion.observations import Observations
+from a20_parquet.conversion.gather import Observations
 from a20_parquet.conversion.transaction.scratch import (
     ScratchName,
     located_run,
