@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from a20_parquet.conversion.job import ConversionSetup, plan_conversion
-from a20_parquet.conversion.new_shards import ToConvert
 from a20_parquet.conversion.options import ConvertOptions
 from a20_parquet.conversion.reading import Reading
 from a20_parquet.execution.threads import Pool, ThreadExecutor
@@ -55,11 +54,12 @@ class Setting:
             options: others of ``ConvertOptions``.
         """
         values = {"workers": self.threads, "memory": self.memory, "decoder": decoder, **options}
-        to_convert = ToConvert(shards=self.listing.shards, retries={}, existing=0)
         executor = ThreadExecutor(self.threads, NoProgress())
         chosen = ConvertOptions.model_validate(values)
         reading = Reading.of(chosen, None)
-        return plan_conversion(to_convert, chosen, None, executor=executor, reading=reading)
+        return plan_conversion(
+            self.listing.shards, chosen, None, executor=executor, reading=reading
+        )
 
     def buffers(self, rows: int, dims: int) -> Pool[Rows]:
         """Make a buffer for each thread, of which every page has been written to."""

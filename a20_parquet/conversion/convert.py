@@ -11,7 +11,7 @@ from a20_parquet.conversion.finish import check_some_kept, finish, missing_sites
 from a20_parquet.conversion.job import check_options, plan_conversion
 from a20_parquet.conversion.memory import check_budget
 from a20_parquet.conversion.merge_pass import merge_runs, plan_files
-from a20_parquet.conversion.new_shards import ToConvert, find_copies, find_new
+from a20_parquet.conversion.new_shards import NewShards, find_copies, find_new
 from a20_parquet.conversion.option_help import with_options
 from a20_parquet.conversion.options import ConvertOptions, OptionValues
 from a20_parquet.conversion.reading import Reading
@@ -47,22 +47,22 @@ def convert(
 ) -> Conversion:
     """Convert shards to a dataset, or append them to it.
 
-    A conversion that was stopped goes on where it was when it is called again with the same sources
-    and options. Shards that the dataset holds already are not converted again.
+    Call it again with the same sources and options to resume a conversion that was stopped. Shards
+    that the dataset has already are not converted again.
 
     Args:
         sources: folders, files, globs or fsspec URLs.
         dataset: folder to write, or its URL; what is there must be a dataset, or nothing.
         progress: ``True`` shows bars in a terminal or a notebook, and elsewhere a line every 30 s;
-            or an object that is told how far it is, see ``a20_parquet.progress.Progress``.
+            or an object with the methods of ``a20_parquet.progress.Progress``.
         options: of the conversion, each a keyword; sizes may be ``500MB``, ``64MiB`` or bytes:
 
     Raises:
-        UsageError: an option, or the place of the dataset, makes no sense.
-        SourceError: shards can't be found or read.
-        RecordError: something can't be converted, and more than is allowed to go to quarantine.
-        DatasetError: the dataset, the scratch folder or the notebook's files can't be written.
-        ClusterError: the Dask cluster can't be reached, or was lost.
+        UsageError: an option, or the path of the dataset, is not valid.
+        SourceError: shards cannot be found or read.
+        RecordError: more records than allowed cannot be converted.
+        DatasetError: the dataset, the scratch folder or the notebook's files cannot be written.
+        ClusterError: the Dask cluster cannot be reached, or was lost.
     """
     with open_progress(progress) as shown:
         remarks = Remarks(shown)
@@ -79,7 +79,7 @@ def _convert(
     progress: Progress,
     remarks: Remarks,
 ) -> Conversion:
-    started = time.monotonic()
+    start = time.monotonic()
     chosen = ConvertOptions.parse(options)
     check_budget(chosen.memory)
     layout = DatasetLayout.at(dataset)
@@ -88,28 +88,30 @@ def _convert(
         existing = find_existing(layout, overwrite=chosen.overwrite)
         reading = Reading.of(chosen, existing)
         listing = _find_shards(sources, chosen, layout, existing)
-        found = find_new(listing, existing, ThreadPool(chosen.workers), progress)
+        new = find_new(listing, existing, ThreadPool(chosen.workers), progress)
         notebook = None if folder is None else NotebookOutput.plan(folder, listing.shards)
         warnings = (*listing.missing, *listing.remarks, *reading.remarks)
-        remarks.say(*warnings, *_notebook_remarks(notebook, found))
-        if existing is not None and not found.shards and not layout.plan.exists():
-            other_options = reading.check_existing(existing, found.held_shards)
+        remarks.say(*warnings, *_notebook_remarks(notebook, new))
+        if existing is not None and not new.shards and not layout.plan.exists():
+            other_options = reading.check_existing(existing, new.summaries)
             result = Conversion(
                 dataset=layout.location,
                 totals=existing.manifest.totals,
                 quarantine=existing.manifest.count_reasons(),
             )
         else:
-            other_options = reading.compare_existing(existing, found)
+            other_options = reading.compare_existing(
+                existing, is_retry=len(new.retries) == len(new.shards)
+            )
             remarks.say(*other_options)
             with open_executor(chosen.dask, chosen.workers, progress) as executor:
-                result = _add(layout, found, chosen, existing, reading, notebook, executor, remarks)
+                result = _add(layout, new, chosen, existing, reading, notebook, executor, remarks)
             result = replace(result, retries=retries.count + result.retries)
     return replace(
         result,
-        held_shards=found.existing,
+        held_shards=new.existing,
         other_options=other_options,
-        seconds=time.monotonic() - started,
+        seconds=time.monotonic() - start,
         passed_over=listing.passed_over,
         warnings=warnings,
     )
@@ -117,7 +119,7 @@ def _convert(
 
 def _add(  # noqa: PLR0913, PLR0917 - all that was found before
     layout: DatasetLayout,
-    found: ToConvert,
+    new: NewShards,
     options: ConvertOptions,
     existing: ExistingDataset | None,
     reading: Reading,
@@ -126,48 +128,51 @@ def _add(  # noqa: PLR0913, PLR0917 - all that was found before
     remarks: Remarks,
 ) -> Conversion:
     """Sort the windows of new shards, merge them into files and commit these."""
-    setup = plan_conversion(found, options, existing, executor=executor, reading=reading)
+    setup = plan_conversion(
+        new.shards, options, existing, retries=new.retries, executor=executor, reading=reading
+    )
     with started(layout, setup, options, existing, executor.progress) as state:
         hops = () if notebook is None else hop_remarks([setup.table.window_seconds])
         remarks.say(*map(str, setup.assumptions), *hops)
         further = () if notebook is None else (notebook.folder.root,)
         token = FencingToken.of(layout, state.scratch, *further)
         executor.check_access(token, setup.shards[:1])
-        in_runs = sort_shards(layout, setup, state, notebook, executor)
+        sorted_shards = sort_shards(layout, setup, state, notebook, executor)
         if existing is None or not reading.has_kept(existing):
             check_some_kept(
-                setup, in_runs, overwrites=existing is None and layout.manifest.exists()
+                setup, sorted_shards, overwrites=existing is None and layout.manifest.exists()
             )
-        runs, duplicates = without_duplicates(setup, in_runs.runs, existing, executor)
+        runs, duplicates = without_duplicates(setup, sorted_shards.runs, existing, executor)
         units = plan_files(setup, runs, existing)
         make_way(layout, state)
         files = merge_runs(setup, runs, units, layout, executor, existing=existing)
-        missing = missing_sites(setup, in_runs, files)
+        missing = missing_sites(setup, sorted_shards, files)
         manifest = finish(
             layout,
             setup,
             state,
             existing,
-            sorted_shards=in_runs,
+            sorted_shards=sorted_shards,
             duplicates=duplicates,
             files=files,
         )
-    new = [shard for place, shard in enumerate(in_runs.shards) if place not in setup.retries]
+    summaries = enumerate(sorted_shards.shards)
+    first_read = [shard for position, shard in summaries if position not in setup.retries]
     return Conversion(
         dataset=layout.location,
         totals=manifest.totals,
         new_shards=len(setup.shards) - len(setup.retries),
         retried_shards=len(setup.retries),
         new_windows=sum(file.rows for file in files),
-        left_out=sum(shard.left_out for shard in in_runs.shards),
+        left_out=sum(shard.left_out for shard in sorted_shards.shards),
         missing_sites=missing,
         quarantine=manifest.count_reasons(),
         duplicates=duplicates,
         dropped_duplicates=options.drop_duplicates,
-        shape_disagreements=sum(shard.shape_disagreements for shard in in_runs.shards),
-        other_features=in_runs.observations.other_features,
-        widths=in_runs.observations.other_widths(setup.table.dims),
-        copies=find_copies(existing.manifest.shards if existing else (), new),
+        shape_disagreements=sum(shard.shape_disagreements for shard in sorted_shards.shards),
+        other_features=sorted_shards.observations.other_features,
+        widths=sorted_shards.observations.other_widths(setup.table.dims),
+        copies=find_copies(existing.manifest.shards if existing else (), first_read),
         assumptions=manifest.conversions[-1].assumptions,
         hop_remark=manifest.conversions[-1].hop_remark,
         is_resumed=state.is_resumed,
@@ -187,7 +192,7 @@ def _find_shards(
     layout: DatasetLayout,
     existing: ExistingDataset | None,
 ) -> Listing:
-    """Find the shards; refuse to delete what is to be converted, or to mix what differs."""
+    """Find the shards; refuse to delete shards, or to mix windows of different options."""
     found = find_shards(sources, layout.root)
     listing = read_configs(found, options.sample_rate, options.window_seconds)
     for shard in listing.shards if options.overwrite else ():
@@ -209,12 +214,12 @@ def _notebook_folder(options: ConvertOptions, layout: DatasetLayout) -> NpyJsonF
     return folder
 
 
-def _notebook_remarks(notebook: NotebookOutput | None, found: ToConvert) -> Iterator[str]:
-    """What a user should know of the notebook's files before they are written."""
+def _notebook_remarks(notebook: NotebookOutput | None, new: NewShards) -> Iterator[str]:
+    """Yield what a user should know of the notebook's files before they are written."""
     if notebook is not None:
         yield from notebook.renamed
-        if found.existing:
+        if new.existing:
             yield (
                 f"--npy-json writes no files of shards that the dataset holds already, "
-                f"{found.existing} here; a20-parquet npy-json does"
+                f"{new.existing} here; a20-parquet npy-json does"
             )

@@ -4,13 +4,13 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from a20_parquet.conversion.detect import detect_schema
 from a20_parquet.conversion.memory import MemoryPlan, plan_memory
-from a20_parquet.conversion.new_shards import ToConvert
 from a20_parquet.conversion.options import ConvertOptions, OnError
 from a20_parquet.conversion.reading import Reading
 from a20_parquet.conversion.transaction.checkpoints import PlannedShard, option_differences
@@ -41,30 +41,30 @@ _INFLATED_RATIO = 1.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversionSetup:
-    """A conversion, planned."""
+    """A planned conversion."""
 
     shards: tuple[Shard, ...]
     """In shard order."""
     retries: Mapping[int, Retry]
     """Which of them, by position, are records in the dataset's quarantine."""
     windows: tuple[int, ...]
-    """For each shard about how many windows it has at the most. Records of a few bytes may stand
-    for more, and what is no record for none: the dataset does not depend on it."""
+    """For each shard an estimate of its windows, rather too many. The dataset does not depend on
+    it."""
     window_bytes: tuple[float, ...]
-    """For each shard how many bytes of it were reckoned for a window, uncompressed."""
+    """For each shard the bytes that were estimated for a window, uncompressed."""
     table: TableOptions
     reading: ReadingOptions
     assumptions: tuple[Assumption, ...]
-    """What no input told."""
+    """Values that no input gives."""
     rules: WindowRules
     sites: "SiteTable | None"
-    """What becomes the dataset's sites table; none where it has none, or keeps it."""
+    """The dataset's new sites table; None if it gets none, or keeps its own."""
     memory: MemoryPlan
     decoder: Decoder
     most_errors: int | None
-    """How many records and damaged ranges may go to quarantine; None for any number."""
+    """Records and damaged ranges that may go to quarantine; None for any number."""
     slots: int
-    """How many units the first pass should have at least, where it writes runs."""
+    """Units that the first pass should have at least, if it writes runs."""
 
     @property
     def planned_shards(self) -> tuple[PlannedShard, ...]:
@@ -97,29 +97,31 @@ class ConversionSetup:
         return [tuple(left[first:end]) for first, end in bounds]
 
 
-def plan_conversion(
-    to_convert: ToConvert,
+def plan_conversion(  # noqa: PLR0913 - all that a plan depends on, each named
+    shards: Sequence[Shard],
     options: ConvertOptions,
     existing: ExistingDataset | None,
     *,
+    retries: Mapping[int, Retry] = MappingProxyType({}),
     executor: Executor,
     reading: Reading,
 ) -> ConversionSetup:
     """Look at the shards' first records and plan their conversion.
 
     Args:
-        to_convert: what of the sources is to be converted.
+        shards: to convert, in shard order.
         options: of the conversion.
-        existing: the dataset that it appends to, if there is one.
+        existing: the dataset that it appends to, or None.
+        retries: which of the shards, by position, are records in the dataset's quarantine.
         executor: will do it.
-        reading: how it reads.
+        reading: how filenames are read, and which windows are selected.
 
     Raises:
         SourceError: a shard can't be read, or no shard holds a record that can be converted.
         UsageError: the memory budget does not suffice, or an option's value can't be used.
     """
-    shards = _with_known_rates(to_convert, options)
-    hop = _find_hop([s for s in shards if s.position not in to_convert.retries], options, existing)
+    shards = _with_known_rates(shards, retries, options)
+    hop = _find_hop([s for s in shards if s.position not in retries], options, existing)
     wanted = _table_options(hop, options, existing)
     unknown = {feature.name for feature in wanted.features if not feature.size}
     detected = detect_schema(
@@ -151,7 +153,7 @@ def plan_conversion(
     _log_memory(memory, budget, sum(windows), table)
     return ConversionSetup(
         shards=shards,
-        retries=to_convert.retries,
+        retries=retries,
         windows=windows,
         window_bytes=window_bytes,
         table=table,
@@ -166,14 +168,15 @@ def plan_conversion(
     )
 
 
-def _with_known_rates(to_convert: ToConvert, options: ConvertOptions) -> tuple[Shard, ...]:
-    """The shards; records in quarantine have the sample rate of the shard that they are from."""
-    retries = to_convert.retries
+def _with_known_rates(
+    shards: Sequence[Shard], retries: Mapping[int, Retry], options: ConvertOptions
+) -> tuple[Shard, ...]:
+    """Give records in quarantine the sample rate of the shard that they are from."""
     return tuple(
         replace(shard, sample_rate_hz=options.sample_rate or retry.shard.sample_rate_hz)
         if (retry := retries.get(shard.position))
         else shard
-        for shard in to_convert.shards
+        for shard in shards
     )
 
 
@@ -236,7 +239,7 @@ def check_options(listing: Listing, options: ConvertOptions, existing: ExistingD
 def _table_options(
     hop: Hop, options: ConvertOptions, existing: ExistingDataset | None
 ) -> TableOptions:
-    """The options of the table as far as they are known; 0 dims and floats where not."""
+    """Return the options of the table; unknown dims and sizes of features are 0."""
     known = existing.manifest.options if existing else None
     there = {feature.name: feature for feature in (known.features if known else ())}
     return TableOptions(
@@ -257,7 +260,7 @@ def _requests(options: ConvertOptions) -> list[FeatureRequest]:
 
 
 def _feature(request: FeatureRequest, there: Mapping[str, Feature]) -> Feature:
-    """What is known of a feature; its size is 0 where its form is not."""
+    """Return a feature; its size is 0 if its form is not known yet."""
     if request.name in there:
         return request.of(there[request.name])
     return request.whole() or Feature(request.name, 0)

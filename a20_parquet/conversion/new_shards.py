@@ -1,4 +1,4 @@
-"""Telling a dataset's own shards from new ones, so that appending takes only these."""
+"""Finding the shards that a dataset does not have yet: appending converts only these."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -16,32 +16,32 @@ from a20_parquet.tfrecord.shard import Shard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToConvert:
-    """What of the sources is to be converted."""
+class NewShards:
+    """The shards of the sources that are to be converted."""
 
     shards: tuple[Shard, ...]
-    """In shard order; their labels differ from those that the dataset has."""
+    """In shard order; their labels differ from the dataset's."""
     retries: Mapping[int, Retry]
     """Which of them, by position, are records in the dataset's quarantine."""
-    existing: int
+    existing: int = 0
     """How many other shards of the sources the dataset has already."""
-    held_shards: tuple[ShardSummary, ...] = ()
-    """What the dataset says of these."""
+    summaries: tuple[ShardSummary, ...] = ()
+    """The dataset's summaries of these."""
 
 
 def find_new(
     listing: Listing, existing: ExistingDataset | None, workers: ThreadPool, progress: Progress
-) -> ToConvert:
-    """Compare the sources with what a dataset holds.
+) -> NewShards:
+    """Find the shards that a dataset does not have yet.
 
-    A shard is the same when its stored size and its content's checksum are: shards of a size that
-    the dataset knows are read to compare them.
+    Shards are the same if their stored sizes and their contents' checksums are: a shard whose size
+    the dataset knows is read to compare it.
 
     Raises:
         DatasetError: the dataset's quarantine is damaged.
     """
     if existing is None:
-        return ToConvert(shards=listing.shards, retries={}, existing=0)
+        return NewShards(shards=listing.shards, retries={})
     sizes, contents = existing.sizes, existing.contents
     checksums = content_sums([s for s in listing.shards if s.size in sizes], workers, progress)
     quarantine = existing.layout.quarantine
@@ -53,7 +53,7 @@ def find_new(
         if checksum is None:
             new.append(shard)
             continue
-        # A shard of which nothing could be converted lies in quarantine as a whole.
+        # A shard of which nothing could be converted is in quarantine as a whole.
         is_meant = is_inside(shard.filesystem, shard.path, quarantine)
         if (shard.size, checksum) in contents and not is_meant:
             known += contents[shard.size, checksum]
@@ -68,11 +68,11 @@ def find_new(
     labelled = sorted(zip(labels, new, strict=True), key=lambda item: item[0])
     ordered = [replace(shard, label=label) for label, shard in labelled]
     ordered += [shard for shard, _ in retried]
-    return ToConvert(
+    return NewShards(
         shards=tuple(replace(shard, position=i) for i, shard in enumerate(ordered)),
         retries={len(new) + i: retry for i, (_, retry) in enumerate(retried)},
         existing=len(listing.shards) - len(ordered),
-        held_shards=tuple({shard.label: shard for shard in known}.values()),
+        summaries=tuple({shard.label: shard for shard in known}.values()),
     )
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import TYPE_CHECKING, Self
 
-from a20_parquet.conversion.new_shards import ToConvert
 from a20_parquet.conversion.options import ConvertOptions
 from a20_parquet.conversion.transaction.checkpoints import option_differences
 from a20_parquet.dataset.existing import ExistingDataset
@@ -135,7 +134,7 @@ class Reading:
         )
 
     def compare_existing(
-        self, existing: ExistingDataset | None, to_convert: ToConvert
+        self, existing: ExistingDataset | None, *, is_retry: bool
     ) -> tuple[str, ...]:
         """Compare with how the dataset's shards were read, where others are added to them.
 
@@ -144,7 +143,6 @@ class Reading:
         """
         if existing is None:
             return ()
-        is_retry = len(to_convert.retries) == len(to_convert.shards)
         return _lines(
             self._group(existing, existing.manifest.shards, but=_MENDING if is_retry else ())
         )

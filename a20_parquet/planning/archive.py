@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from a20_parquet.conversion.job import plan_conversion
-from a20_parquet.conversion.new_shards import ToConvert
 from a20_parquet.conversion.options import ConvertOptions
 from a20_parquet.conversion.reading import Reading
 from a20_parquet.dataset.manifest import Assumption, TableOptions
@@ -69,7 +68,7 @@ def look_at(
     """
     listing = read_configs(find_shards(sources), options.sample_rate)
     numbers = spread_over(len(listing.shards), min(_MOST_SHARDS, records))
-    some = ToConvert(shards=tuple(listing.shards[i] for i in numbers), retries={}, existing=0)
+    some = [listing.shards[i] for i in numbers]
     executor = ThreadExecutor(options.workers, NoProgress())
     job = plan_conversion(some, options, None, executor=executor, reading=Reading.of(options, None))
     sample = read_sample(job, records)

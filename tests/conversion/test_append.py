@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 import a20_parquet
-from a20_parquet.conversion.new_shards import ToConvert, find_new
+from a20_parquet.conversion.new_shards import NewShards, find_new
 from a20_parquet.dataset.existing import ExistingDataset
 from a20_parquet.execution.threads import ThreadPool
 from a20_parquet.progress import NoProgress
@@ -37,7 +37,7 @@ def dataset(tmp_path: Path) -> Path:
     return tmp_path / "dataset"
 
 
-def compare(dataset: Path, *sources: Path) -> ToConvert:
+def compare(dataset: Path, *sources: Path) -> NewShards:
     """What of the sources is new."""
     held = ExistingDataset.open(LocalLayout.at(dataset))
     return find_new(find_shards(list(sources)), held, ThreadPool(2), NoProgress())
