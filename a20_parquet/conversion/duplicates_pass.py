@@ -226,7 +226,11 @@ class Comparison:
                 each = zip(digests, origins, firsts, strict=True)
                 for index, (digest, origin, is_first) in enumerate(each):
                     if counter.add(
-                        rows.metadata, index, digest, is_first=is_first, is_existing=origin[0] >= new
+                        rows.metadata,
+                        index,
+                        digest,
+                        is_first=is_first,
+                        is_existing=origin[0] >= new,
                     ):
                         dropped.append(origin)
         found = np.array(dropped, np.int64).reshape(-1, 2)

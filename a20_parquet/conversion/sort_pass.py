@@ -193,8 +193,8 @@ class _SharedBuffer:
 
     def runs(self, units: Sequence[SortedUnit]) -> Iterator[InMemoryRun]:
         """Sort what stayed here, as one run."""
-        existing = [unit for unit in units if unit.existing is not None]
-        if existing:
-            rows = [self._starts[unit.sorted.positions[0]] + unit.rows for unit in existing]
-            keyed = pa.concat_tables([unit.existing for unit in existing])
+        in_memory = [unit for unit in units if unit.in_memory is not None]
+        if in_memory:
+            rows = [self._starts[unit.sorted.positions[0]] + unit.rows for unit in in_memory]
+            keyed = pa.concat_tables([unit.in_memory for unit in in_memory])
             yield InMemoryRun(self._all, np.concatenate(rows), keyed)

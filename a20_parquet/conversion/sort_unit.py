@@ -37,9 +37,9 @@ class SortedUnit:
     """What the pass made of one unit's shards."""
 
     sorted: SortedShards
-    existing: Any
-    """Metadata of the windows that stayed in the unit's buffer, a table of ``keyed_schema()``;
-    none without any."""
+    in_memory: Any
+    """Metadata of windows still in the buffer, a table of ``keyed_schema()``; None if the buffer is
+    empty."""
     rows: npt.NDArray[np.int64]
     """In which rows of the buffer they lie."""
     last_error: RecordError | None
@@ -88,9 +88,9 @@ class UnitSorter:
             OSError: a run or the quarantine can't be written.
         """
         read = [self._read(self.setup.shards[position]) for position in self.positions]
-        existing, rows = None, np.zeros(0, np.int64)
+        in_memory, rows = None, np.zeros(0, np.int64)
         if self.setup.memory.holds_all and not self._runs:
-            existing, rows = self.gatherer.keyed()
+            in_memory, rows = self.gatherer.keyed()
         else:
             self._write(self.gatherer.rest())
         unit = SortedShards(
@@ -108,11 +108,11 @@ class UnitSorter:
             quarantine=tuple(quarantined for _, quarantined in read if quarantined),
             observations=self._observer.observations(self.gatherer.noticed),
         )
-        if existing is None:
+        if in_memory is None:
             self.context.check()
             commit_sorted(self.layout, unit, self.context.tag)
-        existing = existing if existing is not None and len(existing) else None
-        return SortedUnit(unit, existing, rows, self.errors.last)
+        in_memory = in_memory if in_memory is not None and len(in_memory) else None
+        return SortedUnit(unit, in_memory, rows, self.errors.last)
 
     def _read(self, shard: Shard) -> tuple[ShardSummary, QuarantinedShard | None]:
         """Read one shard: good records go on, all else to quarantine.
