@@ -23,8 +23,7 @@ from a20_parquet.dataset.manifest import (
     ShardSummary,
     TableOptions,
 )
-from a20_parquet.dataset.manifest_content import files_content, make_manifest
-from a20_parquet.dataset.quarantine import merge_quarantine
+from a20_parquet.dataset.manifest_content import files_content, make_manifest, merge_quarantine
 from a20_parquet.errors import NoWindowsError
 from a20_parquet.formatting import format_count
 from a20_parquet.runs.run import PartitionsOf

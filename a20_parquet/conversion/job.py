@@ -16,7 +16,6 @@ from a20_parquet.conversion.reading import Reading
 from a20_parquet.conversion.transaction.checkpoints import PlannedShard, option_differences
 from a20_parquet.dataset.existing import ExistingDataset, Retry
 from a20_parquet.dataset.manifest import Assumption, ReadingOptions, TableOptions
-from a20_parquet.dataset.rules import window_rules
 from a20_parquet.decoding.decoder import Decoder, make_decoder
 from a20_parquet.errors import UsageError
 from a20_parquet.execution.protocols import Executor
@@ -159,7 +158,7 @@ def plan_conversion(  # noqa: PLR0913 - all that a plan depends on, each named
         table=table,
         reading=reading.options,
         assumptions=(*_assumptions(hop), *detected.assumptions),
-        rules=window_rules(table, reading.options, reading.sites),
+        rules=table.window_rules(reading.options, reading.sites),
         sites=reading.new_sites,
         memory=memory,
         decoder=make_decoder(options.decoder, table.features),

@@ -9,8 +9,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from a20_parquet.dataset.layout import DATA_PATH
 from a20_parquet.dataset.manifest import FileSummary, TableOptions
-from a20_parquet.dataset.names import DATA_PATH
 from a20_parquet.errors import DatasetError
 from a20_parquet.parquet import Compression
 from a20_parquet.windows.partition import PartitionBy

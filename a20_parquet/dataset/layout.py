@@ -1,10 +1,17 @@
-"""Where the files of a dataset lie."""
+"""Paths inside a dataset, and names that are read from one.
+
+A dataset may come from anybody: what its manifest, plan and markers call a file is used only as one
+of the types below, which cannot hold a way out of the dataset.
+"""
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Annotated, Final, Self
+
+from pydantic import AfterValidator
 
 from a20_parquet.storage.path import AnyPath, parse_path, read_whole
 
@@ -13,6 +20,13 @@ DATA: Final = "data"
 """Name of the folder that holds the Hive folders."""
 PART: Final = re.compile(r"part-\d{4,}\.parquet")
 """Name of a data file."""
+_SEPARATORS: Final = frozenset({"/", "\0", os.sep})
+_DATA_PATH: Final = re.compile(
+    r"data/site=[A-Za-z0-9_-]+"
+    r"(?:/(?:date=-?\d{3,}-\d\d-\d\d|month=-?\d{3,}-\d\d|year=-?\d{3,}"
+    r"|(?:date|month|year)=__HIVE_DEFAULT_PARTITION__))?"
+    r"/part-\d{4,}\.parquet"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +127,33 @@ def is_ours(path: AnyPath) -> bool:
     except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return False
     return isinstance(content, dict) and content.get("format") == FORMAT
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a name is that of a file in some folder, and of no other folder's."""
+    return name not in {"", ".", ".."} and _SEPARATORS.isdisjoint(name)
+
+
+def is_data_path(path: str) -> bool:
+    """Whether a path relative to a dataset is that of a data file."""
+    return _DATA_PATH.fullmatch(path) is not None
+
+
+def _file_name(name: str) -> str:
+    if not is_file_name(name):
+        raise ValueError(f"{name!r} is not the name of a file, which holds no '/' and is not '..'")
+    return name
+
+
+def _data_path(path: str) -> str:
+    if not is_data_path(path):
+        raise ValueError(f"{path!r} is not the path of a data file below data/")
+    return path
+
+
+FileName = Annotated[str, AfterValidator(_file_name)]
+"""The name of a file, without any folder."""
+DataPath = Annotated[str, AfterValidator(_data_path)]
+"""Such as ``data/site=site_0285/date=2020-10-14/part-0000.parquet``."""
+DATA_PATH: Final = f"^(?:{_DATA_PATH.pattern})$"
+"""Matches data paths and nothing else; for whole columns of them."""

@@ -2,16 +2,21 @@
 
 from collections import Counter
 from datetime import date
-from typing import Annotated, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from a20_parquet.dataset.layout import FORMAT
-from a20_parquet.dataset.names import DataPath, FileName
+from a20_parquet.dataset.layout import FORMAT, DataPath, FileName
 from a20_parquet.parquet import Compression
+from a20_parquet.windows.build import WindowRules
+from a20_parquet.windows.filenames.parse import FilenameRules
 from a20_parquet.windows.partition import PartitionBy, PartitionKey
 from a20_parquet.windows.rejection import Reason
 from a20_parquet.windows.schema import MAX_DIMS, Feature, feature_bytes
+from a20_parquet.windows.selection import Selection
+
+if TYPE_CHECKING:
+    from a20_parquet.windows.filenames.site_table import SiteTable
 
 VERSION: Final = 1
 _MOST: Final = (1 << 63) - 1
@@ -32,7 +37,7 @@ class FileSummary(_Frozen):
     """Relative to the dataset, with ``/``."""
     site: str
     period: Annotated[int, Field(ge=-(1 << 31), lt=1 << 31)] | None
-    """See ``partition.periods``; none where the recording has no date."""
+    """See ``partition.periods``; None if the recording has no date."""
     rows: Count
     bytes: Count
     checksum: str
@@ -63,7 +68,7 @@ class ShardSummary(_Frozen):
     windows: Count
     """That it brought, duplicates that were dropped included."""
     left_out: Count = 0
-    """Windows that lie outside of what was asked for: other sites, dates or channels."""
+    """Windows that were not asked for: other sites, dates or channels."""
     quarantined: Count = 0
     """Records that lie in quarantine."""
     damaged: Count = 0
@@ -89,7 +94,7 @@ class TableOptions(_Frozen):
     window_seconds: Annotated[float, Field(gt=0, le=1e9)]
     dims: Annotated[int, Field(ge=0, le=MAX_DIMS)]
     channels: tuple[Annotated[int, Field(ge=0, lt=1 << 15)], ...] | None = None
-    """Which channels of separated audio were taken; none where all were."""
+    """Channels of separated audio that were taken; None if all were."""
     features: tuple[Feature, ...] = ()
     """Further columns, in their order."""
     site_tokens: Literal[1, 2] = 1
@@ -105,6 +110,27 @@ class TableOptions(_Frozen):
     def rows_per_file(self) -> int:
         """Rows of a file at the most."""
         return max(1, self.max_file_size // self.row_bytes)
+
+    def window_rules(self, reading: "ReadingOptions", sites: "SiteTable | None") -> WindowRules:
+        """Return how one conversion makes windows of records.
+
+        Args:
+            reading: options of that conversion.
+            sites: its sites table, if it had one.
+        """
+        return WindowRules(
+            window_s=self.window_seconds,
+            by=self.partition_by,
+            dims=self.dims,
+            channels=self.channels,
+            features=self.features,
+            filenames=FilenameRules(
+                reading.filename_pattern, sites, reading.unknown_site, self.site_tokens
+            ),
+            selection=Selection.of(
+                reading.site, reading.from_date, reading.until_date, site_tokens=self.site_tokens
+            ),
+        )
 
 
 class ReadingOptions(_Frozen):
@@ -178,7 +204,7 @@ class QuarantinedShard(_Frozen):
     """How many records and damaged ranges, by reason."""
     files: tuple[QuarantineFile, ...]
     checksum: str | None
-    """That of the shard ``LABEL.tfrecord``, as in ``ShardSummary``; none where it has no record."""
+    """That of the shard ``LABEL.tfrecord``, as in ``ShardSummary``; None if it has no record."""
 
 
 class Totals(_Frozen):

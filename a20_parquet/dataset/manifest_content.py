@@ -154,6 +154,22 @@ def make_manifest(  # noqa: PLR0913 - what a manifest holds
     )
 
 
+def merge_quarantine(
+    existing: Sequence[QuarantinedShard], new: Sequence[QuarantinedShard], emptied: Sequence[str]
+) -> list[QuarantinedShard]:
+    """Return what is in quarantine after a conversion, by label.
+
+    Args:
+        existing: before it.
+        new: replaces what was there of the same shards.
+        emptied: labels of shards that have nothing there any more.
+    """
+    by_label = {shard.label: shard for shard in (*existing, *new)}
+    for label in emptied:
+        by_label.pop(label, None)
+    return [by_label[label] for label in sorted(by_label)]
+
+
 def files_content(files: Sequence[FileSummary], by: PartitionBy) -> Any:
     """What ``files.parquet`` holds, as an Arrow buffer."""
     sink = pa.BufferOutputStream()

@@ -1,4 +1,4 @@
-"""Quarantine: what of a shard can't be converted, kept byte for byte, with the reason.
+"""Quarantine: records and bytes of a shard that cannot be converted, each with the reason.
 
 For each shard that has any, ``LABEL.tfrecord`` holds the whole frames of intact records and is a
 valid shard itself; ``LABEL.damaged`` holds damaged bytes, which never get a checksum that would
@@ -25,7 +25,7 @@ from a20_parquet.windows.rejection import Reason, Rejection
 
 RECORDS, DAMAGED, LIST = ".tfrecord", ".damaged", ".jsonl"
 _HEADER_BYTES, _FOOTER_BYTES = 12, 4
-_PIECE_BYTES = 4 << 20
+_WRITE_BYTES = 4 << 20
 # A conversion whose disk is full can't even write down where it stopped.
 _LEAST_FREE_BYTES = 64 << 20
 _UNCHECKED_BYTES = 64 << 20
@@ -53,12 +53,12 @@ class Entry(BaseModel):
 
 
 class QuarantineTally:
-    """Says what of one shard belongs into quarantine, without keeping it.
+    """Lists what of one shard belongs into quarantine, without writing it.
 
     Attributes:
         records: how many records there are.
         damaged: how many ranges of damaged bytes.
-        listed: ``list_sum`` of all, once they are finished; none where there is nothing.
+        listed: ``list_sum`` of all once finished; None if there is nothing.
     """
 
     def __init__(
@@ -67,13 +67,7 @@ class QuarantineTally:
         entries: Sequence[Entry] = (),
         files: Sequence[QuarantineFile] = (),
     ) -> None:
-        """Begin.
-
-        Args:
-            label: of the shard.
-            entries: of the shard's damaged bytes, where an earlier conversion has kept these.
-            files: where it has kept them.
-        """
+        """Start with damaged bytes that an earlier conversion has kept, and their files."""
         self.records = 0
         self.damaged = 0
         self.listed: str | None = None
@@ -93,7 +87,7 @@ class QuarantineTally:
             frame: length, its CRC, payload and its CRC, as the shard has them; in any parts.
 
         Raises:
-            OSError: it can't be written.
+            OSError: it cannot be written.
         """
         self.records += 1
         self._entries.append(self._entry(rejection, offset, sum(map(len, frame))))
@@ -103,10 +97,10 @@ class QuarantineTally:
             self._file(RECORDS).write(part)
 
     def keep_damage(self, rejection: Rejection, offset: int, content: bytes) -> None:
-        """Keep a piece of a damaged range; further pieces of it follow with the same number.
+        """Keep a part of a damaged range; further parts follow with the same number.
 
         Raises:
-            OSError: it can't be written.
+            OSError: it cannot be written.
         """
         last = self._entries[-1] if len(self._entries) > self._kept_before else None
         if last is None or last.record != rejection.number:
@@ -128,10 +122,10 @@ class QuarantineTally:
         )
 
     def finish(self) -> QuarantinedShard | None:
-        """Write the list and say what was kept; none where that is nothing.
+        """Write the list; return what was kept, or None if that is nothing.
 
         Raises:
-            OSError: it can't be written.
+            OSError: it cannot be written.
         """
         if not self._entries:
             return None
@@ -170,7 +164,7 @@ def _with_size(entry: Entry) -> Entry:
 
 
 class QuarantineWriter(QuarantineTally):
-    """Keeps what of one shard can't be converted; makes no file where that is nothing.
+    """Writes what of one shard cannot be converted; makes no file if that is nothing.
 
     A context manager: it closes its files, which count only once ``finish`` has returned.
     """
@@ -183,15 +177,7 @@ class QuarantineWriter(QuarantineTally):
         files: Sequence[QuarantineFile] = (),
         create: Create | None = None,
     ) -> None:
-        """Prepare to write.
-
-        Args:
-            folder: gets the files.
-            label: of the shard.
-            entries: see ``QuarantineTally``.
-            files: likewise.
-            create: makes the files.
-        """
+        """Prepare to write into ``folder``; for the rest see ``QuarantineTally``."""
         super().__init__(label, entries, files)
         self._folder = folder
         self._make = create or NewFile
@@ -204,10 +190,10 @@ class QuarantineWriter(QuarantineTally):
         self._open.__exit__(*failure)
 
     def finish(self) -> QuarantinedShard | None:
-        """Write the list, have all files at their places and say what was kept, if anything was.
+        """Write the list and close all files; return what was kept, or None if that is nothing.
 
         Raises:
-            OSError: it can't be written.
+            OSError: it cannot be written.
         """
         kept = super().finish()
         self._open.close()
@@ -215,13 +201,13 @@ class QuarantineWriter(QuarantineTally):
 
     def _create(self, name: str) -> BinaryIO:
         self._folder.mkdir(parents=True, exist_ok=True)
-        place = self._folder / name
-        self._open.enter_context(path_errors(place))
-        new = self._open.enter_context(self._make(place))
+        path = self._folder / name
+        self._open.enter_context(path_errors(path))
+        new = self._open.enter_context(self._make(path))
         if not isinstance(new.file, RawIOBase):
             return new.file
         buffered = BufferedWriter(new.file)
-        # What is left is written before the file is put at its place.
+        # What is left is written before the file gets its name.
         self._open.callback(buffered.detach)
         return cast("BinaryIO", buffered)
 
@@ -234,21 +220,21 @@ class _SummedFile:
         self._name = name
         self._bytes = 0
         self._sum = 0
-        self._unchecked_bytes = _PIECE_BYTES
+        self._unchecked_bytes = _WRITE_BYTES
 
     def write(self, content: Buffer) -> None:
-        for start in range(0, len(content), _PIECE_BYTES):
-            self._write(content[start : start + _PIECE_BYTES])
+        for start in range(0, len(content), _WRITE_BYTES):
+            self._write(content[start : start + _WRITE_BYTES])
 
-    def _write(self, piece: Buffer) -> None:
+    def _write(self, part: Buffer) -> None:
         if self._file is not None:
             if self._unchecked_bytes <= 0:
                 self._check_free_space(Path(self._file.name))
             with path_errors(Path(self._file.name)):
-                self._file.write(piece)
-            self._unchecked_bytes -= len(piece)
-        self._bytes += len(piece)
-        self._sum = crc32c.crc32c(piece, self._sum)
+                self._file.write(part)
+            self._unchecked_bytes -= len(part)
+        self._bytes += len(part)
+        self._sum = crc32c.crc32c(part, self._sum)
 
     def _check_free_space(self, path: Path) -> None:
         free = shutil.disk_usage(path.parent).free
@@ -268,8 +254,8 @@ def list_sum(entries: Iterable[Entry]) -> str:
     """SHA-256 of a list without its messages, whose wording may change, in hexadecimal."""
     digest = hashlib.sha256()
     for entry in entries:
-        told = f"{entry.shard} {entry.record} {entry.offset} {entry.length} {entry.reason.value}"
-        digest.update(f"{told}\n".encode())
+        line = f"{entry.shard} {entry.record} {entry.offset} {entry.length} {entry.reason.value}"
+        digest.update(f"{line}\n".encode())
     return digest.hexdigest()
 
 
@@ -301,19 +287,3 @@ def parse_entry(line: bytes, where: str) -> Entry:
             f"{where}: found {line[:60]!r}, expected what convert writes of a record in "
             "quarantine. Was the file edited or cut? Convert the shards again."
         ) from error
-
-
-def merge_quarantine(
-    held: Sequence[QuarantinedShard], new: Sequence[QuarantinedShard], emptied: Sequence[str]
-) -> list[QuarantinedShard]:
-    """Say what lies in quarantine after a conversion.
-
-    Args:
-        held: before it.
-        new: what it has kept, in place of what was held of the same shards.
-        emptied: labels of shards of which nothing is left there.
-    """
-    by_label = {shard.label: shard for shard in (*held, *new)}
-    for label in emptied:
-        by_label.pop(label, None)
-    return [by_label[label] for label in sorted(by_label)]

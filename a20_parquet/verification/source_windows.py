@@ -8,7 +8,6 @@ import pyarrow as pa
 
 from a20_parquet.dataset.manifest import Manifest, QuarantinedShard, ReadingOptions, ShardSummary
 from a20_parquet.dataset.quarantine import QuarantineTally
-from a20_parquet.dataset.rules import window_rules
 from a20_parquet.dataset.sites import KeptSites
 from a20_parquet.decoding.decoder import Decoder, DecoderName, make_decoder
 from a20_parquet.errors import SourceError
@@ -70,7 +69,7 @@ class SourceWindows:
         # Manifests of the first versions list none.
         self._read = [each.reading for each in manifest.conversions] or [ReadingOptions()]
         self._rules = [
-            window_rules(manifest.options, each, sites.until(n) if sites and each.sites else None)
+            manifest.options.window_rules(each, sites.until(n) if sites and each.sites else None)
             for n, each in enumerate(self._read)
         ]
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from a20_parquet.checks import count_workers
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.figures import check_figures
 from a20_parquet.dataset.problem import Problem, Problems
 from a20_parquet.dataset.sites import check_sites
 from a20_parquet.dataset.taken import Taken, taken
@@ -19,6 +18,7 @@ from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.shards.discover import find_shards
 from a20_parquet.storage.path import parse_path
 from a20_parquet.verification.check_dataset import (
+    check_figures,
     check_folders,
     check_lists,
     is_being_written,

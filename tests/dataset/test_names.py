@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from a20_parquet.dataset.names import DATA_PATH, DataPath, FileName, is_data_path
+from a20_parquet.dataset.layout import DATA_PATH, DataPath, FileName, is_data_path
 from a20_parquet.windows.partition import HIVE_NULL, PartitionBy, hive_file
 
 FILE_NAME = TypeAdapter(FileName)

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from a20_parquet.dataset.manifest import QuarantinedShard
+from a20_parquet.dataset.manifest_content import merge_quarantine
 from a20_parquet.dataset.quarantine import (
     Entry,
     QuarantineWriter,
-    merge_quarantine,
     read_entries,
 )
 from a20_parquet.decoding.tensorflow import load_tensorflow
@@ -192,12 +192,12 @@ def test_a_list_that_is_gone(tmp_path: Path) -> None:
 
 
 def test_what_is_in_quarantine_after_a_conversion() -> None:
-    """What is new replaces what was held of the same shard; what was emptied is gone."""
+    """What is new replaces what was existing of the same shard; what was emptied is gone."""
 
     def shard(label: str, count: int) -> QuarantinedShard:
         reasons = {Reason.BAD_FILENAME: count}
         return QuarantinedShard(label=label, reasons=reasons, files=(), checksum=None)
 
-    held = [shard("b", 1), shard("c", 1), shard("d", 1)]
-    found = merge_quarantine(held, [shard("a", 2), shard("c", 3)], ["d"])
+    existing = [shard("b", 1), shard("c", 1), shard("d", 1)]
+    found = merge_quarantine(existing, [shard("a", 2), shard("c", 3)], ["d"])
     assert found == [shard("a", 2), shard("b", 1), shard("c", 3)]

@@ -20,7 +20,7 @@ from a20_parquet.conversion.transaction.scratch import (
     own_scratch,
     stored_run,
 )
-from a20_parquet.dataset.layout import FORMAT, DatasetLayout
+from a20_parquet.dataset.layout import FORMAT, DatasetLayout, FileName
 from a20_parquet.dataset.manifest import (
     Count,
     FileSummary,
@@ -30,7 +30,6 @@ from a20_parquet.dataset.manifest import (
     ShardSummary,
     TableOptions,
 )
-from a20_parquet.dataset.names import FileName
 from a20_parquet.dataset.taken import format_option
 from a20_parquet.errors import UsageError, flag
 from a20_parquet.runs.run import RunFiles, StoredRun

@@ -16,8 +16,7 @@ from typing import Annotated, Final, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from a20_parquet.conversion.transaction.lock import guarded_like
-from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.names import is_file_name
+from a20_parquet.dataset.layout import DatasetLayout, is_file_name
 from a20_parquet.errors import UsageError
 from a20_parquet.storage.files import TEMPORARY, remove_tree, write_whole
 from a20_parquet.storage.path import AnyPath, parse_path, read_whole
