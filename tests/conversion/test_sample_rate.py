@@ -236,7 +236,8 @@ def test_inspect(
     _, out, _ = run(monkeypatch, capsys, "inspect", known)
     assert "timestamp_offset  1,920,000 audio samples, at 32000 Hz 60 s" in out
     _, out, _ = run(monkeypatch, capsys, "inspect", unknown)
-    assert "1,920,000 audio samples, no config.json tells their rate: --sample-rate" in out
+    unknown_rate = "their rate is unknown: no config.json has it, give --sample-rate"
+    assert f"1,920,000 audio samples, {unknown_rate}" in out
     assert "1 no_sample_rate" in out
 
 
