@@ -18,12 +18,11 @@ from a20_parquet.parquet import (
     CREATED_BY,
     LONGEST_HEADER,
     MAGIC,
-    ChunkPlace,
     EmbeddingPages,
     Embeddings,
-    HeldInput,
     Input,
     LocalInput,
+    MemoryInput,
     Page,
 )
 from a20_parquet.windows.schema import EMBEDDING
@@ -208,8 +207,15 @@ class DataFile:
             DatasetError: the file cannot be read.
         """
         with self._reading:
-            found = self._pages(group)
-            for page in found.pages():
+            source, start = self._embedding_source(group)
+            found = EmbeddingPages(
+                source,
+                self._catalog.manifest.options.compression,
+                rows=self.rows[group],
+                dims=self._catalog.dims,
+                decode=lambda: self._decode(group),
+            )
+            for page in found.pages(start):
                 yield found, page
 
     def read_page(self, pages: EmbeddingPages, page: Page, out: Embeddings) -> None:
@@ -261,32 +267,23 @@ class DataFile:
             groups, column_indices=columns.indices, use_threads=False
         )
 
-    def _pages(self, group: int) -> EmbeddingPages:
-        compression = self._catalog.manifest.options.compression
+    def _embedding_source(self, group: int) -> tuple[Input, int]:
+        """Return the file, or the row group's part of it, and the offset of its first page."""
         if self._local is None and self._catalog.is_local:
             self._local = LocalInput(self._path)
         source: Input
         if self._local is not None and len(self.rows) == 1:
             # The embeddings come first, and the manifest says the rest.
-            source, start = self._local, len(MAGIC)
-        else:
-            self._check([group], self._columns([EMBEDDING]))
-            chunk = self._parquet.metadata.row_group(group).column(0)
-            source, start = self._local or self._fetch(chunk), chunk.data_page_offset
-        return EmbeddingPages(
-            source,
-            ChunkPlace(start, compression),
-            rows=self.rows[group],
-            dims=self._catalog.dims,
-            decode=lambda: self._decode(group),
-        )
-
-    def _fetch(self, chunk: Any) -> HeldInput:
-        """Get a whole column chunk with one request."""
+            return self._local, len(MAGIC)
+        self._check([group], self._columns([EMBEDDING]))
+        chunk = self._parquet.metadata.row_group(group).column(0)
         start = chunk.data_page_offset
+        if self._local is not None:
+            return self._local, start
+        # One request gets the whole column chunk.
         end = start + chunk.total_compressed_size + LONGEST_HEADER
         content = self._catalog.filesystem.cat_file(self._path, start=start, end=end)
-        return HeldInput(content, start, self._url)
+        return MemoryInput(content, start, self._url), start
 
     def _decode(self, group: int) -> Embeddings:
         """Read a row group's embeddings with pyarrow, which reads pages of any form."""

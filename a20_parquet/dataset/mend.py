@@ -1,4 +1,4 @@
-"""Mends data files whose footers call UTC timestamps milliseconds, see ``format.timestamps``.
+"""Mends data files whose footers call UTC timestamps milliseconds, see ``mark_instants``.
 
 What a file says before and after differs in single bytes of its footer, so that its checksum tells
 both ways which of the two it was written as. That needs no memory of what was done already:
@@ -15,12 +15,7 @@ import crc32c
 
 from a20_parquet.dataset.manifest import FileSummary
 from a20_parquet.errors import DatasetError
-from a20_parquet.parquet import MAGIC
-from a20_parquet.parquet.format.timestamps import (
-    TIMESTAMP_MICROS,
-    TIMESTAMP_MILLIS,
-    mark_instants,
-)
+from a20_parquet.parquet import MAGIC, TIMESTAMP_MICROS, TIMESTAMP_MILLIS, mark_instants
 from a20_parquet.storage.files import NewFile, file_size, open_no_link, path_errors, read_range
 from a20_parquet.storage.path import AnyPath, StorePath
 

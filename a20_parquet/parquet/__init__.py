@@ -1,15 +1,28 @@
-"""Writes and reads Parquet files of windows as fast as their bytes can be copied."""
+"""A Parquet encoder for windows: equal rows give equal bytes, at the speed of copying them.
+
+General writers compute two levels for each of an embedding's 1,280 floats, and need milliseconds
+of set-up per file; a dataset may have thousands of small files. Here embeddings go from Arrow's
+buffers to the file uncopied, and small row groups are encoded many at a time. The reader skips
+the levels in the same way. Every other reader can read the files.
+Other packages import these names only.
+"""
 
 from a20_parquet.parquet.embedding_reader import (
     LONGEST_HEADER,
-    ChunkPlace,
     EmbeddingPages,
     Embeddings,
+    Input,
+    LocalInput,
+    MemoryInput,
     Page,
 )
 from a20_parquet.parquet.encoder import GroupEncoder
 from a20_parquet.parquet.format.footer import CREATED_BY, MAGIC
-from a20_parquet.parquet.input import HeldInput, Input, LocalInput
+from a20_parquet.parquet.format.timestamps import (
+    TIMESTAMP_MICROS,
+    TIMESTAMP_MILLIS,
+    mark_instants,
+)
 from a20_parquet.parquet.layout import ParquetLayout
 from a20_parquet.parquet.lists import ReadLists
 from a20_parquet.parquet.pages import Compression
@@ -19,16 +32,18 @@ __all__ = [
     "CREATED_BY",
     "LONGEST_HEADER",
     "MAGIC",
-    "ChunkPlace",
+    "TIMESTAMP_MICROS",
+    "TIMESTAMP_MILLIS",
     "Compression",
     "EmbeddingPages",
     "Embeddings",
     "GroupEncoder",
-    "HeldInput",
     "Input",
     "LocalInput",
+    "MemoryInput",
     "Page",
     "ParquetLayout",
     "ParquetWriter",
     "ReadLists",
+    "mark_instants",
 ]

@@ -1,36 +1,121 @@
 """Reads embeddings without decoding the levels of their elements.
 
-General readers work out two levels for each of the 1,280 floats of an embedding, which takes them
-nine tenths of their time. Where the levels are those that ``ListColumn`` writes when nothing
-is null, which one comparison tells, all that is left to do is to copy the floats.
+General readers spend nine tenths of their time on two levels for each of the 1,280 floats of an
+embedding. If a page's levels are equal to those that ``ListColumn`` writes without nulls, only the
+floats have to be copied.
 
 Source: apache/parquet-format, ``parquet.thrift`` (``PageHeader``) and ``Encodings.md``.
 """
 
-from collections.abc import Callable, Iterator
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from a20_parquet.errors import DatasetError
 from a20_parquet.parquet.format.encodings import join_byte_streams
 from a20_parquet.parquet.format.levels import ListLevels
 from a20_parquet.parquet.format.schema import Encoding
-from a20_parquet.parquet.input import Input
-from a20_parquet.parquet.pages import (
-    Compression,
-    PageHead,
-    crc32,
-    read_data_page_header,
-)
+from a20_parquet.parquet.pages import Compression, PageHead, crc32, read_data_page_header
 
 Embeddings: TypeAlias = npt.NDArray[np.float32]
 """Shape ``(rows, dims)``, C-contiguous."""
 
 LONGEST_HEADER = 64
-"""So many bytes are read to find a page's header, though it may be shorter."""
+"""Bytes that are read to parse a page header, which may be shorter."""
+
+
+class LocalInput:
+    """An open local file, read at any position; for one thread."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Open the file.
+
+        Raises:
+            OSError: it cannot be opened, or is not a regular file.
+        """
+        self._path = path
+        # A Python file object takes longer to make than a small file's windows to read.
+        # O_NONBLOCK: opening a named pipe must not wait for a writer.
+        flags = getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+        self._descriptor = os.open(path, os.O_RDONLY | flags)
+        if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+            self.close()
+            raise OSError("it is a folder, a named pipe, a socket or a device, and no file")
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return os.fstat(self._descriptor).st_size
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+    def read_into(self, buffers: Sequence[memoryview], position: int) -> None:
+        """Fill buffers, one after the other, with the bytes from ``position`` on.
+
+        Raises:
+            DatasetError: the file ends too early.
+            OSError: it cannot be read.
+        """
+        if hasattr(os, "preadv"):
+            wanted = sum(map(len, buffers))
+            if os.preadv(self._descriptor, buffers, position) == wanted:
+                return
+        # A read may stop early, and not every system scatters.
+        os.lseek(self._descriptor, position, os.SEEK_SET)
+        for buffer in buffers:
+            self._fill(buffer)
+
+    def _fill(self, rest: memoryview) -> None:
+        while rest:
+            content = os.read(self._descriptor, len(rest))
+            if not content:
+                raise _too_short(self._path, len(rest))
+            rest[: len(content)] = content
+            rest = rest[len(content) :]
+
+
+class MemoryInput:
+    """A part of a file that is in memory already."""
+
+    def __init__(self, content: bytes, position: int, name: str) -> None:
+        """Take the bytes.
+
+        Args:
+            content: part of the file.
+            position: offset of ``content`` in the file, in bytes.
+            name: of the file, for messages.
+        """
+        self._content = memoryview(content)
+        self._position = position
+        self._name = name
+
+    def read_into(self, buffers: Sequence[memoryview], position: int) -> None:
+        """See ``LocalInput.read_into``."""
+        start = position - self._position
+        for buffer in buffers:
+            part = self._content[start : start + len(buffer)]
+            if len(part) < len(buffer):
+                raise _too_short(self._name, len(buffer) - len(part))
+            buffer[:] = part
+            start += len(buffer)
+
+
+def _too_short(name: str | Path, missing: int) -> DatasetError:
+    return DatasetError(
+        f"{name} ends {missing} bytes too early. It is damaged: copy or convert the dataset again."
+    )
+
+
+Input: TypeAlias = LocalInput | MemoryInput
 
 
 @lru_cache(maxsize=1 << 8)
@@ -39,25 +124,16 @@ def _full_levels(rows: int, dims: int) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class ChunkPlace:
-    """Where the embeddings of a row group lie."""
-
-    position: int
-    """Of the first page in the file, in bytes."""
-    compression: Compression
-
-
-@dataclass(frozen=True, slots=True)
 class Page:
     """Consecutive rows of a row group that are stored together."""
 
     first: int
-    """The first row's number in its row group."""
+    """Number of the first row in its row group."""
     rows: int
     position: int = 0
-    """Of its levels in the file, in bytes."""
+    """Offset of the page's levels in the file, in bytes."""
     head: PageHead | None = None
-    """None where it is not of the expected form."""
+    """None if the page does not have the expected form."""
 
 
 class EmbeddingPages:
@@ -66,7 +142,7 @@ class EmbeddingPages:
     def __init__(
         self,
         source: Input,
-        place: ChunkPlace,
+        compression: Compression,
         *,
         rows: int,
         dims: int,
@@ -75,34 +151,36 @@ class EmbeddingPages:
         """Take the row group; nothing is read yet.
 
         Args:
-            source: of the file's bytes.
-            place: of the row group's embeddings.
+            source: the file's bytes.
+            compression: of the embeddings.
             rows: of the row group.
-            dims: floats an embedding.
-            decode: reads the row group's embeddings with a general reader, as an array of shape
-                ``(rows, dims)``; used where the pages are not of the expected form.
+            dims: floats per embedding.
+            decode: reads the row group's embeddings with a general reader, shape ``(rows, dims)``;
+                called if pages do not have the expected form.
         """
         self._source = source
         self._rows = rows
         self._dims = dims
         self._decode = decode
         self._decoded: Embeddings | None = None
-        self._start = place.position
-        self._codec = place.compression.compressor()
+        self._codec = compression.compressor()
 
-    def pages(self) -> Iterator[Page]:
-        """Follow the headers, whose lengths and sizes nothing else tells.
+    def pages(self, start: int) -> Iterator[Page]:
+        """Follow the page headers: no index lists the pages.
+
+        Args:
+            start: offset of the first page in the file, in bytes.
 
         Yields:
-            The pages in row order, together all rows. From the first one on that is not of the
+            The pages in row order, together all rows. From the first page that does not have the
             expected form, the rest is one page.
 
         Raises:
             DatasetError: the file ends too early.
-            OSError: it can't be read.
+            OSError: it cannot be read.
         """
-        first, position = 0, self._start
-        # Behind a page's header there are more bytes than this: its levels, or at least a footer.
+        first, position = 0, start
+        # At least this many bytes follow a page's start: its levels, or the footer.
         buffer = memoryview(bytearray(LONGEST_HEADER))
         while first < self._rows:
             self._source.read_into([buffer], position)
@@ -121,12 +199,12 @@ class EmbeddingPages:
 
         Args:
             page: one of ``pages``.
-            out: gets its rows, shape ``(page.rows, dims)``.
+            out: receives its rows, shape ``(page.rows, dims)``.
 
         Raises:
             DatasetError: the file ends too early.
-            OSError: it can't be read or decompressed.
-            ValueError: its checksum is not that of its bytes.
+            OSError: it cannot be read or decompressed.
+            ValueError: the page's checksum does not match its bytes.
         """
         if page.head is not None and self._read(page, page.head, out):
             return
@@ -135,7 +213,7 @@ class EmbeddingPages:
         np.copyto(out, self._decoded[page.first : page.first + page.rows])
 
     def _read(self, page: Page, head: PageHead, out: Embeddings) -> bool:
-        """Read a page whose levels are the expected ones; else say so."""
+        """Read a page; False if its levels are not the expected ones."""
         levels = _full_levels(page.rows, self._dims)
         if head.size != len(levels) + out.nbytes:
             return False

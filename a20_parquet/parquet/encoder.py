@@ -1,9 +1,9 @@
-"""Encodes row groups, one or many at once; what a file's place decides is left to the writer."""
+"""Encodes row groups, one or many at once; only the writer knows their offsets in the file."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from a20_parquet.parquet.flat.columns import FlatChunk, encode_group
+from a20_parquet.parquet.flat.columns import FlatChunk, validity
 from a20_parquet.parquet.flat.small_groups import GroupBounds, GroupColumn
 from a20_parquet.parquet.layout import ParquetLayout
 from a20_parquet.parquet.lists import Lists, PagedLists, ReadLists
@@ -11,34 +11,33 @@ from a20_parquet.parquet.pages import PageEncoder
 
 
 class EncodedGroup(NamedTuple):
-    """One row group: its flat columns encoded, its lists where they lie."""
+    """One row group: flat columns encoded, lists as they are."""
 
     first: int
-    """Its first row in ``lists``."""
+    """First row in ``lists``."""
     last: int
-    """The row behind its last."""
+    """Row behind the last."""
     lists: Sequence[Lists | PagedLists]
-    """Of each list column, in the layout's order."""
+    """In the layout's order."""
     flat: Sequence[FlatChunk]
-    """Of each flat column, likewise."""
+    """Likewise."""
 
 
 class GroupEncoder:
-    """Encodes the row groups of any number of files; for one thread."""
+    """Encodes the row groups of any number of files; for one thread.
+
+    Attributes:
+        layout: of the files.
+        pages: makes the pages.
+    """
 
     def __init__(self, layout: ParquetLayout) -> None:
-        """Prepares to encode.
-
-        Args:
-            layout: of the files.
-        """
         self.layout = layout
         self.pages = PageEncoder(layout.compression)
-        """Makes the pages of what it encodes."""
         self._columns = [GroupColumn(column, self.pages) for column in layout.flat.values()]
 
     def encode(self, windows: Any) -> EncodedGroup:
-        """Encodes one row group.
+        """Encode one row group.
 
         Args:
             windows: a ``pyarrow.RecordBatch`` with the layout's schema; it may be a slice.
@@ -47,33 +46,34 @@ class GroupEncoder:
             ValueError: there are no rows.
             DatasetError: the schema differs, or there are nulls where it forbids them.
         """
-        arrays = self._arrays(windows)
+        self.layout.check(windows)
+        arrays = windows.columns
         return self._group(windows.num_rows, arrays, self._lists(arrays))
 
     def encode_paged(self, windows: Any, column: str, read: ReadLists) -> EncodedGroup:
-        """Encodes one row group, of which one list column is read only while it is written.
+        """Encode one row group; the lists of one column are read only while they are written.
 
         Args:
             windows: a ``pyarrow.RecordBatch`` with the layout's schema but for ``column``.
-            column: lists of which none is null.
-            read: gives the column's lists by their rows, from 0.
+            column: lists without nulls.
+            read: reads the column's lists by their rows, from 0.
 
         Raises:
             ValueError: there are no rows.
             DatasetError: the schema differs, or there are nulls where it forbids them.
         """
         layout = self.layout
-        place = layout.schema.get_field_index(column)
-        layout.check(windows, without=place)
-        arrays = [*windows.columns[:place], None, *windows.columns[place:]]
+        paged = layout.schema.get_field_index(column)
+        layout.check(windows, without=paged)
+        arrays = [*windows.columns[:paged], None, *windows.columns[paged:]]
         lists = [
-            PagedLists(kind, read) if index == place else Lists(kind, arrays[index])
+            PagedLists(kind, read) if index == paged else Lists(kind, arrays[index])
             for index, kind in layout.lists.items()
         ]
         return self._group(windows.num_rows, arrays, lists)
 
     def encode_many(self, windows: Any, rows: Sequence[int]) -> Iterator[EncodedGroup]:
-        """Encodes consecutive small row groups, cheaper than one by one.
+        """Encode consecutive small row groups, faster than one by one.
 
         Args:
             windows: a ``pyarrow.RecordBatch`` with the layout's schema.
@@ -82,7 +82,8 @@ class GroupEncoder:
         Raises:
             DatasetError: the schema differs, or there are nulls where it forbids them.
         """
-        arrays = self._arrays(windows)
+        self.layout.check(windows)
+        arrays = windows.columns
         lists = self._lists(arrays)
         bounds = GroupBounds.of(rows)
         flat = [
@@ -97,14 +98,11 @@ class GroupEncoder:
     ) -> EncodedGroup:
         if not rows:
             raise ValueError("a row group needs at least one row")
-        columns = self.layout.flat
-        flat = [arrays[index] for index in columns]
-        return EncodedGroup(0, rows, lists, encode_group(list(columns.values()), flat, self.pages))
-
-    def _arrays(self, windows: Any) -> Sequence[Any]:
-        self.layout.check(windows)
-        arrays: Sequence[Any] = windows.columns
-        return arrays
+        flat = []
+        for index, column in self.layout.flat.items():
+            valid = validity(arrays[index], column.name, nullable=column.nullable)
+            flat.append(column.encode_array(arrays[index], valid, self.pages))
+        return EncodedGroup(0, rows, lists, flat)
 
     def _lists(self, arrays: Sequence[Any]) -> list[Lists]:
         return [Lists(column, arrays[index]) for index, column in self.layout.lists.items()]

@@ -1,4 +1,4 @@
-"""What all files of one schema have in common, worked out once."""
+"""What all files of one schema share, computed once."""
 
 import base64
 from typing import Any
@@ -53,7 +53,7 @@ class ParquetLayout:
     """Schema and compression of any number of files; immutable, so that threads can share it."""
 
     def __init__(self, schema: Any, compression: Compression) -> None:
-        """Encodes what rows don't change.
+        """Encode what rows don't change.
 
         Args:
             schema: a ``pyarrow.Schema`` of numbers, times, strings, bytes and lists of float32 or
@@ -61,14 +61,14 @@ class ParquetLayout:
             compression: of all columns.
 
         Raises:
-            DatasetError: a column's type is none of those.
+            DatasetError: a column has another type.
         """
         self.schema = schema
         self.compression = compression
         self.lists: dict[int, ListColumn] = {}
-        """Embedding and features by their place in the schema."""
+        """Embedding and features by their index in the schema."""
         self.flat: dict[int, FlatColumn] = {}
-        """All other columns by their place in the schema."""
+        """All other columns by their index in the schema."""
         for index, field in enumerate(schema):
             if field.type in _FLAT:
                 physical, _, number = _FLAT[field.type]
@@ -79,18 +79,14 @@ class ParquetLayout:
         elements = [schema_element("schema", children=len(schema))]
         for field in schema:
             elements += _elements(field)
-        # pyarrow and what builds on it take the types from here: Parquet knows no lists of one
-        # length.
+        # pyarrow and libraries on top of it take the types from here: Parquet itself has no lists
+        # of a fixed size.
         arrow_schema = base64.b64encode(schema.serialize().to_pybytes())
         metadata = {**(schema.metadata or {}), b"ARROW:schema": arrow_schema}
         self.footer = FooterFrame(elements, len(schema), metadata)
 
     def check(self, windows: Any, without: int | None = None) -> None:
-        """Refuses windows of another schema.
-
-        Args:
-            windows: a ``pyarrow.RecordBatch``.
-            without: place of a column that they lack.
+        """Check the schema of a ``pyarrow.RecordBatch``, which may lack one column.
 
         Raises:
             DatasetError: it differs.
@@ -116,7 +112,7 @@ def _require_list(field: Any) -> None:
 
 
 def _elements(field: Any) -> list[bytes]:
-    """The schema elements of a column; a list's are three levels deep, as the format has it."""
+    """Return the schema elements of a column; the format wants three levels for a list."""
     repetition = Repetition.OPTIONAL if field.nullable else Repetition.REQUIRED
     if field.type not in _FLAT:
         return [

@@ -15,7 +15,7 @@ from a20_parquet.parquet.flat.columns import validity
 from a20_parquet.parquet.format.encodings import Array, byte_stream_split
 from a20_parquet.parquet.format.footer import (
     chunk_head,
-    chunk_places,
+    chunk_offsets,
     chunk_sizes,
     chunk_statistics,
 )
@@ -27,8 +27,8 @@ from a20_parquet.parquet.pages import Compression, ListPage, PageEncoder, uncopi
 _PAGE_BYTES = 1 << 20
 
 ReadLists: TypeAlias = Callable[[int, int], Array]
-"""Gives the lists of the rows from the first number to before the second, shape (rows, length),
-float32, C-contiguous. They may change with the next call."""
+"""Reads the lists of the rows from the first number to before the second, shape (rows, length),
+float32, C-contiguous. The next call may reuse their memory."""
 
 
 class _Item(NamedTuple):
@@ -42,24 +42,23 @@ LIST_ITEMS = {pa.float32(): _Item(Physical.FLOAT, 4), pa.int64(): _Item(Physical
 
 
 class ListColumn:
-    """PLAIN pages, uncopied where nothing is compressed, or BYTE_STREAM_SPLIT; immutable."""
+    """PLAIN pages, uncopied if uncompressed, or BYTE_STREAM_SPLIT; immutable."""
 
     def __init__(self, field: Any, compression: Compression) -> None:
-        """Plans the pages.
+        """Plan the pages.
 
         Args:
             field: the ``pyarrow.Field``, a ``fixed_size_list`` of one of ``LIST_ITEMS``, not null.
             compression: with ZSTD the bytes of floats that are never null are split into streams,
-                which makes them smaller; LZ4 finds nothing in them either way.
+                which makes them smaller; LZ4 cannot compress them either way.
         """
         self.name = field.name
         self.nullable = field.nullable
         self._length = field.type.list_size
         physical, self._item_bytes = LIST_ITEMS[field.type.value_type]
         self.row_bytes = self._item_bytes * self._length
-        """Of a list that is not null."""
-        self.rows_a_page = max(1, _PAGE_BYTES // self.row_bytes)
-        """But for a row group's last page."""
+        """Bytes of a list that is not null."""
+        self._rows_a_page = max(1, _PAGE_BYTES // self.row_bytes)
         self._levels = ListLevels(self._length, nullable=field.nullable)
         self._full_levels = lru_cache(maxsize=1 << 8)(self._levels.full)
         # polars 2.1 panics on pages of split bytes with nulls, whoever wrote them.
@@ -70,15 +69,12 @@ class ListColumn:
         self._head = chunk_head(physical, self._encoding, path, compression.codec)
 
     def page_spans(self, first: int, last: int) -> Iterator[tuple[int, int]]:
-        """For each page of the rows ``first`` to before ``last`` its own first and last."""
-        for start in range(first, last, self.rows_a_page):
-            yield start, min(start + self.rows_a_page, last)
+        """Yield first row and end of each page of the rows ``first`` to before ``last``."""
+        for start in range(first, last, self._rows_a_page):
+            yield start, min(start + self._rows_a_page, last)
 
     def items(self, array: Any) -> memoryview:
-        """The bytes of all lists that are not null; a view, where none is null.
-
-        Args:
-            array: an Arrow array of the column; it may be a slice.
+        """Return the bytes of all lists that are not null; a view if none is null.
 
         Raises:
             DatasetError: elements are null.
@@ -93,12 +89,12 @@ class ListColumn:
     def page(
         self, rows: int, valid: Array | None, values: memoryview, pages: PageEncoder
     ) -> ListPage:
-        """Encodes one page.
+        """Encode one page.
 
         Args:
-            rows: of the page, at most ``rows_a_page``.
-            valid: shape (rows,), bool: what is not null; None where nothing is.
-            values: the bytes of these rows' lists but for the null ones.
+            rows: of the page.
+            valid: shape (rows,), bool; None without nulls.
+            values: the bytes of these rows' lists without the null ones.
             pages: makes the page.
         """
         lists = len(values) // self.row_bytes
@@ -119,33 +115,33 @@ class ListColumn:
         return pages.lists(page, count, self._encoding)
 
     def chunk(self, rows: int, nulls: int, start: int, size: int, stored_size: int) -> bytes:
-        """The ``ColumnChunk`` of a row group.
+        """Return the ``ColumnChunk`` of a row group.
 
         Args:
             rows: nulls included.
-            nulls: how many there are.
-            start: of the first page in the file, in bytes.
+            nulls: number of null rows.
+            start: offset of the first page in the file, in bytes.
             size: bytes of all pages with their headers, before compression.
-            stored_size: the same as they lie in the file.
+            stored_size: likewise, after compression.
         """
         values = (rows - nulls) * self._length + nulls
         return b"".join(
             (
                 chunk_sizes(self._head, values, size, stored_size),
-                chunk_places(start, 0),
+                chunk_offsets(start, 0),
                 chunk_statistics(nulls),
             )
         )
 
 
 class Lists:
-    """A column's lists, in memory; they may be those of many row groups."""
+    """A column's lists, in memory, of one or more row groups."""
 
-    changes = False
-    """Whether a page's body may change when the next page is asked for."""
+    reuses_memory = False
+    """Whether a page's body may change when the next page is requested."""
 
     def __init__(self, column: ListColumn, array: Any) -> None:
-        """Takes the lists as they are.
+        """Take the lists as they are.
 
         Args:
             column: of the lists.
@@ -157,11 +153,11 @@ class Lists:
         self.column = column
         self._array = array
         self._valid = validity(array, column.name, nullable=column.nullable)
-        # Flattening copies where there are nulls: then it is done page by page.
+        # Flattening copies lists with nulls: then it is done page by page.
         self._items = column.items(array) if self._valid is None else memoryview(b"")
 
     def pages(self, first: int, last: int, pages: PageEncoder) -> Iterator[ListPage]:
-        """Encodes the rows ``first`` to before ``last``, page by page."""
+        """Encode the rows ``first`` to before ``last``, page by page."""
         row_bytes = self.column.row_bytes
         for start, stop in self.column.page_spans(first, last):
             if self._valid is None:
@@ -172,33 +168,26 @@ class Lists:
             yield self.column.page(stop - start, valid, items, pages)
 
     def count_nulls(self, first: int, last: int) -> int:
-        """How many of the rows ``first`` to before ``last`` are null."""
+        """Number of null rows from ``first`` to before ``last``."""
         if self._valid is None:
             return 0
         return last - first - int(np.count_nonzero(self._valid[first:last]))
 
 
 class PagedLists:
-    """A column's lists, none of them null, which are read when their page is encoded."""
+    """A column's lists without nulls, each page read when it is encoded; see ``Lists``."""
 
-    changes = True
-    """See ``Lists``."""
+    reuses_memory = True
 
     def __init__(self, column: ListColumn, read: ReadLists) -> None:
-        """Takes the column; nothing is read yet.
-
-        Args:
-            column: of the lists.
-            read: asked for one page after another.
-        """
         self.column = column
         self._read = read
 
     def pages(self, first: int, last: int, pages: PageEncoder) -> Iterator[ListPage]:
-        """Encodes the rows ``first`` to before ``last``, page by page.
+        """Read and encode the rows ``first`` to before ``last``, page by page.
 
         Raises:
-            ValueError: what was read is not as long as the rows.
+            ValueError: the number of bytes read does not match the rows.
         """
         for start, stop in self.column.page_spans(first, last):
             values = self._read(start, stop).data.cast("B")
@@ -207,7 +196,6 @@ class PagedLists:
                 raise ValueError(f"{stop - start} lists take {expected} bytes, not {len(values)}")
             yield self.column.page(stop - start, None, values, pages)
 
-    def count_nulls(self, first: int, last: int) -> int:
-        """How many of the rows ``first`` to before ``last`` are null: none."""
-        del first, last
+    def count_nulls(self, _first: int, _last: int) -> int:
+        """There are none."""
         return 0

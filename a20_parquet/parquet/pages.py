@@ -1,13 +1,13 @@
-"""Makes a column chunk's pages: compresses each, and gives it a header with a checksum.
+"""Compresses pages and gives them headers with checksums.
 
-Source: apache/parquet-format, ``parquet.thrift`` and ``Compression.md``. The checksum is the plain
-CRC32 of what is stored behind the header: of version 1 of data pages levels and values.
+Source: apache/parquet-format, ``parquet.thrift`` and ``Compression.md``. The checksum is the CRC32
+of the stored bytes behind the header: in data pages of version 1 levels and values.
 """
 
 import enum
 import re
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,12 @@ from a20_parquet.parquet.format import thrift
 from a20_parquet.parquet.format.encodings import Array
 from a20_parquet.parquet.format.schema import Encoding
 from a20_parquet.parquet.format.thrift import I32, integer
-from a20_parquet.parquet.output import Buffer
+
+Buffer: TypeAlias = bytes | memoryview
+"""Contiguous bytes; a memoryview's items are single bytes."""
+
+# Sizes are 32-bit integers in a page's header.
+_LARGEST_PAGE = 2**31 - 1
 
 # Field 1, the page type, and the head of field 2, the uncompressed size in bytes.
 _DATA_PAGE = thrift.fields((1, I32, integer(0))) + thrift.NEXT_I32
@@ -34,24 +39,24 @@ _DICTIONARY_IS_PLAIN = thrift.NEXT_I32 + integer(Encoding.PLAIN) + 2 * thrift.ST
 
 
 class PageHead(NamedTuple):
-    """What the header of a data page of version 1 tells."""
+    """The header of a data page of version 1."""
 
     header_size: int
     """Bytes of the header itself."""
     size: int
-    """Bytes of the page's levels and values."""
+    """Bytes of levels and values before compression."""
     stored_size: int
-    """The same after compression."""
+    """Bytes of levels and values after compression."""
     crc: int | None
-    """CRC32 of the same; None in files of versions that wrote none."""
+    """CRC32 after compression; None in files of earlier versions."""
     values: int
     """Number of values, nulls included."""
     encoding: int
-    """Of the values, as the format numbers them."""
+    """The format's number of the values' encoding."""
 
 
 def crc32(content: Buffer, before: int = 0) -> int:
-    """The checksum of a page's bytes, of which those before may have the checksum ``before``."""
+    """CRC32 of bytes that may follow others, whose CRC32 is ``before``."""
     checksum: int = isal_zlib.crc32(content, before)
     return checksum
 
@@ -70,10 +75,10 @@ _HEADER = _header_pattern()
 
 
 def read_data_page_header(buffer: Buffer) -> PageHead | None:
-    """Read a header that ``data_page_header`` has written; None for any other.
+    """Read a header of the form that ``data_page_header`` writes; None for any other form.
 
     Args:
-        buffer: begins with the header; what follows does not matter.
+        buffer: begins with the header.
     """
     found = _HEADER.match(buffer)
     if found is None:
@@ -89,15 +94,7 @@ def read_data_page_header(buffer: Buffer) -> PageHead | None:
 def data_page_header(
     size: int, stored_size: int, values: int, encoding: Encoding, crc: int
 ) -> bytes:
-    """``PageHeader`` of a data page of version 1.
-
-    Args:
-        size: bytes of the page's levels and values.
-        stored_size: the same after compression.
-        values: number of values, nulls included.
-        encoding: of the values.
-        crc: CRC32 of levels and values after compression.
-    """
+    """Return the ``PageHeader`` of a data page of version 1; see ``PageHead`` on the arguments."""
     sizes, rest = data_page_frame(size, stored_size, values, encoding)
     return sizes + thrift.checksum(crc) + rest
 
@@ -107,7 +104,7 @@ def data_page_header(
 def data_page_frame(
     size: int, stored_size: int, values: int, encoding: Encoding
 ) -> tuple[bytes, bytes]:
-    """What stands before a data page's checksum, and what behind it."""
+    """Return a data page's header before and after its checksum."""
     return _sizes(_DATA_PAGE, size, stored_size), b"".join(
         (
             _DATA_PAGE_HEADER,
@@ -120,20 +117,19 @@ def data_page_frame(
 
 
 def dictionary_page_header(size: int, stored_size: int, values: int, crc: int) -> bytes:
-    """``PageHeader`` of a dictionary page; the arguments are those of ``data_page_header``."""
+    """Return the ``PageHeader`` of a dictionary page; see ``PageHead`` on the arguments."""
     sizes, rest = _dictionary_page_header(size, stored_size, values)
     return sizes + thrift.checksum(crc) + rest
 
 
 @lru_cache(maxsize=1 << 12)
 def _dictionary_page_header(size: int, stored_size: int, values: int) -> tuple[bytes, bytes]:
-    """The same of a dictionary page."""
     rest = b"".join((_DICTIONARY_PAGE_HEADER, integer(values), _DICTIONARY_IS_PLAIN))
     return _sizes(_DICTIONARY_PAGE, size, stored_size), rest
 
 
 def _sizes(kind: bytes, size: int, stored_size: int) -> bytes:
-    """A header up to its checksum."""
+    """Return a header up to its checksum."""
     return b"".join((kind, integer(size), thrift.NEXT_I32, integer(stored_size), thrift.NEXT_I32))
 
 
@@ -150,7 +146,7 @@ class Compression(enum.StrEnum):
         return {Compression.NONE: 0, Compression.LZ4: 7, Compression.ZSTD: 6}[self]
 
     def compressor(self) -> Any:
-        """A ``pyarrow.Codec``, or None where nothing is compressed."""
+        """A ``pyarrow.Codec``, or None if nothing is compressed."""
         if self is Compression.NONE:
             return None
         if self is Compression.LZ4:
@@ -158,16 +154,11 @@ class Compression(enum.StrEnum):
         return pa.Codec("zstd", 1)
 
 
-# Sizes are 32-bit integers in a page's header.
-_LARGEST_PAGE = 2**31 - 1
-
-
 class ListPage(NamedTuple):
     """A data page of lists."""
 
     head: bytes
     body: Buffer
-    """What follows the head in the file."""
     size: int
     """Bytes of both, before compression."""
 
@@ -181,11 +172,11 @@ class PageEncoder:
 
     @property
     def compresses(self) -> bool:
-        """Whether a page's parts must lie one behind the other for the codec."""
+        """Whether a codec needs all parts of a page in one buffer."""
         return self._compressor is not None
 
     def scratch(self, size: int) -> Array:
-        """Memory of ``size`` bytes to put a page together in, until the next call."""
+        """Return a buffer of ``size`` bytes to assemble a page; the next call reuses it."""
         if len(self._scratch) < size:
             self._scratch = np.empty(size, np.uint8)
         return self._scratch[:size]
@@ -193,7 +184,7 @@ class PageEncoder:
     def flat(
         self, levels: bytes, values: Values, rows: int, encoding: Encoding
     ) -> tuple[bytes, int, int]:
-        """The data page of a column that is no list, behind its dictionary if it has one.
+        """Make the data page of a flat column, after its dictionary page if it has one.
 
         Args:
             levels: definition levels.
@@ -202,7 +193,7 @@ class PageEncoder:
             encoding: of the data page.
 
         Returns:
-            The pages, their bytes before compression, and the bytes of the dictionary page.
+            The pages, their size in bytes before compression, and the size of the dictionary page.
 
         Raises:
             DatasetError: a page is larger than the format allows.
@@ -224,12 +215,15 @@ class PageEncoder:
         )
 
     def lists(self, page: Array, count: int, encoding: Encoding) -> ListPage:
-        """A data page of lists.
+        """Make a data page of lists.
 
         Args:
             page: levels and values, shape (bytes,), uint8.
             count: number of values, nulls included.
             encoding: of the values.
+
+        Raises:
+            DatasetError: it is larger than the format allows.
         """
         stored = self._compressed(page.data)
         head = data_page_header(len(page), len(stored), count, encoding, crc32(stored))
@@ -249,7 +243,7 @@ class PageEncoder:
 
 
 def uncopied_lists(levels: bytes, values: memoryview, count: int) -> ListPage:
-    """A data page of lists, PLAIN and uncompressed, without copying the values."""
+    """Make a PLAIN, uncompressed data page of lists without copying the values."""
     size = len(levels) + len(values)
     crc = crc32(values, crc32(levels))
     head = data_page_header(size, size, count, Encoding.PLAIN, crc) + levels

@@ -1,31 +1,41 @@
 """Writes one Parquet file, row group by row group."""
 
-from types import TracebackType
+import errno
+import io
+import os
 from typing import Any, BinaryIO, Self
 
+import crc32c
+
 from a20_parquet.parquet.encoder import EncodedGroup, GroupEncoder
-from a20_parquet.parquet.format.footer import MAGIC, chunk_places, row_group
+from a20_parquet.parquet.format.footer import MAGIC, chunk_offsets, row_group
 from a20_parquet.parquet.layout import ParquetLayout
-from a20_parquet.parquet.output import Output
+from a20_parquet.parquet.pages import Buffer
+
+# Enough for a write to be worth its call, and little enough to be in the cache still when the
+# kernel reads again what the checksum has read.
+_FLUSH_BYTES = 1 << 20
+# The least that systems with writev offer today (IOV_MAX).
+_MOST_BUFFERS = 1024
 
 
 class ParquetWriter:
-    """One file in the making; for one thread.
+    """One Parquet file; for one thread.
 
-    As a context manager it closes the file's format (not the file object) where the block ends
-    without an exception. Without ``close`` there is no footer, and every reader refuses the file.
+    As a context manager it writes the footer if the block ends without an exception; the file
+    object stays open. Without ``close`` there is no footer, and every reader refuses the file.
     """
 
     def __init__(
         self, file: BinaryIO, layout: ParquetLayout, encoder: GroupEncoder | None = None
     ) -> None:
-        """Writes the magic.
+        """Write the magic.
 
         Args:
-            file: where to write to, at its position 0; it stays open. An unbuffered local file
-                gets many buffers a call, any other object needs only ``write``.
+            file: at position 0. An unbuffered local file gets many buffers per call, any other
+                object needs only ``write``.
             layout: of the file.
-            encoder: of this layout; whoever writes many files gives all of them the same.
+            encoder: of this layout, to be shared by the writers of many files.
 
         Raises:
             OSError: the file does not take the bytes.
@@ -33,7 +43,7 @@ class ParquetWriter:
         self.rows = 0
         """Rows written so far."""
         self._encoder = encoder or GroupEncoder(layout)
-        self._output = Output(file)
+        self._output = _Output(file)
         self._row_groups: list[bytes] = []
         self._open = True
         self._output.put(MAGIC)
@@ -49,7 +59,7 @@ class ParquetWriter:
         return self._output.checksum
 
     def write_row_group(self, windows: Any) -> None:
-        """Writes one row group. When it returns, the windows' memory may be used for others.
+        """Write one row group. When it returns, the windows' memory may be reused.
 
         Args:
             windows: a ``pyarrow.RecordBatch`` with the layout's schema; it may be a slice.
@@ -64,12 +74,12 @@ class ParquetWriter:
         self._open = True
 
     def put(self, group: EncodedGroup) -> None:
-        """Puts one row group. Until ``close`` the memory of its lists must not change.
+        """Write one row group. The memory of its lists must not change until ``close``.
 
         Lists that are read page by page are written before the next page is read.
 
         Args:
-            group: from this writer's encoder, or another of the same layout.
+            group: from an encoder of the same layout.
 
         Raises:
             ValueError: the writer is closed or has failed before.
@@ -80,10 +90,10 @@ class ParquetWriter:
         self._open = True
 
     def close(self) -> None:
-        """Writes the footer, once; the file object stays open.
+        """Write the footer, once; the file object stays open.
 
         Raises:
-            ValueError: a write has failed before, so that the file can't be completed.
+            ValueError: a write has failed before, so that the file cannot be completed.
             OSError: the file does not take the bytes.
         """
         self._begin()
@@ -93,12 +103,7 @@ class ParquetWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self.close()
 
@@ -113,7 +118,7 @@ class ParquetWriter:
             for page in lists.pages(group.first, group.last, self._encoder.pages):
                 output.put(page.head)
                 output.put(page.body)
-                if lists.changes:
+                if lists.reuses_memory:
                     output.flush()
                 list_size += page.size
             nulls = lists.count_nulls(group.first, group.last)
@@ -125,7 +130,7 @@ class ParquetWriter:
         for index, flat in zip(layout.flat, group.flat, strict=True):
             content, flat_size, dictionary_size, sizes, statistics = flat
             contents.append(content)
-            chunks[index] = b"".join((sizes, chunk_places(start, dictionary_size), statistics))
+            chunks[index] = b"".join((sizes, chunk_offsets(start, dictionary_size), statistics))
             start += len(content)
             size += flat_size
         output.put(b"".join(contents))
@@ -133,7 +138,78 @@ class ParquetWriter:
         self.rows += rows
 
     def _begin(self) -> None:
-        # A write that fails leaves a torn file: it never gets a footer.
+        # A failed write leaves a torn file, which must never get a footer.
         if not self._open:
             raise ValueError("the Parquet writer is closed, or a write has failed before")
         self._open = False
+
+
+class _Output:
+    """Counts, checksums and writes buffers; they are not copied and must not change until flush."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.size = 0
+        self.checksum = 0
+        """CRC32C."""
+        self._file = file
+        # Only a plain unbuffered file is written through its descriptor: others may do more than
+        # pass on bytes (gzip files have a descriptor too).
+        raw = type(file) is io.FileIO and hasattr(os, "writev")
+        self._descriptor = file.fileno() if raw else None
+        self._pending: list[Buffer] = []
+        self._pending_bytes = 0
+
+    def put(self, buffer: Buffer) -> None:
+        size = len(buffer)
+        self.size += size
+        self.checksum = crc32c.crc32c(buffer, self.checksum)
+        self._pending.append(buffer)
+        self._pending_bytes += size
+        if self._pending_bytes >= _FLUSH_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        pending = self._pending
+        self._pending = []
+        self._pending_bytes = 0
+        if self._descriptor is None:
+            for buffer in pending:
+                self._write(memoryview(buffer))
+        else:
+            for first in range(0, len(pending), _MOST_BUFFERS):
+                _write_vector(self._descriptor, pending[first : first + _MOST_BUFFERS])
+
+    def _write(self, rest: memoryview) -> None:
+        while rest:
+            written = self._file.write(rest)
+            # None from a raw file means that the call would block; from other objects that all
+            # is written.
+            if written is None and not isinstance(self._file, io.RawIOBase):
+                return
+            rest = rest[_progress(written) :]
+
+
+def _write_vector(descriptor: int, buffers: list[Buffer]) -> None:
+    """Write at most ``_MOST_BUFFERS`` buffers, with as many calls as that takes."""
+    rest = sum(map(len, buffers))
+    while rest:
+        written = _progress(os.writev(descriptor, buffers))
+        rest -= written
+        if rest:
+            buffers = _without(buffers, written)
+
+
+def _progress(written: int | None) -> int:
+    # To repeat a call that wrote nothing might never end.
+    if not written:
+        raise BlockingIOError(errno.EAGAIN, "the file takes no bytes at present")
+    return written
+
+
+def _without(buffers: list[Buffer], written: int) -> list[Buffer]:
+    """The buffers without their first ``written`` bytes."""
+    for index, buffer in enumerate(buffers):
+        if written < len(buffer):
+            return [memoryview(buffer)[written:], *buffers[index + 1 :]]
+        written -= len(buffer)
+    return []

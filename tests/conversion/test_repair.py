@@ -20,8 +20,7 @@ from a20_parquet.cli.main import cli
 from a20_parquet.conversion.transaction.lock import locked
 from a20_parquet.dataset import mend
 from a20_parquet.errors import DatasetError, UsageError
-from a20_parquet.parquet import layout
-from a20_parquet.parquet.format.timestamps import TIMESTAMP_MICROS, TIMESTAMP_MILLIS, mark_instants
+from a20_parquet.parquet import TIMESTAMP_MICROS, TIMESTAMP_MILLIS, layout, mark_instants
 from a20_parquet.storage.store import StoreFileSystem
 from a20_parquet.verification.verify import verify
 from tests.helpers.conversions import digests, write_shuffled

@@ -9,14 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from a20_parquet.errors import DatasetError
-from a20_parquet.parquet import (
-    LONGEST_HEADER,
-    MAGIC,
-    ChunkPlace,
-    Compression,
-    EmbeddingPages,
-    HeldInput,
-)
+from a20_parquet.parquet import LONGEST_HEADER, MAGIC, Compression, EmbeddingPages, MemoryInput
 from a20_parquet.parquet.format.encodings import byte_stream_split, join_byte_streams
 from a20_parquet.parquet.format.schema import Encoding
 from a20_parquet.parquet.format.thrift import checksum, integer, read_integer
@@ -119,12 +112,13 @@ def other_reader() -> Any:
 def test_our_own_pages_need_no_other_reader(compression: Compression, rows: int, dims: int) -> None:
     """The quick way is the one that is taken for what a conversion wrote."""
     batch = windows(rows, dims)
-    source = HeldInput(encode([batch], compression), 0, "file")
-    place = ChunkPlace(len(MAGIC), compression)
-    pages = EmbeddingPages(source, place, rows=rows, dims=dims, decode=other_reader)
+    source = MemoryInput(encode([batch], compression), 0, "file")
+    pages = EmbeddingPages(source, compression, rows=rows, dims=dims, decode=other_reader)
     expected = batch["embedding"].flatten().to_numpy().reshape(rows, dims)
-    assert [page.first for page in pages.pages()] == list(range(0, rows, max(1, 2**18 // dims)))
-    for page in pages.pages():
+    assert [page.first for page in pages.pages(len(MAGIC))] == list(
+        range(0, rows, max(1, 2**18 // dims))
+    )
+    for page in pages.pages(len(MAGIC)):
         out = np.empty((page.rows, dims), np.float32)
         pages.read(page, out)
         np.testing.assert_array_equal(out, expected[page.first : page.first + page.rows])
@@ -139,10 +133,9 @@ def test_pages_of_other_shape_are_left_to_the_other_reader(rows: int, dims: int)
         asked.append(True)
         return np.full((rows, dims), 7, np.float32)
 
-    source = HeldInput(encode([windows(9, 3)], Compression.NONE), 0, "file")
-    place = ChunkPlace(len(MAGIC), Compression.NONE)
-    pages = EmbeddingPages(source, place, rows=rows, dims=dims, decode=decode)
-    for page in pages.pages():
+    source = MemoryInput(encode([windows(9, 3)], Compression.NONE), 0, "file")
+    pages = EmbeddingPages(source, Compression.NONE, rows=rows, dims=dims, decode=decode)
+    for page in pages.pages(len(MAGIC)):
         out = np.empty((page.rows, dims), np.float32)
         pages.read(page, out)
         assert (out == 7).all()
@@ -152,12 +145,11 @@ def test_pages_of_other_shape_are_left_to_the_other_reader(rows: int, dims: int)
 def test_rows_that_no_page_holds_are_left_to_the_other_reader() -> None:
     """Pages are found one by one: those of the expected form before are read themselves."""
     batch = windows(9, 3)
-    source = HeldInput(encode([batch], Compression.NONE), 0, "file")
-    place = ChunkPlace(len(MAGIC), Compression.NONE)
+    source = MemoryInput(encode([batch], Compression.NONE), 0, "file")
     sevens = np.full((10, 3), 7, np.float32)
-    pages = EmbeddingPages(source, place, rows=10, dims=3, decode=lambda: sevens)
+    pages = EmbeddingPages(source, Compression.NONE, rows=10, dims=3, decode=lambda: sevens)
     read = []
-    for page in pages.pages():
+    for page in pages.pages(len(MAGIC)):
         read.append(np.empty((page.rows, 3), np.float32))
         pages.read(page, read[-1])
     first, rest = read
@@ -165,9 +157,9 @@ def test_rows_that_no_page_holds_are_left_to_the_other_reader() -> None:
     np.testing.assert_array_equal(rest, sevens[:1])
 
 
-def test_held_bytes_that_end_too_early() -> None:
+def test_bytes_in_memory_that_end_too_early() -> None:
     """An error says by how many bytes, and of which file."""
-    source = HeldInput(b"0123456789", 100, "memory://x")
+    source = MemoryInput(b"0123456789", 100, "memory://x")
     whole = bytearray(4), bytearray(6)
     source.read_into([memoryview(part) for part in whole], 100)
     assert [bytes(part) for part in whole] == [b"0123", b"456789"]

@@ -1,4 +1,4 @@
-"""The columns beside the embedding: one data page a row group each, and a dictionary if it pays.
+"""Columns of one value a row: one data page per row group, and a dictionary if it pays.
 
 Source: apache/parquet-format, ``README.md`` and ``parquet.thrift``.
 """
@@ -20,14 +20,14 @@ from a20_parquet.parquet.pages import Compression, PageEncoder, crc32, data_page
 
 
 class FlatChunk(NamedTuple):
-    """One row group of a flat column, encoded but for where in the file it lies."""
+    """One row group of a flat column, encoded except for its offset in the file."""
 
     content: bytes
-    """All its pages."""
+    """All pages."""
     size: int
-    """Bytes of the same before compression."""
+    """Bytes of ``content`` before compression."""
     dictionary_size: int
-    """Bytes of the dictionary page, which is the first; 0 where there is none."""
+    """Bytes of the dictionary page, which is the first; 0 without a dictionary."""
     sizes: bytes
     """See ``footer.chunk_sizes``."""
     statistics: bytes
@@ -35,16 +35,16 @@ class FlatChunk(NamedTuple):
 
 
 class PlainFrame(NamedTuple):
-    """What surrounds PLAIN numbers, and their page's checksum."""
+    """The bytes around PLAIN numbers and their page's checksum."""
 
     front: bytes
-    """What precedes the checksum in the file."""
+    """Header up to the checksum."""
     back: bytes
-    """What lies between checksum and numbers: the header's end and the levels."""
+    """Rest of the header, and the levels."""
     levels_crc: int
     """CRC32 of the levels."""
     sizes: Sequence[bytes]
-    """``footer.chunk_sizes`` for checksums that take 1, 2, 3, 4 and 5 bytes."""
+    """``footer.chunk_sizes`` for checksums of 1, 2, 3, 4 and 5 bytes."""
 
 
 class FlatColumn:
@@ -57,12 +57,12 @@ class FlatColumn:
         number: NumberType | None,
         compression: Compression,
     ) -> None:
-        """Encodes what rows don't change.
+        """Encode what rows don't change.
 
         Args:
             field: the ``pyarrow.Field``.
             physical: how Parquet stores the values.
-            number: how they lie in memory; None for strings.
+            number: the type in memory; None for strings.
             compression: of the pages.
         """
         self.name = field.name
@@ -73,16 +73,33 @@ class FlatColumn:
             for encoding in (Encoding.PLAIN, Encoding.RLE_DICTIONARY)
         )
 
+    def encode_array(self, array: Any, valid: Array | None, pages: PageEncoder) -> FlatChunk:
+        """Encode one row group.
+
+        Args:
+            array: an Arrow array of one row or more; it may be a slice.
+            valid: see ``validity``.
+            pages: makes the pages.
+
+        Raises:
+            DatasetError: a page is larger than the format allows.
+        """
+        if self.number is None:
+            values = encode_strings(array, valid)
+        else:
+            values = encode_numbers(self.number, array, valid)
+        return self.encode(values, len(array), array.null_count, valid, pages)
+
     def encode(
         self, values: Values, rows: int, nulls: int, valid: Array | None, pages: PageEncoder
     ) -> FlatChunk:
-        """Encodes one row group.
+        """Encode one row group.
 
         Args:
             values: those that are not null.
             rows: nulls included.
-            nulls: how many there are.
-            valid: shape (rows,), bool: what is not null; None where nothing is.
+            nulls: number of nulls.
+            valid: see ``validity``.
             pages: makes the pages.
 
         Raises:
@@ -103,7 +120,7 @@ class FlatColumn:
         )
 
     def uncompressed_frame(self, rows: int) -> PlainFrame:
-        """What surrounds PLAIN numbers none of which is null, whichever these are."""
+        """Return what surrounds PLAIN numbers without nulls; the numbers do not matter."""
         definition = levels.flat(rows, None) if self.nullable else b""
         plain_size = self.number.size * rows if self.number else 0
         page_size = len(definition) + plain_size
@@ -113,33 +130,8 @@ class FlatColumn:
         return PlainFrame(front, back + definition, crc32(definition), sizes)
 
 
-def encode_group(
-    columns: Sequence[FlatColumn], arrays: Sequence[Any], pages: PageEncoder
-) -> list[FlatChunk]:
-    """Encodes one row group of all flat columns.
-
-    Args:
-        columns: the flat columns.
-        arrays: their Arrow arrays, of one row or more; they may be slices.
-        pages: makes the pages.
-
-    Raises:
-        DatasetError: an array has nulls, and its column must not.
-    """
-    return [_encode(column, array, pages) for column, array in zip(columns, arrays, strict=True)]
-
-
-def _encode(column: FlatColumn, array: Any, pages: PageEncoder) -> FlatChunk:
-    valid = validity(array, column.name, nullable=column.nullable)
-    if column.number is None:
-        values = encode_strings(array, valid)
-    else:
-        values = encode_numbers(column.number, array, valid)
-    return column.encode(values, len(array), array.null_count, valid, pages)
-
-
 def validity(array: Any, name: str, *, nullable: bool) -> Array | None:
-    """What of an Arrow array is not null, shape (rows,), bool; None where nothing is null.
+    """Return which values of an Arrow array are not null, shape (rows,), bool; None if all.
 
     Raises:
         DatasetError: there are nulls, and the column ``name`` is not nullable.

@@ -20,7 +20,7 @@ from a20_parquet.parquet.flat.values import (
 from a20_parquet.parquet.format.encodings import Array, bounds_of
 
 # With fewer rows a dictionary saves some hundred bytes beside the embeddings' 100,000 or more, and
-# takes longer to find than all else of the column.
+# takes longer to find than the rest of the column.
 _ROWS_TO_HASH = 256
 
 _Dictionary: TypeAlias = tuple[Array, bytes]
@@ -28,12 +28,12 @@ _Dictionary: TypeAlias = tuple[Array, bytes]
 
 
 class NumberType(NamedTuple):
-    """How a number lies in Arrow's buffers and in Parquet's pages."""
+    """A number's type in Arrow's buffers and in Parquet's pages."""
 
     arrow: Any
     """numpy's type of the bits in Arrow: a signed integer, for floats too."""
     size: int
-    """Bytes a value in Parquet, which has no integers of 16 bits."""
+    """Bytes per value in Parquet, which has no 16-bit integers."""
     is_float: bool = False
 
     @property
@@ -43,12 +43,12 @@ class NumberType(NamedTuple):
 
 
 def encode_numbers(kind: NumberType, array: Any, valid: Array | None) -> Values:
-    """Encodes a number column.
+    """Encode a number column.
 
     Args:
         kind: its type.
         array: an Arrow array of shape (rows,), rows > 0; it may be a slice.
-        valid: shape (rows,), bool: what is not null; None where nothing is.
+        valid: shape (rows,), bool; None without nulls.
     """
     start = array.offset * kind.arrow.itemsize
     bits: Array = np.frombuffer(array.buffers()[1], kind.arrow, len(array), start)
@@ -68,7 +68,7 @@ def encode_numbers(kind: NumberType, array: Any, valid: Array | None) -> Values:
 
 
 def _dictionary(bits: Array, size: int) -> _Dictionary | None:
-    """Finds the distinct values, or nothing where a dictionary can't pay."""
+    """Return the distinct values, or None if a dictionary cannot pay."""
     rows = len(bits)
     changes = bits[1:] != bits[:-1]
     runs = int(np.count_nonzero(changes)) + 1
@@ -87,7 +87,7 @@ def _dictionary(bits: Array, size: int) -> _Dictionary | None:
 
 
 def _bounds(values: Array, kind: NumberType) -> tuple[bytes | None, bytes | None]:
-    """The smallest and the greatest as PLAIN encodes them."""
+    """Return the smallest and the greatest as PLAIN encodes them."""
     if kind.is_float:
         floats = values.view(kind.floats)
         return float_bounds(
@@ -104,22 +104,22 @@ def _bounds(values: Array, kind: NumberType) -> tuple[bytes | None, bytes | None
 
 
 def _plain(numbers: Array, size: int) -> bytes:
-    """PLAIN encoding: the numbers' lower ``size`` bytes, little-endian."""
+    """Encode the numbers' lower ``size`` bytes, little-endian."""
     return numbers.astype(f"<i{size}", copy=False).tobytes()
 
 
 def float_bounds(
     lows: Array, highs: Array, kind: NumberType
 ) -> list[tuple[bytes | None, bytes | None]]:
-    """The bounds of floats as PLAIN encodes them.
+    """Return the bounds of floats as PLAIN encodes them.
 
     Args:
-        lows: the least of each row group, NaN where there is any; shape (groups,).
+        lows: the least of each row group, NaN if there is any; shape (groups,).
         highs: the greatest, likewise.
         kind: their type.
     """
-    # The format wants no bounds where there is NaN, and readers may tell 0.0 from -0.0, of which
-    # the values may hold both.
+    # The format forbids bounds if there is NaN. Values may be 0.0 and -0.0, which readers may
+    # compare as different.
     size = kind.size
     low_bytes = np.where(lows == 0, -0.0, lows).astype(kind.floats).tobytes()
     high_bytes = np.where(highs == 0, 0.0, highs).astype(kind.floats).tobytes()

@@ -1,9 +1,8 @@
 """The flat columns of many small row groups at once.
 
-Where a file holds some dozen rows, calling numpy or Arrow for each column of each file takes longer
-than copying its embeddings. Here they are called for a batch of files, and only slices are taken
-for each; what columns repeat file after file is encoded once. What is chosen for a row group still
-follows from its own rows alone.
+For a file of some dozen rows, calling numpy or Arrow for each column takes longer than copying the
+embeddings. Here they are called once for a batch of files, and each file takes slices; what columns
+repeat from file to file is encoded once. The encoding of a row group depends on its own rows only.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,8 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from a20_parquet.parquet.flat.columns import FlatChunk, FlatColumn, validity
-from a20_parquet.parquet.flat.numbers import NumberType, encode_numbers, float_bounds
-from a20_parquet.parquet.flat.strings import encode_strings
+from a20_parquet.parquet.flat.numbers import NumberType, float_bounds
 from a20_parquet.parquet.flat.values import NO_VALUES, Values, index_width, pays, zeros
 from a20_parquet.parquet.format.encodings import Array, run
 from a20_parquet.parquet.format.footer import chunk_statistics
@@ -26,11 +24,11 @@ from a20_parquet.parquet.pages import PageEncoder, crc32
 _KEPT_CHUNKS = 1 << 9
 
 _EncodeGroup: TypeAlias = Callable[[int], FlatChunk]
-"""Encodes the row group with a number, which has no nulls."""
+"""Encodes the row group of a number, without nulls."""
 
 
 class GroupBounds(NamedTuple):
-    """Where row groups begin and end in a batch."""
+    """First and last rows of row groups in a batch."""
 
     starts: Array
     """First row of each, shape (groups,), int64."""
@@ -39,7 +37,7 @@ class GroupBounds(NamedTuple):
 
     @classmethod
     def of(cls, rows: Sequence[int]) -> Self:
-        """Consecutive row groups of 1 or more rows each."""
+        """Return the bounds of consecutive row groups of 1 or more rows each."""
         ends = np.cumsum(np.asarray(rows, np.int64))
         starts = ends - rows
         return cls(starts, list(zip(starts.tolist(), ends.tolist(), strict=True)))
@@ -49,12 +47,6 @@ class GroupColumn:
     """Encodes a flat column of many row groups at once; for one thread."""
 
     def __init__(self, column: FlatColumn, pages: PageEncoder) -> None:
-        """Prepares to encode.
-
-        Args:
-            column: to encode.
-            pages: makes the pages.
-        """
         self._column = column
         self._pages = pages
         self._constant = lru_cache(maxsize=_KEPT_CHUNKS)(self._encode_constant)
@@ -62,14 +54,14 @@ class GroupColumn:
         self._all_null = lru_cache(maxsize=_KEPT_CHUNKS)(self._encode_all_null)
 
     def encode(self, array: Any, bounds: GroupBounds) -> Iterator[FlatChunk]:
-        """Encodes consecutive row groups, one at a time.
+        """Encode consecutive row groups, one at a time.
 
         Args:
-            array: an Arrow array of as many rows as all groups have; it may be a slice.
+            array: an Arrow array with the rows of all groups; it may be a slice.
             bounds: of the groups.
 
         Raises:
-            DatasetError: the array has nulls, and the column must not.
+            DatasetError: the array has nulls and the column is not nullable.
         """
         column = self._column
         valid = validity(array, column.name, nullable=column.nullable)
@@ -91,10 +83,11 @@ class GroupColumn:
             elif not count:
                 yield self._all_null(end - first)
             else:
-                yield self._mixed(array.slice(first, end - first), valid[first:end])
+                part = array.slice(first, end - first)
+                yield self._column.encode_array(part, valid[first:end], self._pages)
 
     def _encode_constant(self, value: bytes, rows: int) -> FlatChunk:
-        """A value that all rows have, PLAIN: in a dictionary, if that pays."""
+        """One PLAIN value for all rows, in a dictionary if that pays."""
         low = value if self._column.number else value[4:]
         indices = zeros(rows)
         if pays(len(value), len(indices), len(value) * rows):
@@ -106,17 +99,8 @@ class GroupColumn:
     def _encode_all_null(self, rows: int) -> FlatChunk:
         return self._column.encode(NO_VALUES, rows, rows, np.zeros(rows, np.bool_), self._pages)
 
-    def _mixed(self, array: Any, valid: Array) -> FlatChunk:
-        """Some rows are null and others are not."""
-        column = self._column
-        if column.number is None:
-            values = encode_strings(array, valid)
-        else:
-            values = encode_numbers(column.number, array, valid)
-        return column.encode(values, len(array), array.null_count, valid, self._pages)
-
     def _numbers(self, kind: NumberType, array: Any, bounds: GroupBounds) -> _EncodeGroup:
-        """PLAIN, or a dictionary of one value; nulls are taken for numbers."""
+        """PLAIN, or a dictionary of one integer; nulls are treated as numbers."""
         start = array.offset * kind.arrow.itemsize
         bits: Array = np.frombuffer(array.buffers()[1], kind.arrow, len(array), start)
         size = kind.size
@@ -125,13 +109,20 @@ class GroupColumn:
         lows = np.minimum.reduceat(values, bounds.starts)
         highs = np.maximum.reduceat(values, bounds.starts)
         if kind.is_float:
-            return self._floats(body, size, float_bounds(lows, highs, kind), bounds)
+            limits = float_bounds(lows, highs, kind)
+
+            def encode_floats(group: int) -> FlatChunk:
+                first, end = bounds.spans[group]
+                return self._plain(body[first * size : end * size], *limits[group], end - first)
+
+            return encode_floats
         is_constant = (lows == highs).tolist()
         low_bytes = lows.astype(f"<i{size}").tobytes()
         high_bytes = highs.astype(f"<i{size}").tobytes()
 
         def encode(group: int) -> FlatChunk:
             first, end = bounds.spans[group]
+            # A list of all limits would keep the garbage collector busy.
             low = low_bytes[group * size : (group + 1) * size]
             if is_constant[group]:
                 return self._constant(low, end - first)
@@ -140,21 +131,7 @@ class GroupColumn:
 
         return encode
 
-    def _floats(
-        self,
-        body: bytes,
-        size: int,
-        limits: Sequence[tuple[bytes | None, bytes | None]],
-        bounds: GroupBounds,
-    ) -> _EncodeGroup:
-        def encode(group: int) -> FlatChunk:
-            first, end = bounds.spans[group]
-            return self._plain(body[first * size : end * size], *limits[group], end - first)
-
-        return encode
-
     def _plain(self, body: bytes, low: bytes | None, high: bytes | None, rows: int) -> FlatChunk:
-        """Numbers as they are."""
         if self._pages.compresses:
             return self._column.encode(Values(body, low, high), rows, 0, None, self._pages)
         front, back, levels_crc, sizes = self._frame(rows)
@@ -165,7 +142,7 @@ class GroupColumn:
         )
 
     def _strings(self, array: Any, bounds: GroupBounds) -> _EncodeGroup:
-        """A dictionary and its runs, or PLAIN; nulls are taken for the first string."""
+        """A dictionary and its runs, or PLAIN; nulls are treated as the first string."""
         encoded = array.dictionary_encode()
         texts: list[bytes] = encoded.dictionary.cast(pa.binary()).to_pylist() or [b""]
         sized = [len(text).to_bytes(4, "little") + text for text in texts]
@@ -192,12 +169,7 @@ class GroupColumn:
 
 
 def _runs_of_strings(keys: Sequence[bytes], lengths: Sequence[int]) -> Values:
-    """Strings that come in runs.
-
-    Args:
-        keys: what each run repeats, PLAIN.
-        lengths: rows of each run.
-    """
+    """Encode runs of strings, each as PLAIN bytes and its number of rows."""
     places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
     texts = [key[4:] for key in places]
     low, high = min(texts), max(texts)

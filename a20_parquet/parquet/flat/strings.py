@@ -23,11 +23,11 @@ from a20_parquet.parquet.format.encodings import Array, plain_strings
 
 
 def encode_strings(array: Any, valid: Array | None) -> Values:
-    """Encodes a string column.
+    """Encode a string column.
 
     Args:
         array: an Arrow array of shape (rows,), rows > 0; it may be a slice.
-        valid: shape (rows,), bool: what is not null; None where nothing is.
+        valid: shape (rows,), bool; None without nulls.
     """
     present = array if valid is None else array.drop_null()
     count = len(present)
@@ -48,13 +48,13 @@ def encode_strings(array: Any, valid: Array | None) -> Values:
 
 
 def _is_constant(offsets: Array, text: memoryview) -> bool:
-    """Whether all strings are equal; there is one at least."""
+    """Whether all strings, one or more, are equal."""
     count = len(offsets) - 1
     length, rest = divmod(len(text), count)
     # In windows sorted by time the last name is seldom the first again.
     if rest or text[:length] != text[len(text) - length :]:
         return False
-    # Bytes are compared in a tenth of the time that memoryviews take.
+    # Comparing bytes takes a tenth of the time of comparing memoryviews.
     whole = bytes(text)
     return whole.startswith(whole[length:]) and bool((offsets[1:] - offsets[:-1] == length).all())
 
@@ -62,7 +62,7 @@ def _is_constant(offsets: Array, text: memoryview) -> bool:
 def _with_dictionary(
     entries: Iterable[bytes], number: int, body: bytes, offsets: Array, text: memoryview
 ) -> Values:
-    """A dictionary of few strings, or PLAIN where it does not pay.
+    """Encode a dictionary of few strings, or PLAIN if that does not pay.
 
     Args:
         entries: distinct strings in the order they first appear.
@@ -94,7 +94,7 @@ def _in_any_order(present: Any, offsets: Array, text: memoryview) -> Values:
 
 
 def _parts(array: Any) -> tuple[Array, memoryview]:
-    """Offsets of an array of strings, and the bytes from the first offset to the last."""
+    """Return the offsets of an array of strings, and the bytes from the first to the last."""
     _, offset_buffer, text = array.buffers()
     offsets: Array = np.frombuffer(offset_buffer, np.int32, len(array) + 1, array.offset * 4)
     text = memoryview(text or b"").cast("B")

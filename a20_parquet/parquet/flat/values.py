@@ -1,7 +1,7 @@
-"""One row group's values of a column, as PLAIN or as a dictionary and indices into it.
+"""One row group's values of a column, PLAIN or as a dictionary and indices into it.
 
-Source: apache/parquet-format, ``Encodings.md``. What is chosen follows from the values alone, so
-that equal rows give equal bytes.
+Source: apache/parquet-format, ``Encodings.md``. The choice depends on the values only, so that
+equal rows give equal bytes.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ import numpy as np
 from a20_parquet.parquet.format.encodings import Array, hybrid, hybrid_runs, run
 
 RUN_LENGTH = 4
-"""Mean length of runs from which on Python's dictionary of the runs is faster than Arrow's of the
+"""Mean length of runs above which Python's dictionary of the runs is faster than Arrow's of the
 rows; both give the same bytes. Sorted windows share most values with the window before."""
 
 # A second page costs about this many bytes of header; a dictionary has to save more.
@@ -22,7 +22,7 @@ Key = TypeVar("Key", int, bytes)
 
 
 class Values(NamedTuple):
-    """What goes into a column chunk's pages, before levels, compression and headers."""
+    """Content of a column chunk's pages, before levels, compression and headers."""
 
     body: bytes
     """PLAIN values, or indices into the dictionary."""
@@ -30,38 +30,38 @@ class Values(NamedTuple):
     """The smallest value as PLAIN encodes it, strings without their length; None if unknown."""
     high: bytes | None = None
     dictionary: bytes | None = None
-    """PLAIN values that the indices point to; None where there is no dictionary."""
+    """PLAIN values that the indices point to; None without a dictionary."""
     entries: int = 0
     """Number of values in the dictionary."""
 
 
 NO_VALUES = Values(b"")
-"""Of a column that holds only nulls."""
+"""Only nulls."""
 
 
 def pays(dictionary: int, indices: int, plain: int) -> bool:
-    """Whether a dictionary is worth its page; all in bytes."""
+    """Whether a dictionary is worth its page; all sizes in bytes."""
     return dictionary + indices + _DICTIONARY_PAGE_BYTES < plain
 
 
 def zeros(count: int) -> bytes:
-    """Indices into a dictionary of one value."""
+    """Return indices into a dictionary of one value."""
     return b"\x01" + run(0, count, 1)
 
 
 def indices(encoded: Any) -> bytes:
-    """The indices of an Arrow dictionary array."""
+    """Encode the indices of an Arrow dictionary array."""
     numbers: Array = np.frombuffer(encoded.indices.buffers()[1], np.int32, len(encoded))
     width = index_width(len(encoded.dictionary))
     return bytes((width,)) + hybrid(numbers, width)
 
 
 def indices_of_runs(keys: list[Key], bounds: Array) -> tuple[Iterable[Key], int, bytes]:
-    """Finds the dictionary of values that come in runs.
+    """Find the dictionary of runs of values.
 
     Args:
-        keys: what each run repeats.
-        bounds: shape (runs + 1,), where the runs begin and the last ends.
+        keys: one value per run.
+        bounds: shape (runs + 1,), the starts of the runs and the end of the last.
 
     Returns:
         The distinct keys in the order they first appear, their number, and the rows' indices.
@@ -78,5 +78,5 @@ def indices_of_runs(keys: list[Key], bounds: Array) -> tuple[Iterable[Key], int,
 
 
 def index_width(entries: int) -> int:
-    """Bits an index; they stand before the indices in one byte."""
+    """Return the bits per index, which precede the indices in one byte."""
     return max(1, (entries - 1).bit_length())

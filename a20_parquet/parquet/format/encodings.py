@@ -19,18 +19,18 @@ _BITS_A_BYTE = 8
 # All columns of a row group have as many rows.
 @lru_cache(maxsize=1 << 10)
 def run(value: int, count: int, width: int) -> bytes:
-    """``count`` times the same value, as one run of the RLE/bit-packing hybrid.
+    """Encode ``count`` times one value as a run of the RLE/bit-packing hybrid.
 
     Args:
         value: non-negative.
         count: 1 or more.
-        width: bits a value.
+        width: bits per value.
     """
     return varint(count << 1) + value.to_bytes(_whole_bytes(width), "little")
 
 
 def bounds_of(changes: Array) -> Array:
-    """Where runs of equal values begin, and the end of the last.
+    """Return the starts of runs of equal values, and the end of the last.
 
     Args:
         changes: shape (n - 1,), bool: whether each value but the first differs from the one before.
@@ -47,11 +47,11 @@ def bounds_of(changes: Array) -> Array:
 
 
 def hybrid(values: Array, width: int) -> bytes:
-    """Small numbers as runs or as one bit-packed run, whichever is shorter.
+    """Encode small numbers as runs or as one bit-packed run, whichever is shorter.
 
     Args:
         values: shape (n,), n > 0, non-negative integers below ``2**width``.
-        width: bits a value, 1 to 32.
+        width: bits per value, 1 to 32.
     """
     changes = values[1:] != values[:-1]
     if not _may_be_short(int(np.count_nonzero(changes)) + 1, len(values), width):
@@ -61,25 +61,25 @@ def hybrid(values: Array, width: int) -> bytes:
 
 
 def hybrid_runs(values: Array, bounds: Array, width: int) -> bytes:
-    """The same as ``hybrid`` of values whose runs are known.
+    """Encode values whose runs are known like ``hybrid``.
 
     Args:
-        values: shape (runs,), what each run repeats.
+        values: shape (runs,), one value per run.
         bounds: shape (runs + 1,), from ``bounds_of``.
-        width: bits a value, 1 to 32.
+        width: bits per value, 1 to 32.
     """
     runs = _short_runs(values, bounds, width)
     return runs or _packed(np.repeat(values, np.diff(bounds)), width)
 
 
 def packed_header(count: int) -> bytes:
-    """What precedes ``count`` bit-packed values; they are padded to a multiple of 8."""
+    """Return the head of ``count`` bit-packed values, which are padded to a multiple of 8."""
     return varint(_whole_bytes(count) << 1 | 1)
 
 
 def _packed(values: Array, width: int) -> bytes:
     word = 1 << (_whole_bytes(width) - 1).bit_length()
-    # With an axis numpy unpacks a word at a time, in three times as long.
+    # With an axis numpy unpacks word by word, which takes three times as long.
     bits = np.unpackbits(values.astype(f"<u{word}").view(np.uint8), bitorder="little")
     bits = bits.reshape(-1, _BITS_A_BYTE * word)[:, :width]
     size = _whole_bytes(len(values)) * width
@@ -88,7 +88,7 @@ def _packed(values: Array, width: int) -> bytes:
 
 
 def _short_runs(values: Array, bounds: Array, width: int) -> bytes:
-    """RLE runs, or nothing where one bit-packed run is shorter."""
+    """Return RLE runs, or nothing if one bit-packed run is shorter."""
     count = int(bounds[-1])
     if len(values) == 1:
         return run(int(values[0]), count, width)
@@ -99,13 +99,13 @@ def _short_runs(values: Array, bounds: Array, width: int) -> bytes:
 
 
 def _may_be_short(runs: int, count: int, width: int) -> bool:
-    """Whether runs can be shorter than one bit-packed run, or there is one run only."""
+    """Whether runs can be shorter than one bit-packed run, or there is only one run."""
     # The shortest run takes one byte and its value.
     return runs == 1 or runs * (1 + _whole_bytes(width)) < _whole_bytes(count) * width
 
 
 def _runs(values: Array, bounds: Array, width: int) -> bytes:
-    """All runs at once: a table with a row a run, of which the used bytes are kept."""
+    """Encode all runs at once in a table with one row per run, whose used bytes are kept."""
     heads = (bounds[1:] - bounds[:-1]) << 1
     head_bytes = (int(heads.max()).bit_length() + 6) // 7
     value_bytes = _whole_bytes(width)
@@ -124,10 +124,10 @@ def _runs(values: Array, bounds: Array, width: int) -> bytes:
 
 
 def plain_strings(offsets: Array, text: memoryview) -> bytes:
-    """PLAIN strings: each behind its length in bytes.
+    """Encode PLAIN strings: each after its length in bytes.
 
     Args:
-        offsets: shape (n + 1,), int32: where each begins, and the end of the last.
+        offsets: shape (n + 1,), int32: the start of each, and the end of the last.
         text: the bytes from the first offset to the last.
     """
     lengths = np.diff(offsets)
@@ -142,7 +142,7 @@ def plain_strings(offsets: Array, text: memoryview) -> bytes:
 
 
 def byte_stream_split(values: Array, out: Array) -> None:
-    """BYTE_STREAM_SPLIT: first the lowest byte of every value, then the next, and so on.
+    """Encode BYTE_STREAM_SPLIT: first the lowest byte of every value, then the next, and so on.
 
     Args:
         values: shape (n,), uint32.
@@ -155,7 +155,7 @@ def byte_stream_split(values: Array, out: Array) -> None:
 
 
 def join_byte_streams(streams: Array, out: Array) -> None:
-    """Undo ``byte_stream_split``.
+    """Decode BYTE_STREAM_SPLIT.
 
     Args:
         streams: shape (4, n), uint8.

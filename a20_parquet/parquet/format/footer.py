@@ -1,9 +1,9 @@
-"""What stands at the end of a file: where each column chunk lies, and what it holds.
+"""The footer: offsets, sizes and statistics of all column chunks.
 
-Source: apache/parquet-format, ``parquet.thrift``; its names are in quotes below. What is the same
-for all files of a layout is encoded once, in ``chunk_head`` and ``FooterFrame``; the rest is joined
-from constants, because 7,000 small files hold 100,000 column chunks. What a chunk says is the same
-wherever it lies, so that those of columns that don't change can be kept for further files.
+Source: apache/parquet-format, ``parquet.thrift``; its names are in quotes below. What all files of
+a layout share is encoded once, in ``chunk_head`` and ``FooterFrame``; the rest is joined from
+constants, because 7,000 small files hold 100,000 column chunks. Only ``chunk_offsets`` depends on
+the position in the file, so that chunks of columns that don't change can be reused.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,12 +27,12 @@ CREATED_BY = b"a20_parquet"
 def chunk_head(
     physical: Physical, encoding: Encoding, path: Sequence[str], compression: int
 ) -> bytes:
-    """The start of a ``ColumnChunk``, up to the number of values in its ``ColumnMetaData``."""
+    """Return the start of a ``ColumnChunk``, up to the number of values."""
     encodings = [encoding, Encoding.RLE]
     if encoding is Encoding.RLE_DICTIONARY:
         encodings.append(Encoding.PLAIN)
     names = [thrift.binary(name.encode()) for name in path]
-    # Field 2 once told where metadata outside the footer lies; 0 says that there is none.
+    # Field 2 was the offset of metadata outside the footer; 0 means none.
     outer = thrift.fields((2, thrift.I64, integer(0))) + thrift.NEXT_STRUCT
     inner = thrift.fields(
         (1, I32, integer(physical)),
@@ -50,13 +50,13 @@ _BOUNDS_ARE_EXACT = thrift.NEXT_TRUE + thrift.NEXT_TRUE + _END_OF_CHUNK
 
 
 def chunk_sizes(head: bytes, values: int, size: int, stored_size: int) -> bytes:
-    """``ColumnChunk`` up to where its pages lie.
+    """Return a ``ColumnChunk`` up to its offsets.
 
     Args:
         head: from ``chunk_head``.
         values: number of values, nulls included.
         size: bytes of all pages with their headers, before compression.
-        stored_size: the same as they lie in the file.
+        stored_size: likewise, after compression.
     """
     return b"".join(
         (
@@ -71,12 +71,12 @@ def chunk_sizes(head: bytes, values: int, size: int, stored_size: int) -> bytes:
     )
 
 
-def chunk_places(start: int, dictionary_size: int) -> bytes:
-    """Where a column chunk's pages lie; what follows in the struct is its ``chunk_statistics``.
+def chunk_offsets(start: int, dictionary_size: int) -> bytes:
+    """Return the offsets of a ``ColumnChunk``'s pages, which precede ``chunk_statistics``.
 
     Args:
-        start: of the first page in the file, in bytes.
-        dictionary_size: bytes of the dictionary page, which is the first; 0 where there is none.
+        start: offset of the first page in the file, in bytes.
+        dictionary_size: bytes of the dictionary page, which is the first; 0 without a dictionary.
     """
     if not dictionary_size:
         return integer(start) + thrift.SKIP_2_STRUCT
@@ -91,11 +91,11 @@ def chunk_places(start: int, dictionary_size: int) -> bytes:
 
 
 def chunk_statistics(nulls: int, low: bytes | None = None, high: bytes | None = None) -> bytes:
-    """The end of a ``ColumnChunk``: what its values are like, so that readers can skip it.
+    """Return the end of a ``ColumnChunk``: statistics, by which readers skip it.
 
     Args:
-        nulls: how many there are.
-        low: the smallest value as PLAIN encodes it, without a length; None where there is none.
+        nulls: number of nulls.
+        low: the smallest value as PLAIN encodes it, without a length; None if unknown.
         high: the greatest, likewise.
     """
     count = _NULL_COUNT + integer(nulls)
@@ -118,14 +118,14 @@ def chunk_statistics(nulls: int, low: bytes | None = None, high: bytes | None = 
 def row_group(
     chunks: Sequence[bytes], rows: int, offset: int, size: int, stored_size: int
 ) -> bytes:
-    """``RowGroup``: one slice of rows, all columns.
+    """Return a ``RowGroup``.
 
     Args:
         chunks: each column's ``ColumnChunk``.
         rows: of the group.
         offset: of the first page in the file, in bytes.
         size: bytes of all pages with their headers, before compression.
-        stored_size: the same as they lie in the file.
+        stored_size: likewise, after compression.
     """
     return b"".join(
         (
@@ -145,19 +145,19 @@ def row_group(
 
 
 class FooterFrame:
-    """``FileMetaData`` but for the rows: the same in all files of a layout."""
+    """``FileMetaData`` without the rows: the same in all files of a layout."""
 
     def __init__(
         self, elements: Sequence[bytes], leaves: int, metadata: Mapping[bytes, bytes]
     ) -> None:
-        """Encodes what does not depend on rows.
+        """Encode what does not depend on rows.
 
         Args:
             elements: the schema's elements, the root first, depth first.
-            leaves: number of columns that hold values.
+            leaves: number of columns.
             metadata: the file's key-value metadata.
         """
-        # Version 1 says nothing about what a file uses; every reader takes it.
+        # Every reader accepts version 1.
         self._head = thrift.fields((1, I32, integer(1)), (2, LIST, items(STRUCT, elements)))
         pairs = [
             struct((1, BINARY, thrift.binary(key)), (2, BINARY, thrift.binary(value)))
@@ -174,7 +174,7 @@ class FooterFrame:
         self._tail = thrift.NEXT_LIST + tail[1:]
 
     def encode(self, rows: int, row_groups: Sequence[bytes]) -> bytes:
-        """All that follows the last page: the footer, its length in bytes, and the magic."""
+        """Return what follows the last page: the footer, its length in bytes, and the magic."""
         footer = b"".join(
             (
                 self._head,

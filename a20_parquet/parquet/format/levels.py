@@ -10,11 +10,11 @@ from a20_parquet.parquet.format.encodings import Array, hybrid, packed_header, r
 
 
 def flat(count: int, valid: Array | None) -> bytes:
-    """Definition levels of a nullable column that is no list.
+    """Return the definition levels of a nullable flat column.
 
     Args:
         count: number of rows.
-        valid: shape (count,), bool; None where no row is null.
+        valid: shape (count,), bool; None without nulls.
     """
     return _sized(run(1, count, 1) if valid is None else hybrid(valid, 1))
 
@@ -23,14 +23,9 @@ class ListLevels:
     """Levels of a column of lists that all have one length and no null elements."""
 
     def __init__(self, length: int, *, nullable: bool) -> None:
-        """Plans the levels.
-
-        Args:
-            length: elements a list, 1 or more.
-            nullable: whether a list may be null.
-        """
+        """Plan the levels of lists of ``length`` elements, 1 or more."""
         self._length = length
-        # Present elements lie below the repeated level, and below the list's own where it has one.
+        # The repeated level, plus the list's own if it may be null.
         self._present = 2 if nullable else 1
         self._width = self._present.bit_length()
         # A list's first element has level 0, the others 1: two runs, or the bits of eight lists,
@@ -42,7 +37,7 @@ class ListLevels:
             self._bits = np.packbits(~starts, bitorder="little").tobytes()
 
     def full(self, rows: int) -> bytes:
-        """Levels of rows none of which is null."""
+        """Return the levels of rows without nulls."""
         elements = rows * self._length
         if self._length == 1:
             repetition = run(0, rows, 1)
@@ -54,7 +49,7 @@ class ListLevels:
         return _sized(repetition) + _sized(run(self._present, elements, self._width))
 
     def sparse(self, valid: Array) -> bytes:
-        """Levels of rows some of which are null: those have one value, on level 0.
+        """Return the levels of rows with nulls, each of them one value on level 0.
 
         Args:
             valid: shape (rows,), bool.

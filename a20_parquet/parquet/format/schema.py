@@ -1,7 +1,6 @@
-"""How Parquet's footer describes the columns: types, their meaning, and the schema's elements.
+"""Physical and logical types, encodings and schema elements.
 
-Source: apache/parquet-format, ``parquet.thrift``; its names are in quotes below. The order of the
-members and the numbers are the format's.
+Source: apache/parquet-format, ``parquet.thrift``; its names are in quotes below.
 """
 
 import enum
@@ -39,12 +38,12 @@ class Repetition(enum.IntEnum):
 
 
 class LogicalType(NamedTuple):
-    """What the values of a schema element stand for."""
+    """What a schema element's values mean."""
 
     logical: bytes | None = None
-    """An encoded ``LogicalType``, or None where the physical type says it all."""
+    """An encoded ``LogicalType``; None if the physical type is enough."""
     converted: int | None = None
-    """The ``ConvertedType`` for readers older than logical types, where there is one."""
+    """The ``ConvertedType`` for readers older than logical types; None if there is none."""
 
 
 _EMPTY = struct()
@@ -54,12 +53,12 @@ PLAIN_MEANING = LogicalType()
 STRING_MEANING = LogicalType(struct((1, STRUCT, _EMPTY)), 0)
 LIST_MEANING = LogicalType(struct((3, STRUCT, _EMPTY)), 3)
 DATE_MEANING = LogicalType(struct((6, STRUCT, _EMPTY)), 6)
-# 9 would be TIMESTAMP_MILLIS, which strict readers refuse beside microseconds and others believe.
+# 9 is TIMESTAMP_MILLIS, which strict readers refuse beside microseconds and others believe.
 INSTANT_MEANING = LogicalType(
     struct((8, STRUCT, struct((1, thrift.TRUE, b""), (2, STRUCT, _MICROS)))),
     10,
 )
-# The old TIMESTAMP_MICROS means UTC, so a wall clock's time has no converted type.
+# TIMESTAMP_MICROS means UTC, so a wall clock's time has no converted type.
 WALL_CLOCK_MEANING = LogicalType(
     struct((8, STRUCT, struct((1, thrift.FALSE, b""), (2, STRUCT, _MICROS))))
 )
@@ -78,7 +77,7 @@ def schema_element(
     children: int | None = None,
     meaning: LogicalType = PLAIN_MEANING,
 ) -> bytes:
-    """``SchemaElement``: a leaf has a physical type, a group its number of children."""
+    """Return a ``SchemaElement``: a leaf has a physical type, a group its number of children."""
     encoded = [(4, thrift.BINARY, thrift.binary(name.encode()))]
     if physical is not None:
         encoded.append((1, I32, integer(physical)))

@@ -1,8 +1,8 @@
 """The part of Thrift's compact protocol that Parquet's page headers and footer need.
 
-Source: Apache Thrift, ``doc/specs/thrift-compact-protocol.md``. A struct is a row of fields, each
-with a head that holds its type and how far its id lies above the id before it, then a stop byte.
-Of what is written here, checksums alone may be negative.
+Source: Apache Thrift, ``doc/specs/thrift-compact-protocol.md``. A struct is a sequence of fields
+and a stop byte. A field's head holds its type and the difference between its id and the one before.
+Only checksums may be negative.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ STRUCT = 12
 
 STOP = b"\x00"
 
-# Heads of a field whose id is one (or more, where a number says so) above that of the last field.
+# NEXT: heads of a field whose id is one above that of the last field; SKIP_n leaves out n ids.
 NEXT_TRUE = b"\x11"
 NEXT_I32 = b"\x15"
 NEXT_I64 = b"\x16"
@@ -38,7 +38,7 @@ _I32_BITS = (1 << 32) - 1
 
 
 def varint(number: int) -> bytes:
-    """A non-negative number in groups of seven bits, the lowest first (ULEB128)."""
+    """Encode a non-negative number in groups of seven bits, the lowest first (ULEB128)."""
     if number < _CONTINUES:
         return _ONE_BYTE[number]
     groups = bytearray()
@@ -49,24 +49,24 @@ def varint(number: int) -> bytes:
     return bytes(groups)
 
 
-# A small file holds two hundred of them, mostly the same as the file before.
+# A small file holds two hundred of them, mostly those of the file before.
 @lru_cache(maxsize=1 << 14)
 def integer(number: int) -> bytes:
-    """A non-negative i16, i32 or i64: its zigzag form is twice the number."""
+    """Encode a non-negative i16, i32 or i64: its zigzag form is twice the number."""
     return varint(number << 1)
 
 
 def checksum(bits: int) -> bytes:
-    """32 bits as an i32, which may be negative. No two are alike, so none is kept."""
+    """Encode 32 bits as an i32, which may be negative; uncached, as they hardly repeat."""
     return varint(bits << 1 if bits < _SIGN else ~(bits << 1) & _I32_BITS)
 
 
 def read_integer(content: bytes, position: int) -> tuple[int, int]:
-    """Read what ``integer`` has written, or the signed form of a ``checksum``.
+    """Decode an ``integer``, or a ``checksum`` as a signed number.
 
     Returns:
-        The number, and where the next value starts. Where the content ends within the number, what
-        there is of it.
+        The number, of whatever bytes there are if the content ends within it, and the position of
+        the next value.
     """
     number = shift = 0
     for byte in content[position:]:
@@ -79,12 +79,12 @@ def read_integer(content: bytes, position: int) -> tuple[int, int]:
 
 
 def binary(value: bytes) -> bytes:
-    """A binary or string value: its length in bytes, then its bytes."""
+    """Encode a binary or string value: its length in bytes, then its bytes."""
     return varint(len(value)) + value
 
 
 def items(kind: int, elements: Sequence[bytes]) -> bytes:
-    """A list of elements of one type, each encoded already."""
+    """Encode a list of elements of one type, which are encoded already."""
     if len(elements) <= _LONGEST_SHORT_LIST:
         head = bytes([len(elements) << 4 | kind])
     else:
@@ -93,7 +93,7 @@ def items(kind: int, elements: Sequence[bytes]) -> bytes:
 
 
 def fields(*encoded: tuple[int, int, bytes]) -> bytes:
-    """The fields of a struct without its stop byte.
+    """Encode the fields of a struct without its stop byte.
 
     Args:
         encoded: (id, type, encoded value) of each field, ids ascending by at most 15.
@@ -107,5 +107,5 @@ def fields(*encoded: tuple[int, int, bytes]) -> bytes:
 
 
 def struct(*encoded: tuple[int, int, bytes]) -> bytes:
-    """A whole struct, stop byte included; the arguments are those of ``fields``."""
+    """Encode a whole struct; see ``fields``."""
     return fields(*encoded) + STOP
