@@ -1,4 +1,4 @@
-"""Many requests to stores at the same time: each takes as long, however little it asks for."""
+"""Concurrent requests to stores: a small request takes as long as a large one."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +16,7 @@ MOST_AT_ONCE: Final = 32
 
 
 class ContextThreads(ThreadPoolExecutor):
-    """Threads that work in the context of whoever gives them work: it counts as theirs."""
+    """A thread pool whose tasks run in the context of their submitter, so that retries count."""
 
     def submit(
         self,
@@ -37,15 +37,15 @@ def map_at_once(
     is_remote: bool,
     at_once: int = AT_ONCE,
 ) -> list[Answer]:
-    """Do something with each of some items, and list the results in their order.
+    """Call a function for each item, and return the results in the order of the items.
 
-    The threads end with the call. After a failure nothing further is begun.
+    The threads end with the call. After a failure no further call starts.
 
     Args:
-        work: what to do; where it waits for stores, safe to be called by several threads.
+        work: the function; thread-safe if ``is_remote``.
         items: at least one request each.
-        is_remote: whether that waits for stores: all is done in the calling thread otherwise.
-        at_once: with how many items at a time.
+        is_remote: whether ``work`` waits for stores; otherwise all calls use the calling thread.
+        at_once: number of concurrent calls.
 
     Raises:
         BaseException: the first that ``work`` raised, in the order of the items.

@@ -1,4 +1,4 @@
-"""A file of a store that is put only in the place of the very one that was seen.
+"""A file of a store that is replaced only if it still has the version that was seen.
 
 S3 compares an object's ETag (``If-Match``, ``If-None-Match``: "Add preconditions to S3 operations
 with conditional requests" in its user guide), Google Cloud Storage its generation
@@ -20,10 +20,10 @@ _REFUSED: Final = {HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED}
 
 @dataclass(frozen=True, slots=True)
 class _Conditions:
-    """How a client of a store is told conditions; ``inner`` is its fsspec filesystem."""
+    """Conditional requests of a store's client; ``inner`` is its fsspec filesystem."""
 
     version_key: str
-    """Where what fsspec calls ``info`` has an object's version."""
+    """Key of an object's version in fsspec's ``info``."""
     never: str
     """A version that no object has."""
     put: Callable[[Any, str, bytes, str | None], str]

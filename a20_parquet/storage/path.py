@@ -28,7 +28,7 @@ class StorePath:
         return str(self.filesystem.unstrip_protocol(self.path))
 
     def __truediv__(self, name: str) -> "StorePath":
-        """What lies below it."""
+        """A path below it."""
         return StorePath(self.filesystem, f"{self.path}/{name}")
 
     @property
@@ -38,11 +38,11 @@ class StorePath:
 
     @property
     def parent(self) -> "StorePath":
-        """The folder that it lies in."""
+        """The folder that contains it."""
         return StorePath(self.filesystem, self.path.rpartition("/")[0])
 
     def with_name(self, name: str) -> "StorePath":
-        """A neighbour."""
+        """A path in the same folder."""
         return self.parent / name
 
     def exists(self) -> bool:
@@ -57,13 +57,13 @@ class StorePath:
         """All its bytes.
 
         Raises:
-            FileNotFoundError: it is not there.
-            OSError: it can't be read.
+            FileNotFoundError: it does not exist.
+            OSError: it cannot be read.
         """
         return bytes(self.filesystem.cat_file(self.path))
 
     def iterdir(self) -> Iterator["StorePath"]:
-        """What lies in it; nothing where it is not there."""
+        """Yield the files and folders in it; nothing if it does not exist."""
         try:
             found = self.filesystem.ls(self.path, detail=False)
         except FileNotFoundError:
@@ -76,8 +76,8 @@ class StorePath:
         """Delete it.
 
         Raises:
-            FileNotFoundError: it is not there, and must be.
-            OSError: it can't be deleted.
+            FileNotFoundError: it does not exist, and ``missing_ok`` is false.
+            OSError: it cannot be deleted.
         """
         try:
             self.filesystem.rm_file(self.path)
@@ -97,10 +97,10 @@ AnyPath: TypeAlias = Path | StorePath
 
 
 def parse_path(name: str | Path) -> AnyPath:
-    """The place that a URL, or a local path, names; nothing need be there.
+    """Return the path of a URL or a local path; nothing needs to exist there.
 
     Raises:
-        UsageError: it can't be opened, is the whole store, or its path is not UTF-8.
+        UsageError: it cannot be opened, is the whole store, or its path is not UTF-8.
     """
     if not is_url(name):
         text = str(name).removeprefix("file://").removeprefix("local://")
@@ -113,7 +113,7 @@ def parse_path(name: str | Path) -> AnyPath:
 
 
 def local_file(name: str | Path) -> Path:
-    """Return the absolute path of a file that is to be written on this machine.
+    """Return the absolute path of a file to write on this machine.
 
     Raises:
         UsageError: it is a URL, or its path is not UTF-8.
@@ -131,39 +131,39 @@ def _as_readers_open(path: Path) -> Path:
     return path
 
 
-def read_whole(place: AnyPath) -> bytes:
+def read_whole(path: AnyPath) -> bytes:
     """Read a file that a user names.
 
     Raises:
-        OSError: it can't be read, or is no regular file.
+        OSError: it cannot be read, or is not a regular file.
     """
-    if isinstance(place, Path):
-        check_regular(place)
-    return place.read_bytes()
+    if isinstance(path, Path):
+        check_regular(path)
+    return path.read_bytes()
 
 
 def is_inside(filesystem: Any, path: str, folder: AnyPath) -> bool:
-    """Whether a file of a filesystem lies below a folder, links followed."""
+    """Whether a file of a filesystem is below a folder, links followed."""
     if isinstance(folder, Path):
         return is_local(filesystem) and Path(path).resolve().is_relative_to(folder.resolve())
     url = str(filesystem.unstrip_protocol(path))
     return url.startswith(f"{folder}/")
 
 
-def check_bucket(place: StorePath) -> None:
-    """See that the bucket is there in which a place lies.
+def check_bucket(path: StorePath) -> None:
+    """Check that a path's bucket exists.
 
     Raises:
-        OSError: it is not, or the store can't be reached.
+        OSError: it does not, or the store cannot be reached.
     """
-    bucket = place.path.lstrip("/").partition("/")[0]
+    bucket = path.path.lstrip("/").partition("/")[0]
     try:
-        place.filesystem.info(bucket)
+        path.filesystem.info(bucket)
     except FileNotFoundError as error:
-        if bucket and _has_buckets(place.filesystem):
+        if bucket and _has_buckets(path.filesystem):
             raise OSError(f"there is no bucket {bucket}. Make it, or name another") from error
     except PermissionError:
-        # Who may write into a bucket need not be allowed to look at it.
+        # Permission to write into a bucket does not include looking at it.
         return
 
 

@@ -1,1 +1,1 @@
-"""Bytes in: finds shards, frames them into records and decodes the records."""
+"""TFRecord shards: compression, frames with checksums, and finding frames after damage."""

@@ -33,12 +33,12 @@ Item = TypeVar("Item")
 
 
 class _Fault(NamedTuple):
-    """Why no whole frame stands at a place."""
+    """Why there is no whole frame at an offset."""
 
     reason: Reason
     message: str
     size: int = 0
-    """Bytes of the damaged frame; 0 where frame boundaries are lost."""
+    """Bytes of the damaged frame; 0 if frame boundaries are lost."""
 
 
 class FrameReader:
@@ -102,7 +102,7 @@ class FrameReader:
             yield from self._damage(fault, stream.offset, self._content.rest())
 
     def _check_next(self) -> _Fault | None:
-        """Read the next frame to its end; why there is none, but for its payload's checksum."""
+        """Read the next frame to its end; None if all but the payload's checksum is right."""
         header = self._ahead.peek(HEADER_BYTES)
         if fault := self._check_header(header):
             return fault
@@ -110,8 +110,8 @@ class FrameReader:
         return self._overrun(size) if len(self._ahead.peek(size)) < size else None
 
     def _take_whole_frames(self) -> Records:
-        """Take the frames that are held, up to one that is out of order or not all there."""
-        held, first = self._ahead.held, self._ahead.offset
+        """Take the buffered frames, up to one that is damaged or incomplete."""
+        held, first = self._ahead.buffered, self._ahead.offset
         offsets: list[int] = []
         payloads: list[memoryview] = []
         between: list[memoryview] = []
@@ -138,7 +138,7 @@ class FrameReader:
         return Records(self._shard, number, offsets, payloads)
 
     def _bad_payload(self) -> _Fault:
-        """Say what is wrong with the next frame, which is held and of which all else is right."""
+        """Describe the wrong payload checksum of the next, buffered frame."""
         size = _frame_bytes(self._ahead.peek(HEADER_BYTES))
         behind = self._ahead.peek(size + HEADER_BYTES)[size:]
         frame = self._ahead.peek(size)
@@ -163,8 +163,8 @@ class FrameReader:
         return None if message is None else _Fault(Reason.BAD_LENGTH, message)
 
     def _overrun(self, size: int) -> _Fault:
-        """Tell a cut shard from a frame that lost bytes, so that frames behind it still stand."""
-        held = self._ahead.held
+        """Tell a cut shard from a frame that lost bytes and is followed by whole frames."""
+        held = self._ahead.buffered
         if find_frame(held, 1, is_all=True) == len(held):
             return _Fault(Reason.TRUNCATED, self._cut(len(held)))
         return _Fault(
@@ -181,7 +181,7 @@ class FrameReader:
         """Take bytes up to the next whole frame or the end."""
         ahead = self._ahead
         while True:
-            yield from ahead.take(find_frame(ahead.held, 1, is_all=ahead.at_end))
+            yield from ahead.take(find_frame(ahead.buffered, 1, is_all=ahead.at_end))
             header = ahead.peek(HEADER_BYTES)
             if not header:
                 return
@@ -189,7 +189,7 @@ class FrameReader:
                 return
 
     def _damage(self, fault: _Fault, offset: int, content: Iterable[bytes]) -> Iterator[Damage]:
-        """Cut a damaged range into pieces of one size, however it was read."""
+        """Cut a damaged range into parts of one size, however it was read."""
         number = self.records + self.damaged_ranges
         self.damaged_ranges += 1
         held = bytearray()
@@ -211,7 +211,7 @@ class FrameReader:
 def tell_progress(
     items: Iterable[Item], content: Content, advance: Callable[[int], None]
 ) -> Iterator[Item]:
-    """Yield items, and tell of each, once it is done with, how many stored bytes it took."""
+    """Yield items; after each, call ``advance`` with the stored bytes that it took."""
     told = 0
     for item in items:
         yield item

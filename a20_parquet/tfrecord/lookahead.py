@@ -1,4 +1,4 @@
-"""A shard's decompressed bytes, looked at before they are taken."""
+"""A buffer of a shard's decompressed bytes."""
 
 from collections.abc import Iterator
 
@@ -12,10 +12,10 @@ _MORE_BYTES = 64
 
 
 class PeekBuffer:
-    """Holds as many bytes as were asked for; views are good until more than is held is asked for.
+    """Reads ahead as far as ``peek`` asks; a view is valid until ``peek`` needs more bytes.
 
     Attributes:
-        offset: where the first byte that is not taken lies in the decompressed shard.
+        offset: of the first byte that is not taken, in the decompressed shard.
         at_end: whether all bytes of the shard have been read.
     """
 
@@ -29,15 +29,15 @@ class PeekBuffer:
         self._end = 0
 
     @property
-    def held(self) -> memoryview:
+    def buffered(self) -> memoryview:
         """All bytes that are read and not taken."""
         return self._view[self._at : self._end]
 
     def peek(self, size: int) -> memoryview:
-        """Look at the next ``size`` bytes; fewer only where the shard ends.
+        """Return the next ``size`` bytes, fewer only at the shard's end.
 
         Raises:
-            SourceError: the shard can't be read.
+            SourceError: the shard cannot be read.
         """
         while self._end - self._at < size and not self.at_end:
             self._read(size)
@@ -57,9 +57,9 @@ class PeekBuffer:
             yield part
 
     def _read(self, size: int) -> None:
-        rest = self.held
+        rest = self.buffered
         room = max(self._buffer_bytes, size + _MORE_BYTES)
-        # What a large record needed is used again: its views may still be held by who reads.
+        # A larger buffer is kept for the next large record.
         if room > len(self._view):
             self._view = _allocate(room)
         self._view[: len(rest)] = rest

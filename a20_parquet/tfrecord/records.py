@@ -1,4 +1,4 @@
-"""What framing hands on: batches of records, and the damage between them."""
+"""Batches of records, and the damage between them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ class Records:
     offsets: list[int]
     """Where each record's frame starts, in bytes of the decompressed shard."""
     payloads: Sequence[Buffer]
-    """Serialized ``tf.train.Example`` messages; those of a shard that is being read are good until
-    the next batch is asked for."""
+    """Serialized ``tf.train.Example`` messages; the next batch of a shard that is being read reuses
+    their memory."""
 
     @property
     def payload_bytes(self) -> int:
@@ -33,79 +33,73 @@ class Records:
         return sum(map(len, self.payloads))
 
     def offset(self, number: int) -> int:
-        """Where the frame of the record with this number in the shard starts."""
+        """Offset of the frame of the record with this number in the shard, in bytes."""
         return self.offsets[number - self.first]
 
     def frame(self, number: int) -> tuple[bytes, Buffer, bytes]:
-        """The whole frame of the record with this number in the shard, byte for byte.
-
-        In its three parts: header, payload and footer.
-        """
+        """Return the frame of a record as header, payload and footer, byte for byte."""
         payload = self.payloads[number - self.first]
-        # Both checksums were right, so what they are computed to be is what was stored.
+        # Both checksums were right: the stored ones equal the computed ones.
         length = len(payload).to_bytes(8, "little")
         return length + _stored_crc(length), payload, _stored_crc(payload)
 
     def error(self, rejection: Rejection) -> RecordError:
-        """Make the error that says why a record of this batch can't be used."""
-        return RecordError(
-            shard=self.shard.url,
-            record=rejection.number,
-            offset=self.offset(rejection.number),
-            code=rejection.reason,
-            reason=rejection.message,
-            fix=rejection.reason.fix,
-        )
+        """Return the error that says why a record of this batch cannot be used."""
+        return _error(self.shard, self.offset(rejection.number), rejection)
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Some bytes of a shard that are in no whole record: a damaged range, or a piece of one.
+    """Bytes of a shard that are in no whole record: a damaged range, or a part of one.
 
-    The pieces of one range follow each other and have the same number, reason and message.
+    The parts of one range are consecutive and have the same number, reason and message.
     """
 
     shard: Shard
     number: int
-    """The range's: it counts as one record, from 0."""
+    """Number of the range, which counts as one record, from 0."""
     offset: int
-    """Where the piece starts, in bytes of the decompressed shard; of the stored one where the
-    reason is ``BAD_STREAM``."""
+    """Offset of the part in the decompressed shard, in bytes; in the stored one if the reason is
+    ``BAD_STREAM``."""
     reason: Reason
     message: str
-    """What was found at the range's start and what was expected."""
+    """What was found at the range's start, and what was expected."""
     content: bytes
-    """The damaged bytes, at most ``PIECE_BYTES``; none where a compressed stream was cut."""
+    """The damaged bytes, at most ``PIECE_BYTES``; empty if a compressed stream was cut."""
     more: bool
-    """Whether another piece of the range follows."""
+    """Whether another part of the range follows."""
 
     @property
     def rejection(self) -> Rejection:
-        """Why the range is in no record, as quarantine lists it."""
+        """The range as quarantine lists it."""
         return Rejection(self.number, self.reason, self.message)
 
     def error(self) -> RecordError:
-        """Make the error that says what is damaged."""
-        return RecordError(
-            shard=self.shard.url,
-            record=self.number,
-            offset=self.offset,
-            code=self.reason,
-            reason=self.message,
-            fix=self.reason.fix,
-        )
+        """Return the error that says what is damaged."""
+        return _error(self.shard, self.offset, self.rejection)
 
 
 def strict(items: Iterable[Records | Damage]) -> Iterator[Records]:
     """Yield records as long as nothing is damaged.
 
     Raises:
-        RecordError: something is.
+        RecordError: a range is damaged.
     """
     for item in items:
         if isinstance(item, Damage):
             raise item.error()
         yield item
+
+
+def _error(shard: Shard, offset: int, rejection: Rejection) -> RecordError:
+    return RecordError(
+        shard=shard.url,
+        record=rejection.number,
+        offset=offset,
+        code=rejection.reason,
+        reason=rejection.message,
+        fix=rejection.reason.fix,
+    )
 
 
 def _stored_crc(data: Buffer) -> bytes:

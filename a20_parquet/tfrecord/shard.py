@@ -1,4 +1,4 @@
-"""One shard: where it lies, what it is called, and what its first bytes tell."""
+"""One shard: its location, its name, and the compression that its first bytes show."""
 
 import enum
 import zlib
@@ -31,25 +31,25 @@ class Shard:
     """One TFRecord file, not yet opened."""
 
     label: str
-    """Its file name; where two shards share one, the shortest path tail that tells them apart."""
+    """Its file name, or the shortest unique path tail if two shards share the name."""
     url: str
-    """Where it lies, for messages and the manifest."""
+    """For messages and the manifest."""
     position: int
     """Its place in shard order, from 0."""
     path: str
-    """Where it lies, as ``filesystem`` calls it."""
+    """Path in ``filesystem``."""
     size: int
     """Stored size in bytes."""
     filesystem: Any = field(compare=False, repr=False)
     """The fsspec filesystem that holds it."""
     version: str = ""
-    """What tells this content of the file from a later one: its ETag or time of change, as the
-    store tells it; empty where it tells none."""
+    """ETag or time of change, which differs if the file is replaced; empty if the store has
+    neither."""
     hop_s: float | None = None
-    """From one window's start to the next, as Perch's ``config.json`` beside it says; None if
-    nothing does or it was not read."""
+    """Seconds from one window's start to the next, from Perch's ``config.json`` beside it; None if
+    unknown."""
     sample_rate_hz: float | None = None
-    """Of its recordings, as the user or that file says; None likewise."""
+    """Of its recordings, from the user or that file; None if unknown."""
 
     @property
     def is_local(self) -> bool:
@@ -62,7 +62,7 @@ def some_in_store(shards: Iterable[Shard]) -> bool:
     return not all(shard.is_local for shard in shards)
 
 
-# What zlib calls the two formats.
+# zlib's numbers of the two formats.
 WINDOW_BITS = {Codec.GZIP: 31, Codec.ZLIB: 15}
 
 
@@ -71,7 +71,7 @@ def masked_crc(data: Any) -> int:
 
     Source: tensorflow/core/lib/hash/crc32c.h (``Mask``).
     """
-    # Frames are small: to let go of the GIL for each would mean to wait for it again each time.
+    # Frames are small: releasing the GIL for each would mean waiting for it each time.
     crc = crc32c.crc32c(data, 0, gil_release_mode=0)
     return (((crc >> 15) | (crc << 17)) + CRC_MASK_DELTA) & 0xFFFFFFFF
 
@@ -84,10 +84,10 @@ def starts_with_frame(head: bytes | memoryview) -> bool:
 
 
 def detect_codec(head: bytes) -> Codec:
-    """Tell a shard's compression from its first bytes.
+    """Detect a shard's compression from its first bytes.
 
     A valid first frame wins: the length of a plain shard's first record may look like the magic
-    bytes of the other two. Where that frame is damaged, what follows the magic bytes tells.
+    bytes of the other two. If that frame is damaged, the bytes after the magic decide.
     """
     if starts_with_frame(head) or len(head) < _MAGIC_BYTES:
         return Codec.NONE
@@ -100,7 +100,7 @@ def detect_codec(head: bytes) -> Codec:
 
 @contextmanager
 def read_errors(url: str) -> Iterator[None]:
-    """Say of a failure to read that it is the source's, and of which.
+    """Name the source in an error of reading it.
 
     Raises:
         SourceError: the body raised an ``OSError``.
