@@ -271,7 +271,6 @@ class DataFile:
         """Return the file, or the row group's part of it, and the offset of its first page."""
         if self._local is None and self._catalog.is_local:
             self._local = LocalInput(self._path)
-        source: Input
         if self._local is not None and len(self.rows) == 1:
             # The embeddings come first, and the manifest says the rest.
             return self._local, len(MAGIC)
