@@ -1,4 +1,4 @@
-"""The first pass: records are gathered, their windows sorted into runs, and oddities noted."""
+"""Collects the windows of one unit in a buffer, and sorts them into a run when it is full."""
 
 from bisect import bisect_right
 from collections import Counter

@@ -1,4 +1,4 @@
-"""How a conversion reads: which names it knows and which windows it takes, beside earlier ones."""
+"""Options for reading filenames and selecting windows, beside those of earlier conversions."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The second pass: runs are merged, slice by slice, into Parquet files."""
+"""Writes the Parquet files of one merge unit, slice by slice."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -1,1 +1,1 @@
-"""What lies on disk: runs, Parquet files, manifest; written and read back."""
+"""A dataset on disk: layout, manifest, catalog, data files, quarantine, site tables."""

@@ -1,4 +1,4 @@
-"""What lies where a dataset was named and none is, and what was probably meant."""
+"""Explains why a path is not a dataset, and which path was probably meant."""
 
 import re
 from itertools import islice

@@ -1,4 +1,4 @@
-"""What the conversions of a dataset took of its shards, and what they left out."""
+"""Counts what each conversion of a dataset took of its shards, and what it left out."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator

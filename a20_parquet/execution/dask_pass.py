@@ -1,4 +1,4 @@
-"""One pass on a Dask cluster: units are submitted, and their results come as they complete."""
+"""One pass on a Dask cluster: submits units, and Dask repeats those of a lost worker."""
 
 import logging
 import pickle

@@ -1,8 +1,9 @@
 """Fencing: which run of a conversion may write, told by a file that all its workers see.
 
-A worker that was only cut off goes on, while another one does its unit again. Later the conversion
-may be resumed, or another one may begin at the same place. So files get their names only when they
-are whole, and none gets it once another run has begun.
+Why: a worker that was only cut off continues, while another one does its unit again. Later the
+conversion may be resumed, or another one may begin at the same path. So a worker compares the token
+at most once a second before a data or quarantine file gets its name, and before each commit marker.
+Runs and the notebook's files are not checked: their working names belong to one attempt.
 """
 
 import secrets

@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 class StoppedError(Exception):
-    """Ends a unit of work because another one failed or the user interrupted."""
+    """Ends a unit of work: another one failed, the user interrupted, or another run has begun."""
 
 
 class TaskContext(Protocol):

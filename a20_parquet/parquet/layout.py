@@ -1,4 +1,4 @@
-"""What all files of one schema share, computed once."""
+"""How a schema's columns are encoded: shared by all files, computed once."""
 
 import base64
 from typing import Any

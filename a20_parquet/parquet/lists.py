@@ -1,4 +1,4 @@
-"""Embeddings and features: lists of float32 or int64 that all have one length.
+"""Encodes embeddings and features (lists of one length) into data pages.
 
 Source: apache/parquet-format, ``README.md`` (nested encoding) and ``Encodings.md``.
 """

@@ -1,4 +1,4 @@
-"""The windows whose embeddings point most nearly in the same direction as another one."""
+"""The nearest windows by cosine similarity."""
 
 from dataclasses import dataclass, field
 from typing import Self

@@ -1,1 +1,1 @@
-"""The report's HTML page: pure functions from what a dataset holds to text."""
+"""The report's HTML page."""

@@ -1,4 +1,4 @@
-"""Concurrent requests to stores: a small request takes as long as a large one."""
+"""Sends many requests to a store at once: each waits for the network, whatever its size."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor

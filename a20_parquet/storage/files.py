@@ -1,4 +1,4 @@
-"""What is done with places: a file is put whole or not at all, whatever holds it."""
+"""Writes files whole or not at all, on disks and in stores."""
 
 import errno
 import os

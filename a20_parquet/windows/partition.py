@@ -1,4 +1,4 @@
-"""Partitions: the Hive folder of each window, and advice on the keys."""
+"""Partitions: the site and the date of each window as its Hive folder, and advice on the keys."""
 
 import enum
 from collections import defaultdict

@@ -1,1 +1,1 @@
-"""Columns of one value a row: encoded, small files in groups."""
+"""Encodes columns of one value per row, and small files in groups."""
