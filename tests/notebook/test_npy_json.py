@@ -223,13 +223,13 @@ def test_a_killed_run_leaves_no_half_file(
     code = (
         "import sys, time\n"
         "import a20_parquet\n"
-        "from a20_parquet.dataset import npy_json\n"
+        "from a20_parquet.notebook import files\n"
         "def stop(self):\n"
         "    self._npy.flush()\n"
         "    sys.stdout.write('written\\n')\n"
         "    sys.stdout.flush()\n"
         "    time.sleep(60)\n"
-        "npy_json.NpyJsonWriter.finish = stop\n"
+        "files.NpyJsonWriter.finish = stop\n"
         "a20_parquet.npy_json(sys.argv[1], sys.argv[2], workers=2)\n"
     )
     arguments = [sys.executable, "-c", code, str(shards), str(out)]
