@@ -172,7 +172,7 @@ def detect_schema(
         features: those whose form is to be found.
 
     Raises:
-        SourceError: a shard can't be read, or no record can be converted.
+        SourceError: a shard cannot be read, or no record can be converted.
         UsageError: the records' embeddings have several widths and none is chosen; none of them has
             a feature, or it fits no column.
     """
@@ -291,7 +291,7 @@ class _Start:
     shard: Shard
     codec: Codec
     first: Records | None
-    """Its first batch of whole records; none where it has no whole record, or a large one."""
+    """Its first batch of whole records; None if it has no whole record, or a large one."""
     is_large: bool
     """Whether that is so large that it is rather read again than kept."""
 

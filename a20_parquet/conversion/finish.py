@@ -159,7 +159,7 @@ def finish(  # noqa: PLR0913 - all that is new, each named
         files: all that were written.
 
     Raises:
-        OSError: something can't be written.
+        OSError: something cannot be written.
     """
     before = existing.manifest if existing else None
     all_files = sorted([*(existing.files if existing else ()), *files], key=_partition_order)

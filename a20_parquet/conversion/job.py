@@ -116,8 +116,8 @@ def plan_conversion(  # noqa: PLR0913 - all that a plan depends on, each named
         reading: how filenames are read, and which windows are selected.
 
     Raises:
-        SourceError: a shard can't be read, or no shard holds a record that can be converted.
-        UsageError: the memory budget does not suffice, or an option's value can't be used.
+        SourceError: a shard cannot be read, or no shard holds a record that can be converted.
+        UsageError: the memory budget does not suffice, or an option's value cannot be used.
     """
     shards = _with_known_rates(shards, retries, options)
     hop = _find_hop([s for s in shards if s.position not in retries], options, existing)

@@ -130,7 +130,7 @@ def merge_runs(  # noqa: PLR0913 - what to write, where, and who does it
         The new files, in the dataset's order.
 
     Raises:
-        DatasetError: a file can't be written, or a run was damaged.
+        DatasetError: a file cannot be written, or a run was damaged.
         ClusterError: workers were lost for good.
     """
     table, memory = setup.table, setup.memory

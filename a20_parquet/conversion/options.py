@@ -47,7 +47,7 @@ _Size = Annotated[ByteSize, BeforeValidator(_bytes), Field(gt=0)]
 
 
 class OnError(enum.StrEnum):
-    """What to do with what can't be converted."""
+    """What to do with what cannot be converted."""
 
     QUARANTINE = "quarantine"
     FAIL = "fail"

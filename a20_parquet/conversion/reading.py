@@ -44,7 +44,7 @@ class Reading:
             existing: the dataset that it appends to, if there is one.
 
         Raises:
-            UsageError: the sites table can't be read or contradicts the dataset's, or the value of
+            UsageError: the sites table cannot be read or contradicts the dataset's, or the value of
                 an option makes no sense.
         """
         given, used, new = _sites(options, existing)

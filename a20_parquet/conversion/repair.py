@@ -64,12 +64,12 @@ def repair(
         dataset: its folder, or any fsspec URL of it; files in stores are put anew as a whole.
         workers: threads; by default the machine's cores.
         progress: ``True`` shows bars in a terminal or a notebook, and elsewhere a line every 30 s;
-            or an object that is told how far it is, see ``a20_parquet.progress.Progress``.
+            or an object that receives the progress, see ``a20_parquet.progress.Progress``.
 
     Raises:
         UsageError: a conversion into it is unfinished, another process works on it, or there are no
             workers.
-        DatasetError: it is none, is damaged or can't be written.
+        DatasetError: it is none, is damaged or cannot be written.
     """
     with open_progress(progress) as shown:
         return _repair(dataset, workers, shown)

@@ -27,7 +27,7 @@ class Conversion:
     """What a finished conversion did."""
 
     dataset: Path | str
-    """Its folder, or its URL where it lies in a store."""
+    """Its folder, or its URL where it is in a store."""
     totals: Totals
     """Of the dataset, what it held before included."""
     new_shards: int = 0
@@ -45,7 +45,7 @@ class Conversion:
     missing_sites: tuple[str, ...] = ()
     """Of the wanted sites, those of which the new shards have no recording at all."""
     quarantine: dict[str, int]
-    """What lies in quarantine, counted by reason, the most frequent first."""
+    """What is in quarantine, counted by reason, the most frequent first."""
     duplicates: DuplicateCounts = field(default_factory=DuplicateCounts)
     """Among the new windows, and between these and what the dataset held."""
     dropped_duplicates: bool = False

@@ -110,11 +110,11 @@ def sort_shards(
         executor: does the units.
 
     Raises:
-        SourceError: a shard can't be read.
-        RecordError: something can't be converted, and more than is allowed.
-        DatasetError: the notebook's files can't be written.
+        SourceError: a shard cannot be read.
+        RecordError: something cannot be converted, and more than is allowed.
+        DatasetError: the notebook's files cannot be written.
         ClusterError: workers were lost for good.
-        OSError: a run or the quarantine can't be written.
+        OSError: a run or the quarantine cannot be written.
     """
     check_lock(layout)
     remove_stray_runs(state.own_scratch, state.sorted)

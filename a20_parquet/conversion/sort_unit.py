@@ -82,10 +82,10 @@ class UnitSorter:
         """Do all the unit's work.
 
         Raises:
-            SourceError: a shard can't be read, or has changed.
-            RecordError: something can't be converted, and more than is allowed.
-            DatasetError: the notebook's files can't be written.
-            OSError: a run or the quarantine can't be written.
+            SourceError: a shard cannot be read, or has changed.
+            RecordError: something cannot be converted, and more than is allowed.
+            DatasetError: the notebook's files cannot be written.
+            OSError: a run or the quarantine cannot be written.
         """
         read = [self._read(self.setup.shards[position]) for position in self.positions]
         in_memory, rows = None, np.zeros(0, np.int64)
@@ -233,7 +233,7 @@ class ErrorLimit:
 
         Args:
             count: records and damaged ranges.
-            last: the last of them; none where there is none.
+            last: the last of them; None if there is none.
 
         Raises:
             RecordError: that is too many.

@@ -164,7 +164,7 @@ def _existing(folder: Path) -> Path:
 
 
 def _file_bytes(folders: Iterable[AnyPath], device: int) -> int:
-    """Bytes of all files below some folders, as far as they lie on one disk."""
+    """Bytes of all files below some folders, as far as they are on one disk."""
     here = [folder for folder in folders if isinstance(folder, Path)]
     paths = {folder / name for folder in here for name in files_below(folder)}
     stats = (path.lstat() for path in paths)

@@ -25,7 +25,7 @@ SMALL_FILE_ROWS = 512
 _START = "window_start"
 
 _TimeSpan: TypeAlias = tuple[int | None, int | None]
-"""Starts of the first and the last window, microseconds since 1970 in UTC; None where no window has
+"""Starts of the first and the last window, microseconds since 1970 in UTC; None if no window has
 one."""
 
 
@@ -79,7 +79,7 @@ class UnitWriter:
             create: makes the files.
 
         Raises:
-            DatasetError: a file can't be written.
+            DatasetError: a file cannot be written.
         """
         self._create = create
         files: list[FileSummary] = []
@@ -136,7 +136,7 @@ class UnitWriter:
             name: of the file, relative to the dataset.
 
         Raises:
-            DatasetError: it can't be written.
+            DatasetError: it cannot be written.
         """
         place = self._layout.root / name
         try:

@@ -100,7 +100,7 @@ class ExistingDataset:
             checksum: of its content.
 
         Raises:
-            DatasetError: what the quarantine says of them can't be read.
+            DatasetError: what the quarantine says of them cannot be read.
         """
         same = [
             (file.name != name, quarantined)

@@ -40,13 +40,13 @@ class DatasetLayout:
         """The dataset in a folder, here or in a store, which need not be there.
 
         Raises:
-            UsageError: the store can't be opened.
+            UsageError: the store cannot be opened.
         """
         return cls(parse_path(dataset))
 
     @property
     def location(self) -> Path | str:
-        """Its folder, or its URL where it lies in a store."""
+        """Its folder, or its URL where it is in a store."""
         return self.root if isinstance(self.root, Path) else str(self.root)
 
     @property

@@ -70,7 +70,7 @@ class ShardSummary(_Frozen):
     left_out: Count = 0
     """Windows that were not asked for: other sites, dates or channels."""
     quarantined: Count = 0
-    """Records that lie in quarantine."""
+    """Records that are in quarantine."""
     damaged: Count = 0
     """Ranges of damaged bytes, which lie there as well."""
     shape_disagreements: Count = 0
@@ -183,7 +183,7 @@ class ConversionSummary(_Frozen):
     hop_remark: str | None = None
     """Why its hop looks wrong, and which would fit."""
     left_out: Count | None = None
-    """Windows outside of what it was asked for: other sites, dates or channels. None where it was
+    """Windows outside of what it was asked for: other sites, dates or channels. None if it was
     made before this was kept."""
 
 
@@ -197,7 +197,7 @@ class QuarantineFile(_Frozen):
 
 
 class QuarantinedShard(_Frozen):
-    """What of one shard lies in ``quarantine/``."""
+    """What of one shard is in ``quarantine/``."""
 
     label: FileName
     reasons: dict[Reason, Count]
@@ -259,7 +259,7 @@ class Manifest(_Frozen):
         return tuple(dict.fromkeys(made))
 
     def count_reasons(self) -> dict[str, int]:
-        """Count what lies in quarantine by reason, the most frequent first."""
+        """Count what is in quarantine by reason, the most frequent first."""
         counts: Counter[str] = Counter()
         for shard in self.quarantine:
             counts.update({reason.value: count for reason, count in shard.reasons.items()})

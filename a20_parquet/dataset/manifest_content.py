@@ -32,7 +32,7 @@ def parse_manifest(content: bytes, where: str) -> tuple[Manifest, tuple[str, ...
     """Parse the content of ``manifest.json``.
 
     Fields that a later version of this program has added are ignored: the fields that this version
-    knows mean the same. Whoever writes the manifest back would lose the others.
+    knows mean the same. Writing the manifest back would lose the others.
 
     Args:
         content: of the file.

@@ -43,7 +43,7 @@ class Footer:
 
         Raises:
             DatasetError: the file does not end as Parquet does.
-            OSError: it can't be read, or is shorter.
+            OSError: it cannot be read, or is shorter.
         """
         begin = max(0, size - _FIRST_READ)
         end = read_range(place, begin, size)
@@ -96,7 +96,7 @@ class Mend:
 
         Raises:
             DatasetError: it has another size, or does not end as Parquet does.
-            OSError: it can't be read.
+            OSError: it cannot be read.
         """
         if (size := file_size(place)) != file.bytes:
             raise DatasetError(f"{place} has {size:,} bytes, expected {file.bytes:,}")
@@ -126,7 +126,7 @@ class Mend:
             What the dataset should say of it.
 
         Raises:
-            OSError: it can't be written.
+            OSError: it cannot be written.
         """
         if not self.footer.is_right:
             if isinstance(self.place, StorePath):

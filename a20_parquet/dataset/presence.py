@@ -24,7 +24,7 @@ def check_is_there(dataset: str) -> None:
 
     Raises:
         DatasetError: it does not.
-        UsageError: its store can't be opened.
+        UsageError: its store cannot be opened.
     """
     place = parse_path(dataset)
     if isinstance(place, Path) and not (place / "manifest.json").exists():
@@ -71,10 +71,10 @@ def _why_no_folder(place: AnyPath) -> str:
 
 
 def name_shards(folder: AnyPath) -> str:
-    """Name the files of a folder that are called like shards; empty where none is.
+    """Name the files of a folder that are called like shards; empty if none is.
 
     Raises:
-        OSError: it can't be looked at.
+        OSError: it cannot be looked at.
     """
     return _name_shards(_first_lying_in(folder))
 

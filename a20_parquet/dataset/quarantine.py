@@ -260,10 +260,10 @@ def list_sum(entries: Iterable[Entry]) -> str:
 
 
 def read_entries(folder: AnyPath, label: str) -> Iterator[Entry]:
-    """Read what of a shard lies in quarantine, in the order of the shard.
+    """Read what of a shard is in quarantine, in the order of the shard.
 
     Raises:
-        DatasetError: the list can't be read, or was changed.
+        DatasetError: the list cannot be read, or was changed.
     """
     path = folder / f"{label}{LIST}"
     try:

@@ -34,7 +34,7 @@ def read_sites(path: str | Path) -> SiteTable:
         path: its extension tells the format: ``.csv``, ``.json`` or ``.parquet``.
 
     Raises:
-        UsageError: it can't be read, or what it holds is no sites table.
+        UsageError: it cannot be read, or what it holds is no sites table.
     """
     url = str(path)
     try:
@@ -59,7 +59,7 @@ class KeptSites:
         """Read the table; None if the dataset has none.
 
         Raises:
-            DatasetError: it is not the one that the manifest vouches for, or can't be read.
+            DatasetError: it is not the one that the manifest vouches for, or cannot be read.
         """
         told = [each.reading.sites for each in catalog.manifest.conversions]
         if not any(told):

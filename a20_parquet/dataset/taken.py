@@ -29,7 +29,7 @@ class Taken:
     options: dict[str, Any]
     """Those options that decide which records and windows are taken, as far as they were given."""
     left_out: int | None
-    """Windows that it left out; None where that is not known of an earlier version's conversion."""
+    """Windows that it left out; None if that is not known of an earlier version's conversion."""
 
     @property
     def selected(self) -> str:
@@ -98,7 +98,7 @@ def taken_lines(conversions: Iterable[Taken]) -> Iterator[tuple[str, str, str]]:
     """Sum up conversions with the same options.
 
     Yields:
-        Of which shards, with which options, and what was left out; the last is empty where that is
+        Of which shards, with which options, and what was left out; the last is empty if that is
         nothing.
     """
     groups: dict[str, list[Taken]] = {}

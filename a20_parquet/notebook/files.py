@@ -60,7 +60,7 @@ class NpyJsonWriter:
         Raises:
             RecordError: a record has another number of dimensions than those before, or a
                 timestamp that is no finite number.
-            DatasetError: a file can't be written.
+            DatasetError: a file cannot be written.
         """
         rendered = render_records(decoded.metadata)
         self.left_out += len(rendered.left_out)
@@ -79,7 +79,7 @@ class NpyJsonWriter:
         """Write what only the end of the shard tells.
 
         Raises:
-            DatasetError: a file can't be written.
+            DatasetError: a file cannot be written.
         """
         with _writing(self._place):
             self._finish()
@@ -176,7 +176,7 @@ class NpyJsonFolder:
             tag: part of their hidden names, so that others may write the same files meanwhile.
 
         Raises:
-            DatasetError: a file can't be written.
+            DatasetError: a file cannot be written.
         """
         npy, json = self.embeddings / f"{name}.npy", self.metadata / f"{name}.json"
         with ExitStack() as stack:
@@ -204,7 +204,7 @@ class NpyJsonFolder:
         """Remove what writers of one shard's files left that were killed.
 
         Raises:
-            DatasetError: it can't be removed.
+            DatasetError: it cannot be removed.
         """
         with _writing(self.root):
             for path in (self.embeddings / f"{name}.npy", self.metadata / f"{name}.json"):

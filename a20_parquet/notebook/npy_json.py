@@ -121,14 +121,14 @@ def npy_json(  # noqa: PLR0913 - options, each named
         workers: threads, each with one shard; by default the cores that this process may use.
         decoder: ``tensorflow`` or ``wire``, which is faster and gives the same.
         progress: ``True`` shows bars in a terminal or a notebook, and elsewhere a line every 30 s;
-            or an object that is told how far it is, see ``a20_parquet.progress.Progress``.
+            or an object that receives the progress, see ``a20_parquet.progress.Progress``.
 
     Raises:
         UsageError: ``folder`` is a file or a URL, ``workers`` less than 1, ``sample_rate`` no
             frequency, or there is no such decoder.
-        SourceError: shards can't be found or read.
-        RecordError: a shard is damaged, or a record's embedding or timestamp can't be used.
-        DatasetError: the folder can't be written. Whatever the error, files under their final
+        SourceError: shards cannot be found or read.
+        RecordError: a shard is damaged, or a record's embedding or timestamp cannot be used.
+        DatasetError: the folder cannot be written. Whatever the error, files under their final
             names are whole.
     """
     with open_progress(progress) as shown:

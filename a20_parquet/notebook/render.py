@@ -49,7 +49,7 @@ class NotebookWindow:
 
 
 class Reading(NamedTuple):
-    """What the notebook's files say of a recording; null where its name does not tell."""
+    """What the notebook's files say of a recording; null if its name does not tell."""
 
     file_timestamp: int
     """Start of the recording, seconds since 1970 in UTC."""
@@ -84,7 +84,7 @@ def read_as_notebook(filename: str) -> Reading | None:
     ignored.
 
     Returns:
-        The reading; none where the notebook has none, or stops at an impossible date, time, offset
+        The reading; None if the notebook has none, or stops at an impossible date, time, offset
         or id.
     """
     hits: list[tuple[str, ...]] = _HIT.findall(filename)
@@ -111,7 +111,7 @@ def read_as_notebook(filename: str) -> Reading | None:
 def read_filenames(
     filenames: Sequence[bytes], rules: FilenameRules = A2O_RULES
 ) -> list[Reading | None]:
-    """Read filenames as the notebook does, or else as the datasets do; none where neither can."""
+    """Read filenames as the notebook does, or else as the datasets do; None if neither can."""
     texts = [_decode(filename) for filename in filenames]
     readings = [None if text is None else read_as_notebook(text) for text in texts]
     others = [i for i, text in enumerate(texts) if text is not None and readings[i] is None]
@@ -127,7 +127,7 @@ def render_records(metadata: RecordMetadata, rules: FilenameRules = A2O_RULES) -
 
     Args:
         metadata: the records.
-        rules: for the filenames that the notebook itself can't read.
+        rules: for the filenames that the notebook itself cannot read.
 
     Raises:
         RecordError: a record with windows has a timestamp that is no finite number.

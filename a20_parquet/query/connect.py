@@ -24,7 +24,7 @@ def connect(dataset: str | Path) -> "DuckDBPyConnection":
 
     Only the files are read that a query needs: filters on ``site`` and the other keys choose files,
     those on ``window_start`` row groups. ``embedding`` is a ``FLOAT[dims]``, a feature of n floats
-    a ``FLOAT[n]``, null where a record has none. After an overwrite of a local dataset, queries
+    a ``FLOAT[n]``, null if a record has none. After an overwrite of a local dataset, queries
     raise DuckDB's ``InvalidInputException``; an append adds nothing to what is open. Connections
     are independent; ``cursor()`` gives one for each further thread.
 

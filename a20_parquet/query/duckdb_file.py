@@ -75,12 +75,12 @@ def duckdb(  # noqa: PLR0913 - the command's options, each a keyword
             default a quarter of what this process may use.
         workers: threads; by default the cores that this process may use.
         progress: ``True`` shows bars in a terminal or a notebook, and elsewhere a line every 30 s;
-            or an object that is told how far it is, see ``a20_parquet.progress.Progress``.
+            or an object that receives the progress, see ``a20_parquet.progress.Progress``.
 
     Raises:
         UsageError: the file is there already or lies where none can be, or an option makes no
             sense.
-        DatasetError: the dataset can't be read or the file can't be written.
+        DatasetError: the dataset cannot be read or the file cannot be written.
     """
     if as_ not in ("view", "table"):
         raise UsageError(f"--as {as_}: expected view or table")

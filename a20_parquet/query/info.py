@@ -60,9 +60,9 @@ class DatasetInfo:
     first_site: str | None
     last_site: str | None
     periods: Periods | None
-    """None where the dataset is partitioned by site alone."""
+    """None if the dataset is partitioned by site alone."""
     first_window_start: datetime | None
-    """The earliest window's start, UTC; none where no recording has a date."""
+    """The earliest window's start, UTC; None if no recording has a date."""
     last_window_start: datetime | None
     """The latest window's start, UTC."""
     files: int

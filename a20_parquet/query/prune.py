@@ -22,11 +22,11 @@ Form = Callable[[Sequence[pl.Expr]], pl.Expr]
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Between which values a column lies in a file, as expressions over the list of files."""
+    """Between which values a column is in a file, as expressions over the list of files."""
 
     low: pl.Expr
     high: pl.Expr
-    """Inclusive. Both are null where all the file's values are null."""
+    """Inclusive. Both are null if all the file's values are null."""
 
 
 def column_bounds(keys: Sequence[str]) -> dict[str, Bounds]:

@@ -24,7 +24,7 @@ def scan(dataset: str | Path) -> pl.LazyFrame:
 
     Returns:
         All columns of ``schemas/windows.json``, ``embedding`` as ``Array(Float32, dims)``, the
-        features of n floats behind the metadata as ``Array(Float32, n)``, null where a record has
+        features of n floats behind the metadata as ``Array(Float32, n)``, null if a record has
         none, and the Hive keys: ``site`` String, ``date`` Date (or ``month`` String, or ``year``
         Int64). Rows come in the dataset's order.
 

@@ -59,7 +59,7 @@ def similar(  # noqa: PLR0913 - what a search can be limited by, each a keyword
         from_date: search only windows that start on this local date (``YYYY-MM-DD``) or later.
         until_date: and on this one or earlier.
         progress: ``True`` shows bars in a terminal or a notebook, and elsewhere a line every 30 s;
-            or an object that is told how far it is, see ``a20_parquet.progress.Progress``.
+            or an object that receives the progress, see ``a20_parquet.progress.Progress``.
 
     Returns:
         ``filename``, ``recording_offset_in_file`` (seconds), ``channel``, ``site``,

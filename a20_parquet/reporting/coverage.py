@@ -92,7 +92,7 @@ class SiteCoverage:
     days: int
     """Days with at least one window."""
     first_day: int | None
-    """Days since 1970-01-01; none where no window has a date."""
+    """Days since 1970-01-01; None if no window has a date."""
     last_day: int | None
     """Likewise."""
     longest_gap: int

@@ -37,14 +37,14 @@ def report(
         file: where the page goes, by default ``<dataset's name>-report.html`` in the current
             folder. Of what is there already only another report is replaced.
         progress: ``True`` shows bars in a terminal or a notebook, and elsewhere a line every 30 s;
-            or an object that is told how far it is, see ``a20_parquet.progress.Progress``.
+            or an object that receives the progress, see ``a20_parquet.progress.Progress``.
 
     Returns:
         Where the page lies, absolute.
 
     Raises:
         DatasetError: the dataset is none, is not complete or is damaged.
-        UsageError: ``file`` is something else than a report, or can't be written.
+        UsageError: ``file`` is something else than a report, or cannot be written.
     """
     catalog = Catalog.open(dataset)
     name = catalog.root.rpartition("/")[2] or "dataset"
@@ -62,7 +62,7 @@ def read_coverage(catalog: Catalog, progress: Progress) -> Coverage:
     """Count the windows of all data files by site, day and hour.
 
     Raises:
-        DatasetError: a data file can't be read or is not the one that was written.
+        DatasetError: a data file cannot be read or is not the one that was written.
     """
     sites = sorted(set(catalog.files["site"].fill_null(HIVE_NULL)))
     numbers = pl.Enum(sites)
@@ -79,7 +79,7 @@ def read_coverage(catalog: Catalog, progress: Progress) -> Coverage:
 
 
 def _check_target(target: Path, catalog: Catalog) -> None:
-    """Raise ``UsageError`` where a page must not or can't be written."""
+    """Raise ``UsageError`` where a page must not or cannot be written."""
     if catalog.is_local and target.resolve().is_relative_to(Path(catalog.path("data")).resolve()):
         raise UsageError(
             f"{target} lies in the dataset's data folder, where readers expect Parquet files only. "

@@ -68,7 +68,7 @@ def read_spans(runs: Sequence[Run], spans: Iterable[tuple[int, int, Rows]]) -> N
 
     Raises:
         DatasetError: a run was damaged.
-        OSError: one can't be read.
+        OSError: one cannot be read.
     """
     pieces = []
     for run, start, out in spans:
@@ -85,7 +85,7 @@ class MetadataCursor:
     """Merges slices of runs by their metadata, each run in one forward pass.
 
     Attributes:
-        is_remote: whether some of the rows lie in a store.
+        is_remote: whether some of the rows are in a store.
     """
 
     def __init__(self, runs: Sequence[Run], slices: npt.ArrayLike, *, batch_rows: int) -> None:

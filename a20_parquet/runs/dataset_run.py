@@ -54,7 +54,7 @@ class DatasetRun:
 
     @property
     def is_remote(self) -> bool:
-        """Whether the dataset lies in a store."""
+        """Whether the dataset is in a store."""
         return not self._catalog.is_local
 
     @property

@@ -29,7 +29,7 @@ from a20_parquet.windows.order import Partitions, find_partitions, sort_order
 
 
 class RunFiles(BaseModel):
-    """Where a run lies on scratch storage, and what its files are like."""
+    """A run on scratch storage: its path, and what its files contain."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -57,7 +57,7 @@ class Run(Protocol):
 
     @property
     def on_disk(self) -> bool:
-        """Whether it lies on scratch storage."""
+        """Whether it is on scratch storage."""
         ...
 
     @property
@@ -142,7 +142,7 @@ class InMemoryRun:
             batch_rows: how many rows of metadata can be read back at a time.
 
         Raises:
-            OSError: it can't be written.
+            OSError: it cannot be written.
         """
         embeddings, _ = write_file(embeddings_place(path), self._blocks())
         metadata, ends = write_file(metadata_place(path), self._messages(batch_rows))
@@ -205,7 +205,7 @@ class StoredRun:
 
     @property
     def is_remote(self) -> bool:
-        """Whether it lies in a store."""
+        """Whether it is in a store."""
         return isinstance(self._path, StorePath)
 
     def open(self) -> bytes:
@@ -213,7 +213,7 @@ class StoredRun:
 
         Raises:
             DatasetError: it was damaged.
-            OSError: it can't be read.
+            OSError: it cannot be read.
         """
         with self._lock:
             if self._packed is None:
@@ -229,7 +229,7 @@ class StoredRun:
 
         Raises:
             DatasetError: the index was damaged.
-            OSError: it can't be read.
+            OSError: it cannot be read.
         """
         return unpack_partitions(self.open(), index_place(self._path))
 
@@ -238,7 +238,7 @@ class StoredRun:
 
         Raises:
             DatasetError: the metadata or the index was damaged.
-            OSError: it can't be read.
+            OSError: it cannot be read.
         """
         batch_rows = self._files.batch_rows
         first, last = start // batch_rows, -(-stop // batch_rows)
@@ -250,7 +250,7 @@ class StoredRun:
 
         Raises:
             DatasetError: the file is shorter than it was when it was written.
-            OSError: it can't be read.
+            OSError: it cannot be read.
         """
         place = embeddings_place(self._path)
         first = start * self._files.dims * 4
@@ -281,7 +281,7 @@ def open_runs(files: Sequence[RunFiles]) -> list[StoredRun]:
 
     Raises:
         DatasetError: one was damaged.
-        OSError: one can't be read.
+        OSError: one cannot be read.
     """
     runs = [StoredRun(each) for each in files]
     map_at_once(StoredRun.open, runs, is_remote=any(run.is_remote for run in runs))

@@ -63,7 +63,7 @@ def write_file(place: AnyPath, pieces: Iterable[Any]) -> tuple[RunFile, list[int
         What it is like, and at which byte each piece ends.
 
     Raises:
-        OSError: it can't be written.
+        OSError: it cannot be written.
     """
     checksum = size = 0
     ends = []
@@ -84,7 +84,7 @@ def read_file(place: AnyPath, start: int, stop: int) -> bytes:
 
     Raises:
         DatasetError: it is shorter than it was when it was written.
-        OSError: it can't be read.
+        OSError: it cannot be read.
     """
     with path_errors(place):
         try:
@@ -136,7 +136,7 @@ class MetadataPlaces:
 
         Raises:
             DatasetError: they are not as they were written.
-            OSError: they can't be read.
+            OSError: they cannot be read.
         """
         content = read_file(place, int(self.starts[first]), int(self.starts[last]))
         reader = pa.BufferReader(content)

@@ -34,7 +34,7 @@ class WithoutRows:
 
     @property
     def on_disk(self) -> bool:
-        """Whether it lies on scratch storage."""
+        """Whether it is on scratch storage."""
         return self._run.on_disk
 
     @property

@@ -35,7 +35,7 @@ class _Conditions:
 class ConditionalFile:
     """A small file in a store.
 
-    Versions are texts that change whenever the file is put; empty where the store tells none.
+    Versions are texts that change whenever the file is put; empty if the store tells none.
     """
 
     def __init__(self, place: StorePath) -> None:
@@ -49,7 +49,7 @@ class ConditionalFile:
         """Return its version and its bytes, which may be of a later one; both None without a file.
 
         Raises:
-            OSError: the store can't be asked.
+            OSError: the store cannot be asked.
         """
         version = self.version()
         try:
@@ -61,7 +61,7 @@ class ConditionalFile:
         """Return its version, None without a file.
 
         Raises:
-            OSError: the store can't be asked.
+            OSError: the store cannot be asked.
         """
         try:
             told = self.place.filesystem.info(self.place.path)
@@ -82,7 +82,7 @@ class ConditionalFile:
             the most.
 
         Raises:
-            OSError: it can't be put.
+            OSError: it cannot be put.
         """
         filesystem, path = self.place.filesystem, self.place.path
 
@@ -111,7 +111,7 @@ class ConditionalFile:
             content: what the file has; it may be put again.
 
         Raises:
-            OSError: that can't be tried.
+            OSError: that cannot be tried.
         """
         if self._conditions is None:
             return False
@@ -123,7 +123,7 @@ class ConditionalFile:
         """Delete it if it has this version; whatever it has, if the store knows no conditions.
 
         Raises:
-            OSError: it can't be deleted.
+            OSError: it cannot be deleted.
         """
         filesystem, path = self.place.filesystem, self.place.path
 

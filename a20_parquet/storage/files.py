@@ -46,7 +46,7 @@ def write_whole(place: AnyPath, content: str | bytes) -> None:
     """Write a small file so that after a crash it is whole, old or new, or not there.
 
     Raises:
-        OSError: it can't be written.
+        OSError: it cannot be written.
     """
     data = content.encode() if isinstance(content, str) else content
     if isinstance(place, StorePath):
@@ -94,7 +94,7 @@ class NewFile:
             buffering: as ``open`` takes it.
 
         Raises:
-            OSError: it can't be made.
+            OSError: it cannot be made.
         """
         self._place = place
         self._expected: tuple[int, int] | None = None
@@ -127,7 +127,7 @@ class NewFile:
         """Have it at its place.
 
         Raises:
-            OSError: it can't be put there, or is not what was expected.
+            OSError: it cannot be put there, or is not what was expected.
         """
         with path_errors(self._place):
             self.file.flush()
@@ -161,7 +161,7 @@ def create_file(place: AnyPath) -> NewFile:
     """Make a new file, unbuffered, and, where they are missing, the folders above it.
 
     Raises:
-        OSError: it can't be made, or is there.
+        OSError: it cannot be made, or is there.
     """
     if isinstance(place, Path):
         folder = str(place).rpartition("/")[0]
@@ -179,7 +179,7 @@ def read_range(place: AnyPath, start: int, stop: int) -> bytes:
     """Exactly the bytes ``start`` to before ``stop`` of a file.
 
     Raises:
-        OSError: they can't be read, or the file has fewer.
+        OSError: they cannot be read, or the file has fewer.
     """
     if isinstance(place, StorePath):
         return bytes(place.filesystem.read_range(place.path, start, stop))
@@ -196,7 +196,7 @@ def file_size(place: AnyPath) -> int:
     """Bytes of a file.
 
     Raises:
-        OSError: it is not there, or can't be looked at.
+        OSError: it is not there, or cannot be looked at.
     """
     if isinstance(place, StorePath):
         return int(place.filesystem.info(place.path)["size"])
@@ -207,7 +207,7 @@ def file_sum(path: Path) -> str:
     """CRC32C of a whole local file, eight hexadecimal digits.
 
     Raises:
-        OSError: it can't be read.
+        OSError: it cannot be read.
     """
     buffer = memoryview(bytearray(_PIECE_BYTES))
     value = 0
@@ -232,7 +232,7 @@ def has_sum(place: AnyPath, size: int, checksum: str) -> bool:
 
 
 def files_below(folder: AnyPath) -> list[str]:
-    """Paths of all files below a folder, relative to it, sorted; none where it is not there."""
+    """Paths of all files below a folder, relative to it, sorted; None if it is not there."""
     if isinstance(folder, Path):
         found = (f"{inner}/{name}" for inner, _, names in os.walk(folder) for name in names)
         return sorted(path[len(str(folder)) + 1 :] for path in found)
@@ -248,7 +248,7 @@ def copy(place: AnyPath, to: AnyPath) -> None:
     """Have a file of a store at another place of it too.
 
     Raises:
-        OSError: it can't be copied.
+        OSError: it cannot be copied.
     """
     if not (isinstance(place, StorePath) and isinstance(to, StorePath)):
         raise TypeError(f"{place} and {to} do not both lie in a store")
@@ -262,7 +262,7 @@ def move(place: AnyPath, to: AnyPath) -> None:
     A store copies it first: whoever is interrupted finds the old place still there.
 
     Raises:
-        OSError: it can't be moved.
+        OSError: it cannot be moved.
     """
     if isinstance(place, Path) and isinstance(to, Path):
         place.replace(to)
@@ -282,7 +282,7 @@ def remove_tree(folder: AnyPath, *, keep: Sequence[str] = ()) -> None:
         keep: names of files in it that stay; the folder stays with them, also where there are none.
 
     Raises:
-        OSError: something can't be deleted.
+        OSError: something cannot be deleted.
     """
     if isinstance(folder, StorePath):
         with path_errors(folder):

@@ -78,7 +78,7 @@ def leased(
 
     Raises:
         HeldError: somebody else holds it, and lives.
-        OSError: the store can't be written.
+        OSError: the store cannot be written.
     """
     pace = pace or LeaseTiming()
     lease = _take(place, tell, pace, clock)
@@ -130,7 +130,7 @@ class Lease:
 
         Raises:
             HeldError: somebody else was quicker.
-            OSError: the store can't be written.
+            OSError: the store cannot be written.
         """
         began_s = self._clock()
         content = self._mine.encode()
@@ -186,7 +186,7 @@ class Lease:
         """Let others have it, if it still is this process's.
 
         Raises:
-            OSError: the store can't be asked, or the lock not deleted.
+            OSError: the store cannot be asked, or the lock not deleted.
         """
         with suppress(HeldError):
             self._file.remove(self._find_mine())

@@ -52,7 +52,7 @@ def read_content(filesystem: Any, path: str) -> bytes:
     """Read a whole file.
 
     Raises:
-        OSError: it can't be read, or is no regular file.
+        OSError: it cannot be read, or is no regular file.
     """
     if is_local(filesystem):
         check_regular(path)

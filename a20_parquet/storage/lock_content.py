@@ -71,7 +71,7 @@ class LockContent(BaseModel):
 
 
 def find_pids() -> str | None:
-    """Name the space of process ids that this process is in, None if that can't be known.
+    """Name the space of process ids that this process is in, None if that cannot be known.
 
     A machine draws a new ``boot_id`` whenever it starts; within that the kernel numbers the
     namespaces that there are.

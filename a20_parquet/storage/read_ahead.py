@@ -69,12 +69,12 @@ class BlockStream:
         self.close()
 
     def readinto(self, buffer: memoryview) -> int:
-        """Copy the next bytes to the start of ``buffer``; none where the object ends.
+        """Copy the next bytes to the start of ``buffer``; None if the object ends.
 
         Fewer than it holds mean nothing but that a block ends.
 
         Raises:
-            OSError: they can't be read, or are not as many as were asked for.
+            OSError: they cannot be read, or are not as many as were asked for.
         """
         if self._at == len(self._block) and not self._next_block():
             return 0

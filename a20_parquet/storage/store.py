@@ -38,7 +38,7 @@ class Guard(Protocol):
 
         Raises:
             DatasetError: it may not any more.
-            OSError: the store can't be asked.
+            OSError: the store cannot be asked.
         """
         ...
 
@@ -99,7 +99,7 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
         return self._call(look, path)
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:  # noqa: FBT001, FBT002 - fsspec's
-        """What lies in a folder."""
+        """What is in a folder."""
         return self._call(lambda: list(self.inner.ls(path, detail=detail, **kwargs)), path)
 
     def find(self, path: str, **kwargs: Any) -> Any:
@@ -130,7 +130,7 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
         """Bytes ``start`` to before ``end`` of a file, or as many of these as it has.
 
         Raises:
-            OSError: they can't be read.
+            OSError: they cannot be read.
         """
         if start is not None and end is not None and start >= end:
             return b""
@@ -145,7 +145,7 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
         """Exactly the bytes ``start`` to before ``stop`` of a file.
 
         Raises:
-            OSError: they can't be read, or the file has fewer.
+            OSError: they cannot be read, or the file has fewer.
         """
 
         def read() -> bytes:

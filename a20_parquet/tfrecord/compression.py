@@ -25,7 +25,7 @@ _STORED_BYTES = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class StreamDamage:
-    """Where a compressed stream can't be inflated any further."""
+    """Where a compressed stream cannot be inflated any further."""
 
     offset: int
     """The first stored byte that could not be used, in the shard as it is stored."""
@@ -39,7 +39,7 @@ class Content(Protocol):
         """Fill ``buffer`` from its start; fewer bytes than it holds mean the end was reached.
 
         Raises:
-            SourceError: the shard can't be read, or ends elsewhere than when it was found.
+            SourceError: the shard cannot be read, or ends elsewhere than when it was found.
         """
         ...
 
@@ -55,7 +55,7 @@ class Content(Protocol):
 
     @property
     def damage(self) -> StreamDamage | None:
-        """Why the end that was reached is not the stream's; none where it is."""
+        """Why the end that was reached is not the stream's; None if it is."""
         ...
 
     def rest(self) -> Iterator[bytes]:
@@ -220,10 +220,10 @@ def open_content(shard: Shard, ahead: Prefetch | None = None) -> Iterator[Conten
 
     Args:
         shard: to read.
-        ahead: how to read one that lies in a store; a local file is read as it comes.
+        ahead: how to read one that is in a store; a local file is read as it comes.
 
     Raises:
-        SourceError: the shard can't be opened or read.
+        SourceError: the shard cannot be opened or read.
     """
     with read_errors(shard.url):
         opened = _open(shard, ahead)

@@ -85,7 +85,7 @@ class FrameReader:
         frame header with a right checksum tells.
 
         Raises:
-            SourceError: the shard can't be read, or has changed while it was.
+            SourceError: the shard cannot be read, or has changed while it was.
         """
         while self._ahead.peek(HEADER_BYTES):
             fault = self._check_next()
@@ -230,7 +230,7 @@ def read_shard(
         ahead: as ``open_content`` takes it.
 
     Raises:
-        SourceError: the shard can't be read, or has changed while it was.
+        SourceError: the shard cannot be read, or has changed while it was.
     """
     with open_content(shard, ahead) as content:
         yield from FrameReader(shard, content, batch_bytes).read()
@@ -241,7 +241,7 @@ def read_records(shard: Shard, batch_bytes: int) -> Iterator[Records]:
 
     Raises:
         RecordError: the shard is damaged; records before are yielded first.
-        SourceError: the shard can't be read, or has changed while it was.
+        SourceError: the shard cannot be read, or has changed while it was.
     """
     return strict(read_shard(shard, batch_bytes))
 

@@ -61,7 +61,7 @@ def site_tokens(
 
 
 def recorder_names(site_name: Any, subsite_name: Any) -> Any:
-    """The recorders' full names, such as ``Arkaba-Dry-A``; null where ``site_name`` is."""
+    """The recorders' full names, such as ``Arkaba-Dry-A``; null if ``site_name`` is."""
     suffix = pc.if_else(
         subsite_name.is_valid(), pc.binary_join_element_wise("-", subsite_name, ""), ""
     )

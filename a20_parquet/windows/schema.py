@@ -237,7 +237,7 @@ class Feature:
 
     @property
     def column(self) -> Column:
-        """Its column; null where a record lacks the feature."""
+        """Its column; null if a record lacks the feature."""
         item = _ITEMS[self.kind]
         items = pa.list_(pa.field("element", item, nullable=False), self.size)
         return Column(

@@ -92,7 +92,7 @@ class Selection:
 
         Args:
             site: string array, values of the key ``site``.
-            window_start_local: timestamp[us] array; null where unknown.
+            window_start_local: timestamp[us] array; null if unknown.
         """
         taken = self._of_sites(site)
         if self.limits_dates:

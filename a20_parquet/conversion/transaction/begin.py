@@ -103,7 +103,7 @@ def begin(
 
     Raises:
         UsageError: an unfinished conversion of other inputs or options lies there.
-        OSError: the folder can't be written.
+        OSError: the folder cannot be written.
     """
     check_lock(layout)
     before = _plan_before(layout, overwrite=overwrite)
@@ -140,7 +140,7 @@ def make_way(layout: DatasetLayout, state: ConversionState) -> None:
     """Delete the dataset that a conversion overwrites, or go on where that was stopped.
 
     Raises:
-        OSError: something can't be deleted.
+        OSError: something cannot be deleted.
     """
     if state.plan.base is not None:
         return
@@ -157,7 +157,7 @@ def abandon(layout: DatasetLayout, state: ConversionState) -> None:
     """Remove all traces of a conversion before ``make_way``: what was there stays.
 
     Raises:
-        OSError: something can't be removed.
+        OSError: something cannot be removed.
     """
     with suppress(OSError):
         remove_scratch(state.own_scratch)

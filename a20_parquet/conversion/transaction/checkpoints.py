@@ -54,7 +54,7 @@ class PlannedShard(_Frozen):
     url: str
     bytes: int
     version: str
-    """What its store tells of when it was written; empty where that is nothing."""
+    """What its store tells of when it was written; empty if that is nothing."""
     sample_rate_hz: float | None = None
     """As its summary will have it."""
 
@@ -101,7 +101,7 @@ class Plan(_Frozen):
         """Return the folders of runs that this conversion made, by the names that it has for them.
 
         Args:
-            layout: of the dataset that the plan lies in.
+            layout: of the dataset that the plan is in.
         """
         return own_scratch(layout, self.id, self.scratch)
 
@@ -140,7 +140,7 @@ def _named(what: str, shards: Sequence[PlannedShard]) -> Iterator[str]:
 
 
 class SortedShards(_Frozen):
-    """Commit marker of a unit of the first pass whose runs lie on scratch disk."""
+    """Commit marker of a unit of the first pass whose runs are on scratch disk."""
 
     positions: Annotated[tuple[Count, ...], Field(min_length=1)]
     """Places of its shards in the plan."""
@@ -205,7 +205,7 @@ def sorted_units(
 
 
 def _located(unit: SortedShards, scratch: Mapping[str, AnyPath]) -> SortedShards | None:
-    """Say where the unit's runs lie now; None if one lies in no folder of this conversion's."""
+    """Say where the unit's runs lie now; None if one is in no folder of this conversion's."""
     paths = [located_run(run.path, scratch) for run in unit.runs]
     runs = tuple(
         run.model_copy(update={"path": path})
@@ -223,7 +223,7 @@ def remove_stray_runs(folders: Sequence[AnyPath], units: Sequence[SortedShards])
         units: of the first pass, all that are finished.
 
     Raises:
-        OSError: one can't be removed.
+        OSError: one cannot be removed.
     """
     known = {run.path.rpartition("/")[2] for unit in units for run in unit.runs}
     for folder in folders:

@@ -50,10 +50,10 @@ def commit(
         layout: of the dataset.
         manifest: of the new state.
         files_content: of ``files.parquet``.
-        sites_content: of ``sites.parquet``; none where the dataset has no sites table, or keeps it.
+        sites_content: of ``sites.parquet``; None if the dataset has no sites table, or keeps it.
 
     Raises:
-        OSError: something can't be written.
+        OSError: something cannot be written.
     """
     write_whole(layout.staged_files, files_content)
     if sites_content is not None:
@@ -119,7 +119,7 @@ def clean_up(layout: DatasetLayout, scratch: Sequence[AnyPath]) -> None:
 
     Raises:
         DatasetError: the manifest is damaged.
-        OSError: something can't be moved or removed.
+        OSError: something cannot be moved or removed.
     """
     manifest, _ = parse_manifest(read_whole(layout.manifest), str(layout.manifest))
     marker = _read(layout)

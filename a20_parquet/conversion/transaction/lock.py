@@ -31,7 +31,7 @@ class State(enum.Enum):
 
 
 def find_state(layout: DatasetLayout) -> State:
-    """Say what lies at a place.
+    """Say what is at a place.
 
     Raises:
         UsageError: a file, or a folder with anything else in it, which must not be touched; or a
@@ -99,7 +99,7 @@ def locked(
     Raises:
         UsageError: another process converts into it, or something lies there that must not be
             touched.
-        DatasetError: the folder can't be written, or the lock was lost.
+        DatasetError: the folder cannot be written, or the lock was lost.
     """
     try:
         find_state(layout)
@@ -130,7 +130,7 @@ def locked(
 
 
 def guarded_like(layout: DatasetLayout, place: AnyPath) -> AnyPath:
-    """Return a place outside of the dataset, guarded by the same lock where it lies in a store."""
+    """Return a place outside of the dataset, guarded by the same lock where it is in a store."""
     guard = _guard_of(layout)
     return place if guard is None else _guarded(place, guard)
 
@@ -157,7 +157,7 @@ def confirm_lock(layout: DatasetLayout) -> None:
 
     Raises:
         DatasetError: the lock is lost.
-        OSError: the store can't be asked.
+        OSError: the store cannot be asked.
     """
     guard = _guard_of(layout)
     if guard is not None:
@@ -178,7 +178,7 @@ def _locked_here(layout: DatasetLayout, lock_file: Path) -> Iterator[None]:
 
     Raises:
         Timeout: another process holds it.
-        OSError: the folder can't be written.
+        OSError: the folder cannot be written.
     """
     made = [path for path in (layout.conversion, layout.root) if not path.exists()]
     layout.conversion.mkdir(parents=True, exist_ok=True)

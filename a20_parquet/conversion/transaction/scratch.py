@@ -1,6 +1,6 @@
 """Scratch folders: where the runs of a conversion lie, and which of them it may remove.
 
-Runs lie in the dataset's own ``conversion/runs``, or in folders elsewhere that were made for one
+Runs are in the dataset's own ``conversion/runs``, or in folders elsewhere that were made for one
 conversion. A plan may have been copied, or written by anybody: what it calls a scratch folder is
 used, and removed, only where a marker in the folder names this conversion of this dataset.
 """

@@ -74,7 +74,7 @@ _NULL: Final = pa.scalar(None, pa.string())
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameParts:
-    """Parts of filenames, Arrow string arrays with one item a filename, null where it has none."""
+    """Parts of filenames, Arrow string arrays with one item a filename, null if it has none."""
 
     matched: Flags
     """Whether the name matches the A2O's form or the pattern."""
