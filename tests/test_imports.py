@@ -101,6 +101,14 @@ def test_the_top_imports_no_package() -> None:
                 assert module.split(".")[1:2] not in [[name] for name in MAY_IMPORT], path
 
 
+def test_the_encoder_has_one_door() -> None:
+    """Other packages import what ``parquet`` exports, never one of its files."""
+    for name, path in FILES.items():
+        if not name.startswith("a20_parquet.parquet"):
+            for module in imported_modules(path):
+                assert not module.startswith("a20_parquet.parquet."), f"{path} imports {module}"
+
+
 def test_no_files_import_each_other() -> None:
     """There is no circle of imports, also of those inside functions and for types only."""
     imports = {
