@@ -28,7 +28,6 @@ SKIP_1_BINARY = b"\x28"
 SKIP_1_STRUCT = b"\x2c"
 SKIP_2_I64 = b"\x36"
 SKIP_2_STRUCT = b"\x3c"
-SKIP_3_STRUCT = b"\x4c"
 
 _CONTINUES = 0x80
 _ONE_BYTE = [bytes((number,)) for number in range(_CONTINUES)]
