@@ -28,5 +28,5 @@ COMMENT ON COLUMN windows."recording_offset_in_file" IS 'from the recording''s s
 COMMENT ON COLUMN windows."window_start" IS 'start of the window; microseconds since 1970-01-01 00:00 UTC';
 COMMENT ON COLUMN windows."window_start_local" IS 'the same on the recorder''s wall clock; UTC where that is unknown; microseconds since 1970-01-01 00:00 on that clock';
 COMMENT ON COLUMN windows."channel" IS '0, or others where audio was separated';
-COMMENT ON COLUMN windows."site" IS 'site_0285 where the id is known, else the recorder''s name, with _ for what a folder can''t hold, and a hash where other names would be written alike';
+COMMENT ON COLUMN windows."site" IS 'site_0285 where the id is known, else the recorder''s name, with _ for what a folder cannot hold, and a hash where other names would be written alike';
 COMMENT ON COLUMN windows."date" IS 'local day on which the window starts; UTC''s where that is unknown';

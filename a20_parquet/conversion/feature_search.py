@@ -155,7 +155,7 @@ class FeatureSearch:
                 request.name, f"in {seen[0].where} it holds no serialized TensorProto"
             )
             raise UsageError(
-                f"--feature {request.name} can't be carried along: {problem}. With --feature "
+                f"--feature {request.name} cannot be carried along: {problem}. With --feature "
                 f"{request.name}:{FeatureKind.BINARY} it is taken as bytes."
             )
         return Feature(request.name, size), None

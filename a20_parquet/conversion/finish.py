@@ -59,7 +59,7 @@ def check_some_kept(setup: ConversionSetup, made: Sorted, *, overwrites: bool) -
             f"no window can be converted ({told or 'the shards have none'}), and --overwrite would "
             "delete a dataset for that. It is as it was: give other options, or another DATASET."
         )
-    beside = f" Besides, records can't be converted: {told}." if told else ""
+    beside = f" Besides, records cannot be converted: {told}." if told else ""
     raise NoWindowsError(
         f"none of {format_count(count, 'window')} is in the selection: {why}.{beside} Nothing was "
         "converted: give other options."

@@ -236,7 +236,7 @@ class ConvertOptions(BaseModel):
         "Whether to leave out windows that equal another one bit for bit, name and time included.",
         False,
     )
-    on_error: OnError = _option("What to do with what can't be converted.", OnError.QUARANTINE)
+    on_error: OnError = _option("What to do with what cannot be converted.", OnError.QUARANTINE)
     max_errors: int | None = _option(
         "Give up when more records and damaged places than this go to quarantine.", None, ge=0
     )

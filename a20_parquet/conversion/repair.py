@@ -122,7 +122,7 @@ def _mender(
             is_sound = found.is_sound
         except (DatasetError, OSError) as error:
             message = error.console_text if isinstance(error, DatasetError) else error
-            return _Outcome(file, is_mended=False, problem=f"can't be read: {message}")
+            return _Outcome(file, is_mended=False, problem=f"cannot be read: {message}")
         if not is_sound:
             return _Outcome(
                 file,

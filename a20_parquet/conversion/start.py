@@ -67,7 +67,7 @@ def started(
             check=partial(_check_free_space, setup, layout),
         )
     except OSError as error:
-        raise DatasetError(f"{layout.root}: can't be written: {error}") from error
+        raise DatasetError(f"{layout.root}: cannot be written: {error}") from error
     if state.is_resumed:
         done = sum(len(unit.positions) for unit in state.sorted)
         progress.say(

@@ -145,7 +145,7 @@ class UnitWriter:
                     yield writer
                 new.expect(writer.size, writer.checksum)
         except OSError as error:
-            raise DatasetError(f"{place}: can't be written: {error}") from error
+            raise DatasetError(f"{place}: cannot be written: {error}") from error
 
     def _name(self, file: OutputFile) -> str:
         return data_path(file, self._by)

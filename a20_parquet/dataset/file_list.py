@@ -63,7 +63,7 @@ def read_table(content: bytes, where: str) -> pl.DataFrame:
     try:
         return parse_parquet(content)
     except ValueError as error:
-        raise DatasetError(f"{where}: can't be read as Parquet: {error}. {_AGAIN}") from error
+        raise DatasetError(f"{where}: cannot be read as Parquet: {error}. {_AGAIN}") from error
 
 
 def read_file_list(content: bytes, where: str, options: TableOptions) -> pl.DataFrame:

@@ -134,7 +134,7 @@ class Mend:
             else:
                 self._patch(self.place)
             if read_range(self.place, self.footer.start, self.file.bytes) != self._end:
-                raise OSError(f"{self.place}: what was written can't be read back")
+                raise OSError(f"{self.place}: what was written cannot be read back")
         return self.file.model_copy(update={"checksum": self.checksum})
 
     @property

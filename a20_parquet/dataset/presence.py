@@ -36,7 +36,7 @@ def why_no_dataset(place: AnyPath) -> str:
     try:
         return _look(place)
     except OSError as error:
-        return f"has no manifest.json, and can't be looked at: {error}"
+        return f"has no manifest.json, and cannot be looked at: {error}"
 
 
 def _look(place: AnyPath) -> str:

@@ -26,7 +26,7 @@ from a20_parquet.windows.rejection import Reason, Rejection
 RECORDS, DAMAGED, LIST = ".tfrecord", ".damaged", ".jsonl"
 _HEADER_BYTES, _FOOTER_BYTES = 12, 4
 _WRITE_BYTES = 4 << 20
-# A conversion whose disk is full can't even write down where it stopped.
+# A conversion whose disk is full cannot even write down where it stopped.
 _LEAST_FREE_BYTES = 64 << 20
 _UNCHECKED_BYTES = 64 << 20
 
@@ -240,7 +240,7 @@ class _SummedFile:
         free = shutil.disk_usage(path.parent).free
         if free < _LEAST_FREE_BYTES:
             raise DatasetError(
-                f"{path}: what can't be converted takes {self._bytes:,} bytes here so far, and "
+                f"{path}: what cannot be converted takes {self._bytes:,} bytes here so far, and "
                 f"only {free:,} are free on the disk. Make room, or leave the shard out."
             )
         self._unchecked_bytes = min(free // 4, _UNCHECKED_BYTES)
@@ -269,7 +269,7 @@ def read_entries(folder: AnyPath, label: str) -> Iterator[Entry]:
     try:
         content = read_whole(path)
     except OSError as error:
-        raise DatasetError(f"{path}: can't be read: {error}") from error
+        raise DatasetError(f"{path}: cannot be read: {error}") from error
     for number, line in enumerate(content.splitlines(keepends=True), 1):
         yield parse_entry(line, f"{path}, line {number}")
 

@@ -40,7 +40,7 @@ def read_sites(path: str | Path) -> SiteTable:
     try:
         content = read_whole(parse_path(path))
     except (OSError, UsageError) as error:
-        raise UsageError(f"{url}: the sites table can't be read: {error}") from error
+        raise UsageError(f"{url}: the sites table cannot be read: {error}") from error
     try:
         return SiteTable.of(_parse(url, content))
     except UsageError as error:
@@ -88,7 +88,7 @@ class KeptSites:
                 f"{where} is missing, though manifest.json tells of a sites table. {_AGAIN}"
             ) from error
         except OSError as error:
-            raise DatasetError(f"{where}: can't be read: {error}. {_AGAIN}") from error
+            raise DatasetError(f"{where}: cannot be read: {error}. {_AGAIN}") from error
         found = read_table(content, where)
         # Earlier versions had fewer columns.
         new = [pl.lit(None, kind).alias(n) for n, kind in SCHEMA.items() if n not in found]
@@ -143,7 +143,7 @@ def _parse(url: str, content: bytes) -> pl.DataFrame:
     try:
         return parse(content)
     except (ValueError, RecursionError, pl.exceptions.PolarsError) as error:
-        raise UsageError(f"the sites table can't be read: {error}; {_EXPECTED}.") from error
+        raise UsageError(f"the sites table cannot be read: {error}; {_EXPECTED}.") from error
 
 
 def _parse_csv(content: bytes) -> pl.DataFrame:

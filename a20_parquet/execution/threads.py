@@ -85,7 +85,7 @@ def map_in_order(
             yield result
     finally:
         # Whoever asked may want no more. A generator that is left behind ends on any thread, also
-        # on one of the pool's, which can't wait for itself.
+        # on one of the pool's, which cannot wait for itself.
         pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -223,7 +223,7 @@ def _writing(place: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DatasetError(
-            f"{place}: .npy and .json can't be written: {error}. Mend the cause, or name another "
+            f"{place}: .npy and .json cannot be written: {error}. Mend the cause, or name another "
             "folder."
         ) from error
 

@@ -26,7 +26,7 @@ from a20_parquet.parquet.format.schema import (
 from a20_parquet.parquet.lists import LIST_ITEMS, ListColumn
 from a20_parquet.parquet.pages import Compression
 
-# DuckDB's arrays can't be longer.
+# DuckDB's arrays cannot be longer.
 _LONGEST_LIST = 100_000
 
 _INT16 = NumberType(np.dtype("<i2"), 4)
@@ -53,7 +53,7 @@ class ParquetLayout:
     """Schema and compression of any number of files; immutable, so that threads can share it."""
 
     def __init__(self, schema: Any, compression: Compression) -> None:
-        """Encode what rows don't change.
+        """Encode what rows do not change.
 
         Args:
             schema: a ``pyarrow.Schema`` of numbers, times, strings, bytes and lists of float32 or
@@ -105,7 +105,7 @@ def _require_list(field: Any) -> None:
         and 1 <= kind.list_size <= _LONGEST_LIST
     ):
         raise DatasetError(
-            f"column {field.name!r} has type {kind}, which can't be written: use one of "
+            f"column {field.name!r} has type {kind}, which cannot be written: use one of "
             f"{', '.join(map(str, _FLAT))}, or fixed_size_list<float not null> or <int64 not null> "
             f"of 1 to {_LONGEST_LIST} elements"
         )

@@ -138,7 +138,7 @@ def _database(
             "Give more."
         ) from error
     except duckdb.Error as error:
-        raise DatasetError(f"{file.parent}: the database can't be made: {error}") from error
+        raise DatasetError(f"{file.parent}: the database cannot be made: {error}") from error
 
 
 def _make_table(connection: "DuckDBPyConnection", catalog: Catalog) -> None:
@@ -167,7 +167,7 @@ def _check(target: Path, catalog: Catalog, *, force: bool) -> None:
         with target.open("rb") as opened:
             is_database = opened.read(_MAGIC_OFFSET + len(_MAGIC))[_MAGIC_OFFSET:] == _MAGIC
     except OSError as error:
-        raise DatasetError(f"{target}: can't be read: {error}") from error
+        raise DatasetError(f"{target}: cannot be read: {error}") from error
     if not is_database:
         raise UsageError(
             f"{target} is no DuckDB database. Name another file: this one is not replaced, with "
@@ -187,7 +187,7 @@ def _replacement(target: Path) -> Iterator[Path]:
         target.with_name(target.name + ".wal").unlink(missing_ok=True)
         (folder / target.name).replace(target)
     except OSError as error:
-        raise DatasetError(f"{target}: can't be written: {error}") from error
+        raise DatasetError(f"{target}: cannot be written: {error}") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

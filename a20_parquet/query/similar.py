@@ -197,21 +197,21 @@ def _direction(catalog: Catalog, to: str | Path | npt.ArrayLike, channel: int) -
     try:
         return Direction.of(vector.reshape(-1))
     except ValueError as error:
-        raise UsageError(f"{name} can't be compared: {error}.") from error
+        raise UsageError(f"{name} cannot be compared: {error}.") from error
 
 
 def _as_vector(values: npt.ArrayLike) -> npt.NDArray[Any]:
     try:
         return np.asarray(values)
     except ValueError as error:
-        raise UsageError(f"the vector can't be read as an array: {error}") from error
+        raise UsageError(f"the vector cannot be read as an array: {error}") from error
 
 
 def _load_vector(path: str | Path) -> npt.NDArray[Any]:
     try:
         loaded = np.load(BytesIO(read_whole(parse_path(path))), allow_pickle=False)
     except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise UsageError(f"{path}: can't be read as a .npy file: {error}") from error
+        raise UsageError(f"{path}: cannot be read as a .npy file: {error}") from error
     if not isinstance(loaded, np.ndarray):
         raise UsageError(f"{path} holds several arrays. Save one embedding with numpy.save.")
     return loaded

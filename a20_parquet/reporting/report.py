@@ -108,4 +108,4 @@ def _write(target: Path, page: str) -> None:
     try:
         write_whole(target, page)
     except OSError as error:
-        raise UsageError(f"{target}: can't be written: {error}. Name another file.") from error
+        raise UsageError(f"{target}: cannot be written: {error}. Name another file.") from error

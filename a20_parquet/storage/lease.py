@@ -86,7 +86,7 @@ def leased(
 
     def renew() -> None:
         while not ended.wait(pace.renew_s):
-            # What can't be renewed now is renewed the next time; the guard tells when it is lost.
+            # What cannot be renewed now is renewed the next time; the guard tells when it is lost.
             try:
                 lease.confirm()
             except (OSError, DatasetError) as error:
@@ -101,7 +101,7 @@ def leased(
     finally:
         ended.set()
         renewing.join()
-        # One that can't be deleted belongs to a process that has ended, and counts for nothing.
+        # One that cannot be deleted belongs to a process that has ended, and counts for nothing.
         with suppress(OSError):
             lease.release()
 

@@ -89,7 +89,7 @@ def locate(url: str) -> tuple[Any, str]:
         if not isinstance(error, ValueError | OSError) and not is_clients(error):
             raise
         told = " ".join(str(error).split())
-        raise UsageError(f"{url}: can't be opened: {told}") from error
+        raise UsageError(f"{url}: cannot be opened: {told}") from error
     if is_local(filesystem):
         # Two slashes at the start stay two otherwise.
         return filesystem, re.sub("^/+", "/", os.path.normpath(path))

@@ -109,4 +109,4 @@ def read_errors(url: str) -> Iterator[None]:
         yield
     except OSError as error:
         message = str(error).removeprefix(f"{url}: ")
-        raise SourceError(f"{url}: can't be read: {message}") from error
+        raise SourceError(f"{url}: cannot be read: {message}") from error

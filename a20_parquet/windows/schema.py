@@ -143,7 +143,7 @@ KEYS = {
             pa.string(),
             nullable=True,
             meaning="site_0285 where the id is known, else the recorder's name, with _ for what a "
-            "folder can't hold, and a hash where other names would be written alike",
+            "folder cannot hold, and a hash where other names would be written alike",
         ),
         Column(
             "date",
@@ -202,8 +202,8 @@ class Feature:
         taken = {EMBEDDING, *(column.name for column in METADATA), *KEYS, *NO_FEATURES}
         if self.name.casefold() in taken:
             raise UsageError(
-                f"--feature {self.name} can't be carried along: a column or Hive key is called so, "
-                "or it is no feature of its own."
+                f"--feature {self.name} cannot be carried along: a column or Hive key has this "
+                "name, or it is no feature of its own."
             )
         most, unit = MAX_FEATURE_SIZE, "values a window"
         if self.kind.is_text:

@@ -78,7 +78,7 @@ def run_commands(
     ],
 )
 def test_escape(text: str, shown: str) -> None:
-    """Only what steers a terminal or can't be shown is escaped."""
+    """Only what steers a terminal or cannot be shown is escaped."""
     assert escape(text) == shown
 
 

@@ -50,7 +50,7 @@ def differences(found: Any, expected: Any) -> list[str]:
                 for line in _compare(column.take(found_order), wanted.take(expected_order))
             ]
         except (pa.ArrowException, ValueError, TypeError) as error:
-            lines.append(f"{name}: {column.type} can't be compared: {error}")
+            lines.append(f"{name}: {column.type} cannot be compared: {error}")
     return lines
 
 
@@ -60,7 +60,7 @@ def _decoded(column: Any) -> Any:
         return column.cast(_VIEWS[str(column.type)])
     if not pa.types.is_dictionary(column.type):
         return column
-    # Chunk by chunk: Arrow can't unify dictionaries that hold nulls.
+    # Chunk by chunk: Arrow cannot unify dictionaries that hold nulls.
     chunks = [chunk.dictionary_decode() for chunk in column.chunks]
     return pa.chunked_array(chunks, column.type.value_type)
 

@@ -19,7 +19,7 @@ class Limit:
     seen_in: str
     """Newest version that was tried."""
     datasets: str
-    """Those that show it, all of them but where the reader can't open one."""
+    """Those that show it, all of them but where the reader cannot open one."""
     difference: str
     """The line that tells it."""
     always: bool = True
@@ -27,7 +27,7 @@ class Limit:
 
 
 OPENED = "opened: "
-"""Begins the line that says why a dataset can't be read at all."""
+"""Begins the line that says why a dataset cannot be read at all."""
 
 LIMITS = (
     # Types of keys are inferred from texts, and a day is none of those that are tried.

@@ -224,7 +224,7 @@ def test_limits_are_exact() -> None:
         assert (len(verdict.remarks), len(verdict.faults)) == (remarks, 1 - remarks)
     assert judge("pyarrow", "99", {"none-site-date": [line, "rows: 1"]}).faults
     assert judge("polars", "99", {"none-site-date": [line]}).faults
-    # What can't be opened shows nothing else.
+    # What cannot be opened shows nothing else.
     unopened = ["opened: NotImplementedError: Encoding 9"]
     assert not judge("fastparquet", "2026.9.0", {"zstd-site": unopened}).faults
 

@@ -21,7 +21,7 @@ def good(number: int, dims: int = 8) -> bytes:
 
 @pytest.fixture
 def partly_bad(tmp_path: Path) -> Path:
-    """Two shards with six good records, three that can't be converted and a damaged one."""
+    """Two shards with six good records, three that cannot be converted and a damaged one."""
     folder = tmp_path / "in"
     bad = [
         good(7, dims=9),

@@ -21,7 +21,7 @@ def stop(sources: Path, out: Path, **options: Any) -> None:
 
 @pytest.fixture
 def stopping(tmp_path: Path) -> Path:
-    """Two shards, of which the second has a record that can't be converted."""
+    """Two shards, of which the second has a record that cannot be converted."""
     for number in range(2):
         records = [make_record(random_tensor((3, 2, 8), n), FILENAME, 60.0 * n) for n in range(5)]
         bad = [make_record(random_tensor((1, 1, 8)), "x.wav")] * number

@@ -71,8 +71,8 @@ SPOILT: list[tuple[Callable[[Path], object], str]] = [
     (another_row, "is not the sites table that the dataset was made with"),
     (struct, "is not the sites table that the dataset was made with"),
     (no_conversion, "is no sites table"),
-    (lambda path: path.write_bytes(b"x"), "can't be read as Parquet"),
-    (a_folder, "can't be read"),
+    (lambda path: path.write_bytes(b"x"), "cannot be read as Parquet"),
+    (a_folder, "cannot be read"),
 ]
 
 

@@ -119,7 +119,9 @@ def test_what_is_not_the_selections_fault(tmp_path: Path) -> None:
     bad = shard(tmp_path / "b-00000-of-00001", "x.wav")
     assert a20_parquet.convert(bad, tmp_path / "bad", dims=8, site=["x"]).quarantine
     both = shard(tmp_path / "c-00000-of-00001", "x.wav", name(285))
-    with pytest.raises(UsageError, match=r"\. Besides, records can't be converted: 1 bad_filename"):
+    with pytest.raises(
+        UsageError, match=r"\. Besides, records cannot be converted: 1 bad_filename"
+    ):
         a20_parquet.convert(both, tmp_path / "both", site=["x"])
 
 

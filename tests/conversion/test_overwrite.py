@@ -69,7 +69,7 @@ def size(dataset: Path) -> int:
 def test_options(
     dataset: Path, shuffled: Path, options: dict[str, Any], error: type[Exception]
 ) -> None:
-    """Options that can't be used, and workers that don't answer, delete nothing."""
+    """Options that cannot be used, and workers that don't answer, delete nothing."""
     before = digests(dataset)
     with pytest.raises(error):
         a20_parquet.convert(shuffled, dataset, overwrite=True, **options)

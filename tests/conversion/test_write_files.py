@@ -217,7 +217,7 @@ def test_a_file_that_is_there_is_not_overwritten(claimed: LocalLayout) -> None:
 def test_a_folder_that_can_not_be_made(claimed: LocalLayout) -> None:
     """A recorder's name that is too long for a folder is an error that names the folder."""
     row = random_rows(random.Random(0), 1, 0)[0] | {"site": "a" * 300}
-    with pytest.raises(DatasetError, match="can't be written"):
+    with pytest.raises(DatasetError, match="cannot be written"):
         write_all(claimed, [[row]])
 
 

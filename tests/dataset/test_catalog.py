@@ -117,7 +117,7 @@ def test_paths_are_paths(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_unknown_protocol() -> None:
     """A URL that no file system is known for."""
-    with pytest.raises(UsageError, match="nosuch://x: can't be opened: Protocol not known"):
+    with pytest.raises(UsageError, match="nosuch://x: cannot be opened: Protocol not known"):
         Catalog.open("nosuch://x")
 
 

@@ -23,7 +23,7 @@ def test_write_whole(tmp_path: Path) -> None:
 
 
 def test_a_small_file_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What can't be written leaves the file that was there, and nothing half-written."""
+    """What cannot be written leaves the file that was there, and nothing half-written."""
     path = tmp_path / "file"
     write_whole(path, "before")
 
@@ -62,7 +62,7 @@ def test_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_whose_file_it_is(tmp_path: Path, content: bytes, *, expected: bool) -> None:
-    """Only a JSON object of this format is ours; what can't be read is not."""
+    """Only a JSON object of this format is ours; what cannot be read is not."""
     path = tmp_path / "manifest.json"
     assert not is_ours(path)
     path.write_bytes(content)

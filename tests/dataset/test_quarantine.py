@@ -187,7 +187,7 @@ def test_a_list_that_was_changed(tmp_path: Path, line: bytes) -> None:
 
 def test_a_list_that_is_gone(tmp_path: Path) -> None:
     """It is an error that names it."""
-    with pytest.raises(DatasetError, match=r"a\.jsonl: can't be read"):
+    with pytest.raises(DatasetError, match=r"a\.jsonl: cannot be read"):
         list(read_entries(tmp_path, "a"))
 
 

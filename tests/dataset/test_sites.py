@@ -198,11 +198,11 @@ def test_urls() -> None:
         ("a.txt", "name", "tells no format, expected CSV, JSON"),
         ("a", "name", "tells no format"),
         ("a.csv", "site,site_id\nx,1\n", "has the columns site, site_id, expected name"),
-        ("a.csv", "", "can't be read: .*expected CSV"),
-        ("a.csv", b"name\n\xff\xfe\n", "can't be read: .*decode"),
-        ("a.csv", "name,site_id\nx,1,2,3\n", "can't be read: "),
+        ("a.csv", "", "cannot be read: .*expected CSV"),
+        ("a.csv", b"name\n\xff\xfe\n", "cannot be read: .*decode"),
+        ("a.csv", "name,site_id\nx,1,2,3\n", "cannot be read: "),
         ("a.csv", "name,site_id\nx,y\n", r"row 1 .*\('x'\) has site_id 'y'"),
-        ("a.json", "", "can't be read: "),
+        ("a.json", "", "cannot be read: "),
         ("a.json", "3", "neither a list of objects nor an object"),
         ("a.json", "[1]", "neither a list of objects nor an object"),
         ("a.json", '[{"site_id": 1}]', "expected name"),
@@ -210,9 +210,9 @@ def test_urls() -> None:
         ("a.json", '{"a": true}', "site_id is true, expected text or a number"),
         ("a.json", '{"a": "x"}', "has site_id 'x'"),
         ("a.json", '{"a": 1, "A": 2}', "one recorder twice"),
-        ("a.json", "[" * 100_000, "can't be read: "),
-        ("a.parquet", b"PAR1", "can't be read: "),
-        ("a.parquet", b"", "can't be read: "),
+        ("a.json", "[" * 100_000, "cannot be read: "),
+        ("a.parquet", b"PAR1", "cannot be read: "),
+        ("a.parquet", b"", "cannot be read: "),
     ],
 )
 def test_what_is_no_table(name: str, content: str | bytes, message: str, tmp_path: Path) -> None:
@@ -241,5 +241,5 @@ def test_columns_that_are_not_used(tmp_path: Path) -> None:
 def test_unreadable(name: str, tmp_path: Path) -> None:
     """A missing file, a folder and an unknown protocol are usage errors as well."""
     path = name if "://" in name else tmp_path / name
-    with pytest.raises(UsageError, match="can't be read"):
+    with pytest.raises(UsageError, match="cannot be read"):
         read_sites(path)

@@ -130,7 +130,7 @@ def test_records_before_the_damage_are_tensorflows(
 def test_damaged_compression_loses_no_stored_byte(
     folder: Path, payloads: list[bytes], compression: str, batch_bytes: int, data: st.DataObject
 ) -> None:
-    """Bytes of a compressed stream that can't be inflated are kept; no record is a wrong one."""
+    """Bytes of a compressed stream that cannot be inflated are kept; no record is a wrong one."""
     content = b"".join(map(frame, payloads))
     stored = bytearray(COMPRESS[compression](content))
     for _ in range(data.draw(st.integers(1, 2))):

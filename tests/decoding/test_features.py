@@ -103,7 +103,7 @@ def test_records_without_windows() -> None:
     ],
 )
 def test_feature_that_is_none_of_windows(value: Any, message: str) -> None:
-    """A record whose wanted feature can't be carried along is rejected, and no other."""
+    """A record whose wanted feature cannot be carried along is rejected, and no other."""
     good = record(label=LOGITS)
     for payloads in ([record(label=value)], [good, good, record(label=value), good]):
         found = decode(*payloads)

@@ -181,7 +181,7 @@ def test_one_name_of_two_dtypes(tmp_path: Path) -> None:
     ],
 )
 def test_embedding_that_is_none(tmp_path: Path, proto: Callable[[], bytes]) -> None:
-    """A shard whose embeddings can't be converted can still be looked into."""
+    """A shard whose embeddings cannot be converted can still be looked into."""
     found = inspect_one(write_shard(tmp_path / "x.tfrecord", [make_record(TENSOR, proto=proto())]))
     assert (found.records, found.damage) == (1, None)
     assert found.first is not None
@@ -198,7 +198,7 @@ def test_record_without_features(tmp_path: Path) -> None:
 
 
 def test_filename_that_is_no_text(tmp_path: Path) -> None:
-    """A filename that can't be read is shown as far as it can."""
+    """A filename that cannot be read is shown as far as it can."""
     found = inspect_one(write_shard(tmp_path / "x.tfrecord", [make_record(TENSOR, b"a\xff.wav")]))
     assert found.first is not None
     assert found.first.filename == "a\ufffd.wav"
@@ -232,7 +232,7 @@ def test_damage_behind_good_records(tmp_path: Path, damage: str) -> None:
 
 
 def test_bad_records_are_counted_by_reason(tmp_path: Path) -> None:
-    """Whole records that can't be converted are told apart by why, in text too."""
+    """Whole records that cannot be converted are told apart by why, in text too."""
     payloads = [
         make_record(TENSOR),
         make_record(TENSOR, timestamp_s=float("nan")),

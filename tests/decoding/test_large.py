@@ -147,7 +147,7 @@ def test_quarantine_leaves_room_on_the_disk(
 
     monkeypatch.setattr(shutil, "disk_usage", nearly_full)
     with pytest.raises(
-        DatasetError, match=r"shard\.tfrecord: what can't be converted takes 71,303,180 bytes"
+        DatasetError, match=r"shard\.tfrecord: what cannot be converted takes 71,303,180 bytes"
     ):
         a20_parquet.convert(bomb, tmp_path / "out", decoder="wire")
     monkeypatch.setattr(shutil, "disk_usage", usage)

@@ -1,4 +1,4 @@
-"""Records that can't be decoded: each is rejected with its reason, and takes no other with it."""
+"""Records that cannot be decoded: each is rejected with its reason, and takes no other with it."""
 
 import re
 from collections.abc import Callable
@@ -250,7 +250,7 @@ SOME_GOOD: dict[str, Callable[[], bytes]] = {
 @pytest.mark.parametrize("kind", BAD)
 @pytest.mark.parametrize(("before", "after"), [(0, 0), (3, 2)])
 def test_bad_record(kind: str, before: int, after: int) -> None:
-    """A record that can't be converted is named with the reason, and takes no other with it."""
+    """A record that cannot be converted is named with the reason, and takes no other with it."""
     make, code, message = BAD[kind]
     payloads = [make_record(TENSOR)] * before + [make()] + [make_record(TENSOR)] * after
     records = as_records(payloads, first=20)

@@ -160,7 +160,7 @@ def test_changed_records_beside_their_originals(data: st.DataObject) -> None:
 def assert_tensorflow_agrees(payload: bytes) -> None:
     """What TensorFlow's own operations take is taken, with the same values.
 
-    They do not look at what they are not asked for: a payload that is no message can't be used.
+    They do not look at what they are not asked for: a payload that is no message cannot be used.
     """
     found = WireDecoder().decode(as_records([payload]))
     spec = {

@@ -281,6 +281,6 @@ def test_foreign_shards(tmp_path: Path) -> None:
     ],
 )
 def test_refused(change: dict[str, int], says: str) -> None:
-    """A plan that can't be written is refused, with the fix."""
+    """A plan that cannot be written is refused, with the fix."""
     with pytest.raises(UsageError, match=says):
         DemoPlan(**SMALL | change)

@@ -132,7 +132,7 @@ def test_who_wants_no_more_does_not_wait() -> None:
 
 @pytest.mark.slow
 def test_results_may_be_left_behind_on_a_thread_of_their_own() -> None:
-    """The last reference may vanish in a unit of work, whose thread can't wait for itself."""
+    """The last reference may vanish in a unit of work, whose thread cannot wait for itself."""
     held: list[Iterator[object]] = []
     done = threading.Event()
 

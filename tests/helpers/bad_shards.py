@@ -26,7 +26,7 @@ def record(seed: int, name: str | bytes = NAME, shape: tuple[int, ...] = (3, 2, 
 
 
 def rejected_records() -> list[bytes]:
-    """Records of which each can't be converted for another reason, between good ones."""
+    """Records of which each cannot be converted for another reason, between good ones."""
     features = make_features(random_tensor((3, 2, 8), 50), NAME, 3_000.0)
     without = {name: value for name, value in features.items() if name != "timestamp_s"}
     return [

@@ -113,14 +113,14 @@ def test_after_a_failure_nothing_is_left(tmp_path: Path) -> None:
 def test_a_full_disk_is_an_error_with_place_and_fix(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Nothing passes for whole: where the .npy can't be replaced, the old .json is gone."""
+    """Nothing passes for whole: where the .npy cannot be replaced, the old .json is gone."""
     write(tmp_path, [[random_tensor((1, 1, 8))]])
 
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os if name == "fsync" else Path, name, refuse)
-    with pytest.raises(DatasetError, match=r"can't be written: .*No space.* another folder"):
+    with pytest.raises(DatasetError, match=r"cannot be written: .*No space.* another folder"):
         write(tmp_path, [[random_tensor((2, 1, 8))]])
     kept = {"fsync": PAIR, "replace": {"embeddings/s.npy"}}[name]
     assert pairs(tmp_path).keys() == kept
@@ -159,7 +159,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     """Where a file lies in its way."""
     (tmp_path / "embeddings").write_text("")
     with (
-        pytest.raises(DatasetError, match="can't be written"),
+        pytest.raises(DatasetError, match="cannot be written"),
         NpyJsonFolder.at(tmp_path).writer("s"),
     ):
         pass

@@ -182,7 +182,7 @@ def test_shards_that_would_share_a_name(tmp_path: Path) -> None:
 
 
 def write_beside(shards: Path, folder: Path) -> None:
-    """Write them beside a dataset, and stop at what can't be converted."""
+    """Write them beside a dataset, and stop at what cannot be converted."""
     dataset = folder.with_name("dataset")
     a20_parquet.convert(shards, dataset, npy_json=folder, on_error="fail")
 

@@ -125,7 +125,7 @@ def test_names_that_only_the_datasets_read() -> None:
 
 
 def test_names_that_rules_read() -> None:
-    """Rules count for names that the notebook can't read; without start or id none is read."""
+    """Rules count for names that the notebook cannot read; without start or id none is read."""
     recorders = {"name": ["site-3", "b"], "site_id": [7, 12345], "time_zone": ["Etc/GMT-10", None]}
     rules = FilenameRules(
         pattern="(?P<site_name>never)",

@@ -447,7 +447,7 @@ def test_many_buffers_are_written_in_several_calls(tmp_path: Path) -> None:
 def test_after_a_failed_write_there_is_no_footer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk is an OSError, and the file can't be completed by mistake."""
+    """A full disk is an OSError, and the file cannot be completed by mistake."""
 
     def full(descriptor: int, buffers: list[Any]) -> int:
         del descriptor, buffers

@@ -390,7 +390,7 @@ def test_wrong_places_and_options(dataset: Path, tmp_path: Path) -> None:
         (UsageError, "memory", tmp_path / "a", {"as_": "table", "memory": 1000}),
     ]
     if os.access("/proc", os.R_OK):
-        wrong.append((DatasetError, "can't be", Path("/proc/a.duckdb"), {}))
+        wrong.append((DatasetError, "cannot be", Path("/proc/a.duckdb"), {}))
     for kind, message, file, options in wrong:
         with pytest.raises(kind, match=message):
             a20_parquet.duckdb(dataset, file, **options)

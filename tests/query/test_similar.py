@@ -206,10 +206,10 @@ RECORDING = NAMES[1]
         (VECTOR, {"until_date": "2020-13-01"}, "'2020-13-01' is no date"),
         (VECTOR[1:], {}, r"the vector has shape \(15,\) and type float32, expected \(16,\)"),
         (np.ones((2, DIMS)), {}, r"shape \(2, 16\)"),
-        ([[1], [1, 2]], {}, "the vector can't be read as an array"),
+        ([[1], [1, 2]], {}, "the vector cannot be read as an array"),
         (["a"] * DIMS, {}, "type <U1"),
-        (np.zeros(DIMS), {}, "the vector can't be compared: it is zero"),
-        (VECTOR * np.nan, {}, "the vector can't be compared"),
+        (np.zeros(DIMS), {}, "the vector cannot be compared: it is zero"),
+        (VECTOR * np.nan, {}, "the vector cannot be compared"),
         ("x", {}, "'x' names no window. Write FILENAME@OFFSET"),
         ("x@y", {}, "'x@y' names no window"),
         ("x@nan", {}, "'x@nan' names no window"),
@@ -219,7 +219,7 @@ RECORDING = NAMES[1]
         (f"{RECORDING}@1e300", {}, r"windows start at 0\.1, .* up to .* s, in channel 0"),
         (f"{RECORDING}@-5", {}, r"has no window .*@-5 in channel 0\. .* start at 0\.1, "),
         (f"{RECORDING}@0.1", {"channel": 9}, "in channel 9. That recording's windows"),
-        ("none.npy", {}, r"none\.npy: can't be read as a \.npy file"),
+        ("none.npy", {}, r"none\.npy: cannot be read as a \.npy file"),
     ],
     ids=str,
 )
@@ -234,10 +234,10 @@ def test_files_that_are_no_vector(dataset: Path, tmp_path: Path) -> None:
     path = tmp_path / "v.npy"
     for content in (b"", b"text", b"PK\x03\x04text"):
         path.write_bytes(content)
-        with pytest.raises(UsageError, match=r"can't be read as a \.npy file"):
+        with pytest.raises(UsageError, match=r"cannot be read as a \.npy file"):
             a20_parquet.similar(dataset, path)
     np.save(path, np.array([{}]), allow_pickle=True)
-    with pytest.raises(UsageError, match=r"can't be read as a \.npy file"):
+    with pytest.raises(UsageError, match=r"cannot be read as a \.npy file"):
         a20_parquet.similar(dataset, path)
     with path.open("wb") as file:
         np.savez(file, a=VECTOR)

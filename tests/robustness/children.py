@@ -103,7 +103,7 @@ class StepTrap:
     """
 
     def __init__(self, folders: list[Path], at: int | None, behind: str = "") -> None:
-        """Set the trap for this process; it can't be taken away.
+        """Set the trap for this process; it cannot be taken away.
 
         Args:
             folders: only steps in them count.

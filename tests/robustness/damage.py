@@ -61,7 +61,7 @@ class Original:
     """A valid shard before it was damaged."""
 
     payloads: dict[bytes, Windows]
-    """All records, and their windows; none for one that can't be converted."""
+    """All records, and their windows; none for one that cannot be converted."""
     mutated: bytes
     """The damaged shard, as it is stored."""
 

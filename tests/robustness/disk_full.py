@@ -37,7 +37,7 @@ def small_disk(folder: Path) -> Iterator[Callable[[str], None]]:
     """Mount an empty file system, and lend what gives it another size.
 
     Raises:
-        OSError: it can't be mounted.
+        OSError: it cannot be mounted.
     """
     folder.mkdir()
     _mount("-t", "tmpfs", "-o", f"size={_ENOUGH}", "none", str(folder))

@@ -1,4 +1,4 @@
-"""Conversions that are interrupted, the short version, and sources that change or can't be read."""
+"""Conversions that are interrupted (the short version), changed and unreadable sources."""
 
 import subprocess
 import sys

@@ -260,7 +260,7 @@ def test_nothing_found(tmp_path: Path, source: str, message: str) -> None:
 
 def test_no_such_store() -> None:
     """A URL of a kind that nothing can open is wrong usage."""
-    with pytest.raises(UsageError, match="no-such-protocol://x: can't be opened"):
+    with pytest.raises(UsageError, match="no-such-protocol://x: cannot be opened"):
         find_shards(["no-such-protocol://x"])
 
 

@@ -110,7 +110,7 @@ def test_what_the_server_says_is_told(url: str, status: int, message: str) -> No
 
 
 def test_no_server(url: str) -> None:
-    """Nor is one that can't be reached."""
+    """Nor is one that cannot be reached."""
     port = int(url.rpartition(":")[2])
     with ThreadingHTTPServer(("127.0.0.1", 0), Server) as other:
         free = other.server_port

@@ -157,16 +157,16 @@ def test_a_configuration_that_may_not_be_looked_for_is_none() -> None:
 
 @pytest.mark.usefixtures("store")
 def test_a_file_that_may_not_be_read_is_told() -> None:
-    """A nameless file that can't be looked into is not silently passed over."""
+    """A nameless file that cannot be looked into is not silently passed over."""
     lay("in/x.tfrecord", "in/nameless")
     refuse("read", "nameless")
-    with pytest.raises(SourceError, match=r"nameless: can't be read: access to .* is denied"):
+    with pytest.raises(SourceError, match=r"nameless: cannot be read: access to .* is denied"):
         find_shards(f"{URL}/in")
 
 
 @pytest.mark.usefixtures("store")
 def test_a_file_without_a_size_is_refused() -> None:
-    """A server that does not tell a file's size can't tell a cut one either."""
+    """A server that does not tell a file's size cannot tell a cut one either."""
     lay("in/x.tfrecord")
     FakeStore.tells["size"] = None
     with pytest.raises(SourceError, match=r"x\.tfrecord: the server does not give its size"):
@@ -241,7 +241,7 @@ def test_an_object_that_was_replaced_is_an_error(change: int) -> None:
     lay("in/x.tfrecord", content=CONTENT * 100)
     shard = find_shards(f"{URL}/in").shards[0]
     lay("in/x.tfrecord", content=(CONTENT * 1000)[: shard.size + change])
-    told = rf"^{URL}/in/x.tfrecord: can't be read: bytes \d+ to \d+: expected \d+ bytes, got \d+\."
+    told = rf"^{URL}/in/x.tfrecord: cannot be read: bytes \d+ to \d+: expected \d+ bytes, got \d+\."
     with (
         pytest.raises(SourceError, match=told),
         open_content(shard, Prefetch(1000)) as opened,

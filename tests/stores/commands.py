@@ -1,7 +1,7 @@
 """Commands, as a user would type them, in one process that has what a user's has and no more.
 
 ``python -m tests.stores.commands`` reads them as JSON, a list of ``[arguments, hidden]``, and tells
-of each its exit code and what it printed, as JSON too. ``hidden`` is a module that can't be
+of each its exit code and what it printed, as JSON too. ``hidden`` is a module that cannot be
 imported, or the beginning of names of environment variables that are not there, or nothing.
 """
 

@@ -21,7 +21,7 @@ SMALL = replace(TINY, batch_bytes=1 << 14, gather_rows=500, slice_rows=100, stag
 
 
 def write_messy(folder: Path, shuffled: Path) -> Path:
-    """Four shards, of which one is damaged and one has a record that can't be converted."""
+    """Four shards, of which one is damaged and one has a record that cannot be converted."""
     shutil.copytree(shuffled, folder)
     _, damaged, bad, _ = sorted(folder.iterdir())
     content = bytearray(damaged.read_bytes())

@@ -27,8 +27,8 @@ CREDENTIALS: Mapping[str, str] = {
 """Environment of the servers and of whoever speaks with them.
 
 moto takes small parts of uploads, so that tests need no large ones, and keeps all in memory. The
-last one keeps gcsfs from asking, over gRPC, what kind of bucket it has: the emulator can't say, and
-gcsfs would wait a minute for it.
+last one keeps gcsfs from asking, over gRPC, what kind of bucket it has: the emulator cannot
+say, and gcsfs would wait a minute for it.
 """
 
 

@@ -174,7 +174,7 @@ def test_threads_that_wake_together(lock: StorePath) -> None:
 
 
 def test_an_owner_that_was_cut_off(store: Store, lock: StorePath) -> None:
-    """It can't renew in time, and so has lost the lock, as far as it can know."""
+    """It cannot renew in time, and so has lost the lock, as far as it can know."""
     clock = Clock()
     with held_by_a_sleeper(lock, clock) as layout:
         clock.now_s += 10_000

@@ -1,4 +1,4 @@
-"""What a user reads where a store can't be reached: one line that says what is wrong, and where."""
+"""What a user reads if a store cannot be reached: one line that says what is wrong, and where."""
 
 import json
 import os
@@ -84,7 +84,7 @@ def test_one_clear_line(
     code, text = answers[url, role]
     told = _CASES[url][1]
     if url.endswith("nowhere") and role in {"read", "--sites", "--to"}:
-        told = {"read": "does not exist"}.get(role, "can't be read")
+        told = {"read": "does not exist"}.get(role, "cannot be read")
     assert code in {1, 2}, text
     assert text.startswith("a20-parquet: ")
     assert text.count("\n") == 1, text

@@ -211,7 +211,7 @@ def test_other_commands_give_the_same(url: str, local: Path, tmp_path: Path) -> 
 
 
 def test_a_dataset_is_verified_with_a_store(url: str, local: Path, tmp_path: Path) -> None:
-    """Shards in the store are those that were converted, and one that can't be read is told."""
+    """Shards in the store are those that were converted, and one that cannot be read is told."""
     out = tmp_path / "out"
     a20_parquet.convert(local, out, decoder="wire")
     verification = a20_parquet.verify(out, url, decoder="wire")
@@ -221,7 +221,7 @@ def test_a_dataset_is_verified_with_a_store(url: str, local: Path, tmp_path: Pat
     refuse("read", NAMES[3])
     problems = a20_parquet.verify(out, url, decoder="wire").problems
     assert [problem.path for problem in problems] == [NAMES[3]]
-    assert "can't be read: access to" in problems[0].message
+    assert "cannot be read: access to" in problems[0].message
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -237,7 +237,7 @@ def test_a_store_that_fails_in_the_middle(
 
     store.before.append(expire)
     options: Any = {"decoder": "wire", "workers": workers}
-    with pytest.raises(SourceError, match=r"of-00004: can't be read: the token has expired"):
+    with pytest.raises(SourceError, match=r"of-00004: cannot be read: the token has expired"):
         a20_parquet.convert(url, out, **options)
     assert not [t.name for t in threading.enumerate() if t.name.startswith("a20-")]
     store.before.clear()

@@ -122,9 +122,9 @@ def test_shard_that_is_gone(tmp_path: Path) -> None:
     """A shard that vanished since it was found is named."""
     shard = open_shard(write_content(tmp_path / "shard", CONTENT))
     (tmp_path / "shard").unlink()
-    with pytest.raises(SourceError, match="shard: can't be read"):
+    with pytest.raises(SourceError, match="shard: cannot be read"):
         read_codec(shard)
-    with pytest.raises(SourceError, match="shard: can't be read"):
+    with pytest.raises(SourceError, match="shard: cannot be read"):
         read_all(shard)
 
 
@@ -148,7 +148,7 @@ def test_store_that_fails_while_read(compression: str) -> None:
     shard = Shard("shard", "store://shard", 0, "shard", len(stored), store)
     with open_content(shard, Prefetch(block_bytes=1000)) as content:
         assert content.codec == compression
-        with pytest.raises(SourceError, match="store://shard: can't be read: the store is gone"):
+        with pytest.raises(SourceError, match="store://shard: cannot be read: the store is gone"):
             content.readinto(memoryview(bytearray(20_000)))
 
 

@@ -271,7 +271,7 @@ def test_a_stray_in_quarantine(dataset: Path) -> None:
 
 
 def test_no_dataset(tmp_path: Path) -> None:
-    """What is no complete dataset can't be verified."""
+    """What is no complete dataset cannot be verified."""
     with pytest.raises(DatasetError, match="does not exist"):
         verify(tmp_path / "nothing")
 

@@ -41,7 +41,7 @@ def good(dataset: Path, *sources: Path, workers: int = 2) -> Verification:
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("memory", ["1GiB", "6MB"])
 def test_every_reason(tmp_path: Path, memory: str, workers: int) -> None:
-    """Whatever can't be converted is accounted for, with the record's whole bytes."""
+    """Whatever cannot be converted is accounted for, with the record's whole bytes."""
     write_shard(tmp_path / "in" / "a-00000-of-00001", rejected_records())
     write_damaged(tmp_path / "in")
     out = tmp_path / "out"

@@ -172,7 +172,7 @@ def test_a_manifest_with_other_counts(shards: Path, dataset: Path) -> None:
 
 
 def test_damaged_files_are_not_compared(shards: Path, dataset: Path) -> None:
-    """Windows that can't be read are not called missing; a note says so."""
+    """Windows that cannot be read are not called missing; a note says so."""
     flip(largest(dataset))
     found = verify(dataset, shards)
     assert len(messages(found)) == 1

@@ -268,7 +268,7 @@ def test_many_channels() -> None:
 
 
 def test_heads_must_match() -> None:
-    """Heads whose lists differ in length can't be made."""
+    """Heads whose lists differ in length cannot be made."""
     with pytest.raises(ValueError, match="different lengths"):
         RecordMetadata(
             shard="s",

@@ -490,7 +490,7 @@ def test_tensors_that_fit_no_column(
 def test_names_that_are_taken(tmp_path: Path, name: str) -> None:
     """A feature with the name of another column, or of a sort key, is refused."""
     source = write(tmp_path / "shards", [record(0, **{name: floats_feature(1)})], 1)
-    with pytest.raises(UsageError, match="can't be carried along"):
+    with pytest.raises(UsageError, match="cannot be carried along"):
         a20_parquet.convert(source, tmp_path / "out", feature=[name])
 
 

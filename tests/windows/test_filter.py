@@ -59,7 +59,7 @@ BAD: list[tuple[Record, Reason, str]] = [
 @pytest.mark.parametrize("place", range(3))
 @pytest.mark.parametrize(("record", "reason", "told"), BAD, ids=lambda value: str(value)[:40])
 def test_each_reason(record: Record, reason: Reason, told: str, place: int) -> None:
-    """A record that can't be converted is rejected with its number; its neighbours go on."""
+    """A record that cannot be converted is rejected with its number; its neighbours go on."""
     records: list[Record] = [(ARKABA, 60.0 * n, (2, 1, 8)) for n in range(3)]
     records[place] = record
     found = RecordFilter(rules()).sort_out(make_decoded(records, first=10))
@@ -154,7 +154,7 @@ def test_sites_and_dates_that_are_left_out() -> None:
 
 
 def test_a_bad_name_is_rejected_whatever_is_wanted() -> None:
-    """A selection can't be asked of a name that tells nothing."""
+    """A selection cannot be asked of a name that tells nothing."""
     decoded = make_decoded([("x.wav", 0.0, (1, 1, 8))])
     found = RecordFilter(rules(selection=Selection.of(285))).sort_out(decoded)
     assert [rejection.reason for rejection in found.rejected] == [Reason.BAD_FILENAME]

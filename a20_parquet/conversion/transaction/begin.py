@@ -57,7 +57,7 @@ def find_existing(layout: DatasetLayout, *, overwrite: bool) -> ExistingDataset 
         state = _tidy(layout, overwrite=overwrite)
     except OSError as error:
         raise DatasetError(
-            f"{layout.root}: what an earlier conversion left can't be read, or can't be moved to "
+            f"{layout.root}: what an earlier conversion left cannot be read, or cannot be moved to "
             f"its place: {error}. Mend that, and give the same command again."
         ) from error
     if overwrite or state is State.EMPTY:

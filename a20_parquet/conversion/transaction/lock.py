@@ -118,7 +118,7 @@ def locked(
             "or stop it."
         ) from None
     except OSError as error:
-        raise DatasetError(f"{layout.root}: can't be written: {error}") from error
+        raise DatasetError(f"{layout.root}: cannot be written: {error}") from error
     _LOGGER.debug("locked %s", layout.lock)
     with lock:
         try:

@@ -197,7 +197,7 @@ def _without_empty(texts: Any) -> Any:
 
 def _bad_pattern(pattern: str, reason: str) -> UsageError:
     return UsageError(
-        f"the filename pattern {pattern!r} can't be used: {reason}. Expected an RE2 expression "
+        f"the filename pattern {pattern!r} cannot be used: {reason}. Expected an RE2 expression "
         f"with named groups such as (?P<date>...), of {', '.join(GROUPS)}; write other groups as "
         "(?:...)."
     )

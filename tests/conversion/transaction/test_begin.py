@@ -364,5 +364,5 @@ def test_what_is_staged_cannot_be_moved(tmp_path: Path, name: str) -> None:
         layout.files.mkdir()
     else:
         layout.staged_quarantine.write_text("mine")
-    with locked(layout), pytest.raises(DatasetError, match="can't be moved to its place"):
+    with locked(layout), pytest.raises(DatasetError, match="cannot be moved to its place"):
         find_existing(layout, overwrite=False)

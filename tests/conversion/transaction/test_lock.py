@@ -115,10 +115,10 @@ def test_two_locks_in_one_process(tmp_path: Path) -> None:
 
 
 def test_a_place_that_can_not_be_written(tmp_path: Path) -> None:
-    """A folder below a file can't be made, which is an error that names the place."""
+    """A folder below a file cannot be made, which is an error that names the place."""
     (tmp_path / "file").write_text("mine")
     layout = LocalLayout.at(tmp_path / "file" / "dataset")
-    with pytest.raises(DatasetError, match="can't be written"), locked(layout):
+    with pytest.raises(DatasetError, match="cannot be written"), locked(layout):
         pytest.fail("it was taken")
 
 

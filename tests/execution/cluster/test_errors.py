@@ -1,4 +1,4 @@
-"""What a user is told where a cluster can't do the work."""
+"""What a user is told where a cluster cannot do the work."""
 
 import os
 import pickle
@@ -50,7 +50,7 @@ def test_what_is_no_address(where: str, tmp_path: Path) -> None:
 
 
 def test_workers_are_the_clusters(tmp_path: Path) -> None:
-    """Their number can't be given as well."""
+    """Their number cannot be given as well."""
     with pytest.raises(UsageError, match=r"^workers counts threads"):
         a20_parquet.convert(tmp_path / "in", tmp_path / "out", dask="local:2", workers=2)
 

@@ -75,7 +75,7 @@ def test_every_day_of_a_century() -> None:
     ],
 )
 def test_bad_names_are_not_plain(old: str, new: str) -> None:
-    """Names that can't be taken are left to those who can tell why."""
+    """Names that cannot be taken are left to those who can tell why."""
     assert PLAIN.fullmatch(PLACE.encode())
     name = PLACE.replace(old, new)
     assert not PLAIN.fullmatch(name.encode())

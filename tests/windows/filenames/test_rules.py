@@ -189,7 +189,7 @@ def test_separators(day: str, time: str, offset: str, hour: float, minutes: int 
         ("(?P<Date>a)", "names the group Date"),
         ("abc", "names no group"),
         ("", "names no group"),
-        ("(?P<date>a)|(?P<date>b)", "can't be used"),
+        ("(?P<date>a)|(?P<date>b)", "cannot be used"),
         (r"(?P<site_name>\C)", "cuts characters"),
         ("(?P<date>\ud800)", "surrogates"),
     ],
