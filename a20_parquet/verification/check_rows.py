@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from a20_parquet.windows.filenames.site_token import DISTINCT_TOKENS
+from a20_parquet.windows.filenames.site_token import DISTINCT_TOKENS, recording_sites
 from a20_parquet.windows.order import first_out_of_order
-from a20_parquet.windows.partition import PartitionBy, period_value, periods, site_tokens
+from a20_parquet.windows.partition import PartitionBy, period_value, periods
 from a20_parquet.windows.schema import METADATA
 
 _US = 1_000_000
@@ -77,7 +77,7 @@ class RowChecker:
         self._last_row = metadata.slice(len(metadata) - 1)
 
     def _sites(self, metadata: Any) -> Iterator[str]:
-        tokens = site_tokens(
+        tokens = recording_sites(
             metadata["site_id"], metadata["site_name"], metadata["subsite_name"], self._rule
         )
         wrong = pc.fill_null(pc.not_equal(tokens, self._site), False)

@@ -5,14 +5,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
 from statistics import median
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from a20_parquet.windows.filenames.site_token import DISTINCT_TOKENS, name_tokens
 
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 """The folder value that every reader takes for null."""
@@ -42,30 +38,6 @@ class PartitionBy(enum.StrEnum):
     def keys(self) -> tuple[str, ...]:
         """All keys, outermost first."""
         return tuple(self.value.split(","))
-
-
-def site_tokens(
-    site_id: Any, site_name: Any, subsite_name: Any, rule: int = DISTINCT_TOKENS
-) -> Any:
-    """The Hive value of ``site`` for each recording, an Arrow string array.
-
-    ``site_0285`` if the id is known, else the token of the recorder's name, see ``site_token``;
-    null if neither is known.
-    """
-    numbered = pc.binary_join_element_wise(
-        "site_", pc.utf8_lpad(site_id.cast(pa.string()), 4, "0"), ""
-    )
-    if not numbered.null_count:
-        return numbered
-    return pc.coalesce(numbered, name_tokens(recorder_names(site_name, subsite_name), rule))
-
-
-def recorder_names(site_name: Any, subsite_name: Any) -> Any:
-    """The recorders' full names, such as ``Arkaba-Dry-A``; null if ``site_name`` is."""
-    suffix = pc.if_else(
-        subsite_name.is_valid(), pc.binary_join_element_wise("-", subsite_name, ""), ""
-    )
-    return pc.binary_join_element_wise(site_name, suffix, "")
 
 
 def periods(start_local_s: npt.NDArray[np.int64], by: PartitionBy) -> npt.NDArray[np.int32]:

@@ -172,7 +172,7 @@ def test_readers_take_hive_null_for_null(by: PartitionBy, tmp_path: Path) -> Non
         assert str(second) == period_value(known, by)
 
 
-def test_site_tokens() -> None:
+def test_recording_sites() -> None:
     """The id wins over the name, and a name keeps its subsite."""
     start = "20201014T010000+1030_"
     assert sites(

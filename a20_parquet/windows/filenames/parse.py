@@ -29,8 +29,7 @@ from a20_parquet.windows.filenames.patterns import (
     read_parts,
     tidy,
 )
-from a20_parquet.windows.filenames.site_token import DISTINCT_TOKENS, chosen_token
-from a20_parquet.windows.partition import site_tokens
+from a20_parquet.windows.filenames.site_token import DISTINCT_TOKENS, chosen_token, recording_sites
 
 if TYPE_CHECKING:
     from a20_parquet.windows.filenames.site_table import SiteTable
@@ -128,7 +127,7 @@ def parse_filenames(filenames: Any, rules: FilenameRules = A2O_RULES) -> Recordi
         site_id, zones, clocks = rules.sites.look_up(site_id, parts.site_name, parts.subsite_name)
         tidied = replace(tidied, offset=_by_clock(tidied.offset, clocks))
     starts = _starts(tidied, malformed, zones)
-    site = site_tokens(site_id, parts.site_name, parts.subsite_name, rules.site_tokens)
+    site = recording_sites(site_id, parts.site_name, parts.subsite_name, rules.site_tokens)
     if rules.unknown_site is None:
         valid = parts.matched & starts.known & flags(site.is_valid())
         for where in malformed.values():

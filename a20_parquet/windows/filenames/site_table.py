@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from a20_parquet.errors import UsageError
 from a20_parquet.windows.filenames.clock import LOCAL, UTC
+from a20_parquet.windows.filenames.site_token import recorder_names
 from a20_parquet.windows.filenames.time_zones import is_time_zone
-from a20_parquet.windows.partition import recorder_names
 
 SCHEMA = pl.Schema(
     {

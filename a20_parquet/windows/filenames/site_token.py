@@ -1,9 +1,9 @@
-"""Site tokens: names of recorders as values of the Hive key ``site``.
+"""Site tokens: values of the Hive key ``site``, from the site's id or the recorder's name.
 
-A token depends on the name alone, so that shards, workers and later conversions agree. Two names
-never share a token, also on file systems that ignore case: if characters are replaced or cut off,
-or another capitalisation of the name has the plain token, a hash of the name in Unicode normal form
-C is appended.
+The token of a name depends on the name alone, so that shards, workers and later conversions agree.
+Two names never share a token, also on file systems that ignore case: if characters are replaced or
+cut off, or another capitalisation of the name has the plain token, a hash of the name in Unicode
+normal form C is appended.
 """
 
 import hashlib
@@ -41,6 +41,30 @@ _NUMBERED: Final = re.compile(r"site_\d{4,}")
 _WORD: Final = re.compile(r"[A-Za-z0-9]+")
 _ABBREVIATIONS: Final = frozenset({"seqp", "swwa"})
 """Words in capitals in the A2O's names."""
+
+
+def recording_sites(
+    site_id: Any, site_name: Any, subsite_name: Any, rule: int = DISTINCT_TOKENS
+) -> Any:
+    """The Hive value of ``site`` for each recording, an Arrow string array.
+
+    ``site_0285`` if the id is known, else the token of the recorder's name; null if neither is
+    known. The arguments are the columns of ``Recordings``, and the rule for ``name_tokens``.
+    """
+    numbered = pc.binary_join_element_wise(
+        "site_", pc.utf8_lpad(site_id.cast(pa.string()), 4, "0"), ""
+    )
+    if not numbered.null_count:
+        return numbered
+    return pc.coalesce(numbered, name_tokens(recorder_names(site_name, subsite_name), rule))
+
+
+def recorder_names(site_name: Any, subsite_name: Any) -> Any:
+    """The recorders' full names, such as ``Arkaba-Dry-A``; null if ``site_name`` is."""
+    suffix = pc.if_else(
+        subsite_name.is_valid(), pc.binary_join_element_wise("-", subsite_name, ""), ""
+    )
+    return pc.binary_join_element_wise(site_name, suffix, "")
 
 
 def name_tokens(names: Any, rule: int = DISTINCT_TOKENS) -> Any:
