@@ -16,7 +16,7 @@ from a20_parquet.conversion.job import ConversionSetup
 from a20_parquet.conversion.merge_pass import merge_runs, plan_files
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.execution.threads import ThreadExecutor
-from a20_parquet.parquet import Compression, ParquetLayout, ParquetWriter
+from a20_parquet.parquet import Compression, GroupEncoder, ParquetLayout, ParquetWriter
 from a20_parquet.progress import NoProgress
 from a20_parquet.runs.cursor import MergeCursor
 from a20_parquet.runs.merge_plan import MergePlan, MergeUnit, plan_merge, unit_rows
@@ -131,9 +131,10 @@ def parquet(setting: Setting, *, compression: str) -> Work:
 
     def work(mine: Sequence[Any]) -> None:
         path = setting.scratch / f"part-{next(numbers):04}.parquet"
-        with open(path, "xb", buffering=0) as file, ParquetWriter(file, layout) as writer:
+        encoder = GroupEncoder(layout)
+        with open(path, "xb", buffering=0) as file, ParquetWriter(file, encoder) as writer:
             for group in mine:
-                writer.write_row_group(group)
+                writer.put(encoder.encode(group))
 
     size = rows * dims * 4
     times = ceil(setting.listing.bytes / size)

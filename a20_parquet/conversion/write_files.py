@@ -53,7 +53,6 @@ class UnitWriter:
                 take longer than one after the other.
         """
         self._layout = layout
-        self._parquet = parquet
         self._encoder = GroupEncoder(parquet)
         self._by = by
         self._turn = turn
@@ -141,7 +140,7 @@ class UnitWriter:
         place = self._layout.root / name
         try:
             with self._create(place) as new:
-                with ParquetWriter(new.file, self._parquet, self._encoder) as writer:
+                with ParquetWriter(new.file, self._encoder) as writer:
                     yield writer
                 new.expect(writer.size, writer.checksum)
         except OSError as error:

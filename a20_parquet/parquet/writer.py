@@ -3,13 +3,12 @@
 import errno
 import io
 import os
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Self
 
 import crc32c
 
 from a20_parquet.parquet.encoder import EncodedGroup, GroupEncoder
 from a20_parquet.parquet.format.footer import MAGIC, chunk_offsets, row_group
-from a20_parquet.parquet.layout import ParquetLayout
 from a20_parquet.parquet.pages import Buffer
 
 # Enough for a write to be worth its call, and little enough to be in the cache still when the
@@ -26,23 +25,20 @@ class ParquetWriter:
     object stays open. Without ``close`` there is no footer, and every reader refuses the file.
     """
 
-    def __init__(
-        self, file: BinaryIO, layout: ParquetLayout, encoder: GroupEncoder | None = None
-    ) -> None:
+    def __init__(self, file: BinaryIO, encoder: GroupEncoder) -> None:
         """Write the magic.
 
         Args:
             file: at position 0. An unbuffered local file gets many buffers per call, any other
                 object needs only ``write``.
-            layout: of the file.
-            encoder: of this layout, to be shared by the writers of many files.
+            encoder: of the file's layout; the writers of several files may share it.
 
         Raises:
             OSError: the file does not take the bytes.
         """
         self.rows = 0
         """Rows written so far."""
-        self._encoder = encoder or GroupEncoder(layout)
+        self._encoder = encoder
         self._output = _Output(file)
         self._row_groups: list[bytes] = []
         self._open = True
@@ -58,21 +54,6 @@ class ParquetWriter:
         """CRC32C of the bytes written so far."""
         return self._output.checksum
 
-    def write_row_group(self, windows: Any) -> None:
-        """Write one row group. When it returns, the windows' memory may be reused.
-
-        Args:
-            windows: a ``pyarrow.RecordBatch`` with the layout's schema; it may be a slice.
-
-        Raises:
-            ValueError: there are no rows, or the writer is closed or has failed before.
-            DatasetError: the schema differs, or there are nulls where it forbids them.
-            OSError: the file does not take the bytes.
-        """
-        self._put(self._encoder.encode(windows))
-        self._output.flush()
-        self._open = True
-
     def put(self, group: EncodedGroup) -> None:
         """Write one row group. The memory of its lists must not change until ``close``.
 
@@ -86,28 +67,6 @@ class ParquetWriter:
             DatasetError: there are nulls where the schema forbids them.
             OSError: the file does not take the bytes.
         """
-        self._put(group)
-        self._open = True
-
-    def close(self) -> None:
-        """Write the footer, once; the file object stays open.
-
-        Raises:
-            ValueError: a write has failed before, so that the file cannot be completed.
-            OSError: the file does not take the bytes.
-        """
-        self._begin()
-        self._output.put(self._encoder.layout.footer.encode(self.rows, self._row_groups))
-        self._output.flush()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self.close()
-
-    def _put(self, group: EncodedGroup) -> None:
         self._begin()
         layout, output = self._encoder.layout, self._output
         rows = group.last - group.first
@@ -136,6 +95,25 @@ class ParquetWriter:
         output.put(b"".join(contents))
         self._row_groups.append(row_group(chunks, rows, offset, size, output.size - offset))
         self.rows += rows
+        self._open = True
+
+    def close(self) -> None:
+        """Write the footer, once; the file object stays open.
+
+        Raises:
+            ValueError: a write has failed before, so that the file cannot be completed.
+            OSError: the file does not take the bytes.
+        """
+        self._begin()
+        self._output.put(self._encoder.layout.footer.encode(self.rows, self._row_groups))
+        self._output.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
 
     def _begin(self) -> None:
         # A failed write leaves a torn file, which must never get a footer.

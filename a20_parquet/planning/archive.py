@@ -120,12 +120,13 @@ def _encode(sample: Sample, table: TableOptions) -> tuple[FileSizes, float]:
     rows = min(len(sample.embeddings), table.row_group_rows, _ENCODED_ROWS)
     embeddings = np.ascontiguousarray(sample.embeddings[:rows])
     windows = with_embeddings(sample.keyed.slice(0, rows), embeddings)
-    layout = ParquetLayout(window_schema(table.dims, table.features), table.compression)
-    encoder = GroupEncoder(layout)
+    encoder = GroupEncoder(
+        ParquetLayout(window_schema(table.dims, table.features), table.compression)
+    )
 
     def encode(count: int) -> int:
         file = BytesIO()
-        with ParquetWriter(file, layout, encoder) as writer:
+        with ParquetWriter(file, encoder) as writer:
             writer.put(encoder.encode(windows.slice(0, count)))
         return writer.size
 

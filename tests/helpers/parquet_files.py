@@ -63,12 +63,17 @@ def windows(rows: int, dims: int = 8, *, seed: int = 0) -> Any:
     return pa.record_batch(arrays, schema=schema)
 
 
+def encoder_of(schema: Any, compression: Compression = Compression.NONE) -> GroupEncoder:
+    """An encoder of files with a schema."""
+    return GroupEncoder(ParquetLayout(schema, compression))
+
+
 def write(file: Any, batches: list[Any], compression: Compression) -> ParquetWriter:
     """Writes one row group a batch."""
-    layout = ParquetLayout(batches[0].schema, compression)
-    with ParquetWriter(file, layout) as writer:
+    encoder = encoder_of(batches[0].schema, compression)
+    with ParquetWriter(file, encoder) as writer:
         for batch in batches:
-            writer.write_row_group(batch)
+            writer.put(encoder.encode(batch))
     return writer
 
 
@@ -113,7 +118,7 @@ def files_of(layout: ParquetLayout, batch: Any, sizes: Sequence[int]) -> list[by
     files = []
     for group in encoder.encode_many(batch, sizes):
         file = io.BytesIO()
-        with ParquetWriter(file, layout, encoder) as writer:
+        with ParquetWriter(file, encoder) as writer:
             writer.put(group)
         files.append(file.getvalue())
     return files

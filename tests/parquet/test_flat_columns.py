@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from a20_parquet.parquet import Compression, ParquetLayout, ParquetWriter
 from a20_parquet.parquet.format.encodings import hybrid
+from tests.helpers.parquet_files import encode
 
 
 @pytest.mark.parametrize(
@@ -42,10 +42,8 @@ def test_names_come_back(names: list[str], entries: int | None) -> None:
     """Values, bounds and the size of the dictionary, also from a slice."""
     schema = pa.schema([pa.field("name", pa.string(), nullable=False)])
     batch = pa.record_batch([pa.array(["before", *names, "behind"])], schema=schema)
-    file = io.BytesIO()
-    with ParquetWriter(file, ParquetLayout(schema, Compression.NONE)) as writer:
-        writer.write_row_group(batch.slice(1, len(names)))
-    read = pq.ParquetFile(file, read_dictionary=["name"])
+    content = encode([batch.slice(1, len(names))])
+    read = pq.ParquetFile(io.BytesIO(content), read_dictionary=["name"])
     column = read.read().column("name").combine_chunks()
     chunk = read.metadata.row_group(0).column(0)
     assert column.cast(pa.string()).to_pylist() == names

@@ -44,7 +44,7 @@ def write_paged(file: Any, batches: list[Any], compression: Compression) -> list
     layout = ParquetLayout(batches[0].schema, compression)
     encoder = GroupEncoder(layout)
     asked: list[tuple[int, int]] = []
-    with ParquetWriter(file, layout, encoder) as writer:
+    with ParquetWriter(file, encoder) as writer:
         for batch in batches:
             read = reusing(rows_of(batch), asked)
             metadata = batch.drop_columns("embedding")
@@ -86,7 +86,7 @@ def test_too_few_rows_are_refused() -> None:
     """A page that is not as long as its header would say never gets a footer."""
     batch = windows(10)
     encoder = GroupEncoder(ParquetLayout(batch.schema, Compression.NONE))
-    writer = ParquetWriter(io.BytesIO(), encoder.layout, encoder)
+    writer = ParquetWriter(io.BytesIO(), encoder)
     metadata = batch.drop_columns("embedding")
     group = encoder.encode_paged(metadata, "embedding", lambda _start, _stop: rows_of(batch)[1:])
     with pytest.raises(ValueError, match="10 lists take 320 bytes, not 288"):

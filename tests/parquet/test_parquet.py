@@ -1,14 +1,10 @@
 """Our Parquet files against four independent readers."""
 
 import datetime as dt
-import errno
 import io
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import crc32c
 import duckdb
 import numpy as np
 import pandas as pd
@@ -19,16 +15,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from a20_parquet.errors import DatasetError
-from a20_parquet.parquet import Compression, ParquetLayout, ParquetWriter
+from a20_parquet.parquet import Compression, ParquetWriter
 from tests.helpers.parquet_files import (
     START_US,
     embedding_type,
     encode,
+    encoder_of,
     same,
     saved,
     windows,
-    write,
 )
 
 ALL = list(Compression)
@@ -109,7 +104,7 @@ def test_schema_is_as_pyarrow_writes_it(tmp_path: Path) -> None:
     fields = [pa.field(f"{i}{n}", k, n) for i, k in enumerate(kinds) for n in (True, False)]
     schema = pa.schema(fields, metadata={"of": "the file"})
     empty = io.BytesIO()
-    ParquetWriter(empty, ParquetLayout(schema, Compression.NONE)).close()
+    ParquetWriter(empty, encoder_of(schema)).close()
     pq.write_table(schema.empty_table(), tmp_path / "pyarrow.parquet")
     ours, theirs = pq.ParquetFile(empty), pq.ParquetFile(tmp_path / "pyarrow.parquet")
     assert ours.schema.equals(theirs.schema)
@@ -253,217 +248,6 @@ def test_rows_come_back_bit_by_bit(batch: Any, compression: Compression, cut: in
         assert lists.is_valid().equals(batch[name].is_valid())
         found = lists.drop_null().flatten().view(pa.int32())
         assert found.equals(batch[name].drop_null().flatten().view(pa.int32()))
-
-
-@pytest.mark.parametrize("compression", ALL)
-def test_only_rows_decide_the_bytes(tmp_path: Path, compression: Compression) -> None:
-    """Descriptors, file objects, slices and copies all give one file."""
-    whole = windows(900, 65)
-    batches = [whole.slice(i, 300) for i in range(0, 900, 300)]
-    content = encode(batches, compression)
-    assert saved(tmp_path, batches, compression).read_bytes() == content
-    copies = [
-        pa.RecordBatch.from_pylist(batch.to_pylist(), schema=whole.schema) for batch in batches
-    ]
-    assert encode(copies, compression) == content
-    layout = ParquetLayout(whole.schema, compression)
-    for _ in range(2):
-        file = io.BytesIO()
-        with ParquetWriter(file, layout) as writer:
-            for batch in batches:
-                writer.write_row_group(batch)
-        assert file.getvalue() == content
-
-
-@pytest.mark.parametrize("compression", ALL)
-def test_rows_size_and_checksum(compression: Compression) -> None:
-    file = io.BytesIO()
-    batch = windows(50)
-    writer = ParquetWriter(file, ParquetLayout(batch.schema, compression))
-    for count in (1, 2):
-        writer.write_row_group(batch)
-        assert writer.rows == 50 * count
-        assert writer.size == len(file.getvalue())
-        assert writer.checksum == crc32c.crc32c(file.getvalue())
-    writer.close()
-    assert not file.closed
-    assert writer.size == len(file.getvalue())
-    assert writer.checksum == crc32c.crc32c(file.getvalue())
-
-
-def test_memory_may_be_reused_after_a_row_group() -> None:
-    """Nothing of the batch is held back."""
-    batch = windows(10)
-    expected = encode([batch])
-    memory = np.array(batch["embedding"].flatten())
-    floats = pa.Array.from_buffers(pa.float32(), len(memory), [None, pa.py_buffer(memory)])
-    lists = pa.FixedSizeListArray.from_arrays(floats, type=embedding_type(8))
-    shared = batch.set_column(0, batch.schema.field(0), lists)
-    file = io.BytesIO()
-    with ParquetWriter(file, ParquetLayout(batch.schema, Compression.NONE)) as writer:
-        writer.write_row_group(shared)
-        memory[:] = 0
-    assert file.getvalue() == expected
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pa.int8(),
-        pa.large_string(),
-        pa.timestamp("ms"),
-        pa.timestamp("us", tz="Australia/Darwin"),
-        pa.list_(pa.float32()),
-        pa.list_(pa.float32(), 3),
-        pa.list_(pa.field("element", pa.float64(), nullable=False), 3),
-        embedding_type(0),
-        embedding_type(100_001),
-    ],
-)
-def test_unsupported_types_are_named(kind: Any) -> None:
-    with pytest.raises(DatasetError) as error:
-        ParquetLayout(pa.schema([pa.field("odd", kind)]), Compression.NONE)
-    assert "'odd'" in str(error.value)
-    assert str(kind) in str(error.value)
-
-
-def test_empty_row_groups_are_refused() -> None:
-    batch = windows(1)
-    writer = ParquetWriter(io.BytesIO(), ParquetLayout(batch.schema, Compression.NONE))
-    with pytest.raises(ValueError, match="at least one row"):
-        writer.write_row_group(batch.slice(1))
-
-
-def test_other_columns_are_refused() -> None:
-    batch = windows(2)
-    writer = ParquetWriter(io.BytesIO(), ParquetLayout(batch.schema, Compression.NONE))
-    with pytest.raises(DatasetError, match="columns are"):
-        writer.write_row_group(batch.drop_columns("channel"))
-
-
-@pytest.mark.parametrize("name", ["filename", "channel", "embedding"])
-def test_nulls_are_refused_where_forbidden(name: str) -> None:
-    batch = windows(2)
-    index = batch.schema.get_field_index(name)
-    nulls = pa.nulls(2, batch.schema.field(name).type)
-    arrays = [nulls if i == index else array for i, array in enumerate(batch.columns)]
-    with pytest.raises(DatasetError, match=f"'{name}' has 2 nulls"):
-        encode([pa.RecordBatch.from_arrays(arrays, schema=batch.schema)])
-
-
-def test_null_elements_are_refused() -> None:
-    batch = windows(2, 2)
-    lists = pa.FixedSizeListArray.from_arrays(
-        pa.array([1.0, None, 2.0, 3.0], pa.float32()), type=embedding_type(2)
-    )
-    arrays = [lists, *batch.columns[1:]]
-    with pytest.raises(DatasetError, match="null elements"):
-        encode([pa.RecordBatch.from_arrays(arrays, schema=batch.schema)])
-
-
-@pytest.mark.parametrize("read", [pq.read_table, pl.read_parquet, duckdb.read_parquet])
-def test_without_close_readers_refuse_the_file(
-    tmp_path: Path, read: Callable[[str], object]
-) -> None:
-    """A writer that dies leaves nothing that looks complete."""
-    path = tmp_path / "torn.parquet"
-    batch = windows(100)
-
-    def die() -> None:
-        with (
-            path.open("wb", buffering=0) as file,
-            ParquetWriter(file, ParquetLayout(batch.schema, Compression.NONE)) as writer,
-        ):
-            writer.write_row_group(batch)
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        die()
-    assert path.stat().st_size > 3200
-    with pytest.raises((pa.ArrowInvalid, pl.exceptions.ComputeError, duckdb.Error)):
-        read(str(path))
-
-
-class Trickle(io.RawIOBase):
-    """A raw file that takes few bytes a call, then none."""
-
-    def __init__(self, room: int) -> None:
-        self.content = bytearray()
-        self.room = room
-
-    def write(self, data: Any, /) -> int | None:
-        """Takes up to 1,000 bytes."""
-        part = bytes(memoryview(data)[: min(1000, self.room - len(self.content))])
-        self.content += part
-        return len(part) or None
-
-
-class Silent:
-    """A file object that takes everything and tells nothing."""
-
-    def __init__(self) -> None:
-        self.content = bytearray()
-
-    def write(self, data: Any) -> None:
-        """Takes all."""
-        self.content += data
-
-
-def test_short_writes_are_continued() -> None:
-    batches = [windows(100, 33)]
-    trickle, silent = Trickle(10**6), Silent()
-    write(trickle, batches, Compression.NONE)
-    write(silent, batches, Compression.NONE)
-    assert trickle.content == silent.content == encode(batches)
-
-
-def test_a_file_that_takes_nothing_is_an_error() -> None:
-    with pytest.raises(BlockingIOError):
-        write(Trickle(5000), [windows(100, 33)], Compression.NONE)
-
-
-def test_short_vector_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the kernel takes of many buffers, the rest follows."""
-    sizes = iter([1, 3, 100, 7000, *range(1, 200, 7)])
-
-    def short(descriptor: int, buffers: list[Any]) -> int:
-        joined = b"".join(buffers)
-        return os.write(descriptor, joined[: next(sizes, len(joined))])
-
-    batches = [windows(100, 33), windows(40, 33)]
-    monkeypatch.setattr(os, "writev", short)
-    assert saved(tmp_path, batches).read_bytes() == encode(batches)
-
-
-def test_many_buffers_are_written_in_several_calls(tmp_path: Path) -> None:
-    """More pages and columns than one call of the kernel takes."""
-    schema = pa.schema([pa.field(f"c{i}", pa.int32()) for i in range(2500)])
-    batch = pa.record_batch([pa.array([i], pa.int32()) for i in range(2500)], schema=schema)
-    path = saved(tmp_path, [batch])
-    assert path.read_bytes() == encode([batch])
-    assert pq.read_table(path).equals(pa.Table.from_batches([batch]))
-
-
-def test_after_a_failed_write_there_is_no_footer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A full disk is an OSError, and the file cannot be completed by mistake."""
-
-    def full(descriptor: int, buffers: list[Any]) -> int:
-        del descriptor, buffers
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    batch = windows(3)
-    with (tmp_path / "full.parquet").open("wb", buffering=0) as file:
-        writer = ParquetWriter(file, ParquetLayout(batch.schema, Compression.NONE))
-        monkeypatch.setattr(os, "writev", full)
-        with pytest.raises(OSError, match="No space"):
-            writer.write_row_group(batch)
-        monkeypatch.undo()
-        with pytest.raises(ValueError, match="failed before"):
-            writer.close()
-        with pytest.raises(ValueError, match="failed before"):
-            writer.write_row_group(batch)
 
 
 def test_null_embeddings_on_several_pages(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from a20_parquet.errors import DatasetError
-from a20_parquet.parquet import Compression, ParquetLayout, ParquetWriter
+from a20_parquet.parquet import Compression, GroupEncoder, ParquetLayout, ParquetWriter
 from tests.helpers.parquet_files import SCHEMA, files_of, same
 
 text = st.text(max_size=4)
@@ -43,8 +43,9 @@ def make_batch(rows: Sequence[Sequence[Any]]) -> Any:
 def alone(layout: ParquetLayout, batch: Any) -> Any:
     """A file with one row group that was encoded by itself, opened by pyarrow."""
     file = io.BytesIO()
-    with ParquetWriter(file, layout) as writer:
-        writer.write_row_group(batch)
+    encoder = GroupEncoder(layout)
+    with ParquetWriter(file, encoder) as writer:
+        writer.put(encoder.encode(batch))
     return pq.ParquetFile(file)
 
 
