@@ -39,6 +39,7 @@ class Command(click.Command):
             click.Option(
                 ["-v", "--verbose"],
                 count=True,
+                show_default=False,
                 help="Also show decisions: memory, workers, runs, retries. -vv shows the whole "
                 "log, with times and modules.",
             ),

@@ -1,6 +1,6 @@
 """Arguments and options of the commands, each defined once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -9,6 +9,17 @@ import click
 from a20_parquet.cli import types
 
 Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def _count_option(flag: str, text: str, default: int | None = None, *, least: int = 1) -> Decorator:
+    kind = click.IntRange(min=least)
+    return click.option(flag, type=kind, metavar="N", default=default, help=text)
+
+
+def _choice_option(flag: str, choices: Sequence[str], text: str, *names: str) -> Decorator:
+    """An option with the first choice as its default."""
+    return click.option(flag, *names, type=click.Choice(choices), default=choices[0], help=text)
+
 
 sources_argument = click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 dataset_argument = click.argument("dataset")
@@ -37,26 +48,16 @@ report_file_option = click.option(
     "[default: NAME-report.html in the current folder]",
 )
 size_option = click.option(
-    "--size",
-    type=types.Size(),
-    metavar="SIZE",
-    default="100MB",
-    show_default=True,
-    help="Size of all shards together.",
+    "--size", type=types.Size(), default="100MB", help="Size of all shards together."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-partition_by_option = click.option(
+partition_by_option = _choice_option(
     "--partition-by",
-    type=click.Choice(["site,date", "site,month", "site,year", "site"]),
-    default="site,date",
-    show_default=True,
-    help="Hive keys; each value gets a folder.",
+    ["site,date", "site,month", "site,year", "site"],
+    "Hive keys; each value gets a folder.",
 )
-workers_option = click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Number of threads.  [default: the cores that the process may use]",
+workers_option = _count_option(
+    "--workers", "Number of threads.  [default: the cores that the process may use]"
 )
 
 
@@ -64,7 +65,6 @@ def _memory_option(kind: click.ParamType[str], what: str) -> Decorator:
     return click.option(
         "--memory",
         type=kind,
-        metavar="SIZE",
         help=f"{what}, such as 500MB, 64MiB or 4GiB.  "
         "[default: a quarter of what the process may use]",
     )
@@ -77,13 +77,8 @@ cluster_option = click.option(
     is_flag=True,
     help="Plan for a cluster: --workers is its number of processes, --memory is for each.",
 )
-sample_option = click.option(
-    "--sample",
-    type=click.IntRange(min=1),
-    metavar="N",
-    default=4000,
-    show_default=True,
-    help="Number of records to read; more give better estimates.",
+sample_option = _count_option(
+    "--sample", "Number of records to read; more give better estimates.", 4000
 )
 rate_option = click.option(
     "--rate",
@@ -98,29 +93,18 @@ scratch_option = click.option(
     help="Folder or URL for sorted runs, which are written if the input exceeds --memory.  "
     "[default: inside DATASET]",
 )
-compression_option = click.option(
+compression_option = _choice_option(
     "--compression",
-    type=click.Choice(["none", "lz4", "zstd"]),
-    default="none",
-    show_default=True,
-    help="Compression of the Parquet files; zstd uses byte-stream-split.",
+    ["none", "lz4", "zstd"],
+    "Compression of the Parquet files; zstd uses byte-stream-split.",
 )
 max_file_size_option = click.option(
     "--max-file-size",
     type=types.Size(),
-    metavar="SIZE",
     default="512MB",
-    show_default=True,
     help="Embedding bytes per file; larger partitions are split.",
 )
-row_group_rows_option = click.option(
-    "--row-group-rows",
-    type=click.IntRange(min=1),
-    metavar="N",
-    default=2048,
-    show_default=True,
-    help="Rows per row group.",
-)
+row_group_rows_option = _count_option("--row-group-rows", "Rows per row group.", 2048)
 window_seconds_option = click.option(
     "--window-seconds",
     type=click.FloatRange(min=0, min_open=True),
@@ -138,11 +122,8 @@ sample_rate_option = click.option(
 overwrite_option = click.option(
     "--overwrite", is_flag=True, help="Replace the dataset that exists."
 )
-dims_option = click.option(
-    "--dims",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Floats per embedding.  [default: detected from a sample of records]",
+dims_option = _count_option(
+    "--dims", "Floats per embedding.  [default: detected from a sample of records]"
 )
 feature_option = click.option(
     "--feature",
@@ -165,7 +146,6 @@ sites_option = click.option(
 filename_pattern_option = click.option(
     "--filename-pattern",
     type=types.Pattern(),
-    metavar="REGEX",
     help="Pattern for filenames of another form, with named groups: site_id, site_name, "
     "subsite_name, file_seq_id, date, time, offset.",
 )
@@ -187,45 +167,36 @@ def _site_option(verb: str, *names: str) -> Decorator:
     )
 
 
-def _date_option(flag: str, name: str, text: str) -> Decorator:
-    return click.option(
-        flag, name, type=types.Day(), callback=types.check_days, metavar="DATE", help=text
-    )
+def _date_options(verb: str) -> Iterator[Decorator]:
+    for flag, name, text in (
+        ("--from", "from_date", "from this local date on, YYYY-MM-DD."),
+        ("--until", "until_date", "up to this local date, inclusive."),
+    ):
+        help_text = f"{verb} only {text}"
+        yield click.option(flag, name, type=types.Day(), callback=types.check_days, help=help_text)
 
 
 only_site_option = _site_option("Convert")
-only_from_option = _date_option(
-    "--from", "from_date", "Convert only from this local date on, YYYY-MM-DD."
-)
-only_until_option = _date_option(
-    "--until", "until_date", "Convert only up to this local date, inclusive."
-)
+only_from_option, only_until_option = _date_options("Convert")
 drop_duplicates_option = click.option(
     "--drop-duplicates",
     is_flag=True,
     help="Keep one of several windows of the same recording and time with the same bits.",
 )
-on_error_option = click.option(
+on_error_option = _choice_option(
     "--on-error",
-    type=click.Choice(["quarantine", "fail"]),
-    default="quarantine",
-    show_default=True,
-    help="Records that cannot be converted go to DATASET/quarantine, or stop the conversion.",
+    ["quarantine", "fail"],
+    "Records that cannot be converted go to DATASET/quarantine, or stop the conversion.",
 )
-max_errors_option = click.option(
-    "--max-errors",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Stop when more than N records and damaged places are in quarantine.",
+max_errors_option = _count_option(
+    "--max-errors", "Stop when more than N records and damaged places are in quarantine.", least=0
 )
 database_argument = click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
-as_option = click.option(
+as_option = _choice_option(
     "--as",
+    ["view", "table"],
+    "A view reads the dataset's files at their present paths; a table contains a copy.",
     "as_",
-    type=click.Choice(["view", "table"]),
-    default="view",
-    show_default=True,
-    help="A view reads the dataset's files at their present paths; a table contains a copy.",
 )
 force_option = click.option("--force", is_flag=True, help="Replace an existing database.")
 to_option = click.option(
@@ -236,35 +207,16 @@ to_option = click.option(
     help="The window to compare with, as its recording's filename and its offset in seconds; or a "
     "file with one embedding.",
 )
-top_option = click.option(
-    "--top",
-    type=click.IntRange(min=1),
-    metavar="N",
-    default=10,
-    show_default=True,
-    help="Number of windows to show.",
-)
-channel_option = click.option(
-    "--channel",
-    type=click.IntRange(min=0),
-    metavar="N",
-    default=0,
-    show_default=True,
-    help="Channel of the window in --to; the search covers all channels.",
+top_option = _count_option("--top", "Number of windows to show.", 10)
+channel_option = _count_option(
+    "--channel", "Channel of the window in --to; the search covers all channels.", 0, least=0
 )
 site_option = _site_option("Search", "sites")
-from_option = _date_option(
-    "--from", "from_date", "Search only from this local date on, YYYY-MM-DD."
-)
-until_option = _date_option(
-    "--until", "until_date", "Search only up to this local date, inclusive."
-)
-decoder_option = click.option(
+from_option, until_option = _date_options("Search")
+decoder_option = _choice_option(
     "--decoder",
-    type=click.Choice(["tensorflow", "wire"]),
-    default="tensorflow",
-    show_default=True,
-    help="How records are decoded. wire does without TensorFlow, with the same result.",
+    ["tensorflow", "wire"],
+    "How records are decoded. wire does without TensorFlow, with the same result.",
 )
 dask_option = click.option(
     "--dask",
