@@ -16,16 +16,11 @@ MAX_DIMS = (1 << 31) - 1
 """Most floats of an embedding: the limit of Arrow's lists."""
 MAX_TEXT_BYTES = 1 << 16
 """Most bytes of a text or binary value, which is repeated for each window."""
-NO_FEATURES = (
-    "timestamp_s",
-    "timestamp_offset",
-    "embedding_shape",
-    "a20_data_file",
-    "period",
-    "shard",
-    "record",
+_NO_FEATURES = (
+    *("timestamp_s", "timestamp_offset", "embedding_shape"),
+    *("period", "shard", "record", "a20_data_file"),
 )
-"""Names that no feature may have: other features of records, sort keys, DuckDB's file column."""
+"""Further names that no feature may have; the last four are sort keys and DuckDB's file column."""
 
 
 class FeatureKind(enum.StrEnum):
@@ -68,10 +63,10 @@ class Column:
     name: str
     type: Any
     """Arrow type."""
-    nullable: bool
     meaning: str
     unit: str | None = None
     """None for names, counts and calendar days."""
+    nullable: bool = True
 
     @property
     def field(self) -> Any:
@@ -83,54 +78,39 @@ _UTC = pa.timestamp("us", tz="UTC")
 _INSTANT = "microseconds since 1970-01-01 00:00 UTC"
 
 METADATA = (
-    Column("filename", pa.string(), nullable=False, meaning="the recording, as the shard names it"),
-    Column("site_id", pa.int32(), nullable=True, meaning="285 of the folder site_0285"),
-    Column("site_name", pa.string(), nullable=True, meaning="the recorder's place"),
-    Column("subsite_name", pa.string(), nullable=True, meaning="Wet-A, Wet-B, Dry-A or Dry-B"),
-    Column("file_seq_id", pa.int64(), nullable=True, meaning="the A2O's id of the recording"),
-    Column(
-        "file_timestamp",
-        _UTC,
-        nullable=True,
-        meaning="start of the recording",
-        unit=_INSTANT,
-    ),
+    Column("filename", pa.string(), "the recording, as the shard names it", nullable=False),
+    Column("site_id", pa.int32(), "285 of the folder site_0285"),
+    Column("site_name", pa.string(), "the recorder's place"),
+    Column("subsite_name", pa.string(), "Wet-A, Wet-B, Dry-A or Dry-B"),
+    Column("file_seq_id", pa.int64(), "the A2O's id of the recording"),
+    Column("file_timestamp", _UTC, "start of the recording", _INSTANT),
     Column(
         "utc_offset_minutes",
         pa.int16(),
-        nullable=True,
-        meaning="of the recording's local time; null where the name says Z",
-        unit="minutes",
+        "of the recording's local time; null where the name says Z",
+        "minutes",
     ),
     Column(
         "file_seconds_since_midnight",
         pa.int32(),
-        nullable=True,
-        meaning="time of day at which the recording starts, local",
-        unit="seconds",
+        "time of day at which the recording starts, local",
+        "seconds",
     ),
     Column(
         "recording_offset_in_file",
         pa.float64(),
+        "from the recording's start to the window's",
+        "seconds",
         nullable=False,
-        meaning="from the recording's start to the window's",
-        unit="seconds",
     ),
-    Column(
-        "window_start",
-        _UTC,
-        nullable=True,
-        meaning="start of the window",
-        unit=_INSTANT,
-    ),
+    Column("window_start", _UTC, "start of the window", _INSTANT),
     Column(
         "window_start_local",
         pa.timestamp("us"),
-        nullable=True,
-        meaning="the same on the recorder's wall clock; UTC where that is unknown",
-        unit="microseconds since 1970-01-01 00:00 on that clock",
+        "the same on the recorder's wall clock; UTC where that is unknown",
+        "microseconds since 1970-01-01 00:00 on that clock",
     ),
-    Column("channel", pa.int16(), nullable=False, meaning="0, or others where audio was separated"),
+    Column("channel", pa.int16(), "0, or others where audio was separated", nullable=False),
 )
 """All columns except the embedding, in order."""
 
@@ -141,23 +121,16 @@ KEYS = {
         Column(
             "site",
             pa.string(),
-            nullable=True,
-            meaning="site_0285 where the id is known, else the recorder's name, with _ for what a "
-            "folder cannot hold, and a hash where other names would be written alike",
+            "site_0285 where the id is known, else the recorder's name, with _ for what a folder "
+            "cannot hold, and a hash where other names would be written alike",
         ),
         Column(
             "date",
             pa.date32(),
-            nullable=True,
-            meaning="local day on which the window starts; UTC's where that is unknown",
+            "local day on which the window starts; UTC's where that is unknown",
         ),
-        Column(
-            "month",
-            pa.string(),
-            nullable=True,
-            meaning="local month in which the window starts, such as 2020-10",
-        ),
-        Column("year", pa.int64(), nullable=True, meaning="local year in which the window starts"),
+        Column("month", pa.string(), "local month in which the window starts, such as 2020-10"),
+        Column("year", pa.int64(), "local year in which the window starts"),
     )
 }
 """The Hive keys, which are in the folders' names and not in the files."""
@@ -199,7 +172,7 @@ class Feature:
     def __post_init__(self) -> None:
         """Check name and size."""
         # DuckDB ignores case in names.
-        taken = {EMBEDDING, *(column.name for column in METADATA), *KEYS, *NO_FEATURES}
+        taken = {EMBEDDING, *(column.name for column in METADATA), *KEYS, *_NO_FEATURES}
         if self.name.casefold() in taken:
             raise UsageError(
                 f"--feature {self.name} cannot be carried along: a column or Hive key has this "
@@ -243,9 +216,8 @@ class Feature:
         return Column(
             self.name,
             items if self.is_list else item,
-            nullable=True,
-            meaning=_MEANINGS[self.scope].format(self.name),
-            unit=None if self.kind.is_text else "the model's own",
+            _MEANINGS[self.scope].format(self.name),
+            None if self.kind.is_text else "the model's own",
         )
 
 
@@ -264,9 +236,9 @@ def columns(dims: int, features: tuple[Feature, ...] = ()) -> tuple[Column, ...]
     embedding = Column(
         EMBEDDING,
         pa.list_(pa.field("element", pa.float32(), nullable=False), dims),
+        "the model's embedding of the window",
+        "the model's own, without dimension",
         nullable=False,
-        meaning="the model's embedding of the window",
-        unit="the model's own, without dimension",
     )
     return (embedding, *METADATA, *(feature.column for feature in features))
 
