@@ -25,7 +25,7 @@ from a20_parquet.runs.merge_plan import UNIT_BYTES, MergePlan, plan_merge, unit_
 from a20_parquet.windows.order import Partitions
 from a20_parquet.windows.partition import PartitionBy
 from benchmarks.inputs import Size
-from benchmarks.simulated import Runs, Simulated, Walked, walk
+from benchmarks.simulated import DrawnRun, Simulated, Walked, draw_runs, walk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ def simulate(simulated: Simulated, options: ConvertOptions, walked: int) -> Figu
     """
     archive = simulated.archive(options)
     memory = memory_plan(archive, options, cluster=True)
-    runs = Runs.of(simulated, archive, memory)
+    runs = draw_runs(simulated, archive, memory)
     row_bytes = archive.table.row_bytes
     begun = time.perf_counter()
     plan = plan_merge(
@@ -91,13 +91,13 @@ def simulate(simulated: Simulated, options: ConvertOptions, walked: int) -> Figu
         read_bytes=round(float(read_rows) * row_bytes),
         plan_s=plan_s,
         plan_bytes=plan.bounds.nbytes,
-        index_bytes=_bytes_of(runs[0]) * len(runs),
+        index_bytes=_bytes_of(runs[0].partitions) * len(runs),
         peak_bytes=_peak_bytes(),
     )
 
 
 def _walk_some(
-    runs: Runs, plan: MergePlan, memory: MemoryPlan, count: int, row_group_rows: int
+    runs: Sequence[DrawnRun], plan: MergePlan, memory: MemoryPlan, count: int, row_group_rows: int
 ) -> Iterator[Walked]:
     for place in range(min(count, len(plan))):
         unit = plan[place * len(plan) // count]

@@ -20,7 +20,8 @@ from a20_parquet.parquet import Compression, GroupEncoder, ParquetLayout, Parque
 from a20_parquet.progress import NoProgress
 from a20_parquet.runs.cursor import MergeCursor
 from a20_parquet.runs.merge_plan import MergePlan, MergeUnit, plan_merge, unit_rows
-from a20_parquet.runs.run import InMemoryRun, Rows, Run, RunFiles, StoredRun
+from a20_parquet.runs.run import InMemoryRun, Rows, Run
+from a20_parquet.runs.stored_run import RunFiles, StoredRun, write_run
 from a20_parquet.tfrecord.frames import read_records
 from a20_parquet.tfrecord.shard import Shard
 from a20_parquet.windows.build import with_embeddings
@@ -90,7 +91,8 @@ def sort(setting: Setting, *, spill: bool) -> Work:
             gatherer = WindowGatherer(buffer, job.rules)
             for run in _gathered(gatherer, shards):
                 if spill:
-                    run.write(setting.scratch / f"run-{next(numbers)}", job.memory.slice_rows)
+                    path = setting.scratch / f"run-{next(numbers)}"
+                    write_run(run, path, job.memory.slice_rows)
 
     sizes = [each.embeddings for unit in units for shard in unit for each in shard]
     return Work(
@@ -208,7 +210,7 @@ def _spilled(setting: Setting, job: ConversionSetup) -> list[RunFiles]:
         gatherer = WindowGatherer(buffer, job.rules)
         for run in _gathered(gatherer, [_decoded(job, position) for position in unit]):
             path = setting.scratch / f"run-{len(written)}"
-            written.append(run.write(path, job.memory.slice_rows))
+            written.append(write_run(run, path, job.memory.slice_rows))
     return written
 
 
@@ -232,7 +234,7 @@ def _windows(run: InMemoryRun, start: int, stop: int, dims: int) -> Any:
 
 def _plan(job: ConversionSetup, runs: Sequence[Run]) -> MergePlan:
     return plan_merge(
-        [run.partitions for run in runs],
+        runs,
         rows_per_file=job.table.rows_per_file,
         rows_per_unit=unit_rows(_UNIT_BYTES // job.table.row_bytes, len(runs)),
     )

@@ -120,27 +120,27 @@ def period_of(day: Numbers, by: PartitionBy) -> Numbers:
     return periods((day + _FIRST_DAY) * _DAY_S, by).astype(np.int64)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Runs(Sequence[Partitions]):
-    """The partitions of all runs, drawn each time they are asked for."""
+@dataclass(frozen=True, slots=True)
+class DrawnRun:
+    """A run of an archive, of which only the partitions are known."""
 
     simulated: Simulated
     by: PartitionBy
-    records: tuple[int, ...]
-    """Of each run."""
+    records: int
+    number: int
 
-    def __len__(self) -> int:
-        return len(self.records)
+    @property
+    def partitions(self) -> Partitions:
+        """The partitions, drawn at each call and each time the same."""
+        return self.simulated.partitions(self.records, self.number, self.by)
 
-    def __getitem__(self, index: Any) -> Any:
-        return self.simulated.partitions(self.records[index], index, self.by)
 
-    @classmethod
-    def of(cls, simulated: Simulated, archive: Archive, memory: MemoryPlan) -> "Runs":
-        """The runs that the first pass would write; a unit's shards fit into one."""
-        units = divide_shards(archive.volume.most_windows, memory.gather_rows)
-        records = tuple((end - first) * simulated.records_a_shard for first, end in units)
-        return cls(simulated=simulated, by=archive.table.partition_by, records=records)
+def draw_runs(simulated: Simulated, archive: Archive, memory: MemoryPlan) -> list[DrawnRun]:
+    """The runs that the first pass would write; a unit's shards fit into one."""
+    units = divide_shards(archive.volume.most_windows, memory.gather_rows)
+    sizes = [(end - first) * simulated.records_a_shard for first, end in units]
+    by = archive.table.partition_by
+    return [DrawnRun(simulated, by, records, number) for number, records in enumerate(sizes)]
 
 
 class _CountingRun:
@@ -202,10 +202,12 @@ class Walked:
     median_read_rows: float
 
 
-def walk(runs: Runs, unit: MergeUnit, memory: MemoryPlan, row_group_rows: int) -> Walked:
+def walk(
+    runs: Sequence[DrawnRun], unit: MergeUnit, memory: MemoryPlan, row_group_rows: int
+) -> Walked:
     """Have the merge's own cursor read a range of runs that hold no embeddings."""
     counting = [
-        _CountingRun(runs[number], start, stop, number)
+        _CountingRun(runs[number].partitions, start, stop, number)
         for number, (start, stop) in enumerate(unit.slices.tolist())
     ]
     cursor = MergeCursor(

@@ -19,7 +19,7 @@ from a20_parquet.dataset.manifest import DuplicateCounts
 from a20_parquet.execution.protocols import Executor, TaskContext
 from a20_parquet.runs.cursor import MergedRows, MetadataCursor, concat_rows, read_spans
 from a20_parquet.runs.merge_plan import COMPARED_ROWS, plan_merge, unit_rows
-from a20_parquet.runs.run import PartitionsOf, Rows, Run
+from a20_parquet.runs.run import Rows, Run
 from a20_parquet.runs.without_rows import WithoutRows
 from a20_parquet.windows.duplicates import (
     Duplicates,
@@ -179,7 +179,7 @@ class Comparison:
         most_rows = unit_rows(_UNIT_ROWS, len(self.runs))
         # With a dataset a unit is one partition, so that few files are read at a time.
         for merge in plan_merge(
-            PartitionsOf(self.runs),
+            self.runs,
             rows_per_file=most_rows,
             rows_per_unit=1 if files else most_rows,
         ):

@@ -26,7 +26,6 @@ from a20_parquet.dataset.manifest import (
 from a20_parquet.dataset.manifest_content import files_content, make_manifest, merge_quarantine
 from a20_parquet.errors import NoWindowsError
 from a20_parquet.formatting import format_count
-from a20_parquet.runs.run import PartitionsOf
 from a20_parquet.windows.filenames.site_token import SHARED_TOKENS, may_be_shared
 from a20_parquet.windows.name_sketch import NameSketch
 from a20_parquet.windows.selection import LeftOut, site_values
@@ -83,8 +82,8 @@ def missing_sites(
     missing = _not_among(there, setup)
     if missing and setup.reading.drop_duplicates:
         # What was dropped is in no file.
-        for partitions in PartitionsOf(made.runs):
-            there.update(partitions.site.unique().to_pylist())
+        for run in made.runs:
+            there.update(run.partitions.site.unique().to_pylist())
         missing = _not_among(there, setup)
     return missing
 

@@ -22,7 +22,7 @@ from a20_parquet.formatting import format_count
 from a20_parquet.parquet import ParquetLayout
 from a20_parquet.runs.cursor import MergeCursor
 from a20_parquet.runs.merge_plan import UNIT_BYTES, MergePlan, MergeUnit, plan_merge, unit_rows
-from a20_parquet.runs.run import PartitionsOf, Rows, Run
+from a20_parquet.runs.run import Rows, Run
 from a20_parquet.windows.filenames.site_token import DISTINCT_TOKENS, folded_alike
 from a20_parquet.windows.schema import window_schema
 
@@ -87,7 +87,7 @@ def plan_files(
     """
     table = setup.table
     plan = plan_merge(
-        PartitionsOf(runs),
+        runs,
         rows_per_file=table.rows_per_file,
         rows_per_unit=unit_rows(_UNIT_BYTES // table.row_bytes, len(runs)),
         next_parts=existing.next_parts() if existing else None,

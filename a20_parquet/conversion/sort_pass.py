@@ -21,7 +21,8 @@ from a20_parquet.execution.protocols import Executor, TaskContext
 from a20_parquet.execution.threads import Pool
 from a20_parquet.formatting import format_count
 from a20_parquet.notebook.npy_json import NotebookOutput
-from a20_parquet.runs.run import InMemoryRun, Rows, Run, open_runs
+from a20_parquet.runs.run import InMemoryRun, Rows, Run
+from a20_parquet.runs.stored_run import open_runs
 from a20_parquet.storage.path import AnyPath
 from a20_parquet.windows.filter import RecordFilter
 

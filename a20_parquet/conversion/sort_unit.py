@@ -21,7 +21,8 @@ from a20_parquet.errors import DatasetError, RecordError
 from a20_parquet.execution.protocols import TaskContext
 from a20_parquet.notebook.files import NpyJsonWriter
 from a20_parquet.notebook.npy_json import NotebookOutput
-from a20_parquet.runs.run import InMemoryRun, RunFiles
+from a20_parquet.runs.run import InMemoryRun
+from a20_parquet.runs.stored_run import RunFiles, write_run
 from a20_parquet.storage.path import AnyPath
 from a20_parquet.storage.read_ahead import Prefetch
 from a20_parquet.tfrecord.compression import open_content
@@ -177,7 +178,8 @@ class UnitSorter:
         for run in runs:
             name = f"run-{self.positions[0]:06d}-{len(self._runs):04d}{self.context.tag}"
             check_lock(self.layout)
-            self._runs.append(run.write(self.scratch / name, self.setup.memory.slice_rows))
+            path = self.scratch / name
+            self._runs.append(write_run(run, path, self.setup.memory.slice_rows))
 
 
 def _origin(rejection: Rejection, records: Records, retry: Retry | None) -> tuple[Rejection, int]:

@@ -1,6 +1,6 @@
-"""Several runs, read slice by slice as one sorted sequence.
+"""Reads slices of several runs as one sorted sequence.
 
-Of runs in a store many are read at the same time, and as many rows of each as fit into memory.
+Runs in a store are read at the same time, each as many rows at once as fit into memory.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,26 +12,26 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from a20_parquet.parquet import ReadLists
-from a20_parquet.runs.run import Rows, Run
+from a20_parquet.runs.run import Rows, Run, join_batches
 from a20_parquet.storage.concurrent import AT_ONCE, map_at_once
 from a20_parquet.windows.order import sort_order
 
 Numbers = npt.NDArray[np.int64]
-"""One item a row."""
+"""Shape ``(rows,)``."""
 
 _REQUEST_BYTES = 2 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class MergedRows:
-    """Consecutive rows of the merged sequence; those of one run are consecutive there too."""
+    """Consecutive rows of the merged sequence; the rows of each run are consecutive in it too."""
 
     metadata: Any
     """A record batch of ``keyed_schema()``."""
     run: Numbers
-    """Which of the runs each row comes from."""
+    """Index of the run that each row comes from."""
     row: Numbers
-    """Its number in that run."""
+    """Number of the row in that run."""
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -44,16 +44,16 @@ class MergedRows:
         )
 
     def take(self, rows: Numbers) -> "MergedRows":
-        """Some of the rows, by their places."""
+        """Rows by index."""
         return MergedRows(self.metadata.take(pa.array(rows)), self.run[rows], self.row[rows])
 
 
 def concat_rows(parts: Sequence[MergedRows]) -> MergedRows:
-    """Put rows one behind the other."""
+    """Concatenate rows; a single part is not copied."""
     if len(parts) == 1:
         return parts[0]
     return MergedRows(
-        pa.concat_batches([part.metadata for part in parts]),
+        join_batches([part.metadata for part in parts]),
         np.concatenate([part.run for part in parts]),
         np.concatenate([part.row for part in parts]),
     )
@@ -63,8 +63,8 @@ def read_spans(runs: Sequence[Run], spans: Iterable[tuple[int, int, Rows]]) -> N
     """Read embeddings of several runs.
 
     Args:
-        runs: what to read.
-        spans: which run, from which of its rows on, and what to fill, at least a row.
+        runs: the runs.
+        spans: index of a run, its first row to read, and the array to fill, of one row or more.
 
     Raises:
         DatasetError: a run was damaged.
@@ -82,19 +82,19 @@ def read_spans(runs: Sequence[Run], spans: Iterable[tuple[int, int, Rows]]) -> N
 
 
 class MetadataCursor:
-    """Merges slices of runs by their metadata, each run in one forward pass.
+    """Merges the metadata of slices of runs, each run in one forward pass.
 
     Attributes:
-        is_remote: whether some of the rows are in a store.
+        is_remote: whether any of the rows are in a store.
     """
 
     def __init__(self, runs: Sequence[Run], slices: npt.ArrayLike, *, batch_rows: int) -> None:
         """Start before the first row.
 
         Args:
-            runs: what to merge.
+            runs: the runs.
             slices: for each run the rows ``(start, stop)`` to read, int64 of shape ``(runs, 2)``.
-            batch_rows: rows to read of each run at a time.
+            batch_rows: rows of each run to read at a time.
         """
         starts, stops = np.asarray(slices, np.int64).reshape(-1, 2).T
         self._numbers = np.flatnonzero(starts < stops)
@@ -107,32 +107,36 @@ class MetadataCursor:
 
     @property
     def is_alone(self) -> bool:
-        """Whether all rows are of one run."""
+        """Whether all rows are in one run."""
         return len(self._runs) == 1
 
     def read(self) -> MergedRows:
-        """Read the rows that come next: at least one, as many as are sure to.
+        """Read the next rows, at least one, up to the first whose position is not certain.
 
-        A row is sure to come next when no run can still bring a smaller one: when it does not
-        come after the last row read of any run that goes on.
+        The position of a row is certain if no run can still bring a smaller row: if the row does
+        not come after the last row read from any run that has rows left.
 
         Raises:
-            EOFError: there is none.
+            EOFError: there are no more rows.
         """
         parts = [] if self._waiting is None else [self._waiting]
-        waiting = np.bincount(
-            parts[0].run if parts else np.zeros(0, np.int64), minlength=len(self._runs)
-        )
+        in_parts = parts[0].run if parts else np.zeros(0, np.int64)
+        waiting = np.bincount(in_parts, minlength=len(self._runs))
         numbers = np.flatnonzero((waiting < self._batch_rows) & (self._next < self._stop))
         parts += map_at_once(self._read_slice, numbers.tolist(), is_remote=self.is_remote)
         self._next[numbers] = self._next_stops(numbers)
         if not parts:
             raise EOFError("the runs hold fewer rows than their indexes say")
-        rows = self._sort(concat_rows(parts))
-        safe = self._count_safe(rows)
-        self._waiting = rows.slice(safe, len(rows)) if safe < len(rows) else None
-        given = rows.slice(0, safe)
-        return MergedRows(given.metadata, self._numbers[given.run], given.row)
+        rows = concat_rows(parts)
+        if not self.is_alone:
+            rows = rows.take(sort_order(rows.metadata))
+        has_more = (self._next < self._stop)[rows.run]
+        is_last_read = rows.row == (self._next - 1)[rows.run]
+        ends = np.flatnonzero(has_more & is_last_read)
+        certain = int(ends[0]) + 1 if len(ends) else len(rows)
+        self._waiting = rows.slice(certain, len(rows)) if certain < len(rows) else None
+        merged = rows.slice(0, certain)
+        return MergedRows(merged.metadata, self._numbers[merged.run], merged.row)
 
     def _read_slice(self, number: int) -> MergedRows:
         start, stop = int(self._next[number]), int(self._next_stops(number))
@@ -142,42 +146,26 @@ class MetadataCursor:
     def _next_stops(self, numbers: Any) -> Any:
         return np.minimum(self._next[numbers] + self._batch_rows, self._stop[numbers])
 
-    def _sort(self, rows: MergedRows) -> MergedRows:
-        if self.is_alone:
-            return rows
-        return rows.take(sort_order(rows.metadata))
-
-    def _count_safe(self, rows: MergedRows) -> int:
-        goes_on = (self._next < self._stop)[rows.run]
-        is_last_read = rows.row == (self._next - 1)[rows.run]
-        ends = np.flatnonzero(goes_on & is_last_read)
-        return int(ends[0]) + 1 if len(ends) else len(rows)
-
 
 class MergeCursor:
     """Reads slices of several runs as one sorted sequence, each run in one forward pass."""
 
     def __init__(
-        self,
-        runs: Sequence[Run],
-        slices: npt.ArrayLike,
-        *,
-        batch_rows: int,
-        staging: Rows,
+        self, runs: Sequence[Run], slices: npt.ArrayLike, *, batch_rows: int, staging: Rows
     ) -> None:
         """Start before the first row.
 
         Args:
-            runs: what to merge.
+            runs: the runs.
             slices: for each run the rows ``(start, stop)`` to read, int64 of shape ``(runs, 2)``.
-            batch_rows: rows of metadata to read of each run at a time.
-            staging: where embeddings of several runs are read before they are put in order, shape
+            batch_rows: rows of metadata of each run to read at a time.
+            staging: buffer for embeddings of several runs until they are in order, shape
                 ``(rows, dims)``.
         """
         self._runs = runs
         self._cursor = MetadataCursor(runs, slices, batch_rows=batch_rows)
         self._staging = staging
-        # What requests bring lies beside the staging memory at first: as much of that stays unused.
+        # Answers to requests need memory of their own: as much of the staging memory stays unused.
         requested = AT_ONCE * _REQUEST_BYTES // max(1, staging[:1].nbytes)
         self._most_ahead = max(1, len(staging) // 2, len(staging) - requested)
         self._merged: MergedRows | None = None
@@ -190,10 +178,10 @@ class MergeCursor:
         """Read the next ``len(out)`` rows.
 
         Args:
-            out: filled with their embeddings, shape ``(rows, dims)``.
+            out: filled with the embeddings, shape ``(rows, dims)``.
 
         Returns:
-            Their metadata, a record batch of ``keyed_schema()``.
+            The metadata, a record batch of ``keyed_schema()``.
 
         Raises:
             EOFError: the slices hold fewer rows.
@@ -209,17 +197,18 @@ class MergeCursor:
         return _join_metadata(parts)
 
     def read_paged(self, buffer: Rows) -> tuple[Any, ReadLists]:
-        """Read the next ``len(buffer)`` rows, their embeddings when they are asked for.
+        """Read the next ``len(buffer)`` rows, their embeddings page by page.
 
-        A page that is read when it is written is in the cache still. Where several runs are merged,
-        or are in a store, all embeddings are read at once.
+        A page that is read just before it is written is still in the processor's cache. The
+        embeddings of several runs, or of one in a store, are all read by this call.
 
         Args:
-            buffer: where embeddings are read, shape ``(rows, dims)``.
+            buffer: memory for the embeddings, shape ``(rows, dims)``.
 
         Returns:
-            The rows' metadata, a record batch of ``keyed_schema()``, and what gives the embeddings
-            of some of them, numbered from 0. It gives views of ``buffer``.
+            The metadata, a record batch of ``keyed_schema()``, and a function that returns the
+            embeddings of rows ``start`` to before ``stop``, counted from 0, as a view of
+            ``buffer``.
 
         Raises:
             EOFError: the slices hold fewer rows.
@@ -237,7 +226,7 @@ class MergeCursor:
         return _join_metadata(parts), read_page
 
     def _read_rows(self, count: int) -> list[MergedRows]:
-        """The next rows without their embeddings."""
+        """Read the next ``count`` rows, without embeddings."""
         parts: list[MergedRows] = []
         while count:
             parts.append(self._read_part(count))
@@ -245,7 +234,7 @@ class MergeCursor:
         return parts
 
     def _read_part(self, most: int) -> MergedRows:
-        """Some of the rows that come next, at least one, without their embeddings."""
+        """Read the next rows, one to ``most`` of them, without embeddings."""
         if self._merged is None or self._at == len(self._merged):
             self._merged = self._cursor.read()
             self._at = 0
@@ -253,7 +242,7 @@ class MergeCursor:
         return self._merged.slice(start, self._at)
 
     def _read_staged(self, out: Rows) -> MergedRows:
-        """Read some rows, at least one, with their embeddings into the beginning of ``out``."""
+        """Read the next rows, one or more, with their embeddings into the start of ``out``."""
         if self._staged is None or self._given == len(self._staged):
             ahead = self._most_ahead if self._cursor.is_remote else len(out)
             self._staged = self._read_part(min(ahead, len(self._staging)))
@@ -261,12 +250,12 @@ class MergeCursor:
             self._given = 0
         start, stop = self._given, min(self._given + len(out), len(self._staged))
         self._given = stop
-        places = self._order[start:stop]
-        np.take(self._staging, places, axis=0, out=out[: stop - start], mode="clip")
+        rows = self._order[start:stop]
+        np.take(self._staging, rows, axis=0, out=out[: stop - start], mode="clip")
         return self._staged.slice(start, stop)
 
     def _stage(self, rows: MergedRows) -> None:
-        """Read embeddings run by run: a run's rows among them are consecutive."""
+        """Read the embeddings of ``rows``, those of each run as one span."""
         by_run = np.argsort(rows.run, kind="stable")
         present, firsts = np.unique(rows.run[by_run], return_index=True)
         bounds = [*firsts.tolist(), len(rows)]
@@ -281,5 +270,4 @@ class MergeCursor:
 
 
 def _join_metadata(parts: Sequence[MergedRows]) -> Any:
-    batches = [part.metadata for part in parts]
-    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+    return join_batches([part.metadata for part in parts])

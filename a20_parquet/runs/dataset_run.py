@@ -1,4 +1,4 @@
-"""Data files that a dataset already holds, read as runs."""
+"""Data files of a dataset, read as runs."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -11,24 +11,24 @@ import pyarrow as pa
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import DataFile
 from a20_parquet.errors import DatasetError
-from a20_parquet.runs.run import Rows
+from a20_parquet.runs.run import Rows, join_batches
 from a20_parquet.windows.order import Partitions
 from a20_parquet.windows.partition import PartitionKey
 from a20_parquet.windows.schema import Feature, keyed_schema, metadata_schema
 
-HELD_SHARD = -1
-"""Stands for the shard of windows that a dataset holds already: they come before all others."""
+_EXISTING_SHARD = -1
+"""Shard number of windows in the dataset, which sorts before all others."""
 
 
 class DatasetRun:
     """One data file of a dataset as a run; for one thread.
 
-    The file is opened each time that something is read of it, and closed again: a partition may
-    have any number of files. The metadata of the row group that was read last stays in memory until
-    the file's last row was given out.
+    The file is open only during a read, because a partition may have any number of files. The
+    metadata of the row group that was read last stays in memory until the last row was read.
 
     Attributes:
-        rows: how many it has.
+        is_remote: whether the dataset is in a store.
+        rows: number of rows.
     """
 
     on_disk = True
@@ -36,62 +36,50 @@ class DatasetRun:
     def __init__(
         self, catalog: Catalog, number: int, key: PartitionKey, features: Sequence[Feature] = ()
     ) -> None:
-        """Take the file; it is not opened yet.
+        """Read nothing yet.
 
         Args:
-            catalog: of the dataset.
-            number: of the file in the catalog.
-            key: of its partition.
-            features: which windows carry along.
+            catalog: the dataset's catalog.
+            number: index of the file in the catalog.
+            key: the file's partition.
+            features: the dataset's further features.
         """
+        self.is_remote = not catalog.is_local
         self._catalog = catalog
         self._path, self._size, self.rows = catalog.files.select("path", "bytes", "rows").row(
             number
         )
         self._key = key
         self._features = tuple(features)
-        self._group: tuple[int, Any] | None = None
-
-    @property
-    def is_remote(self) -> bool:
-        """Whether the dataset is in a store."""
-        return not self._catalog.is_local
+        self._group_start = 0
+        self._group: Any = None
 
     @property
     def partitions(self) -> Partitions:
-        """Its partitions: one."""
+        """The file's partition."""
         site, period = self._key
         return Partitions(
             pa.array([site]), pa.array([period], pa.int32()), np.array([self.rows], np.int64)
         )
 
     def read_metadata(self, start: int, stop: int) -> Any:
-        """Rows ``start`` to before ``stop``, a record batch of ``keyed_schema()``.
-
-        Raises:
-            DatasetError: the file is missing or damaged.
-        """
+        """See ``Run``."""
         parts = []
         with ExitStack() as opened:
             file: DataFile | None = None
             while start < stop:
-                if self._group is None or not self._holds(start):
+                row = start - self._group_start
+                if self._group is None or not 0 <= row < len(self._group):
                     file = file or opened.enter_context(self._open())
-                    self._group = self._read_group(file, start)
-                first, batch = self._group
-                part = batch.slice(start - first, stop - start)
-                parts.append(part)
-                start += len(part)
+                    self._group_start, self._group = self._read_group(file, start)
+                parts.append(self._group.slice(start - self._group_start, stop - start))
+                start += len(parts[-1])
         if stop == self.rows:
             self._group = None
-        return parts[0] if len(parts) == 1 else pa.concat_batches(parts)
+        return join_batches(parts)
 
     def read_embeddings(self, start: int, out: Rows) -> None:
-        """Fill ``out`` with the embeddings from row ``start`` on.
-
-        Raises:
-            DatasetError: the file is missing or damaged.
-        """
+        """See ``Run``."""
         stop = start + len(out)
         with self._open() as file:
             for group, first in enumerate(accumulate(file.rows[:-1], initial=0)):
@@ -110,11 +98,8 @@ class DatasetRun:
     def _open(self) -> DataFile:
         return DataFile(self._catalog, self._path, rows=self.rows, size=self._size)
 
-    def _holds(self, row: int) -> bool:
-        return self._group is not None and 0 <= row - self._group[0] < len(self._group[1])
-
     def _read_group(self, file: DataFile, row: int) -> tuple[int, Any]:
-        """Read the metadata of the row group with ``row``, and tell its first row."""
+        """Return the first row of the row group that contains ``row``, and its metadata."""
         starts = np.array(list(accumulate(file.rows, initial=0)))
         group = int(np.searchsorted(starts, row, side="right")) - 1
         first, rows = int(starts[group]), file.rows[group]
@@ -123,7 +108,7 @@ class DatasetRun:
         keys = {
             "site": pa.repeat(pa.scalar(site), rows),
             "period": pa.repeat(pa.scalar(period, pa.int32()), rows),
-            "shard": pa.repeat(pa.scalar(HELD_SHARD, pa.int32()), rows),
+            "shard": pa.repeat(pa.scalar(_EXISTING_SHARD, pa.int32()), rows),
             "record": pa.array(np.arange(first, first + rows)),
         }
         columns = {name: table[name].combine_chunks() for name in table.column_names} | keys

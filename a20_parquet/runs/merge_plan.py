@@ -1,7 +1,7 @@
-"""Planning the merge: which output files there are, and which of them one unit of work writes.
+"""Plans the merge: the output files, and the units of work that write them.
 
 Files follow from the partitions' rows alone, so neither memory nor workers change the result.
-Nothing here grows with runs times partitions, of which an archive has a hundred million.
+No array has an item for each run and partition: an archive has a hundred million of these pairs.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,16 +12,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from a20_parquet.runs.run import HasPartitions
 from a20_parquet.windows.order import Partitions
 from a20_parquet.windows.partition import PartitionKey
 
 Numbers = npt.NDArray[np.int64]
 
 UNIT_BYTES = 64 << 20
-"""Embeddings of a unit of the merge of few runs."""
+"""Bytes of embeddings per unit of the merge if there are few runs."""
 
 COMPARED_ROWS = 1 << 18
-"""Rows of a unit of the search for duplicates among few runs."""
+"""Rows per unit of the search for duplicates if there are few runs."""
 
 _FEW_RUNS = 64
 _BUFFERED_PARTITIONS = 1 << 21
@@ -39,7 +40,7 @@ class OutputFile:
     period: int | None
     """See ``partition.periods``."""
     part: int
-    """Its number within the partition, from 0."""
+    """Number within the partition, from 0."""
     rows: int
 
 
@@ -50,8 +51,7 @@ class MergeUnit:
     number: int
     files: tuple[OutputFile, ...]
     slices: Numbers
-    """Shape ``(runs, 2)``: for each run the first row that belongs to these files, and the one
-    behind the last."""
+    """Rows ``(start, stop)`` of each run that belong to these files, shape ``(runs, 2)``."""
 
     @property
     def rows(self) -> int:
@@ -59,30 +59,20 @@ class MergeUnit:
         return sum(file.rows for file in self.files)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class MergePlan(Sequence[MergeUnit]):
-    """Units in the order of their partitions, each made when it is asked for.
+    """Units in the order of their partitions, each built when it is read."""
 
-    Attributes:
-        partitions: of all runs together.
-        firsts: with which of them each unit begins, and behind the last one how many there are.
-        bounds: shape ``(units + 1, runs)``: where in each run a unit begins, and all end.
-    """
-
-    def __init__(
-        self,
-        partitions: Partitions,
-        firsts: Numbers,
-        bounds: Numbers,
-        *,
-        rows_per_file: int,
-        next_parts: Mapping[PartitionKey, int],
-    ) -> None:
-        """See ``plan_merge``, which makes plans."""
-        self.partitions = partitions
-        self.firsts = firsts
-        self.bounds = bounds
-        self._rows_per_file = rows_per_file
-        self._next_parts = next_parts
+    partitions: Partitions
+    """The partitions of all runs together."""
+    firsts: Numbers
+    """Index of each unit's first partition, then the number of partitions; shape
+    ``(units + 1,)``."""
+    bounds: Numbers
+    """First row of each unit in each run, then the runs' lengths; shape ``(units + 1, runs)``."""
+    rows_per_file: int
+    next_parts: Mapping[PartitionKey, int]
+    """Number of the next file of each partition that already has files."""
 
     def __len__(self) -> int:
         """Count the units."""
@@ -93,7 +83,7 @@ class MergePlan(Sequence[MergeUnit]):
     @overload
     def __getitem__(self, index: slice) -> list[MergeUnit]: ...
     def __getitem__(self, index: int | slice) -> MergeUnit | list[MergeUnit]:
-        """Make a unit, or some."""
+        """Build one unit, or several."""
         numbers = range(len(self))[index]
         if isinstance(numbers, int):
             return self._unit(numbers)
@@ -118,14 +108,14 @@ class MergePlan(Sequence[MergeUnit]):
             OutputFile(site=site, period=period, part=part, rows=rows)
             for site, period, all_rows in keys
             for part, rows in enumerate(
-                split_rows(all_rows, self._rows_per_file), self._next_parts.get((site, period), 0)
+                split_rows(all_rows, self.rows_per_file), self.next_parts.get((site, period), 0)
             )
         )
         return MergeUnit(number=number, files=files, slices=self.bounds[number : number + 2].T)
 
 
 def plan_merge(
-    runs: Sequence[Partitions],
+    runs: Sequence[HasPartitions],
     *,
     rows_per_file: int,
     rows_per_unit: int,
@@ -134,15 +124,15 @@ def plan_merge(
     """Divide the merge of ``runs`` into units.
 
     Args:
-        runs: the partitions of each run; gone through twice in order, so they may be read when
-            they are asked for.
+        runs: the runs. All their partitions may take gigabytes, so those of one run at a time are
+            in memory; each run's are read twice.
         rows_per_file: a partition with more rows is split into several files.
-        rows_per_unit: consecutive partitions share a unit until it holds this many rows; see
+        rows_per_unit: consecutive partitions share a unit until it has this many rows; see
             ``unit_rows``.
-        next_parts: for each site and period that has files already the number of its next one.
+        next_parts: number of the next file of each partition that already has files.
 
     Returns:
-        Units in the order of their partitions; each row of each run is in exactly one of them.
+        Units in the order of their partitions; each row of each run is in exactly one unit.
     """
     numbering = _Numbering()
     keys, rows = _add_up(runs, numbering)
@@ -154,55 +144,51 @@ def plan_merge(
     first_keys = numbering.in_order(keys[firsts])
     bounds = np.empty((len(firsts) + 1, len(runs)), np.int64)
     for number, run in enumerate(runs):
-        mine = numbering.in_order(numbering.keys(run))
-        ends = np.append(run.starts, run.rows.sum())
-        bounds[:-1, number] = ends[np.searchsorted(mine, first_keys)]
+        partitions = run.partitions
+        in_run = numbering.in_order(numbering.keys(partitions))
+        ends = np.append(partitions.starts, partitions.rows.sum())
+        bounds[:-1, number] = ends[np.searchsorted(in_run, first_keys)]
         bounds[-1, number] = ends[-1]
-    return MergePlan(
-        total,
-        np.append(firsts, len(total)),
-        bounds,
-        rows_per_file=rows_per_file,
-        next_parts=next_parts or {},
-    )
+    ends = np.append(firsts, len(total))
+    return MergePlan(total, ends, bounds, rows_per_file, next_parts or {})
 
 
 def unit_rows(rows: int, runs: int) -> int:
-    """How many rows a unit should have where ``runs`` are merged.
+    """Compute the rows per unit for a number of runs.
 
-    Units are small, so that workers share them evenly and little is done again when one dies. But
-    each takes a slice of every run, and of a small slice a request costs more than its bytes: of
-    more than 64 runs units grow, so that slices stay what they are of 64.
+    Units are small, so that workers share them evenly and little is repeated when a worker dies.
+    But a unit reads a slice of every run, and a request for a small slice costs more than its
+    bytes. So units grow in proportion to the runs if there are more than 64.
 
     Args:
-        rows: of a unit of few runs.
-        runs: how many are merged.
+        rows: rows per unit if there are few runs.
+        runs: number of runs.
     """
     return max(1, rows * max(runs, _FEW_RUNS) // _FEW_RUNS)
 
 
 def divide_shards(windows: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
-    """Divide shards into units of the first pass, each of consecutive ones.
+    """Divide shards into units of the first pass.
 
     Args:
-        windows: how many each shard has at the most.
-        most: that a unit's shards have together, unless a single one has more.
+        windows: most windows that each shard can have.
+        most: most windows per unit, unless a single shard has more.
 
     Yields:
-        The first shard of a unit and the one behind its last.
+        The ``(start, stop)`` positions of each unit's shards.
     """
     first = filled = 0
-    for place, count in enumerate(windows):
+    for position, count in enumerate(windows):
         if filled and filled + count > most:
-            yield first, place
-            first, filled = place, 0
+            yield first, position
+            first, filled = position, 0
         filled += count
     if windows:
         yield first, len(windows)
 
 
 def split_rows(rows: int, most: int) -> Iterator[int]:
-    """Split ``rows`` into pieces of ``most`` rows, the last one with what is left."""
+    """Split ``rows`` into pieces of ``most`` rows; the last one may be shorter."""
     for start in range(0, rows, most):
         yield min(most, rows - start)
 
@@ -210,12 +196,12 @@ def split_rows(rows: int, most: int) -> Iterator[int]:
 def group_files(
     files: Sequence[OutputFile], most_rows: int, small_rows: int
 ) -> Iterator[list[OutputFile]]:
-    """Put consecutive small files together; every other file stands alone.
+    """Group consecutive small files; every other file is a group of its own.
 
     Args:
-        files: in order.
-        most_rows: of the small files of one group together, unless a single one has more.
-        small_rows: a small file has no more rows than this; not more than ``most_rows``.
+        files: the files, in order.
+        most_rows: most rows per group of small files.
+        small_rows: most rows of a small file; at most ``most_rows``.
     """
     group: list[OutputFile] = []
     rows = 0
@@ -233,16 +219,16 @@ def group_files(
 
 
 class _Numbering:
-    """Partitions as numbers: the site's in the upper bits, in order of appearance, then the period.
+    """Maps partitions to integers: the site's number in the upper bits, the period in the lower.
 
-    Sites are few, so only they are ever compared as texts.
+    Sites are numbered in order of appearance. They are few, so only they are compared as strings.
     """
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
 
     def keys(self, run: Partitions) -> Numbers:
-        """Number the partitions of a run, whose sites may be new."""
+        """Number partitions; their sites may be new."""
         encoded = run.site.dictionary_encode()
         known = self._numbers
         sites = [known.setdefault(site, len(known)) for site in encoded.dictionary.to_pylist()]
@@ -252,7 +238,7 @@ class _Numbering:
         return keys
 
     def in_order(self, keys: Numbers) -> Numbers:
-        """Numbers that are ordered as partitions are: sites by their bytes, no period first."""
+        """Numbers in the order of partitions: sites by their bytes, null periods first."""
         by_bytes = sorted(self._numbers, key=str.encode)
         rank = np.empty(len(by_bytes), np.int64)
         rank[[self._numbers[site] for site in by_bytes]] = np.arange(len(by_bytes))
@@ -269,14 +255,15 @@ class _Numbering:
         )
 
 
-def _add_up(runs: Sequence[Partitions], numbering: _Numbering) -> tuple[Numbers, Numbers]:
-    """The partitions of all runs, in any order, and how many rows each has."""
+def _add_up(runs: Sequence[HasPartitions], numbering: _Numbering) -> tuple[Numbers, Numbers]:
+    """Numbers and rows of the partitions of all runs, in any order."""
     keys, rows = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     buffered = 0
     for run in runs:
-        keys.append(numbering.keys(run))
-        rows.append(run.rows)
-        buffered += len(run)
+        partitions = run.partitions
+        keys.append(numbering.keys(partitions))
+        rows.append(partitions.rows)
+        buffered += len(partitions)
         if buffered > _BUFFERED_PARTITIONS:
             some_keys, some_rows = _sum_by_key(keys, rows)
             keys, rows, buffered = [some_keys], [some_rows], 0
@@ -288,6 +275,4 @@ def _sum_by_key(keys: Sequence[Numbers], rows: Sequence[Numbers]) -> tuple[Numbe
     order = np.argsort(every)
     in_order = every[order]
     firsts = np.flatnonzero(np.diff(in_order, prepend=-1))
-    if not len(firsts):
-        return in_order, in_order
     return in_order[firsts], np.add.reduceat(np.concatenate(rows)[order], firsts)

@@ -1,4 +1,4 @@
-"""Runs of which some rows are left out."""
+"""Another run without some of its rows."""
 
 from typing import Any, Self
 
@@ -6,64 +6,64 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from a20_parquet.runs.run import Rows, Run
+from a20_parquet.runs.run import Rows, Run, join_batches
 from a20_parquet.windows.order import Partitions
 
 _PIECE_BYTES = 1 << 20
 
 
 class WithoutRows:
-    """A run without some of its rows, which is a run again."""
+    """Another run without some of its rows.
+
+    Attributes:
+        on_disk: see ``Run``.
+        is_remote: see ``Run``.
+    """
 
     def __init__(self, run: Run, rows: npt.NDArray[np.int64]) -> None:
         """Leave rows out.
 
         Args:
-            run: what remains of it is read from there.
-            rows: numbers of its rows, ascending, each once.
+            run: the other run.
+            rows: numbers of the rows to leave out, ascending, each once.
         """
+        self.on_disk = run.on_disk
+        self.is_remote = run.is_remote
         self._run = run
         self._dropped = rows
-        # Before which of the rows that remain each dropped row lay.
-        self._places = rows - np.arange(len(rows))
+        # Kept rows before each dropped row.
+        self._kept_before = rows - np.arange(len(rows))
         self._partitions: Partitions | None = None
 
     def __reduce__(self) -> tuple[type[Self], tuple[Run, npt.NDArray[np.int64]]]:
-        """Made anew in another process, which may need no partitions."""
+        """Leave the partitions behind: another process may not need them."""
         return type(self), (self._run, self._dropped)
 
     @property
-    def on_disk(self) -> bool:
-        """Whether it is on scratch storage."""
-        return self._run.on_disk
-
-    @property
-    def is_remote(self) -> bool:
-        """Whether who reads it waits for a store."""
-        return self._run.is_remote
-
-    @property
     def partitions(self) -> Partitions:
-        """Its partitions, in order; those of which nothing remains are not among them."""
+        """The partitions that have rows left, in order."""
         if self._partitions is None:
-            self._partitions = _without(self._run.partitions, self._dropped)
+            found = self._run.partitions
+            bounds = np.append(found.starts, found.rows.sum())
+            left = found.rows - np.diff(np.searchsorted(self._dropped, bounds))
+            some = np.flatnonzero(left)
+            numbers = pa.array(some)
+            self._partitions = Partitions(
+                found.site.take(numbers), found.period.take(numbers), left[some]
+            )
         return self._partitions
 
     def read_metadata(self, start: int, stop: int) -> Any:
-        """Rows ``start`` to before ``stop``, at least one: a record batch of ``keyed_schema()``."""
+        """See ``Run``; at least one row."""
         pieces = []
         for first, end in self._pieces(start, stop, stop - start):
             piece = self._run.read_metadata(first, end)
             kept = self._kept(first, end)
             pieces.append(piece if kept.all() else piece.filter(pa.array(kept)))
-        return pieces[0] if len(pieces) == 1 else pa.concat_batches(pieces)
+        return join_batches(pieces)
 
     def read_embeddings(self, start: int, out: Rows) -> None:
-        """Fill ``out`` with the embeddings from row ``start`` on.
-
-        Raises:
-            DatasetError: the run was damaged.
-        """
+        """See ``Run``."""
         most = max(1, _PIECE_BYTES // out[:1].nbytes) if len(out) else 1
         scratch: Rows | None = None
         filled = 0
@@ -82,25 +82,14 @@ class WithoutRows:
             filled += count
 
     def _pieces(self, start: int, stop: int, most: int) -> list[tuple[int, int]]:
-        """Divide the run's rows from one that remains to another into pieces of ``most`` rows."""
-        first, last = self._original([start, stop - 1]).tolist()
+        """Bounds, in the other run, of pieces of at most ``most`` rows that hold these rows."""
+        rows = np.array([start, stop - 1])
+        first, last = (rows + np.searchsorted(self._kept_before, rows, side="right")).tolist()
         return [(at, min(at + most, last + 1)) for at in range(first, last + 1, most)]
 
-    def _original(self, rows: list[int]) -> npt.NDArray[np.int64]:
-        """Numbers in the run of rows that remain."""
-        original: npt.NDArray[np.int64] = rows + np.searchsorted(self._places, rows, side="right")
-        return original
-
     def _kept(self, first: int, end: int) -> npt.NDArray[np.bool_]:
+        """Whether each row of a piece is kept."""
         kept = np.ones(end - first, np.bool_)
         low, high = np.searchsorted(self._dropped, [first, end])
         kept[self._dropped[low:high] - first] = False
         return kept
-
-
-def _without(partitions: Partitions, rows: npt.NDArray[np.int64]) -> Partitions:
-    bounds = np.append(partitions.starts, partitions.rows.sum())
-    left = partitions.rows - np.diff(np.searchsorted(rows, bounds))
-    some = np.flatnonzero(left)
-    numbers = pa.array(some)
-    return Partitions(partitions.site.take(numbers), partitions.period.take(numbers), left[some])

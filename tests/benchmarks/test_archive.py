@@ -11,7 +11,7 @@ from a20_parquet.planning.forecast import forecast, memory_plan
 from a20_parquet.windows.partition import PartitionBy
 from benchmarks import archive
 from benchmarks import forecast as comparison
-from benchmarks.simulated import Runs, Simulated
+from benchmarks.simulated import Simulated, draw_runs
 from tests.benchmarks.made import Made
 
 pytestmark = pytest.mark.slow
@@ -41,10 +41,10 @@ def test_drawn_runs_hold_all_records_and_are_the_same_each_time() -> None:
     """Each record of the archive is in one run."""
     options = ConvertOptions.parse({"memory": MEMORY, "workers": 1, "row_group_rows": 256})
     found = SMALL.archive(options)
-    runs = Runs.of(SMALL, found, memory_plan(found, options, cluster=True))
-    assert sum(int(run.rows.sum()) for run in runs) == found.volume.windows
-    np.testing.assert_array_equal(runs[0].rows, runs[0].rows)
-    assert len(runs[0]) <= 12 * 50
+    runs = draw_runs(SMALL, found, memory_plan(found, options, cluster=True))
+    assert sum(int(run.partitions.rows.sum()) for run in runs) == found.volume.windows
+    np.testing.assert_array_equal(runs[0].partitions.rows, runs[0].partitions.rows)
+    assert len(runs[0].partitions) <= 12 * 50
 
 
 def test_the_command_prints_plans_and_simulations() -> None:

@@ -18,7 +18,8 @@ from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import DatasetError
 from a20_parquet.execution.threads import ThreadExecutor
 from a20_parquet.progress import NoProgress
-from a20_parquet.runs.run import InMemoryRun, Run, StoredRun
+from a20_parquet.runs.run import InMemoryRun, Run
+from a20_parquet.runs.stored_run import StoredRun, write_run
 from a20_parquet.runs.without_rows import WithoutRows
 from a20_parquet.windows.duplicates import Duplicates
 from a20_parquet.windows.schema import Feature, keyed_schema
@@ -97,7 +98,9 @@ def test_duplicates_in_runs(
     runs: list[Run] = [run_of(mine) for mine in rows]
     if rng.random() < 0.5:
         folder = tmp_path_factory.mktemp("runs")
-        runs = [StoredRun(run_of(mine).write(folder / str(i), 2)) for i, mine in enumerate(rows)]
+        runs = [
+            StoredRun(write_run(run_of(mine), folder / str(i), 2)) for i, mine in enumerate(rows)
+        ]
     expected = search([], [row for mine in rows for row in mine])
     check(find(runs, workers=rng.randint(1, 3)), expected, rows)
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from a20_parquet.parquet import Compression
 from a20_parquet.runs.cursor import MergeCursor
-from a20_parquet.runs.run import InMemoryRun, Run, StoredRun
+from a20_parquet.runs.run import InMemoryRun, Run
+from a20_parquet.runs.stored_run import StoredRun, write_run
 from a20_parquet.windows.build import with_embeddings
 from a20_parquet.windows.schema import Feature, keyed_schema, metadata_schema, window_schema
 from tests.helpers.metadata import make_keyed
@@ -57,7 +58,7 @@ def test_features_stay_with_their_windows(
     for shard, mine in enumerate(rows):
         run = InMemoryRun(embeddings_of(mine), np.arange(len(mine)), keyed_with_features(mine))
         path = folder / f"run-{shard}"
-        runs.append(StoredRun(run.write(path, batch_rows=7)) if on_disk else run)
+        runs.append(StoredRun(write_run(run, path, batch_rows=7)) if on_disk else run)
     slices = [(0, len(mine)) for mine in rows]
     staging = np.empty((11, DIMS), np.float32)
     cursor = MergeCursor(runs, slices, batch_rows=7, staging=staging)

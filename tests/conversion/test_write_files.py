@@ -22,7 +22,8 @@ from a20_parquet.dataset.manifest import FileSummary
 from a20_parquet.errors import DatasetError
 from a20_parquet.runs.cursor import MergeCursor
 from a20_parquet.runs.merge_plan import MergeUnit, OutputFile
-from a20_parquet.runs.run import Run, StoredRun
+from a20_parquet.runs.run import Run
+from a20_parquet.runs.stored_run import StoredRun, write_run
 from a20_parquet.windows.schema import keyed_schema, metadata_schema, window_schema
 from tests.helpers.layout import LocalLayout
 from tests.helpers.metadata import make_keyed
@@ -48,7 +49,7 @@ def make_runs(rng: random.Random, rows: list[list[Row]], folder: Path, batch: in
         memory = held(mine, rng)
         on_disk = rng.random() < 0.5
         path = folder / f"run-{number}"
-        runs.append(StoredRun(memory.write(path, batch)) if on_disk else memory)
+        runs.append(StoredRun(write_run(memory, path, batch)) if on_disk else memory)
     return runs
 
 

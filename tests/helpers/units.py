@@ -63,7 +63,7 @@ def write_runs(
     first_part: int = 0,
 ) -> tuple[MergePlan, list[FileSummary], list[int]]:
     """Merge runs likewise; the first file of each partition gets the number ``first_part``."""
-    units = plan_merge([run.partitions for run in runs], rows_per_file=7, rows_per_unit=20)
+    units = plan_merge(runs, rows_per_file=7, rows_per_unit=20)
     parquet = ParquetLayout(window_schema(DIMS), Compression.NONE)
     writer = UnitWriter(
         layout,

@@ -1,5 +1,6 @@
 """What passes take, beside the plans that conversions make of the same numbers."""
 
+from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
 
@@ -17,6 +18,13 @@ from a20_parquet.windows.partition import PartitionBy
 
 ROW_BYTES = 5_120
 MB = 1_000_000
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run of which only the partitions are known."""
+
+    partitions: Partitions
 
 
 def volume(shards: int, windows_a_shard: int, windows_a_record: int = 12) -> Volume:
@@ -73,8 +81,10 @@ def test_ranges_and_slices_are_those_of_a_plan(partitions: int, runs: int) -> No
     records, rows = 60_000, 2_000
     draw = np.random.default_rng(0)
     found = [
-        Partitions(
-            pa.array(["a"] * len(cells)), pa.array(cells.astype(np.int32)), counts[cells] * 12
+        Planned(
+            Partitions(
+                pa.array(["a"] * len(cells)), pa.array(cells.astype(np.int32)), counts[cells] * 12
+            )
         )
         for counts in (
             np.bincount(draw.integers(0, partitions, records // runs)) for _ in range(runs)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -50,23 +51,22 @@ def partitions(run: Run) -> Partitions:
     )
 
 
-class Lazy(Sequence[Partitions]):
-    """Runs whose partitions are found each time they are asked for."""
+@dataclass(frozen=True)
+class Planned:
+    """A run of which only the partitions are known, built each time they are read."""
 
-    def __init__(self, runs: list[Run]) -> None:
-        self._runs = runs
+    run: Run
 
-    def __len__(self) -> int:
-        return len(self._runs)
-
-    def __getitem__(self, index: Any) -> Any:
-        return partitions(self._runs[index])
+    @property
+    def partitions(self) -> Partitions:
+        """In order."""
+        return partitions(self.run)
 
 
 def plan(runs: list[Run], rows_per_file: int = 10, rows_per_unit: int = 20) -> MergePlan:
     """A plan for runs given as dictionaries."""
-    found = [partitions(run) for run in runs]
-    return plan_merge(found, rows_per_file=rows_per_file, rows_per_unit=rows_per_unit)
+    planned = [Planned(run) for run in runs]
+    return plan_merge(planned, rows_per_file=rows_per_file, rows_per_unit=rows_per_unit)
 
 
 def files(units: Sequence[MergeUnit]) -> list[tuple[str, int | None, int, int]]:
@@ -169,11 +169,11 @@ def test_a_run_without_rows_beside_others() -> None:
 def test_runs_may_be_many(
     runs: list[Run], rows_per_file: int, rows_per_unit: int, buffered: int
 ) -> None:
-    """However few partitions are added up at a time, and read when asked for, the plan is one."""
+    """However few partitions are added up at a time, the plan is the same."""
     expected = plan(runs, rows_per_file, rows_per_unit)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan_module, "_BUFFERED_PARTITIONS", buffered)
-        found = plan_merge(Lazy(runs), rows_per_file=rows_per_file, rows_per_unit=rows_per_unit)
+        found = plan(runs, rows_per_file, rows_per_unit)
     assert files(found) == files(expected)
     np.testing.assert_array_equal(found.bounds, expected.bounds)
     assert found.rows.tolist() == [unit.rows for unit in expected]

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pytest
 
 from a20_parquet.errors import DatasetError
-from a20_parquet.runs import run as run_module
-from a20_parquet.runs.run import StoredRun
+from a20_parquet.runs import stored_run as stored_run_module
+from a20_parquet.runs.run import InMemoryRun
+from a20_parquet.runs.stored_run import StoredRun, write_run
 from a20_parquet.storage.path import parse_path
 from a20_parquet.windows.schema import keyed_schema
 from tests.helpers.metadata import make_keyed
@@ -29,8 +30,8 @@ def test_held_and_disk_runs_give_the_same_rows(rows: int, batch_rows: int, tmp_p
     metadata = make_keyed(expected)
     embeddings = embeddings_of(expected)
     memory = held(unsorted, rng)
-    disk = StoredRun(memory.write(tmp_path / "run", batch_rows))
-    stored = StoredRun(memory.write(parse_path(f"memory://runs{tmp_path}/run"), batch_rows))
+    disk = StoredRun(write_run(memory, tmp_path / "run", batch_rows))
+    stored = StoredRun(write_run(memory, parse_path(f"memory://runs{tmp_path}/run"), batch_rows))
     groups = [(k, len(list(g))) for k, g in groupby((r["site"], r["period"]) for r in expected)]
     bounds = [(0, rows), (rows - 1, rows), *(sorted(rng.sample(range(rows + 1), 2)) for _ in "123")]
     for run in (memory, disk, stored):
@@ -50,7 +51,7 @@ def test_held_and_disk_runs_give_the_same_rows(rows: int, batch_rows: int, tmp_p
 def test_a_run_is_three_files(tmp_path: Path) -> None:
     """The files are the documented ones: raw floats, metadata in small batches, and the index."""
     rows = sorted(random_rows(random.Random(1), 5, 0), key=sort_key)
-    held(rows).write(tmp_path / "run-1", 2)
+    write_run(held(rows), tmp_path / "run-1", 2)
     names = ["run-1.embeddings", "run-1.index.arrow", "run-1.metadata.arrow"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     floats = np.fromfile(tmp_path / names[0], "<f4").reshape(-1, DIMS)
@@ -65,8 +66,8 @@ def test_writing_goes_through_a_small_buffer(
     """A copy buffer smaller than a row, or than the run, changes nothing."""
     rows = random_rows(random.Random(2), 20, 0)
     for size in (1, 7 * DIMS * 4, 10**6):
-        monkeypatch.setattr(run_module, "COPY_BYTES", size)
-        disk = StoredRun(held(rows).write(tmp_path / str(size), 3))
+        monkeypatch.setattr(stored_run_module, "_COPY_BYTES", size)
+        disk = StoredRun(write_run(held(rows), tmp_path / str(size), 3))
         expected = embeddings_of(sorted(rows, key=sort_key))
         assert read_run(disk, 0, 20)[1].tobytes() == expected.tobytes()
 
@@ -74,15 +75,15 @@ def test_writing_goes_through_a_small_buffer(
 def test_names_with_dots_stay_apart(tmp_path: Path) -> None:
     """Two runs whose names differ in number only do not share files."""
     first = StoredRun(
-        held(random_rows(random.Random(3), 4, 0)).write(tmp_path / "run-000000-0000", 2)
+        write_run(held(random_rows(random.Random(3), 4, 0)), tmp_path / "run-000000-0000", 2)
     )
-    held(random_rows(random.Random(4), 4, 1)).write(tmp_path / "run-000000-0001", 2)
+    write_run(held(random_rows(random.Random(4), 4, 1)), tmp_path / "run-000000-0001", 2)
     assert {row["shard"] for row in read_run(first, 0, 4)[0]} == {0}
 
 
 def test_a_cut_run_is_told(tmp_path: Path) -> None:
     """Embeddings that are shorter than when they were written are an error that names the file."""
-    disk = StoredRun(held(random_rows(random.Random(5), 4, 0)).write(tmp_path / "run", 2))
+    disk = StoredRun(write_run(held(random_rows(random.Random(5), 4, 0)), tmp_path / "run", 2))
     path = tmp_path / "run.embeddings"
     path.write_bytes(path.read_bytes()[:-1])
     read_run(disk, 0, 3)
@@ -93,7 +94,7 @@ def test_a_cut_run_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".metadata.arrow", ".index.arrow"])
 def test_damaged_metadata_is_told(suffix: str, tmp_path: Path) -> None:
     """Metadata or an index that was cut short is one of this package's errors too."""
-    files = held(random_rows(random.Random(6), 40, 0)).write(tmp_path / "run", 2)
+    files = write_run(held(random_rows(random.Random(6), 40, 0)), tmp_path / "run", 2)
     path = tmp_path / f"run{suffix}"
     path.write_bytes(path.read_bytes()[:100])
     run = StoredRun(files)
@@ -106,9 +107,9 @@ def test_a_held_run_does_not_copy(tmp_path: Path) -> None:
     rows = sorted(random_rows(random.Random(7), 3, 0), key=sort_key)
     buffer = embeddings_of(rows)
     keyed = pa.Table.from_batches([make_keyed(rows)])
-    memory = run_module.InMemoryRun(buffer, np.arange(3), keyed)
+    memory = InMemoryRun(buffer, np.arange(3), keyed)
     buffer[:] = 7
     assert read_run(memory, 0, 3)[1].tolist() == [[7.0] * DIMS] * 3
-    disk = StoredRun(memory.write(tmp_path / "run", 1))
+    disk = StoredRun(write_run(memory, tmp_path / "run", 1))
     buffer[:] = 8
     assert read_run(disk, 0, 3)[1].tolist() == [[7.0] * DIMS] * 3

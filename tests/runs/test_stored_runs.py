@@ -7,6 +7,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from a20_parquet.conversion.duplicates_pass import Comparison
 from a20_parquet.errors import DatasetError
 from a20_parquet.runs import cursor as cursor_module
 from a20_parquet.runs.cursor import MergeCursor
-from a20_parquet.runs.run import Run, RunFiles, StoredRun, open_runs
+from a20_parquet.runs.stored_run import RunFiles, StoredRun, open_runs, write_run
 from a20_parquet.runs.without_rows import WithoutRows
 from a20_parquet.storage import retries
 from a20_parquet.storage.concurrent import AT_ONCE, map_at_once
@@ -26,6 +27,9 @@ from tests.helpers.fake_store import FakeStore, Request, fake_store, reads, refu
 from tests.helpers.repeated import repeated_rows, run_of
 from tests.helpers.runs import DIMS, Row, embeddings_of, held, random_rows, read_run, sort_key
 from tests.helpers.units import buffer
+
+if TYPE_CHECKING:
+    from a20_parquet.runs.run import Run
 
 FOLDER = "bucket/runs"
 
@@ -38,7 +42,7 @@ def _store() -> Iterator[None]:
 
 def write(rows: Sequence[Row], number: int = 0, batch_rows: int = 2) -> RunFiles:
     """Write a run into the store; what that has asked of it is forgotten."""
-    files = held(rows).write(parse_path(f"fake://{FOLDER}/run-{number}"), batch_rows)
+    files = write_run(held(rows), parse_path(f"fake://{FOLDER}/run-{number}"), batch_rows)
     FakeStore.requests.clear()
     return files
 
@@ -109,16 +113,18 @@ def test_an_opened_run_needs_no_more_of_its_index() -> None:
 def test_runs_are_written_whole_and_the_index_last() -> None:
     """Three objects, each put once."""
     FakeStore.requests.clear()
-    files = held(random_rows(random.Random(2), 9, 0)).write(parse_path(f"fake://{FOLDER}/a"), 2)
+    files = write_run(
+        held(random_rows(random.Random(2), 9, 0)), parse_path(f"fake://{FOLDER}/a"), 2
+    )
     written = [request.path for request in FakeStore.requests if request.kind == "write"]
     suffixes = [".embeddings", ".metadata.arrow", ".index.arrow"]
     assert written == [f"{FOLDER}/a{suffix}" for suffix in suffixes]
-    assert StoredRun.is_whole(files)
+    assert files.are_whole()
     for name in written:
         content = FakeStore.objects.pop(name)
-        assert not StoredRun.is_whole(files)
+        assert not files.are_whole()
         FakeStore.objects[name] = content[:-1]
-        assert not StoredRun.is_whole(files)
+        assert not files.are_whole()
         FakeStore.objects[name] = content
 
 
@@ -224,7 +230,7 @@ def test_duplicates_are_the_same() -> None:
     rng = random.Random(4)
     here = [run_of(repeated_rows(rng, 30, shard, 15)) for shard in range(3)]
     folder = parse_path(f"fake://{FOLDER}")
-    there = [StoredRun(run.write(folder / f"run-{n}", 2)) for n, run in enumerate(here)]
+    there = [StoredRun(write_run(run, folder / f"run-{n}", 2)) for n, run in enumerate(here)]
     found = []
     kinds: list[Sequence[Run]] = [here, there]
     for runs in kinds:

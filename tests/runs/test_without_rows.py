@@ -51,6 +51,6 @@ def test_a_run_of_which_nothing_remains_can_be_merged() -> None:
     run = WithoutRows(held(rows), np.arange(6))
     assert len(run.partitions) == 0
     assert run.on_disk is False
-    assert not plan_merge([run.partitions], rows_per_file=5, rows_per_unit=5)
-    units = plan_merge([run.partitions, held(rows).partitions], rows_per_file=5, rows_per_unit=50)
+    assert not plan_merge([run], rows_per_file=5, rows_per_unit=5)
+    units = plan_merge([run, held(rows)], rows_per_file=5, rows_per_unit=50)
     assert [unit.slices.tolist() for unit in units] == [[[0, 0], [0, 6]]]

@@ -32,7 +32,7 @@ from a20_parquet.dataset.manifest import (
 )
 from a20_parquet.dataset.taken import format_option
 from a20_parquet.errors import UsageError, flag
-from a20_parquet.runs.run import RunFiles, StoredRun
+from a20_parquet.runs.stored_run import RunFiles
 from a20_parquet.storage.concurrent import map_at_once
 from a20_parquet.storage.files import has_sum, write_whole
 from a20_parquet.storage.locate import is_url
@@ -192,7 +192,7 @@ def sorted_units(
 
     def is_there(unit: SortedShards) -> bool:
         staged = [file for shard in unit.quarantine for file in shard.files]
-        runs = all(map(StoredRun.is_whole, unit.runs))
+        runs = all(run.are_whole() for run in unit.runs)
         return runs and _are_whole(layout.staged_quarantine, staged)
 
     taken: set[int] = set()

@@ -22,8 +22,7 @@ from a20_parquet.conversion.transaction.scratch import new_scratch, remove_scrat
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.manifest import QuarantinedShard, QuarantineFile, ShardSummary
 from a20_parquet.errors import DatasetError, UsageError
-from a20_parquet.runs.run import RunFiles
-from a20_parquet.runs.run_files import RunFile
+from a20_parquet.runs.stored_run import RunFile, RunFiles
 from a20_parquet.storage.files import write_whole
 from a20_parquet.storage.path import AnyPath
 from a20_parquet.windows.partition import PartitionBy

@@ -20,6 +20,7 @@ from a20_parquet.conversion.transaction.checkpoints import (
 )
 from a20_parquet.dataset.manifest import FileSummary, ShardSummary
 from a20_parquet.dataset.quarantine import QuarantineWriter
+from a20_parquet.runs.stored_run import write_run
 from a20_parquet.windows.rejection import Reason, Rejection
 from tests.helpers.layout import LocalLayout
 from tests.helpers.runs import held, random_rows
@@ -51,7 +52,7 @@ SPOILING: list[Spoil] = [Path.unlink, flip, cut, grow, zero]
 def sort_unit(layout: LocalLayout, position: int) -> SortedShards:
     """A finished unit of the first pass, with a run and a record in quarantine."""
     rows = random_rows(random.Random(position), 9, position)
-    run = held(rows).write(layout.conversion / "runs" / f"run-{position}", 2)
+    run = write_run(held(rows), layout.conversion / "runs" / f"run-{position}", 2)
     with QuarantineWriter(layout.staged_quarantine, f"shard-{position}") as writer:
         writer.keep_record(Rejection(0, Reason.BAD_FILENAME, "m"), 0, frame(b"x"))
         writer.keep_damage(Rejection(1, Reason.BAD_PAYLOAD, "m"), 17, b"abc")

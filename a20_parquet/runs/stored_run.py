@@ -1,0 +1,284 @@
+"""Runs on scratch storage, in a local folder or in a store. Each is three files.
+
+- ``NAME.embeddings``: raw little-endian float32 rows;
+- ``NAME.metadata.arrow``: an Arrow IPC stream, the metadata and sort keys in small batches;
+- ``NAME.index.arrow``, written last as the run's commit marker: the metadata's schema and a batch
+  with the offsets of its batches, both IPC messages, then an IPC stream of the run's partitions.
+
+With the offsets known, any rows are one byte range of one file each.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from threading import Lock
+from typing import Any, Self
+
+import crc32c
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from a20_parquet.errors import DatasetError
+from a20_parquet.runs.run import InMemoryRun, Rows
+from a20_parquet.storage.concurrent import map_at_once
+from a20_parquet.storage.files import NewFile, has_sum, path_errors, read_range
+from a20_parquet.storage.locate import check_regular
+from a20_parquet.storage.path import AnyPath, StorePath, parse_path
+from a20_parquet.storage.retries import ShortAnswerError
+from a20_parquet.windows.order import Partitions
+
+_COPY_BYTES = 4 << 20
+_OFFSETS = pa.schema([pa.field("start", pa.int64(), nullable=False)])
+
+
+class RunFile(BaseModel):
+    """One file of a run, as it was written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bytes: int
+    checksum: str
+    """CRC32C, eight hexadecimal digits."""
+
+
+class RunFiles(BaseModel):
+    """The path of a run on scratch storage, and what its files contain."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str
+    """Absolute, or a URL; without the suffixes of the files."""
+    dims: int
+    """Floats per embedding."""
+    batch_rows: int
+    """Rows per batch of metadata."""
+    embeddings: RunFile
+    metadata: RunFile
+    index: RunFile
+    places_bytes: int
+    """Size of the index's first part: the schema and the offsets of the metadata's batches."""
+
+    def paths(self) -> tuple[AnyPath, AnyPath, AnyPath]:
+        """Paths of the embeddings, the metadata and the index."""
+        return _paths(parse_path(self.path))
+
+    def are_whole(self) -> bool:
+        """Whether the files are as they were written."""
+        files = zip(self.paths(), (self.embeddings, self.metadata, self.index), strict=True)
+        return all(has_sum(path, file.bytes, file.checksum) for path, file in files)
+
+
+def write_run(run: InMemoryRun, path: AnyPath, batch_rows: int) -> RunFiles:
+    """Write a run to scratch storage.
+
+    Args:
+        run: what to write.
+        path: without suffix; in a folder that exists, or in a store.
+        batch_rows: rows per batch of metadata, the least that can be read.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    embeddings_path, metadata_path, index_path = _paths(path)
+    embeddings, _ = _write(embeddings_path, _embedding_blocks(run))
+    schema = run.read_metadata(0, 1).schema
+    batches = (
+        run.read_metadata(start, min(start + batch_rows, len(run))).serialize()
+        for start in range(0, len(run), batch_rows)
+    )
+    metadata, ends = _write(metadata_path, chain([schema.serialize()], batches))
+    offsets = pa.record_batch([np.array(ends, np.int64)], schema=_OFFSETS)
+    head = bytes(schema.serialize()) + bytes(offsets.serialize())
+    index, _ = _write(index_path, [head, _pack(run.partitions)])
+    return RunFiles(
+        path=str(path),
+        dims=run.dims,
+        batch_rows=batch_rows,
+        embeddings=embeddings,
+        metadata=metadata,
+        index=index,
+        places_bytes=len(head),
+    )
+
+
+class StoredRun:
+    """A run on scratch storage; any number of threads may read it.
+
+    The index is read once, when it is first needed. The partitions may be more than the windows
+    that fit into memory, so they stay packed.
+    """
+
+    on_disk = True
+
+    def __init__(self, files: RunFiles) -> None:
+        """Read nothing yet; see ``open_runs``."""
+        self._files = files
+        self._embeddings, self._metadata, self._index = files.paths()
+        self._lock = Lock()
+        self._batches: tuple[Any, Sequence[int]] | None = None
+        self._packed: bytes | None = None
+
+    def __reduce__(self) -> tuple[type[Self], tuple[RunFiles]]:
+        """Leave the index behind: another process reads what it needs of it."""
+        return type(self), (self._files,)
+
+    @property
+    def is_remote(self) -> bool:
+        """See ``Run``."""
+        return isinstance(self._index, StorePath)
+
+    def open(self) -> bytes:
+        """Read the index with one request, and return the packed partitions.
+
+        Raises:
+            DatasetError: it was damaged.
+            OSError: it cannot be read.
+        """
+        with self._lock:
+            if self._packed is None:
+                content = _read(self._index, 0, self._files.index.bytes)
+                self._batches = self._parse(content)
+                self._packed = content[self._files.places_bytes :]
+            return self._packed
+
+    @property
+    def partitions(self) -> Partitions:
+        """See ``Run``."""
+        packed = self.open()
+        with _damage_errors(self._index):
+            batch = pa.ipc.open_stream(packed).read_next_batch()
+            rows = batch.column("rows").to_numpy()
+            return Partitions(batch.column("site"), batch.column("period"), rows)
+
+    def read_metadata(self, start: int, stop: int) -> Any:
+        """See ``Run``; one request."""
+        with self._lock:
+            if self._batches is None:
+                self._batches = self._parse(_read(self._index, 0, self._files.places_bytes))
+            schema, offsets = self._batches
+        batch_rows = self._files.batch_rows
+        first, last = start // batch_rows, -(-stop // batch_rows)
+        content = pa.BufferReader(_read(self._metadata, offsets[first], offsets[last]))
+        with _damage_errors(self._metadata):
+            batches = [pa.ipc.read_record_batch(content, schema) for _ in range(first, last)]
+        return pa.concat_batches(batches).slice(start - first * batch_rows, stop - start)
+
+    def read_embeddings(self, start: int, out: Rows) -> None:
+        """See ``Run``; one request."""
+        first = start * self._files.dims * 4
+        view = out.data.cast("B")
+        if isinstance(self._embeddings, StorePath):
+            view[:] = _read(self._embeddings, first, first + len(view))
+            return
+        check_regular(self._embeddings)
+        with open(self._embeddings, "rb", buffering=0) as file:
+            file.seek(first)
+            while view:
+                count = file.readinto(view)
+                if not count:
+                    raise _damaged(self._embeddings)
+                view = view[count:]
+
+    def _parse(self, index: bytes) -> tuple[Any, Sequence[int]]:
+        """The metadata's schema, the offset of each batch, and where the last one ends."""
+        content = pa.BufferReader(index)
+        with _damage_errors(self._index):
+            schema = pa.ipc.read_schema(content)
+            offsets = pa.ipc.read_record_batch(content, _OFFSETS).column("start")
+        return schema, offsets.to_pylist()
+
+
+def open_runs(files: Sequence[RunFiles]) -> list[StoredRun]:
+    """Open runs on scratch storage, those in stores at the same time.
+
+    Raises:
+        DatasetError: one was damaged.
+        OSError: one cannot be read.
+    """
+    runs = [StoredRun(each) for each in files]
+    map_at_once(StoredRun.open, runs, is_remote=any(run.is_remote for run in runs))
+    return runs
+
+
+def _paths(run: AnyPath) -> tuple[AnyPath, AnyPath, AnyPath]:
+    return (
+        run.with_name(f"{run.name}.embeddings"),
+        run.with_name(f"{run.name}.metadata.arrow"),
+        run.with_name(f"{run.name}.index.arrow"),
+    )
+
+
+def _embedding_blocks(run: InMemoryRun) -> Iterator[Rows]:
+    """Embeddings in order, through one small buffer."""
+    buffer = np.empty((max(1, _COPY_BYTES // (run.dims * 4)), run.dims), np.float32)
+    for start in range(0, len(run), len(buffer)):
+        block = buffer[: len(run) - start]
+        run.read_embeddings(start, block)
+        yield block
+
+
+def _pack(partitions: Partitions) -> bytes:
+    """Partitions compressed to a few bytes each, as neighbours are alike."""
+    columns: Sequence[Any] = [partitions.site, partitions.period, pa.array(partitions.rows)]
+    batch = pa.record_batch(columns, names=["site", "period", "rows"])
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
+        writer.write_batch(batch)
+    return bytes(sink.getvalue())
+
+
+def _write(path: AnyPath, pieces: Iterable[Any]) -> tuple[RunFile, list[int]]:
+    """Write a file of buffers, each of which is used before the next one is asked for.
+
+    Returns:
+        Its size and checksum, and the offset at which each piece ends.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    checksum = size = 0
+    ends = []
+    with path_errors(path), NewFile(path, buffering=0) as new:
+        for piece in pieces:
+            view = memoryview(piece).cast("B")
+            checksum = crc32c.crc32c(view, checksum)
+            size += len(view)
+            ends.append(size)
+            while view:
+                view = view[new.file.write(view) :]
+        new.expect(size, checksum)
+    return RunFile(bytes=size, checksum=f"{checksum:08x}"), ends
+
+
+def _read(path: AnyPath, start: int, stop: int) -> bytes:
+    """Read bytes ``start`` to before ``stop`` of a file, with one request.
+
+    Raises:
+        DatasetError: it is shorter than it was when it was written.
+        OSError: it cannot be read.
+    """
+    with path_errors(path):
+        try:
+            return read_range(path, start, stop)
+        except OSError as error:
+            if isinstance(error, ShortAnswerError) or isinstance(error.__cause__, ShortAnswerError):
+                raise _damaged(path) from error
+            raise
+
+
+@contextmanager
+def _damage_errors(path: AnyPath) -> Iterator[None]:
+    """Raise DatasetError if the body cannot parse what it has read of a file."""
+    try:
+        yield
+    except (pa.ArrowException, EOFError, OSError, StopIteration, KeyError) as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: AnyPath) -> DatasetError:
+    return DatasetError(
+        f"{path} has been cut short or changed since it was written. Nothing else may write to "
+        "the scratch folder: convert again."
+    )
