@@ -5,8 +5,10 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from click.testing import CliRunner
 
 import a20_parquet
+from a20_parquet.cli import main as cli
 from a20_parquet.errors import A20ParquetError, DatasetError, SourceError, UsageError
 from tests.helpers.command_line import run
 from tests.helpers.shards import make_record, random_tensor, write_shard
@@ -112,3 +114,14 @@ def test_something_else_as_dataset(folder: Path, below: str, told: str) -> None:
     """What it is, and which folder was meant."""
     with pytest.raises(A20ParquetError, match=told):
         a20_parquet.info(folder / below)
+
+
+@pytest.mark.parametrize("typed", ["--overwrit", "--overwrite2", "--forced", "--verbos"])
+def test_what_deletes_is_not_suggested(typed: str) -> None:
+    """Neither for what looks like it, nor for what was ever mistyped so."""
+    for name in ("convert", "duckdb"):
+        done = CliRunner().invoke(cli.cli, [name, "a", "b", typed])
+        assert done.exit_code == 2
+        assert "'--overwrite'" not in done.stderr
+        assert "'--force'" not in done.stderr
+    assert "--verbose" in done.stderr or typed != "--verbos"

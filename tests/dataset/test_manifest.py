@@ -16,7 +16,7 @@ from a20_parquet.dataset.manifest import (
     TableOptions,
 )
 from a20_parquet.windows.partition import PartitionBy
-from a20_parquet.windows.schema import Feature
+from a20_parquet.windows.schema import Feature, FeatureKind, FeatureScope
 from tests.helpers.datasets import complete
 from tests.helpers.layout import LocalLayout
 from tests.helpers.units import OPTIONS, make_plan
@@ -145,3 +145,14 @@ def test_table_options_of_channels_and_features() -> None:
     for wrong in ({"name": "nuisances"}, {"name": "nuisances", "size": 3, "extra": 1}):
         with pytest.raises(ValueError, match=r"features\.0\.(size|extra)"):
             TableOptions.model_validate(dumped | {"features": [wrong]})
+
+
+def test_old_manifests_mean_tensors() -> None:
+    """What a manifest says of features without their kind holds for Perch's tensors."""
+    old = (
+        '{"partition_by": "site", "compression": "none", "max_file_size": 1, "row_group_rows": 1,'
+        ' "window_seconds": 5, "dims": 4, "features": [{"name": "label", "size": 3}]}'
+    )
+    assert TableOptions.model_validate_json(old).features == (
+        Feature("label", 3, FeatureKind.TENSOR, FeatureScope.WINDOW),
+    )

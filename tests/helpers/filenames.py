@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
+from a20_parquet.windows.filenames.parse import FilenameRules, Recordings, parse_filenames
 from a20_parquet.windows.filenames.site_token import chosen_token, name_tokens
 
 Row = Mapping[str, Any]
@@ -157,3 +158,22 @@ def _times(
     else:
         instant, local = start.replace(tzinfo=timezone(shift)).astimezone(UTC), start
     return instant, minutes, local.hour * 3600 + local.minute * 60 + local.second
+
+
+def parse(*names: str, **rules: Any) -> Recordings:
+    """Parse names; ``rules`` are the fields of ``FilenameRules``."""
+    return parse_filenames(pa.array(names, pa.string()), FilenameRules(**rules))
+
+
+def reading(recordings: Recordings, index: int = 0) -> Reading:
+    """One name's columns as Python values."""
+    columns = {name: getattr(recordings, name)[index].as_py() for name in Recordings.columns()}
+    if columns["file_timestamp"] is not None:
+        columns["file_timestamp"] = columns["file_timestamp"].astimezone(UTC)
+    return Reading(columns, recordings.site[index].as_py(), bool(recordings.valid[index]))
+
+
+def facts(name: str) -> dict[str, Any] | None:
+    """What the name tells, as Python values; None if it is not valid."""
+    found = reading(parse(name))
+    return found.columns if found.taken else None
