@@ -154,15 +154,11 @@ class Mend:
 
     def _put(self) -> None:
         # A store takes files whole.
-        new = NewFile(self.place)
-        try:
+        with NewFile(self.place) as new:
             for piece in _pieces(self.place, self.footer.start):
                 new.file.write(piece)
             new.file.write(self._end)
             new.expect(self.file.bytes, int(self.checksum, 16))
-            new.keep()
-        finally:
-            new.close()
 
 
 def _pieces(place: AnyPath, stop: int) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Sends many requests to a store at once: each waits for the network, whatever its size."""
+"""Sends requests to a store concurrently, since each waits for the network."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,13 +10,13 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 AT_ONCE: Final = 16
-"""How many requests one of several workers makes at a time."""
+"""Concurrent requests of one of several workers."""
 MOST_AT_ONCE: Final = 32
-"""How many small requests are made where there are no workers yet."""
+"""Concurrent small requests before there are workers."""
 
 
 class ContextThreads(ThreadPoolExecutor):
-    """A thread pool whose tasks run in the context of their submitter, so that retries count."""
+    """A thread pool whose tasks run in the submitter's context, so that retries are counted."""
 
     def submit(
         self,
@@ -25,7 +25,7 @@ class ContextThreads(ThreadPoolExecutor):
         *args: Arguments.args,
         **kwargs: Arguments.kwargs,
     ) -> Future[Answer]:
-        """Have a thread call a function."""
+        """Call a function in a thread."""
         context = copy_context()
         return super().submit(lambda: context.run(fn, *args, **kwargs))
 

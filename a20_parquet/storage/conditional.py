@@ -1,19 +1,21 @@
-"""A file of a store that is replaced only if it still has the version that was seen.
+"""A file in a store that is replaced only if it still has the version that was read.
 
 S3 compares an object's ETag (``If-Match``, ``If-None-Match``: "Add preconditions to S3 operations
 with conditional requests" in its user guide), Google Cloud Storage its generation
-(``ifGenerationMatch``: "Request preconditions" in its documentation). Both decide at one moment,
-whoever else writes. Other stores have nothing of the kind that fsspec could ask for, and what
-speaks S3 may ignore it: so it is tried.
+(``ifGenerationMatch``: "Request preconditions" in its documentation). Both compare and write as one
+atomic operation. Through fsspec, other stores have no conditional requests. Servers that imitate S3
+may ignore the conditions, so these are tried first.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from a20_parquet.storage.path import StorePath
 from a20_parquet.storage.retries import status_of
+
+Answer = TypeVar("Answer")
 
 _REFUSED: Final = {HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED}
 
@@ -27,7 +29,7 @@ class _Conditions:
     never: str
     """A version that no object has."""
     put: Callable[[Any, str, bytes, str | None], str]
-    """Put an object in the place of one of a version, or of none; return the version it has."""
+    """Replace an object of a version, or create one if that is None; return the new version."""
     remove: Callable[[Any, str, str], None]
     """Delete an object of a version."""
 
@@ -35,83 +37,72 @@ class _Conditions:
 class ConditionalFile:
     """A small file in a store.
 
-    Versions are texts that change whenever the file is put; empty if the store tells none.
+    A version is a string that changes with each put; empty if the store has no versions.
     """
 
-    def __init__(self, place: StorePath) -> None:
-        """Take a place; nothing is asked for yet."""
-        self.place = place
-        clients = {kind.__module__.partition(".")[0] for kind in type(place.filesystem.inner).mro()}
+    def __init__(self, path: StorePath) -> None:
+        """Send no request yet."""
+        self.path = path
+        clients = {kind.__module__.partition(".")[0] for kind in type(path.filesystem.inner).mro()}
         known = [conditions for client, conditions in _KNOWN.items() if client in clients]
         self._conditions = known[0] if known else None
 
     def look(self) -> tuple[str | None, bytes | None]:
-        """Return its version and its bytes, which may be of a later one; both None without a file.
+        """Return version and content, which may be newer than the version; both None if missing.
 
         Raises:
             OSError: the store cannot be asked.
         """
         version = self.version()
         try:
-            return version or "", self.place.read_bytes()
+            return version or "", self.path.read_bytes()
         except FileNotFoundError:
             return None, None
 
     def version(self) -> str | None:
-        """Return its version, None without a file.
+        """Return the version, None if the file does not exist.
 
         Raises:
             OSError: the store cannot be asked.
         """
         try:
-            told = self.place.filesystem.info(self.place.path)
+            info = self.path.filesystem.info(self.path.path)
         except FileNotFoundError:
             return None
-        return str(told.get(self._conditions.version_key) or "") if self._conditions else ""
+        return str(info.get(self._conditions.version_key) or "") if self._conditions else ""
 
     def put(self, content: bytes, version: str | None) -> str | None:
-        """Put it if the one that is there has this version.
+        """Put the file if it has this version.
 
         Args:
-            content: its bytes.
-            version: of the file that it replaces; None if it is to be a new one.
+            content: the new content.
+            version: the version to replace; None to create the file.
 
         Returns:
-            Its version; None if the store has refused. That may be because an earlier try was done,
-            and the answer to it was lost. A store without conditions refuses to replace files at
-            the most.
+            The new version; None if the store has refused. It may have refused because an earlier
+            try had succeeded and its answer was lost. A store without conditional requests can only
+            refuse to create a file that exists.
 
         Raises:
             OSError: it cannot be put.
         """
-        filesystem, path = self.place.filesystem, self.place.path
 
-        def put() -> str | None:
-            try:
-                if self._conditions is not None:
-                    return self._conditions.put(filesystem.inner, path, content, version)
-                mode = "create" if version is None else "overwrite"
-                filesystem.inner.pipe_file(path, content, mode=mode)
-            except Exception as error:
-                if self._is_refused(error, replaces=version is not None):
-                    return None
-                if self._conditions is None or status_of(error) != HTTPStatus.NOT_IMPLEMENTED:
-                    raise
-                self._conditions = None
-                return put()
+        def put(inner: Any, path: str) -> str:
+            if self._conditions is not None:
+                return self._conditions.put(inner, path, content, version)
+            inner.pipe_file(path, content, mode="create" if version is None else "overwrite")
             return ""
 
-        put_version: str | None = filesystem.change(put, path)
-        return put_version
+        return self._change(put, replaces=version is not None)
 
     def has_conditions(self, content: bytes) -> bool:
-        """Whether the store refuses what it should.
+        """Whether the store obeys conditions.
 
         Args:
-            content: what the file has; it may be put again.
+            content: the file's present content, which may be put again.
 
         Raises:
-            OSError: that cannot be tried.
+            OSError: the store cannot be asked.
         """
         if self._conditions is None:
             return False
@@ -120,42 +111,50 @@ class ConditionalFile:
         return self._conditions is not None
 
     def remove(self, version: str) -> None:
-        """Delete it if it has this version; whatever it has, if the store knows no conditions.
+        """Delete the file if it has this version, or any if the store has no conditional requests.
 
         Raises:
             OSError: it cannot be deleted.
         """
-        filesystem, path = self.place.filesystem, self.place.path
 
-        def remove() -> None:
+        def remove(inner: Any, path: str) -> None:
+            if self._conditions is not None:
+                self._conditions.remove(inner, path, version)
+            else:
+                inner.rm_file(path)
+
+        self._change(remove, replaces=True)
+
+    def _change(self, request: Callable[[Any, str], Answer], *, replaces: bool) -> Answer | None:
+        """Make a request, without conditions if the store does not implement them.
+
+        Returns:
+            The answer; None if the store refuses because the file has changed.
+        """
+        filesystem, path = self.path.filesystem, self.path.path
+
+        def change() -> Answer | None:
             try:
-                if self._conditions is not None:
-                    self._conditions.remove(filesystem.inner, path, version)
-                else:
-                    filesystem.inner.rm_file(path)
+                return request(filesystem.inner, path)
             except Exception as error:
-                if self._is_refused(error, replaces=True):
-                    return
+                # S3 does not find an object that is gone.
+                is_gone = replaces and isinstance(error, FileNotFoundError)
+                if is_gone or isinstance(error, FileExistsError) or status_of(error) in _REFUSED:
+                    return None
                 if self._conditions is None or status_of(error) != HTTPStatus.NOT_IMPLEMENTED:
                     raise
                 self._conditions = None
-                remove()
+                return change()
 
-        filesystem.change(remove, path)
-
-    @staticmethod
-    def _is_refused(error: BaseException, *, replaces: bool) -> bool:
-        """Whether the store says that the file is not what it was."""
-        if isinstance(error, FileNotFoundError):
-            return replaces  # S3 does not find one that is gone
-        return isinstance(error, FileExistsError) or status_of(error) in _REFUSED
+        answer: Answer | None = filesystem.change(change, path)
+        return answer
 
 
 def _put_s3(inner: Any, path: str, content: bytes, version: str | None) -> str:
     bucket, key, _ = inner.split_path(path)
     condition = {"IfNoneMatch": "*"} if version is None else {"IfMatch": version}
-    told = inner.call_s3("put_object", Bucket=bucket, Key=key, Body=content, **condition)
-    return str(told["ETag"])
+    answer = inner.call_s3("put_object", Bucket=bucket, Key=key, Body=content, **condition)
+    return str(answer["ETag"])
 
 
 def _remove_s3(inner: Any, path: str, version: str) -> None:
@@ -165,8 +164,8 @@ def _remove_s3(inner: Any, path: str, version: str) -> None:
 
 def _put_google(inner: Any, path: str, content: bytes, version: str | None) -> str:
     bucket, key, _ = inner.split_path(path)
-    # gcsfs puts objects in the place of no other generation than 0, which is none.
-    told = inner.call(
+    # gcsfs itself knows only generation 0, which means that there is no object.
+    answer = inner.call(
         "POST",
         f"{inner._location}/upload/storage/v1/b/{{}}/o",  # noqa: SLF001 - there is no public name
         bucket,
@@ -177,7 +176,7 @@ def _put_google(inner: Any, path: str, content: bytes, version: str | None) -> s
         data=content,
         json_out=True,
     )
-    return str(told["generation"])
+    return str(answer["generation"])
 
 
 def _remove_google(inner: Any, path: str, version: str) -> None:

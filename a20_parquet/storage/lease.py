@@ -1,15 +1,15 @@
-"""Who may write to a folder of a store: a lock that its owner keeps renewing.
+"""A lock on a folder of a store, which its owner renews while it lives.
 
-No store tells that a process has died. The owner puts its lock anew every few seconds; one that has
-not changed for several times as long belongs to nobody any more. No clock is compared with another
-machine's.
+A store cannot tell that a process has died. So the owner puts its lock again every few seconds, and
+a lock that has not changed for several times as long is stale. Clocks of two machines are never
+compared.
 
-S3 and Google Cloud Storage put a lock only in the place of the very one that was seen, so that of
-several processes that find the same stale lock a single one gets it, and an owner that slept learns
-by its next renewal whether somebody else got it meanwhile. Of other stores nothing of the kind is
-known: there the last of several that take over a stale lock within a second has it, and an owner
-that slept gives up, whether or not somebody else came. What was on its way to the store when a
-process fell asleep may still get there after it wakes.
+S3 and Google Cloud Storage replace a lock only if it is the one that was read. If several processes
+find the same stale lock, one of them gets it, and an owner that was suspended learns at its next
+renewal whether another process got it. Other stores have no conditional requests: the last process
+to take over a stale lock within a second gets it, and an owner that was suspended gives up, whether
+or not another process came. A request that was under way when a process was suspended may still
+reach the store after the process resumes.
 """
 
 import logging
@@ -33,29 +33,29 @@ _MOST_TRIES = 3
 
 
 class HeldError(Exception):
-    """Somebody else holds the lock; its text says who."""
+    """Another process holds the lock; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseTiming:
-    """How often locks are renewed, and when they count for nothing."""
+    """How often a lock is renewed, and when it expires."""
 
     renew_s: float = 15.0
     """Seconds from one renewal to the next."""
     expire_s: float = 90.0
-    """Seconds without a renewal after which others take an owner for dead."""
+    """Seconds without a renewal after which other processes take the lock over."""
 
     @property
     def valid_s(self) -> float:
-        """Seconds without a renewal after which an owner does not count on its lock any more.
+        """Seconds without a renewal after which the owner itself stops relying on the lock.
 
-        What it has begun to put then should be there before others come.
+        Requests that it has begun by then should end before others take the lock over.
         """
         return self.expire_s - self.renew_s
 
 
 def _elapsed_s() -> float:
-    """Seconds that go on while the machine sleeps, which ``time.monotonic`` leaves out on Linux."""
+    """Seconds, also while the machine sleeps: on Linux ``time.monotonic`` does not count these."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()
@@ -63,36 +63,36 @@ def _elapsed_s() -> float:
 
 @contextmanager
 def leased(
-    place: StorePath,
-    tell: Callable[[str], None],
-    pace: LeaseTiming | None = None,
+    path: StorePath,
+    notify: Callable[[str], None],
+    timing: LeaseTiming | None = None,
     clock: Clock = _elapsed_s,
 ) -> Iterator["Lease"]:
     """Hold a lock while the body runs.
 
     Args:
-        place: of the lock.
-        tell: told why it takes long.
-        pace: of renewals.
-        clock: tells seconds; only tests have another one.
+        path: path of the lock.
+        notify: called with a message if another process's lock must expire first.
+        timing: timing of renewals.
+        clock: returns seconds; tests pass another one.
 
     Raises:
-        HeldError: somebody else holds it, and lives.
+        HeldError: another process holds the lock, and lives.
         OSError: the store cannot be written.
     """
-    pace = pace or LeaseTiming()
-    lease = _take(place, tell, pace, clock)
+    timing = timing or LeaseTiming()
+    lease = _take(path, notify, timing, clock)
     ended = Event()
 
     def renew() -> None:
-        while not ended.wait(pace.renew_s):
-            # What cannot be renewed now is renewed the next time; the guard tells when it is lost.
+        while not ended.wait(timing.renew_s):
+            # After a failure the next renewal may succeed; ``check`` raises once the lock is lost.
             try:
                 lease.confirm()
             except (OSError, DatasetError) as error:
-                _LOGGER.info("%s: the lock was not renewed: %s", place, error)
+                _LOGGER.info("%s: the lock was not renewed: %s", path, error)
             else:
-                _LOGGER.debug("%s: the lock was renewed", place)
+                _LOGGER.debug("%s: the lock was renewed", path)
 
     renewing = Thread(target=renew, name="a20-parquet lock", daemon=True)
     renewing.start()
@@ -101,7 +101,7 @@ def leased(
     finally:
         ended.set()
         renewing.join()
-        # One that cannot be deleted belongs to a process that has ended, and counts for nothing.
+        # A lock that cannot be deleted expires.
         with suppress(OSError):
             lease.release()
 
@@ -109,10 +109,10 @@ def leased(
 class Lease:
     """A lock that this process holds; implements ``store.Guard``."""
 
-    def __init__(self, file: ConditionalFile, pace: LeaseTiming, clock: Clock) -> None:
-        """Draw what the lock says; it is not taken yet."""
+    def __init__(self, file: ConditionalFile, timing: LeaseTiming, clock: Clock) -> None:
+        """Draw the lock's content; it is not taken yet."""
         self._file = file
-        self._pace = pace
+        self._timing = timing
         self._clock = clock
         self._mine = LockContent.draw()
         self._version = ""
@@ -123,13 +123,13 @@ class Lease:
         self._turn = Lock()
 
     def take(self, version: str | None) -> None:
-        """Put the lock in the place of the one that was seen.
+        """Replace the lock that was read.
 
         Args:
-            version: of what was seen; None if there was nothing.
+            version: version of that lock; None if there was none.
 
         Raises:
-            HeldError: somebody else was quicker.
+            HeldError: another process was faster.
             OSError: the store cannot be written.
         """
         began_s = self._clock()
@@ -140,16 +140,16 @@ class Lease:
         if not self._file.has_conditions(content):
             self._has_conditions = False
             if version is not None:
-                time.sleep(min(_SETTLE_S, self._pace.renew_s))
+                time.sleep(min(_SETTLE_S, self._timing.renew_s))
             put = self._find_mine()
         self._version = put
-        self._valid_until_s = began_s + self._pace.valid_s
+        self._valid_until_s = began_s + self._timing.valid_s
 
     def check(self) -> None:
-        """Ask the store where the lock was not renewed for too long; see ``Guard.check``."""
+        """Ask the store if the last renewal is too old; see ``Guard.check``."""
         if self._is_valid():
             return
-        # Threads that wake together must not take each other's renewals for somebody else's.
+        # Threads that resume together must not mistake each other's renewals for another process's.
         with self._turn:
             if self._is_valid():
                 return
@@ -175,15 +175,15 @@ class Lease:
             with self._lock:
                 if put is not None:
                     self._version = put
-                    until_s = began_s + self._pace.valid_s
+                    until_s = began_s + self._timing.valid_s
                     self._valid_until_s = max(self._valid_until_s, until_s)
                     return
-            # Another thread was quicker, or an answer was lost; or it is somebody else's.
+            # Another thread was faster, an answer was lost, or another process has the lock.
             self._version = self._see_mine()
-        raise OSError(f"{self._file.place}: changed too often to be renewed")
+        raise OSError(f"{self._file.path}: changed too often to be renewed")
 
     def release(self) -> None:
-        """Let others have it, if it still is this process's.
+        """Delete the lock if this process still has it.
 
         Raises:
             OSError: the store cannot be asked, or the lock not deleted.
@@ -195,10 +195,10 @@ class Lease:
         return self._lost is None and self._clock() < self._valid_until_s
 
     def _find_mine(self) -> str:
-        """Return the version of the lock.
+        """Return the version of this process's lock.
 
         Raises:
-            HeldError: it is somebody else's, or gone.
+            HeldError: another process has the lock, or it is gone.
         """
         version, content = self._file.look()
         found = LockContent.parse(content)
@@ -215,37 +215,39 @@ class Lease:
     def _lose(self, why: str) -> DatasetError:
         self._lost = why
         return DatasetError(
-            f"{self._file.place}: this process has lost its lock ({why}): it was stopped for a "
-            "while, or cut off. It writes nothing more. The same command goes on when nobody else "
-            "converts there"
+            f"{self._file.path}: this process has lost its lock ({why}): it was stopped for a "
+            "while, or cut off. It writes nothing more. Run the same command again when no other "
+            "process converts there"
         )
 
 
-def _take(place: StorePath, tell: Callable[[str], None], pace: LeaseTiming, clock: Clock) -> Lease:
-    file = ConditionalFile(place)
+def _take(
+    path: StorePath, notify: Callable[[str], None], timing: LeaseTiming, clock: Clock
+) -> Lease:
+    file = ConditionalFile(path)
     version, content = file.look()
     found = LockContent.parse(content)
     if content is not None and not (found and found.has_died):
         by = found or "a process of another version"
-        tell(f"{place} is held by {by}: waiting {pace.expire_s:.0f} s to see if it lives")
-        if not _stays(file, content, pace, clock):
+        notify(f"{path} is held by {by}: waiting {timing.expire_s:.0f} s to see if it lives")
+        if not _stays(file, content, timing, clock):
             version = None
-    lease = Lease(file, pace, clock)
+    lease = Lease(file, timing, clock)
     lease.take(version)
     if content is not None:
-        _LOGGER.info("%s: the lock was taken over from %s", place, found or "an unknown process")
+        _LOGGER.info("%s: the lock was taken over from %s", path, found or "an unknown process")
     return lease
 
 
-def _stays(file: ConditionalFile, seen: bytes, pace: LeaseTiming, clock: Clock) -> bool:
-    """Wait as long as an owner that lives would need to renew its lock; false where it is gone.
+def _stays(file: ConditionalFile, seen: bytes, timing: LeaseTiming, clock: Clock) -> bool:
+    """Wait until a lock expires; false if it is deleted meanwhile.
 
     Raises:
         HeldError: it is renewed.
     """
-    end_s = clock() + pace.expire_s
+    end_s = clock() + timing.expire_s
     while clock() < end_s:
-        time.sleep(min(1.0, pace.renew_s))
+        time.sleep(min(1.0, timing.renew_s))
         _, content = file.look()
         if content is None:
             return False

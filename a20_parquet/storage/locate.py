@@ -1,4 +1,4 @@
-"""Which filesystem holds what a URL or a path names."""
+"""Opens the filesystem of a URL or a local path."""
 
 import os
 import re
@@ -15,9 +15,9 @@ from a20_parquet.storage.retries import is_clients
 from a20_parquet.storage.store import StoreFileSystem
 
 _EXTRAS: Final = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
-# A client's own listings would be those of a moment ago.
+# Cached listings would be out of date.
 _OPTIONS: Final[dict[str, Any]] = {"use_listings_cache": False}
-# Of its own accord the client of S3 opens ten connections, and has other requests wait.
+# By default the S3 client opens ten connections only.
 _S3_OPTIONS: Final[dict[str, Any]] = {
     "config_kwargs": {
         "retries": {"total_max_attempts": 1},
@@ -27,21 +27,21 @@ _S3_OPTIONS: Final[dict[str, Any]] = {
 
 
 def is_url(place: str | Path) -> bool:
-    """Whether something names a place in a store, not a local file or folder."""
+    """Whether a name is a URL in a store, not a local path."""
     text = str(place)
     return "://" in text and not text.startswith(("file://", "local://"))
 
 
 def is_local(filesystem: Any) -> bool:
-    """Whether a filesystem is this machine's."""
+    """Whether a filesystem is the local one."""
     return isinstance(filesystem, LocalFileSystem)
 
 
 def check_regular(path: str | Path) -> None:
-    """Refuse a local path that may be read for ever: a named pipe, a socket or a device.
+    """Refuse a named pipe, a socket or a device, which a reader might never reach the end of.
 
     Raises:
-        OSError: it is one, or nothing is there.
+        OSError: the local path is one of these, or does not exist.
     """
     mode = os.stat(path).st_mode  # noqa: PTH116 - faster, and called for each data file
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
@@ -60,24 +60,24 @@ def read_content(filesystem: Any, path: str) -> bytes:
 
 
 def locate(url: str) -> tuple[Any, str]:
-    """Open the filesystem that holds what a URL names.
+    """Open the filesystem of a URL.
 
     Args:
         url: any fsspec URL, or a local path.
 
     Returns:
-        A ``LocalFileSystem``, or a ``StoreFileSystem`` for any other; and the path as it calls it.
+        A ``LocalFileSystem`` or ``StoreFileSystem``, and the path in it.
 
     Raises:
-        UsageError: there is no such kind of filesystem, or its client is not installed.
+        UsageError: the protocol is unknown, or its client is not installed.
     """
     protocol = url.partition("://")[0] if "://" in url else "file"
     options = dict(_OPTIONS) if is_url(url) else {}
     if protocol in {"s3", "s3a"}:
         options |= _S3_OPTIONS
     if protocol in {"gs", "gcs"}:
-        # gcsfs would ask what type each bucket is, over gRPC: in vain, or for a minute, where that
-        # does not get through. It reads this when it is imported; who wants it can say so.
+        # gcsfs would ask for each bucket's type over gRPC, and wait a minute if that is blocked. It
+        # reads this variable when it is imported; a user can set another value.
         os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     try:
         filesystem, path = fsspec.core.url_to_fs(url, **options)
@@ -88,9 +88,9 @@ def locate(url: str) -> tuple[Any, str]:
     except Exception as error:
         if not isinstance(error, ValueError | OSError) and not is_clients(error):
             raise
-        told = " ".join(str(error).split())
-        raise UsageError(f"{url}: cannot be opened: {told}") from error
+        message = " ".join(str(error).split())
+        raise UsageError(f"{url}: cannot be opened: {message}") from error
     if is_local(filesystem):
-        # Two slashes at the start stay two otherwise.
+        # normpath keeps two slashes at the start.
         return filesystem, re.sub("^/+", "/", os.path.normpath(path))
     return StoreFileSystem(filesystem), path

@@ -1,4 +1,4 @@
-"""What a lock in a store says of the process that holds it."""
+"""Content of a lock in a store: the process that holds it."""
 
 import os
 import platform
@@ -13,19 +13,19 @@ _NAMESPACES: Final = Path("/proc/self/ns/pid"), Path("/proc/self/ns/time")
 
 
 class LockContent(BaseModel):
-    """What a lock says."""
+    """The process that holds a lock."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     owner: str
-    """Drawn at random by whoever took it."""
+    """Random, drawn by the process that took the lock."""
     machine: Annotated[str, Field(max_length=256)]
-    """Its name, for people: containers may share one."""
+    """The machine's name, for messages: containers may share one."""
     pids: str | None
-    """Where its process ids count, None if that is not known."""
+    """The process's id space, see ``find_pids``; None if unknown."""
     process: Annotated[int, Field(ge=1, lt=1 << 31)]
     beat: int
-    """How often it was renewed."""
+    """Number of renewals."""
 
     @classmethod
     def draw(cls) -> Self:
@@ -40,21 +40,21 @@ class LockContent(BaseModel):
 
     @classmethod
     def parse(cls, content: bytes | None) -> Self | None:
-        """Read it; None if it is none that this version has written."""
+        """Parse a lock; None if there is none, or another version wrote it."""
         try:
             return None if content is None else cls.model_validate_json(content)
         except ValidationError:
             return None
 
     def encode(self) -> bytes:
-        """Its bytes."""
+        """The bytes of the lock."""
         return self.model_dump_json().encode()
 
     @property
     def has_died(self) -> bool:
-        """Whether its owner is known to be gone: its process id counts here, and nothing has it.
+        """Whether the owner is known to be dead: same id space, and no process has its id.
 
-        A host's name, when it started and a process id prove nothing: containers share them.
+        A host's name, boot time and process id prove nothing, because containers share them.
         """
         if self.pids is None or self.pids != find_pids():
             return False
@@ -71,10 +71,9 @@ class LockContent(BaseModel):
 
 
 def find_pids() -> str | None:
-    """Name the space of process ids that this process is in, None if that cannot be known.
+    """Return a name for the space of process ids that this process is in, or None.
 
-    A machine draws a new ``boot_id`` whenever it starts; within that the kernel numbers the
-    namespaces that there are.
+    A machine draws a new ``boot_id`` at each start, and the kernel numbers its namespaces.
     """
     try:
         namespaces = [str(path.stat().st_ino) for path in _NAMESPACES if path.exists()]

@@ -1,4 +1,4 @@
-"""A file or folder, on this machine or in a store."""
+"""Paths of files and folders, on this machine or in a store."""
 
 import os
 from collections.abc import Iterator
@@ -13,27 +13,27 @@ from a20_parquet.storage.locate import check_regular, is_local, is_url, locate
 
 @dataclass(frozen=True, slots=True)
 class StorePath:
-    """A file or folder in a store, with as much of ``pathlib.Path`` as a dataset needs.
+    """A file or folder in a store, with those methods of ``pathlib.Path`` that a dataset needs.
 
-    Stores have no folders: one is there as long as a file lies below it.
+    Stores have no folders: a folder exists as long as a file is below it.
     """
 
     filesystem: Any
     """A ``StoreFileSystem``."""
     path: str
-    """As the filesystem calls it, without a slash at its end."""
+    """Path in ``filesystem``, without a slash at its end."""
 
     def __str__(self) -> str:
-        """Its URL."""
+        """Return the URL."""
         return str(self.filesystem.unstrip_protocol(self.path))
 
     def __truediv__(self, name: str) -> "StorePath":
-        """A path below it."""
+        """Return a path below it."""
         return StorePath(self.filesystem, f"{self.path}/{name}")
 
     @property
     def name(self) -> str:
-        """The last part of its path."""
+        """The last part of the path."""
         return self.path.rpartition("/")[2]
 
     @property
@@ -42,19 +42,19 @@ class StorePath:
         return StorePath(self.filesystem, self.path.rpartition("/")[0])
 
     def with_name(self, name: str) -> "StorePath":
-        """A path in the same folder."""
+        """Return a path in the same folder."""
         return self.parent / name
 
     def exists(self) -> bool:
-        """Whether there is such a file, or one below such a folder."""
+        """Whether the file exists, or a file below the folder."""
         return bool(self.filesystem.exists(self.path))
 
     def is_dir(self) -> bool:
-        """Whether there is a file below such a folder."""
+        """Whether a file is below the folder."""
         return bool(self.filesystem.isdir(self.path))
 
     def read_bytes(self) -> bytes:
-        """All its bytes.
+        """Read the whole file.
 
         Raises:
             FileNotFoundError: it does not exist.
@@ -63,7 +63,7 @@ class StorePath:
         return bytes(self.filesystem.cat_file(self.path))
 
     def iterdir(self) -> Iterator["StorePath"]:
-        """Yield the files and folders in it; nothing if it does not exist."""
+        """Yield the files and folders in it; none if it does not exist."""
         try:
             found = self.filesystem.ls(self.path, detail=False)
         except FileNotFoundError:
@@ -86,10 +86,10 @@ class StorePath:
                 raise
 
     def mkdir(self, *, parents: bool = False, exist_ok: bool = False) -> None:
-        """Do nothing: a folder is there with its first file."""
+        """Do nothing: a folder exists with its first file."""
 
     def rmdir(self) -> None:
-        """Do nothing: a folder goes with its last file."""
+        """Do nothing: a folder disappears with its last file."""
 
 
 AnyPath: TypeAlias = Path | StorePath
@@ -97,14 +97,14 @@ AnyPath: TypeAlias = Path | StorePath
 
 
 def parse_path(name: str | Path) -> AnyPath:
-    """Return the path of a URL or a local path; nothing needs to exist there.
+    """Parse a URL or a local path, which need not exist.
 
     Raises:
-        UsageError: it cannot be opened, is the whole store, or its path is not UTF-8.
+        UsageError: its store cannot be opened, it is a whole store, or it is not UTF-8.
     """
     if not is_url(name):
         text = str(name).removeprefix("file://").removeprefix("local://")
-        # Not resolve(): a link stays what the user has named.
+        # Not resolve(): messages name a link as the user did.
         return _as_readers_open(Path(os.path.normpath(Path(text).expanduser().absolute())))
     filesystem, path = locate(str(name))
     if not path.strip("/"):
@@ -132,7 +132,7 @@ def _as_readers_open(path: Path) -> Path:
 
 
 def read_whole(path: AnyPath) -> bytes:
-    """Read a file that a user names.
+    """Read a whole file.
 
     Raises:
         OSError: it cannot be read, or is not a regular file.
@@ -154,16 +154,16 @@ def check_bucket(path: StorePath) -> None:
     """Check that a path's bucket exists.
 
     Raises:
-        OSError: it does not, or the store cannot be reached.
+        OSError: it does not exist, or the store cannot be reached.
     """
     bucket = path.path.lstrip("/").partition("/")[0]
     try:
         path.filesystem.info(bucket)
     except FileNotFoundError as error:
         if bucket and _has_buckets(path.filesystem):
-            raise OSError(f"there is no bucket {bucket}. Make it, or name another") from error
+            raise OSError(f"there is no bucket {bucket}. Create it, or name another") from error
     except PermissionError:
-        # Permission to write into a bucket does not include looking at it.
+        # Permission to write into a bucket does not include permission to list it.
         return
 
 

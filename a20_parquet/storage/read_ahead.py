@@ -1,4 +1,4 @@
-"""One object of a store, read from start to end: blocks are asked for before they are needed."""
+"""Reads one object in a store from start to end, requesting blocks before they are needed."""
 
 import io
 from collections import deque
@@ -11,12 +11,12 @@ from typing import Self, TypeAlias
 from a20_parquet.storage.concurrent import ContextThreads
 
 BLOCK_BYTES = 8 << 20
-"""A good size of a request where no memory budget tells one."""
+"""Size of a request without a memory budget."""
 READ_AHEAD = 4
-"""How many blocks to ask for ahead: as many connections hide how long a store takes to answer."""
+"""Blocks to request ahead: enough connections to hide a store's latency."""
 
 ReadRange: TypeAlias = Callable[[int, int], bytes]
-"""Reads an object's bytes from one offset up to another, or to its end if that comes first."""
+"""Reads an object's bytes ``start`` to before ``stop``, or to its end if that comes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,28 +24,28 @@ class Prefetch:
     """How an object is read."""
 
     block_bytes: int = BLOCK_BYTES
-    """Of a request."""
+    """Size of a request."""
     blocks: int = READ_AHEAD
-    """How many are asked for ahead. With none each is asked for when it is needed, in the calling
-    thread, and is twice as long as the one before: who looks further will look at more."""
+    """Blocks to request ahead. If 0, the calling thread requests each block when it is needed, and
+    each is twice as long as the one before: a reader that continues will probably read more."""
 
 
 class BlockStream:
     """An object's bytes in order; for one thread at a time.
 
-    Besides the block that is being read, up to ``ahead.blocks`` are held or on their way. An object
-    of a single block is one request, which its first reading makes.
+    Besides the block that is being read, up to ``ahead.blocks`` blocks are in memory or requested.
+    An object of a single block is one request, made by the first read.
     """
 
     def __init__(
         self, url: str, size: int, read_range: ReadRange, ahead: Prefetch | None = None
     ) -> None:
-        """Prepare to read; nothing is asked for yet.
+        """Send no request yet.
 
         Args:
-            url: what messages call the object.
-            size: where it ended when it was found, in bytes.
-            read_range: reads a part of it; several threads call it at once.
+            url: the object's name in messages.
+            size: the object's size in bytes when it was found.
+            read_range: reads a part of it; thread-safe.
             ahead: how to read it.
         """
         ahead = ahead or Prefetch()
@@ -56,8 +56,13 @@ class BlockStream:
         self._bounds = _bounds(size, ahead.block_bytes, grow=not blocks)
         self._most_begun = max(blocks, 1)
         self._begun: deque[Callable[[], bytes]] = deque()
-        self._own_threads: set[int] = set()
-        self._pool = _pool(blocks, self._own_threads) if blocks else None
+        own_threads: set[int] = set()
+        self._own_threads = own_threads
+        self._pool = (
+            ContextThreads(blocks, "a20-read-ahead", lambda: own_threads.add(get_ident()))
+            if blocks
+            else None
+        )
         self._block = memoryview(b"")
         self._block_start = 0
         self._at = 0
@@ -69,12 +74,12 @@ class BlockStream:
         self.close()
 
     def readinto(self, buffer: memoryview) -> int:
-        """Copy the next bytes to the start of ``buffer``; None if the object ends.
+        """Copy the next bytes to the start of ``buffer``; return their number, 0 at the end.
 
-        Fewer than it holds mean nothing but that a block ends.
+        A number smaller than the buffer only means that a block ends.
 
         Raises:
-            OSError: they cannot be read, or are not as many as were asked for.
+            OSError: they cannot be read, or the store returned another number of bytes.
         """
         if self._at == len(self._block) and not self._next_block():
             return 0
@@ -84,7 +89,7 @@ class BlockStream:
         return count
 
     def read(self, size: int) -> bytes:
-        """Take the next ``size`` bytes; fewer only where the object ends.
+        """Read the next ``size`` bytes; fewer only at the object's end.
 
         Raises:
             OSError: see ``readinto``.
@@ -97,10 +102,10 @@ class BlockStream:
         return bytes(view)
 
     def seek(self, offset: int) -> None:
-        """Go to a byte of the block that is being read.
+        """Move to a byte of the block that is being read.
 
         Raises:
-            OSError: it is in another one.
+            OSError: the byte is in another block.
         """
         at = offset - self._block_start
         if not 0 <= at <= len(self._block):
@@ -111,33 +116,33 @@ class BlockStream:
         self._at = at
 
     def close(self) -> None:
-        """Drop what is held, and wait for requests on their way, as nothing can call them back."""
+        """Release all memory, and wait for pending requests, which cannot be cancelled."""
         self._bounds = iter(())
         self._begun.clear()
         self._block = memoryview(b"")
         self._at = 0
         if self._pool is not None:
-            # What was left behind may be collected on any thread, and none can wait for itself.
+            # Garbage collection may run this on a thread of the pool, which cannot wait for itself.
             is_own = get_ident() in self._own_threads
             self._pool.shutdown(wait=not is_own, cancel_futures=True)
 
     def _next_block(self) -> bool:
-        """Wait for the next block; false where there is none."""
-        # The block that was read must not stay in memory while another one takes its place.
+        """Wait for the next block; false if there is none."""
+        # Release the old block before another one is received.
         self._block_start += len(self._block)
         self._block = memoryview(b"")
         self._at = 0
         self._begin()
         if not self._begun:
             return False
-        # One that fails stays the next, so that nothing is ever left out.
+        # A block that fails stays first in line, so that none is skipped.
         self._block = memoryview(self._begun[0]())
         self._begun.popleft()
         self._begin()
         return True
 
     def _begin(self) -> None:
-        """Ask for blocks, as many as may be on their way."""
+        """Request blocks up to the limit."""
         while len(self._begun) < self._most_begun:
             bounds = next(self._bounds, None)
             if bounds is None:
@@ -148,27 +153,22 @@ class BlockStream:
                 self._begun.append(self._pool.submit(self._fetch, *bounds).result)
 
     def _fetch(self, start: int, stop: int) -> bytes:
-        # One byte more than the last block has shows that the object has grown.
+        # One byte more than the last block shows whether the object has grown.
         block = self._read_range(start, stop + (stop == self._size))
         if len(block) == stop - start:
             return block
         if len(block) == self._size <= BLOCK_BYTES:
-            # HTTP servers may send all of a file whatever part of it was asked for.
+            # HTTP servers may ignore the range and send the whole file.
             return block[start:stop]
         raise OSError(
             f"{self._url}: bytes {start} to {stop}: expected {stop - start} bytes, got "
-            f"{len(block)}. It was cut on its way, it has changed since it was found, or the store "
-            "sends no parts of files: start again, or copy it to a folder first."
+            f"{len(block)}. The transfer was cut, the object has changed since it was found, or "
+            "the store sends no parts of files: start again, or copy it to a folder first."
         )
 
 
-def _pool(threads: int, idents: set[int]) -> ContextThreads:
-    """Threads that note who they are."""
-    return ContextThreads(threads, "a20-read-ahead", lambda: idents.add(get_ident()))
-
-
 def _bounds(size: int, block_bytes: int, *, grow: bool) -> Iterator[tuple[int, int]]:
-    """Yield where each block starts and stops."""
+    """Yield the offsets ``(start, stop)`` of each block."""
     start = 0
     while start < size:
         stop = min(start + block_bytes, size)

@@ -1,4 +1,4 @@
-"""Requests to a store, tried again where what went wrong may pass."""
+"""Requests to a store, repeated after errors that may be temporary."""
 
 import errno
 import logging
@@ -16,7 +16,7 @@ Answer = TypeVar("Answer")
 
 _MOST_TRIES = 7
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 16.0
-# What clients raise that is no OSError, by the package that defines it.
+# Packages whose exceptions need not be OSErrors.
 _CLIENTS = frozenset({"aiohttp", "botocore", "gcsfs", "google", "requests", "urllib3"})
 PASSING_CODES = frozenset({408, 429, *range(500, 600)})
 _LASTING = (
@@ -34,27 +34,25 @@ _LASTING_WORDS = ("forbidden", "access denied", "credentials", "unauthorized", "
 
 
 class ShortAnswerError(OSError):
-    """A store answered with fewer bytes than it was asked for, or with more."""
+    """A store returned fewer or more bytes than were requested."""
 
 
 def may_pass(error: BaseException) -> bool:
     """Whether the same request may succeed a moment later.
 
-    Errors of the connection, time limits and a server's own failures (429 and 5xx) may; what the
-    server refuses for good does not.
+    It may after connection errors, timeouts and failures of the server (429 and 5xx), and not after
+    permanent refusals.
     """
-    if isinstance(error, FileNotFoundError):
-        # Clients give up a failed upload, which is not there where the store had ended it and its
-        # answer was lost.
-        return any(map(_may_pass_by_itself, _handled_before(error)))
-    return _may_pass_by_itself(error)
-
-
-def _handled_before(error: BaseException) -> Iterator[BaseException]:
+    if not isinstance(error, FileNotFoundError):
+        return _may_pass_by_itself(error)
+    # Clients abort a failed upload. The store does not find the upload if it had completed it and
+    # the answer was lost.
     before = error.__cause__ or error.__context__
     while before is not None:
-        yield before
+        if _may_pass_by_itself(before):
+            return True
         before = before.__cause__ or before.__context__
+    return False
 
 
 def _may_pass_by_itself(error: BaseException) -> bool:
@@ -73,12 +71,12 @@ def _may_pass_by_itself(error: BaseException) -> bool:
 
 
 def is_clients(error: BaseException) -> bool:
-    """Whether an error is one that a store's client defines."""
+    """Whether a store's client defines the error's class."""
     return any(kind.__module__.partition(".")[0] in _CLIENTS for kind in type(error).__mro__)
 
 
 def status_of(error: BaseException) -> int | None:
-    """Return the HTTP status in an error, None if it has none."""
+    """Return the HTTP status in an error, or None."""
     for name in ("status", "code"):
         code = str(getattr(error, name, None))
         if code.isdigit():
@@ -91,10 +89,10 @@ def status_of(error: BaseException) -> int | None:
 
 
 class RetryCounter:
-    """Counts repeated requests to stores, from any thread.
+    """Counts repeated requests to stores; thread-safe.
 
     Attributes:
-        count: how many there were.
+        count: number of repeated requests.
     """
 
     def __init__(self) -> None:
@@ -112,10 +110,10 @@ _COUNTER: Final[ContextVar[RetryCounter | None]] = ContextVar("retries", default
 
 @contextmanager
 def counted_retries() -> Iterator[RetryCounter]:
-    """Count the requests that the body repeats, of whichever store.
+    """Count the requests to all stores that the body repeats.
 
-    Filesystems are made anew in each thread, so that none of them knows all. What the body has
-    threads do counts if these are ``ContextThreads``; what other threads do meanwhile does not.
+    Requests in ``ContextThreads`` that the body starts are counted, those in other threads are not.
+    (Each thread has its own filesystems, so these cannot count.)
     """
     counter = RetryCounter()
     token = _COUNTER.set(counter)
@@ -140,12 +138,12 @@ def _count_retry(state: "RetryCallState") -> None:
 
 
 def call(request: Callable[[], Answer]) -> Answer:
-    """Make a request, again where it may succeed then, and longer after each time.
+    """Make a request, and repeat it with growing waits while ``may_pass``.
 
     Raises:
-        BaseException: what it raised last.
+        BaseException: its last error.
     """
-    # It brings asyncio along, which nothing else needs where all files are local.
+    # Imports asyncio, which local files do not need.
     from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
     retrying = Retrying(

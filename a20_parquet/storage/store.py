@@ -1,4 +1,4 @@
-"""Any fsspec filesystem but the local one: requests are tried again, and fail in plain words."""
+"""Wraps fsspec filesystems of stores: repeats requests, and makes their errors readable."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,37 +19,37 @@ _PUT_OPTIONS: Final[dict[str, dict[str, int]]] = {
     "gs": {"chunksize": 8 * _MIB},
     "gcs": {"chunksize": 8 * _MIB},
 }
-"""How large files are put: by pieces, so that memory stays bounded."""
+"""Options for large files: they are put in parts, so that memory is bounded."""
 
 
 class Guard(Protocol):
-    """Says whether this process may still change what a filesystem holds."""
+    """Decides whether this process may still change files in a store."""
 
     def check(self) -> None:
-        """Make sure of it, as far as this process knows.
+        """Check it by what this process knows.
 
         Raises:
-            DatasetError: it may not any more.
+            DatasetError: it may not.
         """
         ...
 
     def confirm(self) -> None:
-        """Make sure of it by asking the store.
+        """Check it by asking the store.
 
         Raises:
-            DatasetError: it may not any more.
+            DatasetError: it may not.
             OSError: the store cannot be asked.
         """
         ...
 
 
 class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is untyped
-    """A filesystem without memory: nothing of what it lists is kept.
+    """A filesystem that caches no listings.
 
     Attributes:
         inner: the client's own filesystem.
-        guard: is asked before each request that changes anything, also before one is repeated; None
-            if anybody may. It stays behind when the filesystem goes to another process.
+        guard: checked before each try of a request that changes anything; None if there is no lock.
+            It is not pickled.
     """
 
     cachable = False
@@ -58,8 +58,8 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
         """Wrap a filesystem.
 
         Args:
-            inner: of the store; its own retries, where they are known, are turned off, so that each
-                is counted and none is waited for twice.
+            inner: the store's filesystem. Its own retries are turned off if they are known, so that
+                all retries are counted and none are nested.
         """
         super().__init__()
         self.inner = inner
@@ -70,23 +70,23 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
         _try_once(inner)
 
     def guarded(self, guard: Guard) -> Self:
-        """The same, which changes nothing any more once the guard objects."""
+        """Return a copy with a guard."""
         filesystem = type(self)(self.inner)
         filesystem.guard = guard
         return filesystem
 
     def unstrip_protocol(self, name: str) -> str:
-        """The URL of a path."""
+        """Return the URL of a path."""
         return str(self.inner.unstrip_protocol(name))
 
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
-        """What the store tells of a file or folder."""
+        """Size, type and other details of a file or folder."""
 
         def look() -> dict[str, Any]:
             try:
-                told: dict[str, Any] = self.inner.info(path, **kwargs)
+                info: dict[str, Any] = self.inner.info(path, **kwargs)
             except FileNotFoundError as error:
-                # fsspec's HTTP says so of whatever goes wrong.
+                # fsspec's HTTP filesystem raises it for all failures.
                 cause = error.__cause__
                 status = getattr(cause, "status", None)
                 if status in _REFUSED:
@@ -94,16 +94,16 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
                 if cause is not None and (status in PASSING_CODES or isinstance(cause, OSError)):
                     raise cause from None
                 raise
-            return told
+            return info
 
         return self._call(look, path)
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:  # noqa: FBT001, FBT002 - fsspec's
-        """What is in a folder."""
+        """List a folder."""
         return self._call(lambda: list(self.inner.ls(path, detail=detail, **kwargs)), path)
 
     def find(self, path: str, **kwargs: Any) -> Any:
-        """All files below a folder."""
+        """List all files below a folder."""
         return self._call(lambda: self.inner.find(path, **kwargs), path)
 
     def exists(self, path: str, **kwargs: Any) -> bool:
@@ -127,22 +127,20 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
     def cat_file(
         self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any
     ) -> bytes:
-        """Bytes ``start`` to before ``end`` of a file, or as many of these as it has.
+        """Read bytes ``start`` to before ``end`` of a file, or as many of these as it has.
 
         Raises:
             OSError: they cannot be read.
         """
         if start is not None and end is not None and start >= end:
             return b""
-
-        def read() -> bytes:
-            content: bytes = self.inner.cat_file(path, start=start, end=end, **kwargs)
-            return content
-
-        return self._call(read, path)
+        content: bytes = self._call(
+            lambda: self.inner.cat_file(path, start=start, end=end, **kwargs), path
+        )
+        return content
 
     def read_range(self, path: str, start: int, stop: int) -> bytes:
-        """Exactly the bytes ``start`` to before ``stop`` of a file.
+        """Read exactly the bytes ``start`` to before ``stop`` of a file.
 
         Raises:
             OSError: they cannot be read, or the file has fewer.
@@ -160,7 +158,7 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
         return self._call(read, path) if stop > start else b""
 
     def modified(self, path: str) -> Any:
-        """When a file was written, a ``datetime``: DuckDB asks for it."""
+        """When a file was written, as a ``datetime``; DuckDB calls this."""
         return self._call(lambda: self.inner.modified(path), path)
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
@@ -168,7 +166,7 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
         self.change(lambda: self.inner.pipe_file(path, value, mode=mode, **kwargs), path)
 
     def put_file(self, lpath: str, rpath: str, **kwargs: Any) -> None:
-        """Put a local file as a whole one."""
+        """Put a local file."""
         options = _PUT_OPTIONS.get(self._scheme, {})
         self.change(lambda: self.inner.put_file(lpath, rpath, **{**options, **kwargs}), rpath)
 
@@ -177,9 +175,9 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
         self.change(lambda: self.inner.rm_file(path), path)
 
     def rm_files(self, paths: list[str]) -> None:
-        """Delete files, many with a request where the store can; those that are gone count too.
+        """Delete files, many per request if the store can; missing ones are no error.
 
-        Where it is tried again, the store may have deleted them the first time.
+        They may be missing because a repeated request had succeeded the first time.
         """
         if paths:
             with suppress(FileNotFoundError):
@@ -193,7 +191,7 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
         """Make a request that changes something, if the guard allows it.
 
         Raises:
-            DatasetError: it does not.
+            DatasetError: the guard does not allow it.
             OSError: the request failed.
         """
 
@@ -206,16 +204,12 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
 
     def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> "_StoreFile":
         if mode != "rb":
-            raise ValueError(f"mode is {mode}: files are put whole, see storage.files.create")
+            raise ValueError(f"mode is {mode}: files are put whole, see storage.files.NewFile")
         kwargs["block_size"] = _READ_AHEAD_BYTES
         return _StoreFile(self, path, mode, **kwargs)
 
     def _call(self, request: Callable[[], Answer], path: str) -> Answer:
-        """Make a request, and say what went wrong in the end.
-
-        Raises:
-            OSError: it failed.
-        """
+        """Make a request; its last error becomes an ``OSError`` of one line."""
         try:
             return call(request)
         except (FileNotFoundError, FileExistsError, NotADirectoryError):
@@ -223,19 +217,16 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
         except Exception as error:
             if not isinstance(error, OSError | ValueError) and not is_clients(error):
                 raise
+            message = " ".join(str(error).split()) or type(error).__name__
+            if type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError"}:
+                url = self.unstrip_protocol(path)
+                message = f"there are no credentials for {url}: {message}"
             kind = PermissionError if isinstance(error, PermissionError) else OSError
-            raise kind(self._told(error, path)) from error
-
-    def _told(self, error: BaseException, path: str) -> str:
-        """An error's own words on one line, and what to do where that is known."""
-        told = " ".join(str(error).split()) or type(error).__name__
-        if type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError"}:
-            return f"there are no credentials for {self.unstrip_protocol(path)}: {told}"
-        return told
+            raise kind(message) from error
 
 
 class _StoreFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec is untyped
-    """A file of a store, read with few requests."""
+    """A file in a store, read with few requests."""
 
     def _fetch_range(self, start: int, end: int) -> bytes:
         content: bytes = self.fs.read_range(self.path, start, min(end, self.size))
