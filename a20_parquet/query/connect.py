@@ -1,4 +1,4 @@
-"""A dataset as a DuckDB connection."""
+"""Opens a dataset as a DuckDB connection."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -11,22 +11,22 @@ from a20_parquet.query.sql import comments, create_view
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_MEND: Final = "Copy or convert the dataset again."
+_FIX: Final = "Copy or convert the dataset again."
 OFFLINE: Final[dict[str, str | bool | int | float | list[str]]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
 }
-"""DuckDB's settings under which it downloads nothing."""
+"""Settings with which DuckDB downloads nothing."""
 
 
 def connect(dataset: str | Path) -> "DuckDBPyConnection":
     """Open a dataset in DuckDB, in memory, as the view ``windows``.
 
-    Only the files are read that a query needs: filters on ``site`` and the other keys choose files,
-    those on ``window_start`` row groups. ``embedding`` is a ``FLOAT[dims]``, a feature of n floats
+    Queries read only what they need: filters on ``site`` and the other keys choose files, filters
+    on ``window_start`` choose row groups. ``embedding`` is a ``FLOAT[dims]``, a feature of n floats
     a ``FLOAT[n]``, null if a record has none. After an overwrite of a local dataset, queries
-    raise DuckDB's ``InvalidInputException``; an append adds nothing to what is open. Connections
-    are independent; ``cursor()`` gives one for each further thread.
+    raise DuckDB's ``InvalidInputException``. Windows appended later are not seen. Connections are
+    independent; ``cursor()`` returns one for another thread.
 
     Args:
         dataset: its folder, or any fsspec URL of it.
@@ -47,21 +47,21 @@ def connect(dataset: str | Path) -> "DuckDBPyConnection":
     except (duckdb.Error, OSError, ValueError) as error:
         connection.close()
         raise DatasetError(
-            f"{catalog.location}: DuckDB cannot read its files: {error}. {_MEND}"
+            f"{catalog.location}: DuckDB cannot read its files: {error}. {_FIX}"
         ) from error
     return connection
 
 
 def make_view(connection: "DuckDBPyConnection", catalog: Catalog) -> None:
-    """Create the view ``windows`` over the files that a dataset's list names.
+    """Create the view ``windows`` over the files in a dataset's list.
 
     Raises:
-        DatasetError: a local file is missing or is another one, or the first one is damaged.
+        DatasetError: a local file is missing or has another size, or the first one is damaged.
     """
     if catalog.is_local:
         _check_files(catalog)
     of = catalog.dims, catalog.partition_by, catalog.features
-    # In one transaction: each comment alone would store the view, with all its paths, once more.
+    # In one transaction, because each comment stores the view with all its paths again.
     connection.begin()
     files = dict(catalog.files.select("path", "checksum").iter_rows())
     connection.execute(create_view(catalog.location, files, *of))
@@ -71,9 +71,9 @@ def make_view(connection: "DuckDBPyConnection", catalog: Catalog) -> None:
 
 
 def _check_files(catalog: Catalog) -> None:
-    """Check kind and size of all files, and the first footer, which DuckDB reads now.
+    """Check that all files are regular files of the right size, and read the first footer.
 
-    DuckDB would wait for ever for a named pipe, and does not name a damaged file.
+    DuckDB would wait for ever for a named pipe, and its errors do not name the damaged file.
     """
     files = catalog.files.select("path", "bytes", "rows").rows()
     for path, size, _ in files:
@@ -81,11 +81,11 @@ def _check_files(catalog: Catalog) -> None:
         try:
             found = file_size(url)
         except OSError as error:
-            raise DatasetError(f"{url}: cannot be read: {error}. {_MEND}") from error
+            raise DatasetError(f"{url}: cannot be read: {error}. {_FIX}") from error
         if found != size:
             raise DatasetError(
-                f"{url} has {found} bytes, expected {size} as in files.parquet. {_MEND}"
+                f"{url} has {found} bytes, expected {size} as in files.parquet. {_FIX}"
             )
     for path, size, rows in files[:1]:
         with DataFile(catalog, path, rows=rows, size=size) as opened:
-            _ = opened.schema
+            _ = opened.schema  # reads the footer

@@ -1,4 +1,4 @@
-"""The nearest windows by cosine similarity."""
+"""Exact search for the windows with the largest cosine similarity, block by block."""
 
 from dataclasses import dataclass, field
 from typing import Self
@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 _FLOAT32_ROUNDING = 2.0**-24
-# Between these, neither a float32's square nor a sum of such squares is lost or infinite.
+# Between these bounds, squares of float32 values and their sums neither underflow nor overflow.
 _SMALLEST_SQUARE, _LARGEST_SQUARE = 1e-25, 1e30
 
 Rows = npt.NDArray[np.int64]
@@ -16,19 +16,19 @@ Float64 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Direction:
-    """What windows are compared with: an embedding of length 1."""
+    """An embedding scaled to length 1, with which windows are compared."""
 
     exact: Float64
     """Shape ``(dims,)``."""
     rounded: npt.NDArray[np.float32] = field(repr=False)
-    """The same as float32."""
+    """``exact`` as float32."""
 
     @classmethod
     def of(cls, embedding: npt.ArrayLike) -> Self:
         """Normalise an embedding of shape ``(dims,)``.
 
         Raises:
-            ValueError: it has no direction, because it is zero or not finite.
+            ValueError: the embedding is zero or not finite, so it has no direction.
         """
         values = np.asarray(embedding, np.float64)
         largest = np.abs(values).max(initial=0.0)
@@ -40,34 +40,34 @@ class Direction:
 
     @property
     def margin(self) -> float:
-        """How far a float32 cosine may lie from the exact one.
+        """Bound on the error of a cosine computed in float32.
 
-        A dot product of n float32 values errs by less than n roundings of the product of both
-        lengths, and the squared length of a window likewise (Higham, *Accuracy and Stability of
-        Numerical Algorithms*, section 3.1).
+        The error of a dot product of n float32 values is less than n roundings of the product of
+        both lengths; the same holds for the squared length of a window (Higham, *Accuracy and
+        Stability of Numerical Algorithms*, section 3.1).
         """
         return 2 * (len(self.exact) + 4) * _FLOAT32_ROUNDING
 
 
 @dataclass(frozen=True, slots=True)
 class Nearest:
-    """The best windows so far, best first; equal ones in the order of their numbers."""
+    """The windows with the largest cosines so far, best first; ties are in order of number."""
 
     top: int
-    """How many are wanted."""
+    """Largest number of windows to keep."""
     cosines: Float64 = field(default_factory=lambda: np.empty(0))
     rows: Rows = field(default_factory=lambda: np.empty(0, np.int64))
-    """Numbers of the windows."""
+    """Numbers of the windows in the dataset."""
     without_direction: int = 0
-    """How many windows had no cosine, because they are zero or not finite."""
+    """Number of windows without a cosine, because they are zero or not finite."""
 
     @property
     def least(self) -> float:
-        """The cosine that a window must reach to be among the best."""
+        """The cosine that a window must reach to be kept."""
         return float(self.cosines[-1]) if len(self.cosines) == self.top else -np.inf
 
     def merge(self, other: "Nearest") -> "Nearest":
-        """The best of both."""
+        """Return the best windows of both."""
         cosines = np.concatenate([self.cosines, other.cosines])
         rows = np.concatenate([self.rows, other.rows])
         best = np.lexsort((rows, -cosines))[: self.top]
@@ -84,17 +84,17 @@ def search_block(
 ) -> Nearest:
     """Find the best windows of a block.
 
-    A first look in float32 rules out nearly all of them; those that may be among the best are
-    compared again in float64.
+    Cosines in float32 rule out nearly all windows; the cosines of the others are computed again in
+    float64.
 
     Args:
-        direction: what they are compared with.
+        direction: of the embedding that is searched for.
         block: embeddings, shape ``(rows, dims)``.
-        rows: their numbers, ascending, shape ``(rows,)``.
-        top: how many are wanted.
-        least: windows with a smaller cosine are not wanted.
+        rows: numbers of the windows, ascending, shape ``(rows,)``.
+        top: largest number of windows to return.
+        least: ignore windows with a smaller cosine.
     """
-    with np.errstate(all="ignore"):  # what is not finite here is compared again
+    with np.errstate(all="ignore"):  # cosines that are not finite here are computed again
         squares = np.vecdot(block, block)
         cosines = np.vecdot(block, direction.rounded) / np.sqrt(squares)
         sure = (squares > _SMALLEST_SQUARE) & (squares < _LARGEST_SQUARE)
@@ -105,16 +105,12 @@ def search_block(
     maybe = np.flatnonzero(~sure | (cosines >= least - direction.margin))
     if not len(maybe):
         return Nearest(top)
-    exact = _exact_cosines(direction, block[maybe])
+    values = block[maybe].astype(np.float64)
+    # Row by row, so that a window's cosine does not depend on the other rows.
+    with np.errstate(all="ignore"):
+        lengths = np.sqrt(np.vecdot(values, values))
+        exact = np.asarray(np.vecdot(values, direction.exact) / lengths)
     defined = np.isfinite(exact)
     wanted = maybe[defined]
     found = Nearest(top, exact[defined], rows[wanted], int(np.count_nonzero(~defined)))
     return Nearest(top).merge(found)
-
-
-def _exact_cosines(direction: Direction, block: npt.NDArray[np.float32]) -> Float64:
-    values = block.astype(np.float64)
-    # Row by row, so that a window's cosine does not depend on its neighbours.
-    with np.errstate(all="ignore"):
-        lengths = np.sqrt(np.vecdot(values, values))
-        return np.asarray(np.vecdot(values, direction.exact) / lengths)

@@ -1,4 +1,4 @@
-"""A dataset as a DuckDB database file."""
+"""Writes a dataset as a DuckDB database file."""
 
 import logging
 import os
@@ -7,18 +7,21 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import polars as pl
 import psutil
+import pyarrow as pa
 
 from a20_parquet.checks import check_size, count_workers
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.errors import DatasetError, UsageError
-from a20_parquet.progress import ProgressOption, open_progress
+from a20_parquet.errors import A20ParquetError, DatasetError, UsageError
+from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.query.connect import OFFLINE, make_view
-from a20_parquet.query.duckdb_load import database_memory, load_windows, row_group_rows
-from a20_parquet.query.sql import comments, create_table, literal
-from a20_parquet.resources import default_budget
+from a20_parquet.query.map_batches import map_batches
+from a20_parquet.query.sql import RELATION, comments, create_table, identifier, literal
+from a20_parquet.query.window_query import WindowQuery
+from a20_parquet.resources import METADATA_ROW_BYTES, default_budget
 from a20_parquet.storage.path import local_file
 from a20_parquet.windows.schema import feature_bytes
 
@@ -30,23 +33,31 @@ As = Literal["view", "table"]
 
 _MAGIC = b"DUCK"
 _MAGIC_OFFSET = 8
-# Others open the file with a DuckDB of their own, often an older one, such as R's.
+# The oldest stable one: programs such as R often have an older DuckDB.
 _STORAGE_VERSION = "v1.0.0"
+_VECTOR_ROWS = 2048
+_MAX_ROW_GROUP_ROWS = 60 * _VECTOR_ROWS
+_ROW_GROUPS = 8
+# A batch is in memory here, in Arrow, and in DuckDB before DuckDB counts it as its own.
+_COPIES = 3
+_READ_SHARE = 4
+"""What is read takes one part in this number of the budget; DuckDB takes the rest."""
+_SOURCE = "a20_source"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DuckDBFile:
-    """A database that was made."""
+    """A database that ``duckdb`` wrote."""
 
     file: Path
     """Absolute."""
     dataset: str
-    """Where the dataset lies: an absolute path or a URL."""
+    """An absolute path or a URL."""
     as_: As
-    """Whether ``windows`` is a view over the dataset's files or a table of its own."""
+    """Whether ``windows`` is a view over the dataset's files or a table."""
     windows: int
     files: int
-    """Data files of the dataset."""
+    """Number of the dataset's data files."""
     bytes: int
     """Size of the database."""
 
@@ -61,16 +72,16 @@ def duckdb(  # noqa: PLR0913 - the command's options, each a keyword
     workers: int | None = None,
     progress: ProgressOption = None,
 ) -> DuckDBFile:
-    """Make a DuckDB database with the windows of a dataset as the relation ``windows``.
+    """Write a DuckDB database with the windows of a dataset as the relation ``windows``.
 
-    A view names the dataset's files by their absolute paths: it is of no use once the dataset has
-    moved or grown, and is made anew in an instant. A table holds everything itself.
+    A view has the absolute paths of the dataset's files: make it again after the dataset was moved
+    or has grown, which takes an instant. A table is a copy of all windows.
 
     Args:
         dataset: its folder, or any fsspec URL of it; a view needs a folder.
-        file: the database to write; replaced only when it is whole.
+        file: the database to write; an existing one is replaced when the new one is complete.
         as_: ``view`` or ``table``.
-        force: whether to replace a database that is already there.
+        force: whether to replace an existing database.
         memory: bytes for all buffers while a table is loaded, or a size such as ``500MB``; by
             default a quarter of what this process may use.
         workers: threads; by default the cores that this process may use.
@@ -78,8 +89,7 @@ def duckdb(  # noqa: PLR0913 - the command's options, each a keyword
             or an object that receives the progress, see ``a20_parquet.progress.Progress``.
 
     Raises:
-        UsageError: the file is there already or lies where none can be, or an option makes no
-            sense.
+        UsageError: the file exists or cannot be at this path, or an option is invalid.
         DatasetError: the dataset cannot be read or the file cannot be written.
     """
     if as_ not in ("view", "table"):
@@ -89,7 +99,7 @@ def duckdb(  # noqa: PLR0913 - the command's options, each a keyword
     catalog = Catalog.open(dataset)
     if as_ == "view" and not catalog.is_local:
         raise UsageError(
-            f"{catalog.location}: plain DuckDB could not read it through a view. Give --as table, "
+            f"{catalog.location}: plain DuckDB cannot read it through a view. Give --as table, "
             "or open it with a20_parquet.connect."
         )
     target = local_file(file)
@@ -98,9 +108,8 @@ def duckdb(  # noqa: PLR0913 - the command's options, each a keyword
         if as_ == "view":
             make_view(made, catalog)
         else:
-            _make_table(made, catalog)
             with open_progress(progress) as shown:
-                load_windows(made, catalog, budget=budget, workers=workers, progress=shown)
+                _load_table(made, catalog, budget // _READ_SHARE, workers, shown)
     return DuckDBFile(
         file=target,
         dataset=catalog.location,
@@ -119,12 +128,15 @@ def _database(
     import duckdb
 
     config = OFFLINE | {
-        "memory_limit": f"{database_memory(budget)}B",
+        "memory_limit": f"{budget - budget // _READ_SHARE}B",
         "threads": workers,
         "temp_directory": str(file.parent / "spill"),
     }
     _LOGGER.info("DuckDB: %s", {name: config[name] for name in ("memory_limit", "threads")})
-    rows = row_group_rows(budget, 4 * catalog.dims + feature_bytes(catalog.features))
+    row_bytes = METADATA_ROW_BYTES + 4 * catalog.dims + feature_bytes(catalog.features)
+    # DuckDB gathers a row group before it writes it: several have to fit the budget.
+    vectors = max(budget // _ROW_GROUPS // row_bytes // _VECTOR_ROWS, 1)
+    rows = min(vectors * _VECTOR_ROWS, _MAX_ROW_GROUP_ROWS)
     try:
         with closing(duckdb.connect(":memory:", config=config)) as connection:
             options = f"ROW_GROUP_SIZE {rows}, STORAGE_VERSION {literal(_STORAGE_VERSION)}"
@@ -141,28 +153,69 @@ def _database(
         raise DatasetError(f"{file.parent}: the database cannot be made: {error}") from error
 
 
-def _make_table(connection: "DuckDBPyConnection", catalog: Catalog) -> None:
+def _load_table(
+    connection: "DuckDBPyConnection",
+    catalog: Catalog,
+    read_bytes: int,
+    workers: int,
+    progress: Progress,
+) -> None:
+    """Create the table ``windows`` with all windows in the dataset's order.
+
+    Raises:
+        DatasetError: a data file is missing or damaged.
+    """
     of = catalog.dims, catalog.partition_by, catalog.features
-    connection.execute(create_table(*of))
-    for comment in comments(*of):
-        connection.execute(comment)
+    for statement in (create_table(*of), *comments(*of)):
+        connection.execute(statement)
+    # Each worker has a batch in hand and another one waiting.
+    batch_bytes = read_bytes // (_COPIES * (2 * workers + 1))
+    query = WindowQuery(catalog, None, batch_bytes=batch_bytes)
+    # DuckDB hides the errors of what it reads from, so they are kept here.
+    failed: list[A20ParquetError] = []
+
+    def record_batches() -> Iterator[Any]:
+        frames = map_batches(query, query.read, name="loading", progress=progress, workers=workers)
+        try:
+            for frame in frames:
+                yield from frame.to_arrow().to_batches()
+        except A20ParquetError as error:
+            failed.append(error)
+            raise
+
+    names = ", ".join(identifier(name) for name in catalog.schema)
+    schema = pl.DataFrame(schema=catalog.schema).to_arrow().schema
+    connection.register(_SOURCE, pa.RecordBatchReader.from_batches(schema, record_batches()))
+    try:
+        # One statement per batch would rewrite the last row group every time.
+        fill = f"INSERT INTO {RELATION} SELECT {names} FROM {_SOURCE}"  # noqa: S608 - all quoted
+        connection.execute(fill)
+    except Exception as error:
+        if failed:
+            raise failed[0] from error
+        raise
+    finally:
+        connection.unregister(_SOURCE)
 
 
 def _check(target: Path, catalog: Catalog, *, force: bool) -> None:
+    """Raise ``UsageError`` if the database cannot or must not be written."""
     if target.is_dir():
         raise UsageError(f"{target} is a folder. Name a file for the database.")
     if "?" in str(target):
-        raise UsageError(f"{target}: DuckDB ends a path at a question mark. Name another place.")
+        raise UsageError(f"{target}: DuckDB ends a path at a question mark. Name another path.")
     if not target.parent.is_dir():
-        raise UsageError(f"{target.parent} is no folder. Make it first, or name another file.")
+        raise UsageError(f"{target.parent} is not a folder. Make it first, or name another file.")
     if catalog.is_local and target.resolve().is_relative_to(Path(catalog.root, "data").resolve()):
-        raise UsageError(f"{target} lies among the dataset's data files. Name another place.")
+        raise UsageError(f"{target} is among the dataset's data files. Name another path.")
     if not target.exists():
         return
     if not target.is_file():
-        raise UsageError(f"{target} is no file: a named pipe, a socket or a device. Name another.")
+        raise UsageError(
+            f"{target} is not a file, but a named pipe, a socket or a device. Name another."
+        )
     if not force:
-        raise UsageError(f"{target} is already there. Name another file, or give --force.")
+        raise UsageError(f"{target} already exists. Name another file, or give --force.")
     try:
         with target.open("rb") as opened:
             is_database = opened.read(_MAGIC_OFFSET + len(_MAGIC))[_MAGIC_OFFSET:] == _MAGIC
@@ -170,34 +223,27 @@ def _check(target: Path, catalog: Catalog, *, force: bool) -> None:
         raise DatasetError(f"{target}: cannot be read: {error}") from error
     if not is_database:
         raise UsageError(
-            f"{target} is no DuckDB database. Name another file: this one is not replaced, with "
-            "--force neither."
+            f"{target} is not a DuckDB database, so --force does not replace it. Name another file."
         )
 
 
 @contextmanager
 def _replacement(target: Path) -> Iterator[Path]:
-    """Lend a path beside ``target`` for a file that takes its place if nothing fails."""
-    _remove_leftovers(target)
-    folder = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    """Lend a path beside ``target`` for a file that replaces it if nothing fails."""
+    prefix, suffix = f".{target.name}.", ".tmp"
+    folder = target.with_name(f"{prefix}{os.getpid()}{suffix}")
+    for path in target.parent.iterdir():
+        if path.name.startswith(prefix) and path.name.endswith(suffix):
+            process = path.name.removeprefix(prefix).removesuffix(suffix)
+            if process.isdecimal() and not psutil.pid_exists(int(process)):
+                shutil.rmtree(path, ignore_errors=True)  # a killed process left it
     try:
         folder.mkdir()
         yield folder / target.name
-        # A log beside the new file would be taken for the new file's.
+        # DuckDB would apply a log beside the new file to the new file.
         target.with_name(target.name + ".wal").unlink(missing_ok=True)
         (folder / target.name).replace(target)
     except OSError as error:
         raise DatasetError(f"{target}: cannot be written: {error}") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _remove_leftovers(target: Path) -> None:
-    """Remove what a killed process left."""
-    prefix, suffix = f".{target.name}.", ".tmp"
-    for path in target.parent.iterdir():
-        name = path.name
-        if name.startswith(prefix) and name.endswith(suffix):
-            process = name.removeprefix(prefix).removesuffix(suffix)
-            if process.isdecimal() and not psutil.pid_exists(int(process)):
-                shutil.rmtree(path, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Slices of data files, and the metadata and embeddings of their rows."""
+"""Slices of data files: reads the metadata and embeddings of their rows."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +15,9 @@ from a20_parquet.dataset.embedding_buffer import EmbeddingBuffer
 from a20_parquet.parquet import EmbeddingPages, Embeddings, Page
 
 Mask = npt.NDArray[np.bool_]
-"""One item a row."""
+"""One item per row."""
 
-# Large enough that several small files are handed on together, small enough for a core's cache.
+# Large enough to hold several small files, small enough for a core's cache.
 _BLOCK_BYTES = 1 << 20
 
 
@@ -49,12 +49,12 @@ class FileSlice:
 
     @property
     def bytes(self) -> int:
-        """About how many bytes of the file it takes."""
+        """Estimated bytes of the file in this slice."""
         return self.size * (self.end - self.first) // self.rows
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is the whole file."""
+        """Whether the slice is the whole file."""
         return (self.first, self.end) == (0, self.rows)
 
     @property
@@ -65,14 +65,14 @@ class FileSlice:
         return self._file
 
     def close(self) -> None:
-        """Close the file until something more is read: a batch may have hundreds."""
+        """Close the file; the next read opens it again. A batch may have hundreds of files."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
     @property
     def groups(self) -> list[int]:
-        """Numbers of its row groups in the file."""
+        """Numbers of the slice's row groups in the file."""
         rows = self.file.rows
         if self.is_whole:
             return list(range(len(rows)))
@@ -85,7 +85,7 @@ class FileSlice:
         return 0 if self.is_whole else sum(self.file.rows[: next(iter(self.groups), 0)])
 
     def wanted(self) -> Mask:
-        """Mask of its rows before ``limit``."""
+        """Return a mask of the slice's rows before ``limit``."""
         if self.is_whole:
             return np.ones(self.rows, np.bool_)
         start = self.start
@@ -93,10 +93,10 @@ class FileSlice:
         return np.arange(start, start + count) < self.limit
 
     def pages(self) -> Iterator[tuple[int, EmbeddingPages, Page]]:
-        """Find its pages of embeddings.
+        """Find the slice's pages of embeddings.
 
         Yields:
-            The number of a page's first row in this slice, and the page.
+            The number of a page's first row in this slice, its row group's reader, and the page.
 
         Raises:
             DatasetError: the file cannot be read.
@@ -112,8 +112,8 @@ def read_metadata(slices: Sequence[FileSlice], columns: Sequence[str]) -> Any:
     """Read columns other than the embedding, for all rows.
 
     Args:
-        slices: in order, at least one.
-        columns: names, at least one.
+        slices: at least one, in the dataset's order.
+        columns: at least one name.
 
     Returns:
         A ``pyarrow.Table``.
@@ -128,7 +128,7 @@ def read_metadata(slices: Sequence[FileSlice], columns: Sequence[str]) -> Any:
             part.close()
     table = pa.concat_tables(tables)
     try:
-        # Checked together, the tables of small files take a third of the time.
+        # One check of all tables takes a third of the time of one per small file.
         table.validate(full=True)
     except pa.ArrowException:
         for part, of_part in zip(slices, tables, strict=True):
@@ -141,9 +141,9 @@ def read_embeddings(slices: Sequence[FileSlice], kept: Sequence[Mask], dims: int
     """Read the embeddings of the kept rows, and close the files.
 
     Args:
-        slices: in order.
+        slices: in the dataset's order.
         kept: a mask of the rows of each slice.
-        dims: floats an embedding.
+        dims: floats per embedding.
 
     Raises:
         DatasetError: a file is missing or damaged.
@@ -171,10 +171,10 @@ def read_blocks(
     """Read the embeddings of the kept rows block by block, and close the files.
 
     Args:
-        slices: in order.
+        slices: in the dataset's order.
         kept: a mask of the rows of each slice.
         scratch: memory for a block.
-        dims: floats an embedding.
+        dims: floats per embedding.
 
     Yields:
         Numbers of windows in the dataset, ascending, and their embeddings, which are overwritten by

@@ -1,8 +1,9 @@
-"""What a dataset holds, told by its manifest and its list of files alone."""
+"""Summarises a dataset from its manifest and its list of files alone."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import polars as pl
@@ -18,7 +19,7 @@ class Partition:
     """One Hive folder."""
 
     keys: dict[str, str]
-    """The value of each Hive key, as in the folder's name."""
+    """Values by Hive key, as in the folder's name."""
     files: int
     windows: int
     bytes: int
@@ -31,29 +32,29 @@ class Periods:
     key: str
     """``date``, ``month`` or ``year``."""
     count: int
-    """Distinct values, null not counted."""
+    """Number of distinct values other than null."""
     first: str | None
     last: str | None
     windows_without: int
-    """Windows whose recording has no date."""
+    """Number of windows whose recording has no date."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetInfo:
-    """What a dataset holds; no data file was opened for it."""
+    """Result of ``info``."""
 
     dataset: str
-    """Where it lies: an absolute path or a URL."""
+    """An absolute path or a URL."""
     windows: int
-    """Rows."""
+    """Number of rows."""
     records: int
     shards: int
     shard_bytes: int
     """Stored size of all shards."""
     dims: int
-    """Floats an embedding."""
+    """Floats per embedding."""
     window_seconds: float
-    """From one window's start to the next."""
+    """Seconds from one window's start to the next."""
     compression: str
     partition_by: str
     sites: int
@@ -62,47 +63,47 @@ class DatasetInfo:
     periods: Periods | None
     """None if the dataset is partitioned by site alone."""
     first_window_start: datetime | None
-    """The earliest window's start, UTC; None if no recording has a date."""
+    """Start of the earliest window, UTC; None if no recording has a date."""
     last_window_start: datetime | None
-    """The latest window's start, UTC."""
+    """Start of the latest window, UTC; None if no recording has a date."""
     files: int
     bytes: int
-    """Of all data files."""
+    """Size of all data files."""
     median_file_bytes: float | None
-    """None without files."""
+    """None if there are no files."""
     largest: Partition | None
-    """The partition with the most bytes, the first of equals; none without files."""
+    """The first partition with the most bytes; None if there are no files."""
     smallest: Partition | None
-    """The partition with the fewest bytes, the first of equals."""
+    """The first partition with the fewest bytes; None if there are no files."""
     quarantine: dict[str, int]
-    """What could not be converted, counted by reason, the most frequent first."""
+    """Number of records and damaged ranges in quarantine by reason, the most frequent first."""
     assumptions: tuple[Assumption, ...]
-    """What its conversions assumed because no input told it."""
+    """Values that the conversions assumed because no input has them."""
     conversions: tuple[Taken, ...]
-    """What each of them took of the shards, and what it left out."""
+    """What each conversion selected, and what it left out."""
     hop_remarks: tuple[str, ...]
-    """Why the hop of its conversions looks wrong, and which would fit."""
+    """Why the hop of a conversion looks wrong, and which hop would fit."""
     hint: str | None
-    """Advice on the Hive keys, where half of the files are too small."""
+    """Advice on the Hive keys; None if at least half of the files are large enough."""
 
 
 def info(dataset: str | Path) -> DatasetInfo:
-    """Say what a dataset holds.
+    """Summarise a dataset.
 
     Args:
         dataset: its folder, or any fsspec URL of it.
 
     Raises:
-        DatasetError: it is none, is not complete, or its list of files or its quarantine is
-            damaged.
+        DatasetError: the path is not a complete dataset, or its list of files is damaged.
     """
     return catalog_info(Catalog.open(dataset))
 
 
 def catalog_info(catalog: Catalog) -> DatasetInfo:
-    """Say what an opened dataset holds; see ``info``."""
+    """Summarise an opened dataset; see ``info``."""
     manifest, files, by = catalog.manifest, catalog.files, catalog.partition_by
     partitions = _partitions(files)
+    sizes = files["bytes"].to_list()
     return DatasetInfo(
         dataset=catalog.location,
         windows=manifest.totals.windows,
@@ -121,7 +122,7 @@ def catalog_info(catalog: Catalog) -> DatasetInfo:
         last_window_start=_instant(files["last_window_start"].max()),
         files=manifest.totals.files,
         bytes=manifest.totals.bytes,
-        median_file_bytes=_number(files["bytes"].median()),
+        median_file_bytes=float(median(sizes)) if sizes else None,
         largest=_partition(partitions, partitions["bytes"].arg_max()),
         smallest=_partition(partitions, partitions["bytes"].arg_min()),
         quarantine=manifest.count_reasons(),
@@ -137,7 +138,7 @@ def catalog_info(catalog: Catalog) -> DatasetInfo:
 
 
 def _partitions(files: pl.DataFrame) -> pl.DataFrame:
-    """One row a Hive folder, in the dataset's order: ``folder``, ``files``, ``rows``, ``bytes``."""
+    """Sum up each Hive folder, in order: ``folder``, ``files``, ``rows``, ``bytes``."""
     folder = pl.col("path").str.replace("/[^/]*$", "").alias("folder")
     return files.group_by(folder, maintain_order=True).agg(
         pl.len().alias("files"), pl.col("rows").sum(), pl.col("bytes").sum()
@@ -171,7 +172,3 @@ def _text(value: Any) -> str | None:
 
 def _instant(value: Any) -> datetime | None:
     return value if isinstance(value, datetime) else None
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)

@@ -1,4 +1,4 @@
-"""Work on the windows that a query asks for, a few megabytes at a time, with progress."""
+"""Processes the windows of a query a few megabytes at a time, with progress."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -27,10 +27,10 @@ def map_batches(
 
     Args:
         source: the query.
-        work: what to do with a batch.
+        work: computes the result of a batch.
         name: of the pass, for the progress.
-        progress: told of each batch that is done, in bytes of its files.
-        workers: threads.
+        progress: advanced after each batch by its bytes.
+        workers: number of threads.
     """
     batches = list(source.batches())
     _LOGGER.info(
@@ -42,12 +42,12 @@ def map_batches(
     )
     progress.start(name, sum(map(_size, batches)))
 
-    def work_and_tell(batch: Batch) -> Result:
+    def work_and_advance(batch: Batch) -> Result:
         result = work(batch)
         progress.advance(_size(batch))
         return result
 
-    yield from map_in_order(workers, work_and_tell, batches, ahead=workers)
+    yield from map_in_order(workers, work_and_advance, batches, ahead=workers)
 
 
 def _size(batch: Batch) -> int:

@@ -1,8 +1,6 @@
-"""The window that a user names by its recording and its offset."""
+"""Finds the window that a user names by its recording and its offset."""
 
 import math
-import operator
-from functools import reduce
 from typing import Any
 
 import numpy.typing as npt
@@ -17,10 +15,10 @@ from a20_parquet.windows.filenames.parse import parse_filenames
 from a20_parquet.windows.schema import EMBEDDING
 
 _SAME_OFFSET_S = 5e-4
-# Nothing was recorded for longer, and the sum with an instant is one.
+# Longer than any recording, and short enough that adding it to an instant cannot overflow.
 _LONGEST_S = 1e9
 _SECOND_US = 1_000_000
-_DAY_US = 86_400 * _SECOND_US
+_DAY_S = 86_400
 _MAX_NAMED = 5
 
 
@@ -33,7 +31,7 @@ def window_embedding(catalog: Catalog, to: str, channel: int) -> npt.NDArray[Any
         channel: of the window.
 
     Raises:
-        UsageError: there is none.
+        UsageError: ``to`` has another form, or the dataset has no such window.
         DatasetError: a file is missing or damaged.
     """
     check_unicode("--to", to)
@@ -44,7 +42,7 @@ def window_embedding(catalog: Catalog, to: str, channel: int) -> npt.NDArray[Any
         offset_s = math.nan
     if not at or not math.isfinite(offset_s):
         raise UsageError(
-            f"{to!r} names no window. Write FILENAME@OFFSET, such as "
+            f"{to!r} does not name a window. Write FILENAME@OFFSET, such as "
             "site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac@600, or name a .npy file."
         )
     is_it = (
@@ -52,7 +50,8 @@ def window_embedding(catalog: Catalog, to: str, channel: int) -> npt.NDArray[Any
         & (pl.col("channel") == channel)
         & ((pl.col("recording_offset_in_file") - offset_s).abs() < _tolerance(offset_s))
     )
-    for predicate in (*(hint & is_it for hint in _started_at(filename, offset_s)), is_it):
+    hint = _starts_between(filename, offset_s - 1, offset_s + 1)
+    for predicate in [is_it] if hint is None else [hint & is_it, is_it]:
         columns = [EMBEDDING, "recording_offset_in_file"]
         nearest: npt.NDArray[Any] | None = None
         least_s = math.inf
@@ -69,37 +68,33 @@ def window_embedding(catalog: Catalog, to: str, channel: int) -> npt.NDArray[Any
 
 
 def _tolerance(offset_s: float) -> float:
-    """Shards have offsets as float32: one that was typed differs from the window's by so much."""
+    """Seconds by which a typed offset may differ from the window's: shards have float32 offsets."""
     return max(_SAME_OFFSET_S, 2.0**-23 * abs(offset_s))
 
 
-def _started_at(filename: str, offset_s: float) -> list[pl.Expr]:
-    """Where the name tells when the window started, files of other times need not be opened."""
-    start_us = parse_filenames(pa.array([filename])).file_timestamp.cast(pa.int64())[0].as_py()
-    if start_us is None or abs(offset_s) > _LONGEST_S:
-        return []
-    window_us = start_us + round(offset_s * _SECOND_US)
-    earliest, latest = (
-        pl.lit(at_us, pl.Int64).cast(pl.Datetime("us", "UTC"))
-        for at_us in (window_us - _SECOND_US, window_us + _SECOND_US)
-    )
-    return [pl.col("window_start").is_between(earliest, latest)]
+def _starts_between(filename: str, first_s: float, last_s: float) -> pl.Expr | None:
+    """Return a filter on ``window_start``, with which files of other times stay unopened.
 
+    Args:
+        filename: of the recording.
+        first_s: seconds from the recording's start to the earliest window's start.
+        last_s: seconds from the recording's start to the latest window's start.
 
-def _started_between(filename: str) -> list[pl.Expr]:
-    """Where a name tells when its recording began, files of other days need not be opened."""
+    Returns:
+        None if the filename has no time.
+    """
     start_us = parse_filenames(pa.array([filename])).file_timestamp.cast(pa.int64())[0].as_py()
-    if start_us is None:
-        return []
+    if start_us is None or max(abs(first_s), abs(last_s)) > _LONGEST_S:
+        return None
     earliest, latest = (
-        pl.lit(start_us + days * _DAY_US, pl.Int64).cast(pl.Datetime("us", "UTC"))
-        for days in (-1, 2)
+        pl.lit(start_us + round(each_s * _SECOND_US), pl.Int64).cast(pl.Datetime("us", "UTC"))
+        for each_s in (first_s, last_s)
     )
-    return [pl.col("window_start").is_between(earliest, latest)]
+    return pl.col("window_start").is_between(earliest, latest)
 
 
 def _have(catalog: Catalog, filename: str) -> str:
-    """Say which windows of a recording there are."""
+    """Return a sentence on the windows that a recording has."""
     columns = ["recording_offset_in_file", "channel"]
     offsets = pl.concat(
         [
@@ -108,7 +103,7 @@ def _have(catalog: Catalog, filename: str) -> str:
         ]
     )
     if not len(offsets):
-        return f"It has no such recording. {_alike(catalog, filename)}".rstrip()
+        return f"It has no such recording.{_alike(catalog, filename)}"
     starts_s = offsets["recording_offset_in_file"].unique().sort().to_list()
     named = ", ".join(f"{start_s:.8g}" for start_s in starts_s[:_MAX_NAMED])
     channels = ", ".join(map(str, offsets["channel"].unique().sort()))
@@ -119,14 +114,16 @@ def _have(catalog: Catalog, filename: str) -> str:
 
 
 def _alike(catalog: Catalog, filename: str) -> str:
-    """Name recordings of which a filename is the end, or which are its end."""
+    """Return a sentence with recordings that have the same filename in other folders."""
     base = filename.rpartition("/")[2]
     if not base:
         return ""
     predicate = pl.col("filename").str.ends_with(base)
-    hints = _started_between(base)
+    hint = _starts_between(base, -_DAY_S, 2 * _DAY_S)
+    if hint is not None:
+        predicate &= hint
     found: set[str] = set()
-    for frame in read_batches(catalog, ["filename"], reduce(operator.and_, hints, predicate)):
+    for frame in read_batches(catalog, ["filename"], predicate):
         names = frame["filename"].unique()
         found.update(name for name in names if name.rpartition("/")[2] == base)
         if len(found) > _MAX_NAMED:
@@ -134,4 +131,5 @@ def _alike(catalog: Catalog, filename: str) -> str:
     if not found:
         return ""
     more = ", …" if len(found) > _MAX_NAMED else ""
-    return f"Was {' or '.join(sorted(found)[:_MAX_NAMED])}{more} meant? Write the whole filename."
+    named = " or ".join(sorted(found)[:_MAX_NAMED])
+    return f" Did you mean {named}{more}? Write the whole filename."

@@ -1,7 +1,7 @@
-"""Which files a query can leave unopened: a filter on windows, weakened to one on files.
+"""Turns a filter on windows into a filter on files, so that a query opens fewer files.
 
-A file must be read if any of its windows may pass. What its Hive keys and its first and last window
-say about that is known without opening it.
+A file must be read if any of its windows may pass. The list of files has each file's Hive keys and
+its first and last window, so no file is opened for this.
 """
 
 import operator
@@ -22,15 +22,15 @@ Form = Callable[[Sequence[pl.Expr]], pl.Expr]
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Between which values a column is in a file, as expressions over the list of files."""
+    """Least and greatest value of a column in a file, as expressions over the list of files."""
 
     low: pl.Expr
+    """Null, like ``high``, if all values in the file are null."""
     high: pl.Expr
-    """Inclusive. Both are null if all the file's values are null."""
 
 
 def column_bounds(keys: Sequence[str]) -> dict[str, Bounds]:
-    """The columns of windows whose values the list of files limits.
+    """Return bounds for the columns of windows that the list of files limits.
 
     Args:
         keys: the dataset's Hive keys.
@@ -41,7 +41,7 @@ def column_bounds(keys: Sequence[str]) -> dict[str, Bounds]:
         day = pl.col("date").cast(pl.Datetime("us"))
         local = Bounds(day, day + _DAY)
     else:  # offsets from UTC are less than a day
-        local = Bounds(_on_clock(first) - _DAY, _on_clock(last) + _DAY)
+        local = Bounds(_without_zone(first) - _DAY, _without_zone(last) + _DAY)
     return {
         "window_start": Bounds(first, last),
         "window_start_local": local,
@@ -50,14 +50,15 @@ def column_bounds(keys: Sequence[str]) -> dict[str, Bounds]:
 
 
 def may_match(predicate: pl.Expr, keys: Sequence[str]) -> pl.Expr:
-    """Weaken a filter on windows to one on files: false or null only where no window passes.
+    """Weaken a filter on windows to a filter on files.
 
     Args:
         predicate: on windows.
-        keys: the dataset's Hive keys, which are alike for all windows of a file.
+        keys: the dataset's Hive keys, which are the same for all windows of a file.
 
     Returns:
-        An expression over the list of files.
+        An expression over the list of files, false or null only for files of which no window
+        passes.
     """
     if set(keys).issuperset(predicate.meta.root_names()):
         return predicate
@@ -72,7 +73,11 @@ def may_match(predicate: pl.Expr, keys: Sequence[str]) -> pl.Expr:
 def _weaken_comparison(
     predicate: pl.Expr, operands: Sequence[pl.Expr], bounds: dict[str, Bounds]
 ) -> pl.Expr | None:
-    """Compare a file's bounds with the constants that its windows are compared with."""
+    """Compare a file's bounds with the constants with which its windows are compared.
+
+    Returns:
+        None if the predicate is not a comparison of a bounded column with constants.
+    """
     columns = [index for index, operand in enumerate(operands) if operand.meta.root_names()]
     if len(columns) != 1:
         return None
@@ -83,7 +88,7 @@ def _weaken_comparison(
     low, high = bounds[name].low, bounds[name].high
     constants = [operand for operand in operands if operand is not column]
     for forms, weaken in _COMPARISONS:
-        # What stands first is what is compared: 1 < x is no form of x < 1 but of x > 1.
+        # The column comes first: 1 < x is a form of x > 1, not of x < 1.
         if _has_form(predicate, [column, *constants], forms):
             return weaken(low, high, constants)
     if low is high and _has_form(predicate, operands, [lambda parts: parts[0].is_in(parts[1])]):
@@ -95,7 +100,7 @@ def _has_form(predicate: pl.Expr, operands: Sequence[pl.Expr], forms: Sequence[F
     return len(operands) > 1 and any(form(operands).meta.eq(predicate) for form in forms)
 
 
-def _on_clock(instant: pl.Expr) -> pl.Expr:
+def _without_zone(instant: pl.Expr) -> pl.Expr:
     return instant.dt.replace_time_zone(None)
 
 

@@ -1,4 +1,4 @@
-"""A dataset as a polars ``LazyFrame`` that reads only what a query needs."""
+"""Opens a dataset as a polars ``LazyFrame`` that reads only what a query needs."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,11 +26,11 @@ def scan(dataset: str | Path) -> pl.LazyFrame:
         All columns of ``schemas/windows.json``, ``embedding`` as ``Array(Float32, dims)``, the
         features of n floats behind the metadata as ``Array(Float32, n)``, null if a record has
         none, and the Hive keys: ``site`` String, ``date`` Date (or ``month`` String, or ``year``
-        Int64). Rows come in the dataset's order.
+        Int64). Rows are in the dataset's order.
 
     Raises:
-        DatasetError: it is no complete dataset; while a query runs, also that a file of it is
-            missing or damaged.
+        DatasetError: the path is not a complete dataset; while a query runs, also if a data file
+            is missing or damaged.
     """
     catalog = Catalog.open(dataset)
 
@@ -40,7 +40,7 @@ def scan(dataset: str | Path) -> pl.LazyFrame:
         return read_batches(catalog, columns, predicate, limit)
 
     def schema() -> pl.Schema:
-        # Asked for before a query runs, which in a forked process waits for threads for ever.
+        # polars calls this before a query runs; a query in a forked process would never end.
         check_threads()
         return catalog.schema
 
@@ -57,9 +57,9 @@ def read_batches(
 
     Args:
         catalog: of the dataset.
-        columns: names, in the order in which they are wanted; none for all.
-        predicate: which windows; none for all.
-        limit: consider only so many of the dataset's first windows.
+        columns: names, in the wanted order; None for all.
+        predicate: a filter on windows; None for all.
+        limit: use only this number of the dataset's first windows; None for all.
 
     Raises:
         DatasetError: a file is missing or damaged, or the dataset was replaced.
@@ -68,5 +68,5 @@ def read_batches(
     source = WindowQuery(catalog, columns, predicate)
     workers = default_workers()
     yield from map_in_order(workers, source.read, source.batches(limit), ahead=workers)
-    # What was read of a dataset that was replaced meanwhile may be of both.
+    # A dataset that was replaced meanwhile may have given windows of both.
     catalog.check_unchanged()

@@ -1,4 +1,4 @@
-"""Nearest neighbours: the windows of a dataset that sound most like another one."""
+"""Finds the windows of a dataset that are most similar to an embedding."""
 
 import operator
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ _COLUMNS = ("filename", "recording_offset_in_file", "channel", "site", "window_s
 _MAX_NAMED = 5
 
 
-def similar(  # noqa: PLR0913 - what a search can be limited by, each a keyword
+def similar(  # noqa: PLR0913 - the command's options, each a keyword
     dataset: str | Path,
     to: str | Path | npt.ArrayLike,
     *,
@@ -53,23 +53,23 @@ def similar(  # noqa: PLR0913 - what a search can be limited by, each a keyword
         dataset: its folder, or any fsspec URL of it.
         to: a window as ``FILENAME@OFFSET`` (seconds; split at the last ``@``), a ``.npy`` file of
             one embedding or its URL, or the embedding itself, shape ``(dims,)``.
-        top: how many are wanted.
+        top: largest number of windows to return.
         channel: of the window that ``to`` names; all channels are searched.
-        sites: search only these, as the key ``site`` has them, or as numbers.
+        sites: search only these values of the key ``site``, or site numbers.
         from_date: search only windows that start on this local date (``YYYY-MM-DD``) or later.
-        until_date: and on this one or earlier.
+        until_date: search only windows that start on this local date or earlier.
         progress: ``True`` shows bars in a terminal or a notebook, and elsewhere a line every 30 s;
             or an object that receives the progress, see ``a20_parquet.progress.Progress``.
 
     Returns:
         ``filename``, ``recording_offset_in_file`` (seconds), ``channel``, ``site``,
-        ``window_start`` (UTC) and ``similarity`` (float64), best first; equal ones in the dataset's
-        order. A window that ``to`` names comes first itself, with 1. Windows that are zero or not
+        ``window_start`` (UTC) and ``similarity`` (float64), best first; ties are in the dataset's
+        order. A window that ``to`` names is the first one, with 1. Windows that are zero or not
         finite have no cosine and are left out.
 
     Raises:
-        UsageError: there is no such window or site, or the vector does not fit.
-        DatasetError: it is no complete dataset, or a file of it is missing or damaged.
+        UsageError: there is no such window or site, or the vector has another shape or type.
+        DatasetError: the path is not a complete dataset, or a data file is missing or damaged.
     """
     top = check_count("top", top)
     channel = check_count("channel", channel, least=0)
@@ -77,9 +77,9 @@ def similar(  # noqa: PLR0913 - what a search can be limited by, each a keyword
     direction = _direction(catalog, to, channel)
     selection = Selection.of(_known_sites(catalog, sites), from_date, until_date)
     predicate = _part_of_dataset(catalog, selection)
-    source = WindowQuery(catalog, [EMBEDDING], predicate)
+    query = WindowQuery(catalog, [EMBEDDING], predicate)
     with open_progress(progress) as shown:
-        nearest = _Search(source, direction, top, shown).run(default_workers())
+        nearest = _search(query, direction, top, shown)
         if nearest.without_direction:
             shown.say(
                 f"{format_count(nearest.without_direction, 'window')} left out: zero or not "
@@ -92,7 +92,7 @@ def similar(  # noqa: PLR0913 - what a search can be limited by, each a keyword
 
 
 def _part_of_dataset(catalog: Catalog, selection: Selection) -> pl.Expr | None:
-    """The filter that a selection makes; none for the whole dataset."""
+    """Return the filter of a selection, None if it selects the whole dataset."""
     tests = []
     if selection.sites:
         tests.append(pl.col("site").is_in(selection.sites))
@@ -105,10 +105,10 @@ def _part_of_dataset(catalog: Catalog, selection: Selection) -> pl.Expr | None:
 
 
 def _known_sites(catalog: Catalog, sites: str | int | Sequence[str | int]) -> list[str]:
-    """Return the dataset's values of the key ``site`` that are meant.
+    """Return the dataset's values of the key ``site`` for names or numbers of sites.
 
     Raises:
-        UsageError: it has none that fits one of them.
+        UsageError: the dataset does not have one of them.
     """
     check_unicode("--site", sites)
     known = catalog.files["site"].unique().sort()
@@ -128,7 +128,7 @@ def _known_sites(catalog: Catalog, sites: str | int | Sequence[str | int]) -> li
 
 
 def _why_none(catalog: Catalog, selection: Selection) -> str:
-    """Say which windows there are where none was searched."""
+    """Explain why no window was searched."""
     files = catalog.files
     if selection.sites:
         files = files.filter(pl.col("site").is_in(selection.sites))
@@ -136,50 +136,39 @@ def _why_none(catalog: Catalog, selection: Selection) -> str:
     more = ", …" * (len(searched) > _MAX_NAMED)
     whose = f" of {', '.join(searched[:_MAX_NAMED])}{more}" if selection.sites else ""
     if not files["rows"].sum():
-        return f"{catalog.location} holds no window{whose}."
+        return f"{catalog.location} has no window{whose}."
     first, last = files["first_window_start"].min(), files["last_window_start"].max()
     if not isinstance(first, datetime) or not isinstance(last, datetime):
-        return (
-            f"the windows{whose} in {catalog.location} have no date. Leave --from and --until out."
-        )
+        return f"the windows{whose} in {catalog.location} have no date. Omit --from and --until."
     days = " ".join(
         f"{word} {day}"
         for word, day in (("from", selection.first), ("until", selection.last))
         if day is not None
     )
     return (
-        f"{catalog.location} has no window{whose} {days}. Those there are start from "
+        f"{catalog.location} has no window{whose} {days}. Its windows start from "
         f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC."
     )
 
 
-class _Search:
-    """Compares all windows of a query with one direction, on several threads."""
+def _search(query: WindowQuery, direction: Direction, top: int, progress: Progress) -> Nearest:
+    """Compare all windows of a query with a direction, on several threads."""
+    best = Nearest(top)
+    buffers = Pool(EmbeddingBuffer)
 
-    def __init__(
-        self, source: WindowQuery, direction: Direction, top: int, progress: Progress
-    ) -> None:
-        self._source = source
-        self._direction = direction
-        self._best = Nearest(top)
-        self._progress = progress
-        self._scratches = Pool(EmbeddingBuffer)
-
-    def run(self, workers: int) -> Nearest:
-        for found in map_batches(
-            self._source, self._search, name="comparing", progress=self._progress, workers=workers
-        ):
-            self._best = self._best.merge(found)
-        return self._best
-
-    def _search(self, batch: Batch) -> Nearest:
-        # What others have found by now rules out more, and changes nothing else.
-        found = Nearest(self._best.top)
-        with self._scratches.borrow() as scratch:
-            for rows, block in self._source.blocks(batch, scratch):
-                least = max(found.least, self._best.least)
-                found = found.merge(search_block(self._direction, block, rows, found.top, least))
+    def search(batch: Batch) -> Nearest:
+        found = Nearest(top)
+        with buffers.borrow() as buffer:
+            for rows, block in query.blocks(batch, buffer):
+                # The best windows of other batches so far rule out more windows of this one.
+                least = max(found.least, best.least)
+                found = found.merge(search_block(direction, block, rows, top, least))
         return found
+
+    workers = default_workers()
+    for found in map_batches(query, search, name="comparing", progress=progress, workers=workers):
+        best = best.merge(found)
+    return best
 
 
 def _direction(catalog: Catalog, to: str | Path | npt.ArrayLike, channel: int) -> Direction:
@@ -188,7 +177,11 @@ def _direction(catalog: Catalog, to: str | Path | npt.ArrayLike, channel: int) -
     elif isinstance(to, str):
         vector, name = window_embedding(catalog, to, channel), to
     else:
-        vector, name = _as_vector(to), "the vector"
+        name = "the vector"
+        try:
+            vector = np.asarray(to)
+        except ValueError as error:
+            raise UsageError(f"the vector cannot be read as an array: {error}") from error
     if vector.shape not in {(catalog.dims,), (1, catalog.dims)} or vector.dtype.kind not in "fiu":
         raise UsageError(
             f"{name} has shape {vector.shape} and type {vector.dtype}, expected ({catalog.dims},) "
@@ -200,18 +193,11 @@ def _direction(catalog: Catalog, to: str | Path | npt.ArrayLike, channel: int) -
         raise UsageError(f"{name} cannot be compared: {error}.") from error
 
 
-def _as_vector(values: npt.ArrayLike) -> npt.NDArray[Any]:
-    try:
-        return np.asarray(values)
-    except ValueError as error:
-        raise UsageError(f"the vector cannot be read as an array: {error}") from error
-
-
 def _load_vector(path: str | Path) -> npt.NDArray[Any]:
     try:
         loaded = np.load(BytesIO(read_whole(parse_path(path))), allow_pickle=False)
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise UsageError(f"{path}: cannot be read as a .npy file: {error}") from error
     if not isinstance(loaded, np.ndarray):
-        raise UsageError(f"{path} holds several arrays. Save one embedding with numpy.save.")
+        raise UsageError(f"{path} has several arrays. Save one embedding with numpy.save.")
     return loaded

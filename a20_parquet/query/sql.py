@@ -1,4 +1,4 @@
-"""The relation ``windows`` in DuckDB's SQL, as a table and as a view; text only."""
+"""Writes the DuckDB SQL of the relation ``windows``, as a table and as a view."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -35,14 +35,15 @@ def identifier(name: str) -> str:
 
 
 def literal(text: str) -> str:
-    """Quote a text."""
+    """Quote a string."""
     escaped = text.replace("'", "''")
     return f"'{escaped}'"
 
 
 def column_types(dims: int, by: PartitionBy, features: tuple[Feature, ...] = ()) -> dict[str, str]:
-    """Every column's type in SQL: those of the files, then the Hive keys."""
-    return {column.name: _type(column) for column in columns(dims, features)} | _key_types(by)
+    """Return the SQL type of each column: those of the files, then the Hive keys."""
+    every = (*columns(dims, features), *(KEYS[key] for key in by.keys))
+    return {column.name: _type(column) for column in every}
 
 
 def create_table(dims: int, by: PartitionBy, features: tuple[Feature, ...] = ()) -> str:
@@ -64,26 +65,25 @@ def create_view(
 ) -> str:
     """Write the DDL of ``windows`` as a view over a dataset's files.
 
-    Queries of a local dataset fail once it was replaced: once ``files.parquet`` has no longer all
-    checksums. In a store each query would take one more request for that.
+    Queries of a local dataset fail after it was replaced, which they see by the checksums in
+    ``files.parquet``. In a store that would take one more request per query.
 
     Args:
         root: absolute path or URL of the dataset.
         files: checksums of its data files by their paths relative to ``root``; if empty, the view
             has no rows.
-        dims: floats an embedding.
+        dims: floats per embedding.
         by: the Hive keys.
         features: further columns.
 
     Raises:
-        UsageError: DuckDB cannot quote such a path.
+        UsageError: DuckDB cannot read from this path.
     """
     types = column_types(dims, by, features)
     if not files:
         nulls = ", ".join(f"CAST(NULL AS {t}) AS {identifier(n)}" for n, t in types.items())
         return f"CREATE VIEW {RELATION} AS SELECT {nulls} WHERE false"
-    keys = _key_types(by)
-    # DuckDB takes the first ``key=value`` of a path, which then is not the dataset's.
+    # DuckDB takes the first ``key=value`` of a path, which may be in a folder above the dataset.
     names = {name.casefold() for name in types}
     misled = any(
         part.partition("=")[0].casefold() in names for part in root.split("/") if "=" in part
@@ -92,11 +92,11 @@ def create_view(
         options = f"hive_partitioning = false, filename = {literal(_PATH_COLUMN)}"
         keys_of = {key: _key_of_path(key, by) for key in by.keys}
     else:
-        hive_types = ", ".join(f"{literal(key)}: {type_}" for key, type_ in keys.items())
+        hive_types = ", ".join(f"{literal(key)}: {types[key]}" for key in by.keys)
         options = f"hive_partitioning = true, hive_types = {{{hive_types}}}"
         keys_of = {}
     selected = ", ".join(_selected(name, types[name], keys_of) for name in types)
-    # DuckDB takes 20 microseconds for each text of a list, and almost nothing for one long text.
+    # DuckDB takes 20 microseconds for each string of a list, and almost nothing for a long string.
     prefix = literal(_escape_glob(root.rstrip("/")) + "/")
     listed = literal("\n".join(files))
     paths = f"list_transform(string_split({listed}, chr(10)), lambda path: {prefix} || path)"
@@ -109,7 +109,7 @@ def create_view(
 
 
 def _unchanged(root: str, prefix: str, checksums: Sequence[str]) -> str:
-    """Write a condition that is true, or an error once the dataset was replaced."""
+    """Write a condition that is true, or raises an error if the dataset was replaced."""
     problem = f"{root} was replaced since it was opened. Connect again, or make the view again."
     listed = literal("\n".join(checksums))
     return (
@@ -121,7 +121,7 @@ def _unchanged(root: str, prefix: str, checksums: Sequence[str]) -> str:
 
 
 def comments(dims: int, by: PartitionBy, features: tuple[Feature, ...] = ()) -> Iterator[str]:
-    """Write a statement for each column that says what it means; for the table and the view."""
+    """Write a statement for each column with its meaning, for the table or the view."""
     for column in (*columns(dims, features), *(KEYS[key] for key in by.keys)):
         text = column.meaning if column.unit is None else f"{column.meaning}; {column.unit}"
         yield f"COMMENT ON COLUMN {RELATION}.{identifier(column.name)} IS {literal(text)}"
@@ -132,10 +132,6 @@ def _type(column: Column) -> str:
     if pa.types.is_fixed_size_list(kind):
         return f"{_TYPES[kind.value_type]}[{kind.list_size}]"
     return _TYPES[kind]
-
-
-def _key_types(by: PartitionBy) -> dict[str, str]:
-    return {key: _TYPES[KEYS[key].type] for key in by.keys}
 
 
 def _selected(name: str, type_: str, keys_of: dict[str, str]) -> str:
@@ -156,7 +152,7 @@ def _key_of_path(key: str, by: PartitionBy) -> str:
 def _escape_glob(path: str) -> str:
     if "\\" in path and any(char in path for char in _GLOB_CHARACTERS):
         raise UsageError(
-            f"{path}: DuckDB reads no path with a backslash and one of {_GLOB_CHARACTERS}. Rename "
-            "the folder, or make a table with a20-parquet duckdb --as table."
+            f"{path}: DuckDB cannot read a path with a backslash and one of {_GLOB_CHARACTERS}. "
+            "Rename the folder, or make a table with a20-parquet duckdb --as table."
         )
     return "".join(f"[{char}]" if char in _GLOB_CHARACTERS else char for char in path)

@@ -1,4 +1,4 @@
-"""Reads single windows by their numbers in a dataset."""
+"""Reads windows by their numbers in a dataset."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -17,11 +17,11 @@ def take(catalog: Catalog, numbers: Rows, columns: Sequence[str]) -> pl.DataFram
 
     Args:
         catalog: of the dataset.
-        numbers: of the windows in the dataset's order, from 0.
+        numbers: of windows in the dataset's order, from 0, shape ``(rows,)``.
         columns: names of metadata columns and Hive keys.
 
     Returns:
-        One row a number, in the order of ``numbers``.
+        One row per number, in the order of ``numbers``.
 
     Raises:
         DatasetError: a file is missing or damaged.
@@ -51,6 +51,6 @@ def _take_of_file(catalog: Catalog, file: int, rows: Rows, stored: Sequence[str]
         starts = np.array(list(accumulate(opened.rows, initial=0)))
         used = np.unique(np.searchsorted(starts, rows, side="right") - 1)
         table = opened.metadata(used.tolist(), stored)
-    # Where each row of the file that was read lies in the table.
+    # The number in the file of each row of the table.
     read = np.concatenate([np.arange(starts[group], starts[group + 1]) for group in used])
     return table.take(np.searchsorted(read, rows))

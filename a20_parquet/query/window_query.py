@@ -1,4 +1,4 @@
-"""Reads only the files, columns and pages that a query needs."""
+"""Reads the windows of a query: only the files, columns and pages that it needs."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -24,9 +24,9 @@ from a20_parquet.windows.schema import EMBEDDING, feature_bytes
 _PolarsError = pl.exceptions.PolarsError
 _BATCH_BYTES = 16 << 20
 _METADATA_ROW_BYTES = 200
-# The list of files has the keys: no file is opened.
+# Rows of a batch if only keys are read, for which no file is opened.
 _KEY_ROWS = 1 << 22
-# Each open remote file buffers some megabytes.
+# Each open remote file has a buffer of some megabytes.
 _MOST_REMOTE_FILES = 32
 
 
@@ -56,7 +56,7 @@ class WindowQuery:
             catalog: of the dataset.
             columns: names, in the wanted order; None for all.
             predicate: a filter on windows; None for all.
-            batch_bytes: about how much is read at a time.
+            batch_bytes: approximate size of a batch.
         """
         self._batch_bytes = batch_bytes
         self._catalog = catalog
@@ -74,7 +74,7 @@ class WindowQuery:
         """Divide the files that may have matching windows into batches of a few megabytes.
 
         Args:
-            limit: use only this number of the dataset's first windows.
+            limit: use only this number of the dataset's first windows; None for all.
         """
         row_bytes = _METADATA_ROW_BYTES
         row_bytes += 4 * self._catalog.dims if EMBEDDING in self._needed else 0
@@ -115,7 +115,7 @@ class WindowQuery:
         """Read the embeddings of the matching windows of one batch, block by block.
 
         Args:
-            batch: of ``batches``.
+            batch: from ``batches``.
             scratch: memory for a block.
 
         Yields:
@@ -137,7 +137,7 @@ class WindowQuery:
         if limit is not None:
             files = files.filter(pl.col("before") < limit)
         if self._pruning is not None:
-            # A type error is raised later, for the windows' own column.
+            # polars raises a type error later, for the windows' own column.
             keys_alone = nullcontext() if self._predicate is None else suppress(_PolarsError)
             with keys_alone:
                 files = files.filter(may_match(self._pruning, keys))
@@ -162,7 +162,7 @@ class WindowQuery:
         """Test the predicate before any embedding is read.
 
         Returns:
-            A mask of each slice's rows, and the tested columns of the rows that passed.
+            A mask of each slice's rows, and the tested columns of the rows that pass.
         """
         kept = [part.wanted() for part in slices]
         tested = self._metadata(slices, kept, self._tested)
@@ -178,7 +178,7 @@ class WindowQuery:
     def _gather(
         self, slices: Sequence[FileSlice], kept: Sequence[Mask], tested: pl.DataFrame | None
     ) -> pl.DataFrame:
-        """Read the other needed columns of the rows that passed."""
+        """Read the needed columns of the kept rows, except those in ``tested``."""
         used = [(part, rows) for part, rows in zip(slices, kept, strict=True) if rows.any()]
         slices, kept = [part for part, _ in used], [rows for _, rows in used]
         frames = [] if tested is None else [tested]
@@ -193,7 +193,7 @@ class WindowQuery:
     def _metadata(
         self, slices: Sequence[FileSlice], kept: Sequence[Mask], names: Sequence[str]
     ) -> pl.DataFrame:
-        """Read the kept rows without embeddings."""
+        """Read columns other than the embedding, for the kept rows."""
         schema = self._catalog.schema
         stored = [name for name in names if name in self._catalog.metadata_columns]
         keys = self._catalog.partition_by.keys
@@ -207,7 +207,7 @@ class WindowQuery:
         if stored and not slices:
             frames.append(pl.DataFrame(schema={name: schema[name] for name in stored}))
         elif stored:
-            # Joining many small tables is slow in polars.
+            # polars is slow with many small chunks.
             frame = pl.DataFrame(read_metadata(slices, stored).combine_chunks())
             frames.append(frame.filter(pl.Series(np.concatenate(kept))))
         return pl.concat(frames, how="horizontal").select(names)

@@ -332,7 +332,7 @@ def test_force_replaces_a_database_only(dataset: Path, tmp_path: Path, as_: As) 
         assert connection.execute("SHOW TABLES").fetchall() == [("windows",)]
     notes = tmp_path / "notes.txt"
     notes.write_text("no database, but long enough to be one")
-    with pytest.raises(UsageError, match="no DuckDB database"):
+    with pytest.raises(UsageError, match="not a DuckDB database"):
         a20_parquet.duckdb(dataset, notes, as_=as_, force=True)
     assert notes.read_text().startswith("no database")
 
@@ -381,7 +381,7 @@ def test_wrong_places_and_options(dataset: Path, tmp_path: Path) -> None:
     """Each is one clean error."""
     wrong: list[tuple[type[A20ParquetError], str, Path, dict[str, Any]]] = [
         (UsageError, "is a folder", tmp_path, {}),
-        (UsageError, "is no folder", tmp_path / "no" / "a.duckdb", {}),
+        (UsageError, "is not a folder", tmp_path / "no" / "a.duckdb", {}),
         (UsageError, "question mark", tmp_path / "a?.duckdb", {}),
         (UsageError, "data files", dataset / "data" / "a.duckdb", {}),
         (UsageError, "workers", tmp_path / "a", {"workers": 0}),

@@ -210,10 +210,10 @@ RECORDING = NAMES[1]
         (["a"] * DIMS, {}, "type <U1"),
         (np.zeros(DIMS), {}, "the vector cannot be compared: it is zero"),
         (VECTOR * np.nan, {}, "the vector cannot be compared"),
-        ("x", {}, "'x' names no window. Write FILENAME@OFFSET"),
-        ("x@y", {}, "'x@y' names no window"),
-        ("x@nan", {}, "'x@nan' names no window"),
-        (f"{RECORDING}@inf", {}, "names no window"),
+        ("x", {}, "'x' does not name a window. Write FILENAME@OFFSET"),
+        ("x@y", {}, "'x@y' does not name a window"),
+        ("x@nan", {}, "'x@nan' does not name a window"),
+        (f"{RECORDING}@inf", {}, "does not name a window"),
         ("x@5", {}, "has no window x@5 in channel 0. It has no such recording"),
         ("@5", {}, "It has no such recording"),
         (f"{RECORDING}@1e300", {}, r"windows start at 0\.1, .* up to .* s, in channel 0"),
@@ -241,7 +241,7 @@ def test_files_that_are_no_vector(dataset: Path, tmp_path: Path) -> None:
         a20_parquet.similar(dataset, path)
     with path.open("wb") as file:
         np.savez(file, a=VECTOR)
-    with pytest.raises(UsageError, match="holds several arrays"):
+    with pytest.raises(UsageError, match="has several arrays"):
         a20_parquet.similar(dataset, path)
 
 
@@ -270,9 +270,9 @@ def test_a_missing_dataset(tmp_path: Path) -> None:
 )
 def test_a_part_of_a_name(dataset: Path, name: str) -> None:
     """The whole name is told, whatever is missing of it or too much."""
-    with pytest.raises(UsageError, match=r"no such recording\. Was .* meant") as caught:
+    with pytest.raises(UsageError, match=r"no such recording\. Did you mean .*\? Write") as caught:
         a20_parquet.similar(dataset, f"{name}@0.1")
-    assert f" {RECORDING} " in str(caught.value)
+    assert f" {RECORDING}? " in str(caught.value)
 
 
 def test_a_part_of_several_names(tmp_path: Path) -> None:
@@ -282,8 +282,8 @@ def test_a_part_of_several_names(tmp_path: Path) -> None:
     a20_parquet.convert(shard, tmp_path / "out", unknown_site="x", decoder="wire")
     with pytest.raises(UsageError) as caught:
         a20_parquet.similar(tmp_path / "out", "a.wav@0")
-    assert "Was f0/a.wav or f1/a.wav or " in str(caught.value)
-    assert "or f4/a.wav, … meant?" in str(caught.value)
+    assert "Did you mean f0/a.wav or f1/a.wav or " in str(caught.value)
+    assert "or f4/a.wav, …? Write" in str(caught.value)
     with pytest.raises(UsageError, match=r"no such recording\.$"):
         a20_parquet.similar(tmp_path / "out", "b.wav@0")
     progress = Said()
@@ -292,14 +292,14 @@ def test_a_part_of_several_names(tmp_path: Path) -> None:
     )
     assert found.is_empty()
     (said,) = progress.lines
-    assert re.search("windows of x in .* have no date. Leave --from and --until out", said)
+    assert re.search("windows of x in .* have no date. Omit --from and --until", said)
 
 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"from_date": "2031-01-01"}, "has no window from 2031-01-01. Those there are start from"),
-        ({"until_date": "1999-01-01"}, "has no window until 1999-01-01. Those there"),
+        ({"from_date": "2031-01-01"}, "has no window from 2031-01-01. Its windows start from"),
+        ({"until_date": "1999-01-01"}, "has no window until 1999-01-01. Its windows"),
         (
             {"sites": "site_0285", "from_date": "2031-01-01", "until_date": "2031-01-02"},
             "no window of site_0285 from 2031-01-01 until 2031-01-02. .* 2020-10-1.* UTC",
