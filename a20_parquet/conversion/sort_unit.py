@@ -26,7 +26,7 @@ from a20_parquet.runs.stored_run import RunFiles, write_run
 from a20_parquet.storage.path import AnyPath
 from a20_parquet.storage.read_ahead import Prefetch
 from a20_parquet.tfrecord.compression import open_content
-from a20_parquet.tfrecord.frames import FrameReader, tell_progress
+from a20_parquet.tfrecord.frames import FrameReader
 from a20_parquet.tfrecord.records import Damage, Records
 from a20_parquet.tfrecord.shard import Shard
 from a20_parquet.windows.filter import RecordFilter
@@ -129,7 +129,7 @@ class UnitSorter:
             open_content(shard, Prefetch(self.setup.memory.batch_bytes)) as content,
         ):
             reader = FrameReader(shard, content, self.setup.memory.batch_bytes)
-            for item in tell_progress(reader.read(), content, self.context.advance):
+            for item in reader.read(self.context.advance):
                 if isinstance(item, Damage):
                     if not item.more:
                         self.errors.add(item.error())

@@ -17,7 +17,7 @@ from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.shards.discover import PassedOver, find_shards
 from a20_parquet.shards.perch_config import check_sample_rate, read_configs
 from a20_parquet.tfrecord.compression import open_content
-from a20_parquet.tfrecord.frames import BATCH_BYTES, FrameReader, tell_progress
+from a20_parquet.tfrecord.frames import BATCH_BYTES, FrameReader
 from a20_parquet.tfrecord.records import strict
 from a20_parquet.tfrecord.shard import Shard
 
@@ -186,7 +186,7 @@ def _write_all(
     def write(shard: Shard) -> _WrittenShard:
         with output.writer(shard) as writer, open_content(shard) as content:
             reader = FrameReader(shard, content, BATCH_BYTES)
-            for records in tell_progress(strict(reader.read()), content, advance):
+            for records in strict(reader.read(advance)):
                 writer.add(decode_strictly(decoder, records))
         return _WrittenShard(
             position=shard.position,

@@ -6,7 +6,7 @@ from a20_parquet.errors import SourceError
 from a20_parquet.execution.threads import ThreadPool
 from a20_parquet.progress import Progress
 from a20_parquet.tfrecord.compression import open_content
-from a20_parquet.tfrecord.frames import BATCH_BYTES, FrameReader, tell_progress
+from a20_parquet.tfrecord.frames import BATCH_BYTES, FrameReader
 from a20_parquet.tfrecord.shard import Shard
 
 
@@ -28,7 +28,7 @@ def content_sums(
         try:
             with open_content(shard) as content:
                 reader = FrameReader(shard, content, BATCH_BYTES)
-                for _ in tell_progress(reader.read(), content, advance):
+                for _ in reader.read(advance):
                     pass
         except SourceError:
             return shard.position, None

@@ -1,4 +1,4 @@
-"""A shard's bytes as they were before compression, and what is left where that is damaged."""
+"""Decompresses shards, and returns the stored bytes that cannot be decompressed."""
 
 import zlib
 from collections.abc import Iterator
@@ -18,17 +18,17 @@ from a20_parquet.tfrecord.shard import (
 )
 
 LOOK = Prefetch(1 << 16, blocks=0)
-"""How to look at a shard's beginning: in a store with a single small request."""
+"""Reads the start of a shard in a store with one small request."""
 
 _STORED_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
 class StreamDamage:
-    """Where a compressed stream cannot be inflated any further."""
+    """Damage after which a compressed stream cannot be decompressed."""
 
     offset: int
-    """The first stored byte that could not be used, in the shard as it is stored."""
+    """Offset of the first byte that could not be used, in the stored shard."""
     message: str
 
 
@@ -36,10 +36,10 @@ class Content(Protocol):
     """A shard's decompressed bytes, read once from start to end."""
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fill ``buffer`` from its start; fewer bytes than it holds mean the end was reached.
+        """Fill ``buffer`` from its start; return the number of bytes, fewer only at the end.
 
         Raises:
-            SourceError: the shard cannot be read, or ends elsewhere than when it was found.
+            SourceError: the shard cannot be read, or its size has changed since it was found.
         """
         ...
 
@@ -50,21 +50,21 @@ class Content(Protocol):
 
     @property
     def stored_bytes(self) -> int:
-        """How many bytes of the shard as it is stored have been read."""
+        """Bytes of the stored shard that have been read."""
         ...
 
     @property
     def damage(self) -> StreamDamage | None:
-        """Why the end that was reached is not the stream's; None if it is."""
+        """The damage at which reading has ended; None if there is none."""
         ...
 
     def rest(self) -> Iterator[bytes]:
-        """Read the stored bytes from the damage on."""
+        """Read the stored bytes from the damage to the end."""
         ...
 
 
 class _StoredFile:
-    """The file of a shard, which is known to end where it did when it was found."""
+    """The stored bytes of a shard, whose size is checked at the end."""
 
     def __init__(self, file: Any, shard: Shard) -> None:
         self.stored_bytes = 0
@@ -74,15 +74,15 @@ class _StoredFile:
     def readinto(self, buffer: memoryview) -> int:
         with read_errors(self._shard.url):
             count: int = self._file.readinto(buffer)
-        return self._told(count)
+        return self._count(count)
 
     def read(self) -> bytes:
         with read_errors(self._shard.url):
             stored: bytes = self._file.read(_STORED_BYTES)
-        self._told(len(stored))
+        self._count(len(stored))
         return stored
 
-    def _told(self, count: int) -> int:
+    def _count(self, count: int) -> int:
         self.stored_bytes += count
         if not count and self.stored_bytes != self._shard.size:
             raise SourceError(
@@ -94,7 +94,7 @@ class _StoredFile:
 
 
 class _PlainContent:
-    """Bytes of an uncompressed shard."""
+    """Implements ``Content`` for an uncompressed shard."""
 
     codec = Codec.NONE
     damage: StreamDamage | None = None
@@ -117,7 +117,7 @@ class _PlainContent:
 
 
 class _InflatedContent:
-    """Bytes of a GZIP or ZLIB shard, inflated as they are asked for; GZIP may have members."""
+    """Implements ``Content`` for a GZIP or ZLIB shard; GZIP may have several members."""
 
     def __init__(self, file: _StoredFile, codec: Codec) -> None:
         self.codec = codec
@@ -127,8 +127,8 @@ class _InflatedContent:
         self._inflater = zlib.decompressobj(self._window_bits)
         self._member_offset = 0
         self._stored = b""
+        # Bytes of ``_stored`` that have been decompressed.
         self._used = 0
-        """How many of the bytes in ``_stored`` have been inflated."""
 
     @property
     def stored_bytes(self) -> int:
@@ -157,7 +157,7 @@ class _InflatedContent:
         return self._file.stored_bytes - len(self._stored)
 
     def _inflate(self, room: int) -> bytes:
-        """Inflate what is left of the stored bytes, to at most ``room`` bytes."""
+        """Decompress the rest of the stored bytes into at most ``room`` bytes."""
         before = self._inflater.copy()
         left = self._stored[self._used :]
         try:
@@ -186,7 +186,7 @@ class _InflatedContent:
         )
 
     def _next_member(self) -> bool:
-        """Skip the zeros that tapes and block devices leave behind a member."""
+        """Begin the next member, if any, after zeros that tapes and block devices append."""
         while True:
             left = self._stored[self._used :].lstrip(b"\0")
             self._used = len(self._stored) - len(left)
@@ -200,9 +200,9 @@ class _InflatedContent:
 
 
 def _salvage(inflater: Any, stored: bytes, room: int) -> bytes:
-    """Inflate all that comes before the error: zlib hands out nothing of a call that fails."""
+    """Decompress all bytes before an error: a call of zlib that fails returns none of them."""
     salvaged = b""
-    # Without any further bytes, what had no room before may still come.
+    # Even without further input, output of earlier input may be pending.
     good, failing = -1, len(stored)
     while failing - good > 1:
         middle = (good + failing) // 2
@@ -216,11 +216,11 @@ def _salvage(inflater: Any, stored: bytes, room: int) -> bytes:
 
 @contextmanager
 def open_content(shard: Shard, ahead: Prefetch | None = None) -> Iterator[Content]:
-    """Open a shard and hand out its decompressed bytes.
+    """Open a shard's decompressed bytes.
 
     Args:
-        shard: to read.
-        ahead: how to read one that is in a store; a local file is read as it comes.
+        shard: the shard.
+        ahead: how to read a shard in a store; None for the defaults.
 
     Raises:
         SourceError: the shard cannot be opened or read.

@@ -1,4 +1,4 @@
-"""Framing: a shard's bytes as records, each with its number, byte offset and checked payload.
+"""Reads a shard's frames: records with number, byte offset and a payload of valid checksum.
 
 The format is TensorFlow's TFRecord (tensorflow/core/lib/io/record_writer.h): a little-endian
 uint64 length, its masked CRC32C, the payload, the payload's masked CRC32C.
@@ -8,7 +8,7 @@ import hashlib
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from a20_parquet.storage.read_ahead import Prefetch
 from a20_parquet.tfrecord.compression import Content, open_content
@@ -25,11 +25,9 @@ from a20_parquet.tfrecord.shard import (
 from a20_parquet.windows.rejection import Reason
 
 BATCH_BYTES = 8 << 20
-"""A good size of batches where no memory budget tells one."""
+"""Size of batches without a memory budget."""
 
 _HEADER, _FOOTER = struct.Struct("<QI"), struct.Struct("<I")
-
-Item = TypeVar("Item")
 
 
 class _Fault(NamedTuple):
@@ -45,8 +43,8 @@ class FrameReader:
     """Reads one shard's frames in batches and checks both checksums of each.
 
     Attributes:
-        records: how many whole records have been read.
-        damaged_ranges: how many damaged ranges have been read.
+        records: number of whole records read.
+        damaged_ranges: number of damaged ranges read.
     """
 
     def __init__(self, shard: Shard, content: Content, batch_bytes: int) -> None:
@@ -60,33 +58,42 @@ class FrameReader:
 
     @property
     def content_bytes(self) -> int:
-        """Bytes of the decompressed shard that have been framed or found damaged."""
+        """Bytes of the decompressed shard that were read, damaged ones included."""
         return self._ahead.offset
 
     @property
     def checksum(self) -> str:
-        """SHA-256 of the frames' lengths and payload CRCs so far, in hexadecimal.
+        """SHA-256, in hexadecimal, of the frames' lengths and payload CRCs read so far.
 
-        Every payload has been checked against its CRC, so equal checksums mean equal records.
-        Damaged bytes are all digested.
+        Every payload was checked against its CRC, so equal checksums mean equal records. Damaged
+        bytes are digested completely.
         """
         return self._digest.hexdigest()
 
-    def read(self) -> Iterator[Records | Damage]:
-        """Yield all of the shard in order: records in batches, and what is damaged between them.
+    def read(self, advance: Callable[[int], None] = lambda _: None) -> Iterator[Records | Damage]:
+        """Yield the whole shard in order: batches of records, and the damage between them.
 
-        A batch holds about ``batch_bytes``, or one record that is longer, and ends before damage.
-        Its payloads are views of the buffer that the next ones are read into: they are good until
-        the next item is asked for. The frames of all records and the contents of all damage are the
-        decompressed shard; where its compressed stream is damaged, the stored bytes from there on
-        come last.
+        A batch has about ``batch_bytes``, or one longer record, and ends before damage. Its
+        payloads are views of a buffer, valid until the next item is read. The frames of all records
+        and the contents of all damage together are the decompressed shard. If the compressed stream
+        is damaged, the stored bytes from there on come last.
 
-        Memory is bounded by ``batch_bytes``, ``PIECE_BYTES`` and twice the longest length that a
-        frame header with a right checksum tells.
+        Memory is bounded by ``batch_bytes``, ``PIECE_BYTES`` and twice the longest length in a
+        frame header with a valid checksum.
+
+        Args:
+            advance: called after each item with the number of stored bytes that it took.
 
         Raises:
-            SourceError: the shard cannot be read, or has changed while it was.
+            SourceError: the shard cannot be read, or has changed meanwhile.
         """
+        reported = 0
+        for item in self._read():
+            yield item
+            advance(self._content.stored_bytes - reported)
+            reported = self._content.stored_bytes
+
+    def _read(self) -> Iterator[Records | Damage]:
         while self._ahead.peek(HEADER_BYTES):
             fault = self._check_next()
             if fault is None:
@@ -102,7 +109,7 @@ class FrameReader:
             yield from self._damage(fault, stream.offset, self._content.rest())
 
     def _check_next(self) -> _Fault | None:
-        """Read the next frame to its end; None if all but the payload's checksum is right."""
+        """Buffer the next frame; None if it is whole, its payload not checked yet."""
         header = self._ahead.peek(HEADER_BYTES)
         if fault := self._check_header(header):
             return fault
@@ -110,35 +117,35 @@ class FrameReader:
         return self._overrun(size) if len(self._ahead.peek(size)) < size else None
 
     def _take_whole_frames(self) -> Records:
-        """Take the buffered frames, up to one that is damaged or incomplete."""
-        held, first = self._ahead.buffered, self._ahead.offset
+        """Take the buffered frames before the first damaged or incomplete one."""
+        data, first = self._ahead.buffered, self._ahead.offset
         offsets: list[int] = []
         payloads: list[memoryview] = []
         between: list[memoryview] = []
         at = behind = 0
-        while at + HEADER_BYTES <= len(held) and at < self._batch_bytes:
-            length, length_crc = _HEADER.unpack_from(held, at)
+        while at + HEADER_BYTES <= len(data) and at < self._batch_bytes:
+            length, length_crc = _HEADER.unpack_from(data, at)
             payload_at = at + HEADER_BYTES
             footer_at = payload_at + length
-            if footer_at + FOOTER_BYTES > len(held) or length_crc != _length_crc(length):
+            if footer_at + FOOTER_BYTES > len(data) or length_crc != _length_crc(length):
                 break
-            payload = held[payload_at:footer_at]
-            if _FOOTER.unpack_from(held, footer_at) != (masked_crc(payload),):
+            payload = data[payload_at:footer_at]
+            if _FOOTER.unpack_from(data, footer_at) != (masked_crc(payload),):
                 break
             offsets.append(first + at)
             payloads.append(payload)
             # A footer and the header that follows it.
-            between.append(held[behind:payload_at])
+            between.append(data[behind:payload_at])
             behind = footer_at
             at = footer_at + FOOTER_BYTES
-        self._digest.update(b"".join([*between, held[behind:at]]))
+        self._digest.update(b"".join([*between, data[behind:at]]))
         self._ahead.skip(at)
         number = self.records + self.damaged_ranges
         self.records += len(payloads)
         return Records(self._shard, number, offsets, payloads)
 
     def _bad_payload(self) -> _Fault:
-        """Describe the wrong payload checksum of the next, buffered frame."""
+        """Describe the wrong payload checksum of the next frame, which is buffered."""
         size = _frame_bytes(self._ahead.peek(HEADER_BYTES))
         behind = self._ahead.peek(size + HEADER_BYTES)[size:]
         frame = self._ahead.peek(size)
@@ -163,7 +170,7 @@ class FrameReader:
         return None if message is None else _Fault(Reason.BAD_LENGTH, message)
 
     def _overrun(self, size: int) -> _Fault:
-        """Tell a cut shard from a frame that lost bytes and is followed by whole frames."""
+        """Distinguish a cut shard from a frame that lost bytes, after which whole frames follow."""
         held = self._ahead.buffered
         if find_frame(held, 1, is_all=True) == len(held):
             return _Fault(Reason.TRUNCATED, self._cut(len(held)))
@@ -178,7 +185,7 @@ class FrameReader:
         return f"{end} ends {size} bytes into a frame"
 
     def _lost(self) -> Iterator[bytes]:
-        """Take bytes up to the next whole frame or the end."""
+        """Take the bytes up to the next whole frame, or to the end."""
         ahead = self._ahead
         while True:
             yield from ahead.take(find_frame(ahead.buffered, 1, is_all=ahead.at_end))
@@ -189,7 +196,7 @@ class FrameReader:
                 return
 
     def _damage(self, fault: _Fault, offset: int, content: Iterable[bytes]) -> Iterator[Damage]:
-        """Cut a damaged range into parts of one size, however it was read."""
+        """Divide a damaged range into parts of ``PIECE_BYTES``."""
         number = self.records + self.damaged_ranges
         self.damaged_ranges += 1
         held = bytearray()
@@ -208,29 +215,18 @@ class FrameReader:
         yield piece(more=False)
 
 
-def tell_progress(
-    items: Iterable[Item], content: Content, advance: Callable[[int], None]
-) -> Iterator[Item]:
-    """Yield items; after each, call ``advance`` with the stored bytes that it took."""
-    told = 0
-    for item in items:
-        yield item
-        advance(content.stored_bytes - told)
-        told = content.stored_bytes
-
-
 def read_shard(
     shard: Shard, batch_bytes: int, ahead: Prefetch | None = None
 ) -> Iterator[Records | Damage]:
     """Open ``shard`` and yield all of it, see ``FrameReader.read``.
 
     Args:
-        shard: to read.
-        batch_bytes: records are yielded in batches of about this size.
-        ahead: as ``open_content`` takes it.
+        shard: the shard.
+        batch_bytes: size of a batch of records.
+        ahead: see ``open_content``.
 
     Raises:
-        SourceError: the shard cannot be read, or has changed while it was.
+        SourceError: the shard cannot be read, or has changed meanwhile.
     """
     with open_content(shard, ahead) as content:
         yield from FrameReader(shard, content, batch_bytes).read()
@@ -240,13 +236,13 @@ def read_records(shard: Shard, batch_bytes: int) -> Iterator[Records]:
     """Open ``shard`` and yield its records in batches of about ``batch_bytes``.
 
     Raises:
-        RecordError: the shard is damaged; records before are yielded first.
-        SourceError: the shard cannot be read, or has changed while it was.
+        RecordError: the shard is damaged; the records before the damage are yielded first.
+        SourceError: the shard cannot be read, or has changed meanwhile.
     """
     return strict(read_shard(shard, batch_bytes))
 
 
-# Lengths return: records of a shard differ in little but their filenames.
+# Lengths recur: the records of a shard differ in size only by their filenames.
 @lru_cache(maxsize=1 << 12)
 def _length_crc(length: int) -> int:
     return masked_crc(length.to_bytes(8, "little"))

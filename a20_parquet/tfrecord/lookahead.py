@@ -7,7 +7,7 @@ import numpy as np
 from a20_parquet.tfrecord.compression import Content
 
 _COPY_BYTES = 1 << 20
-# Behind a record's end its reader looks at the next one's header.
+# After a record, its reader peeks at the next header.
 _MORE_BYTES = 64
 
 
@@ -15,7 +15,7 @@ class PeekBuffer:
     """Reads ahead as far as ``peek`` asks; a view is valid until ``peek`` needs more bytes.
 
     Attributes:
-        offset: of the first byte that is not taken, in the decompressed shard.
+        offset: offset of the first byte that is not taken, in the decompressed shard.
         at_end: whether all bytes of the shard have been read.
     """
 
@@ -30,7 +30,7 @@ class PeekBuffer:
 
     @property
     def buffered(self) -> memoryview:
-        """All bytes that are read and not taken."""
+        """All bytes that are read and not taken yet."""
         return self._view[self._at : self._end]
 
     def peek(self, size: int) -> memoryview:
@@ -44,7 +44,7 @@ class PeekBuffer:
         return self._view[self._at : min(self._at + size, self._end)]
 
     def skip(self, size: int) -> None:
-        """Take bytes that were looked at."""
+        """Take bytes that were peeked at."""
         self._at += size
         self.offset += size
 
@@ -69,5 +69,5 @@ class PeekBuffer:
 
 
 def _allocate(size: int) -> memoryview:
-    # Pages that are not written take no memory: a damaged length claims none.
+    # Pages that are never written take no memory, so a damaged length costs none.
     return np.empty(size, np.uint8).data

@@ -11,7 +11,7 @@ Buffer = bytes | memoryview
 """Contiguous bytes."""
 
 PIECE_BYTES = 1 << 20
-"""The most bytes of a damaged range that are handed on at once."""
+"""Most bytes in one part of a damaged range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,7 @@ class Records:
     offsets: list[int]
     """Where each record's frame starts, in bytes of the decompressed shard."""
     payloads: Sequence[Buffer]
-    """Serialized ``tf.train.Example`` messages; the next batch of a shard that is being read reuses
-    their memory."""
+    """Serialized ``tf.train.Example`` messages; valid until the shard's next batch is read."""
 
     @property
     def payload_bytes(self) -> int:
@@ -39,7 +38,7 @@ class Records:
     def frame(self, number: int) -> tuple[bytes, Buffer, bytes]:
         """Return the frame of a record as header, payload and footer, byte for byte."""
         payload = self.payloads[number - self.first]
-        # Both checksums were right: the stored ones equal the computed ones.
+        # Both checksums were valid, so the stored ones equal the computed ones.
         length = len(payload).to_bytes(8, "little")
         return length + _stored_crc(length), payload, _stored_crc(payload)
 
@@ -67,7 +66,7 @@ class Damage:
     content: bytes
     """The damaged bytes, at most ``PIECE_BYTES``; empty if a compressed stream was cut."""
     more: bool
-    """Whether another part of the range follows."""
+    """Whether another part of the same range follows."""
 
     @property
     def rejection(self) -> Rejection:
@@ -80,7 +79,7 @@ class Damage:
 
 
 def strict(items: Iterable[Records | Damage]) -> Iterator[Records]:
-    """Yield records as long as nothing is damaged.
+    """Yield records up to the first damaged range.
 
     Raises:
         RecordError: a range is damaged.

@@ -1,9 +1,9 @@
-"""Finding the next whole frame in bytes whose frame boundaries are lost.
+"""Finds the next whole frame in bytes whose frame boundaries are lost.
 
-A frame starts where eight bytes are a length, the next four its masked CRC32C, and the payload that
-follows agrees with its own CRC32C. Any real length is below 2**31, so all places are tested at
-once: the length's upper half must be zero, and the CRC32C of its lower half, which is linear in
-the bits, comes from two tables of 65,536 values.
+A frame starts with a length of eight bytes, its masked CRC32C, and a payload that matches its own
+CRC32C. Any real length is below 2**31, so all offsets are tested at once: the length's upper half
+must be zero, and the CRC32C of its lower half, which is linear in the bits, is looked up in two
+tables of 65,536 values.
 """
 
 from functools import lru_cache
@@ -34,23 +34,23 @@ def find_frame(data: memoryview, start: int, *, is_all: bool) -> int:
 
     Args:
         data: bytes of a decompressed shard.
-        start: the first place that counts.
+        start: first offset to test.
         is_all: whether the shard ends with ``data``.
 
     Returns:
-        The first place, from ``start`` on, where a whole frame starts; before it, unless
-        ``is_all``, one where more bytes would have to be known to tell. ``len(data)`` if none.
+        Offset of the first whole frame from ``start`` on; ``len(data)`` if there is none. Unless
+        ``is_all``, an earlier offset at which a frame might start if more bytes were known.
     """
     begin, block_bytes = start, _FIRST_BLOCK_BYTES
     while begin <= len(data) - HEADER_BYTES:
         block = data[begin : begin + block_bytes + HEADER_BYTES - 1]
-        for place in find_headers(block).tolist():
-            frame = data[begin + place :]
+        for offset in find_headers(block).tolist():
+            frame = data[begin + offset :]
             size = HEADER_BYTES + int.from_bytes(frame[:8], "little") + FOOTER_BYTES
             if is_frame(frame[:size]) if size <= len(frame) else not is_all:
-                return int(begin + place)
+                return int(begin + offset)
         begin += block_bytes
-        # Most frames stand near: a shard of many small damages would be searched again and again.
+        # Blocks start small because the next frame is usually near; many small damages stay cheap.
         block_bytes = min(4 * block_bytes, _BLOCK_BYTES)
     return len(data) if is_all else max(start, len(data) - HEADER_BYTES + 1)
 
@@ -66,7 +66,7 @@ def is_frame(data: memoryview) -> bool:
 
 
 def find_headers(data: memoryview) -> npt.NDArray[np.int64]:
-    """Find all places in ``data`` where 12 bytes are a possible length and its masked CRC32C."""
+    """Find all offsets at which 12 bytes are a possible length and its masked CRC32C."""
     low_table, high_table = _tables()
     found = [np.zeros(0, np.int64)]
     for phase in range(_WORD_BYTES):
@@ -78,7 +78,7 @@ def find_headers(data: memoryview) -> npt.NDArray[np.int64]:
         has_length = (upper == 0) & (length <= MAX_PAYLOAD_BYTES)
         if not has_length.any():
             continue
-        # Runs of zeros would be candidates all along: their CRC is that of one length only.
+        # In runs of zeros each offset would be a candidate, but only one length has the CRC 0.
         has_length &= (stored != 0) | (length == LENGTH_OF_CRC_ZERO)
         at = np.flatnonzero(has_length)
         if len(at):
@@ -86,14 +86,12 @@ def find_headers(data: memoryview) -> npt.NDArray[np.int64]:
             crc = low_table[length & 0xFFFF] ^ high_table[length >> _HALF_BITS]
             masked = ((crc >> 15) | (crc << 17)) + np.uint32(CRC_MASK_DELTA)
             found.append(at[masked == stored[at]] * _WORD_BYTES + phase)
-    places = np.concatenate(found)
-    places.sort()
-    return places
+    return np.sort(np.concatenate(found))
 
 
 @lru_cache(maxsize=1)
 def _tables() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-    """CRC32C of eight bytes that hold a 32-bit number: that of its halves, to be XORed."""
+    """CRC32C of a 32-bit number in eight bytes, as tables of its two halves to XOR."""
     nothing = crc32c.crc32c(bytes(8))
     bits = [crc32c.crc32c((1 << bit).to_bytes(8, "little")) ^ nothing for bit in range(32)]
     low, high = np.array([nothing], np.uint32), np.zeros(1, np.uint32)

@@ -35,7 +35,7 @@ class Shard:
     url: str
     """For messages and the manifest."""
     position: int
-    """Its place in shard order, from 0."""
+    """Index in shard order, from 0."""
     path: str
     """Path in ``filesystem``."""
     size: int
@@ -43,26 +43,26 @@ class Shard:
     filesystem: Any = field(compare=False, repr=False)
     """The fsspec filesystem that holds it."""
     version: str = ""
-    """ETag or time of change, which differs if the file is replaced; empty if the store has
+    """ETag or modification time, which differs if the file is replaced; empty if the store has
     neither."""
     hop_s: float | None = None
-    """Seconds from one window's start to the next, from Perch's ``config.json`` beside it; None if
-    unknown."""
+    """Seconds from one window's start to the next, from Perch's ``config.json`` in the same folder;
+    None if unknown."""
     sample_rate_hz: float | None = None
-    """Of its recordings, from the user or that file; None if unknown."""
+    """Sample rate of its recordings, from the user or that file; None if unknown."""
 
     @property
     def is_local(self) -> bool:
-        """Whether it is a file of this machine."""
+        """Whether the file is on this machine."""
         return is_local(self.filesystem)
 
 
 def some_in_store(shards: Iterable[Shard]) -> bool:
-    """Whether reading shards waits for a store."""
-    return not all(shard.is_local for shard in shards)
+    """Whether any shard is in a store."""
+    return any(not shard.is_local for shard in shards)
 
 
-# zlib's numbers of the two formats.
+# zlib's ``wbits`` of the two formats.
 WINDOW_BITS = {Codec.GZIP: 31, Codec.ZLIB: 15}
 
 
@@ -71,7 +71,7 @@ def masked_crc(data: Any) -> int:
 
     Source: tensorflow/core/lib/hash/crc32c.h (``Mask``).
     """
-    # Frames are small: releasing the GIL for each would mean waiting for it each time.
+    # Frames are small: releasing the GIL for each would cost more than it gains.
     crc = crc32c.crc32c(data, 0, gil_release_mode=0)
     return (((crc >> 15) | (crc << 17)) + CRC_MASK_DELTA) & 0xFFFFFFFF
 
@@ -100,11 +100,7 @@ def detect_codec(head: bytes) -> Codec:
 
 @contextmanager
 def read_errors(url: str) -> Iterator[None]:
-    """Name the source in an error of reading it.
-
-    Raises:
-        SourceError: the body raised an ``OSError``.
-    """
+    """Raise the body's ``OSError`` as a ``SourceError`` that names the shard."""
     try:
         yield
     except OSError as error:

@@ -12,7 +12,7 @@ from a20_parquet.dataset.sites import KeptSites
 from a20_parquet.decoding.decoder import Decoder, DecoderName, make_decoder
 from a20_parquet.errors import SourceError
 from a20_parquet.tfrecord.compression import open_content
-from a20_parquet.tfrecord.frames import BATCH_BYTES, FrameReader, tell_progress
+from a20_parquet.tfrecord.frames import BATCH_BYTES, FrameReader
 from a20_parquet.tfrecord.records import Damage, Records
 from a20_parquet.tfrecord.shard import Shard
 from a20_parquet.windows.build import WindowRules, sort_table
@@ -93,7 +93,7 @@ class SourceWindows:
             reading = _Reading(label, self._tries(known), sink)
             with open_content(shard) as content:
                 reader = FrameReader(shard, content, BATCH_BYTES)
-                for item in tell_progress(reader.read(), content, advance):
+                for item in reader.read(advance):
                     if isinstance(item, Damage):
                         reading.quarantine.keep_damage(item.rejection, item.offset, item.content)
                         continue
