@@ -9,8 +9,7 @@ import logging
 import math
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -70,16 +69,16 @@ def _cpu_limits(group: Path) -> Iterator[float]:
 def _groups(root: Path, controller: str) -> Iterator[Path]:
     """Yield the folders of this process's groups, and of all groups above them."""
     paths = _paths(root)
-    for mount in _mounts(root):
-        if controller not in mount.controllers and "" not in mount.controllers:
+    for controllers, top, point in _mounts(root):
+        if controller not in controllers and "" not in controllers:
             continue
-        path = paths.get("" if "" in mount.controllers else controller)
-        folder = root / mount.point.lstrip("/")
+        path = paths.get("" if "" in controllers else controller)
+        folder = root / point.lstrip("/")
         # A container may see only its own group, or a path outside of what it sees: then its group
         # is the topmost that it sees.
         inner = PurePosixPath()
-        if path is not None and ".." not in path.parts and path.is_relative_to(mount.root):
-            inner = path.relative_to(mount.root)
+        if path is not None and ".." not in path.parts and path.is_relative_to(top):
+            inner = path.relative_to(top)
         yield from (folder / below for below in (inner, *inner.parents))
 
 
@@ -94,30 +93,19 @@ def _paths(root: Path) -> dict[str, PurePosixPath]:
     return paths
 
 
-@dataclass(frozen=True, slots=True)
-class _Mount:
-    """A mounted hierarchy, or a part of one."""
-
-    controllers: frozenset[str]
-    """Version 2 has an empty name."""
-    root: str
-    """The group at the mount point."""
-    point: str
-    """The mount point."""
-
-
-def _mounts(root: Path) -> Iterator[_Mount]:
+def _mounts(root: Path) -> Iterator[tuple[Collection[str], str, str]]:
+    """Yield controllers, the group at the mount point, and the mount point of each hierarchy."""
     lines = _lines(root / "proc/self/mountinfo")
     if not lines:
         for controller, point in _USUAL.items():
-            yield _Mount(frozenset([controller]), "/", point)
+            yield [controller], "/", point
     for line in lines:
         # 31 23 0:28 /root /point rw,relatime shared:1 - cgroup2 cgroup2 rw
         mount, _, filesystem = line.partition(" - ")
         fields, kind = mount.split(), filesystem.split()
         if len(fields) > 4 and len(kind) > 2 and kind[0] in {"cgroup", "cgroup2"}:  # noqa: PLR2004
             names = kind[2].split(",") if kind[0] == "cgroup" else [""]
-            yield _Mount(frozenset(names), _unescaped(fields[3]), _unescaped(fields[4]))
+            yield names, _unescaped(fields[3]), _unescaped(fields[4])
 
 
 def _unescaped(path: str) -> str:

@@ -48,7 +48,7 @@ report_file_option = click.option(
     "[default: NAME-report.html in the current folder]",
 )
 size_option = click.option(
-    "--size", type=types.Size(), default="100MB", help="Size of all shards together."
+    "--size", type=types.SIZE, default="100MB", help="Size of all shards together."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 partition_by_option = _choice_option(
@@ -70,8 +70,8 @@ def _memory_option(kind: click.ParamType[str], what: str) -> Decorator:
     )
 
 
-memory_option = _memory_option(types.Budget(), "Size of all buffers together")
-table_memory_option = _memory_option(types.Size(), "Size of all buffers while a table is written")
+memory_option = _memory_option(types.BUDGET, "Size of all buffers together")
+table_memory_option = _memory_option(types.SIZE, "Size of all buffers while a table is written")
 cluster_option = click.option(
     "--cluster",
     is_flag=True,
@@ -100,7 +100,7 @@ compression_option = _choice_option(
 )
 max_file_size_option = click.option(
     "--max-file-size",
-    type=types.Size(),
+    type=types.SIZE,
     default="512MB",
     help="Embedding bytes per file; larger partitions are split.",
 )
@@ -145,7 +145,7 @@ sites_option = click.option(
 )
 filename_pattern_option = click.option(
     "--filename-pattern",
-    type=types.Pattern(),
+    type=types.PATTERN,
     help="Pattern for filenames of another form, with named groups: site_id, site_name, "
     "subsite_name, file_seq_id, date, time, offset.",
 )
@@ -173,7 +173,7 @@ def _date_options(verb: str) -> Iterator[Decorator]:
         ("--until", "until_date", "up to this local date, inclusive."),
     ):
         help_text = f"{verb} only {text}"
-        yield click.option(flag, name, type=types.Day(), callback=types.check_days, help=help_text)
+        yield click.option(flag, name, type=types.DATE, callback=types.check_days, help=help_text)
 
 
 only_site_option = _site_option("Convert")
@@ -201,7 +201,7 @@ as_option = _choice_option(
 force_option = click.option("--force", is_flag=True, help="Replace an existing database.")
 to_option = click.option(
     "--to",
-    type=types.Window(),
+    type=types.WINDOW,
     required=True,
     metavar="FILENAME@OFFSET|FILE.npy",
     help="The window to compare with, as its recording's filename and its offset in seconds; or a "

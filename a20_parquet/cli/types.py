@@ -1,6 +1,7 @@
 """Types of options, checked before anything else is imported or read."""
 
 import re
+from collections.abc import Callable
 from datetime import date
 from typing import Any
 
@@ -10,85 +11,59 @@ from a20_parquet.errors import flag
 from a20_parquet.formatting import parse_size
 
 
-class _Checked(click.ParamType[str]):
+class Checked(click.ParamType[str]):
     """A text that is checked, and passed on as it is."""
 
-    def check(self, value: str) -> None:
-        """Raise ``ValueError`` with what was expected if the text is invalid."""
-        raise NotImplementedError
+    def __init__(self, name: str, check: Callable[[str], object]) -> None:
+        """Take the name of the type, and a check that raises ``ValueError``: what was expected."""
+        self.name = name
+        self._check = check
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """See ``click.ParamType``."""
         try:
-            self.check(value)
+            self._check(value)
         except ValueError as error:
             self.fail(f"{value!r}: {error}.", param, ctx)
         return str(value)
 
 
-class Size(_Checked):
-    """A number of bytes, such as ``500MB``."""
+def _check_budget(value: str) -> None:
+    from a20_parquet.conversion.memory import LEAST_BUDGET
 
-    name = "size"
-
-    def check(self, value: str) -> None:
-        """See ``_Checked``."""
-        parse_size(value)
+    if parse_size(value) < LEAST_BUDGET:
+        raise ValueError(f"too little for any conversion, expected {LEAST_BUDGET:,} bytes or more")
 
 
-class Budget(_Checked):
-    """A size that is large enough for a conversion."""
-
-    name = "size"
-
-    def check(self, value: str) -> None:
-        """See ``_Checked``."""
-        from a20_parquet.conversion.memory import LEAST_BUDGET
-
-        if parse_size(value) < LEAST_BUDGET:
-            raise ValueError(
-                f"too little for any conversion, expected {LEAST_BUDGET:,} bytes or more"
-            )
+def _check_date(value: str) -> None:
+    try:
+        date.fromisoformat(value)
+    except ValueError:
+        raise ValueError("expected a date YYYY-MM-DD") from None
 
 
-class Day(_Checked):
-    """A date."""
-
-    name = "date"
-
-    def check(self, value: str) -> None:
-        """See ``_Checked``."""
-        try:
-            date.fromisoformat(value)
-        except ValueError:
-            raise ValueError("expected a date YYYY-MM-DD") from None
+def _check_pattern(value: str) -> None:
+    try:
+        re.compile(value)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"not a regular expression: {error}") from None
 
 
-class Pattern(_Checked):
-    """A regular expression."""
-
-    name = "regex"
-
-    def check(self, value: str) -> None:
-        """See ``_Checked``."""
-        try:
-            re.compile(value)
-        except (re.error, OverflowError, RecursionError) as error:
-            raise ValueError(f"not a regular expression: {error}") from None
+def _check_window(value: str) -> None:
+    if "@" not in value and not value.endswith(".npy"):
+        raise ValueError(
+            "names no window. Write FILENAME@OFFSET, such as "
+            "site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac@600, or name a .npy file"
+        )
 
 
-class Window(_Checked):
-    """The name of a window, or a file with an embedding."""
-
-    name = "window"
-
-    def check(self, value: str) -> None:
-        """See ``_Checked``."""
-        if "@" not in value and not value.endswith(".npy"):
-            raise ValueError(
-                "names no window. Write FILENAME@OFFSET, such as "
-                "site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac@600, or name a .npy file"
-            )
+SIZE = Checked("size", parse_size)
+BUDGET = Checked("size", _check_budget)
+"""A size that is large enough for a conversion."""
+DATE = Checked("date", _check_date)
+PATTERN = Checked("regex", _check_pattern)
+WINDOW = Checked("window", _check_window)
+"""The name of a window, or a file with an embedding."""
 
 
 class ExistingDataset(click.ParamType[str]):

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from a20_parquet.decoding.example import OLD_TIMESTAMP, TIMESTAMP
 from a20_parquet.decoding.large import LARGE_BYTES, reduce
+from a20_parquet.decoding.messages import parse_message
 from a20_parquet.decoding.tensorflow import TensorFlowDecoder, load_tensorflow
 from a20_parquet.errors import A20ParquetError, RecordError, SourceError
 from a20_parquet.shards.discover import find_shards
@@ -169,18 +170,15 @@ def _inspect_shard(shard: Shard) -> Inspection:
 
 
 def _count(tally: _Tally, records: Records) -> None:
-    from google.protobuf.message import DecodeError
-
-    example_type = load_tensorflow().train.Example
     for index, payload in enumerate(records.payloads):
-        try:
-            features = example_type.FromString(reduce(payload, ())).features.feature
-        except DecodeError:
+        example = parse_message(load_tensorflow().train.Example, reduce(payload, ()))
+        if example is None:
             message = "the payload is no tf.train.Example message"
             rejection = Rejection(records.first + index, Reason.NOT_AN_EXAMPLE, message)
             tally.error = tally.error or records.error(rejection)
             continue
         tally.records += 1
+        features = example.features.feature
         for name, feature in features.items():
             kind = feature.WhichOneof("kind") or "empty"
             values = getattr(feature, kind).value if kind != "empty" else []
@@ -202,17 +200,14 @@ def _count(tally: _Tally, records: Records) -> None:
 
 def _as_tensor(name: str, values: Sequence[bytes], features: Any) -> Any:
     """Parse a serialized tensor, known by its name or by a companion ``<name>_shape``."""
-    from google.protobuf.message import DecodeError
     from tensorflow.core.framework.tensor_pb2 import TensorProto
     from tensorflow.core.framework.types_pb2 import DataType
 
     if len(values) != 1 or not (name == "embedding" or f"{name}_shape" in features):
         return None
-    try:
-        tensor = TensorProto.FromString(values[0])
-    except DecodeError:
-        return None
-    return tensor if tensor.dtype in DataType.values() and tensor.dtype else None
+    tensor = parse_message(TensorProto, values[0])
+    is_known = tensor is not None and tensor.dtype and tensor.dtype in DataType.values()
+    return tensor if is_known else None
 
 
 def _first_record(features: Any, sample_rate_hz: float | None) -> FirstRecord:

@@ -8,8 +8,6 @@ Source: protobuf.dev/programming-guides/encoding.
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from itertools import islice
-from typing import NamedTuple
 
 from a20_parquet.decoding.example import EMBEDDING, KNOWN
 from a20_parquet.decoding.wire_lists import BYTES, FLOATS, INTEGERS
@@ -52,12 +50,6 @@ class _NoExampleError(Exception):
     """The bytes are no plain list of features."""
 
 
-class _Field(NamedTuple):
-    number: int
-    content: memoryview | None
-    """Without its length; None for a number."""
-
-
 def _entries(example: memoryview) -> Iterator[memoryview]:
     """Yield the entries of all features."""
     count = 0
@@ -81,26 +73,25 @@ def _reduced(entry: memoryview, wanted: Collection[str]) -> bytes:
     takes = name in wanted or name == EMBEDDING or (is_small and len(entry) <= _MOST_SMALL_BYTES)
     if takes:
         return _field(1, [bytes(entry)])
-    lists = [_field(field.number, []) for part in _parts(entry, 2) for field in _first(part)]
+    lists = []
+    for feature in _parts(entry, 2):
+        number, content = next(_fields(feature), (0, None))
+        if number in _LISTS and content is not None:
+            lists.append(_field(number, []))
     return _field(1, [_field(1, [key]), _field(2, lists[-1:])])
-
-
-def _first(feature: memoryview) -> list[_Field]:
-    """The list of a feature, if it has one."""
-    found = list(islice(_fields(feature), 1))
-    return [each for each in found if each.number in _LISTS and each.content is not None]
 
 
 def _parts(message: memoryview, number: int) -> Iterator[memoryview]:
     """Yield the fields with this number, which must be messages or bytes."""
-    for field in _fields(message):
-        if field.number == number:
-            if field.content is None:
+    for found, content in _fields(message):
+        if found == number:
+            if content is None:
                 raise _NoExampleError
-            yield field.content
+            yield content
 
 
-def _fields(message: memoryview) -> Iterator[_Field]:
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | None]]:
+    """Yield the number of each field and its content without its length, None for a number."""
     at = count = 0
     while at < len(message):
         count += 1
@@ -119,7 +110,7 @@ def _fields(message: memoryview) -> Iterator[_Field]:
             raise _NoExampleError
         if not number or stop > len(message) or count > _MOST_FIELDS:
             raise _NoExampleError
-        yield _Field(number, content)
+        yield number, content
         at = stop
 
 

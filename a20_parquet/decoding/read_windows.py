@@ -1,7 +1,8 @@
 """Streams windows from shards as Arrow record batches, without writing."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from a20_parquet.checks import check_count, check_positive
-from a20_parquet.decoding.decoder import Decoder, DecoderName, decode_strictly, make_decoder
+from a20_parquet.decoding.decoder import DecoderName, decode_strictly, make_decoder
 from a20_parquet.errors import SourceError, in_python
 from a20_parquet.shards.discover import find_shards
 from a20_parquet.shards.perch_config import check_sample_rate, find_hop, read_configs
 from a20_parquet.tfrecord.frames import BATCH_BYTES, read_records
-from a20_parquet.tfrecord.shard import Shard
 from a20_parquet.windows.build import WindowRules, sort_table, with_embeddings
 from a20_parquet.windows.filter import RecordFilter
 from a20_parquet.windows.partition import PartitionBy
@@ -62,7 +62,12 @@ def read_windows(
         warnings.warn(in_python(remark), stacklevel=2)
     if hop.assumed:
         warnings.warn(f"hop assumed: {in_python(hop.assumed)}", stacklevel=2)
-    decoded = _decode(listing.shards, batch_bytes, make_decoder(decoder))
+    made = make_decoder(decoder)
+    decoded = (
+        decode_strictly(made, records)
+        for shard in listing.shards
+        for records in read_records(shard, batch_bytes)
+    )
     first = next(decoded, None)
     if first is None:
         none = f"none of the {len(listing.shards):,} shards holds a"
@@ -70,25 +75,14 @@ def read_windows(
             none = f"{listing.shards[0].url} holds no"
         raise SourceError(f"{none} record")
     dims = first.metadata.shapes[0][2]
-    batches = _windows(first, decoded, dims, hop.seconds)
+    batches = _windows(chain([first], decoded), dims, hop.seconds)
     return pa.RecordBatchReader.from_batches(window_schema(dims), batches)
 
 
-def _decode(
-    shards: Sequence[Shard], batch_bytes: int, decoder: Decoder
-) -> Iterator[DecodedRecords]:
-    for shard in shards:
-        for records in read_records(shard, batch_bytes):
-            yield decode_strictly(decoder, records)
-
-
-def _windows(
-    first: DecodedRecords, rest: Iterator[DecodedRecords], dims: int, window_s: float
-) -> Iterator[Any]:
-    batch: DecodedRecords | None = first
+def _windows(decoded: Iterable[DecodedRecords], dims: int, window_s: float) -> Iterator[Any]:
     rules = WindowRules(window_s=window_s, by=PartitionBy.SITE, dims=dims)
     record_filter = RecordFilter(rules)
-    while batch is not None:
+    for batch in decoded:
         record_filter.check(batch)
         metadata = sort_table([batch.metadata], rules)
         embeddings = [rules.pick(tensor) for tensor in batch.embeddings]
@@ -96,4 +90,3 @@ def _windows(
             yield with_embeddings(
                 metadata, np.concatenate(embeddings).astype(np.float32, copy=False)
             )
-        batch = next(rest, None)

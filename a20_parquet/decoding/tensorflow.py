@@ -8,13 +8,13 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import pairwise, repeat
 from types import ModuleType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +51,12 @@ def load_tensorflow() -> ModuleType:
     if "tensorflow" in sys.modules:
         return import_module("tensorflow")
     with _silenced_stderr(), _variable("TF_CPP_MIN_LOG_LEVEL", "3"):
-        with _without_keras(), _without_collecting():
+        # Keras takes a sixth of the import, with pandas, matplotlib and IPython, which it loads if
+        # installed, more than a third. With this variable TensorFlow looks for tf_keras instead,
+        # and loads nothing if there is none. ``tf.keras`` reads it again at its first use.
+        has_tf_keras = find_spec("tf_keras") is not None
+        without_keras = nullcontext() if has_tf_keras else _variable("TF_USE_LEGACY_KERAS", "1")
+        with without_keras, _without_collecting():
             tf = import_module("tensorflow")
         # CUDA_VISIBLE_DEVICES would hide GPUs from everything else in this process.
         with suppress(RuntimeError):
@@ -89,18 +94,6 @@ def _variable(name: str, value: str) -> Iterator[None]:
 
 
 @contextmanager
-def _without_keras() -> Iterator[None]:
-    # Keras takes a sixth of the import, with pandas, matplotlib and IPython, which it loads if
-    # installed, more than a third. With this variable TensorFlow looks for tf_keras instead, and
-    # loads nothing if there is none. ``tf.keras`` reads it again at its first use.
-    if find_spec("tf_keras") is not None:
-        yield
-        return
-    with _variable("TF_USE_LEGACY_KERAS", "1"):
-        yield
-
-
-@contextmanager
 def _without_collecting() -> Iterator[None]:
     # Imported objects stay: searching them for garbage takes a sixth of the time.
     was_enabled = gc.isenabled()
@@ -112,7 +105,18 @@ def _without_collecting() -> Iterator[None]:
             gc.enable()
 
 
-def _batch_parser(tf: Any, features: Sequence[Feature]) -> Callable[[Any], "_Parsed"]:
+_Lists = dict[str, list[FeatureValues | None]]
+"""The lists of further features, one per record; None if it has no value."""
+
+
+def _batch_parser(
+    tf: Any, features: Sequence[Feature]
+) -> Callable[[Any], tuple[list[Any], _Lists]]:
+    """Return a function that parses serialized records.
+
+    It returns for each single value, of known features and then of tensors, an array with one item
+    per record, and the lists.
+    """
     # ``tf.io.parse_example`` takes 2 ms to call this operation, a ``tf.function`` of it 0.5 ms.
     string, int64 = tf.string, tf.int64
     nothing = tf.constant([], string)
@@ -129,7 +133,7 @@ def _batch_parser(tf: Any, features: Sequence[Feature]) -> Callable[[Any], "_Par
     keys = tf.constant(list(defaults), string)
     ragged_keys = tf.constant(list(lists), string)
 
-    def parse(payloads: Any) -> _Parsed:
+    def parse(payloads: Any) -> tuple[list[Any], _Lists]:
         parsed = tf.raw_ops.ParseExampleV2(
             serialized=payloads,
             names=nothing,
@@ -144,19 +148,10 @@ def _batch_parser(tf: Any, features: Sequence[Feature]) -> Callable[[Any], "_Par
             dense_shapes=[[]] * len(defaults),
         )
         found = zip(lists, parsed.ragged_values, parsed.ragged_row_splits, strict=True)
-        return _Parsed(
-            [tensor.numpy() for tensor in parsed.dense_values],
-            {name: _divided(values.numpy(), splits.numpy()) for name, values, splits in found},
-        )
+        divided = {name: _divided(values.numpy(), splits.numpy()) for name, values, splits in found}
+        return [tensor.numpy() for tensor in parsed.dense_values], divided
 
     return parse
-
-
-class _Parsed(NamedTuple):
-    dense: Sequence[Any]
-    """One array per feature with one value per record."""
-    lists: dict[str, list[FeatureValues | None]]
-    """The lists of further features, one per record; None if it has no value."""
 
 
 def _divided(values: FeatureValues, splits: npt.NDArray[np.int64]) -> list[FeatureValues | None]:
@@ -215,15 +210,15 @@ class TensorFlowDecoder:
         if not payloads:
             return []
         try:
-            parsed = self._parse(self._tf.constant(payloads, self._tf.string))
+            single, lists = self._parse(self._tf.constant(payloads, self._tf.string))
         except self._tf.errors.OpError:
             # No record is known that leads here.
             _LOGGER.exception("TensorFlow refuses records of known forms")
             return [None] * len(payloads)
-        stamps, filenames, protos, *tensors = (column.tolist() for column in parsed.dense)
+        stamps, filenames, protos, *tensors = (column.tolist() for column in single)
         dense = iter(tensors)
         further = [
-            next(dense) if feature.kind is FeatureKind.TENSOR else parsed.lists[feature.name]
+            next(dense) if feature.kind is FeatureKind.TENSOR else lists[feature.name]
             for feature in self._wanted
         ]
         rows = zip(*further, strict=True) if further else repeat(())

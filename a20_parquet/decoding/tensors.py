@@ -59,8 +59,9 @@ def decode_tensor(content: bytes, layouts: tuple[str, ...] = EMBEDDING_LAYOUTS) 
             f"its dtype is number {proto.dtype} of TensorFlow's DataType, expected 1 "
             "(float32) or 19 (float16)"
         )
-    shape = _shape(proto)
-    if not _has_layout(shape, layouts):
+    shape = tuple(int(dim.size) for dim in proto.tensor_shape.dim)
+    ranks = {len(layout.split(",")) for layout in layouts}
+    if len(shape) not in ranks or min(shape) < 0 or shape[1:][-1:] == (0,):
         raise TensorError(f"its shape is {shape}, expected {' or '.join(layouts)}")
     content = proto.tensor_content
     values: npt.NDArray[Any]
@@ -109,12 +110,3 @@ def _repeat_last(values: npt.NDArray[Any], shape: tuple[int, ...]) -> Embedding:
     filled[len(values) :] = values[-1]
     padded: Embedding = filled.reshape(shape)
     return padded
-
-
-def _shape(tensor: Any) -> tuple[int, ...]:
-    return tuple(int(dim.size) for dim in tensor.tensor_shape.dim)
-
-
-def _has_layout(shape: tuple[int, ...], layouts: tuple[str, ...]) -> bool:
-    ranks = {len(layout.split(",")) for layout in layouts}
-    return len(shape) in ranks and min(shape) >= 0 and shape[1:][-1:] != (0,)

@@ -115,14 +115,11 @@ def _elements(field: Any) -> list[bytes]:
     """Return the schema elements of a column; the format wants three levels for a list."""
     repetition = Repetition.OPTIONAL if field.nullable else Repetition.REQUIRED
     if field.type not in _FLAT:
+        physical, _ = LIST_ITEMS[field.type.value_type]
         return [
             schema_element(field.name, repetition=repetition, children=1, meaning=LIST_MEANING),
             schema_element("list", repetition=Repetition.REPEATED, children=1),
-            schema_element(
-                "element",
-                physical=LIST_ITEMS[field.type.value_type].physical,
-                repetition=Repetition.REQUIRED,
-            ),
+            schema_element("element", physical=physical, repetition=Repetition.REQUIRED),
         ]
     physical, meaning, _ = _FLAT[field.type]
     return [schema_element(field.name, physical=physical, repetition=repetition, meaning=meaning)]

@@ -5,7 +5,7 @@ Source: apache/parquet-format, ``README.md`` (nested encoding) and ``Encodings.m
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -31,14 +31,8 @@ ReadLists: TypeAlias = Callable[[int, int], Array]
 float32, C-contiguous. The next call may reuse their memory."""
 
 
-class _Item(NamedTuple):
-    physical: Physical
-    size: int
-    """Bytes."""
-
-
-LIST_ITEMS = {pa.float32(): _Item(Physical.FLOAT, 4), pa.int64(): _Item(Physical.INT64, 8)}
-"""What lists may hold."""
+LIST_ITEMS = {pa.float32(): (Physical.FLOAT, 4), pa.int64(): (Physical.INT64, 8)}
+"""What lists may hold: how a value is stored, and its bytes."""
 
 
 class ListColumn:

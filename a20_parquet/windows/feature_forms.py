@@ -122,15 +122,16 @@ def learn_list(request: FeatureRequest, seen: Sequence[SeenFeature]) -> tuple[Fe
     assumed = None
     scope = next(iter(scopes))
     if len(scopes) > 1:
+        forms = {each: f"--feature {request.name}:{each}" for each in scopes}
         single = [each for each in FeatureScope if scopes.get(each) == 1]
         if not single:
             raise UsageError(
                 f"--feature {request.name} has several meanings: {_forms(request.name, fitting)}. "
                 f"Say whether they belong to the record, the window or the channel, as "
-                f"{_or([f'--feature {request.name}:{each}' for each in scopes])}."
+                f"{' or '.join(forms.values())}."
             )
         scope = single[-1]
-        others = _or([f"--feature {request.name}:{each}" for each in scopes if each is not scope])
+        others = " or ".join(form for each, form in forms.items() if each is not scope)
         assumed = (
             f"{request.name} has {_counts(fitting)}, so that each {scope} is taken to have "
             f"its own value ({others} takes them otherwise)"
@@ -203,7 +204,3 @@ def _fix(name: str, kind: FeatureKind) -> str:
         f"Tell its form, for example --feature {name}:{kind}[1]:record: records that have it "
         "otherwise go to quarantine."
     )
-
-
-def _or(options: Sequence[str]) -> str:
-    return " or ".join(options)

@@ -36,7 +36,7 @@ def content_digests(
         (feature.is_valid().to_numpy(zero_copy_only=False), _contents(feature))
         for feature in features
     ]
-    for row, embedding in enumerate(_little_endian(embeddings)):
+    for row, embedding in enumerate(np.ascontiguousarray(embeddings, np.dtype("<f4"))):
         digest = hashlib.blake2b(embedding, digest_size=DIGEST_BYTES)
         for valid, contents in columns:
             digest.update(_PRESENT if valid[row] else _ABSENT)
@@ -60,10 +60,6 @@ def _contents(column: Any) -> Any:
     first = items.offset * item.itemsize
     stored = memoryview(items.buffers()[1] or b"")[first : first + len(items) * item.itemsize]
     return np.frombuffer(stored, item).reshape(-1, size)
-
-
-def _little_endian(floats: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return np.ascontiguousarray(floats, np.dtype("<f4"))
 
 
 @dataclass(frozen=True, slots=True)

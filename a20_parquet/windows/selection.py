@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from a20_parquet.errors import UsageError
 from a20_parquet.windows.filenames.clock import Flags
 from a20_parquet.windows.filenames.parse import Recordings
+from a20_parquet.windows.filenames.patterns import flags
 from a20_parquet.windows.filenames.site_token import DISTINCT_TOKENS, meant_tokens
 
 MOST_SITES: Final = 1000
@@ -84,7 +85,7 @@ class Selection:
         """
         may = self._of_sites(recordings.site)
         if self.limits_dates:
-            may &= _flags(recordings.file_timestamp.is_valid())
+            may &= flags(recordings.file_timestamp.is_valid())
         return may
 
     def takes(self, site: Any, window_start_local: Any) -> Flags:
@@ -108,7 +109,7 @@ class Selection:
     def _of_sites(self, site: Any) -> Flags:
         if not self.sites:
             return np.ones(len(site), np.bool_)
-        return _flags(pc.is_in(site, pa.array(self.sites, pa.string())))
+        return flags(pc.is_in(site, pa.array(self.sites, pa.string())))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,8 +183,3 @@ def _date(day: date | str | None) -> date | None:
     except ValueError as error:
         raise UsageError(f"{day!r} is no date, expected YYYY-MM-DD.") from error
     return given.date() if isinstance(given, datetime) else given
-
-
-def _flags(values: Any) -> Flags:
-    flags: Flags = values.to_numpy(zero_copy_only=False)
-    return flags
