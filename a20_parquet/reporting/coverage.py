@@ -1,4 +1,4 @@
-"""Coverage: how many windows each site has on each day, and in each local hour of each month."""
+"""Counts windows by site and local day, and by calendar month and local hour."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 TIME_COLUMNS = ("utc_offset_minutes", "window_start_local", "channel")
-"""The columns that a tally needs."""
+"""Columns that ``Tally.of`` needs."""
 
 MONTHS, HOURS = 12, 24
 _DAY_US = 86_400_000_000
@@ -23,22 +23,23 @@ class Tally:
     """Windows counted by site and local day; tallies add up in any order."""
 
     keys: npt.NDArray[np.int64]
-    """Shape (cells,), ascending: a site's number and a day, see ``_cell_keys``."""
+    """Shape (cells,), ascending: a site's number in the upper 32 bits; in the lower 32 bits the day
+    less ``_NO_DAY``."""
     windows: npt.NDArray[np.int64]
-    """Shape (cells,): the windows of each."""
+    """Shape (cells,): number of windows of each key."""
     by_hour: npt.NDArray[np.int64]
     """Shape (12, 24): dated windows by calendar month and local hour."""
     local_unknown: int
-    """Dated windows whose local time is unknown; they count by UTC's day and hour."""
+    """Dated windows whose local time is unknown; they are counted by UTC day and hour."""
     channels: int
-    """One more than the largest channel; 0 without windows."""
+    """One more than the largest channel; 0 if there are no windows."""
 
     @classmethod
     def of(cls, sites: npt.NDArray[np.int64], windows: pl.DataFrame) -> Self:
         """Count windows.
 
         Args:
-            sites: the number of each window's site, from 0.
+            sites: number of each window's site, from 0.
             windows: a frame with ``TIME_COLUMNS``.
         """
         start = windows["window_start_local"]
@@ -47,7 +48,8 @@ class Tally:
         day, day_us = np.divmod(start_us, _DAY_US)
         days = np.full(len(windows), _NO_DAY, np.int64)
         days[is_dated] = day
-        keys, counts = np.unique(_cell_keys(sites, days), return_counts=True)
+        cells = (sites.astype(np.int64) << _DAY_BITS) | (days - _NO_DAY)
+        keys, counts = np.unique(cells, return_counts=True)
         month = day.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % MONTHS
         hour = np.bincount(month * HOURS + day_us // _HOUR_US, minlength=MONTHS * HOURS)
         has_offset = windows["utc_offset_minutes"].is_not_null().to_numpy()
@@ -61,20 +63,17 @@ class Tally:
 
     @classmethod
     def sum(cls, tallies: Iterable[Self]) -> Self:
-        """Add up tallies, none of which may come twice."""
+        """Add up tallies."""
         parts = list(tallies)
         every_key = np.concatenate([np.empty(0, np.int64), *(part.keys for part in parts)])
         keys, cell = np.unique(every_key, return_inverse=True)
         windows = np.zeros(len(keys), np.int64)
         if parts:
             np.add.at(windows, cell, np.concatenate([part.windows for part in parts]))
-        by_hour = np.zeros((MONTHS, HOURS), np.int64)
-        for part in parts:
-            by_hour += part.by_hour
         return cls(
             keys=keys,
             windows=windows,
-            by_hour=by_hour,
+            by_hour=sum((part.by_hour for part in parts), np.zeros((MONTHS, HOURS), np.int64)),
             local_unknown=sum(part.local_unknown for part in parts),
             channels=max((part.channels for part in parts), default=0),
         )
@@ -82,25 +81,25 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class SiteCoverage:
-    """What one site has."""
+    """Windows and days of one site."""
 
     site: str
     windows: int
-    """All of them, those without a date too."""
+    """All windows, including those without a date."""
     undated: int
-    """Those without a date."""
+    """Windows without a date."""
     days: int
-    """Days with at least one window."""
+    """Number of days with at least one window."""
     first_day: int | None
-    """Days since 1970-01-01; None if no window has a date."""
+    """First day with windows, in days since 1970-01-01; None if no window has a date."""
     last_day: int | None
-    """Likewise."""
+    """Last day with windows, in days since 1970-01-01; None if no window has a date."""
     longest_gap: int
-    """Days between two days with windows, at the most."""
+    """Largest number of consecutive days without windows between two days with windows."""
 
     @property
     def share(self) -> float | None:
-        """Days with windows as a part of all from the first to the last."""
+        """Fraction of days with windows from the first to the last; None if there is none."""
         if self.first_day is None or self.last_day is None:
             return None
         return self.days / (self.last_day - self.first_day + 1)
@@ -110,30 +109,30 @@ class SiteCoverage:
 class Coverage:
     """Windows by site and local day, and by calendar month and local hour.
 
-    Days on which no site has a window take no room: one recorder with its clock at 1970 must not
-    cost fifty years of zeros.
+    Days on which no site has windows are not stored: a recorder whose clock is at 1970 would add
+    fifty years of zeros.
     """
 
     sites: tuple[str, ...]
     days: npt.NDArray[np.int64]
-    """Shape (days,), ascending: days since 1970-01-01 on which any site has windows."""
+    """Shape (days,), ascending: days since 1970-01-01 on which at least one site has windows."""
     windows: npt.NDArray[np.int64]
-    """Shape (sites, days)."""
+    """Shape (sites, days): number of windows."""
     undated: npt.NDArray[np.int64]
     """Shape (sites,): windows without a date."""
     by_hour: npt.NDArray[np.int64]
     """Shape (12, 24): dated windows by calendar month, January first, and local hour."""
     local_unknown: int
-    """Dated windows whose local time is unknown: their day and hour are UTC's."""
+    """Dated windows whose local time is unknown; they are counted by UTC day and hour."""
     channels: int
-    """Audio channels: as many windows start at each moment."""
+    """Audio channels, each with windows of its own of the same audio."""
 
     @classmethod
     def of(cls, sites: Sequence[str], tally: Tally) -> Self:
-        """Lay a tally out by site and day.
+        """Turn a tally into a table of sites and days.
 
         Args:
-            sites: the name of each site that the tally numbers.
+            sites: the sites' names by their numbers in the tally.
             tally: of all windows.
         """
         site, day = tally.keys >> _DAY_BITS, (tally.keys & (2**_DAY_BITS - 1)) + _NO_DAY
@@ -155,11 +154,11 @@ class Coverage:
 
     @property
     def total(self) -> int:
-        """All windows."""
+        """Number of all windows."""
         return int(self.windows.sum() + self.undated.sum())
 
     def by_site(self) -> list[SiteCoverage]:
-        """Sum up each site."""
+        """Sum up windows and days of each site."""
         found = []
         for name, windows, undated in zip(self.sites, self.windows, self.undated, strict=True):
             days = self.days[windows > 0]
@@ -174,8 +173,3 @@ class Coverage:
             )
             found.append(site)
         return found
-
-
-def _cell_keys(sites: npt.NDArray[np.int64], days: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """A site's number in the upper 32 bits; in the lower the day, from the earliest that fits."""
-    return (sites.astype(np.int64) << _DAY_BITS) | (days - _NO_DAY)

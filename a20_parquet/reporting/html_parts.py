@@ -1,4 +1,4 @@
-"""The parts of the page that need no script: tables, bars and lists, every text escaped."""
+"""Writes the parts of the page that need no script: tables, bars and lists; escapes all text."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -20,17 +20,17 @@ _LEAST_BAR = 0.6
 
 
 def iso_day(day: int) -> str:
-    """Write days since 1970 as a date."""
+    """Format days since 1970 as a date."""
     return str(np.datetime64(day, "D"))
 
 
 def format_hours(hours: float) -> str:
-    """Write hours, with a decimal where there are few."""
+    """Format hours, with a decimal below 1,000."""
     return f"{hours:,.0f}" if hours >= _MANY_HOURS else f"{hours:,.1f}"
 
 
 def totals(tiles: Iterable[tuple[str, str, str]]) -> str:
-    """Lay out the numbers at the top: what is counted, how many, and what else to know of it."""
+    """Write the tiles at the top from name, number and remark of each."""
     return "\n".join(
         f'<div class="tile"><dt>{escape(name)}</dt><dd><strong>{escape(amount)}</strong>'
         f"<span>{escape(more)}</span></dd></div>"
@@ -39,35 +39,32 @@ def totals(tiles: Iterable[tuple[str, str, str]]) -> str:
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> str:
-    """Lay out small facts."""
+    """Write a list of names and values."""
     return "\n".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in pairs
     )
 
 
 def paragraphs(texts: Iterable[str], css_class: str) -> str:
-    """Lay out sentences, one a paragraph."""
+    """Write each text as a paragraph."""
     return "\n".join(f'<p class="{css_class}">{escape(text)}</p>' for text in texts)
 
 
 def legend(top: int) -> str:
-    """Explain the heat map's colours, which end at ``top`` minutes of audio a day."""
+    """Write the legend of the heat map, whose colours end at ``top`` minutes of audio a day."""
     is_full = top == FULL_DAY_MINUTES
     end = (
         "24 h of audio: a full day" if is_full else f"{format_minutes(top)} of audio a day or more"
     )
-    swatches = "".join(f'<i class="c{number}"></i>' for number in range(STEPS))
     return (
         '<span class="key"><i class="gap"></i>no recording</span>'
         '<span class="key"><i class="none"></i>before a site&rsquo;s first day or after its last'
-        "</span>"
-        f'<span class="key scale"><span>0</span><span class="ramp">{swatches}</span>'
-        f"<span>{end}</span></span>"
+        f"</span>{_scale('0', end)}"
     )
 
 
 def hours_table(by_hour: npt.NDArray[np.int64]) -> str:
-    """A row a month and a column a local hour, coloured by windows; sums at the ends."""
+    """Write a table of windows with a row per month, a column per local hour, and sums."""
     most = int(by_hour.max(initial=0))
     head = "".join(
         f'<th scope="col">{f"{hour:02d}" if hour % _LABELLED_HOURS == 0 else ""}</th>'
@@ -76,7 +73,7 @@ def hours_table(by_hour: npt.NDArray[np.int64]) -> str:
     rows = []
     for month, counts in zip(_MONTHS, by_hour.tolist(), strict=True):
         cells = "".join(
-            f'<td class="{_colour(count, most)}" '
+            f'<td class="{f"c{step(count, most)}" if count else "none"}" '
             f'data-tip="{month}, {hour:02d}:00 to {hour:02d}:59|{count:,} windows">'
             f"<span>{count:,}</span></td>"
             for hour, count in enumerate(counts)
@@ -93,21 +90,22 @@ def hours_table(by_hour: npt.NDArray[np.int64]) -> str:
 
 
 def hours_legend(by_hour: npt.NDArray[np.int64]) -> str:
-    """Explain the colours of ``hours_table``."""
-    swatches = "".join(f'<i class="c{number}"></i>' for number in range(STEPS))
+    """Write the legend of ``hours_table``."""
+    scale = _scale("1", f"{int(by_hour.max(initial=0)):,} windows")
+    return f'<span class="key"><i class="none"></i>none</span>{scale}'
+
+
+def _scale(start: str, end: str) -> str:
+    """Write all colours of a scale between its ends."""
+    colours = "".join(f'<i class="c{number}"></i>' for number in range(STEPS))
     return (
-        '<span class="key"><i class="none"></i>none</span>'
-        f'<span class="key scale"><span>1</span><span class="ramp">{swatches}</span>'
-        f"<span>{int(by_hour.max(initial=0)):,} windows</span></span>"
+        f'<span class="key scale"><span>{start}</span><span class="ramp">{colours}</span>'
+        f"<span>{end}</span></span>"
     )
 
 
-def _colour(count: int, most: int) -> str:
-    return f"c{step(count, most)}" if count else "none"
-
-
 def size_bars(sizes: npt.NDArray[np.int64]) -> str:
-    """A histogram of files by size: a row a bin, 1-2-5 a decade; the median's bin is marked."""
+    """Write a histogram of files by size, three bins per decade; the median's bin has a note."""
     if not len(sizes):
         return bars([])
     edges = _edges(int(sizes.min()), int(sizes.max()))
@@ -122,7 +120,7 @@ def size_bars(sizes: npt.NDArray[np.int64]) -> str:
 
 
 def _edges(least: int, most: int) -> list[int]:
-    """Bounds of the bins, the first at most ``least``, the last over ``most``."""
+    """Return the bounds of the bins, the first at most ``least``, the last above ``most``."""
     steps = [digit * 10**power for power in range(19) for digit in _BINS_A_DECADE]
     first = max((edge for edge in steps if edge <= least), default=0)
     last = min(edge for edge in steps if edge > most)
@@ -134,7 +132,7 @@ def _edge(size: int) -> str:
 
 
 def bars(rows: Sequence[tuple[str, int, str]]) -> str:
-    """A table of labels, amounts and notes, each amount with a bar."""
+    """Write a row per label, amount and note, each amount with a bar."""
     most = max((amount for _, amount, _ in rows), default=0)
     return "\n".join(
         f'<tr><th scope="row">{escape(label)}</th>'
@@ -146,12 +144,12 @@ def bars(rows: Sequence[tuple[str, int, str]]) -> str:
 
 
 def _length(amount: int, most: int) -> float:
-    """A bar's length in percent: a little is never nothing."""
+    """Return a bar's length in percent; a small amount is still visible."""
     return max(100 * amount / most, _LEAST_BAR) if amount else 0.0
 
 
 def quarantine(reasons: Mapping[str, int]) -> str:
-    """What is in quarantine, by reason."""
+    """Write a table of what is in quarantine, by reason."""
     if not reasons:
         return '<p class="note">Nothing is in quarantine.</p>'
     rows = bars([(reason, count, "") for reason, count in reasons.items()])
@@ -159,7 +157,7 @@ def quarantine(reasons: Mapping[str, int]) -> str:
 
 
 def selection(rows: Iterable[tuple[str, str, str]]) -> str:
-    """What was taken of which shards, and how much was left out, a row each."""
+    """Write a row per conversion: its shards, its selection, and what it left out."""
     return "\n".join(
         f'<tr><th scope="row">{escape(which)}</th><td><code>{escape(selected)}</code></td>'
         f"<td>{escape(left_out)}</td></tr>"
@@ -168,7 +166,7 @@ def selection(rows: Iterable[tuple[str, str, str]]) -> str:
 
 
 def site_heads(coverage: Coverage) -> str:
-    """The headings of ``site_rows``, each a button that sorts by its column."""
+    """Write the headings of ``site_rows``, each a button that sorts by its column."""
     names = ["Site", "Windows", "Hours of audio", "First day", "Last day", "Days recorded"]
     names += ["Share of days", "Longest gap, days"]
     if coverage.undated.any():
@@ -180,17 +178,16 @@ def site_heads(coverage: Coverage) -> str:
 
 
 def site_rows(coverage: Coverage, minutes_a_window: float) -> str:
-    """A row a site; ``data-value`` is what a column is sorted by."""
+    """Write a row per site; columns are sorted by ``data-value``."""
     has_undated = coverage.undated.any()
     rows = []
     for number, site in enumerate(coverage.by_site()):
         hours = site.windows * minutes_a_window / 60
-        share = site.share
+        share, days = site.share, (site.first_day, site.last_day)
         cells = (
             (site.windows, f"{site.windows:,}"),
             (hours, format_hours(hours)),
-            (site.first_day, _day(site.first_day)),
-            (site.last_day, _day(site.last_day)),
+            *((day, _NO_DATE if day is None else iso_day(day)) for day in days),
             (site.days, f"{site.days:,}"),
             (share, _NO_DATE if share is None else _percent(share)),
             (site.longest_gap, f"{site.longest_gap:,}" if site.days else _NO_DATE),
@@ -204,12 +201,8 @@ def site_rows(coverage: Coverage, minutes_a_window: float) -> str:
     return "\n".join(rows)
 
 
-def _day(day: int | None) -> str:
-    return _NO_DATE if day is None else iso_day(day)
-
-
 def _percent(share: float) -> str:
-    """Only what is whole reads 100 %."""
+    """Format a fraction; only 1 becomes 100 %."""
     return "100 %" if share == 1 else f"{min(100 * share, 99.9):.1f} %"
 
 

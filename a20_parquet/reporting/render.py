@@ -1,4 +1,4 @@
-"""The whole page: what a dataset holds becomes one self-contained HTML text."""
+"""Renders the report: one self-contained HTML page."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ from a20_parquet.reporting.coverage import Coverage
 from a20_parquet.reporting.heat_map import heat_map_json, top_minutes, window_minutes
 
 GENERATOR = '<meta name="generator" content="a20_parquet report">'
-"""The line by which a report is known."""
+"""The line that identifies a report."""
 
 
 def render(
@@ -26,13 +26,14 @@ def render(
     """Write the page.
 
     Args:
-        name: the dataset's, shown as its title.
-        info: what it holds.
-        coverage: its windows by site, day and hour.
+        name: of the dataset, for the title.
+        info: of the dataset.
+        coverage: of its windows.
         file_bytes: size of each data file, shape (files,).
     """
     style, script = _resource("report.css"), _resource("report.js")
     minutes = window_minutes(info.window_seconds, coverage.channels)
+    hint = info.hint
     return Template(_resource("report.html")).substitute(
         generator=GENERATOR,
         policy=(
@@ -44,7 +45,7 @@ def render(
         title=escape(name),
         lede=escape(_lede(info, coverage)),
         totals=html_parts.totals(_tiles(info, coverage, minutes)),
-        heat_map=_heat_map_class(coverage),
+        heat_map="" if len(coverage.days) else "hidden",
         legend=html_parts.legend(top_minutes(coverage, minutes)),
         notes=html_parts.paragraphs(_notes(coverage), "note"),
         data=heat_map_json(coverage, minutes),
@@ -53,7 +54,7 @@ def render(
         hours=html_parts.hours_table(coverage.by_hour),
         hours_legend=html_parts.hours_legend(coverage.by_hour),
         sizes=html_parts.size_bars(file_bytes),
-        hint=html_parts.paragraphs([_sentence(info.hint)] if info.hint else [], "hint"),
+        hint=html_parts.paragraphs([f"{hint[0].upper()}{hint[1:]}."] if hint else [], "hint"),
         quarantine=html_parts.quarantine(info.quarantine),
         selection=html_parts.selection(taken_lines(info.conversions)),
         facts=html_parts.facts(_facts(info, coverage)),
@@ -101,10 +102,6 @@ def _tiles(info: DatasetInfo, coverage: Coverage, minutes: float) -> list[tuple[
     ]
 
 
-def _heat_map_class(coverage: Coverage) -> str:
-    return "" if len(coverage.days) else "hidden"
-
-
 def _notes(coverage: Coverage) -> list[str]:
     notes = []
     undated = int(coverage.undated.sum())
@@ -134,7 +131,3 @@ def _facts(info: DatasetInfo, coverage: Coverage) -> list[tuple[str, str]]:
             size = f"{format_count(partition.windows, 'window')}, {format_bytes(partition.bytes)}"
             found.append((f"{label} partition", f"{keys}: {size}"))
     return found
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."

@@ -1,4 +1,4 @@
-"""A dataset as one HTML page to look at: coverage, hours, sizes and quarantine."""
+"""``report``: writes an HTML page on a dataset's coverage, hours, sizes and quarantine."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from a20_parquet.storage.locate import check_regular
 from a20_parquet.storage.path import local_file
 from a20_parquet.windows.partition import HIVE_NULL
 
-# Elsewhere the time goes into waiting for answers.
+# Threads wait for a store's answers most of the time.
 _REMOTE_WORKERS = 16
 _HEAD_BYTES = 4096
 
@@ -27,24 +27,24 @@ _HEAD_BYTES = 4096
 def report(
     dataset: str | Path, file: str | Path | None = None, *, progress: ProgressOption = None
 ) -> Path:
-    """Write a page that shows what a dataset holds; it works offline and loads nothing.
+    """Write an HTML page on a dataset; the page works offline and loads nothing.
 
-    The same dataset gives the same bytes. Of each data file three small columns are read, the
-    embeddings never.
+    The same dataset gives the same bytes. Three small columns of each data file are read, never the
+    embeddings.
 
     Args:
         dataset: its folder, or any fsspec URL of it.
-        file: where the page goes, by default ``<dataset's name>-report.html`` in the current
-            folder. Of what is there already only another report is replaced.
+        file: the page to write, by default ``<dataset's name>-report.html`` in the current
+            folder. An existing file is replaced only if it is a report.
         progress: ``True`` shows bars in a terminal or a notebook, and elsewhere a line every 30 s;
             or an object that receives the progress, see ``a20_parquet.progress.Progress``.
 
     Returns:
-        Where the page lies, absolute.
+        The page's absolute path.
 
     Raises:
-        DatasetError: the dataset is none, is not complete or is damaged.
-        UsageError: ``file`` is something else than a report, or cannot be written.
+        DatasetError: the path is not a complete dataset, or the dataset is damaged.
+        UsageError: ``file`` exists and is not a report, or cannot be written.
     """
     catalog = Catalog.open(dataset)
     name = catalog.root.rpartition("/")[2] or "dataset"
@@ -54,7 +54,10 @@ def report(
     with open_progress(progress) as shown_progress:
         coverage = read_coverage(catalog, shown_progress)
     page = render(shown, catalog_info(catalog), coverage, catalog.files["bytes"].to_numpy())
-    _write(target, page)
+    try:
+        write_whole(target, page)
+    except OSError as error:
+        raise UsageError(f"{target}: cannot be written: {error}. Name another file.") from error
     return target
 
 
@@ -62,7 +65,7 @@ def read_coverage(catalog: Catalog, progress: Progress) -> Coverage:
     """Count the windows of all data files by site, day and hour.
 
     Raises:
-        DatasetError: a data file cannot be read or is not the one that was written.
+        DatasetError: a data file is missing or damaged.
     """
     sites = sorted(set(catalog.files["site"].fill_null(HIVE_NULL)))
     numbers = pl.Enum(sites)
@@ -79,19 +82,19 @@ def read_coverage(catalog: Catalog, progress: Progress) -> Coverage:
 
 
 def _check_target(target: Path, catalog: Catalog) -> None:
-    """Raise ``UsageError`` where a page must not or cannot be written."""
+    """Raise ``UsageError`` if the page cannot or must not be written."""
     if catalog.is_local and target.resolve().is_relative_to(Path(catalog.path("data")).resolve()):
         raise UsageError(
-            f"{target} lies in the dataset's data folder, where readers expect Parquet files only. "
-            "Name another place."
+            f"{target} is in the dataset's data folder, where readers expect Parquet files only. "
+            "Name another path."
         )
     if target.is_dir():
         raise UsageError(f"{target} is a folder. Name a file for the page.")
     if not target.parent.is_dir():
-        raise UsageError(f"{target.parent} is no folder. Make it, or name another file.")
+        raise UsageError(f"{target.parent} is not a folder. Make it first, or name another file.")
     if target.exists() and not _is_report(target):
         raise UsageError(
-            f"{target} is no report of this program, so it is not replaced. Name another file."
+            f"{target} is not a report of this program, so it is not replaced. Name another file."
         )
 
 
@@ -102,10 +105,3 @@ def _is_report(path: Path) -> bool:
             return GENERATOR.encode() in file.read(_HEAD_BYTES)
     except OSError:
         return False
-
-
-def _write(target: Path, page: str) -> None:
-    try:
-        write_whole(target, page)
-    except OSError as error:
-        raise UsageError(f"{target}: cannot be written: {error}. Name another file.") from error

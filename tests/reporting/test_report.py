@@ -165,7 +165,7 @@ def test_other_files_are_not_touched(make_dataset: MakeDataset, tmp_path: Path) 
     assert mine.read_text() == "<html>"
     with pytest.raises(UsageError, match="is a folder"):
         report(dataset, tmp_path)
-    with pytest.raises(UsageError, match="is no folder"):
+    with pytest.raises(UsageError, match="is not a folder"):
         report(dataset, tmp_path / "nowhere" / "page.html")
     with pytest.raises(UsageError, match="Parquet files only"):
         report(dataset, dataset / "data" / "page.html")

@@ -24,7 +24,7 @@ from a20_parquet import (
 from a20_parquet.errors import A20ParquetError, DatasetError
 from tests.helpers.shards import FILENAME, make_record, random_tensor, write_shard
 
-_SAID = "pipe, a socket or a device|is a file|is no report"
+_SAID = "pipe, a socket or a device|is a file|is not a report"
 
 
 @pytest.fixture
