@@ -57,7 +57,7 @@ class RecordError(A20ParquetError):
         fix: what the user can do.
     """
 
-    def __init__(  # noqa: PLR0913 -- an error says all of it
+    def __init__(  # noqa: PLR0913 -- an error has all of it
         self,
         *,
         shard: str,

@@ -101,7 +101,7 @@ def per_row(values: FeatureValues, feature: Feature, embedding: Embedding) -> Fe
     """Reshape the values of a list by the feature's scope.
 
     Args:
-        values: of a feature that is no tensor, shape ``(count,)``, at least one.
+        values: of a feature that is not a tensor, shape ``(count,)``, at least one.
         feature: the feature.
         embedding: of the record, shape ``(windows, channels, dims)``.
 

@@ -103,7 +103,7 @@ def inspect(sources: str | Path | Sequence[str | Path]) -> list[Inspection]:
         sources: folders, files, globs or fsspec URLs.
 
     Raises:
-        SourceError: a source cannot be read or is no shard.
+        SourceError: a source cannot be read or is not a shard.
         RecordError: a shard has records, but no whole ``tf.train.Example``; the error names the
             first record.
     """

@@ -47,7 +47,7 @@ def reduce(payload: Buffer, wanted: Collection[str]) -> bytes:
 
 
 class _NoExampleError(Exception):
-    """The bytes are no plain list of features."""
+    """The bytes are not a plain list of features."""
 
 
 def _entries(example: memoryview) -> Iterator[memoryview]:

@@ -69,7 +69,7 @@ def _silenced_stderr() -> Iterator[None]:
     # TensorFlow's C++ code writes to the file descriptor before it reads a log level.
     try:
         kept = os.dup(2)
-    except OSError:  # there is none
+    except OSError:  # no stderr
         yield
         return
     with open(os.devnull, "wb") as nowhere:

@@ -29,7 +29,7 @@ class TensorError(Exception):
 
 
 class NoTensorError(TensorError):
-    """The bytes are no serialized tensor."""
+    """The bytes are not a serialized tensor."""
 
 
 def with_channels(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -48,7 +48,7 @@ def decode_tensor(content: bytes, layouts: tuple[str, ...] = EMBEDDING_LAYOUTS) 
         An array of the tensor's shape, float32 or float16 as stored.
 
     Raises:
-        TensorError: it is no such tensor, or no ``TensorProto``.
+        TensorError: the bytes are not a ``TensorProto``, or not a tensor of this kind.
     """
     proto = parse_message(load_messages().tensor, content)
     if proto is None:

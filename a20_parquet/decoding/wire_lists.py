@@ -197,7 +197,7 @@ def find_list(found: WireList, kind: int) -> ListSpan | None:
     # TensorFlow refuses a list of another kind, also an empty one.
     if found.kind != kind:
         raise UnknownError
-    # An empty text is a value, packed numbers of no bytes are none.
+    # An empty text is a value, packed numbers without bytes are not.
     if not any(found.kind == BYTES or value.size for value in found.values):
         return None
     return ListSpan(_NAMES[kind], tuple(value.span for value in found.values))

@@ -55,7 +55,7 @@ class ListColumn:
         self._rows_a_page = max(1, _PAGE_BYTES // self.row_bytes)
         self._levels = ListLevels(self._length, nullable=field.nullable)
         self._full_levels = lru_cache(maxsize=1 << 8)(self._levels.full)
-        # polars 2.1 panics on pages of split bytes with nulls, whoever wrote them.
+        # polars 2.1 panics on pages of split bytes with nulls, also of other writers.
         is_split = physical is Physical.FLOAT and not field.nullable
         self._splits = compression is Compression.ZSTD and is_split
         self._encoding = Encoding.BYTE_STREAM_SPLIT if self._splits else Encoding.PLAIN
@@ -191,5 +191,5 @@ class PagedLists:
             yield self.column.page(stop - start, None, values, pages)
 
     def count_nulls(self, _first: int, _last: int) -> int:
-        """There are none."""
+        """None of the lists is null."""
         return 0

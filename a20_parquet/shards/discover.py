@@ -42,7 +42,7 @@ _NO_SHARD = "no TFRecord shard by name or first frame"
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """A file of a source that is no shard."""
+    """A file of a source that is not a shard."""
 
     url: str
     reason: str
@@ -231,7 +231,7 @@ def _is_named_like_shard(file: SourceFile) -> bool:
 
 
 def _known_kind(file: SourceFile) -> str | None:
-    """Name the kind of a file that is known to be no shard, or return None."""
+    """Name the kind of a file that is known not to be a shard, or return None."""
     folders = file.path.split("/")[:-1]
     if any(part.startswith(".") for part in file.below.split("/")):
         return "hidden"
@@ -265,9 +265,9 @@ def _why_leftover(url: str, below: str, beside: Collection[str]) -> str | None:
                 "to take what is in it"
             )
     if _UNFINISHED.search(name):
-        return "not finished by what downloaded or wrote it, as its name says"
+        return "not finished by the program that downloaded or wrote it, as its name says"
     if f"{url}{_ARIA2}" in beside:
-        return f"not finished by aria2, whose {name}{_ARIA2} lies beside it"
+        return f"not finished by aria2, whose {name}{_ARIA2} is beside it"
     return None
 
 

@@ -49,7 +49,7 @@ def _number_repeated(labels: Sequence[str], paths: Sequence[str], used: set[str]
 
 
 def missing_shards(paths: Iterable[str]) -> Iterator[str]:
-    """Say, in a sentence each, which numbered sets of shards are not whole."""
+    """Yield a sentence for each numbered set of shards that is incomplete."""
     sets: dict[tuple[str, str], set[int]] = defaultdict(set)
     for path in paths:
         folder, _, name = path.rpartition("/")

@@ -41,8 +41,8 @@ class _Config:
     def fault(self) -> str | None:
         """Why it gives no hop, or None."""
         if not self.is_json:
-            return "no valid JSON, so that it tells no hop"
-        return "tells no hop" if self.hop_s is None else None
+            return "not valid JSON, so that it gives no hop"
+        return "gives no hop" if self.hop_s is None else None
 
 
 def read_configs(
@@ -153,7 +153,7 @@ def find_hop(shards: Sequence[Shard], given_s: float | None, dataset_s: float | 
     if len(known) > 1 or (silent and hop_s != fallback_s):
         named = [f"{_seconds(hop)} in {_named(folders)}" for hop, folders in sorted(known.items())]
         if silent:
-            named.append(f"no config.json that tells it in {_named(silent)}")
+            named.append(f"no config.json that gives it in {_named(silent)}")
         raise UsageError(
             f"the shards' windows differ: {'; '.join(named)}. Convert these folders into datasets "
             "of their own, or say which hop they all have with --window-seconds."
@@ -162,7 +162,7 @@ def find_hop(shards: Sequence[Shard], given_s: float | None, dataset_s: float | 
         raise UsageError(
             f"{CONFIG_NAME} in {_named(known[hop_s])} says {_seconds(hop_s)}, the dataset has "
             f"{_seconds(dataset_s)}: convert these shards into a dataset of their own. "
-            f"--window-seconds {dataset_s:.15g} adds them all the same, if that file is wrong."
+            f"--window-seconds {dataset_s:.15g} adds them anyway, if that file is wrong."
         )
     if not silent:
         return Hop(hop_s)

@@ -39,7 +39,7 @@ class FeatureRequest:
             if match is None:
                 break
             if kind if match[1] else scope:
-                raise UsageError(f"--feature {text}: {word} is told besides another of its sort.")
+                raise UsageError(f"--feature {text}: {word} is a second kind or scope.")
             if match[1]:
                 kind, size = FeatureKind(match[1]), int(match[2] or 0)
             else:
@@ -97,10 +97,10 @@ class SeenFeature:
 
 
 def learn_list(request: FeatureRequest, seen: Sequence[SeenFeature]) -> tuple[Feature, str | None]:
-    """Find the form of a feature that is no tensor.
+    """Find the form of a feature that is not a tensor.
 
     Args:
-        request: what the user gives of it.
+        request: what the user states of its form.
         seen: the feature in sampled records, at least one.
 
     Returns:
@@ -127,7 +127,7 @@ def learn_list(request: FeatureRequest, seen: Sequence[SeenFeature]) -> tuple[Fe
         if not single:
             raise UsageError(
                 f"--feature {request.name} has several meanings: {_forms(request.name, fitting)}. "
-                f"Say whether they belong to the record, the window or the channel, as "
+                f"State whether they belong to the record, the window or the channel, as "
                 f"{' or '.join(forms.values())}."
             )
         scope = single[-1]
@@ -201,6 +201,6 @@ def _counts(seen: Sequence[SeenFeature]) -> str:
 
 def _fix(name: str, kind: FeatureKind) -> str:
     return (
-        f"Tell its form, for example --feature {name}:{kind}[1]:record: records that have it "
-        "otherwise go to quarantine."
+        f"State its form, for example --feature {name}:{kind}[1]:record: records with another "
+        "form of it go to quarantine."
     )

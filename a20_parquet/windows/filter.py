@@ -31,7 +31,7 @@ class Intake:
     noticed: LeftOut
     """What these windows are."""
     taken_for_utc: frozenset[bytes] = frozenset()
-    """Filenames of taken records whose times count as UTC because nothing tells the offset."""
+    """Filenames of taken records whose times count as UTC because the offset is unknown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,7 +167,7 @@ class Feature:
     """Values per row; most bytes of a text. 0 if not known yet."""
     kind: FeatureKind = FeatureKind.TENSOR
     scope: FeatureScope = FeatureScope.WINDOW
-    """What its values belong to; ignored for a tensor, whose shape tells it."""
+    """What its values belong to; ignored for a tensor, whose shape gives it."""
 
     def __post_init__(self) -> None:
         """Check name and size."""
@@ -176,7 +176,7 @@ class Feature:
         if self.name.casefold() in taken:
             raise UsageError(
                 f"--feature {self.name} cannot be carried along: a column or Hive key has this "
-                "name, or it is no feature of its own."
+                "name, or it is not a feature of its own."
             )
         most, unit = MAX_FEATURE_SIZE, "values a window"
         if self.kind.is_text:
@@ -264,7 +264,7 @@ _KEYED = pa.schema(
     ]
 )
 KEYED_ONLY = tuple(_KEYED.names)
-"""Sort keys that are no metadata columns."""
+"""Sort keys that are not metadata columns."""
 
 
 @lru_cache

@@ -181,5 +181,5 @@ def _date(day: date | str | None) -> date | None:
     try:
         given = date.fromisoformat(day) if isinstance(day, str) else day
     except ValueError as error:
-        raise UsageError(f"{day!r} is no date, expected YYYY-MM-DD.") from error
+        raise UsageError(f"{day!r} is not a date, expected YYYY-MM-DD.") from error
     return given.date() if isinstance(given, datetime) else given

@@ -118,7 +118,7 @@ def test_folder_without_configuration(tmp_path: Path) -> None:
     """It does not take the hop of the folder beside it."""
     write_minutes(tmp_path / "in" / "a", 24, config=NESTED)
     silent = write_minutes(tmp_path / "in" / "b")
-    with pytest.raises(UsageError, match=r"no config\.json that tells it in \S+/in/b"):
+    with pytest.raises(UsageError, match=r"no config\.json that gives it in \S+/in/b"):
         a20_parquet.convert(tmp_path / "in", tmp_path / "out")
     shutil.rmtree(tmp_path / "in" / "a")
     model = {"hop_size_s": 5.0}
@@ -193,8 +193,8 @@ def test_whether_a_configuration_is_used(
     write_minutes(tmp_path / "broken").joinpath("config.json").write_text('{"model')
     expected = {
         "used": [],
-        "none": ["passed over: config.json: tells no hop"],
-        "broken": ["passed over: config.json: no valid JSON, so that it tells no hop"],
+        "none": ["passed over: config.json: gives no hop"],
+        "broken": ["passed over: config.json: not valid JSON, so that it gives no hop"],
     }
     for name, lines in expected.items():
         _, _, err = run(monkeypatch, capsys, "convert", tmp_path / name, tmp_path / "out" / name)

@@ -14,7 +14,7 @@ from tests.helpers.listings import labels, lay, reasons
 from tests.helpers.shards import frame, make_record, random_tensor, write_content, write_shard
 
 BEAM = "beam-temp-embeddings-9f2c4b0e5d1811ee"
-UNFINISHED = "not finished by what downloaded or wrote it, as its name says"
+UNFINISHED = "not finished by the program that downloaded or wrote it, as its name says"
 
 
 @pytest.mark.parametrize("suffix", [".gstmp", "_.gstmp", "_0_.gstmp", ".part", ".partial", ".tmp"])

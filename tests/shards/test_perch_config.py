@@ -134,7 +134,7 @@ def test_a_folder_without(tmp_path: Path) -> None:
     assert found == Hop(5.0, f"5 s in {silent} (--window-seconds)")
     with pytest.raises(UsageError) as caught:
         find_hop(shards_of(silent, other), None)
-    for part in (f"2.5 s in {other}", f"no config.json that tells it in {silent}"):
+    for part in (f"2.5 s in {other}", f"no config.json that gives it in {silent}"):
         assert part in str(caught.value)
 
 

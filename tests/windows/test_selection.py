@@ -131,8 +131,8 @@ def test_dates() -> None:
 @pytest.mark.parametrize(
     ("first", "last", "message"),
     [
-        ("2020-13-01", None, "'2020-13-01' is no date, expected YYYY-MM-DD"),
-        (None, "yesterday", "'yesterday' is no date"),
+        ("2020-13-01", None, "'2020-13-01' is not a date, expected YYYY-MM-DD"),
+        (None, "yesterday", "'yesterday' is not a date"),
         ("2020-10-15", "2020-10-14", "from 2020-10-15 until 2020-10-14"),
     ],
 )

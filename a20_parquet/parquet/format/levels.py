@@ -1,7 +1,7 @@
 """Repetition and definition levels: where lists begin, and what is null.
 
 Source: apache/parquet-format, ``README.md`` (nested encoding) and ``Encodings.md``. In a data page
-of version 1 each kind stands behind its length in bytes, repetition before definition levels.
+of version 1 each kind follows its length in bytes, repetition before definition levels.
 """
 
 import numpy as np

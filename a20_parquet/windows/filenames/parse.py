@@ -44,7 +44,7 @@ class FilenameRules:
     """How filenames are read.
 
     Raises:
-        UsageError: the pattern is no RE2 expression or has other groups than ``GROUPS``, or the
+        UsageError: the pattern is not an RE2 expression or has other groups than ``GROUPS``, or the
             unknown site's name has no letter and no digit.
     """
 
@@ -86,7 +86,7 @@ class Recordings:
     valid: Flags
     """Whether the name has a known form with site and start, or an unknown site is given."""
     taken_for_utc: Flags
-    """Whether the time counts as UTC because nothing tells its offset."""
+    """Whether the time counts as UTC because its offset is unknown."""
     problems: tuple[str | None, ...]
     """For a name that is not ``valid``, what was found and expected; else None."""
     site: Any
@@ -166,7 +166,7 @@ class _Starts:
 
     known: Flags
     impossible: dict[str, Flags]
-    """For each group of a time, whether there is no such date, time or offset."""
+    """For each group of a time, whether that date, time or offset does not exist."""
     taken_for_utc: Flags
     file_timestamp: Any
     utc_offset_minutes: Any

@@ -93,7 +93,7 @@ def check_pattern(pattern: str) -> None:
     """Check a filename pattern.
 
     Raises:
-        UsageError: it is no RE2 expression, or its groups are not some of ``GROUPS``.
+        UsageError: it is not an RE2 expression, or its groups are not some of ``GROUPS``.
     """
     try:
         found = pc.extract_regex(pa.array([], pa.string()), pattern).type

@@ -1,4 +1,4 @@
-"""The sites table: what is known of recorders besides their filenames."""
+"""The sites table: facts about recorders that their filenames lack."""
 
 import hashlib
 import json
