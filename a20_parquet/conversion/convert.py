@@ -137,16 +137,17 @@ def _add(  # noqa: PLR0913, PLR0917 - all that was found before
         further = () if notebook is None else (notebook.folder.root,)
         token = FencingToken.of(layout, state.scratch, *further)
         executor.check_access(token, setup.shards[:1])
-        sorted_shards = sort_shards(layout, setup, state, notebook, executor)
+        sorted_runs, sorted_shards = sort_shards(layout, setup, state, notebook, executor)
         if existing is None or not reading.has_kept(existing):
             check_some_kept(
                 setup, sorted_shards, overwrites=existing is None and layout.manifest.exists()
             )
-        runs, duplicates = without_duplicates(setup, sorted_shards.runs, existing, executor)
+        runs, duplicates = without_duplicates(setup, sorted_runs, existing, executor)
         units = plan_files(setup, runs, existing)
         make_way(layout, state)
         files = merge_runs(setup, runs, units, layout, executor, existing=existing)
-        missing = missing_sites(setup, sorted_shards, files)
+        left_out = sorted_shards.observations.left_out
+        missing = missing_sites(setup, left_out, sorted_runs, files)
         manifest = finish(
             layout,
             setup,
@@ -164,7 +165,7 @@ def _add(  # noqa: PLR0913, PLR0917 - all that was found before
         new_shards=len(setup.shards) - len(setup.retries),
         retried_shards=len(setup.retries),
         new_windows=sum(file.rows for file in files),
-        left_out=sum(shard.left_out for shard in sorted_shards.shards),
+        left_out=sorted_shards.left_out,
         missing_sites=missing,
         quarantine=manifest.count_reasons(),
         duplicates=duplicates,

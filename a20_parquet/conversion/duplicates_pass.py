@@ -1,7 +1,7 @@
-"""Between the two passes: find windows that come twice in sorted runs, or are in the dataset.
+"""Between the two passes: find duplicate windows in the sorted runs and the dataset.
 
-Equal windows are neighbours in sort order, so one pass over the runs' metadata finds them;
-embeddings are read of those alone.
+Duplicates are neighbours in sort order, so one pass over the runs' metadata finds them. Embeddings
+are read of them alone.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _UNIT_ROWS = COMPARED_ROWS
 _BLOCK_BYTES = 1 << 20
-# What stays in memory is not copied, however much is read of it.
+# Reading runs in memory copies nothing.
 _ROWS_IN_MEMORY = 1 << 16
 
 
@@ -47,16 +47,16 @@ def without_duplicates(
     existing: ExistingDataset | None,
     executor: Executor,
 ) -> tuple[list[Run], DuplicateCounts]:
-    """Count the windows that come twice, and leave them out if the conversion drops them.
+    """Count duplicate windows, and leave out identical ones if the conversion drops them.
 
     Args:
         setup: the conversion.
         runs: of its first pass.
         existing: the dataset that it appends to, or None.
-        executor: compares.
+        executor: does the units.
 
     Returns:
-        The runs without the windows that are dropped, and the counts.
+        The runs without the dropped windows, and the counts.
 
     Raises:
         DatasetError: a run, or a file of the dataset, was damaged.
@@ -85,13 +85,12 @@ def without_duplicates(
 
 
 def find_duplicates(comparison: "Comparison", *, workers: int, executor: Executor) -> Duplicates:
-    """Find the windows that come twice.
+    """Find duplicate windows.
 
     Args:
         comparison: the runs, and the dataset that they are appended to.
         workers: threads of one process.
-        executor: compares; reports its progress in bytes of the windows' embeddings, few of which
-            are read.
+        executor: does the units. The progress is in bytes of embeddings, few of which are read.
 
     Raises:
         DatasetError: a run, or a file of the dataset, was damaged.
@@ -131,14 +130,14 @@ def _open_comparer(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ComparisonUnit:
-    """Whole partitions whose windows are compared."""
+    """Whole partitions whose windows are compared; a single one if the dataset has it too."""
 
     slices: npt.NDArray[np.int64]
     """Shape ``(runs, 2)``: for each run the rows ``(start, stop)``."""
     existing: tuple[int, ...] = ()
-    """Numbers of the dataset's files in the unit's partition; it has only one then."""
+    """Numbers of the dataset's files in the partition."""
     key: PartitionKey | None = None
-    """That partition; None if the dataset has no files there."""
+    """The partition; None if the dataset has no files in it."""
 
     @property
     def rows(self) -> int:
@@ -148,7 +147,7 @@ class ComparisonUnit:
 
 @dataclass(frozen=True, slots=True)
 class UnitDuplicates:
-    """Windows that come twice in one unit."""
+    """Duplicate windows of one unit."""
 
     identical: Repeats
     different: Repeats
@@ -194,7 +193,7 @@ class Comparison:
         return units
 
     def compare(self, unit: ComparisonUnit, advance: Callable[[int], None]) -> UnitDuplicates:
-        """Find what comes twice in one unit.
+        """Find the duplicates of one unit.
 
         Args:
             unit: one of ``units()``.
@@ -211,7 +210,6 @@ class Comparison:
         batch_rows = self.batch_rows if some_on_disk else _ROWS_IN_MEMORY
         cursor = MetadataCursor(sources, slices, batch_rows=batch_rows)
         counter = RepeatCounter()
-        reader = _Reader(sources, self.dims, [feature.name for feature in self.features])
         new = len(self.runs)
         dropped: list[tuple[int, int]] = []
 
@@ -219,20 +217,15 @@ class Comparison:
             advance(int(np.count_nonzero(rows.run < new)))
 
         total = int((slices[:, 1] - slices[:, 0]).sum())
-        for picked in _repeated(cursor, total, advance_new):
-            for block, digests in reader.digests(picked):
-                rows, firsts = block.rows, block.is_first.tolist()
-                origins = zip(rows.run.tolist(), rows.row.tolist(), strict=True)
-                each = zip(digests, origins, firsts, strict=True)
-                for index, (digest, origin, is_first) in enumerate(each):
-                    if counter.add(
-                        rows.metadata,
-                        index,
-                        digest,
-                        is_first=is_first,
-                        is_existing=origin[0] >= new,
-                    ):
-                        dropped.append(origin)
+        for rows, is_first in _repeated(cursor, total, advance_new):
+            origins = zip(rows.run.tolist(), rows.row.tolist(), strict=True)
+            each = zip(self._digests(sources, rows), origins, is_first.tolist(), strict=True)
+            for index, (digest, origin, first) in enumerate(each):
+                is_existing = origin[0] >= new
+                if counter.add(
+                    rows.metadata, index, digest, is_first=first, is_existing=is_existing
+                ):
+                    dropped.append(origin)
         found = np.array(dropped, np.int64).reshape(-1, 2)
         return UnitDuplicates(counter.identical, counter.different, found[:, 0], found[:, 1])
 
@@ -244,11 +237,25 @@ class Comparison:
         catalog, key = self.existing, unit.key
         return [DatasetRun(catalog, number, key, self.features) for number in unit.existing]
 
+    def _digests(self, runs: Sequence[Run], rows: MergedRows) -> Iterator[bytes]:
+        """Digest the content of rows of ``runs``, a megabyte of embeddings at a time."""
+        from a20_parquet.windows.fingerprint import content_digests
+
+        block_rows = max(1, _BLOCK_BYTES // (4 * self.dims))
+        for start in range(0, len(rows), block_rows):
+            block = rows.slice(start, start + block_rows)
+            features = [block.metadata.column(feature.name) for feature in self.features]
+            yield from content_digests(_read_embeddings(runs, block, self.dims), features)
+
 
 def _repeated(
     cursor: MetadataCursor, count: int, advance: Callable[[MergedRows], None]
-) -> Iterator["_Picked"]:
-    """Read ``count`` rows and pick those that share their name with a neighbour."""
+) -> Iterator[tuple[MergedRows, npt.NDArray[np.bool_]]]:
+    """Read ``count`` rows and pick those that share their name with a neighbour.
+
+    Yields:
+        Some of the rows, and whether each has another name than the one before it.
+    """
     before: MergedRows | None = None
     was_picked = False
     while count:
@@ -263,53 +270,16 @@ def _repeated(
             picked[0] = False
         was_picked = is_picked
         if picked.any():
-            yield _Picked(rows.take(np.flatnonzero(picked)), ~repeats[picked])
+            yield rows.take(np.flatnonzero(picked)), ~repeats[picked]
         advance(read)
 
 
-@dataclass(frozen=True, slots=True)
-class _Picked:
-    """Rows that share their names with others; all rows of one name are neighbours."""
-
-    rows: MergedRows
-    is_first: npt.NDArray[np.bool_]
-    """Whether a row has another name than the one before it."""
-
-    def slice(self, start: int, stop: int) -> "_Picked":
-        return _Picked(self.rows.slice(start, stop), self.is_first[start:stop])
-
-
-class _Reader:
-    """Reads what picked rows hold, with one buffer for a megabyte of embeddings."""
-
-    def __init__(self, runs: Sequence[Run], dims: int, features: Sequence[str]) -> None:
-        self._runs = runs
-        self._features = features
-        self._buffer: Rows = np.empty((0, dims), np.float32)
-        self._most = max(1, _BLOCK_BYTES // (4 * dims))
-
-    def digests(self, picked: _Picked) -> Iterator[tuple[_Picked, Iterator[bytes]]]:
-        """Digest the rows, block after block."""
-        from a20_parquet.windows.fingerprint import content_digests
-
-        if not len(self._buffer):
-            self._buffer = np.empty((self._most, self._buffer.shape[1]), np.float32)
-        for start in range(0, len(picked.rows), self._most):
-            block = picked.slice(start, start + self._most)
-            embeddings = self._buffer[: len(block.rows)]
-            self._read(block.rows, embeddings)
-            features = [block.rows.metadata.column(name) for name in self._features]
-            yield block, content_digests(embeddings, features)
-
-    def _read(self, rows: MergedRows, out: Rows) -> None:
-        by_run = np.lexsort((rows.row, rows.run))
-        run, row = rows.run[by_run], rows.row[by_run]
-        # Neighbours in a run are read at once.
-        breaks = np.flatnonzero((np.diff(run) != 0) | (np.diff(row) != 1)) + 1
-        bounds = [0, *breaks.tolist(), len(row)]
-        read = np.empty_like(out)
-        read_spans(
-            self._runs,
-            [(run[first], int(row[first]), read[first:end]) for first, end in pairwise(bounds)],
-        )
-        out[by_run] = read
+def _read_embeddings(runs: Sequence[Run], rows: MergedRows, dims: int) -> Rows:
+    """Read the embeddings of rows, neighbours in a run at once; shape ``(rows, dims)``."""
+    by_run = np.lexsort((rows.row, rows.run))
+    run, row = rows.run[by_run], rows.row[by_run]
+    breaks = np.flatnonzero((np.diff(run) != 0) | (np.diff(row) != 1)) + 1
+    read = np.empty((len(row), dims), np.float32)
+    spans = pairwise([0, *breaks.tolist(), len(row)])
+    read_spans(runs, [(run[first], int(row[first]), read[first:end]) for first, end in spans])
+    return read[np.argsort(by_run)]

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
 from a20_parquet.conversion.job import ConversionSetup
-from a20_parquet.conversion.sort_pass import Sorted
 from a20_parquet.conversion.transaction.begin import ConversionState, abandon
+from a20_parquet.conversion.transaction.checkpoints import SortedShards
 from a20_parquet.conversion.transaction.commit import clean_up, commit
 from a20_parquet.dataset.existing import ExistingDataset
 from a20_parquet.dataset.layout import DatasetLayout
@@ -26,6 +26,7 @@ from a20_parquet.dataset.manifest import (
 from a20_parquet.dataset.manifest_content import files_content, make_manifest, merge_quarantine
 from a20_parquet.errors import NoWindowsError
 from a20_parquet.formatting import format_count
+from a20_parquet.runs.run import Run
 from a20_parquet.windows.filenames.site_token import SHARED_TOKENS, may_be_shared
 from a20_parquet.windows.name_sketch import NameSketch
 from a20_parquet.windows.selection import LeftOut, site_values
@@ -34,18 +35,18 @@ from a20_parquet.windows.spacing import judge_hop
 _MOST_NAMED = 20
 
 
-def check_some_kept(setup: ConversionSetup, made: Sorted, *, overwrites: bool) -> None:
+def check_some_kept(setup: ConversionSetup, made: SortedShards, *, overwrites: bool) -> None:
     """Check that a selection keeps any of the windows.
 
     Args:
         setup: the conversion.
-        made: what became of its shards.
+        made: result of the first pass.
         overwrites: whether a complete dataset would be deleted for it.
 
     Raises:
         NoWindowsError: it keeps none, and leaves some out or overwrites a dataset.
     """
-    count = sum(shard.left_out for shard in made.shards)
+    count = made.left_out
     if any(shard.windows for shard in made.shards) or not (count or overwrites):
         return
     why = "; ".join(_reasons(setup, made.observations.left_out))
@@ -66,23 +67,23 @@ def check_some_kept(setup: ConversionSetup, made: Sorted, *, overwrites: bool) -
 
 
 def missing_sites(
-    setup: ConversionSetup, made: Sorted, files: Sequence[FileSummary]
+    setup: ConversionSetup, left_out: LeftOut, runs: Sequence[Run], files: Sequence[FileSummary]
 ) -> tuple[str, ...]:
     """Return those of the wanted sites of which the shards have no recording at all.
 
     Args:
         setup: the conversion.
-        made: what became of its shards, with its runs still there.
+        left_out: windows outside the selection.
+        runs: of the first pass, still there.
         files: what it has written.
     """
-    left_out = made.observations.left_out
     if left_out.has_more_sites:
         return ()
     there = {*left_out.sites, *(file.site for file in files)}
     missing = _not_among(there, setup)
     if missing and setup.reading.drop_duplicates:
         # What was dropped is in no file.
-        for run in made.runs:
+        for run in runs:
             there.update(run.partitions.site.unique().to_pylist())
         missing = _not_among(there, setup)
     return missing
@@ -139,7 +140,7 @@ def finish(  # noqa: PLR0913 - all that is new, each named
     state: ConversionState,
     existing: ExistingDataset | None,
     *,
-    sorted_shards: Sorted,
+    sorted_shards: SortedShards,
     duplicates: DuplicateCounts,
     files: Sequence[FileSummary],
 ) -> Manifest:
@@ -188,7 +189,7 @@ def finish(  # noqa: PLR0913 - all that is new, each named
                     *_assumed_zones(sorted_shards.observations.taken_for_utc),
                     *_assumed_sites(setup.table, all_files),
                 ),
-                left_out=sum(shard.left_out for shard in sorted_shards.shards),
+                left_out=sorted_shards.left_out,
                 hop_remark=judge_hop(
                     sorted_shards.observations.spacing, setup.table.window_seconds
                 ),

@@ -1,4 +1,4 @@
-"""Collects the windows of one unit in a buffer, and sorts them into a run when it is full."""
+"""Gathers the windows of one unit in a buffer, and sorts them into a run when it is full."""
 
 from bisect import bisect_right
 from collections import Counter
@@ -24,8 +24,8 @@ class WindowGatherer:
     """Gathers the windows of one unit of work, a full buffer at a time.
 
     Attributes:
-        windows: how many windows each shard brought, by its position.
-        left_out: how many of its windows lie outside of what was asked for.
+        windows: number of windows of each shard, by its position.
+        left_out: number of its windows outside the selection.
         noticed: what these are, of all shards.
     """
 
@@ -33,7 +33,7 @@ class WindowGatherer:
         """Prepare to gather.
 
         Args:
-            buffer: where embeddings go, shape ``(rows, dims)``.
+            buffer: for embeddings, shape ``(rows, dims)``.
             rules: how records become windows.
         """
         self.windows: Counter[int] = Counter()
@@ -48,10 +48,10 @@ class WindowGatherer:
         }
 
     def leave_out(self, windows: Mapping[int, int], noticed: LeftOut) -> None:
-        """Count windows that lie outside of what was asked for.
+        """Count windows outside the selection.
 
         Args:
-            windows: how many of each shard, by its position.
+            windows: their number, by the position of their shard.
             noticed: what these are.
         """
         self.left_out.update(windows)
@@ -61,8 +61,8 @@ class WindowGatherer:
         """Copy a batch of records into the buffer.
 
         Yields:
-            A run each time the buffer is full; it must be written before the next step, because
-            the buffer is used again. A record that is larger than the buffer becomes several.
+            A run each time the buffer is full. Write it before the next step, which overwrites the
+            buffer. A record that is larger than the buffer becomes several runs.
         """
         picked = [self._rules.pick(embedding) for embedding in taken.embeddings]
         first = 0
@@ -75,7 +75,7 @@ class WindowGatherer:
                 self._note(taken, first, first + count)
                 first += count
             elif self._used:
-                yield from self._sort()
+                yield from self.rest()
             else:
                 self._used = len(picked[first])
                 self._note(taken, first, first + 1)
@@ -83,7 +83,7 @@ class WindowGatherer:
                 first += 1
 
     def _fitting(self, picked: Sequence[Embedding]) -> tuple[int, int]:
-        """How many of some records the buffer still has room for, and their rows."""
+        """How many records the buffer still has room for, and their rows."""
         rows = list(accumulate(map(len, picked)))
         count = bisect_right(rows, len(self._buffer) - self._used)
         return count, rows[count - 1] if count else 0
@@ -95,14 +95,18 @@ class WindowGatherer:
             tensors.extend(taken.features[name][start:stop])
 
     def rest(self) -> Iterator[InMemoryRun]:
-        """Sort what the buffer still holds, if it holds anything."""
-        if self._used:
-            yield from self._sort()
+        """Sort the windows in the buffer into a run; none if the buffer is empty."""
+        keyed, rows = self.take_keyed()
+        if len(keyed):
+            yield InMemoryRun(self._buffer, rows, keyed)
 
-    def keyed(self) -> tuple[Any, npt.NDArray[np.int64]]:
-        """The metadata of what the buffer holds, unsorted, and in which of its rows that lies.
+    def take_keyed(self) -> tuple[Any, npt.NDArray[np.int64]]:
+        """Return the windows in the buffer, and begin an empty one.
 
-        Windows outside of the selection are counted and left out.
+        Windows outside the selection are counted and left out.
+
+        Returns:
+            Their metadata, unsorted, a table of ``keyed_schema()``; and for each its buffer row.
         """
         keyed = sort_table(self._records, self._rules, self._features)
         rows = np.arange(self._used)
@@ -114,30 +118,20 @@ class WindowGatherer:
             self.leave_out(_count_by_shard(others), LeftOut.of_days(others))
             keyed, rows = keyed.filter(pa.array(takes)), rows[takes]
         self.windows.update(_count_by_shard(keyed))
+        self._records.clear()
+        for tensors in self._features.values():
+            tensors.clear()
+        self._used = 0
         return pa.Table.from_batches([keyed]), rows
 
-    def _sort(self) -> Iterator[InMemoryRun]:
-        keyed, rows = self._take_keyed()
-        if len(keyed):
-            yield InMemoryRun(self._buffer, rows, keyed)
-
     def _sort_in_parts(self, picked: Embedding) -> Iterator[InMemoryRun]:
-        """Sort the one record that is noted, whose rows are these, a full buffer at a time."""
-        keyed, rows = self._take_keyed()
+        """Sort the rows of one record, which is larger than the buffer, a full buffer at a time."""
+        keyed, rows = self.take_keyed()
         most = len(self._buffer)
         for start in range(0, len(keyed), most):
             part = rows[start : start + most]
             self._buffer[: len(part)] = picked[part]
             yield InMemoryRun(self._buffer, np.arange(len(part)), keyed.slice(start, most))
-
-    def _take_keyed(self) -> tuple[Any, npt.NDArray[np.int64]]:
-        """See ``keyed``; then begin anew."""
-        found = self.keyed()
-        self._records.clear()
-        for tensors in self._features.values():
-            tensors.clear()
-        self._used = 0
-        return found
 
 
 def _count_by_shard(keyed: Any) -> dict[int, int]:
@@ -146,25 +140,23 @@ def _count_by_shard(keyed: Any) -> dict[int, int]:
 
 
 class Observations(BaseModel):
-    """Observations of a unit's shards, or of all; part of a unit's commit marker.
+    """Observations of some shards; part of a unit's commit marker.
 
-    Merging is associative and does not depend on the order: what is noticed is the same whatever
-    the units of the pass were.
+    Merging is associative and commutative: the result does not depend on the units of the pass.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     other_features: tuple[str, ...] = ()
-    """Names of features that the records have and the dataset has not, sorted."""
+    """Names of features that are in the records but not in the dataset, sorted."""
     spacing: SpacingSample = ()
-    """How far the records of some recordings are apart."""
+    """Time between the records of some recordings."""
     left_out: LeftOut = LeftOut()
-    """Windows outside of the selection."""
+    """Windows outside the selection."""
     taken_for_utc: NameSketch = NameSketch()
-    """Names of recordings of which nothing tells what their clock showed."""
-
+    """Names of recordings whose time zone is unknown."""
     widths: tuple[tuple[int, int], ...] = ()
-    """Each number of floats that embeddings have, and how many records have so many."""
+    """Pairs ``(floats of an embedding, number of records)``."""
 
     @classmethod
     def merged(cls, several: Iterable[Self]) -> Self:
@@ -182,14 +174,14 @@ class Observations(BaseModel):
         )
 
     def other_widths(self, dims: int) -> tuple[tuple[int, int], ...]:
-        """Return ``widths``, that of ``dims`` floats first; nothing where there is no other."""
+        """Return ``widths``, that of ``dims`` floats first; empty if there is no other."""
         counts = dict(self.widths)
         own = counts.pop(dims, 0)
         return ((dims, own), *counts.items()) if counts else ()
 
 
 class Observer:
-    """Notices what there is in records, batch after batch; for one thread."""
+    """Collects observations, batch after batch; for one thread."""
 
     def __init__(self) -> None:
         self._other_features: frozenset[str] = frozenset()
@@ -198,7 +190,7 @@ class Observer:
         self._spacing = SpacingSampler()
 
     def add(self, decoded: DecodedRecords, intake: Intake) -> None:
-        """Look at a batch: what was decoded, and which of it was taken."""
+        """Observe a batch: what was decoded, and what of it was taken."""
         self._other_features |= decoded.other_features
         self._widths.update(dims for _, _, dims in decoded.metadata.shapes)
         if intake.taken_for_utc:
@@ -207,7 +199,7 @@ class Observer:
         self._spacing.add(intake.taken.metadata)
 
     def observations(self, left_out: LeftOut) -> Observations:
-        """Return what was noticed, with the windows that were left out."""
+        """Return the observations, with the windows that were left out."""
         return Observations(
             other_features=tuple(sorted(self._other_features)),
             spacing=self._spacing.sample(),

@@ -1,4 +1,4 @@
-"""The second pass: runs are merged into the dataset's Parquet files."""
+"""The second pass: merge the runs into the dataset's Parquet files."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ _UNIT_BYTES = UNIT_BYTES
 def _open_merger(
     layout: DatasetLayout, table: TableOptions, memory: MemoryPlan, runs: Sequence[Run]
 ) -> Callable[[MergeUnit, TaskContext], tuple[FileSummary, ...]]:
-    """Return what writes the files of one unit."""
+    """Return the task that writes the files of one unit."""
     parquet = ParquetLayout(window_schema(table.dims, table.features), table.compression)
     turn = Lock()
     slice_rows = memory.slice_rows_of(len(runs))
@@ -60,7 +60,7 @@ def _open_merger(
 def _open_checker(
     layout: DatasetLayout,
 ) -> Callable[[tuple[FileSummary, ...], TaskContext], tuple[FileSummary, ...] | None]:
-    """Return what reads the files of one finished unit: None if one is not as it was written."""
+    """Return the task that checks the files of a finished unit: None if one has changed."""
 
     def check(
         files: tuple[FileSummary, ...], context: TaskContext
@@ -79,11 +79,11 @@ def plan_files(
 
     Args:
         setup: the conversion.
-        runs: what to merge.
-        existing: the dataset that they are appended to, if there is one.
+        runs: to merge.
+        existing: the dataset that it appends to, or None.
 
     Raises:
-        SameFolderError: some of the files could overwrite others where case is folded.
+        SameFolderError: two sites differ only in case, so that they share a folder on some disks.
     """
     table = setup.table
     plan = plan_merge(
@@ -98,9 +98,9 @@ def plan_files(
     }
     if table.site_tokens == DISTINCT_TOKENS and (alike := folded_alike(sites)):
         raise SameFolderError(
-            f"site={alike[0]} and site={alike[1]} would be one folder on disks that fold case, and "
-            "are not the same place. Write --unknown-site as the recorder's name is written, or "
-            "give it another name. Nothing was converted."
+            f"site={alike[0]} and site={alike[1]} are different sites, but one folder on disks "
+            "that ignore case. Write --unknown-site as the recorder's name is written, or give it "
+            "another name. Nothing was converted."
         )
     return plan
 
@@ -116,15 +116,15 @@ def merge_runs(  # noqa: PLR0913 - what to write, where, and who does it
 ) -> list[FileSummary]:
     """Merge ``runs`` into Parquet files; each unit of the merge ends with its commit marker.
 
-    Units that an earlier try has finished are left as they are.
+    Units that were finished before a resume are left as they are.
 
     Args:
         setup: the conversion.
-        runs: what to merge.
-        units: see ``plan_files``.
-        layout: where the dataset lies.
+        runs: to merge.
+        units: from ``plan_files``.
+        layout: of the dataset.
         executor: does the units.
-        existing: the dataset that they are appended to, if there is one.
+        existing: the dataset that it appends to, or None.
 
     Returns:
         The new files, in the dataset's order.
@@ -153,29 +153,26 @@ def merge_runs(  # noqa: PLR0913 - what to write, where, and who does it
 
 
 def _paths(unit: MergeUnit, table: TableOptions) -> dict[str, int]:
-    """The paths of a unit's files in the dataset, in their order, and how many rows they have."""
+    """Return the rows of each of a unit's files by its path in the dataset, in order."""
     return {data_path(file, table.partition_by): file.rows for file in unit.files}
 
 
 def _finished_files(
-    layout: DatasetLayout,
-    units: Sequence[MergeUnit],
-    table: TableOptions,
-    executor: Executor,
+    layout: DatasetLayout, units: Sequence[MergeUnit], table: TableOptions, executor: Executor
 ) -> dict[str, FileSummary]:
-    """The files of units of which an earlier try has finished all, and that are as it wrote them.
+    """Return, by path, the files of units that were finished before and have not changed.
 
-    It may have divided the merge into other units.
+    The merge may have been divided into other units then.
     """
     known = committed_files(layout)
     if not known:
         return {}
     finished = []
     for unit in units:
-        found = {path: known.get(path) for path in _paths(unit, table)}
-        rows = {path: file.rows for path, file in found.items() if file is not None}
-        if rows == _paths(unit, table):
-            finished.append(tuple(file for file in found.values() if file is not None))
+        paths = _paths(unit, table)
+        files = tuple(known[path] for path in paths if path in known)
+        if {file.path: file.rows for file in files} == paths:
+            finished.append(files)
     executor.progress.start(
         "checking files", sum(file.bytes for files in finished for file in files)
     )

@@ -1,9 +1,9 @@
-"""The first pass: shards are framed, decoded, and their windows sorted into runs."""
+"""The first pass: read all shards, and sort their windows into runs."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,12 +11,11 @@ import pyarrow as pa
 
 from a20_parquet.conversion.gather import Observations, WindowGatherer
 from a20_parquet.conversion.job import ConversionSetup
-from a20_parquet.conversion.sort_unit import ErrorLimit, SortedUnit, UnitSorter, count_errors
+from a20_parquet.conversion.sort_unit import ErrorLimit, SortedUnit, UnitSorter
 from a20_parquet.conversion.transaction.begin import ConversionState
 from a20_parquet.conversion.transaction.checkpoints import SortedShards, remove_stray_runs
 from a20_parquet.conversion.transaction.lock import check_lock
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.manifest import QuarantinedShard, ShardSummary
 from a20_parquet.execution.protocols import Executor, TaskContext
 from a20_parquet.execution.threads import Pool
 from a20_parquet.formatting import format_count
@@ -28,22 +27,11 @@ from a20_parquet.windows.filter import RecordFilter
 
 _LOGGER = logging.getLogger(__name__)
 _LEAST_PART_ROWS = 64
-# Of an address space that costs nothing until it is used, but may be limited.
+# Unused rows cost address space only, but that may be limited.
 _MOST_SPARE_ROWS = 4096
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sorted:
-    """What the first pass made of all shards."""
-
-    runs: list[Run]
-    shards: list[ShardSummary]
-    """In shard order."""
-    quarantine: list[QuarantinedShard]
-    observations: Observations
-
-
-def _open_sorter(  # noqa: PLR0913, PLR0917 - partly filled in by what sends it to workers
+def _open_sorter(  # noqa: PLR0913, PLR0917 - all that a worker is sent
     layout: DatasetLayout,
     setup: ConversionSetup,
     scratch: AnyPath,
@@ -51,30 +39,25 @@ def _open_sorter(  # noqa: PLR0913, PLR0917 - partly filled in by what sends it 
     known_errors: int,
     shared: "_SharedBuffer | None",
 ) -> Callable[[tuple[int, ...], TaskContext], SortedUnit]:
-    """Return what sorts the windows of one unit's shards.
+    """Return the task that sorts the windows of one unit's shards.
 
     Args:
         layout: of the dataset.
-        setup: what to convert.
-        scratch: where runs are written.
-        notebook: which of the notebook's files to write; None for none.
-        known_errors: how many there were in the units that were finished before.
-        shared: where the windows of all units stay; None if runs are written.
+        setup: the conversion.
+        scratch: folder of the runs.
+        notebook: the notebook's files to write, or None.
+        known_errors: number of errors in units that were finished before.
+        shared: buffer for the windows of all units; None if runs are written.
     """
     shape = (setup.memory.gather_rows, setup.table.dims)
     buffers: Pool[Rows] = Pool(lambda: np.empty(shape, np.float32))
     filters = Pool(lambda: RecordFilter(setup.rules))
-
-    def new_errors() -> ErrorLimit:
-        errors = ErrorLimit(setup.most_errors)
-        errors.add_known(known_errors)
-        return errors
-
+    new_errors = partial(ErrorLimit, setup.most_errors, known_errors)
     all_errors = new_errors()
 
     def sort_unit(positions: tuple[int, ...], context: TaskContext) -> SortedUnit:
         borrowed = buffers.borrow() if shared is None else shared.borrow(positions)
-        # A unit that is done again elsewhere must not count twice.
+        # A unit that a cluster does again must not count twice.
         errors = all_errors if context.is_local else new_errors()
         with borrowed as buffer, filters.borrow() as record_filter:
             return UnitSorter(
@@ -98,21 +81,24 @@ def sort_shards(
     state: ConversionState,
     notebook: NotebookOutput | None,
     executor: Executor,
-) -> Sorted:
-    """Sort the windows of all shards into runs, held in memory or written to scratch disk.
+) -> tuple[list[Run], SortedShards]:
+    """Sort the windows of all shards into runs, in memory or on scratch disk.
 
     Each unit whose runs are on disk ends with its commit marker.
 
     Args:
         layout: of the dataset.
-        setup: what to convert.
-        state: what of it was done before.
-        notebook: which of the notebook's files to write; None for none.
+        setup: the conversion.
+        state: what was done before.
+        notebook: the notebook's files to write, or None.
         executor: does the units.
+
+    Returns:
+        All runs, and the results of all shards, in shard order.
 
     Raises:
         SourceError: a shard cannot be read.
-        RecordError: something cannot be converted, and more than is allowed.
+        RecordError: more than ``setup.most_errors`` records cannot be converted.
         DatasetError: the notebook's files cannot be written.
         ClusterError: workers were lost for good.
         OSError: a run or the quarantine cannot be written.
@@ -124,10 +110,9 @@ def sort_shards(
     if left:
         executor.progress.start("reading shards", sum(shard.size for shard in left))
     shared = _SharedBuffer(setup) if setup.memory.holds_all else None
-    known = sum(map(count_errors, state.sorted))
+    known = sum(unit.errors for unit in state.sorted)
     initializer = partial(_open_sorter, layout, setup, state.scratch, notebook, known, shared)
-    errors = ErrorLimit(setup.most_errors)
-    errors.add_known(known)
+    errors = ErrorLimit(setup.most_errors, known)
     observations = Observations.merged(unit.observations for unit in state.sorted)
     new = []
     units_left = setup.units(done)
@@ -143,10 +128,11 @@ def sort_shards(
             made.sorted.positions,
             format_count(len(made.sorted.runs), "run"),
         )
-        errors.add_elsewhere(made.errors, made.last_error)
+        errors.add_elsewhere(made.sorted.errors, made.last_error)
         # Merged at once: those of many thousand units would take as much memory as a run.
         observations = Observations.merged([observations, made.sorted.observations])
-        new.append(made.without_observations())
+        without = made.sorted.model_copy(update={"observations": Observations()})
+        new.append(replace(made, sorted=without))
     new.sort(key=lambda made: made.sorted.positions)
     if notebook is not None:
         for shard in left:
@@ -156,32 +142,28 @@ def sort_shards(
         format_count(sum(len(made.sorted.runs) for made in new), "run"),
     )
     units = sorted([*state.sorted, *(made.sorted for made in new)], key=lambda unit: unit.positions)
-    return Sorted(
-        runs=[
-            *open_runs([files for unit in units for files in unit.runs]),
-            *(() if shared is None else shared.runs(new)),
-        ],
-        shards=_in_order(units),
-        quarantine=[shard for unit in units for shard in unit.quarantine],
-        observations=observations,
-    )
-
-
-def _in_order(units: Sequence[SortedShards]) -> list[ShardSummary]:
+    files = [files for unit in units for files in unit.runs]
     by_position = {
         position: shard
         for unit in units
         for position, shard in zip(unit.positions, unit.shards, strict=True)
     }
-    return [by_position[position] for position in sorted(by_position)]
+    positions = sorted(by_position)
+    return [*open_runs(files), *(shared.runs(new) if shared else ())], SortedShards(
+        positions=tuple(positions),
+        shards=tuple(by_position[position] for position in positions),
+        runs=tuple(files),
+        quarantine=tuple(shard for unit in units for shard in unit.quarantine),
+        observations=observations,
+    )
 
 
 class _SharedBuffer:
-    """One buffer for the embeddings of all units, where they stay."""
+    """One buffer for the embeddings of all units, which stay there."""
 
     def __init__(self, setup: ConversionSetup) -> None:
         windows = np.array(setup.windows, np.int64)
-        # A shard that holds more than was reckoned spills runs where this is not enough, too.
+        # A shard with more windows than even this writes runs.
         most = np.maximum(_MOST_SPARE_ROWS, 15 * windows)
         rows = windows + np.minimum(setup.memory.spare_rows // max(len(windows), 1), most)
         self._starts = np.concatenate([[0], np.cumsum(np.maximum(rows, _LEAST_PART_ROWS))])
@@ -189,11 +171,11 @@ class _SharedBuffer:
 
     @contextmanager
     def borrow(self, positions: Sequence[int]) -> Iterator[Rows]:
-        """Lend a unit its part."""
+        """Lend a unit its part of the buffer."""
         yield self._all[self._starts[positions[0]] : self._starts[positions[-1] + 1]]
 
     def runs(self, units: Sequence[SortedUnit]) -> Iterator[InMemoryRun]:
-        """Sort what stayed here, as one run."""
+        """Sort all windows in the buffer into one run; none if there is no window."""
         in_memory = [unit for unit in units if unit.in_memory is not None]
         if in_memory:
             rows = [self._starts[unit.sorted.positions[0]] + unit.rows for unit in in_memory]

@@ -1,15 +1,15 @@
-"""A unit of the first pass: some shards are read, and their windows sorted into runs."""
+"""One unit of the first pass: read some shards, and sort their windows into runs."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from threading import Lock
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from a20_parquet.conversion.gather import Observations, Observer, WindowGatherer
+from a20_parquet.conversion.gather import Observer, WindowGatherer
 from a20_parquet.conversion.job import ConversionSetup
 from a20_parquet.conversion.transaction.checkpoints import SortedShards, commit_sorted
 from a20_parquet.conversion.transaction.lock import check_lock
@@ -19,7 +19,6 @@ from a20_parquet.dataset.manifest import QuarantinedShard, ShardSummary
 from a20_parquet.dataset.quarantine import QuarantineWriter
 from a20_parquet.errors import DatasetError, RecordError
 from a20_parquet.execution.protocols import TaskContext
-from a20_parquet.notebook.files import NpyJsonWriter
 from a20_parquet.notebook.npy_json import NotebookOutput
 from a20_parquet.runs.run import InMemoryRun
 from a20_parquet.runs.stored_run import RunFiles, write_run
@@ -35,30 +34,16 @@ from a20_parquet.windows.rejection import Rejection
 
 @dataclass(frozen=True, slots=True)
 class SortedUnit:
-    """What the pass made of one unit's shards."""
+    """Result of one unit, with the windows that stay in memory."""
 
     sorted: SortedShards
     in_memory: Any
     """Metadata of windows still in the buffer, a table of ``keyed_schema()``; None if the buffer is
     empty."""
     rows: npt.NDArray[np.int64]
-    """In which rows of the buffer they lie."""
+    """For each of them its row of the buffer."""
     last_error: RecordError | None
-    """The last thing that went to quarantine."""
-
-    @property
-    def errors(self) -> int:
-        """How many records and damaged ranges went to quarantine."""
-        return count_errors(self.sorted)
-
-    def without_observations(self) -> "SortedUnit":
-        """The same, less what was noticed."""
-        return replace(self, sorted=self.sorted.model_copy(update={"observations": Observations()}))
-
-
-def count_errors(unit: SortedShards) -> int:
-    """How many records and damaged ranges of a unit went to quarantine."""
-    return sum(shard.quarantined + shard.damaged for shard in unit.shards)
+    """The last record or damaged range that went to quarantine."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,10 +53,10 @@ class UnitSorter:
     setup: ConversionSetup
     layout: DatasetLayout
     scratch: AnyPath
-    """Where runs are written."""
+    """Folder of the runs."""
     notebook: NotebookOutput | None
     positions: tuple[int, ...]
-    """Of the unit's shards, ascending."""
+    """Positions of the unit's shards, ascending."""
     gatherer: WindowGatherer
     record_filter: RecordFilter
     errors: "ErrorLimit"
@@ -84,14 +69,14 @@ class UnitSorter:
 
         Raises:
             SourceError: a shard cannot be read, or has changed.
-            RecordError: something cannot be converted, and more than is allowed.
+            RecordError: more than ``setup.most_errors`` records cannot be converted.
             DatasetError: the notebook's files cannot be written.
             OSError: a run or the quarantine cannot be written.
         """
         read = [self._read(self.setup.shards[position]) for position in self.positions]
         in_memory, rows = None, np.zeros(0, np.int64)
         if self.setup.memory.holds_all and not self._runs:
-            in_memory, rows = self.gatherer.keyed()
+            in_memory, rows = self.gatherer.take_keyed()
         else:
             self._write(self.gatherer.rest())
         unit = SortedShards(
@@ -116,15 +101,17 @@ class UnitSorter:
         return SortedUnit(unit, in_memory, rows, self.errors.last)
 
     def _read(self, shard: Shard) -> tuple[ShardSummary, QuarantinedShard | None]:
-        """Read one shard: good records go on, all else to quarantine.
+        """Read one shard: gather good records, and write all others to quarantine.
 
         Returns:
-            What was found, without its windows, which are not all sorted yet.
+            Its summary, without the number of windows, which are not all sorted yet.
         """
         retry = self.setup.retries.get(shard.position)
         shape_disagreements = 0
         with (
-            self._notebook_writer(shard) as notebook,
+            (
+                self.notebook.writer(shard, self.context.tag) if self.notebook else nullcontext()
+            ) as notebook,
             self._quarantine_writer(shard, retry) as quarantine,
             open_content(shard, Prefetch(self.setup.memory.batch_bytes)) as content,
         ):
@@ -162,11 +149,6 @@ class UnitSorter:
         )
         return summary, quarantined
 
-    def _notebook_writer(self, shard: Shard) -> AbstractContextManager[NpyJsonWriter | None]:
-        if self.notebook is None:
-            return nullcontext()
-        return self.notebook.writer(shard, self.context.tag)
-
     def _quarantine_writer(self, shard: Shard, retry: Retry | None) -> QuarantineWriter:
         folder = self.layout.staged_quarantine
         create = None if self.context.is_local else self.context.create
@@ -176,43 +158,43 @@ class UnitSorter:
 
     def _write(self, runs: Iterator[InMemoryRun]) -> None:
         for run in runs:
-            name = f"run-{self.positions[0]:06d}-{len(self._runs):04d}{self.context.tag}"
             check_lock(self.layout)
-            path = self.scratch / name
-            self._runs.append(write_run(run, path, self.setup.memory.slice_rows))
+            name = f"run-{self.positions[0]:06d}-{len(self._runs):04d}{self.context.tag}"
+            self._runs.append(write_run(run, self.scratch / name, self.setup.memory.slice_rows))
 
 
 def _origin(rejection: Rejection, records: Records, retry: Retry | None) -> tuple[Rejection, int]:
-    """Say where a rejected record is from: which one of its shard, and where its frame starts.
+    """Return a rejected record with its number in its shard, and the offset of its frame.
 
-    A record that is retried is from the shard that was converted first.
+    A record that is retried belongs to the shard that was converted first.
     """
     if retry is None:
         return rejection, records.offset(rejection.number)
     if rejection.number >= len(retry.records):
         raise DatasetError(
-            f"{retry.shard.label} has more records in quarantine than the list of them tells. Was "
-            "it edited or cut? Convert the shards again."
+            f"{retry.shard.label} has more records in quarantine than their list. Was one of the "
+            "files edited or cut? Convert the shards again."
         )
     origin = retry.records[rejection.number]
     return replace(rejection, number=origin.record), origin.offset
 
 
 class ErrorLimit:
-    """Counts what goes to quarantine, from any thread.
+    """Counts records and damaged ranges that go to quarantine; thread-safe.
 
     Attributes:
-        count: records and damaged ranges so far.
-        last: the last one that was counted by itself.
+        count: their number so far.
+        last: the last one that ``add`` counted; None if there is none.
     """
 
-    def __init__(self, most: int | None) -> None:
+    def __init__(self, most: int | None, known: int = 0) -> None:
         """Begin to count.
 
         Args:
-            most: how many may go to quarantine; none for any number.
+            most: how many may go to quarantine; None for any number.
+            known: how many an earlier run of the same conversion put there.
         """
-        self.count = 0
+        self.count = known
         self.last: RecordError | None = None
         self._most = most
         self._lock = Lock()
@@ -226,12 +208,11 @@ class ErrorLimit:
         with self._lock:
             self.count += 1
             self.last = error
-            is_too_many = self._is_too_many
-        if is_too_many:
-            self._refuse(error)
+            count = self.count
+        self._check(count, error)
 
     def add_elsewhere(self, count: int, last: RecordError | None) -> None:
-        """Count what another process has put there.
+        """Count what another process put there.
 
         Args:
             count: records and damaged ranges.
@@ -240,15 +221,15 @@ class ErrorLimit:
         Raises:
             RecordError: that is too many.
         """
-        self.add_known(count)
-        if last is not None and self._is_too_many:
-            self._refuse(last)
+        with self._lock:
+            self.count += count
+            count = self.count
+        if last is not None:
+            self._check(count, last)
 
-    @property
-    def _is_too_many(self) -> bool:
-        return self._most is not None and self.count > self._most
-
-    def _refuse(self, error: RecordError) -> NoReturn:
+    def _check(self, count: int, error: RecordError) -> None:
+        if self._most is None or count <= self._most:
+            return
         if not self._most:
             raise error
         raise RecordError(
@@ -259,8 +240,3 @@ class ErrorLimit:
             reason=f"{error.reason}. That is more than --max-errors {self._most}",
             fix="Run the same command with a larger number, or without it, to go on.",
         )
-
-    def add_known(self, count: int) -> None:
-        """Count what an earlier run of the same conversion has put there."""
-        with self._lock:
-            self.count += count

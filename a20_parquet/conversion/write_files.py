@@ -20,7 +20,7 @@ from a20_parquet.windows.partition import PartitionBy, hive_file
 from a20_parquet.windows.schema import EMBEDDING
 
 SMALL_FILE_ROWS = 512
-"""Files of no more rows than this are encoded many at a time."""
+"""Files of at most this many rows are encoded many at a time."""
 
 _START = "window_start"
 
@@ -30,7 +30,7 @@ one."""
 
 
 class UnitWriter:
-    """Writes the files of one unit of the merge after another, with its own buffers."""
+    """Writes the files of units of the merge, one after another, with its own buffers."""
 
     def __init__(
         self,
@@ -44,12 +44,12 @@ class UnitWriter:
         """Prepare to write.
 
         Args:
-            layout: where the dataset lies.
-            parquet: what its files have in common.
+            layout: of the dataset.
+            parquet: schema and compression of its files.
             by: the Hive keys.
             row_group_rows: rows of a row group.
             turn: shared by all writers and held while one writes small files. That is mostly
-                Python, in short pieces between calls that let go of the GIL: two threads at it
+                Python, in short pieces between calls that release the GIL: two threads at once
                 take longer than one after the other.
         """
         self._layout = layout
@@ -69,13 +69,13 @@ class UnitWriter:
         advance: Callable[[int], None],
         create: Create = create_file,
     ) -> list[FileSummary]:
-        """Write all files of ``unit``.
+        """Write all files of a unit.
 
         Args:
-            unit: what to write.
-            cursor: stands before the unit's first row.
+            unit: plan of its files.
+            cursor: before the unit's first row.
             advance: called with the number of embedding bytes written.
-            create: makes the files.
+            create: creates the files.
 
         Raises:
             DatasetError: a file cannot be written.
@@ -87,7 +87,6 @@ class UnitWriter:
             if group[0].rows > small_rows:
                 files.append(self._write_large_file(group[0], cursor, advance))
                 continue
-            # Its embeddings lie in the buffer until it is filled again.
             embeddings = self._buffer[: sum(file.rows for file in group)]
             windows = with_embeddings(cursor.read(embeddings), embeddings)
             with self._turn:
@@ -98,7 +97,7 @@ class UnitWriter:
         self, file: OutputFile, cursor: MergeCursor, advance: Callable[[int], None]
     ) -> FileSummary:
         times: list[_TimeSpan] = []
-        name = self._name(file)
+        name = data_path(file, self._by)
         with self._opened(name) as writer:
             for rows in split_rows(file.rows, len(self._buffer)):
                 keyed, read = cursor.read_paged(self._buffer[:rows])
@@ -113,45 +112,42 @@ class UnitWriter:
     def _write_small_files(
         self, files: Sequence[OutputFile], windows: Any, advance: Callable[[int], None]
     ) -> list[FileSummary]:
-        """Write files of one row group each, which lie one behind the other in ``windows``."""
+        """Write files of one row group each, whose rows follow each other in ``windows``."""
         written = []
         rows = [file.rows for file in files]
         spans = _time_spans(windows.column(_START), rows)
         groups = self._encoder.encode_many(windows, rows)
         for file, span, group in zip(files, spans, groups, strict=True):
-            name = self._name(file)
+            name = data_path(file, self._by)
             with self._opened(name) as writer:
                 writer.put(group)
             written.append(_summarize(file, name, writer, span))
-        # A progress bar takes as long to move as a small file to be written.
+        # Once for all: moving a progress bar takes as long as writing a small file.
         advance(sum(rows) * self._row_bytes)
         return written
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[ParquetWriter]:
-        """A new file, whole when the block ends.
+        """Create a data file, which gets its name when the block ends.
 
         Args:
-            name: of the file, relative to the dataset.
+            name: its path in the dataset.
 
         Raises:
             DatasetError: it cannot be written.
         """
-        place = self._layout.root / name
+        path = self._layout.root / name
         try:
-            with self._create(place) as new:
+            with self._create(path) as new:
                 with ParquetWriter(new.file, self._encoder) as writer:
                     yield writer
                 new.expect(writer.size, writer.checksum)
         except OSError as error:
-            raise DatasetError(f"{place}: cannot be written: {error}") from error
-
-    def _name(self, file: OutputFile) -> str:
-        return data_path(file, self._by)
+            raise DatasetError(f"{path}: cannot be written: {error}") from error
 
 
 def data_path(file: OutputFile, by: PartitionBy) -> str:
-    """A data file's path in the dataset."""
+    """Return a data file's path in the dataset."""
     return f"{DATA}/{hive_file(file.site, file.period, file.part, by)}"
 
 
@@ -170,11 +166,11 @@ def _summarize(file: OutputFile, name: str, writer: ParquetWriter, span: _TimeSp
 
 
 def _time_spans(starts: Any, rows: Sequence[int]) -> list[_TimeSpan]:
-    """The first and the last start of the windows of consecutive row groups.
+    """Return the time spans of consecutive row groups.
 
     Args:
         starts: an Arrow array of timestamps, sorted within each row group, nulls first.
-        rows: of each row group, 1 or more.
+        rows: number of rows of each row group, 1 or more.
     """
     counts = np.asarray(rows, np.int64)
     ends = np.cumsum(counts)

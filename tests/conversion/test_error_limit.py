@@ -42,8 +42,7 @@ def test_one_too_many() -> None:
 
 def test_what_an_earlier_run_has_counted() -> None:
     """It counts, and is no error by itself."""
-    limit = ErrorLimit(2)
-    limit.add_known(5)
+    limit = ErrorLimit(2, known=5)
     with pytest.raises(RecordError, match="max_errors 2"):
         limit.add(error())
 

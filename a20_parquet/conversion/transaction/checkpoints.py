@@ -140,14 +140,28 @@ def _named(what: str, shards: Sequence[PlannedShard]) -> Iterator[str]:
 
 
 class SortedShards(_Frozen):
-    """Commit marker of a unit of the first pass whose runs are on scratch disk."""
+    """Result of the first pass for one unit, or for all shards.
+
+    It is the commit marker of a unit whose runs are on scratch disk.
+    """
 
     positions: Annotated[tuple[Count, ...], Field(min_length=1)]
-    """Places of its shards in the plan."""
+    """Positions of its shards in the plan."""
     shards: tuple[ShardSummary, ...]
     runs: tuple[RunFiles, ...]
+    """On scratch disk."""
     quarantine: tuple[QuarantinedShard, ...]
     observations: Observations = Observations()
+
+    @property
+    def errors(self) -> int:
+        """How many records and damaged ranges went to quarantine."""
+        return sum(shard.quarantined + shard.damaged for shard in self.shards)
+
+    @property
+    def left_out(self) -> int:
+        """How many windows are outside the selection."""
+        return sum(shard.left_out for shard in self.shards)
 
     @model_validator(mode="after")
     def _check_positions(self) -> Self:
