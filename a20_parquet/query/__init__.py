@@ -1,1 +1,1 @@
-"""Reading a dataset: scan, connect, similar, info and DuckDB files."""
+"""Reads datasets: ``scan``, ``connect``, ``similar``, ``info`` and DuckDB files."""

@@ -1,1 +1,1 @@
-"""Whether a dataset is what its manifest, and its shards, say."""
+"""Compares a dataset with its manifest and with its shards."""

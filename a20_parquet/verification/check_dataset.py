@@ -45,7 +45,7 @@ def check_lists(catalog: Catalog, files: list[FileSummary]) -> Iterator[Problem]
         folder = f"data/{hive_folder(*file.key, catalog.partition_by)}"
         head, _, name = file.path.rpartition("/")
         if head != folder or not PART.fullmatch(name):
-            yield Problem(file.path, f"its place should be {folder}/part-NNNN.parquet")
+            yield Problem(file.path, f"its path should be {folder}/part-NNNN.parquet")
 
 
 def _order(file: FileSummary) -> tuple[str, bool, int, int]:
@@ -54,7 +54,7 @@ def _order(file: FileSummary) -> tuple[str, bool, int, int]:
 
 
 def _totals(catalog: Catalog, files: list[FileSummary]) -> Iterator[tuple[str, int, int]]:
-    """Name, value in the manifest, value as counted."""
+    """Yield the name of each total, its value in the manifest, and the value as counted."""
     totals, shards = catalog.manifest.totals, catalog.manifest.shards
     has_period = catalog.partition_by.period is not None
     yield "shards", totals.shards, len(shards)
@@ -74,18 +74,18 @@ def _totals(catalog: Catalog, files: list[FileSummary]) -> Iterator[tuple[str, i
 
 
 def check_folders(catalog: Catalog, files: list[FileSummary], *, strays: bool) -> Iterator[Problem]:
-    """Check ``quarantine/``, and look for files in ``data/`` that the dataset does not name.
+    """Check ``quarantine/``, and search ``data/`` for files that the dataset does not name.
 
     Args:
         catalog: of the dataset.
-        files: the data files that it names.
-        strays: whether unknown files, in either folder, are problems.
+        files: its data files, as ``files.parquet`` lists them.
+        strays: whether unknown files in either folder are problems.
     """
     if strays:
         yield from _check_data(catalog, {file.path for file in files})
     quarantined = [file for shard in catalog.manifest.quarantine for file in shard.files]
     for file in quarantined:
-        # Just after a commit the files may still be in their staging folder.
+        # Shortly after a commit, files may still be in their staging folder.
         paths = [f"{folder}/{file.name}" for folder in ("quarantine", "conversion/quarantine")]
         found = [list(_check_bytes(catalog, path, file)) for path in paths]
         yield from found[0] if all(found) else ()
@@ -115,17 +115,18 @@ def is_being_written(catalog: Catalog) -> bool:
 def _check_reasons(catalog: Catalog, shard: QuarantinedShard) -> Iterator[Problem]:
     entries = _read_list(catalog, shard.label)
     if entries is None:
-        return  # _check_bytes names what is wrong with the list
+        return  # _check_bytes reports it
     found = Counter(entry.reason for entry in entries)
     if found != shard.reasons:
         yield Problem(
             f"quarantine/{shard.label}{LIST}",
-            f"lists {_format_reasons(found)}, expected {_format_reasons(shard.reasons)} as in "
+            f"lists {format_reasons(found)}, expected {format_reasons(shard.reasons)} as in "
             "manifest.json",
         )
 
 
-def _format_reasons(reasons: Mapping[Reason, int]) -> str:
+def format_reasons(reasons: Mapping[Reason, int]) -> str:
+    """Format counts by reason, such as ``2 bad_payload, 1 bad_filename``; ``nothing`` if empty."""
     return ", ".join(f"{reasons[each]:,} {each.value}" for each in sorted(reasons)) or "nothing"
 
 
@@ -182,46 +183,44 @@ def _check_strays(catalog: Catalog, named: Container[str]) -> Iterator[Problem]:
 
 
 def check_figures(manifest: Manifest, windows: int) -> Iterator[Problem]:
-    """Check what a manifest says of shards, conversions and quarantine.
+    """Check that a manifest's numbers of shards, conversions and quarantine agree.
 
     Args:
         manifest: of the dataset.
-        windows: that its data files have, as ``files.parquet`` lists them.
+        windows: number of windows in the data files, as ``files.parquet`` lists them.
     """
-    return (Problem("manifest.json", text) for text in _wrong(manifest, windows))
-
-
-def _wrong(manifest: Manifest, windows: int) -> Iterator[str]:
     labels = Counter(shard.label for shard in manifest.shards)
-    yield from (f"names the shard {name} {n} times" for name, n in labels.items() if n > 1)
+    texts = [f"names the shard {name} {n} times" for name, n in labels.items() if n > 1]
     quarantine = {kept.label: kept for kept in manifest.quarantine}
-    yield from (
-        f"{name} is in quarantine, and is no shard of it" for name in quarantine.keys() - labels
-    )
+    texts += [
+        f"{name} is in quarantine, but is not one of its shards"
+        for name in quarantine.keys() - labels
+    ]
     for shard in manifest.shards:
-        yield from _wrong_shard(shard, quarantine.get(shard.label))
-    yield from _wrong_sums(manifest, windows)
+        texts += _wrong_counts(shard, quarantine.get(shard.label))
+    texts += _wrong_sums(manifest, windows)
+    return (Problem("manifest.json", text) for text in texts)
 
 
-def _wrong_shard(shard: ShardSummary, kept: QuarantinedShard | None) -> Iterator[str]:
+def _wrong_counts(shard: ShardSummary, kept: QuarantinedShard | None) -> Iterator[str]:
     reasons = kept.reasons if kept else {}
     damaged = sum(count for reason, count in reasons.items() if reason.is_damage)
     records = sum(reasons.values()) - damaged
     if (shard.quarantined, shard.damaged) != (records, damaged):
         yield (
-            f"says of {shard.label} that {shard.quarantined:,} records and {shard.damaged:,} "
-            f"damaged ranges are in quarantine, expected {records:,} and {damaged:,} as its "
-            "reasons add up to"
+            f"says that {shard.quarantined:,} records and {shard.damaged:,} damaged ranges of "
+            f"{shard.label} are in quarantine, expected {records:,} and {damaged:,} as the sums of "
+            "its reasons"
         )
     if shard.records < shard.quarantined:
         yield (
-            f"says that {shard.label} has {shard.records:,} records, and {shard.quarantined:,} of "
-            "them in quarantine"
+            f"says that {shard.label} has {shard.records:,} records, but {shard.quarantined:,} of "
+            "them are in quarantine"
         )
     if list(shard.retried) != sorted({*shard.retried} - {*range(shard.conversion + 1)}):
         yield (
             f"says that {shard.label} is of conversion {shard.conversion} and was tried again in "
-            f"{', '.join(map(str, shard.retried))}, expected later ones in their order"
+            f"{', '.join(map(str, shard.retried))}, expected later ones in ascending order"
         )
 
 
@@ -235,11 +234,10 @@ def _wrong_sums(manifest: Manifest, windows: int) -> Iterator[str]:
         brought = sum(shard.windows for shard in manifest.shards)
         if brought - dropped != windows:
             yield (
-                f"its shards brought {brought:,} windows, of which {dropped:,} were dropped as "
+                f"its shards have {brought:,} windows, of which {dropped:,} were dropped as "
                 f"duplicates, but its files have {windows:,}"
             )
-    told = [each.left_out for each in manifest.conversions]
-    counts = [count for count in told if count is not None]
+    counts = [each.left_out for each in manifest.conversions if each.left_out is not None]
     left_out = sum(shard.left_out for shard in manifest.shards)
-    if len(counts) == len(told) and told and sum(counts) != left_out:
-        yield (f"its conversions left out {sum(counts):,} windows, but its shards {left_out:,}")
+    if counts and len(counts) == len(manifest.conversions) and sum(counts) != left_out:
+        yield f"its conversions left out {sum(counts):,} windows, but its shards {left_out:,}"

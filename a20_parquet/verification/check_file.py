@@ -36,7 +36,7 @@ class FileCheck:
 
 
 class FileChecker:
-    """Checks files of one dataset; thread-safe."""
+    """Checks data files of one dataset; thread-safe."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class FileChecker:
         Args:
             catalog: of the dataset.
             advance: called with the number of bytes read.
-            sink: gets the windows in blocks, with their file's path; None to drop them.
+            sink: gets the windows in blocks, with the file's path; None to drop them.
         """
         self._catalog = catalog
         self._root = parse_path(catalog.location)
@@ -59,7 +59,7 @@ class FileChecker:
         self._metadata = metadata_schema(catalog.features).names
 
     def check(self, file: FileSummary) -> FileCheck:
-        """Check one file; its rows are read only if its bytes are as written."""
+        """Check one file; rows are checked only if the file's bytes are as written."""
         found = list(self._bytes(file))
         windows = 0
         outdated = self._outdated(file, is_damaged=bool(found))

@@ -16,7 +16,7 @@ _US = 1_000_000
 
 
 class RowChecker:
-    """Checks a file's rows, which it gets in order."""
+    """Checks a data file's rows; takes them in the file's order."""
 
     def __init__(
         self, site: str, period: int | None, by: PartitionBy, rule: int = DISTINCT_TOKENS
@@ -25,7 +25,7 @@ class RowChecker:
 
         Args:
             site: value of the Hive key ``site`` in the file's path.
-            period: value of the key after it, see ``partition.periods``.
+            period: value of the second Hive key, see ``partition.periods``.
             by: the Hive keys.
             rule: how names became tokens, see ``name_tokens``.
         """
@@ -47,7 +47,7 @@ class RowChecker:
             metadata: a table with the columns of ``metadata_schema()``, at least one row.
 
         Yields:
-            For each kind of problem a message with the first row that has it.
+            For each kind of problem, a message with its first row.
         """
         yield from self._nulls(metadata)
         yield from self._order(metadata)

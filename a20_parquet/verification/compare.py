@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ from a20_parquet.windows.fingerprint import (
 
 _ROUND_WINDOWS = 1 << 21
 
-Scan: TypeAlias = Callable[[str, BlockSink], None]
+Scan: TypeAlias = Callable[[str, BlockSink], object]
 """Passes all windows of one side to a sink; the first argument is the pass's name in progress."""
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
@@ -55,7 +55,7 @@ class FingerprintSink:
         self._lock = Lock()
 
     def __call__(self, origin: str, block: WindowBlock) -> None:
-        """Add windows; their origin does not matter."""
+        """Add the windows of a block."""
         del origin
         _, buckets, hashes = window_hashes(block, self._features)
         with self._lock:
@@ -63,58 +63,57 @@ class FingerprintSink:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """Finds the windows in which two fingerprinted sides differ."""
+class Side:
+    """The windows of the shards, or those of the dataset."""
 
-    shards: Scan
-    dataset: Scan
-    features: tuple[str, ...] = ()
-    """Names of the windows' further features."""
-    as_sets: bool = False
-    """Whether the dataset may have one of several identical windows of the shards."""
-    in_part: bool = False
-    """Whether the dataset was made from further shards too, so that extra windows are right."""
+    fingerprint: Fingerprint
+    scan: Scan
 
-    def differences(self, shards: Fingerprint, dataset: Fingerprint) -> Difference:
-        """Compare windows in the buckets in which the two fingerprints differ."""
-        found: list[HashDifference] = []
-        left = 0
-        buckets = dataset.differing(shards)
-        if self.in_part:
-            buckets = buckets[shards.counts[buckets] > 0]
-        for group in _groups(buckets, shards.counts + dataset.counts):
-            if sum(map(len, found)) < MOST_PROBLEMS:
-                found.append(self._compare(group))
-            else:
-                left += len(group)
-        if not any(map(len, found)):
-            return Difference(())
-        differing = HashDifference.joined(found)
-        named = differing.first(MOST_PROBLEMS)
-        return Difference(self._name(named), len(differing) - len(named), left)
 
-    def _compare(self, group: npt.NDArray[np.int64]) -> HashDifference:
-        among = np.zeros(BUCKETS, np.bool_)
-        among[group] = True
-        in_shards = _HashSink(among, self.features)
-        self.shards("comparing shards", in_shards)
-        in_dataset = _HashSink(among, self.features)
-        self.dataset("comparing files", in_dataset)
-        return HashDifference.of(
-            in_shards.found(), in_dataset.found(), as_sets=self.as_sets, in_part=self.in_part
-        )
+def find_differences(
+    shards: Side,
+    dataset: Side,
+    features: Sequence[str] = (),
+    *,
+    as_sets: bool = False,
+    in_part: bool = False,
+) -> Difference:
+    """Compare the windows in the buckets in which the two fingerprints differ.
 
-    def _name(self, differing: HashDifference) -> tuple[Problem, ...]:
-        in_shards = _NameSink(differing, self.features)
-        self.shards("naming windows", in_shards)
-        in_dataset = _NameSink(differing, self.features)
-        self.dataset("naming windows", in_dataset)
-        names = sorted(in_shards.found.keys() | in_dataset.found.keys())
-        return tuple(
-            problem
-            for name in names
-            for problem in _problems(name, in_shards.found[name], in_dataset.found[name])
-        )
+    Args:
+        shards: the windows of the shards.
+        dataset: the windows of the dataset.
+        features: names of the windows' further features.
+        as_sets: whether the dataset may have one of several identical windows of the shards.
+        in_part: whether the dataset was made from further shards too, so that it may have more
+            windows.
+    """
+    found: list[HashDifference] = []
+    left = 0
+    counts = shards.fingerprint.counts
+    buckets = dataset.fingerprint.differing(shards.fingerprint)
+    if in_part:
+        buckets = buckets[counts[buckets] > 0]
+    for group in _groups(buckets, counts + dataset.fingerprint.counts):
+        if sum(map(len, found)) < MOST_PROBLEMS:
+            among = np.zeros(BUCKETS, np.bool_)
+            among[group] = True
+            in_shards = _hashes(shards.scan, "comparing shards", among, features)
+            in_dataset = _hashes(dataset.scan, "comparing files", among, features)
+            found.append(HashDifference.of(in_shards, in_dataset, as_sets=as_sets, in_part=in_part))
+        else:
+            left += len(group)
+    if not any(map(len, found)):
+        return Difference(())
+    differing = HashDifference.joined(found)
+    first = differing.first(MOST_PROBLEMS)
+    of_shards, of_dataset = (_by_name(side.scan, first, features) for side in (shards, dataset))
+    problems = tuple(
+        problem
+        for name in sorted(of_shards.keys() | of_dataset.keys())
+        for problem in _problems(name, of_shards[name], of_dataset[name])
+    )
+    return Difference(problems, len(differing) - len(first), left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +121,7 @@ class _Occurrence:
     """A window as one side has it."""
 
     origin: str
+    """The shard's label, or the data file's path."""
     record: int | None
     """Its record's number in the shard; None in the dataset."""
     hash: bytes
@@ -131,47 +131,45 @@ def _order(found: _Occurrence) -> tuple[str, int]:
     return found.origin, -1 if found.record is None else found.record
 
 
-class _HashSink:
-    """Collects the hashes of some buckets' windows."""
+def _hashes(scan: Scan, name: str, among: Mask, features: Sequence[str]) -> tuple[Buckets, Hashes]:
+    """Return buckets and hashes of one side's windows in some buckets."""
+    buckets: list[Buckets] = [np.empty(0, np.uint32)]
+    hashes: list[Hashes] = [np.empty((0, 2), np.uint64)]
+    lock = Lock()
 
-    def __init__(self, among: Mask, features: Sequence[str]) -> None:
-        self._among = among
-        self._features = features
-        self._lock = Lock()
-        self._buckets: list[Buckets] = [np.empty(0, np.uint32)]
-        self._hashes: list[Hashes] = [np.empty((0, 2), np.uint64)]
-
-    def __call__(self, origin: str, block: WindowBlock) -> None:
+    def sink(origin: str, block: WindowBlock) -> None:
         del origin
-        _, buckets, hashes = window_hashes(block, self._features, self._among)
-        with self._lock:
-            self._buckets.append(buckets)
-            self._hashes.append(hashes)
+        _, of_block, hashes_of_block = window_hashes(block, features, among)
+        with lock:
+            buckets.append(of_block)
+            hashes.append(hashes_of_block)
 
-    def found(self) -> tuple[Buckets, Hashes]:
-        return np.concatenate(self._buckets), np.concatenate(self._hashes)
+    scan(name, sink)
+    return np.concatenate(buckets), np.concatenate(hashes)
 
 
-class _NameSink:
-    """Collects the windows with some hashes, by name."""
+def _by_name(
+    scan: Scan, wanted: HashDifference, features: Sequence[str]
+) -> defaultdict[WindowName, list[_Occurrence]]:
+    """Return one side's windows with some hashes, by name."""
+    found: defaultdict[WindowName, list[_Occurrence]] = defaultdict(list)
+    among, contents = wanted.buckets(), wanted.hashes()
+    lock = Lock()
 
-    def __init__(self, wanted: HashDifference, features: Sequence[str]) -> None:
-        self.found: defaultdict[WindowName, list[_Occurrence]] = defaultdict(list)
-        self._among = wanted.buckets()
-        self._wanted = wanted.hashes()
-        self._features = features
-        self._lock = Lock()
-
-    def __call__(self, origin: str, block: WindowBlock) -> None:
-        rows, _, hashes = window_hashes(block, self._features, self._among)
+    def sink(origin: str, block: WindowBlock) -> None:
+        rows, _, hashes = window_hashes(block, features, among)
+        has_record = "record" in block.metadata.schema.names
         for row, digest in zip(rows.tolist(), hashes, strict=True):
             content = digest.tobytes()
-            if content in self._wanted:
-                record = _record(block.metadata, row)
-                with self._lock:
-                    self.found[window_name(block.metadata, row)].append(
+            if content in contents:
+                record = block.metadata.column("record")[row].as_py() if has_record else None
+                with lock:
+                    found[window_name(block.metadata, row)].append(
                         _Occurrence(origin, record, content)
                     )
+
+    scan("naming windows", sink)
+    return found
 
 
 def _groups(
@@ -181,13 +179,6 @@ def _groups(
     number = np.cumsum(counts[buckets]) // _ROUND_WINDOWS
     for value in np.unique(number):
         yield buckets[number == value]
-
-
-def _record(metadata: Any, row: int) -> int | None:
-    if "record" not in metadata.schema.names:
-        return None
-    number: int = metadata.column("record")[row].as_py()
-    return number
 
 
 def _problems(

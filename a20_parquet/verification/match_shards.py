@@ -1,8 +1,7 @@
-"""Finds a dataset's shards among the sources, by content, whatever their names are now."""
+"""Finds a dataset's shards among the sources by content, whatever their names are now."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from a20_parquet.dataset.manifest import ShardSummary
 from a20_parquet.execution.threads import ThreadPool
@@ -11,23 +10,13 @@ from a20_parquet.shards.identity import content_sums
 from a20_parquet.tfrecord.shard import Shard
 
 
-@dataclass(frozen=True, slots=True)
-class MatchedShards:
-    """Shards of the sources, each with the dataset's record of it."""
-
-    pairs: tuple[tuple[Shard, ShardSummary | None], ...]
-    """In shard order; None if the dataset has no such shard."""
-    copies: int
-    """Number of further copies of the dataset's shards; an append leaves these out too."""
-
-
 def match_shards(
     existing: Sequence[ShardSummary],
     found: Sequence[Shard],
     workers: ThreadPool,
     progress: Progress,
-) -> MatchedShards:
-    """Match the sources' shards with those of a dataset, by stored size and content's checksum.
+) -> list[tuple[Shard, ShardSummary | None]]:
+    """Match the sources' shards with those of a dataset by stored size and content's checksum.
 
     A size that occurs once on each side, with the same label, is enough here: the checksum is
     compared when the shard is read.
@@ -37,6 +26,11 @@ def match_shards(
         found: the shards of the sources.
         workers: read the shards that size and label do not identify.
         progress: of that reading.
+
+    Returns:
+        The sources' shards in their order, each with the dataset's record of it, which is None if
+        the dataset has no such shard. Further copies of the dataset's shards are left out, as an
+        append does.
     """
     left: defaultdict[int, list[ShardSummary]] = defaultdict(list)
     for summary in existing:
@@ -52,7 +46,7 @@ def match_shards(
     checksums = {shard.position: "" for shard in unclear}
     checksums.update(content_sums(unclear, workers, progress))
     known: dict[int, ShardSummary] = {}
-    # Among shards with the same content, those with the same label go together first.
+    # Shards with the same content are matched by label first.
     for by_label in (True, False):
         for shard in found:
             checksum = checksums.get(shard.position)
@@ -63,9 +57,8 @@ def match_shards(
                     left[shard.size].remove(summary)
                     break
     contents = {(summary.bytes, summary.checksum) for summary in existing}
-    pairs = tuple(
+    return [
         (shard, known.get(shard.position))
         for shard in found
         if shard.position in known or (shard.size, checksums.get(shard.position)) not in contents
-    )
-    return MatchedShards(pairs, len(found) - len(pairs))
+    ]

@@ -1,4 +1,4 @@
-"""Reads shards again as the dataset's conversions read them, for the comparison."""
+"""Reads shards again as the dataset's conversions did, for the comparison."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ from a20_parquet.windows.records import DecodedRecords
 from a20_parquet.windows.rejection import Rejection
 
 _MOST_FLOATS = 1 << 23
-"""Floats of a block; one record may have more."""
+"""Most floats of a block; a record with more is one block."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +60,13 @@ class SourceWindows:
         Args:
             manifest: of the dataset.
             sites: its sites table.
-            decoder: what decodes records.
+            decoder: of the shards' records.
 
         Raises:
             UsageError: there is no such decoder.
         """
         self._decoder = make_decoder(decoder, manifest.options.features)
-        # Manifests of the first versions list none.
+        # Manifests of the first versions list no conversions.
         self._read = [each.reading for each in manifest.conversions] or [ReadingOptions()]
         self._rules = [
             manifest.options.window_rules(each, sites.until(n) if sites and each.sites else None)
@@ -124,7 +124,7 @@ class SourceWindows:
         )
 
     def _tries(self, known: ShardSummary | None) -> list["_Try"]:
-        """The ways in which the shard's records were read: first, and in each retry."""
+        """Return how the shard's records were read: by its conversion, then by each retry."""
         numbers = (known.conversion, *known.retried) if known else (len(self._rules) - 1,)
         given = [self._read[number].sample_rate for number in numbers]
         rates_hz = [rate or (known.sample_rate_hz if known else None) for rate in given]
@@ -176,7 +176,7 @@ class _Reading:
                     self._sink(self._label, block)
             still = intake.rejected
             left = {rejection.number for rejection in still}
-        # A retry does not count them again.
+        # Retries do not count them again.
         self.shape_disagreements += decoded[self._tries[0].sample_rate_hz].shape_disagreements
         return still
 
@@ -189,7 +189,7 @@ def _numbered(decoded: DecodedRecords, numbers: set[int]) -> DecodedRecords:
 
 
 def _parts(taken: DecodedRecords) -> Iterator[DecodedRecords]:
-    """Divide a batch, as records of a few bytes may have any number of windows."""
+    """Divide a batch: records of a few bytes may have any number of windows."""
     start = size = 0
     for index, embedding in enumerate(taken.embeddings):
         if size and size + embedding.size > _MOST_FLOATS:

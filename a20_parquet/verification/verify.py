@@ -25,11 +25,7 @@ from a20_parquet.verification.check_dataset import (
 )
 from a20_parquet.verification.check_file import FileChecker
 from a20_parquet.verification.compare import FingerprintSink
-from a20_parquet.verification.verify_source import (
-    ComparisonInputs,
-    SourceVerification,
-    verify_source,
-)
+from a20_parquet.verification.verify_source import SourceVerification, verify_source
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -55,7 +51,7 @@ class Verification:
     conversions: tuple[Taken, ...]
     """What each conversion selected, and what it left out."""
     notes: tuple[str, ...]
-    """Remarks that are no problems."""
+    """Remarks that are not problems."""
     seconds: float
     """Wall time."""
 
@@ -151,10 +147,15 @@ def _verify(
                 f"{unread:,} windows of files whose bytes are wrong could not be read: windows "
                 "were not compared with the shards"
             )
-        sides = ComparisonInputs(
-            catalog, listing, decoder=decoder, workers=workers, progress=progress
+        checked = verify_source(
+            catalog,
+            listing,
+            None if unread else fingerprint.fingerprint,
+            problems,
+            decoder=decoder,
+            workers=workers,
+            progress=progress,
         )
-        checked = verify_source(sides, None if unread else fingerprint.fingerprint, problems)
         if checked.copies:
             notes.append(
                 f"{format_count(checked.copies, 'source')} left out: a further copy of a shard "

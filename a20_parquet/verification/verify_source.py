@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self
 
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.manifest import FileSummary, QuarantinedShard, ShardSummary
@@ -13,9 +12,9 @@ from a20_parquet.decoding.decoder import DecoderName
 from a20_parquet.execution.threads import ThreadPool
 from a20_parquet.progress import Progress
 from a20_parquet.shards.discover import Listing
-from a20_parquet.verification.check_dataset import kept_list_sum
+from a20_parquet.verification.check_dataset import format_reasons, kept_list_sum
 from a20_parquet.verification.check_file import read_file
-from a20_parquet.verification.compare import Comparison, FingerprintSink
+from a20_parquet.verification.compare import FingerprintSink, Side, find_differences
 from a20_parquet.verification.match_shards import match_shards
 from a20_parquet.verification.source_windows import ShardAccount, SourceWindows
 from a20_parquet.windows.fingerprint import BlockSink, Fingerprint
@@ -40,99 +39,137 @@ class SourceVerification:
     """Number of further copies of these shards, which were left out."""
 
 
-def verify_source(
-    sides: "ComparisonInputs", dataset: Fingerprint | None, problems: Problems
+def verify_source(  # noqa: PLR0913 - values passed plainly by the only caller
+    catalog: Catalog,
+    listing: Listing,
+    windows: Fingerprint | None,
+    problems: Problems,
+    *,
+    decoder: DecoderName | str,
+    workers: int,
+    progress: Progress,
 ) -> SourceVerification:
     """Read all shards and compare them with the dataset.
 
     Args:
-        sides: the dataset and its shards.
-        dataset: the fingerprint of its windows, or None if some could not be read: then only
-            shards and quarantine are compared.
+        catalog: of the dataset.
+        listing: the shards.
+        windows: the fingerprint of the dataset's windows, or None if some could not be read: then
+            only shards and quarantine are compared.
         problems: gets the problems found.
+        decoder: of the shards' records.
+        workers: number of threads.
+        progress: of each pass over shards or data files.
 
     Raises:
+        UsageError: there is no such decoder.
         DatasetError: a file that could be read before cannot be read any more.
     """
-    catalog = sides.catalog
-    features = tuple(feature.name for feature in catalog.features)
+    manifest = catalog.manifest
+    pairs = match_shards(manifest.shards, listing.shards, ThreadPool(workers), progress)
+    source = SourceWindows(manifest, KeptSites.read(catalog), decoder)
+
+    def read_shards(name: str, sink: BlockSink) -> list[ShardAccount]:
+        progress.start(name, sum(shard.size for shard, _ in pairs))
+        pool = ThreadPool(workers)
+        advance = pool.checked(progress.advance)
+
+        def read(number: int) -> tuple[int, ShardAccount]:
+            return number, source.read(*pairs[number], sink, advance)
+
+        accounts = dict(pool.map(read, range(len(pairs))))
+        return [accounts[number] for number in range(len(pairs))]
+
+    def read_files(name: str, sink: BlockSink) -> None:
+        files = catalog.data_files()
+        progress.start(name, sum(file.bytes for file in files))
+        pool = ThreadPool(workers)
+        advance = pool.checked(progress.advance)
+
+        def read(file: FileSummary) -> None:
+            read_file(catalog, file, sink)
+            advance(file.bytes)
+
+        for _ in pool.map(read, files):
+            pass
+
+    features = [feature.name for feature in catalog.features]
     sink = FingerprintSink(features)
-    accounts = sides.read_shards("reading shards", sink)
-    checked = CheckedShards.of(catalog.manifest.shards, accounts)
-    problems.add(checked.problems)
-    problems.add(check_in_quarantine(catalog, accounts))
-    # A shard that cannot be read is a problem already: its windows are not called missing.
-    is_readable = not any(account.problem for account in accounts)
-    if dataset is not None and is_readable and not checked.are_others:
-        comparison = Comparison(
-            shards=sides.scan_shards,
-            dataset=sides.scan_dataset,
-            features=features,
-            as_sets=any(each.reading.drop_duplicates for each in catalog.manifest.conversions),
-            in_part=checked.in_part,
+    accounts = read_shards("reading shards", sink)
+    wrong, foreign, missing = _compare_shards(manifest.shards, accounts)
+    problems.add(wrong)
+    problems.add(
+        _in_one_line(
+            foreign,
+            len(accounts),
+            "the dataset was not made from this shard: none in manifest.json has its checksum",
+            "shards were not used for the dataset: none in manifest.json has their checksums",
         )
-        difference = comparison.differences(sink.fingerprint, dataset)
+    )
+    problems.add(
+        _in_one_line(
+            missing,
+            len(manifest.shards),
+            "was converted, but is not among the sources",
+            "shards were converted, but are not among the sources",
+        )
+    )
+    problems.add(_check_quarantine(catalog, accounts))
+    are_others = len(foreign) == len(accounts) and len(missing) == len(manifest.shards)
+    # A shard that cannot be read is a problem already: its windows are not reported as missing.
+    is_readable = not any(account.problem for account in accounts)
+    if windows is not None and is_readable and not are_others:
+        difference = find_differences(
+            Side(fingerprint=sink.fingerprint, scan=read_shards),
+            Side(fingerprint=windows, scan=read_files),
+            features,
+            as_sets=any(each.reading.drop_duplicates for each in manifest.conversions),
+            in_part=bool(missing),
+        )
         problems.add(difference.problems, further=difference.unnamed + difference.groups_left)
     return SourceVerification(
         shards=len(accounts),
         records=sum(account.records for account in accounts),
         windows=sum(account.windows for account in accounts),
-        quarantined=catalog.manifest.totals.quarantined,
-        damaged=catalog.manifest.totals.damaged,
+        quarantined=manifest.totals.quarantined,
+        damaged=manifest.totals.damaged,
         bytes=sum(account.bytes for account in accounts),
-        copies=sides.copies,
+        copies=len(listing.shards) - len(pairs),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedShards:
-    """The sources' shards compared with those in the manifest."""
+def _compare_shards(
+    expected: Sequence[ShardSummary], found: Sequence[ShardAccount]
+) -> tuple[list[Problem], list[str], list[str]]:
+    """Match shards by checksum, whatever their names are now, and compare their counts.
 
-    problems: tuple[Problem, ...]
-    in_part: bool
-    """Whether some of the dataset's shards are not among the sources."""
-    are_others: bool
-    """Whether none of the sources is one of the dataset's shards."""
-
-    @classmethod
-    def of(cls, expected: Sequence[ShardSummary], found: Sequence[ShardAccount]) -> Self:
-        """Match shards by checksum, whatever their names are now, and compare their counts."""
-        problems = []
-        rest = list(expected)
-        unknown = []
-        for account in found:
-            if account.problem is not None:
-                problems.append(Problem(account.label, account.problem))
-                _take(rest, label=account.label)
-            elif same := _take(rest, checksum=account.checksum):
-                problems += _check_counts(account, same)
-            else:
-                unknown.append(account)
-        foreign = []
-        for account in unknown:
-            was = _take(rest, label=account.label)
-            if was is None:
-                foreign.append(account.label)
-            else:
-                changed = (
-                    "has changed since it was converted: its checksum is "
-                    f"{account.checksum}, expected {was.checksum} as in manifest.json"
-                )
-                problems.append(Problem(account.label, changed))
-        problems += _in_one_line(
-            foreign,
-            len(found),
-            "the dataset was not made from this shard: none in manifest.json has its checksum",
-            "shards were not used for the dataset: none in manifest.json has their checksums",
-        )
-        problems += _in_one_line(
-            [shard.label for shard in rest],
-            len(expected),
-            "was converted, but is not among the sources",
-            "shards were converted, but are not among the sources",
-        )
-        are_others = len(foreign) == len(found) and len(rest) == len(expected)
-        return cls(tuple(problems), in_part=bool(rest), are_others=are_others)
+    Returns:
+        The problems of shards that match; labels of the sources' shards that are not in the
+        manifest; labels of the manifest's shards that are not among the sources.
+    """
+    problems = []
+    rest = list(expected)
+    unknown = []
+    for account in found:
+        if account.problem is not None:
+            problems.append(Problem(account.label, account.problem))
+            _take(rest, label=account.label)
+        elif same := _take(rest, checksum=account.checksum):
+            problems += _check_counts(account, same)
+        else:
+            unknown.append(account)
+    foreign = []
+    for account in unknown:
+        was = _take(rest, label=account.label)
+        if was is None:
+            foreign.append(account.label)
+        else:
+            changed = (
+                "has changed since it was converted: its checksum is "
+                f"{account.checksum}, expected {was.checksum} as in manifest.json"
+            )
+            problems.append(Problem(account.label, changed))
+    return problems, foreign, [shard.label for shard in rest]
 
 
 def _in_one_line(labels: Sequence[str], among: int, one: str, several: str) -> Iterator[Problem]:
@@ -177,23 +214,24 @@ def _check_counts(account: ShardAccount, expected: ShardSummary) -> Iterator[Pro
             )
 
 
-def check_in_quarantine(catalog: Catalog, found: Sequence[ShardAccount]) -> Iterator[Problem]:
+def _check_quarantine(catalog: Catalog, found: Sequence[ShardAccount]) -> Iterator[Problem]:
     """Compare the records that cannot be converted with those in quarantine."""
     kept = {shard.label: shard for shard in catalog.manifest.quarantine}
     for account in found:
+        label, belonging, existing = account.label, account.quarantined, kept.get(account.label)
         if account.problem is not None:
             continue
-        in_quarantine = kept.get(account.label)
-        same = _contents(account.quarantined) == _contents(in_quarantine)
-        if same and (
-            in_quarantine is None or kept_list_sum(catalog, account.label) == account.listed
+        if _contents(belonging) == _contents(existing) and (
+            existing is None or kept_list_sum(catalog, label) == account.listed
         ):
             continue
+        belongs, exists = (
+            format_reasons(each.reasons if each else {}) for each in (belonging, existing)
+        )
         yield Problem(
-            account.label,
-            f"{_format_reasons(account.quarantined)} belongs into quarantine, "
-            f"{_format_reasons(in_quarantine)} is there according to manifest.json, or the bytes "
-            "or the list differ",
+            label,
+            f"{belongs} belongs in quarantine, {exists} is there according to manifest.json, or "
+            "the bytes or the list differ",
         )
 
 
@@ -203,76 +241,3 @@ def _contents(shard: QuarantinedShard | None) -> QuarantinedShard | None:
         return None
     kept = tuple(file for file in shard.files if not file.name.endswith(LIST))
     return shard.model_copy(update={"files": kept})
-
-
-def _format_reasons(shard: QuarantinedShard | None) -> str:
-    if shard is None:
-        return "nothing"
-    return ", ".join(f"{count:,} {reason.value}" for reason, count in shard.reasons.items())
-
-
-class ComparisonInputs:
-    """Reads all shards or all data files, once for each pass of the comparison."""
-
-    def __init__(
-        self,
-        catalog: Catalog,
-        listing: Listing,
-        *,
-        decoder: DecoderName | str,
-        workers: int,
-        progress: Progress,
-    ) -> None:
-        """Match the shards with those of the dataset.
-
-        Args:
-            catalog: of the dataset.
-            listing: the sources' shards.
-            decoder: of their records.
-            workers: number of threads.
-            progress: of each pass.
-
-        Raises:
-            UsageError: there is no such decoder.
-        """
-        matched = match_shards(
-            catalog.manifest.shards, listing.shards, ThreadPool(workers), progress
-        )
-        self.catalog = catalog
-        self.copies = matched.copies
-        self._shards = matched.pairs
-        self._source = SourceWindows(catalog.manifest, KeptSites.read(catalog), decoder)
-        self._workers = workers
-        self._progress = progress
-
-    def read_shards(self, name: str, sink: BlockSink) -> list[ShardAccount]:
-        """Pass the windows of all shards to a sink; return the results in shard order."""
-        shards = self._shards
-        self._progress.start(name, sum(shard.size for shard, _ in shards))
-        workers = ThreadPool(self._workers)
-        advance = workers.checked(self._progress.advance)
-
-        def read(number: int) -> tuple[int, ShardAccount]:
-            shard, known = shards[number]
-            return number, self._source.read(shard, known, sink, advance)
-
-        accounts = dict(workers.map(read, range(len(shards))))
-        return [accounts[number] for number in range(len(shards))]
-
-    def scan_shards(self, name: str, sink: BlockSink) -> None:
-        """See ``compare.Scan``."""
-        self.read_shards(name, sink)
-
-    def scan_dataset(self, name: str, sink: BlockSink) -> None:
-        """See ``compare.Scan``."""
-        files = self.catalog.data_files()
-        self._progress.start(name, sum(file.bytes for file in files))
-        workers = ThreadPool(self._workers)
-        advance = workers.checked(self._progress.advance)
-
-        def read(file: FileSummary) -> None:
-            read_file(self.catalog, file, sink)
-            advance(file.bytes)
-
-        for _ in workers.map(read, files):
-            pass

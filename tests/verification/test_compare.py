@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from a20_parquet.verification import compare as compare_module
-from a20_parquet.verification.compare import Comparison, Difference, FingerprintSink
+from a20_parquet.verification.compare import Difference, FingerprintSink, Side, find_differences
 from a20_parquet.windows.fingerprint import BlockSink, WindowBlock
 
 
@@ -26,7 +26,7 @@ class Window:
     record: int | None = None
 
 
-class Side:
+class GivenSide:
     """Windows that are handed out in blocks of three, and how often."""
 
     def __init__(self, windows: Sequence[Window]) -> None:
@@ -55,13 +55,16 @@ def block_of(windows: Sequence[Window]) -> WindowBlock:
     return WindowBlock(pa.RecordBatch.from_pydict(columns), embeddings)
 
 
-def compare(shards: Side, dataset: Side, *, as_sets: bool = False) -> Difference:
+def compare(shards: GivenSide, dataset: GivenSide, *, as_sets: bool = False) -> Difference:
     """Compare two sides, fingerprints first."""
     sinks = FingerprintSink(), FingerprintSink()
     shards.scan("reading shards", sinks[0])
     dataset.scan("checking files", sinks[1])
-    comparison = Comparison(shards=shards.scan, dataset=dataset.scan, as_sets=as_sets)
-    return comparison.differences(sinks[0].fingerprint, sinks[1].fingerprint)
+    one, other = (
+        Side(fingerprint=sink.fingerprint, scan=side.scan)
+        for sink, side in zip(sinks, (shards, dataset), strict=True)
+    )
+    return find_differences(one, other, as_sets=as_sets)
 
 
 def lines(difference: Difference) -> list[str]:
@@ -72,8 +75,8 @@ def lines(difference: Difference) -> list[str]:
 
 def test_equal_sides_are_read_once() -> None:
     """No further pass is needed where nothing differs."""
-    shards = Side([Window("a", 1, "s", 0), Window("b", 2, "t", 0)])
-    dataset = Side([Window("b", 2, "f"), Window("a", 1, "f")])
+    shards = GivenSide([Window("a", 1, "s", 0), Window("b", 2, "t", 0)])
+    dataset = GivenSide([Window("b", 2, "f"), Window("a", 1, "f")])
     assert lines(compare(shards, dataset)) == []
     assert shards.passes == ["reading shards"]
     assert dataset.passes == ["checking files"]
@@ -112,16 +115,16 @@ def test_differences_are_named(
     """A window that is missing, too many, or another one is named with its place."""
     same = [Window(f"same {n}", n, "s", 10 + n) for n in range(20)]
     held = [Window(each.name, each.value, "f") for each in same]
-    assert lines(compare(Side([*same, *shards]), Side([*dataset, *held]))) == expected
+    assert lines(compare(GivenSide([*same, *shards]), GivenSide([*dataset, *held]))) == expected
 
 
 def test_repeats_may_be_dropped() -> None:
     """As sets, two sides are the same where identical windows come once; not where one lacks."""
     shards = [Window("a", 1, "s", 0), Window("a", 1, "s", 1), Window("b", 1, "s", 2)]
     dataset = [Window("a", 1, "f"), Window("b", 1, "f")]
-    assert lines(compare(Side(shards), Side(dataset), as_sets=True)) == []
-    assert len(lines(compare(Side(shards), Side(dataset)))) == 1
-    found = lines(compare(Side(shards), Side(dataset[:1]), as_sets=True))
+    assert lines(compare(GivenSide(shards), GivenSide(dataset), as_sets=True)) == []
+    assert len(lines(compare(GivenSide(shards), GivenSide(dataset)))) == 1
+    found = lines(compare(GivenSide(shards), GivenSide(dataset[:1]), as_sets=True))
     assert found == ["s: record 2: b@5 channel 1 is not in the dataset"]
 
 
@@ -145,7 +148,7 @@ def test_rounds_find_what_counting_finds(
         counts = [Counter(w.value for w in side if w.name == name) for side in (shards, dataset)]
         if counts[0] != counts[1]:
             expected.add(name)
-    found = lines(compare(Side(shards), Side(dataset)))
+    found = lines(compare(GivenSide(shards), GivenSide(dataset)))
     assert {line.split("@")[0].rpartition(" ")[2] for line in found} == expected
 
 
@@ -153,11 +156,11 @@ def test_only_the_first_differences_are_named(monkeypatch: pytest.MonkeyPatch) -
     """Past the limit windows of the same round are counted, and other groups are left."""
     windows = [Window(f"n{n}", n, "s", n) for n in range(100)]
     monkeypatch.setattr(compare_module, "MOST_PROBLEMS", 10)
-    shards = Side(windows)
-    found = compare(shards, Side([]))
+    shards = GivenSide(windows)
+    found = compare(shards, GivenSide([]))
     assert (len(found.problems), found.unnamed, found.groups_left) == (10, 90, 0)
     assert shards.passes == ["reading shards", "comparing shards", "naming windows"]
     monkeypatch.setattr(compare_module, "_ROUND_WINDOWS", 20)
-    found = compare(Side(windows), Side([]))
+    found = compare(GivenSide(windows), GivenSide([]))
     assert len(found.problems) == 10
     assert len(found.problems) + found.unnamed + found.groups_left == 100

@@ -27,9 +27,10 @@ def shards(tmp_path: Path) -> Path:
 
 def matched(dataset: Path, source: Path, workers: int = 2) -> tuple[dict[str, str | None], int]:
     """The label of each file's shard in the dataset, by its name, and how many are copies."""
-    held = Catalog.open(dataset).manifest.shards
-    found = match_shards(held, find_shards(source).shards, ThreadPool(workers), NoProgress())
-    return {s.path.rpartition("/")[2]: k.label if k else None for s, k in found.pairs}, found.copies
+    existing, shards = Catalog.open(dataset).manifest.shards, find_shards(source).shards
+    pairs = match_shards(existing, shards, ThreadPool(workers), NoProgress())
+    labels = {shard.path.rpartition("/")[2]: each.label if each else None for shard, each in pairs}
+    return labels, len(shards) - len(pairs)
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -219,7 +219,7 @@ def test_a_wrong_number_of_rows(dataset: Path) -> None:
     replace_files(dataset, files.with_columns(more))
     line, of_shards = messages(verify(dataset))
     assert "rows, expected" in line
-    assert of_shards.startswith("manifest.json: its shards brought ")
+    assert of_shards.startswith("manifest.json: its shards have ")
 
 
 def test_a_file_in_another_folder(dataset: Path) -> None:
@@ -234,7 +234,7 @@ def test_a_file_in_another_folder(dataset: Path) -> None:
     files = files.with_columns(path=pl.when(mine).then(pl.lit(place)).otherwise("path"))
     replace_files(dataset, files)
     (line,) = messages(verify(dataset))
-    assert line.startswith(f"{place}: its place should be data/site=site_0285/date=")
+    assert line.startswith(f"{place}: its path should be data/site=site_0285/date=")
 
 
 def test_lists_that_disagree(dataset: Path) -> None:

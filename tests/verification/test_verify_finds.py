@@ -78,7 +78,7 @@ def change_quarantine(dataset: Path, name: str, change: Callable[[bytes], bytes]
 def only_the_shards_tell(dataset: Path, shards: Path) -> list[str]:
     """What is wrong by the shards; without them at most that the manifest's sums differ."""
     sums = messages(verify(dataset))
-    assert all(line.startswith("manifest.json: its shards brought ") for line in sums)
+    assert all(line.startswith("manifest.json: its shards have ") for line in sums)
     return [line for line in messages(verify(dataset, shards)) if line not in sums]
 
 
@@ -219,11 +219,11 @@ def change_reason(dataset: Path) -> None:
     ],
 )
 def test_quarantine(dataset: Path, shards: Path, spoil: Callable[[Path], None], label: str) -> None:
-    """What of a shard belongs into quarantine and is not there, or is changed there."""
+    """What of a shard belongs in quarantine and is not there, or is changed there."""
     spoil(dataset)
     (line,) = only_the_shards_tell(dataset, shards)
     assert line.startswith(f"{label}: ")
-    assert "belongs into quarantine" in line
+    assert "belongs in quarantine" in line
 
 
 def test_reasons_that_the_list_does_not_tell(dataset: Path, shards: Path) -> None:
@@ -237,9 +237,12 @@ def test_reasons_that_the_list_does_not_tell(dataset: Path, shards: Path) -> Non
 
 
 FIGURES: list[tuple[Callable[[dict[str, Any]], object], str]] = [
-    (lambda m: summary(m).update(windows=0), "its shards brought "),
-    (lambda m: summary(m).update(quarantined=0), f"says of {BAD} that 0 records and 0 damaged"),
-    (lambda m: summary(m).update(damaged=1), "and 1 damaged ranges are in quarantine, expected"),
+    (lambda m: summary(m).update(windows=0), "its shards have "),
+    (
+        lambda m: summary(m).update(quarantined=0),
+        f"says that 0 records and 0 damaged ranges of {BAD}",
+    ),
+    (lambda m: summary(m).update(damaged=1), f"and 1 damaged ranges of {BAD} are in quarantine"),
     (
         lambda m: summary(m).update(left_out=7),
         "left out 0 windows, but its shards 7",

@@ -138,7 +138,7 @@ def test_a_damaged_shard_is_told(shards: Path, dataset: Path, tmp_path: Path) ->
     flip(copies / "e-00001-of-00002")
     changed, damage, *windows = messages(verify(dataset, copies))
     assert changed.startswith("e-00001-of-00002: has changed since it was converted: ")
-    assert damage.startswith("e-00001-of-00002: 1 bad_payload belongs into quarantine, nothing ")
+    assert damage.startswith("e-00001-of-00002: 1 bad_payload belongs in quarantine, nothing ")
     assert len(windows) == 6
     assert all("times in the shards" in line or "not in the shards" in line for line in windows)
 
