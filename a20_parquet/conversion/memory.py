@@ -1,33 +1,31 @@
-"""The memory budget: how large each buffer may be, by arithmetic alone."""
+"""Dividing the memory budget: sizes of all buffers, by arithmetic alone."""
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from functools import partial
-from typing import NamedTuple
 
 from a20_parquet.errors import UsageError
 from a20_parquet.resources import METADATA_ROW_BYTES
 
 _MIB = 1 << 20
-# Before, while and after rows are put in order: decoded or read, joined, and sorted.
+# Features as decoded or read, joined, and sorted.
 _FEATURE_COPIES = 3
 _BATCH_COPIES = 6
-# A block on its way comes in pieces, which are then put together.
+# A block from a store, in pieces and joined.
 _BLOCK_COPIES = 2
 _MIN_BATCH_BYTES = 256 << 10
 _MAX_BATCH_BYTES = 8 * _MIB
 _COPY_BYTES = 4 * _MIB
 _MOST_BUDGET = 1 << 50
 _MIN_ROWS = 64
-# Arrow's strings of one batch may take 2 GiB in all: room for names of 250 bytes. Lists of one
-# length have no such limit, as they need no offsets.
+# Strings of one Arrow batch may take 2 GiB in all: 8 million names of 250 bytes. Fixed-size lists
+# have no such limit, as they need no offsets.
 _MOST_TEXT_BYTES = (1 << 31) - 1
 _MAX_RUN_ROWS = 8_000_000
 _MIN_SLICE_ROWS, _MAX_SLICE_ROWS = 8, 1024
 
 
 LEAST_BUDGET = _BATCH_COPIES * _MIN_BATCH_BYTES + _COPY_BYTES + _MIN_ROWS * (4 + METADATA_ROW_BYTES)
-"""Bytes that no conversion can do without, however small its embeddings are."""
+"""Bytes that every conversion needs, however small its embeddings are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,41 +33,36 @@ class MemoryPlan:
     """How a budget is divided. All sizes are for each worker."""
 
     workers: int
-    """How many workers share the budget; fewer than asked for where it would not go round."""
+    """How many workers share the budget; fewer than asked for if it does not suffice for all."""
     batch_bytes: int
-    """Records are read, from stores in blocks of this size, and decoded in batches of about it."""
+    """Size of a batch of records to decode, and of a block to read from a store."""
     gather_rows: int
-    """Windows that are gathered for one run."""
+    """Windows of one run."""
     slice_rows: int
     """Rows of metadata that the merge reads of one run at a time."""
     staging_rows: int
-    """Windows of several runs that the merge puts in order at a time."""
+    """Windows of several runs that the merge sorts at a time."""
     runs: int
-    """How many runs there are at the most."""
+    """The largest number of runs."""
     holds_all: bool
     """Whether all windows of the input can stay in memory, so that no run is written."""
     spare_rows: int = 0
-    """For how many windows more, of all shards, there is room then: how many a shard holds is not
-    known before it is read."""
+    """Windows beyond the estimate that fit in memory too, of all shards together."""
 
     def slice_rows_of(self, runs: int) -> int:
-        """Rows of metadata to read of each run at a time, where there are so many of them.
+        """Return the rows of metadata to read of each of ``runs`` runs at a time.
 
-        There may be more than planned where a conversion goes on with a larger budget.
+        There may be more runs than planned if a conversion resumes with a larger budget.
         """
         return max(1, min(self.slice_rows, self.slice_rows * self.runs // max(runs, 1)))
 
     def block_rows_of(self, runs: int) -> int:
-        """Embeddings that the merge has room for of each run at a time, where there are so many."""
+        """Return the embeddings to read of each of ``runs`` runs at a time."""
         return max(1, self.staging_rows // max(runs, 1))
 
 
 def check_budget(budget: int) -> None:
-    """Refuse a budget of so many bytes that no conversion can keep to.
-
-    Raises:
-        UsageError: it is one.
-    """
+    """Raise UsageError if the budget, in bytes, is too little for every conversion."""
     if budget < LEAST_BUDGET:
         raise UsageError(
             f"--memory {budget} is too little for any conversion: give at least {LEAST_BUDGET} "
@@ -93,13 +86,13 @@ def plan_memory(  # noqa: PLR0913 - what buffers depend on, each a keyword
     Args:
         budget: bytes for all buffers of all workers.
         workers: how many workers are asked for.
-        dims: floats an embedding.
-        row_group_rows: rows of a row group, which the merge holds whole.
-        windows: how many windows the input has at the most.
-        feature_bytes: of all features of a window that become columns.
-        text_bytes: of the longest text that may be among them.
-        read_ahead: blocks of ``batch_bytes`` that each worker asks a store for before it needs
-            them; 0 where all shards are local.
+        dims: floats of an embedding.
+        row_group_rows: rows of a row group, which the merge holds in memory.
+        windows: the largest number of windows that the input may have.
+        feature_bytes: bytes of all further features of a window.
+        text_bytes: bytes of the longest text that a feature may have.
+        read_ahead: blocks of ``batch_bytes`` that each worker prefetches from a store; 0 if all
+            shards are local.
 
     Raises:
         UsageError: the budget does not suffice for a single worker, or no budget does.
@@ -110,76 +103,48 @@ def plan_memory(  # noqa: PLR0913 - what buffers depend on, each a keyword
             f"--row-group-rows {row_group_rows} is too many where a --feature may have texts of "
             f"{text_bytes:,} bytes: give {most_rows} at the most."
         )
-    row = _Row(dims * 4, METADATA_ROW_BYTES + _FEATURE_COPIES * feature_bytes)
-    # The block that is being read lies beside those that are on their way.
-    blocks = 1 + _BLOCK_COPIES * read_ahead if read_ahead else 0
-    divide = partial(
-        _divide,
-        row=row,
-        row_group_rows=row_group_rows,
-        windows=windows,
-        copies=_BATCH_COPIES + blocks,
-        most_rows=most_rows,
-    )
+    embedding_bytes = dims * 4
+    # All but the embedding is copied while it is sorted.
+    sorted_bytes = METADATA_ROW_BYTES + _FEATURE_COPIES * feature_bytes
+    row_bytes = embedding_bytes + sorted_bytes
+    row_group_bytes = row_group_rows * row_bytes + _COPY_BYTES
+    # While blocks are prefetched, another one is being decoded.
+    copies = _BATCH_COPIES + (1 + _BLOCK_COPIES * read_ahead if read_ahead else 0)
+
+    def divide(budget: int, workers: int) -> MemoryPlan | None:
+        share = budget // workers
+        batch_bytes = min(max(share // (4 * copies), _MIN_BATCH_BYTES), _MAX_BATCH_BYTES)
+        decoding = copies * batch_bytes
+        gather_rows = min((share - decoding - _COPY_BYTES) // row_bytes, most_rows)
+        merging = share - row_group_bytes
+        staging_rows = merging // 2 // (embedding_bytes + METADATA_ROW_BYTES)
+        if gather_rows < _MIN_ROWS or staging_rows < _MIN_ROWS:
+            return None
+        # Shards that do not quite fit together leave a run half empty at the worst.
+        runs = 2 * (windows // gather_rows) + 1
+        # Half of the merge's memory is for metadata, with up to two slices of each run.
+        slice_rows = merging // 2 // (2 * runs * sorted_bytes)
+        if slice_rows < _MIN_SLICE_ROWS:
+            return None
+        holding = windows * row_bytes + workers * (decoding + row_group_bytes)
+        spare_rows = min((budget - holding) // row_bytes, most_rows - windows)
+        return MemoryPlan(
+            workers=workers,
+            batch_bytes=batch_bytes,
+            gather_rows=gather_rows,
+            slice_rows=min(slice_rows, _MAX_SLICE_ROWS),
+            staging_rows=min(staging_rows, max(windows, _MIN_ROWS)),
+            runs=runs,
+            holds_all=holding <= budget and windows <= most_rows,
+            spare_rows=max(spare_rows, 0),
+        )
+
     for count in range(workers, 0, -1):
-        plan = divide(budget, count)
-        if plan is not None:
+        if plan := divide(budget, count):
             return plan
-    least = bisect_left(
-        range(_MOST_BUDGET),
-        True,
-        key=lambda more: divide(more, 1) is not None,
-    )
+    least = bisect_left(range(_MOST_BUDGET), True, key=lambda more: divide(more, 1) is not None)
     raise UsageError(
         f"--memory {budget} is too little for {windows} windows of {dims + feature_bytes // 4} "
         f"floats in row groups of {row_group_rows} rows: give at least {least} bytes, or set a "
         "smaller --row-group-rows."
-    )
-
-
-class _Row(NamedTuple):
-    """What a window takes, in bytes."""
-
-    embedding: int
-    sorted: int
-    """All else, which is copied while it is sorted."""
-
-
-def _divide(  # noqa: PLR0913 - likewise
-    budget: int,
-    workers: int,
-    *,
-    row: _Row,
-    row_group_rows: int,
-    windows: int,
-    copies: int,
-    most_rows: int,
-) -> MemoryPlan | None:
-    share = budget // workers
-    row_bytes = row.embedding + row.sorted
-    batch_bytes = min(max(share // (4 * copies), _MIN_BATCH_BYTES), _MAX_BATCH_BYTES)
-    decoding = copies * batch_bytes
-    gather_rows = min((share - decoding - _COPY_BYTES) // row_bytes, most_rows)
-    row_group_bytes = row_group_rows * row_bytes + _COPY_BYTES
-    merging = share - row_group_bytes
-    staging_rows = merging // 2 // (row.embedding + METADATA_ROW_BYTES)
-    if gather_rows < _MIN_ROWS or staging_rows < _MIN_ROWS:
-        return None
-    # Shards that do not quite fit together leave a run half empty at the worst.
-    runs = 2 * (windows // gather_rows) + 1
-    # Half of what merging has is for metadata, of which a run may have two slices waiting.
-    slice_rows = merging // 2 // (2 * runs * row.sorted)
-    if slice_rows < _MIN_SLICE_ROWS:
-        return None
-    holding = windows * row_bytes + workers * (decoding + row_group_bytes)
-    spare_rows = min((budget - holding) // row_bytes, most_rows - windows)
-    return MemoryPlan(
-        workers=workers,
-        batch_bytes=batch_bytes,
-        gather_rows=gather_rows,
-        slice_rows=min(slice_rows, _MAX_SLICE_ROWS),
-        staging_rows=min(staging_rows, max(windows, _MIN_ROWS)),
-        runs=runs,
-        holds_all=holding <= budget and windows <= most_rows,
-        spare_rows=max(spare_rows, 0),
     )
