@@ -40,10 +40,7 @@ def gather(
 ) -> DecodedRecords:
     """Join the results of decoding ``records``, one item per record, to columns.
 
-    Args:
-        records: the batch.
-        found: the result for each record.
-        wanted: the further features that were decoded.
+    ``wanted`` are the further features that were decoded.
     """
     kept = [item for item in found if isinstance(item, DecodedRecord)]
     indices: Sequence[int] = range(len(found))

@@ -38,11 +38,7 @@ class Decoder(Protocol):
 
 
 def make_decoder(name: DecoderName | str, features: Sequence[Feature] = ()) -> Decoder:
-    """Make a decoder.
-
-    Args:
-        name: which one.
-        features: further features to decode.
+    """Make a decoder, also of further features.
 
     Raises:
         UsageError: there is no decoder of this name.

@@ -57,11 +57,9 @@ class ProtobufDecoder:
         self._is_used = False
 
     def decode(self, payload: bytes, rate_hz: float | None) -> DecodedRecord | RejectedError:
-        """Decode a record, or return why it cannot be used.
+        """Decode a payload, which may be any bytes, or return why it cannot be used.
 
-        Args:
-            payload: a serialized ``tf.train.Example``, or any other bytes.
-            rate_hz: sample rate of its recording, None if unknown.
+        ``rate_hz`` is the sample rate of the recording, None if unknown.
         """
         if not self._is_used:
             self._is_used = True

@@ -31,12 +31,7 @@ _MOST_VARINT_BYTES = 10
 
 
 def reduce(payload: Buffer, wanted: Collection[str]) -> bytes:
-    """Copy a record; in a large one, unwanted features get empty lists.
-
-    Args:
-        payload: a serialized ``tf.train.Example``, or any other bytes.
-        wanted: names of further features to decode.
-    """
+    """Copy a record, or any bytes; in a large one, features not ``wanted`` get empty lists."""
     if len(payload) <= LARGE_BYTES:
         return bytes(payload)
     try:

@@ -110,13 +110,9 @@ def parse_message(message: Any, content: bytes) -> Any:
 
 
 def packed_floats(message: Any, name: str) -> bytes:
-    """Return the little-endian float32 values of a repeated field, bit for bit.
+    """Return the little-endian float32 values of a repeated field, bit for bit; clear the others.
 
     Python's floats do not keep all bits of a NaN.
-
-    Args:
-        message: its other fields are cleared.
-        name: of the field.
     """
     count = len(getattr(message, name))
     message.DiscardUnknownFields()

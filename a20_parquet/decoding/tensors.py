@@ -38,11 +38,7 @@ def with_channels(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def decode_tensor(content: bytes, layouts: tuple[str, ...] = EMBEDDING_LAYOUTS) -> Embedding:
-    """Decode a serialized tensor.
-
-    Args:
-        content: a ``TensorProto``, or any other bytes.
-        layouts: accepted axes.
+    """Decode a ``TensorProto`` with one of the accepted layouts.
 
     Returns:
         An array of the tensor's shape, float32 or float16 as stored.

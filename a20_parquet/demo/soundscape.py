@@ -43,12 +43,7 @@ class Soundscape:
         self._record: Floats = np.empty(self._shape, np.float32)
 
     def record(self, draw: np.random.Generator, site: int, hour: int) -> Floats:
-        """Return the windows of one record.
-
-        Args:
-            draw: generator of the record's random numbers.
-            site: index of its site.
-            hour: hour of the day, 0 to 23.
+        """Return the windows of one record, of the site's index and an hour from 0 to 23.
 
         Returns:
             float32 of shape (windows, channels, dims), not negative. The next call overwrites it.

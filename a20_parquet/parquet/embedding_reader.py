@@ -17,12 +17,13 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from isal.isal_zlib import crc32
 
 from a20_parquet.errors import DatasetError
 from a20_parquet.parquet.format.encodings import join_byte_streams
 from a20_parquet.parquet.format.levels import ListLevels
 from a20_parquet.parquet.format.schema import Encoding
-from a20_parquet.parquet.pages import Compression, PageHead, crc32, read_data_page_header
+from a20_parquet.parquet.pages import Compression, PageHead, read_data_page_header
 
 Embeddings: TypeAlias = npt.NDArray[np.float32]
 """Shape ``(rows, dims)``, C-contiguous."""
@@ -87,13 +88,7 @@ class MemoryInput:
     """A part of a file that is in memory already."""
 
     def __init__(self, content: bytes, position: int, name: str) -> None:
-        """Take the bytes.
-
-        Args:
-            content: part of the file.
-            position: offset of ``content`` in the file, in bytes.
-            name: of the file, for messages.
-        """
+        """Take the bytes of file ``name`` from ``position`` on."""
         self._content = memoryview(content)
         self._position = position
         self._name = name

@@ -111,12 +111,8 @@ class ListColumn:
     def chunk(self, rows: int, nulls: int, start: int, size: int, stored_size: int) -> bytes:
         """Return the ``ColumnChunk`` of a row group.
 
-        Args:
-            rows: nulls included.
-            nulls: number of null rows.
-            start: offset of the first page in the file, in bytes.
-            size: bytes of all pages with their headers, before compression.
-            stored_size: likewise, after compression.
+        ``rows`` counts nulls too, ``start`` is the offset of the first page in the file; on the
+        sizes see ``chunk_sizes``.
         """
         values = (rows - nulls) * self._length + nulls
         return b"".join(
@@ -135,11 +131,7 @@ class Lists:
     """Whether a page's body may change when the next page is requested."""
 
     def __init__(self, column: ListColumn, array: Any) -> None:
-        """Take the lists as they are.
-
-        Args:
-            column: of the lists.
-            array: an Arrow array; it may be a slice.
+        """Take an Arrow array, which may be a slice.
 
         Raises:
             DatasetError: lists or elements are null that must not be.

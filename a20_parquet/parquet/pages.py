@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-from isal import isal_zlib
+from isal.isal_zlib import crc32
 
 from a20_parquet.errors import DatasetError
 from a20_parquet.parquet.flat.values import Values
@@ -55,12 +55,6 @@ class PageHead(NamedTuple):
     """The format's number of the values' encoding."""
 
 
-def crc32(content: Buffer, before: int = 0) -> int:
-    """CRC32 of bytes that may follow others, whose CRC32 is ``before``."""
-    checksum: int = isal_zlib.crc32(content, before)
-    return checksum
-
-
 def _header_pattern() -> re.Pattern[bytes]:
     number = rb"([\x80-\xff]{0,4}[\x00-\x7f])"
     next_number = re.escape(thrift.NEXT_I32) + number
@@ -75,11 +69,7 @@ _HEADER = _header_pattern()
 
 
 def read_data_page_header(buffer: Buffer) -> PageHead | None:
-    """Read a header of the form that ``data_page_header`` writes; None for any other form.
-
-    Args:
-        buffer: begins with the header.
-    """
+    """Read the header at the start of a buffer, as ``data_page_header`` writes it, else None."""
     found = _HEADER.match(buffer)
     if found is None:
         return None

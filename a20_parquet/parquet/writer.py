@@ -55,12 +55,10 @@ class ParquetWriter:
         return self._output.checksum
 
     def put(self, group: EncodedGroup) -> None:
-        """Write one row group. The memory of its lists must not change until ``close``.
+        """Write one row group, from an encoder of the same layout.
 
-        Lists that are read page by page are written before the next page is read.
-
-        Args:
-            group: from an encoder of the same layout.
+        The memory of its lists must not change until ``close``. Lists that are read page by page
+        are written before the next page is read.
 
         Raises:
             ValueError: the writer is closed or has failed before.

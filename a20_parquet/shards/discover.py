@@ -251,10 +251,7 @@ def _known_kind(file: SourceFile) -> str | None:
 def _why_leftover(url: str, below: str, beside: Collection[str]) -> str | None:
     """Return why a file is a leftover; None if it may be a shard.
 
-    Args:
-        url: of the file.
-        below: see ``SourceFile``.
-        beside: the URLs of all files.
+    ``below`` is that of the ``SourceFile``; ``beside`` are the URLs of all files.
     """
     *folders, name = url.split("/")
     # A source that is such a folder itself is searched.

@@ -195,14 +195,9 @@ def _infos_below(
     folders: Iterable[str],
     is_wanted: Callable[[str], bool] = lambda _: True,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield path and fsspec's info of everything below folders.
+    """Yield path and fsspec's info of everything below folders, or below wanted subfolders.
 
     fsspec's own walk skips folders that it cannot list, except the first.
-
-    Args:
-        filesystem: of the folders.
-        folders: their paths.
-        is_wanted: whether to look into a subfolder.
     """
 
     def list_folder(folder: str) -> list[tuple[str, dict[str, Any]]]:

@@ -25,6 +25,13 @@ class Repeats:
     names: tuple[WindowName, ...] = ()
     """The first ``MOST_NAMES`` of them in sort order, each once."""
 
+    def plus(self, keyed: Any, row: int) -> Self:
+        """Add the window in one row of a batch of ``keyed_schema()``."""
+        names = self.names
+        if len(names) < MOST_NAMES:
+            names = tuple(dict.fromkeys((*names, window_name(keyed, row))))
+        return type(self)(self.count + 1, names)
+
     @classmethod
     def joined(cls, parts: Iterable[Self]) -> Self:
         """Add up the repeats of consecutive parts of the windows."""
@@ -75,12 +82,17 @@ def written_name(name: WindowName) -> str:
 
 
 class RepeatCounter:
-    """Counts duplicates among windows in sort order."""
+    """Counts duplicates among windows in sort order.
+
+    Attributes:
+        identical: windows identical to an earlier one.
+        different: windows that differ from all earlier ones of their name.
+    """
 
     def __init__(self) -> None:
+        self.identical = Repeats()
+        self.different = Repeats()
         self._seen: set[bytes] = set()
-        self._identical = _Counted()
-        self._different = _Counted()
 
     def add(
         self, keyed: Any, row: int, digest: bytes, *, is_first: bool, is_existing: bool
@@ -101,32 +113,8 @@ class RepeatCounter:
             self._seen = set()
         is_identical = digest in self._seen and not is_existing
         if is_identical:
-            self._identical.add(keyed, row)
+            self.identical = self.identical.plus(keyed, row)
         elif self._seen and not is_existing:
-            self._different.add(keyed, row)
+            self.different = self.different.plus(keyed, row)
         self._seen.add(digest)
         return is_identical
-
-    @property
-    def identical(self) -> Repeats:
-        """Windows identical to an earlier one."""
-        return self._identical.repeats()
-
-    @property
-    def different(self) -> Repeats:
-        """Windows that differ from all earlier ones of their name."""
-        return self._different.repeats()
-
-
-class _Counted:
-    def __init__(self) -> None:
-        self._count = 0
-        self._names: dict[WindowName, None] = {}
-
-    def add(self, keyed: Any, row: int) -> None:
-        self._count += 1
-        if len(self._names) < MOST_NAMES:
-            self._names[window_name(keyed, row)] = None
-
-    def repeats(self) -> Repeats:
-        return Repeats(self._count, tuple(self._names))

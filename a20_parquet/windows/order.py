@@ -33,14 +33,7 @@ def sort_order(keyed: Any) -> npt.NDArray[np.int64]:
 
 
 def first_out_of_order(metadata: Any) -> int | None:
-    """Find the first row of one partition that belongs before the previous row.
-
-    Args:
-        metadata: a table with the columns of ``metadata_schema()``.
-
-    Returns:
-        Its row number, None if all windows are sorted.
-    """
+    """Find the first row, of one partition, that belongs before the previous row, or None."""
     order = order_by(metadata, [key for key in SORT_KEYS if key in metadata.column_names])
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))

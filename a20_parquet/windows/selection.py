@@ -89,12 +89,7 @@ class Selection:
         return may
 
     def takes(self, site: Any, window_start_local: Any) -> Flags:
-        """For each window, whether it is wanted.
-
-        Args:
-            site: string array, values of the key ``site``.
-            window_start_local: timestamp[us] array; null if unknown.
-        """
+        """For each window, whether it is wanted; ``window_start_local`` may be null."""
         taken = self._of_sites(site)
         if self.limits_dates:
             days = window_start_local.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False)
@@ -132,11 +127,7 @@ class LeftOut:
 
     @classmethod
     def of_days(cls, windows: Any) -> Self:
-        """Describe windows of selected sites on other days.
-
-        Args:
-            windows: a record batch with ``site`` and ``window_start_local``.
-        """
+        """Describe a batch of windows of selected sites on other days."""
         days = pc.min_max(windows.column("window_start_local")).as_py()
         return cls(
             sites=tuple(sorted(windows.column("site").unique().to_pylist())),

@@ -69,14 +69,10 @@ def merge_samples(samples: Iterable[SpacingSample]) -> SpacingSample:
 
 
 def judge_hop(sample: SpacingSample, hop_s: float) -> str | None:
-    """Describe a hop that looks wrong, and one that would fit; None if it fits.
+    """Describe a hop, in seconds, that looks wrong, and one that would fit; None if it fits.
 
     It is too long if the last window of a record starts after the next record. It is too short if
     most records end too early by the same time: single gaps mean missing records.
-
-    Args:
-        sample: the records.
-        hop_s: seconds from one window's start to the next.
     """
     pairs = [pair for _, records in sample for pair in _pairs(records)]
     overlaps = [

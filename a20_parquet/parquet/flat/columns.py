@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from isal.isal_zlib import crc32
 
 from a20_parquet.errors import DatasetError
 from a20_parquet.parquet.flat.numbers import NumberType, encode_numbers
@@ -16,7 +17,7 @@ from a20_parquet.parquet.format import levels
 from a20_parquet.parquet.format.encodings import Array
 from a20_parquet.parquet.format.footer import chunk_head, chunk_sizes, chunk_statistics
 from a20_parquet.parquet.format.schema import Encoding, Physical
-from a20_parquet.parquet.pages import Compression, PageEncoder, crc32, data_page_frame
+from a20_parquet.parquet.pages import Compression, PageEncoder, data_page_frame
 
 
 class FlatChunk(NamedTuple):
@@ -57,14 +58,7 @@ class FlatColumn:
         number: NumberType | None,
         compression: Compression,
     ) -> None:
-        """Encode what rows don't change.
-
-        Args:
-            field: the ``pyarrow.Field``.
-            physical: how Parquet stores the values.
-            number: the type in memory; None for strings.
-            compression: of the pages.
-        """
+        """Encode what rows do not change; ``number`` is the type in memory, None for strings."""
         self.name = field.name
         self.nullable = field.nullable
         self.number = number
@@ -74,12 +68,7 @@ class FlatColumn:
         )
 
     def encode_array(self, array: Any, valid: Array | None, pages: PageEncoder) -> FlatChunk:
-        """Encode one row group.
-
-        Args:
-            array: an Arrow array of one row or more; it may be a slice.
-            valid: see ``validity``.
-            pages: makes the pages.
+        """Encode one row group: an Arrow array, which may be a slice, and its ``validity``.
 
         Raises:
             DatasetError: a page is larger than the format allows.
@@ -93,14 +82,7 @@ class FlatColumn:
     def encode(
         self, values: Values, rows: int, nulls: int, valid: Array | None, pages: PageEncoder
     ) -> FlatChunk:
-        """Encode one row group.
-
-        Args:
-            values: those that are not null.
-            rows: nulls included.
-            nulls: number of nulls.
-            valid: see ``validity``.
-            pages: makes the pages.
+        """Encode one row group from its values that are not null; ``rows`` counts nulls too.
 
         Raises:
             DatasetError: a page is larger than the format allows.

@@ -43,13 +43,7 @@ class NumberType(NamedTuple):
 
 
 def encode_numbers(kind: NumberType, array: Any, valid: Array | None) -> Values:
-    """Encode a number column.
-
-    Args:
-        kind: its type.
-        array: an Arrow array of shape (rows,), rows > 0; it may be a slice.
-        valid: shape (rows,), bool; None without nulls.
-    """
+    """Encode an Arrow array of numbers, with one row or more, and its ``validity``."""
     start = array.offset * kind.arrow.itemsize
     bits: Array = np.frombuffer(array.buffers()[1], kind.arrow, len(array), start)
     if valid is not None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+from isal.isal_zlib import crc32
 
 from a20_parquet.parquet.flat.columns import FlatChunk, FlatColumn, validity
 from a20_parquet.parquet.flat.numbers import NumberType, float_bounds
@@ -18,7 +19,7 @@ from a20_parquet.parquet.flat.values import NO_VALUES, Values, index_width, pays
 from a20_parquet.parquet.format.encodings import Array, run
 from a20_parquet.parquet.format.footer import chunk_statistics
 from a20_parquet.parquet.format.thrift import checksum
-from a20_parquet.parquet.pages import PageEncoder, crc32
+from a20_parquet.parquet.pages import PageEncoder
 
 # Of each column; a chunk takes some 500 bytes.
 _KEPT_CHUNKS = 1 << 9
@@ -54,11 +55,7 @@ class GroupColumn:
         self._all_null = lru_cache(maxsize=_KEPT_CHUNKS)(self._encode_all_null)
 
     def encode(self, array: Any, bounds: GroupBounds) -> Iterator[FlatChunk]:
-        """Encode consecutive row groups, one at a time.
-
-        Args:
-            array: an Arrow array with the rows of all groups; it may be a slice.
-            bounds: of the groups.
+        """Encode consecutive row groups of an Arrow array, which may be a slice, one at a time.
 
         Raises:
             DatasetError: the array has nulls and the column is not nullable.

@@ -23,12 +23,7 @@ from a20_parquet.parquet.format.encodings import Array, plain_strings
 
 
 def encode_strings(array: Any, valid: Array | None) -> Values:
-    """Encode a string column.
-
-    Args:
-        array: an Arrow array of shape (rows,), rows > 0; it may be a slice.
-        valid: shape (rows,), bool; None without nulls.
-    """
+    """Encode an Arrow array of strings, with one row or more, and its ``validity``."""
     present = array if valid is None else array.drop_null()
     count = len(present)
     if not count:
@@ -64,12 +59,8 @@ def _with_dictionary(
 ) -> Values:
     """Encode a dictionary of few strings, or PLAIN if that does not pay.
 
-    Args:
-        entries: distinct strings in the order they first appear.
-        number: of entries.
-        body: all rows' indices into them.
-        offsets: of the rows, see ``_parts``.
-        text: likewise.
+    ``entries`` are distinct, in the order they first appear; ``body`` has the rows' indices into
+    them; ``offsets`` and ``text`` of the rows are from ``_parts``.
     """
     low, high = min(entries), max(entries)
     dictionary = b"".join([len(entry).to_bytes(4, "little") + entry for entry in entries])

@@ -19,13 +19,7 @@ _BITS_A_BYTE = 8
 # All columns of a row group have as many rows.
 @lru_cache(maxsize=1 << 10)
 def run(value: int, count: int, width: int) -> bytes:
-    """Encode ``count`` times one value as a run of the RLE/bit-packing hybrid.
-
-    Args:
-        value: non-negative.
-        count: 1 or more.
-        width: bits per value.
-    """
+    """Encode ``count`` times one value of ``width`` bits as a run of the RLE/bit-packing hybrid."""
     return varint(count << 1) + value.to_bytes(_whole_bytes(width), "little")
 
 

@@ -50,13 +50,10 @@ _BOUNDS_ARE_EXACT = thrift.NEXT_TRUE + thrift.NEXT_TRUE + _END_OF_CHUNK
 
 
 def chunk_sizes(head: bytes, values: int, size: int, stored_size: int) -> bytes:
-    """Return a ``ColumnChunk`` up to its offsets.
+    """Return a ``ColumnChunk`` up to its offsets, from its ``chunk_head`` on.
 
-    Args:
-        head: from ``chunk_head``.
-        values: number of values, nulls included.
-        size: bytes of all pages with their headers, before compression.
-        stored_size: likewise, after compression.
+    ``values`` counts nulls too; sizes are bytes of all pages with their headers, before and after
+    compression.
     """
     return b"".join(
         (
@@ -118,14 +115,9 @@ def chunk_statistics(nulls: int, low: bytes | None = None, high: bytes | None = 
 def row_group(
     chunks: Sequence[bytes], rows: int, offset: int, size: int, stored_size: int
 ) -> bytes:
-    """Return a ``RowGroup``.
+    """Return a ``RowGroup`` of a ``ColumnChunk`` for each column.
 
-    Args:
-        chunks: each column's ``ColumnChunk``.
-        rows: of the group.
-        offset: of the first page in the file, in bytes.
-        size: bytes of all pages with their headers, before compression.
-        stored_size: likewise, after compression.
+    ``offset`` is that of its first page in the file; on the sizes see ``chunk_sizes``.
     """
     return b"".join(
         (

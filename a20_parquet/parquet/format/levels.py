@@ -10,12 +10,7 @@ from a20_parquet.parquet.format.encodings import Array, hybrid, packed_header, r
 
 
 def flat(count: int, valid: Array | None) -> bytes:
-    """Return the definition levels of a nullable flat column.
-
-    Args:
-        count: number of rows.
-        valid: shape (count,), bool; None without nulls.
-    """
+    """Return the definition levels of a nullable flat column of ``count`` rows."""
     return _sized(run(1, count, 1) if valid is None else hybrid(valid, 1))
 
 
@@ -49,11 +44,7 @@ class ListLevels:
         return _sized(repetition) + _sized(run(self._present, elements, self._width))
 
     def sparse(self, valid: Array) -> bytes:
-        """Return the levels of rows with nulls, each of them one value on level 0.
-
-        Args:
-            valid: shape (rows,), bool.
-        """
+        """Return the levels of rows with nulls, each of them one value on level 0."""
         counts = np.where(valid, self._length, 1)
         repetition = np.ones(int(counts.sum()), np.uint8)
         repetition[np.cumsum(counts) - counts] = 0

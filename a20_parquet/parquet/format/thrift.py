@@ -92,10 +92,9 @@ def items(kind: int, elements: Sequence[bytes]) -> bytes:
 
 
 def fields(*encoded: tuple[int, int, bytes]) -> bytes:
-    """Encode the fields of a struct without its stop byte.
+    """Encode fields, each (id, type, encoded value), of a struct without its stop byte.
 
-    Args:
-        encoded: (id, type, encoded value) of each field, ids ascending by at most 15.
+    Ids ascend by at most 15.
     """
     parts = []
     last = 0

@@ -174,13 +174,7 @@ class _Starts:
 
 
 def _starts(parts: NameParts, malformed: dict[str, Flags], zones: Any) -> _Starts:
-    """When recordings start, and their local time.
-
-    Args:
-        parts: from ``tidy``.
-        malformed: from ``tidy``.
-        zones: names of time zones, an Arrow string array, or None.
-    """
+    """When recordings start, and their local time; ``zones`` are names of time zones, or None."""
     is_utc = pc.equal(parts.offset, "Z")
     fraction_us = 0 if parts.fraction is None else _integers(parts.fraction, "0")
     days, day_ok = days_of(_integers(parts.date, "19700101"))

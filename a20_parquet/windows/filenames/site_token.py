@@ -68,12 +68,7 @@ def recorder_names(site_name: Any, subsite_name: Any) -> Any:
 
 
 def name_tokens(names: Any, rule: int = DISTINCT_TOKENS) -> Any:
-    """Turn an Arrow string array of names into tokens; null stays null.
-
-    Args:
-        names: of recorders, such as ``Arkaba-Dry-A``.
-        rule: that of the dataset, ``SHARED_TOKENS`` or ``DISTINCT_TOKENS``.
-    """
+    """Turn an Arrow string array of recorders' names into tokens by a rule; null stays null."""
     make = _shared_token if rule == SHARED_TOKENS else site_token
     distinct = pc.unique(names)
     tokens = [None if name is None else make(name) for name in distinct.to_pylist()]
