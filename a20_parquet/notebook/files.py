@@ -1,7 +1,7 @@
-"""The notebook's files: ``embeddings/NAME.npy`` and ``metadata/NAME.json`` for each shard.
+"""Writes the notebook's files: ``embeddings/NAME.npy`` and ``metadata/NAME.json`` for each shard.
 
-Both grow beside their final names, under hidden ones, and get these when the shard is whole: a
-``.json`` file is renamed last, so that where it lies, its ``.npy`` is whole too.
+Both are written under hidden names and renamed when the shard is complete. The ``.json`` file is
+renamed last: if it exists, its ``.npy`` file is complete too.
 """
 
 import filecmp
@@ -23,34 +23,33 @@ from a20_parquet.windows.records import DecodedRecords
 
 _BUFFER_BYTES = 1 << 20
 _DTYPE = "<f4"
+_MOST_NAMES = 3
 _ONE_D = "Leave the shard out, or have it written with one number of dimensions."
 
 
 class NpyJsonWriter:
-    """Takes the records of one shard, in order.
+    """Writes the records of one shard, in order.
 
     Attributes:
-        windows: how many windows were written.
-        left_out: how many records were not, because nothing can read their filenames.
+        windows: number of windows written.
+        left_out: number of records not written, because their filenames cannot be parsed.
         left_out_names: the first few of these filenames.
     """
 
-    _MOST_NAMES = 3
-
-    def __init__(self, npy: BinaryIO, json: BinaryIO, place: Path) -> None:
-        """Prepare to write.
+    def __init__(self, npy: BinaryIO, json: BinaryIO, folder: Path) -> None:
+        """Write nothing yet.
 
         Args:
             npy: an empty file.
-            json: likewise.
-            place: where they lie, for messages.
+            json: an empty file.
+            folder: the folder that messages name.
         """
         self.windows = 0
         self.left_out = 0
         self.left_out_names: list[bytes] = []
         self._npy = npy
         self._json = json
-        self._place = place
+        self._folder = folder
         self._dims: int | None = None
         self._header_bytes = 0
 
@@ -59,15 +58,15 @@ class NpyJsonWriter:
 
         Raises:
             RecordError: a record has another number of dimensions than those before, or a
-                timestamp that is no finite number.
+                timestamp that is not finite.
             DatasetError: a file cannot be written.
         """
         rendered = render_records(decoded.metadata)
         self.left_out += len(rendered.left_out)
-        self.left_out_names = [*self.left_out_names, *rendered.left_out][: self._MOST_NAMES]
+        self.left_out_names = [*self.left_out_names, *rendered.left_out][:_MOST_NAMES]
         if not rendered.windows:
             return
-        with _writing(self._place):
+        with _write_errors(self._folder):
             for index in rendered.kept:
                 if count_windows(decoded.metadata.shapes[index]):
                     self._put_rows(decoded, index)
@@ -76,29 +75,26 @@ class NpyJsonWriter:
         self.windows += rendered.windows
 
     def finish(self) -> None:
-        """Write what only the end of the shard tells.
+        """Write the end of the ``.json`` file and the header of the ``.npy`` file.
 
         Raises:
             DatasetError: a file cannot be written.
         """
-        with _writing(self._place):
-            self._finish()
-
-    def _finish(self) -> None:
-        if self._dims is None:
-            # A list without rows is an array of another type and rank to NumPy.
-            np.save(self._npy, np.array([]))
-            self._json.write(b"[]")
-            return
-        self._json.write(b"]")
-        header = _header(self.windows, self._dims)
-        if len(header) != self._header_bytes:
-            raise DatasetError(
-                f"NumPy {np.__version__} writes .npy headers whose length depends on the number of "
-                "rows. Install NumPy 1.26 or later."
-            )
-        self._npy.seek(0)
-        self._npy.write(header)
+        with _write_errors(self._folder):
+            if self._dims is None:
+                # The notebook's array of an empty list: float64 of one dimension.
+                np.save(self._npy, np.array([]))
+                self._json.write(b"[]")
+                return
+            self._json.write(b"]")
+            header = _header(self.windows, self._dims)
+            if len(header) != self._header_bytes:
+                raise DatasetError(
+                    f"NumPy {np.__version__} writes .npy headers whose length depends on the "
+                    "number of rows. Install NumPy 1.26 or later."
+                )
+            self._npy.seek(0)
+            self._npy.write(header)
 
     def _put_rows(self, decoded: DecodedRecords, index: int) -> None:
         dims = decoded.metadata.shapes[index][2]
@@ -118,22 +114,22 @@ class NpyJsonWriter:
 
 @dataclass(frozen=True, slots=True)
 class NpyJsonFolder:
-    """Where the notebook's files lie."""
+    """The local folder of the notebook's files."""
 
     root: Path
 
     @classmethod
     def at(cls, folder: str | Path) -> Self:
-        """A local folder, which need not be there.
+        """Parse the path of a local folder, which need not exist.
 
         Raises:
-            UsageError: it is a URL of another place, or a file.
+            UsageError: it is a URL in a store, or a file.
         """
         text = str(folder).removeprefix("file://")
         if "://" in text:
             raise UsageError(f"{folder}: .npy and .json can only be written to a local folder.")
         root = Path(text).expanduser().absolute()
-        with _writing(root):
+        with _write_errors(root):
             is_file = root.exists() and not root.is_dir()
         if is_file:
             raise UsageError(f"{root} is a file. Name a folder for .npy and .json.")
@@ -141,19 +137,19 @@ class NpyJsonFolder:
 
     @property
     def embeddings(self) -> Path:
-        """One ``.npy`` a shard."""
+        """Folder of one ``.npy`` file per shard."""
         return self.root / "embeddings"
 
     @property
     def metadata(self) -> Path:
-        """One ``.json`` a shard."""
+        """Folder of one ``.json`` file per shard."""
         return self.root / "metadata"
 
     def check_outside(self, dataset: AnyPath) -> None:
-        """Refuse a folder that would put files into a dataset.
+        """Check that no file would be written into a dataset.
 
         Raises:
-            UsageError: it would.
+            UsageError: one of the folders is in the dataset.
         """
         if not isinstance(dataset, Path):
             return
@@ -161,26 +157,26 @@ class NpyJsonFolder:
         for folder in (self.root, self.embeddings, self.metadata):
             if folder.resolve().is_relative_to(inside):
                 raise UsageError(
-                    f"{folder} lies in the dataset {dataset}, which holds nothing but its own "
-                    "files. Name a folder outside of it for .npy and .json."
+                    f"{folder} is in the dataset {dataset}, which contains only its own files. "
+                    "Name a folder outside of it for .npy and .json."
                 )
 
     @contextmanager
     def writer(self, name: str, tag: str = "") -> Iterator[NpyJsonWriter]:
-        """Lend the writer of one shard's files, and put these in place when the body is done.
+        """Lend a writer of one shard's files, which get their names when the body ends.
 
-        After a failure the files of an earlier time are as they were, and nothing else is left.
+        After a failure earlier files are unchanged, and no hidden ones are left.
 
         Args:
-            name: of the files, without suffix.
-            tag: part of their hidden names, so that others may write the same files meanwhile.
+            name: name of the files, without suffix.
+            tag: part of their hidden names, so that other attempts may write the same files.
 
         Raises:
             DatasetError: a file cannot be written.
         """
         npy, json = self.embeddings / f"{name}.npy", self.metadata / f"{name}.json"
         with ExitStack() as stack:
-            with _writing(self.root):
+            with _write_errors(self.root):
                 for path in (npy, json):
                     path.parent.mkdir(parents=True, exist_ok=True)
                 npy_file = stack.enter_context(_open_hidden(_hidden(npy, tag)))
@@ -188,11 +184,13 @@ class NpyJsonFolder:
             writer = NpyJsonWriter(npy_file, json_file, self.root)
             yield writer
             writer.finish()
-            with _writing(self.root):
+            with _write_errors(self.root):
                 for file in (npy_file, json_file):
-                    _close_durably(file)
-                # An older .json must not pass for the mark of the new .npy; one that another
-                # attempt has just put there must stay.
+                    file.flush()
+                    os.fsync(file.fileno())
+                    file.close()
+                # An older .json file must not be taken for the marker of the new .npy file; one
+                # that another attempt has just written must stay.
                 if not (
                     tag and json.exists() and filecmp.cmp(_hidden(json, tag), json, shallow=False)
                 ):
@@ -201,51 +199,41 @@ class NpyJsonFolder:
                 _hidden(json, tag).replace(json)
 
     def remove_hidden(self, name: str) -> None:
-        """Remove what writers of one shard's files left that were killed.
+        """Remove hidden files of one shard that killed writers have left.
 
         Raises:
-            DatasetError: it cannot be removed.
+            DatasetError: one cannot be removed.
         """
-        with _writing(self.root):
+        with _write_errors(self.root):
             for path in (self.embeddings / f"{name}.npy", self.metadata / f"{name}.json"):
                 for hidden in path.parent.glob(f".{glob.escape(path.name)}-*.tmp"):
                     hidden.unlink(missing_ok=True)
 
 
 @contextmanager
-def _writing(place: Path) -> Iterator[None]:
-    """Say of a failure to write where it was.
-
-    Raises:
-        DatasetError: the body raised an ``OSError``.
-    """
+def _write_errors(folder: Path) -> Iterator[None]:
+    """Raise the body's ``OSError`` as a ``DatasetError`` that names the folder."""
     try:
         yield
     except OSError as error:
         raise DatasetError(
-            f"{place}: .npy and .json cannot be written: {error}. Mend the cause, or name another "
+            f"{folder}: .npy and .json cannot be written: {error}. Mend the cause, or name another "
             "folder."
         ) from error
 
 
 @contextmanager
 def _open_hidden(hidden: Path) -> Iterator[BinaryIO]:
-    """Lend a file to write; what is not renamed by then is removed."""
+    """Lend a file to write; remove it afterwards unless it was renamed."""
     file = hidden.open("wb", _BUFFER_BYTES)
     try:
         yield file
     finally:
-        # Closing writes what a full disk has refused already.
+        # Closing may write again what a full disk has refused.
         with suppress(OSError):
             file.close()
         with suppress(OSError):
             hidden.unlink(missing_ok=True)
-
-
-def _close_durably(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-    file.close()
 
 
 def _hidden(path: Path, tag: str) -> Path:
@@ -253,9 +241,9 @@ def _hidden(path: Path, tag: str) -> Path:
 
 
 def _header(rows: int, dims: int) -> bytes:
-    """What precedes the values in a ``.npy`` file of shape ``(rows, dims)``.
+    """Header of a ``.npy`` file of shape ``(rows, dims)``.
 
-    NumPy leaves room for a larger number of rows, so that its length is that of ``(0, dims)``.
+    NumPy pads it for larger numbers of rows, so it is as long as the header of ``(0, dims)``.
     """
     header = io.BytesIO()
     shape = {"descr": _DTYPE, "fortran_order": False, "shape": (rows, dims)}

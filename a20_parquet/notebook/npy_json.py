@@ -1,4 +1,4 @@
-"""The notebook's ``.npy`` and ``.json`` files, one pair a shard, and no dataset."""
+"""Writes the notebook's ``.npy`` and ``.json`` files, one pair per shard, without a dataset."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,44 +26,44 @@ _MOST_LEFT_OUT_NAMES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotebookFiles:
-    """What was written of shards in the notebook's form."""
+    """Result of ``npy_json``."""
 
     folder: Path
-    """Holds ``embeddings/NAME.npy`` and ``metadata/NAME.json`` for each shard."""
+    """Contains ``embeddings/NAME.npy`` and ``metadata/NAME.json`` for each shard."""
     shards: int
     records: int
     """All records of the shards."""
     windows: int
     """Rows of all ``.npy`` files."""
     left_out: int
-    """Records that are in no file, because nothing can read their filenames."""
+    """Records that are in no file, because their filenames cannot be parsed."""
     left_out_names: tuple[str, ...]
     """The first few of these filenames."""
     renamed: tuple[str, ...]
-    """A line for each file name that several shards would have shared."""
+    """A message for each file name that several shards would have shared."""
     source_bytes: int
     """Stored size of all shards."""
     seconds: float
     """Wall time."""
     passed_over: tuple[PassedOver, ...]
-    """Files of the sources that are no shards."""
+    """Files of the sources that are not shards."""
     warnings: tuple[str, ...]
     """Shards that seem to be missing, and options that contradict Perch's ``config.json``."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotebookOutput:
-    """Which files the shards get."""
+    """Folder and names of the shards' files."""
 
     folder: NpyJsonFolder
     names: Mapping[str, str]
-    """For each shard's URL the name of its files, without suffix."""
+    """Name of the files of each shard, by its URL; without suffix."""
     renamed: tuple[str, ...]
-    """A line for each name that several shards would have shared."""
+    """A message for each name that several shards would have shared."""
 
     @classmethod
     def plan(cls, folder: NpyJsonFolder, shards: Sequence[Shard]) -> Self:
-        """Name the files of shards; pure."""
+        """Choose the names of the shards' files."""
         labels = [shard.label for shard in shards]
         names, renamed = name_outputs([shard.path.rpartition("/")[2] for shard in shards], labels)
         return cls(
@@ -71,11 +71,11 @@ class NotebookOutput:
         )
 
     def writer(self, shard: Shard, tag: str = "") -> AbstractContextManager[NpyJsonWriter]:
-        """Lend the writer of a shard's files; see ``NpyJsonFolder.writer``."""
+        """See ``NpyJsonFolder.writer``."""
         return self.folder.writer(self.names[shard.url], tag)
 
     def remove_hidden(self, shard: Shard) -> None:
-        """Remove what killed writers left; see ``NpyJsonFolder.remove_hidden``."""
+        """See ``NpyJsonFolder.remove_hidden``."""
         self.folder.remove_hidden(self.names[shard.url])
 
 
@@ -89,7 +89,7 @@ class _WrittenShard:
 
 
 def hop_remarks(hops_s: Iterable[float | None]) -> Iterator[str]:
-    """Say where windows are not as far apart as the notebook, which knows one hop, has them."""
+    """Yield a message for each hop other than the notebook's only one."""
     for hop_s in sorted({hop_s for hop_s in hops_s if hop_s is not None}):
         if hop_s != WINDOW_S:
             yield (
@@ -110,53 +110,42 @@ def npy_json(  # noqa: PLR0913 - options, each named
     """Write the notebook's files of shards.
 
     Each shard gets ``folder/embeddings/NAME.npy``, float32 of shape ``(windows, dims)`` with
-    channel 0 of each window, and ``folder/metadata/NAME.json``, a list with one object a window,
-    byte for byte as the notebook wrote them. Files that are there already are replaced.
+    channel 0 of each window, and ``folder/metadata/NAME.json``, a list with one object per window,
+    byte for byte as the notebook wrote them. Existing files are replaced.
 
     Args:
         sources: folders, files, globs or fsspec URLs.
-        folder: a local folder; made if it is not there.
-        sample_rate: of the recordings in Hz, where records have a ``timestamp_offset`` in samples;
-            by default Perch's ``config.json`` beside the shards says it.
-        workers: threads, each with one shard; by default the cores that this process may use.
-        decoder: ``tensorflow`` or ``wire``, which is faster and gives the same.
+        folder: a local folder; created if it does not exist.
+        sample_rate: sample rate of the recordings in Hz, for records with a ``timestamp_offset`` in
+            samples; by default from Perch's ``config.json`` beside the shards.
+        workers: threads, each for one shard at a time; by default the cores that this process may
+            use.
+        decoder: ``tensorflow`` or ``wire``, which is faster and has the same results.
         progress: ``True`` shows bars in a terminal or a notebook, and elsewhere a line every 30 s;
             or an object that receives the progress, see ``a20_parquet.progress.Progress``.
 
     Raises:
-        UsageError: ``folder`` is a file or a URL, ``workers`` less than 1, ``sample_rate`` no
-            frequency, or there is no such decoder.
+        UsageError: ``folder`` is a file or a URL, ``workers`` is less than 1, ``sample_rate`` is
+            not a frequency, or there is no such decoder.
         SourceError: shards cannot be found or read.
         RecordError: a shard is damaged, or a record's embedding or timestamp cannot be used.
-        DatasetError: the folder cannot be written. Whatever the error, files under their final
-            names are whole.
+        DatasetError: the folder cannot be written. After any error, files under their final names
+            are complete.
     """
     with open_progress(progress) as shown:
-        return _npy_json(sources, folder, sample_rate, workers, decoder, shown)
-
-
-def _npy_json(  # noqa: PLR0913, PLR0917 - what npy_json takes
-    sources: str | Path | Sequence[str | Path],
-    folder: str | Path,
-    sample_rate: float | None,
-    workers: int | None,
-    decoder: DecoderName | str,
-    progress: Progress,
-) -> NotebookFiles:
-    started = time.monotonic()
-    threads = count_workers(workers)
-    check_sample_rate(sample_rate)
-    place = NpyJsonFolder.at(folder)
-    listing = read_configs(find_shards(sources), sample_rate)
-    output = NotebookOutput.plan(place, listing.shards)
-    hops = hop_remarks(shard.hop_s for shard in listing.shards)
-    for line in (*listing.missing, *listing.remarks, *output.renamed, *hops):
-        progress.say(line)
-    pool = ThreadPool(threads)
-    written = _write_all(listing.shards, output, make_decoder(decoder), pool, progress)
+        started = time.monotonic()
+        pool = ThreadPool(count_workers(workers))
+        check_sample_rate(sample_rate)
+        target = NpyJsonFolder.at(folder)
+        listing = read_configs(find_shards(sources), sample_rate)
+        output = NotebookOutput.plan(target, listing.shards)
+        hops = hop_remarks(shard.hop_s for shard in listing.shards)
+        for line in (*listing.missing, *listing.remarks, *output.renamed, *hops):
+            shown.say(line)
+        written = _write_all(listing.shards, output, make_decoder(decoder), pool, shown)
     names = chain.from_iterable(shard.left_out_names for shard in written)
     return NotebookFiles(
-        folder=place.root,
+        folder=target.root,
         shards=len(written),
         records=sum(shard.records for shard in written),
         windows=sum(shard.windows for shard in written),
@@ -179,7 +168,7 @@ def _write_all(
     workers: ThreadPool,
     progress: Progress,
 ) -> list[_WrittenShard]:
-    """Write the files of all shards; what was written, in shard order."""
+    """Write the files of all shards; return the counts in shard order."""
     progress.start("reading shards", sum(shard.size for shard in shards))
     advance = workers.checked(progress.advance)
 

@@ -1,4 +1,4 @@
-"""What the notebook wrote of a record: its reading of the filename, and its JSON."""
+"""Parses filenames and writes JSON objects as the notebook did."""
 
 import json
 import math
@@ -20,14 +20,14 @@ from a20_parquet.windows.records import RecordMetadata
 WINDOW_S = 5
 """Seconds from one window's start to the next: the notebook knows no other."""
 
-# One character class for the site's name: as alternatives within a repeat, as the notebook has it,
-# the same names take time without end once they hold many hyphens and do not match.
+# The notebook repeats alternatives for the site's name, which takes exponential time for names with
+# many hyphens that do not match. One character class matches the same names.
 _HIT = re.compile(r"site_(\d{4})/(\d{8}T\d{6})(\+\d{4}|Z)_([\w-]*?)-((?:Wet|Dry)-[AB])_(\d+).flac")
 _SITE_ID_DIGITS = 4
 _HOURS, _SIXTY = 24, 60
 _1970 = date(1970, 1, 1).toordinal()
 _MOST_NAMED = 3
-# What json.dumps calls, less its looking for options.
+# json.dumps without its check for options.
 _dumps = json.JSONEncoder().encode
 _LEAVE_OUT = "Leave the shard out, or have the record written again."
 
@@ -48,15 +48,15 @@ class NotebookWindow:
     filename: Annotated[str, "the recording, as the shard names it"]
 
 
-class Reading(NamedTuple):
-    """What the notebook's files say of a recording; null if its name does not tell."""
+class NotebookRecording(NamedTuple):
+    """Fields of a recording in the notebook's files; None if the filename does not contain them."""
 
     file_timestamp: int
     """Start of the recording, seconds since 1970 in UTC."""
     file_seconds_since_midnight: int
-    """As the name writes the time of day."""
+    """Time of day in the filename."""
     site_id: str | None
-    """As the name writes it, else padded to four digits."""
+    """Digits in the filename, else padded to four digits."""
     site_name: str | None
     subsite_name: str | None
     file_seq_id: int
@@ -64,28 +64,27 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotebookRecords:
-    """What the notebook's files hold of a batch of records."""
+    """Content of the notebook's files for a batch of records."""
 
     kept: tuple[int, ...]
-    """Which records of the batch have a place in the files: those whose filename tells the start
-    and the recording's id."""
+    """Indices of the records that the files contain: their filenames have a start and an id."""
     left_out: tuple[bytes, ...]
-    """The filenames of the others."""
+    """Filenames of the other records."""
     windows: int
     """Windows of the kept records."""
     json: str
-    """One JSON object a window, in record, then window order, separated by a comma and a space."""
+    """One JSON object per window, in record, then window order, separated by ``, ``."""
 
 
-def read_as_notebook(filename: str) -> Reading | None:
-    """Read a filename as the notebook does.
+def read_as_notebook(filename: str) -> NotebookRecording | None:
+    """Parse a filename as the notebook does.
 
-    It searches the name for its pattern and needs exactly one hit; what stands before or after is
-    ignored.
+    The notebook searches the filename for its pattern, which must match exactly once. Other text
+    before or after is ignored.
 
     Returns:
-        The reading; None if the notebook has none, or stops at an impossible date, time, offset
-        or id.
+        The recording; None if there is no single match, or the notebook fails at an impossible
+        date, time, offset or id.
     """
     hits: list[tuple[str, ...]] = _HIT.findall(filename)
     if len(hits) != 1:
@@ -98,7 +97,7 @@ def read_as_notebook(filename: str) -> Reading | None:
         number = int(file_seq_id)
     except ValueError:
         return None
-    return Reading(
+    return NotebookRecording(
         file_timestamp=(day.toordinal() - _1970) * 86_400 + seconds - offset_s,
         file_seconds_since_midnight=seconds,
         site_id=site_id,
@@ -110,44 +109,44 @@ def read_as_notebook(filename: str) -> Reading | None:
 
 def read_filenames(
     filenames: Sequence[bytes], rules: FilenameRules = A2O_RULES
-) -> list[Reading | None]:
-    """Read filenames as the notebook does, or else as the datasets do; None if neither can."""
+) -> list[NotebookRecording | None]:
+    """Parse filenames as the notebook does, or else as datasets do; None if neither can."""
     texts = [_decode(filename) for filename in filenames]
-    readings = [None if text is None else read_as_notebook(text) for text in texts]
-    others = [i for i, text in enumerate(texts) if text is not None and readings[i] is None]
+    recordings = [None if text is None else read_as_notebook(text) for text in texts]
+    others = [i for i, text in enumerate(texts) if text is not None and recordings[i] is None]
     if others:
         parsed = _read_as_dataset([texts[i] for i in others], rules)
-        for i, reading in zip(others, parsed, strict=True):
-            readings[i] = reading
-    return readings
+        for i, recording in zip(others, parsed, strict=True):
+            recordings[i] = recording
+    return recordings
 
 
 def render_records(metadata: RecordMetadata, rules: FilenameRules = A2O_RULES) -> NotebookRecords:
-    """Write what the notebook's JSON holds of a batch of records.
+    """Write the JSON objects of a batch of records.
 
     Args:
         metadata: the records.
-        rules: for the filenames that the notebook itself cannot read.
+        rules: rules for filenames that the notebook itself cannot parse.
 
     Raises:
-        RecordError: a record with windows has a timestamp that is no finite number.
+        RecordError: a record with windows has a timestamp that is not finite.
     """
-    readings = read_filenames(metadata.filenames, rules)
-    kept = [i for i, reading in enumerate(readings) if reading is not None]
+    recordings = read_filenames(metadata.filenames, rules)
+    kept = [i for i, recording in enumerate(recordings) if recording is not None]
     windows = [count_windows(metadata.shapes[i]) for i in kept]
     _check_timestamps(metadata, kept, windows)
     offsets = iter(_offsets(metadata.timestamps_s[kept], windows))
     parts = []
     for i, count in zip(kept, windows, strict=True):
         if count:
-            before, after = _around_offset(readings[i], metadata.filenames[i])
+            before, after = _around_offset(recordings[i], metadata.filenames[i])
             parts.append(before + f"{after}, {before}".join(islice(offsets, count)) + after)
     return NotebookRecords(
         kept=tuple(kept),
         left_out=tuple(
             name
-            for name, reading in zip(metadata.filenames, readings, strict=True)
-            if reading is None
+            for name, recording in zip(metadata.filenames, recordings, strict=True)
+            if recording is None
         ),
         windows=sum(windows),
         json=", ".join(parts),
@@ -155,27 +154,27 @@ def render_records(metadata: RecordMetadata, rules: FilenameRules = A2O_RULES) -
 
 
 def count_windows(shape: tuple[int, int, int]) -> int:
-    """How many rows a record of shape ``(windows, channels, dims)`` has in the notebook's files."""
+    """Rows of a record of shape ``(windows, channels, dims)`` in the notebook's files."""
     windows, channels, _ = shape
     return windows if channels else 0
 
 
 def name_outputs(names: Sequence[str], labels: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Name the files of shards: each by its shard's name up to the first dot.
+    """Choose the names of shards' files: the shard's name up to the first dot.
 
-    Where that is the same for several shards, or nothing, they take their labels.
+    Shards for which this name is empty, or not unique, use their labels.
 
     Args:
         names: file names of the shards.
-        labels: their labels, each unique.
+        labels: labels of the shards, each unique.
 
     Returns:
-        One name a shard, each unique, and a line for each name that several would have shared.
+        A unique name per shard, and a message for each name that several would have shared.
     """
     outputs = [name.partition(".")[0] or label for name, label in zip(names, labels, strict=True)]
     lines: list[str] = []
     while shared := {name for name, times in Counter(outputs).items() if times > 1}:
-        # A label may be what another shard's name is cut to: hence the next round.
+        # A label may equal another shard's short name: repeat until all names are unique.
         lines += _shared_lines(outputs, labels, shared)
         outputs = [
             label if name in shared else name for name, label in zip(outputs, labels, strict=True)
@@ -188,13 +187,13 @@ def _shared_lines(outputs: Sequence[str], labels: Sequence[str], shared: set[str
         sharing = [label for output, label in zip(outputs, labels, strict=True) if output == name]
         more = len(sharing) - _MOST_NAMED
         listed = [*sharing[:_MOST_NAMED], f"{more:,} more"] if more > 0 else sharing
-        told = f"{', '.join(listed[:-1])} and {listed[-1]}"
+        these = f"{', '.join(listed[:-1])} and {listed[-1]}"
         both = "all" if sharing[2:] else "both"
-        yield f"{told} would {both} be {name}.npy and {name}.json: each is named by its whole label"
+        yield f"{these} would {both} be {name}.npy and {name}.json: each is named by its whole label"
 
 
 def _seconds(hours: str, minutes: str, seconds: str = "0") -> int:
-    """Seconds of a time of day, or of an offset, which is less than a day as well.
+    """Seconds of a time of day, or of an offset of less than a day.
 
     Raises:
         ValueError: there is no such time.
@@ -214,7 +213,7 @@ def _decode(filename: bytes) -> str | None:
 
 def _read_as_dataset(
     filenames: Sequence[str | None], rules: FilenameRules
-) -> Iterator[Reading | None]:
+) -> Iterator[NotebookRecording | None]:
     recordings = parse_filenames(pa.array(filenames, pa.string()), rules)
     columns: list[list[Any]] = [
         (recordings.file_timestamp.cast(pa.int64())).to_pylist(),
@@ -230,7 +229,7 @@ def _read_as_dataset(
         yield (
             None
             if not valid or start_us is None or number is None
-            else Reading(
+            else NotebookRecording(
                 file_timestamp=start_us // 1_000_000,
                 file_seconds_since_midnight=seconds,
                 site_id=None if site is None else f"{site:0{_SITE_ID_DIGITS}d}",
@@ -257,24 +256,24 @@ def _offsets(timestamps_s: npt.NDArray[np.float64], windows: Sequence[int]) -> l
     """Whole seconds from the recording's start to each window, as decimal digits."""
     counts = np.array(windows, np.int64)
     number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    # The notebook adds a Python integer to TensorFlow's float32, which stays one: where that
-    # rounds the sum up to the next second, so must this.
+    # The notebook adds Python integers to TensorFlow's float32. The sum is float32 too, and may be
+    # rounded up to the next second.
     start_s = np.repeat(timestamps_s.astype(np.float32), counts)
     offset_s = start_s + (WINDOW_S * number).astype(np.float32)
     return [str(int(value)) for value in offset_s.tolist()]
 
 
-def _around_offset(reading: Reading | None, filename: bytes) -> tuple[str, str]:
-    """A window's JSON object before and after its offset, which alone differs in a record."""
-    if reading is None:
-        raise ValueError("a record without a reading has no place in the files")
+def _around_offset(recording: NotebookRecording | None, filename: bytes) -> tuple[str, str]:
+    """JSON object of a window, split around the offset, which alone differs within a record."""
+    if recording is None:
+        raise ValueError("a record whose filename was not parsed is in no file")
     before = (
-        f'{{"file_timestamp": {reading.file_timestamp}, "file_seconds_since_midnight": '
-        f'{reading.file_seconds_since_midnight}, "recording_offset_in_file": '
+        f'{{"file_timestamp": {recording.file_timestamp}, "file_seconds_since_midnight": '
+        f'{recording.file_seconds_since_midnight}, "recording_offset_in_file": '
     )
     after = (
-        f', "site_id": {_dumps(reading.site_id)}, "site_name": {_dumps(reading.site_name)}, '
-        f'"subsite_name": {_dumps(reading.subsite_name)}, "file_seq_id": {reading.file_seq_id}, '
-        f'"filename": {_dumps(filename.decode())}}}'
+        f', "site_id": {_dumps(recording.site_id)}, "site_name": {_dumps(recording.site_name)}, '
+        f'"subsite_name": {_dumps(recording.subsite_name)}, '
+        f'"file_seq_id": {recording.file_seq_id}, "filename": {_dumps(filename.decode())}}}'
     )
     return before, after

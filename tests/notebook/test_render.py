@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from a20_parquet.errors import RecordError
 from a20_parquet.notebook.render import (
-    Reading,
+    NotebookRecording,
     name_outputs,
     read_as_notebook,
     read_filenames,
@@ -115,13 +115,13 @@ def test_names_that_only_the_datasets_read() -> None:
     )
     at_utc = int(datetime(2020, 10, 14, 1, tzinfo=UTC).timestamp())
     assert readings[:5] == [
-        Reading(at_utc + 12_600, 3600, "0285", "Arkaba", "Dry-A", 49500),
-        Reading(at_utc, 3600, None, "Site-3", None, 7),
-        Reading(at_utc, 3600, "12345", "Site-3", None, 7),
+        NotebookRecording(at_utc + 12_600, 3600, "0285", "Arkaba", "Dry-A", 49500),
+        NotebookRecording(at_utc, 3600, None, "Site-3", None, 7),
+        NotebookRecording(at_utc, 3600, "12345", "Site-3", None, 7),
         None,
         None,
     ]
-    assert readings[5] == Reading(1602599400, 3600, "0285", "Arkaba", "Dry-A", 49500)
+    assert readings[5] == NotebookRecording(1602599400, 3600, "0285", "Arkaba", "Dry-A", 49500)
 
 
 def test_names_that_rules_read() -> None:
@@ -141,8 +141,8 @@ def test_names_that_rules_read() -> None:
     ]
     at_utc = int(datetime(2020, 10, 14, 1, tzinfo=UTC).timestamp())
     assert read_filenames(names, rules) == [
-        Reading(at_utc, 11 * 3600, "0007", "Site-3", None, 7),
-        Reading(1602599400, 3600, "0285", "Arkaba", "Dry-A", 49500),
+        NotebookRecording(at_utc, 11 * 3600, "0007", "Site-3", None, 7),
+        NotebookRecording(1602599400, 3600, "0285", "Arkaba", "Dry-A", 49500),
         None,
         None,
         None,
