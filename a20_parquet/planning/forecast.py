@@ -9,7 +9,7 @@ from a20_parquet.conversion.memory import MemoryPlan
 from a20_parquet.conversion.options import ConvertOptions
 from a20_parquet.planning.archive import Archive
 from a20_parquet.planning.partitions import Distinct, KeyForecast
-from a20_parquet.planning.passes import Blocks, MergeForecast, Requests, SortForecast
+from a20_parquet.planning.passes import MergeForecast, Requests, SortForecast
 from a20_parquet.windows.partition import PartitionBy
 
 # Bytes of embeddings per second and worker, with output in memory, and seconds per file besides its
@@ -97,8 +97,7 @@ def forecast(
     runs = max(1, sort.runs)
     keys = tuple(archive.drawn.forecast(by, archive.sizes) for by in PartitionBy)
     key = next(key for key in keys if key.partition_by == options.partition_by)
-    merge = volume.write(runs, key.partitions)
-    block_rows = memory.block_rows_of(runs)
+    merge = volume.merge(runs, key.partitions)
     days = archive.drawn.days
     first_date, last_date = (str(np.datetime64(day, "D")) for day in days) if days else (None, None)
     return Forecast(
@@ -120,19 +119,10 @@ def forecast(
         sort=sort,
         merge=merge,
         slice_bytes=round(merge.slice_rows * volume.embedding_bytes),
-        block_bytes=block_rows * volume.embedding_bytes,
+        block_bytes=memory.block_rows_of(runs) * volume.embedding_bytes,
         keys=keys,
         scratch_bytes=volume.run_bytes if sort.runs else 0,
-        requests=volume.requests(
-            sort,
-            merge,
-            key,
-            Blocks(
-                shard_bytes=memory.batch_bytes,
-                metadata_rows=memory.slice_rows_of(runs),
-                embedding_rows=block_rows,
-            ),
-        ),
+        requests=volume.requests(sort, merge, key, memory),
         rate=_rate(archive, sort, key.files) if rate is None else rate * 1e6,
         rate_is_given=rate is not None,
     )

@@ -4,13 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
+from a20_parquet.conversion.memory import MemoryPlan
 from a20_parquet.planning.partitions import KeyForecast
-from a20_parquet.runs.merge_plan import (
-    COMPARED_ROWS,
-    UNIT_BYTES,
-    divide_shards,
-    unit_rows,
-)
+from a20_parquet.runs.merge_plan import COMPARED_ROWS, UNIT_BYTES, divide_shards, unit_rows
 
 _PAGE = 1000
 """Objects that a store lists per request."""
@@ -94,25 +90,22 @@ class Volume:
         )
         return SortForecast(units=len(units), runs=runs)
 
-    def merge(self, runs: int, partitions: int, rows: int) -> MergeForecast:
+    def merge(self, runs: int, partitions: int, rows: int | None = None) -> MergeForecast:
         """Divide a pass over the runs into ranges.
 
         Args:
             runs: number of runs; windows in memory are one.
             partitions: number in the dataset.
-            rows: rows of a range if there are few runs.
+            rows: rows of a range if there are few runs; those of the merge itself by default.
         """
+        rows = UNIT_BYTES // self.embedding_bytes if rows is None else rows
         ranges = max(1, min(partitions, ceil(self.windows / unit_rows(rows, runs))))
         # Records are in runs at random: not every run has one of the few records of a range.
         slices = max(1, round(ranges * runs * (1 - (1 - 1 / runs) ** (self.records / ranges))))
         return MergeForecast(ranges=ranges, slices=slices, slice_rows=self.windows / slices)
 
-    def write(self, runs: int, partitions: int) -> MergeForecast:
-        """Divide the merge itself."""
-        return self.merge(runs, partitions, UNIT_BYTES // self.embedding_bytes)
-
     def requests(
-        self, sort: SortForecast, merge: MergeForecast, key: KeyForecast, blocks: "Blocks"
+        self, sort: SortForecast, merge: MergeForecast, key: KeyForecast, memory: MemoryPlan
     ) -> Requests:
         """Count requests.
 
@@ -120,27 +113,19 @@ class Volume:
             sort: the first pass.
             merge: the second pass.
             key: the files that it writes.
-            blocks: sizes of reads.
+            memory: how the budget is divided, which limits the size of reads.
         """
         shards = len(self.shard_bytes)
-        reads = shards + sum(max(1, ceil(size / blocks.shard_bytes)) for size in self.shard_bytes)
+        reads = shards + sum(max(1, ceil(size / memory.batch_bytes)) for size in self.shard_bytes)
         writes = sort.units + merge.ranges + _LAST_FILES
         writes += key.files * _puts(key.mean_file_bytes)
         if sort.runs:
             compared = self.merge(sort.runs, key.partitions, COMPARED_ROWS)
-            reads += sort.runs + compared.reads(blocks.metadata_rows)
-            reads += merge.reads(blocks.metadata_rows) + merge.reads(blocks.embedding_rows)
+            slice_rows = memory.slice_rows_of(sort.runs)
+            reads += sort.runs + compared.reads(slice_rows)
+            reads += merge.reads(slice_rows) + merge.reads(memory.block_rows_of(sort.runs))
             writes += sort.runs * (_FILES_A_RUN - 1 + _puts(self.run_bytes // sort.runs))
         return Requests(lists=ceil(shards / _PAGE), reads=reads, writes=writes)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Blocks:
-    """The most that one request reads."""
-
-    shard_bytes: int
-    metadata_rows: int
-    embedding_rows: int
 
 
 def _puts(size: int) -> int:

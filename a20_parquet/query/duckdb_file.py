@@ -18,7 +18,6 @@ from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import A20ParquetError, DatasetError, UsageError
 from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.query.connect import OFFLINE, make_view
-from a20_parquet.query.map_batches import map_batches
 from a20_parquet.query.sql import RELATION, comments, create_table, identifier, literal
 from a20_parquet.query.window_query import WindowQuery
 from a20_parquet.resources import METADATA_ROW_BYTES, default_budget
@@ -175,7 +174,7 @@ def _load_table(
     failed: list[A20ParquetError] = []
 
     def record_batches() -> Iterator[Any]:
-        frames = map_batches(query, query.read, name="loading", progress=progress, workers=workers)
+        frames = query.map(query.read, name="loading", progress=progress, workers=workers)
         try:
             for frame in frames:
                 yield from frame.to_arrow().to_batches()

@@ -5,7 +5,7 @@ its first and last window, so no file is opened for this.
 """
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Literal
@@ -15,9 +15,6 @@ import polars as pl
 _DAY = pl.duration(days=1)
 _SITE_NUMBER = r"^site_(\d{1,9})$"
 _CLOSED: tuple[Literal["both", "left", "right", "none"], ...] = ("both", "left", "right", "none")
-
-Combine = Callable[[pl.Expr, pl.Expr], pl.Expr]
-Form = Callable[[Sequence[pl.Expr]], pl.Expr]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +60,13 @@ def may_match(predicate: pl.Expr, keys: Sequence[str]) -> pl.Expr:
     if set(keys).issuperset(predicate.meta.root_names()):
         return predicate
     operands = predicate.meta.pop()[::-1]
-    for forms, combine in _CONNECTIVES:
-        if _has_form(predicate, operands, forms):
+    for combine, horizontal in (
+        (operator.and_, pl.all_horizontal),
+        (operator.or_, pl.any_horizontal),
+    ):
+        if len(operands) > 1 and _is_one_of(
+            predicate, (reduce(combine, operands), horizontal(operands))
+        ):
             return reduce(combine, (may_match(part, keys) for part in operands))
     weakened = _weaken_comparison(predicate, operands, column_bounds(keys))
     return pl.lit(value=True) if weakened is None else weakened
@@ -78,60 +80,33 @@ def _weaken_comparison(
     Returns:
         None if the predicate is not a comparison of a bounded column with constants.
     """
-    columns = [index for index, operand in enumerate(operands) if operand.meta.root_names()]
-    if len(columns) != 1:
+    columns = [operand for operand in operands if operand.meta.root_names()]
+    if len(columns) != 1 or len(operands) == 1:
         return None
-    column = operands[columns[0]]
+    column = columns[0]
     name = column.meta.root_names()[0]
     if name not in bounds or not column.meta.eq(pl.col(name)):
         return None
     low, high = bounds[name].low, bounds[name].high
     constants = [operand for operand in operands if operand is not column]
-    for forms, weaken in _COMPARISONS:
-        # The column comes first: 1 < x is a form of x > 1, not of x < 1.
-        if _has_form(predicate, [column, *constants], forms):
-            return weaken(low, high, constants)
-    if low is high and _has_form(predicate, operands, [lambda parts: parts[0].is_in(parts[1])]):
-        return low.is_in(constants[0])
-    return None
+    first, last = constants[0], constants[-1]
+    between = [column.is_between(first, last, closed=closed) for closed in _CLOSED]
+    weakened: list[tuple[Sequence[pl.Expr], pl.Expr]] = [
+        ((column > first, first < column), high > first),
+        ((column >= first, first <= column), high >= first),
+        ((column < first, first > column), low < first),
+        ((column <= first, first >= column), low <= first),
+        ((column == first, first == column), (low <= first) & (high >= first)),
+        (between, (low <= last) & (high >= first)),
+    ]
+    if low is high:
+        weakened.append(([column.is_in(first)], low.is_in(first)))
+    return next((on_files for forms, on_files in weakened if _is_one_of(predicate, forms)), None)
 
 
-def _has_form(predicate: pl.Expr, operands: Sequence[pl.Expr], forms: Sequence[Form]) -> bool:
-    return len(operands) > 1 and any(form(operands).meta.eq(predicate) for form in forms)
+def _is_one_of(predicate: pl.Expr, forms: Sequence[pl.Expr]) -> bool:
+    return any(form.meta.eq(predicate) for form in forms)
 
 
 def _without_zone(instant: pl.Expr) -> pl.Expr:
     return instant.dt.replace_time_zone(None)
-
-
-def _joined(combine: Combine) -> Form:
-    return lambda parts: reduce(combine, parts)
-
-
-def _either_way(compare: Combine, mirrored: Combine) -> tuple[Form, Form]:
-    return (lambda parts: compare(parts[0], parts[1])), (lambda parts: mirrored(parts[1], parts[0]))
-
-
-def _between(closed: Literal["both", "left", "right", "none"]) -> Form:
-    return lambda parts: parts[0].is_between(parts[1], parts[-1], closed=closed)
-
-
-_CONNECTIVES: tuple[tuple[tuple[Form, ...], Combine], ...] = (
-    ((_joined(operator.and_), pl.all_horizontal), operator.and_),
-    ((_joined(operator.or_), pl.any_horizontal), operator.or_),
-)
-_Weaken = Callable[[pl.Expr, pl.Expr, Sequence[pl.Expr]], pl.Expr]
-_COMPARISONS: tuple[tuple[tuple[Form, ...], _Weaken], ...] = (
-    (_either_way(operator.gt, operator.lt), lambda _, high, limits: high > limits[0]),
-    (_either_way(operator.ge, operator.le), lambda _, high, limits: high >= limits[0]),
-    (_either_way(operator.lt, operator.gt), lambda low, _, limits: low < limits[0]),
-    (_either_way(operator.le, operator.ge), lambda low, _, limits: low <= limits[0]),
-    (
-        _either_way(operator.eq, operator.eq),
-        lambda low, high, limits: (low <= limits[0]) & (high >= limits[0]),
-    ),
-    (
-        tuple(_between(closed) for closed in _CLOSED),
-        lambda low, high, limits: (high >= limits[0]) & (low <= limits[1]),
-    ),
-)

@@ -65,8 +65,8 @@ def read_batches(
         DatasetError: a file is missing or damaged, or the dataset was replaced.
     """
     catalog.check_unchanged()
-    source = WindowQuery(catalog, columns, predicate)
+    query = WindowQuery(catalog, columns, predicate)
     workers = default_workers()
-    yield from map_in_order(workers, source.read, source.batches(limit), ahead=workers)
+    yield from map_in_order(workers, query.read, query.batches(limit), ahead=workers)
     # A dataset that was replaced meanwhile may have given windows of both.
     catalog.check_unchanged()

@@ -21,10 +21,9 @@ from a20_parquet.execution.threads import Pool
 from a20_parquet.formatting import format_count
 from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.query.cosine import Direction, Nearest, search_block
-from a20_parquet.query.map_batches import Batch, map_batches
 from a20_parquet.query.named_window import window_embedding
 from a20_parquet.query.take_rows import take
-from a20_parquet.query.window_query import WindowQuery
+from a20_parquet.query.window_query import Batch, WindowQuery
 from a20_parquet.resources import default_workers
 from a20_parquet.storage.path import parse_path, read_whole
 from a20_parquet.windows.schema import EMBEDDING
@@ -166,7 +165,7 @@ def _search(query: WindowQuery, direction: Direction, top: int, progress: Progre
         return found
 
     workers = default_workers()
-    for found in map_batches(query, search, name="comparing", progress=progress, workers=workers):
+    for found in query.map(search, name="comparing", progress=progress, workers=workers):
         best = best.merge(found)
     return best
 

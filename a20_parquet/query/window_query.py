@@ -1,7 +1,9 @@
 """Reads the windows of a query: only the files, columns and pages that it needs."""
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import polars as pl
@@ -10,7 +12,10 @@ import pyarrow as pa
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import Rows
 from a20_parquet.dataset.embedding_buffer import EmbeddingBuffer
+from a20_parquet.execution.threads import map_in_order
+from a20_parquet.formatting import format_count
 from a20_parquet.parquet import Embeddings
+from a20_parquet.progress import Progress
 from a20_parquet.query.file_slices import (
     FileSlice,
     Mask,
@@ -21,6 +26,7 @@ from a20_parquet.query.file_slices import (
 from a20_parquet.query.prune import may_match
 from a20_parquet.windows.schema import EMBEDDING, feature_bytes
 
+_LOGGER = logging.getLogger(__name__)
 _PolarsError = pl.exceptions.PolarsError
 _BATCH_BYTES = 16 << 20
 _METADATA_ROW_BYTES = 200
@@ -29,9 +35,12 @@ _KEY_ROWS = 1 << 22
 # Each open remote file has a buffer of some megabytes.
 _MOST_REMOTE_FILES = 32
 
+Batch: TypeAlias = Sequence[FileSlice]
+Result = TypeVar("Result")
+
 
 @contextmanager
-def _closing(batch: Sequence[FileSlice]) -> Iterator[None]:
+def _closing(batch: Batch) -> Iterator[None]:
     try:
         yield
     finally:
@@ -94,7 +103,7 @@ class WindowQuery:
         if batch:
             yield tuple(batch)
 
-    def read(self, batch: Sequence[FileSlice]) -> pl.DataFrame:
+    def read(self, batch: Batch) -> pl.DataFrame:
         """Read the matching windows of one batch.
 
         Raises:
@@ -109,9 +118,7 @@ class WindowQuery:
             frame = frame.filter(self._predicate)
         return frame.select(self._columns)
 
-    def blocks(
-        self, batch: Sequence[FileSlice], scratch: EmbeddingBuffer
-    ) -> Iterator[tuple[Rows, Embeddings]]:
+    def blocks(self, batch: Batch, scratch: EmbeddingBuffer) -> Iterator[tuple[Rows, Embeddings]]:
         """Read the embeddings of the matching windows of one batch, block by block.
 
         Args:
@@ -130,6 +137,34 @@ class WindowQuery:
             if self._predicate is not None:
                 kept, _ = self._test(batch)
             yield from read_blocks(batch, kept, scratch, self._catalog.dims)
+
+    def map(
+        self, work: Callable[[Batch], Result], *, name: str, progress: Progress, workers: int
+    ) -> Iterator[Result]:
+        """Yield the result of each batch, in order.
+
+        Args:
+            work: computes the result of a batch.
+            name: of the pass, for the progress.
+            progress: advanced after each batch by its bytes.
+            workers: number of threads.
+        """
+        batches = list(self.batches())
+        _LOGGER.info(
+            "%s: %s of %s with %s",
+            name,
+            format_count(len(batches), "part"),
+            format_count(len({part.path for batch in batches for part in batch}), "file"),
+            format_count(workers, "worker"),
+        )
+        progress.start(name, sum(map(_size, batches)))
+
+        def work_and_advance(batch: Batch) -> Result:
+            result = work(batch)
+            progress.advance(_size(batch))
+            return result
+
+        yield from map_in_order(workers, work_and_advance, batches, ahead=workers)
 
     def _parts(self, rows_a_part: int, limit: int | None) -> Iterator[FileSlice]:
         keys = self._catalog.partition_by.keys
@@ -218,3 +253,7 @@ class WindowQuery:
         floats = pa.Array.from_buffers(pa.float32(), out.size, [None, pa.py_buffer(out)])
         lists = pa.FixedSizeListArray.from_arrays(floats, dims)
         return pl.DataFrame(pa.table({EMBEDDING: lists}))
+
+
+def _size(batch: Batch) -> int:
+    return sum(part.bytes for part in batch)

@@ -9,8 +9,7 @@ from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import UsageError
 from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.query.info import catalog_info
-from a20_parquet.query.map_batches import Batch, map_batches
-from a20_parquet.query.window_query import WindowQuery
+from a20_parquet.query.window_query import Batch, WindowQuery
 from a20_parquet.reporting.coverage import TIME_COLUMNS, Coverage, Tally
 from a20_parquet.reporting.render import GENERATOR, render
 from a20_parquet.resources import default_workers
@@ -69,15 +68,15 @@ def read_coverage(catalog: Catalog, progress: Progress) -> Coverage:
     """
     sites = sorted(set(catalog.files["site"].fill_null(HIVE_NULL)))
     numbers = pl.Enum(sites)
-    source = WindowQuery(catalog, ["site", *TIME_COLUMNS])
+    query = WindowQuery(catalog, ["site", *TIME_COLUMNS])
 
     def tally(batch: Batch) -> Tally:
-        windows = source.read(batch)
+        windows = query.read(batch)
         of_site = windows["site"].fill_null(HIVE_NULL).cast(numbers).to_physical()
         return Tally.of(of_site.to_numpy().astype(np.int64), windows)
 
     workers = default_workers() if catalog.is_local else _REMOTE_WORKERS
-    tallies = map_batches(source, tally, name="reading times", progress=progress, workers=workers)
+    tallies = query.map(tally, name="reading times", progress=progress, workers=workers)
     return Coverage.of(sites, Tally.sum(tallies))
 
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from a20_parquet.conversion.memory import MemoryPlan
 from a20_parquet.planning.partitions import KeyForecast
-from a20_parquet.planning.passes import Blocks, MergeForecast, SortForecast, Volume
+from a20_parquet.planning.passes import MergeForecast, SortForecast, Volume
 from a20_parquet.runs.merge_plan import divide_shards, plan_merge, unit_rows
 from a20_parquet.windows.order import Partitions
 from a20_parquet.windows.partition import PartitionBy
@@ -49,6 +50,19 @@ def key(files: int, size: int) -> KeyForecast:
         files=files,
         median_file_bytes=size,
         mean_file_bytes=size,
+    )
+
+
+def memory(runs: int, block_rows: int) -> MemoryPlan:
+    """A budget with which a request reads 4 MB of a shard, or so many embeddings of a run."""
+    return MemoryPlan(
+        workers=1,
+        batch_bytes=4 * MB,
+        gather_rows=10**6,
+        slice_rows=10**6,
+        staging_rows=block_rows * runs,
+        runs=runs,
+        holds_all=False,
     )
 
 
@@ -109,13 +123,9 @@ def test_a_slice_is_read_in_pieces() -> None:
 def test_requests_of_a_conversion_in_memory() -> None:
     """Each shard's start and its blocks, and what is written: no run."""
     source = volume(1_500, 2_000)
-    merge = source.write(1, 400)
-    found = source.requests(
-        SortForecast(units=1_500, runs=0),
-        merge,
-        key(400, 30 * MB),
-        Blocks(shard_bytes=4 * MB, metadata_rows=1, embedding_rows=1),
-    )
+    merge = source.merge(1, 400)
+    sort = SortForecast(units=1_500, runs=0)
+    found = source.requests(sort, merge, key(400, 30 * MB), memory(runs=1, block_rows=1))
     assert found.lists == 2
     assert found.reads == 1_500 * (1 + ceil(2_000 * ROW_BYTES / (4 * MB)))
     # A file of 30 MB is begun, put in four parts, and completed.
@@ -126,8 +136,8 @@ def test_requests_of_runs() -> None:
     """Every run's index, and of each slice the metadata twice and the embeddings in blocks."""
     source = volume(100, 2_000)
     sort = source.sort(4_000, holds_all=False)
-    merge = source.write(sort.runs, 400)
-    blocks = Blocks(shard_bytes=4 * MB, metadata_rows=10**6, embedding_rows=100)
+    merge = source.merge(sort.runs, 400)
+    blocks = memory(sort.runs, 100)
     none = SortForecast(units=sort.units, runs=0)
     small, large = key(400, MB), key(400, 120 * MB)
     with_runs = source.requests(sort, merge, small, blocks)
