@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import polars as pl
 import pyarrow as pa
 
 from a20_parquet.windows.filenames.parse import FilenameRules, Recordings, parse_filenames
+from a20_parquet.windows.filenames.site_table import SCHEMA, SiteTable
 from a20_parquet.windows.filenames.site_token import chosen_token, name_tokens
 
 Row = Mapping[str, Any]
@@ -177,3 +179,9 @@ def facts(name: str) -> dict[str, Any] | None:
     """What the name tells, as Python values; None if it is not valid."""
     found = reading(parse(name))
     return found.columns if found.taken else None
+
+
+def site_table(*rows: tuple[Any, ...]) -> SiteTable:
+    """A sites table of rows that may leave out their last columns."""
+    full = [(*row, *[None] * (len(SCHEMA) - len(row))) for row in rows]
+    return SiteTable(pl.DataFrame(full, schema=SCHEMA, orient="row"))
