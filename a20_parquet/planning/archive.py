@@ -102,7 +102,7 @@ def look_at(
 
 
 def drawn_windows(sample: Sample, total_records: int) -> DrawnWindows:
-    """Return the sample's windows as drawn from ``total_records`` records."""
+    """Describe the sample's windows as drawn from ``total_records`` records."""
     start = sample.keyed.column("window_start_local")
     dated = start.is_valid().to_numpy(zero_copy_only=False)
     seconds = start.cast("int64").fill_null(0).to_numpy() // 1_000_000

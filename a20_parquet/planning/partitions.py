@@ -1,6 +1,6 @@
 """Estimates number and size of partitions from a random sample of records.
 
-Perch's writer shuffles records over shards, so the first records of some shards are such a sample.
+Perch's writer shuffles records over shards, so the first records of some shards are a random sample.
 """
 
 from collections.abc import Iterator
@@ -127,7 +127,7 @@ class DrawnWindows:
     record: Numbers
     """Number of each window's record, from 0."""
     site: Any
-    """string array"""
+    """Value of the Hive key ``site``: an Arrow array of strings."""
     start_local_s: Numbers
     """Seconds since 1970-01-01 on the recorder's wall clock."""
     dated: npt.NDArray[np.bool_]
@@ -142,7 +142,7 @@ class DrawnWindows:
 
     @property
     def days(self) -> tuple[int, int] | None:
-        """Days since 1970-01-01 of the first and last window with a date, None if none has one."""
+        """Days since 1970-01-01 of the first and last dated window, None if no window is dated."""
         if not self.dated.any():
             return None
         days = periods(self.start_local_s[self.dated], PartitionBy.SITE_DATE)

@@ -27,7 +27,7 @@ class ConversionPlan:
     advice: tuple[Advice, ...]
     """Recommended Hive keys, memory and workers."""
     assumptions: tuple[str, ...] = ()
-    """Values that the input does not have, such as the hop."""
+    """Values that were assumed because the input does not have them, such as the hop."""
 
 
 @with_options(decoder=DecoderName.WIRE.value)

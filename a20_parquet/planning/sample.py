@@ -72,14 +72,14 @@ def read_sample(job: ConversionSetup, records: int) -> Sample:
     shards = zip(job.shards, job.window_bytes, strict=True)
     rates = [rate for shard, size in shards if (rate := reading.read(shard, size, quota))]
     if not reading.batches:
-        raise SourceError(_nothing(job, reading))
+        raise SourceError(_why_none(job, reading))
     keyed = sort_table(reading.batches, job.rules, reading.features)
     rows = np.arange(len(keyed))
     if job.rules.selection.is_limited:
         taken = job.rules.selection.takes(keyed.column("site"), keyed.column("window_start_local"))
         keyed, rows = keyed.filter(pa.array(taken)), rows[taken]
     if not len(keyed):
-        raise SourceError(_nothing(job, reading))
+        raise SourceError(_why_none(job, reading))
     kept = np.concatenate([np.empty((0, job.table.dims), np.float32), *reading.embeddings])
     numbers = np.stack([keyed.column("shard").to_numpy(), keyed.column("record").to_numpy()])
     _, record = np.unique(numbers, axis=1, return_inverse=True)
@@ -113,7 +113,7 @@ class _Reading:
         self._kept = 0
 
     def read(self, shard: Shard, window_bytes: float, quota: int) -> float | None:
-        """Read a shard's first records; return the speed in bytes per second, None without any."""
+        """Read a shard's first records; return bytes per second, None if there are none."""
         size, seconds = 0, 0.0
         before = self.records
         begun = time.perf_counter()
@@ -156,7 +156,8 @@ def _first(shard: Shard, quota: int) -> Iterator[Records]:
                 return
 
 
-def _nothing(job: ConversionSetup, reading: _Reading) -> str:
+def _why_none(job: ConversionSetup, reading: _Reading) -> str:
+    """Explain why the sample has no window."""
     begins = f"none of the first {reading.records} records of {len(job.shards)} shards"
     if reading.batches or reading.left_out or reading.problem is None:
         return f"{begins} has a window in the selection. Select other sites or dates."

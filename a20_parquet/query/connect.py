@@ -24,7 +24,7 @@ def connect(dataset: str | Path) -> "DuckDBPyConnection":
 
     Queries read only what they need: filters on ``site`` and the other keys choose files, filters
     on ``window_start`` choose row groups. ``embedding`` is a ``FLOAT[dims]``, a feature of n floats
-    a ``FLOAT[n]``, null if a record has none. After an overwrite of a local dataset, queries
+    a ``FLOAT[n]``, null if a record lacks it. After an overwrite of a local dataset, queries
     raise DuckDB's ``InvalidInputException``. Windows appended later are not seen. Connections are
     independent; ``cursor()`` returns one for another thread.
 
@@ -33,7 +33,7 @@ def connect(dataset: str | Path) -> "DuckDBPyConnection":
 
     Raises:
         DatasetError: the path is not a complete dataset, or DuckDB cannot read it.
-        UsageError: DuckDB cannot read files at such a path.
+        UsageError: DuckDB cannot read files from this path.
     """
     import duckdb
 

@@ -24,8 +24,8 @@ def scan(dataset: str | Path) -> pl.LazyFrame:
 
     Returns:
         All columns of ``schemas/windows.json``, ``embedding`` as ``Array(Float32, dims)``, the
-        features of n floats behind the metadata as ``Array(Float32, n)``, null if a record has
-        none, and the Hive keys: ``site`` String, ``date`` Date (or ``month`` String, or ``year``
+        features of n floats behind the metadata as ``Array(Float32, n)``, null if a record lacks
+        it, and the Hive keys: ``site`` String, ``date`` Date (or ``month`` String, or ``year``
         Int64). Rows are in the dataset's order.
 
     Raises:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, time
 from functools import reduce
 from io import BytesIO
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -12,9 +13,11 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
 
 from a20_parquet.checks import check_count, check_unicode
 from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.data_file import DataFile, Rows
 from a20_parquet.dataset.embedding_buffer import EmbeddingBuffer
 from a20_parquet.errors import UsageError
 from a20_parquet.execution.threads import Pool
@@ -22,7 +25,6 @@ from a20_parquet.formatting import format_count
 from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.query.cosine import Direction, Nearest, search_block
 from a20_parquet.query.named_window import window_embedding
-from a20_parquet.query.take_rows import take
 from a20_parquet.query.window_query import Batch, WindowQuery
 from a20_parquet.resources import default_workers
 from a20_parquet.storage.path import parse_path, read_whole
@@ -86,7 +88,7 @@ def similar(  # noqa: PLR0913 - the command's options, each a keyword
             )
         elif not len(nearest.rows):
             shown.say(_why_none(catalog, selection))
-    found = take(catalog, nearest.rows, _COLUMNS)
+    found = take_rows(catalog, nearest.rows, _COLUMNS)
     return found.with_columns(pl.Series("similarity", nearest.cosines, pl.Float64))
 
 
@@ -200,3 +202,47 @@ def _load_vector(path: str | Path) -> npt.NDArray[Any]:
     if not isinstance(loaded, np.ndarray):
         raise UsageError(f"{path} has several arrays. Save one embedding with numpy.save.")
     return loaded
+
+
+def take_rows(catalog: Catalog, numbers: Rows, columns: Sequence[str]) -> pl.DataFrame:
+    """Read windows without their embeddings.
+
+    Args:
+        catalog: of the dataset.
+        numbers: of windows in the dataset's order, from 0, shape ``(rows,)``.
+        columns: names of metadata columns and Hive keys.
+
+    Returns:
+        One row per number, in the order of ``numbers``.
+
+    Raises:
+        DatasetError: a file is missing or damaged.
+    """
+    starts = np.concatenate([[0], catalog.files["rows"].cum_sum().to_numpy()])
+    files = np.searchsorted(starts, numbers, side="right") - 1
+    stored = [name for name in columns if name in catalog.metadata_columns]
+    tables, order = [], []
+    for file in np.unique(files):
+        here = np.flatnonzero(files == file)
+        tables.append(_take_of_file(catalog, int(file), numbers[here] - starts[file], stored))
+        order.append(here)
+    schema = catalog.schema
+    if not tables:
+        return pl.DataFrame(schema={name: schema[name] for name in columns})
+    frame = pl.DataFrame(pa.concat_tables(tables))
+    read = np.concatenate(order)
+    keys = catalog.files[files[read]].select(
+        key for key in catalog.partition_by.keys if key in columns
+    )
+    return pl.concat([frame, keys], how="horizontal")[np.argsort(read)].select(columns)
+
+
+def _take_of_file(catalog: Catalog, file: int, rows: Rows, stored: Sequence[str]) -> Any:
+    path, size, in_file = catalog.files.select("path", "bytes", "rows").row(file)
+    with DataFile(catalog, path, rows=in_file, size=size) as opened:
+        starts = np.array(list(accumulate(opened.rows, initial=0)))
+        used = np.unique(np.searchsorted(starts, rows, side="right") - 1)
+        table = opened.metadata(used.tolist(), stored)
+    # The number in the file of each row of the table.
+    read = np.concatenate([np.arange(starts[group], starts[group + 1]) for group in used])
+    return table.take(np.searchsorted(read, rows))

@@ -99,7 +99,7 @@ class SiteCoverage:
 
     @property
     def share(self) -> float | None:
-        """Fraction of days with windows from the first to the last; None if there is none."""
+        """Fraction of days with windows from first to last day; None if no window has a date."""
         if self.first_day is None or self.last_day is None:
             return None
         return self.days / (self.last_day - self.first_day + 1)

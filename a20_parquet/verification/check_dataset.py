@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping
-from typing import Any
 
 import crc32c
 
@@ -18,7 +17,7 @@ from a20_parquet.dataset.manifest import (
 from a20_parquet.dataset.problem import Problem
 from a20_parquet.dataset.quarantine import LIST, Entry, list_sum, parse_entry
 from a20_parquet.errors import DatasetError
-from a20_parquet.storage.locate import check_regular
+from a20_parquet.verification.check_file import open_file
 from a20_parquet.windows.partition import hive_folder
 from a20_parquet.windows.rejection import Reason
 
@@ -140,23 +139,16 @@ def _read_list(catalog: Catalog, label: str) -> list[Entry] | None:
     for folder in ("quarantine", "conversion/quarantine"):
         path = f"{folder}/{label}{LIST}"
         try:
-            with _open(catalog, path) as lines:
-                return [parse_entry(line, path) for line in lines]
+            return [parse_entry(line, path) for line in catalog.read(path).splitlines()]
         except (OSError, DatasetError):
             continue
     return None
 
 
-def _open(catalog: Catalog, path: str) -> Any:
-    if catalog.is_local:
-        check_regular(catalog.path(path))
-    return catalog.filesystem.open(catalog.path(path), "rb")
-
-
 def _check_bytes(catalog: Catalog, path: str, file: QuarantineFile) -> Iterator[Problem]:
     size = checksum = 0
     try:
-        with _open(catalog, path) as opened:
+        with open_file(catalog, path) as opened:
             while block := opened.read(_READ_BYTES):
                 size += len(block)
                 checksum = crc32c.crc32c(block, checksum)

@@ -82,7 +82,7 @@ class FileChecker:
         checksum = 0
         buffer = memoryview(bytearray(min(_READ_BYTES, file.bytes + 1)))
         try:
-            with _open(self._catalog, file.path) as content:
+            with open_file(self._catalog, file.path) as content:
                 while count := content.readinto(buffer):
                     checksum = crc32c.crc32c(buffer[:count], checksum)
                     read += count
@@ -171,7 +171,12 @@ def _read_group(
             sink(WindowBlock(batch.slice(page.first, page.rows), embeddings))
 
 
-def _open(catalog: Catalog, path: str) -> Any:
+def open_file(catalog: Catalog, path: str) -> Any:
+    """Open a file of a dataset without a buffer.
+
+    Raises:
+        OSError: the file cannot be opened, or is a named pipe, a socket or a device.
+    """
     if catalog.is_local:
         check_regular(catalog.path(path))
         return open(catalog.path(path), "rb", buffering=0)

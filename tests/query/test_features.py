@@ -18,7 +18,7 @@ from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import DatasetError
 from a20_parquet.parquet import Compression
 from a20_parquet.query.duckdb_file import As
-from a20_parquet.query.take_rows import take
+from a20_parquet.query.similar import take_rows
 from a20_parquet.query.window_query import WindowQuery
 from a20_parquet.windows.schema import METADATA, Feature
 from tests.helpers.datasets import make_dataset
@@ -162,7 +162,7 @@ def test_single_windows(dataset: Path) -> None:
     """Windows taken by number have their features."""
     numbers = np.array([163, 0, 41, 42, 5, 140])
     columns = ["site", "nuisances", "channel", "Label", "never"]
-    found = take(Catalog.open(dataset), numbers, columns)
+    found = take_rows(Catalog.open(dataset), numbers, columns)
     assert_same(found, expected(dataset)[numbers].select(columns))
 
 
