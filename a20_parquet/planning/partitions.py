@@ -1,6 +1,6 @@
 """Estimates number and size of partitions from a random sample of records.
 
-Perch's writer shuffles records over shards, so the first records of some shards are a random sample.
+Perch's writer shuffles records over shards, so the first records of some shards are one.
 """
 
 from collections.abc import Iterator

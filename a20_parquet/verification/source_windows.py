@@ -90,7 +90,7 @@ class SourceWindows:
         """
         label = known.label if known else shard.label
         try:
-            reading = _Reading(label, self._tries(known), sink)
+            reading = _Reading(label, self._decoder, self._tries(known), sink)
             with open_content(shard) as content:
                 reader = FrameReader(shard, content, BATCH_BYTES)
                 for item in reader.read(advance):
@@ -123,36 +123,30 @@ class SourceWindows:
             listed=reading.quarantine.listed,
         )
 
-    def _tries(self, known: ShardSummary | None) -> list["_Try"]:
-        """Return how the shard's records were read: by its conversion, then by each retry."""
+    def _tries(self, known: ShardSummary | None) -> list[tuple[RecordFilter, float | None]]:
+        """Return filter and sample rate of the shard's conversion, then those of each retry."""
         numbers = (known.conversion, *known.retried) if known else (len(self._rules) - 1,)
-        given = [self._read[number].sample_rate for number in numbers]
-        rates_hz = [rate or (known.sample_rate_hz if known else None) for rate in given]
-        filters = [RecordFilter(self._rules[number]) for number in numbers]
-        decoder = self._decoder
-        return [_Try(decoder, *each) for each in zip(filters, rates_hz, strict=True)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Try:
-    """How one conversion read the records of a shard."""
-
-    decoder: Decoder
-    record_filter: RecordFilter
-    sample_rate_hz: float | None
-
-    def decode(self, records: Records) -> DecodedRecords:
-        shard = replace(records.shard, sample_rate_hz=self.sample_rate_hz)
-        return self.decoder.decode(replace(records, shard=shard))
+        rate_hz = known.sample_rate_hz if known else None
+        return [
+            (RecordFilter(self._rules[number]), self._read[number].sample_rate or rate_hz)
+            for number in numbers
+        ]
 
 
 class _Reading:
     """Counters and quarantine of one shard that is being read."""
 
-    def __init__(self, label: str, tries: Sequence[_Try], sink: BlockSink) -> None:
+    def __init__(
+        self,
+        label: str,
+        decoder: Decoder,
+        tries: Sequence[tuple[RecordFilter, float | None]],
+        sink: BlockSink,
+    ) -> None:
         self.windows = self.left_out = self.shape_disagreements = 0
         self.quarantine = QuarantineTally(label)
         self._label = label
+        self._decoder = decoder
         self._tries = tries
         self._sink = sink
 
@@ -162,14 +156,14 @@ class _Reading:
         still: tuple[Rejection, ...] = ()
         # Retries with the same sample rate decode to the same records.
         decoded: dict[float | None, DecodedRecords] = {}
-        for each in self._tries:
-            rate_hz = each.sample_rate_hz
+        for record_filter, rate_hz in self._tries:
             if rate_hz not in decoded:
-                decoded[rate_hz] = each.decode(records)
-            intake = each.record_filter.sort_out(_numbered(decoded[rate_hz], left))
+                shard = replace(records.shard, sample_rate_hz=rate_hz)
+                decoded[rate_hz] = self._decoder.decode(replace(records, shard=shard))
+            intake = record_filter.sort_out(_numbered(decoded[rate_hz], left))
             self.left_out += intake.left_out
             for part in _parts(intake.taken):
-                block, left_out = _select(part, each.record_filter.rules)
+                block, left_out = _select(part, record_filter.rules)
                 self.left_out += left_out
                 if len(block.metadata):
                     self.windows += len(block.metadata)
@@ -177,7 +171,7 @@ class _Reading:
             still = intake.rejected
             left = {rejection.number for rejection in still}
         # Retries do not count them again.
-        self.shape_disagreements += decoded[self._tries[0].sample_rate_hz].shape_disagreements
+        self.shape_disagreements += decoded[self._tries[0][1]].shape_disagreements
         return still
 
 
