@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from a20_parquet.conversion.job import ConversionSetup, plan_conversion
+from a20_parquet.conversion.new_shards import NewShards
 from a20_parquet.conversion.options import ConvertOptions
 from a20_parquet.conversion.reading import Reading
 from a20_parquet.execution.threads import Pool, ThreadExecutor
@@ -57,9 +58,7 @@ class Setting:
         executor = ThreadExecutor(self.threads, NoProgress())
         chosen = ConvertOptions.model_validate(values)
         reading = Reading.of(chosen, None)
-        return plan_conversion(
-            self.listing.shards, chosen, None, executor=executor, reading=reading
-        )
+        return plan_conversion(NewShards(shards=self.listing.shards), chosen, reading, executor)
 
     def buffers(self, rows: int, dims: int) -> Pool[Rows]:
         """Make a buffer for each thread, of which every page has been written to."""

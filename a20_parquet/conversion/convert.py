@@ -8,7 +8,7 @@ from typing import Unpack
 
 from a20_parquet.conversion.duplicates_pass import without_duplicates
 from a20_parquet.conversion.finish import check_some_kept, finish, missing_sites
-from a20_parquet.conversion.job import check_options, plan_conversion
+from a20_parquet.conversion.job import ConversionSetup, check_options, plan_conversion
 from a20_parquet.conversion.memory import check_budget
 from a20_parquet.conversion.merge_pass import merge_runs, plan_files
 from a20_parquet.conversion.new_shards import NewShards, find_copies, find_new
@@ -18,7 +18,7 @@ from a20_parquet.conversion.reading import Reading
 from a20_parquet.conversion.result import Conversion, Remarks, conversion_remarks
 from a20_parquet.conversion.sort_pass import sort_shards
 from a20_parquet.conversion.start import started
-from a20_parquet.conversion.transaction.begin import find_existing, make_way
+from a20_parquet.conversion.transaction.begin import ConversionState, find_existing, make_way
 from a20_parquet.conversion.transaction.lock import locked
 from a20_parquet.dataset.existing import ExistingDataset
 from a20_parquet.dataset.layout import DatasetLayout
@@ -93,19 +93,21 @@ def _convert(
         warnings = (*listing.missing, *listing.remarks, *reading.remarks)
         remarks.say(*warnings, *_notebook_remarks(notebook, new))
         if existing is not None and not new.shards and not layout.plan.exists():
-            other_options = reading.check_existing(existing, new.summaries)
+            other_options = reading.check_existing(new.summaries)
             result = Conversion(
                 dataset=layout.location,
                 totals=existing.manifest.totals,
                 quarantine=existing.manifest.count_reasons(),
             )
         else:
-            other_options = reading.compare_existing(
-                existing, is_retry=len(new.retries) == len(new.shards)
-            )
+            other_options = reading.compare_existing(is_retry=len(new.retries) == len(new.shards))
             remarks.say(*other_options)
             with open_executor(chosen.dask, chosen.workers, progress) as executor:
-                result = _add(layout, new, chosen, existing, reading, notebook, executor, remarks)
+                setup = plan_conversion(new, chosen, reading, executor, notebook)
+                hops = () if notebook is None else hop_remarks([setup.table.window_seconds])
+                remarks.say(*map(str, setup.assumptions), *hops)
+                with started(layout, setup, chosen, existing, progress) as state:
+                    result = _add(layout, setup, state, reading, executor)
             result = replace(result, retries=retries.count + result.retries)
     return replace(
         result,
@@ -117,46 +119,37 @@ def _convert(
     )
 
 
-def _add(  # noqa: PLR0913, PLR0917 - all that was found before
+def _add(
     layout: DatasetLayout,
-    new: NewShards,
-    options: ConvertOptions,
-    existing: ExistingDataset | None,
+    setup: ConversionSetup,
+    state: ConversionState,
     reading: Reading,
-    notebook: NotebookOutput | None,
     executor: Executor,
-    remarks: Remarks,
 ) -> Conversion:
     """Sort the windows of new shards, merge them into files and commit these."""
-    setup = plan_conversion(
-        new.shards, options, existing, retries=new.retries, executor=executor, reading=reading
+    existing = reading.existing
+    npy_json = None if setup.notebook is None else setup.notebook.folder.root
+    token = FencingToken.of(layout, state.scratch, *([npy_json] if npy_json else []))
+    executor.check_access(token, setup.shards[:1])
+    sorted_runs, sorted_shards = sort_shards(layout, setup, state, executor)
+    if not reading.has_kept:
+        overwrites = existing is None and layout.manifest.exists()
+        check_some_kept(setup, sorted_shards, overwrites=overwrites)
+    runs, duplicates = without_duplicates(setup, sorted_runs, existing, executor)
+    units = plan_files(setup, runs, existing)
+    make_way(layout, state)
+    files = merge_runs(setup, runs, units, layout, executor, existing=existing)
+    observations = sorted_shards.observations
+    missing = missing_sites(setup, observations.left_out, sorted_runs, files)
+    manifest = finish(
+        layout,
+        setup,
+        state,
+        existing,
+        sorted_shards=sorted_shards,
+        duplicates=duplicates,
+        files=files,
     )
-    with started(layout, setup, options, existing, executor.progress) as state:
-        hops = () if notebook is None else hop_remarks([setup.table.window_seconds])
-        remarks.say(*map(str, setup.assumptions), *hops)
-        further = () if notebook is None else (notebook.folder.root,)
-        token = FencingToken.of(layout, state.scratch, *further)
-        executor.check_access(token, setup.shards[:1])
-        sorted_runs, sorted_shards = sort_shards(layout, setup, state, notebook, executor)
-        if existing is None or not reading.has_kept(existing):
-            check_some_kept(
-                setup, sorted_shards, overwrites=existing is None and layout.manifest.exists()
-            )
-        runs, duplicates = without_duplicates(setup, sorted_runs, existing, executor)
-        units = plan_files(setup, runs, existing)
-        make_way(layout, state)
-        files = merge_runs(setup, runs, units, layout, executor, existing=existing)
-        left_out = sorted_shards.observations.left_out
-        missing = missing_sites(setup, left_out, sorted_runs, files)
-        manifest = finish(
-            layout,
-            setup,
-            state,
-            existing,
-            sorted_shards=sorted_shards,
-            duplicates=duplicates,
-            files=files,
-        )
     summaries = enumerate(sorted_shards.shards)
     first_read = [shard for position, shard in summaries if position not in setup.retries]
     return Conversion(
@@ -169,10 +162,10 @@ def _add(  # noqa: PLR0913, PLR0917 - all that was found before
         missing_sites=missing,
         quarantine=manifest.count_reasons(),
         duplicates=duplicates,
-        dropped_duplicates=options.drop_duplicates,
+        dropped_duplicates=setup.reading.drop_duplicates,
         shape_disagreements=sum(shard.shape_disagreements for shard in sorted_shards.shards),
-        other_features=sorted_shards.observations.other_features,
-        widths=sorted_shards.observations.other_widths(setup.table.dims),
+        other_features=observations.other_features,
+        widths=observations.other_widths(setup.table.dims),
         copies=find_copies(existing.manifest.shards if existing else (), first_read),
         assumptions=manifest.conversions[-1].assumptions,
         hop_remark=manifest.conversions[-1].hop_remark,
@@ -183,7 +176,7 @@ def _add(  # noqa: PLR0913, PLR0917 - all that was found before
         hint=sparse_partitions_hint(
             ((file.site, file.period, file.bytes) for file in files), setup.table.partition_by
         ),
-        npy_json=None if notebook is None else notebook.folder.root,
+        npy_json=npy_json,
     )
 
 
@@ -199,7 +192,7 @@ def _find_shards(
     for shard in listing.shards if options.overwrite else ():
         if is_inside(shard.filesystem, shard.path, layout.root):
             raise UsageError(
-                f"{shard.url} lies in {layout.root}, which --overwrite would delete first. Leave "
+                f"{shard.url} is in {layout.root}, which --overwrite would delete first. Leave "
                 "the option out, or copy the shard elsewhere."
             )
     if existing is not None:
@@ -216,11 +209,11 @@ def _notebook_folder(options: ConvertOptions, layout: DatasetLayout) -> NpyJsonF
 
 
 def _notebook_remarks(notebook: NotebookOutput | None, new: NewShards) -> Iterator[str]:
-    """Yield what a user should know of the notebook's files before they are written."""
+    """Yield a line for each of the notebook's files that differs from what a user may expect."""
     if notebook is not None:
         yield from notebook.renamed
         if new.existing:
             yield (
-                f"--npy-json writes no files of shards that the dataset holds already, "
+                f"--npy-json writes no files of shards that are already in the dataset, "
                 f"{new.existing} here; a20-parquet npy-json does"
             )

@@ -1,16 +1,16 @@
-"""Planning a conversion: all that is decided before the first byte is written."""
+"""Planning a conversion: everything that is decided before the first byte is written."""
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from a20_parquet.conversion.detect import detect_schema
 from a20_parquet.conversion.memory import MemoryPlan, plan_memory
+from a20_parquet.conversion.new_shards import NewShards
 from a20_parquet.conversion.options import ConvertOptions, OnError
 from a20_parquet.conversion.reading import Reading
 from a20_parquet.conversion.transaction.checkpoints import PlannedShard, option_differences
@@ -20,6 +20,7 @@ from a20_parquet.decoding.decoder import Decoder, make_decoder
 from a20_parquet.errors import UsageError
 from a20_parquet.execution.protocols import Executor
 from a20_parquet.formatting import format_bytes, format_count
+from a20_parquet.notebook.npy_json import NotebookOutput
 from a20_parquet.runs.merge_plan import divide_shards
 from a20_parquet.shards.discover import Listing
 from a20_parquet.shards.perch_config import Hop, find_hop
@@ -45,12 +46,12 @@ class ConversionSetup:
     shards: tuple[Shard, ...]
     """In shard order."""
     retries: Mapping[int, Retry]
-    """Which of them, by position, are records in the dataset's quarantine."""
+    """Those of them, by position, that are records in the dataset's quarantine."""
     windows: tuple[int, ...]
-    """For each shard an estimate of its windows, rather too many. The dataset does not depend on
-    it."""
+    """For each shard an estimate of its windows, usually too high. It has no effect on the
+    dataset."""
     window_bytes: tuple[float, ...]
-    """For each shard the bytes that were estimated for a window, uncompressed."""
+    """For each shard an estimate of the bytes of a window, uncompressed."""
     table: TableOptions
     reading: ReadingOptions
     assumptions: tuple[Assumption, ...]
@@ -64,10 +65,12 @@ class ConversionSetup:
     """Records and damaged ranges that may go to quarantine; None for any number."""
     slots: int
     """Units that the first pass should have at least, if it writes runs."""
+    notebook: NotebookOutput | None
+    """The notebook's files to write, or None."""
 
     @property
     def planned_shards(self) -> tuple[PlannedShard, ...]:
-        """The shards as an unfinished conversion remembers them."""
+        """The shards as the plan of an unfinished conversion has them."""
         return tuple(
             PlannedShard(
                 label=s.label,
@@ -82,10 +85,10 @@ class ConversionSetup:
     def units(self, done: Collection[int] = ()) -> list[tuple[int, ...]]:
         """Divide the shards into units of the first pass, by their positions.
 
-        A unit's windows fill one run, or are a single shard's where all of them stay in memory.
+        The windows of a unit fill one run. If all windows stay in memory, a unit is one shard.
 
         Args:
-            done: positions of shards that need no unit any more.
+            done: positions of shards that are already sorted.
         """
         left = [position for position in range(len(self.shards)) if position not in done]
         if self.memory.holds_all:
@@ -96,35 +99,39 @@ class ConversionSetup:
         return [tuple(left[first:end]) for first, end in bounds]
 
 
-def plan_conversion(  # noqa: PLR0913 - all that a plan depends on, each named
-    shards: Sequence[Shard],
+def plan_conversion(
+    new: NewShards,
     options: ConvertOptions,
-    existing: ExistingDataset | None,
-    *,
-    retries: Mapping[int, Retry] = MappingProxyType({}),
-    executor: Executor,
     reading: Reading,
+    executor: Executor,
+    notebook: NotebookOutput | None = None,
 ) -> ConversionSetup:
     """Look at the shards' first records and plan their conversion.
 
     Args:
-        shards: to convert, in shard order.
+        new: the shards to convert.
         options: of the conversion.
-        existing: the dataset that it appends to, or None.
-        retries: which of the shards, by position, are records in the dataset's quarantine.
-        executor: will do it.
         reading: how filenames are read, and which windows are selected.
+        executor: will do it.
+        notebook: the notebook's files to write, or None.
 
     Raises:
         SourceError: a shard cannot be read, or no shard holds a record that can be converted.
         UsageError: the memory budget does not suffice, or an option's value cannot be used.
     """
-    shards = _with_known_rates(shards, retries, options)
+    existing, retries = reading.existing, new.retries
+    # Records in quarantine have the sample rate of the shard that they are from.
+    shards = tuple(
+        replace(shard, sample_rate_hz=options.sample_rate or retry.shard.sample_rate_hz)
+        if (retry := retries.get(shard.position))
+        else shard
+        for shard in new.shards
+    )
     hop = _find_hop([s for s in shards if s.position not in retries], options, existing)
     wanted = _table_options(hop, options, existing)
     unknown = {feature.name for feature in wanted.features if not feature.size}
     detected = detect_schema(
-        # A record whose time is not known goes to quarantine, and tells how many floats it has.
+        # A record without a known time goes to quarantine, but shows how many floats it has.
         [replace(shard, sample_rate_hz=shard.sample_rate_hz or 1.0) for shard in shards],
         partial(make_decoder, options.decoder),
         reading.filenames,
@@ -132,7 +139,7 @@ def plan_conversion(  # noqa: PLR0913 - all that a plan depends on, each named
         features=[each for each in _requests(options) if each.name in unknown],
     )
     if existing is None and options.dims is not None:
-        # Whether it is a typo must be known before anything is written, or deleted for it.
+        # Find a typo before anything is written or deleted.
         detected.widths.check_some(options.dims)
     learnt = {feature.name: feature for feature in detected.features}
     features = tuple(learnt.get(feature.name, feature) for feature in wanted.features)
@@ -157,25 +164,17 @@ def plan_conversion(  # noqa: PLR0913 - all that a plan depends on, each named
         window_bytes=window_bytes,
         table=table,
         reading=reading.options,
-        assumptions=(*_assumptions(hop), *detected.assumptions),
+        assumptions=(
+            *([Assumption(about="hop", text=hop.assumed)] if hop.assumed else ()),
+            *detected.assumptions,
+        ),
         rules=table.window_rules(reading.options, reading.sites),
         sites=reading.new_sites,
         memory=memory,
         decoder=make_decoder(options.decoder, table.features),
         most_errors=0 if options.on_error is OnError.FAIL else options.max_errors,
         slots=executor.slots,
-    )
-
-
-def _with_known_rates(
-    shards: Sequence[Shard], retries: Mapping[int, Retry], options: ConvertOptions
-) -> tuple[Shard, ...]:
-    """Give records in quarantine the sample rate of the shard that they are from."""
-    return tuple(
-        replace(shard, sample_rate_hz=options.sample_rate or retry.shard.sample_rate_hz)
-        if (retry := retries.get(shard.position))
-        else shard
-        for shard in shards
+        notebook=notebook,
     )
 
 
@@ -200,8 +199,8 @@ def divide_memory(
     Args:
         options: of the conversion.
         table: likewise.
-        windows: how many the shards have at the most.
-        from_store: whether shards are read ahead, from a store.
+        windows: the largest number of windows that the shards may have.
+        from_store: whether shards are prefetched from a store.
 
     Raises:
         UsageError: it does not suffice.
@@ -228,10 +227,10 @@ def check_options(listing: Listing, options: ConvertOptions, existing: ExistingD
     differences = option_differences(
         existing.manifest.options, _table_options(hop, options, existing)
     )
-    if told := "; ".join(differences):
+    if different := "; ".join(differences):
         raise UsageError(
-            f"{existing.layout.root} was made with other options: {told}. Give the same ones, name "
-            "another folder, or replace the dataset with --overwrite."
+            f"{existing.layout.root} was made with other options: {different}. Give the same ones, "
+            "name another folder, or replace the dataset with --overwrite."
         )
 
 
@@ -268,13 +267,9 @@ def _feature(request: FeatureRequest, there: Mapping[str, Feature]) -> Feature:
 def _find_hop(
     shards: Sequence[Shard], options: ConvertOptions, existing: ExistingDataset | None
 ) -> Hop:
-    # Records that a dataset holds in quarantine are not asked for it: theirs is known.
+    # Records in quarantine have the dataset's hop.
     dataset_s = existing.manifest.options.window_seconds if existing else None
     return find_hop(shards, options.window_seconds, dataset_s)
-
-
-def _assumptions(hop: Hop) -> tuple[Assumption, ...]:
-    return () if hop.assumed is None else (Assumption(about="hop", text=hop.assumed),)
 
 
 def _count_windows(shard: Shard, codec: Codec, window_bytes: float) -> int:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from a20_parquet.dataset.existing import ExistingDataset, Retry
 from a20_parquet.dataset.manifest import ShardSummary
@@ -21,10 +21,10 @@ class NewShards:
 
     shards: tuple[Shard, ...]
     """In shard order; their labels differ from the dataset's."""
-    retries: Mapping[int, Retry]
-    """Which of them, by position, are records in the dataset's quarantine."""
+    retries: Mapping[int, Retry] = field(default_factory=dict)
+    """Those of them, by position, that are records in the dataset's quarantine."""
     existing: int = 0
-    """How many other shards of the sources the dataset has already."""
+    """How many other shards of the sources are already in the dataset."""
     summaries: tuple[ShardSummary, ...] = ()
     """The dataset's summaries of these."""
 
@@ -34,14 +34,14 @@ def find_new(
 ) -> NewShards:
     """Find the shards that a dataset does not have yet.
 
-    Shards are the same if their stored sizes and their contents' checksums are: a shard whose size
-    the dataset knows is read to compare it.
+    Shards are the same if their stored sizes and the checksums of their contents are. A shard is
+    read for this only if the dataset has one of its size.
 
     Raises:
         DatasetError: the dataset's quarantine is damaged.
     """
     if existing is None:
-        return NewShards(shards=listing.shards, retries={})
+        return NewShards(shards=listing.shards)
     sizes, contents = existing.sizes, existing.contents
     checksums = content_sums([s for s in listing.shards if s.size in sizes], workers, progress)
     quarantine = existing.layout.quarantine
@@ -53,9 +53,9 @@ def find_new(
         if checksum is None:
             new.append(shard)
             continue
-        # A shard of which nothing could be converted is in quarantine as a whole.
-        is_meant = is_inside(shard.filesystem, shard.path, quarantine)
-        if (shard.size, checksum) in contents and not is_meant:
+        # A shard whose records were all rejected is in quarantine as a whole.
+        is_retry = is_inside(shard.filesystem, shard.path, quarantine)
+        if (shard.size, checksum) in contents and not is_retry:
             known += contents[shard.size, checksum]
             continue
         name = shard.path.rpartition("/")[2]
@@ -79,14 +79,14 @@ def find_new(
 def find_copies(
     before: Sequence[ShardSummary], new: Sequence[ShardSummary]
 ) -> tuple[tuple[str, ...], ...]:
-    """Group shards that hold the same records, compressed or not, by their content's checksum.
+    """Group shards with the same records, compressed or not, by the checksum of their content.
 
     Args:
         before: the shards that a dataset was made of.
-        new: those of a conversion; each group has one of them at least.
+        new: those of a conversion.
 
     Returns:
-        The URLs of each group's shards.
+        The URLs of each group, which has at least two shards and at least one new one.
     """
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for shard in (*before, *new):

@@ -1,4 +1,4 @@
-"""Options for reading filenames and selecting windows, beside those of earlier conversions."""
+"""Options for reading filenames and selecting windows, compared with earlier conversions."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,19 +19,21 @@ if TYPE_CHECKING:
     from a20_parquet.windows.filenames.site_table import SiteTable
 
 _MOST_GROUPS = 3
-# What quarantine is tried again with.
+# Options that may mend quarantine.
 _MENDING = ("filename_pattern", "unknown_site", "sample_rate", "sites")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """How one conversion reads."""
+    """Options of one conversion for reading filenames and selecting windows."""
 
+    existing: ExistingDataset | None
+    """The dataset that it appends to, or None."""
     options: ReadingOptions
     sites: "SiteTable | None"
-    """The table in use: the dataset's and the given one together."""
+    """The table in use: the dataset's, merged with the given one."""
     new_sites: "SiteTable | None"
-    """What becomes the dataset's table; None if the dataset has none, or keeps the one it has."""
+    """The dataset's new table; None if it gets none, or keeps its own."""
     given_sites: "SiteTable | None"
     """The table that ``--sites`` names."""
 
@@ -41,14 +43,15 @@ class Reading:
 
         Args:
             options: of the conversion.
-            existing: the dataset that it appends to, if there is one.
+            existing: the dataset that it appends to, or None.
 
         Raises:
             UsageError: the sites table cannot be read or contradicts the dataset's, or the value of
-                an option makes no sense.
+                an option is not valid.
         """
         given, used, new = _sites(options, existing)
         reading = cls(
+            existing=existing,
             options=ReadingOptions(
                 filename_pattern=options.filename_pattern,
                 unknown_site=options.unknown_site,
@@ -63,7 +66,7 @@ class Reading:
             new_sites=new,
             given_sites=given,
         )
-        # What makes no sense is told now, whether something is left to read or not.
+        # Check these even if no shard is new.
         _ = reading.filenames
         _selection(reading.options)
         return reading
@@ -76,50 +79,50 @@ class Reading:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What a user should know of the table that was given."""
+        """A line if the given table has columns that are not used."""
         table = self.given_sites
         if table is None or not table.ignored:
             return ()
         known = ", ".join(table.frame.columns)
         return (f"--sites: columns that are not used: {', '.join(table.ignored)}; known: {known}",)
 
-    def check_existing(
-        self, existing: ExistingDataset, shards: Sequence[ShardSummary]
-    ) -> tuple[str, ...]:
-        """Compare with how shards of which none is new were read.
+    def check_existing(self, shards: Sequence[ShardSummary]) -> tuple[str, ...]:
+        """Compare with how the dataset's shards were read, if no other shard is given.
 
-        The options must be those of the last conversion that read any of them, or the last that
-        tried quarantine again: whoever repeats that command finds nothing to do.
+        The options must be those of the last conversion that read any of them, or of the last
+        retry: repeating that command then does nothing.
 
         Args:
-            existing: the dataset.
-            shards: those of its shards that are given.
+            shards: those of the dataset that are given.
 
         Returns:
             A line for each group of shards that an earlier conversion read with other options.
 
         Raises:
-            UsageError: the options are others.
+            UsageError: the options differ.
         """
+        if self.existing is None:
+            return ()
+        existing = self.existing
         different = self._group(existing, shards)
         last = {
             max((shard.conversion for shard in shards), default=0),
             max((n for shard in shards for n in _conversions(existing, shard)), default=0),
         }
         if different and all(any(self._differences(existing, number)) for number in last):
-            told = "; ".join(
+            differences = "; ".join(
                 text if len(different) == 1 else f"{n}: {text}" for n, text in different
             )
             raise UsageError(
-                f"{existing.layout.root} holds all shards that are given, and was made of them "
-                f"with other options: {told}. Nothing was done. Give the options that they were "
+                f"{existing.layout.root} contains all given shards already, converted with other "
+                f"options: {differences}. Nothing was done. Give the options that they were "
                 "converted with, name another folder, or replace the dataset with --overwrite."
                 f"{self._cheaper_way(existing, shards)}"
             )
         return _lines(different)
 
     def _cheaper_way(self, existing: ExistingDataset, shards: Sequence[ShardSummary]) -> str:
-        """Name what does not need all shards again, where the options may mend quarantine."""
+        """Suggest converting the quarantine alone, if the options may mend it; else ""."""
         last = max((shard.conversion for shard in shards), default=0)
         was = _reading(existing, last)
         now = self.options.model_copy(update={"sites": self._fingerprint(existing, last, was)})
@@ -133,36 +136,40 @@ class Reading:
             f"{root}/quarantine {root} with the new options."
         )
 
-    def compare_existing(
-        self, existing: ExistingDataset | None, *, is_retry: bool
-    ) -> tuple[str, ...]:
-        """Compare with how the dataset's shards were read, where others are added to them.
+    def compare_existing(self, *, is_retry: bool) -> tuple[str, ...]:
+        """Compare with how the dataset's shards were read, if others are added to them.
+
+        Args:
+            is_retry: whether only quarantine is converted.
 
         Returns:
             A line for each group of its shards that were read with other options.
         """
-        if existing is None:
+        if self.existing is None:
             return ()
-        return _lines(
-            self._group(existing, existing.manifest.shards, but=_MENDING if is_retry else ())
-        )
+        shards = self.existing.manifest.shards
+        return _lines(self._group(self.existing, shards, but=_MENDING if is_retry else ()))
 
-    def has_kept(self, existing: ExistingDataset) -> bool:
-        """Whether windows of the dataset were read with the same options: they are no typo."""
+    @property
+    def has_kept(self) -> bool:
+        """Whether the dataset has windows that were selected with the same options."""
+        if self.existing is None:
+            return False
+        manifest = self.existing.manifest
         same = {
             number
-            for number in range(len(existing.manifest.conversions))
-            if not any(self._differences(existing, number))
+            for number in range(len(manifest.conversions))
+            if not any(self._differences(self.existing, number))
         }
         return any(
             shard.windows and same.intersection((shard.conversion, *shard.retried))
-            for shard in existing.manifest.shards
+            for shard in manifest.shards
         )
 
     def _group(
         self, existing: ExistingDataset, shards: Sequence[ShardSummary], but: Sequence[str] = ()
     ) -> list[tuple[str, str]]:
-        """Group shards that were read with other options: how many, and the differences."""
+        """Group shards that were read with other options: their number, and the differences."""
         counts: dict[str, int] = {}
         differences = {
             number: "; ".join(self._differences(existing, number, but))
@@ -190,9 +197,9 @@ class Reading:
     def _fingerprint(
         self, existing: ExistingDataset, number: int, was: ReadingOptions
     ) -> str | None:
-        """Fingerprint of the sites table that a conversion would have had, given these options."""
+        """Fingerprint of the sites table that these options would have given a conversion."""
         if self.given_sites is None:
-            # A dataset keeps its table: that need not be given again.
+            # The dataset's table need not be given again.
             return was.sites
         if was.sites is None or existing.sites is None:
             return self.given_sites.fingerprint
@@ -204,8 +211,8 @@ class Reading:
 def _conversions(existing: ExistingDataset, shard: ShardSummary) -> tuple[int, ...]:
     """The conversions whose options a shard was read with.
 
-    The first one read it whole, later ones its quarantine. What these selected otherwise says
-    nothing of the rest of it.
+    The first one read the whole shard. Later ones read its quarantine, and count if they selected
+    the same windows.
     """
     whole = _reading(existing, shard.conversion)
     rule = existing.manifest.options.site_tokens
@@ -214,7 +221,7 @@ def _conversions(existing: ExistingDataset, shard: ShardSummary) -> tuple[int, .
 
 
 def _reading(existing: ExistingDataset, number: int) -> ReadingOptions:
-    """How a conversion read; those of early versions do not say it."""
+    """The options of a conversion; the defaults if an early version did not store them."""
     conversions = existing.manifest.conversions
     return conversions[number].reading if number < len(conversions) else ReadingOptions()
 
@@ -245,7 +252,7 @@ def _selection(options: ReadingOptions, rule: int = DISTINCT_TOKENS) -> Selectio
 def _sites(
     options: ConvertOptions, existing: ExistingDataset | None
 ) -> "tuple[SiteTable | None, SiteTable | None, SiteTable | None]":
-    """The sites table that is given, the one that is used, and the one that the dataset gets."""
+    """Return the given sites table, the one in use, and the dataset's new one."""
     kept = existing.sites if existing else None
     if kept is None and options.sites is None:
         return None, None, None

@@ -16,6 +16,8 @@ from a20_parquet.windows.rejection import Reason
 # The command line shows remarks itself, and switches this logger off.
 _LOGGER: Final = logging.getLogger(__name__)
 _MAX_NAMES = 3
+# Other assumptions are known, and shown, before the first pass.
+_ASSUMED_LATE = {"time zone", "site"}
 _MENDED_BY = {
     Reason.BAD_FILENAME: "--unknown-site or --filename-pattern",
     Reason.NO_SAMPLE_RATE: "--sample-rate",
@@ -115,7 +117,7 @@ def conversion_remarks(conversion: Conversion, dataset: str) -> Iterator[str]:
         dataset: the name of its dataset in the lines.
     """
     yield from passed_over_remarks(conversion.passed_over)
-    yield from map(str, conversion.assumptions)
+    yield from (str(each) for each in conversion.assumptions if each.about in _ASSUMED_LATE)
     if conversion.hop_remark:
         yield conversion.hop_remark
     yield from conversion.other_options

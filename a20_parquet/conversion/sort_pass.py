@@ -19,7 +19,6 @@ from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.execution.protocols import Executor, TaskContext
 from a20_parquet.execution.threads import Pool
 from a20_parquet.formatting import format_count
-from a20_parquet.notebook.npy_json import NotebookOutput
 from a20_parquet.runs.run import InMemoryRun, Rows, Run
 from a20_parquet.runs.stored_run import open_runs
 from a20_parquet.storage.path import AnyPath
@@ -31,11 +30,10 @@ _LEAST_PART_ROWS = 64
 _MOST_SPARE_ROWS = 4096
 
 
-def _open_sorter(  # noqa: PLR0913, PLR0917 - all that a worker is sent
+def _open_sorter(
     layout: DatasetLayout,
     setup: ConversionSetup,
     scratch: AnyPath,
-    notebook: NotebookOutput | None,
     known_errors: int,
     shared: "_SharedBuffer | None",
 ) -> Callable[[tuple[int, ...], TaskContext], SortedUnit]:
@@ -45,7 +43,6 @@ def _open_sorter(  # noqa: PLR0913, PLR0917 - all that a worker is sent
         layout: of the dataset.
         setup: the conversion.
         scratch: folder of the runs.
-        notebook: the notebook's files to write, or None.
         known_errors: number of errors in units that were finished before.
         shared: buffer for the windows of all units; None if runs are written.
     """
@@ -64,7 +61,6 @@ def _open_sorter(  # noqa: PLR0913, PLR0917 - all that a worker is sent
                 setup=setup,
                 layout=layout,
                 scratch=scratch,
-                notebook=notebook,
                 positions=positions,
                 gatherer=WindowGatherer(buffer, setup.rules),
                 record_filter=record_filter,
@@ -79,7 +75,6 @@ def sort_shards(
     layout: DatasetLayout,
     setup: ConversionSetup,
     state: ConversionState,
-    notebook: NotebookOutput | None,
     executor: Executor,
 ) -> tuple[list[Run], SortedShards]:
     """Sort the windows of all shards into runs, in memory or on scratch disk.
@@ -90,7 +85,6 @@ def sort_shards(
         layout: of the dataset.
         setup: the conversion.
         state: what was done before.
-        notebook: the notebook's files to write, or None.
         executor: does the units.
 
     Returns:
@@ -111,7 +105,7 @@ def sort_shards(
         executor.progress.start("reading shards", sum(shard.size for shard in left))
     shared = _SharedBuffer(setup) if setup.memory.holds_all else None
     known = sum(unit.errors for unit in state.sorted)
-    initializer = partial(_open_sorter, layout, setup, state.scratch, notebook, known, shared)
+    initializer = partial(_open_sorter, layout, setup, state.scratch, known, shared)
     errors = ErrorLimit(setup.most_errors, known)
     observations = Observations.merged(unit.observations for unit in state.sorted)
     new = []
@@ -134,9 +128,9 @@ def sort_shards(
         without = made.sorted.model_copy(update={"observations": Observations()})
         new.append(replace(made, sorted=without))
     new.sort(key=lambda made: made.sorted.positions)
-    if notebook is not None:
+    if setup.notebook is not None:
         for shard in left:
-            notebook.remove_hidden(shard)
+            setup.notebook.remove_hidden(shard)
     _LOGGER.info(
         "first pass: %s written to scratch disk",
         format_count(sum(len(made.sorted.runs) for made in new), "run"),

@@ -19,7 +19,6 @@ from a20_parquet.dataset.manifest import QuarantinedShard, ShardSummary
 from a20_parquet.dataset.quarantine import QuarantineWriter
 from a20_parquet.errors import DatasetError, RecordError
 from a20_parquet.execution.protocols import TaskContext
-from a20_parquet.notebook.npy_json import NotebookOutput
 from a20_parquet.runs.run import InMemoryRun
 from a20_parquet.runs.stored_run import RunFiles, write_run
 from a20_parquet.storage.path import AnyPath
@@ -54,7 +53,6 @@ class UnitSorter:
     layout: DatasetLayout
     scratch: AnyPath
     """Folder of the runs."""
-    notebook: NotebookOutput | None
     positions: tuple[int, ...]
     """Positions of the unit's shards, ascending."""
     gatherer: WindowGatherer
@@ -106,12 +104,10 @@ class UnitSorter:
         Returns:
             Its summary, without the number of windows, which are not all sorted yet.
         """
-        retry = self.setup.retries.get(shard.position)
+        retry, output = self.setup.retries.get(shard.position), self.setup.notebook
         shape_disagreements = 0
         with (
-            (
-                self.notebook.writer(shard, self.context.tag) if self.notebook else nullcontext()
-            ) as notebook,
+            output.writer(shard, self.context.tag) if output else nullcontext() as notebook,
             self._quarantine_writer(shard, retry) as quarantine,
             open_content(shard, Prefetch(self.setup.memory.batch_bytes)) as content,
         ):

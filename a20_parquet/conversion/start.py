@@ -19,7 +19,6 @@ from a20_parquet.conversion.transaction.scratch import new_scratch
 from a20_parquet.dataset.existing import ExistingDataset
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.errors import A20ParquetError, DatasetError, NoWindowsError, SameFolderError
-from a20_parquet.notebook.files import NpyJsonFolder
 from a20_parquet.progress import Progress
 from a20_parquet.resources import METADATA_ROW_BYTES
 from a20_parquet.storage.files import files_below
@@ -55,7 +54,7 @@ def started(
         options=setup.table,
         reading=setup.reading,
         shards=setup.planned_shards,
-        npy_json=None if options.npy_json is None else str(NpyJsonFolder.at(options.npy_json).root),
+        npy_json=None if setup.notebook is None else str(setup.notebook.folder.root),
         base=existing.manifest.files_checksum if existing else None,
         scratch=(new_scratch(options.scratch),),
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from a20_parquet.conversion.job import plan_conversion
+from a20_parquet.conversion.new_shards import NewShards
 from a20_parquet.conversion.options import ConvertOptions
 from a20_parquet.conversion.reading import Reading
 from a20_parquet.dataset.manifest import Assumption, TableOptions
@@ -70,7 +71,9 @@ def look_at(
     numbers = spread_over(len(listing.shards), min(_MOST_SHARDS, records))
     some = [listing.shards[i] for i in numbers]
     executor = ThreadExecutor(options.workers, NoProgress())
-    job = plan_conversion(some, options, None, executor=executor, reading=Reading.of(options, None))
+    job = plan_conversion(
+        NewShards(shards=tuple(some)), options, Reading.of(options, None), executor
+    )
     sample = read_sample(job, records)
     sizes = [shard.size for shard in listing.shards]
     windows_a_byte = sum(job.windows) / max(sum(shard.size for shard in job.shards), 1)

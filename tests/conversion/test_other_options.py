@@ -68,7 +68,7 @@ def test_an_option_that_is_new(
     out = tmp_path / "out"
     a20_parquet.convert(shards, out)
     before = digests(out)
-    with pytest.raises(UsageError, match="made of them with other options") as caught:
+    with pytest.raises(UsageError, match="already, converted with other options") as caught:
         a20_parquet.convert(shards, out, **given(options, table))
     for expected in (told, "name another folder", "overwrite=True"):
         assert expected in str(caught.value)
@@ -164,7 +164,7 @@ def test_new_shards_with_other_options(shards: list[Path], table: Path, tmp_path
     # Each shard alone is compared with its own conversion.
     assert a20_parquet.convert(shards[0], out, site=["285"]).other_options == ()
     for sources, other in ((shards[0], options), (shards[1], {"site": ["285"]}), (shards[:2], {})):
-        with pytest.raises(UsageError, match="made of them with other options"):
+        with pytest.raises(UsageError, match="already, converted with other options"):
             a20_parquet.convert(sources, out, **other)
     assert digests(out) == before
     assert verify(out, shards[:2]).is_good

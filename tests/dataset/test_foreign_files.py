@@ -72,7 +72,7 @@ def test_notebook_files_of_shards_that_are_held(
         monkeypatch, capsys, "convert", tmp_path / "in", dataset, "--npy-json", folder
     )
     assert code == 3
-    assert "--npy-json writes no files of shards that the dataset holds already, 1 here" in err
+    assert "--npy-json writes no files of shards that are already in the dataset, 1 here" in err
     assert "bad_filename: mended by converting " in err
     assert not folder.exists()
     assert digests(dataset) == before
