@@ -1,4 +1,4 @@
-"""Connects to a Dask cluster, or starts one, whose workers do units of work."""
+"""Connects to a Dask cluster, or starts a local one, and runs passes on its workers."""
 
 import logging
 import pickle
@@ -35,7 +35,7 @@ from a20_parquet.execution.dask_worker import (
 )
 
 LOCAL = re.compile(r"local:([1-9]\d{0,3})")
-"""Names a cluster of so many processes on this machine."""
+"""Value of ``--dask`` for a cluster of so many processes on this machine."""
 
 _CONNECT_S = 10
 _FIRST_WORKER_S = 30
@@ -47,11 +47,11 @@ def connect_cluster(where: str, progress: Progress) -> Iterator["DaskExecutor"]:
     """Connect to a cluster, or start one that ends with the body.
 
     Args:
-        where: the address of a scheduler, or ``local:N`` for so many processes on this machine.
-        progress: gets messages about workers that join or leave.
+        where: the address of a scheduler, or ``local:N`` for N processes on this machine.
+        progress: receives messages about workers that join or leave.
 
     Raises:
-        ClusterError: no scheduler or no worker answers, or one has another version of this package.
+        ClusterError: no scheduler or worker answers, or one has another version of this package.
     """
     with ExitStack() as stack:
         stack.enter_context(_quiet())
@@ -76,23 +76,19 @@ def connect_cluster(where: str, progress: Progress) -> Iterator["DaskExecutor"]:
             cluster.close()
 
 
-def _start_local(count: int) -> Any:
-    """Start so many worker processes; they die with this one."""
+@contextmanager
+def _start_local(count: int) -> Iterator[Any]:
+    """Start worker processes, which die with this one; lend a client."""
     cluster = distributed.LocalCluster(
         n_workers=count,
         threads_per_worker=1,
         processes=True,
         dashboard_address=None,
         host="127.0.0.1",
-        # --memory bounds what they take.
+        # --memory bounds their memory.
         memory_limit=0,
         silence_logs=logging.CRITICAL,
     )
-    return _owned(cluster)
-
-
-@contextmanager
-def _owned(cluster: Any) -> Iterator[Any]:
     with cluster, distributed.Client(cluster, set_as_default=False) as client:
         client.run(hide_pandas)
         yield client
@@ -112,17 +108,17 @@ class DaskExecutor:
     """The workers of a cluster; implements ``Executor``.
 
     Attributes:
-        progress: gets the progress of passes, and messages about workers that join or leave.
-        retries: how many requests to stores were repeated in all units that are done.
+        progress: receives the progress of passes, and messages about workers that join or leave.
+        retries: number of requests to stores that were repeated in units that are done.
     """
 
     is_local = False
 
     def __init__(self, client: Any, progress: Progress, *, shares_machine: bool) -> None:
-        """Look at the workers that are there.
+        """Check the workers that are there.
 
         Args:
-            client: connected to the scheduler.
+            client: client of the scheduler.
             progress: see above.
             shares_machine: whether all workers run on this machine.
 
@@ -173,7 +169,7 @@ class DaskExecutor:
     ) -> Iterator[Result]:
         """See ``Executor.map``."""
         if self._token is None:
-            raise ValueError("check_access comes first")
+            raise ValueError("call check_access first")
         name = f"a20-parquet-{secrets.token_hex(8)}"
         state = WorkerState(pickle.dumps(initializer), threads, self._token, name)
         for outcome in run_pass(self._client, state, units, self.progress, self._count_threads):
@@ -181,7 +177,7 @@ class DaskExecutor:
             yield outcome.result
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Remove the fencing token."""
         if self._token is not None:
             self._token.end()
 
@@ -201,15 +197,15 @@ class DaskExecutor:
         return list(found.values())
 
     def _run(self, function: Any, *arguments: Any) -> dict[str, Any]:
-        """Run a function in every worker; exceptions are among the results."""
+        """Run a function in every worker; an exception is returned as the worker's result."""
         results: dict[str, Any] = self._client.run(function, *arguments, on_error="return")
         return results
 
     def _count_threads(self) -> int:
-        """Report workers that have joined or left, and count the threads of those that are there.
+        """Report workers that have joined or left, and count the threads of all workers.
 
         Raises:
-            ClusterError: there has been no worker for long, or no scheduler answers.
+            ClusterError: there was no worker for too long, or no scheduler answers.
         """
         now_s = time.monotonic()
         with cluster_errors():
@@ -218,12 +214,12 @@ class DaskExecutor:
             self._seen_s = now_s
         elif now_s - self._seen_s > _NO_WORKER_S:
             raise ClusterError(
-                f"no worker is left, and none has come for {_NO_WORKER_S} s. {RESUME}"
+                f"no worker is left, and none has joined for {_NO_WORKER_S} s. {RESUME}"
             )
         before, self._workers = self._workers, workers
         left = format_count(len(workers), "worker")
         for worker in before.keys() - workers.keys():
-            self.progress.say(f"worker {worker} is gone; others do its work again ({left} left)")
+            self.progress.say(f"worker {worker} is gone; others repeat its work ({left} left)")
         for worker in workers.keys() - before.keys():
             self.progress.say(f"worker {worker} has joined ({left})")
         return sum(workers.values())
@@ -231,7 +227,7 @@ class DaskExecutor:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Dask from logging what comes as an error of this package."""
+    """Keep Dask from logging failures that this package raises as errors."""
     loggers = [
         logger
         for name, logger in logging.root.manager.loggerDict.items()

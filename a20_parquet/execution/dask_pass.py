@@ -1,4 +1,4 @@
-"""One pass on a Dask cluster: submits units, and Dask repeats those of a lost worker."""
+"""Runs one pass on a Dask cluster, which repeats the units of lost workers."""
 
 import logging
 import pickle
@@ -21,7 +21,7 @@ from a20_parquet.progress import Progress
 _LOGGER = logging.getLogger(__name__)
 
 RESUME = "The same command goes on where it stopped."
-"""Ends each message about work that was lost."""
+"""Last sentence of messages about lost work."""
 
 _WATCH_S = 1.0
 _POLL_S = 0.02
@@ -36,18 +36,18 @@ def run_pass(
 ) -> Iterator[Outcome]:
     """Yield the outcome of each unit, in any order.
 
-    Dask chooses the worker of each unit, and does those of a lost worker again.
+    Dask chooses the worker of each unit, and repeats the units of a lost worker.
 
     Args:
-        client: connected to the scheduler.
-        state: what each worker keeps for the pass.
-        units: of work; as many are submitted as keep the workers busy.
-        progress: gets the bytes that are done.
+        client: client of the scheduler.
+        state: state of each worker during the pass.
+        units: units of work; only as many are submitted as keep the workers busy.
+        progress: receives the bytes that are done.
         count_threads: called every second; returns the threads of all workers.
 
     Raises:
-        ClusterError: the scheduler was lost, or a unit took too many workers with it.
-        Exception: whatever a unit failed with.
+        ClusterError: the scheduler was lost, or too many workers were lost with one unit.
+        Exception: the error of a unit.
     """
     reports = _Reports(progress)
     numbered = enumerate(units)
@@ -58,8 +58,8 @@ def run_pass(
             client.register_plugin(state)
             client.subscribe_topic(state.name, reports.receive)
         while True:
-            # A second one for each thread, so that none waits for the next. Not all at once:
-            # the scheduler would hold them, 100 MB for some TB of shards.
+            # Two units per thread, so that no thread waits for the next one. Not all of them: the
+            # scheduler would keep them in memory, 100 MB for some TB of shards.
             free = 2 * max(1, count_threads()) - len(futures)
             for number, unit in islice(numbered, max(free, 0)):
                 arguments = (state.name, number, pickle.dumps(unit))
@@ -86,14 +86,14 @@ def run_pass(
 
 
 def _wait(completed: as_completed) -> None:
-    """Wait for the next result, but not for so long that lost workers stay unnoticed."""
+    """Wait for the next result, but only so long that lost workers are noticed."""
     end_s = time.monotonic() + _WATCH_S
     while not completed.has_ready() and time.monotonic() < end_s:
         time.sleep(_POLL_S)
 
 
 def _unwrap(result: Any) -> Outcome:
-    """Return what came of a unit, or raise its error."""
+    """Return the outcome of a unit, or raise its error."""
     if isinstance(result, Outcome):
         return result
     if not isinstance(result, tuple):
@@ -103,8 +103,8 @@ def _unwrap(result: Any) -> Outcome:
     if isinstance(error, KilledWorker):
         raise ClusterError(
             f"{error.allowed_failures + 1} workers were lost one after the other with the same "
-            f"piece of work, {error.last_worker.address} the last: their logs may say why. Was "
-            f"their memory too little, a smaller --memory helps. {RESUME}"
+            f"piece of work, {error.last_worker.address} the last: their logs may say why. If "
+            f"they ran out of memory, use a smaller --memory. {RESUME}"
         ) from error
     if isinstance(error, StoppedError):
         raise ClusterError(
@@ -114,7 +114,7 @@ def _unwrap(result: Any) -> Outcome:
 
 
 class _Reports:
-    """Adds up the bytes that attempts at units report, also those that were lost."""
+    """Adds up the bytes that attempts at units report, lost attempts included."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -122,18 +122,18 @@ class _Reports:
         self._received: SimpleQueue[tuple[int, int]] = SimpleQueue()
 
     def receive(self, event: Any) -> None:
-        """Keep a report; Dask calls this on a thread of its own."""
+        """Store a report; called by a thread of Dask."""
         _, (number, advanced) = event
         self._received.put((number, advanced))
 
     def pass_on(self) -> None:
-        """Pass on the reports that were received."""
+        """Pass on the received reports."""
         with suppress(Empty):
             while True:
                 self.advance(*self._received.get_nowait())
 
     def advance(self, number: int, advanced: int) -> None:
-        """Pass on what of a unit no earlier attempt has reported."""
+        """Pass on the bytes of a unit that no earlier attempt has reported."""
         more = advanced - self._reported.get(number, 0)
         if more > 0:
             self._reported[number] = advanced
@@ -142,19 +142,15 @@ class _Reports:
 
 @contextmanager
 def cluster_errors() -> Iterator[None]:
-    """Raise a failure to talk to the cluster as ``ClusterError``.
-
-    Raises:
-        ClusterError: the body has failed to.
-    """
+    """Raise the body's connection errors as ``ClusterError``."""
     try:
         yield
     except (OSError, CancelledError) as error:
         raise ClusterError(
-            f"the Dask scheduler is gone, or has given the work up: {first_line(error)}. {RESUME}"
+            f"the Dask scheduler is gone, or has cancelled the work: {first_line(error)}. {RESUME}"
         ) from error
 
 
 def first_line(error: BaseException) -> str:
-    """Return an error's message without further lines."""
+    """Return the first line of an error's message."""
     return (str(error) or type(error).__name__).partition("\n")[0]

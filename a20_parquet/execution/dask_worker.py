@@ -1,6 +1,6 @@
-"""What a worker process of a Dask cluster does: units of a pass, each in one attempt.
+"""Does units of a pass in a worker process of a Dask cluster.
 
-The workers import whatever this file imports, so nothing here needs a client.
+The workers import all that this file imports, so it must not need a client.
 """
 
 import pickle
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _REPORT_S = 0.5
 _CHECK_S = 1.0
+_DIFFERS = "is not the same here as where convert runs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +37,19 @@ class Outcome:
 
     result: Any
     advanced: int
-    """Bytes of the pass that it has reported in all."""
+    """Bytes of the pass that it has reported in total."""
     retries: int
-    """How many requests to stores it has repeated."""
+    """Number of requests to stores that it has repeated."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """What the client must know of a worker process."""
+    """A worker process, as the client needs it."""
 
     version: str
-    """Of this package."""
+    """Version of this package."""
     memory: int
-    """Bytes it may use, as its cluster says; 0 if the cluster sets no limit."""
+    """Bytes that its cluster allows it; 0 for no limit."""
 
 
 def worker_info(dask_worker: Worker) -> WorkerInfo:
@@ -57,48 +58,43 @@ def worker_info(dask_worker: Worker) -> WorkerInfo:
 
 
 def find_inaccessible(token: FencingToken, shards: bytes) -> Outcome:
-    """Look for something of a conversion that this process cannot access.
+    """Find the first file or folder of a conversion that this process cannot access.
 
     Args:
-        token: of this run of the conversion.
-        shards: some of its sources, pickled: they may need what is not installed here.
+        token: token of this run of the conversion.
+        shards: some of its sources, pickled: they may need packages that are not installed here.
 
     Returns:
-        What it is, as a text, or None.
+        A message as the result, None if all are accessible.
     """
+    problem = None
     with counted_retries() as retries:
-        found = _find_inaccessible(token, shards)
-    return Outcome(found, 0, retries.count)
-
-
-def _find_inaccessible(token: FencingToken, shards: bytes) -> str | None:
-    missing = token.find_missing()
-    if missing is not None:
-        return f"{missing} is not what it is where convert runs"
-    some: tuple[Shard, ...] = pickle.loads(shards)  # noqa: S301 - the client's own
-    try:
-        for shard in some:
-            with open_content(shard):
-                pass
-    except SourceError as error:
-        return error.console_text
-    return None
+        missing = token.find_missing()
+        if missing is not None:
+            problem = f"{missing} {_DIFFERS}"
+        else:
+            some: tuple[Shard, ...] = pickle.loads(shards)  # noqa: S301 - the client's own
+            try:
+                for shard in some:
+                    with open_content(shard):
+                        pass
+            except SourceError as error:
+                problem = error.console_text
+    return Outcome(problem, 0, retries.count)
 
 
 class WorkerState(WorkerPlugin):
-    """What a worker process keeps for all units of a pass, until the plugin is removed.
-
-    Dask gives it to workers that join later, too.
-    """
+    """State of a worker process during a pass; Dask also sends it to workers that join later."""
 
     def __init__(self, initializer: bytes, threads: int, token: FencingToken, name: str) -> None:
-        """Describe a pass; nothing is opened yet.
+        """Open nothing yet.
 
         Args:
-            initializer: pickled, as the workers' event loop must not wait until it is read.
-            threads: how many of a worker may do units at once.
-            token: of this run of the conversion.
-            name: the plugin's, and the topic of its progress.
+            initializer: see ``Executor.map``; pickled, because unpickling would block the workers'
+                event loop.
+            threads: threads of a worker that may do units at the same time.
+            token: token of this run of the conversion.
+            name: name of the plugin, and topic of its progress.
         """
         self.name = name
         self._initializer = initializer
@@ -106,7 +102,7 @@ class WorkerState(WorkerPlugin):
         self._token = token
 
     def setup(self, worker: Worker) -> None:
-        """Be attached to a worker."""
+        """Initialize the state in a worker."""
         self._worker = worker
         self._turns = Semaphore(self._threads)
         self._lock = Lock()
@@ -116,8 +112,8 @@ class WorkerState(WorkerPlugin):
         """Do one unit.
 
         Args:
-            number: of the unit.
-            unit: pickled.
+            number: number of the unit.
+            unit: the unit, pickled.
 
         Raises:
             StoppedError: the unit is no longer wanted.
@@ -138,30 +134,30 @@ class WorkerState(WorkerPlugin):
             return self._function
 
     def _check_access(self) -> None:
-        """Make sure that a worker which came later can access the conversion's folders as well."""
+        """Check that this worker can access the folders; it may have joined late."""
         token, address = self._token, self._worker.address
         missing = token.find_missing()
         if missing is None:
             return
         if token.is_current:
-            raise access_error(address, f"{missing} is not what it is where convert runs")
+            raise access_error(address, f"{missing} {_DIFFERS}")
         if not token.conversion.exists():
-            raise access_error(address, f"{token.conversion} is not there")
+            raise access_error(address, f"{token.conversion} does not exist")
         raise StoppedError
 
 
 def run_unit(name: str, number: int, unit: bytes) -> Outcome:
-    """Do one unit of the pass of that name, see ``WorkerState.run``."""
+    """Do one unit of the named pass, see ``WorkerState.run``."""
     state: Any = get_worker().plugins[name]
     outcome: Outcome = state.run(number, unit)
     return outcome
 
 
 def access_error(worker: str, problem: str) -> ClusterError:
-    """Make the error of a worker that cannot access what it needs."""
+    """Return the error of a worker that cannot access a file or folder."""
     return ClusterError(
         f"worker {worker}: {problem}. With --dask every worker must see the sources, the dataset "
-        "and the --scratch folder at the same paths: name places that all machines share."
+        "and the --scratch folder at the same paths: name paths that all machines share."
     )
 
 

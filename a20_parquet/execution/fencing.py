@@ -1,9 +1,9 @@
-"""Fencing: which run of a conversion may write, told by a file that all its workers see.
+"""Fencing: a token in a file that all workers see decides which run of a conversion may write.
 
-Why: a worker that was only cut off continues, while another one does its unit again. Later the
+A worker that lost only its connection continues while another one repeats its unit. Later the
 conversion may be resumed, or another one may begin at the same path. So a worker compares the token
-at most once a second before a data or quarantine file gets its name, and before each commit marker.
-Runs and the notebook's files are not checked: their working names belong to one attempt.
+before a data or quarantine file gets its name, at most once a second, and before each commit
+marker. Runs and the notebook's files are not checked: their temporary names belong to one attempt.
 """
 
 import secrets
@@ -22,22 +22,22 @@ _NAME = ".a20-parquet-session"
 
 @dataclass(frozen=True, slots=True)
 class FencingToken:
-    """Stands for one run of the command that begins or resumes a conversion."""
+    """Identifies one run of the command that begins or resumes a conversion."""
 
     token: str
-    """Its own, and no other's."""
+    """Random text of this run alone."""
     conversion: AnyPath
-    """Folder of what the conversion needs while it is unfinished."""
+    """Folder of the unfinished conversion's own files."""
     others: tuple[AnyPath, ...]
     """Further folders that it writes to."""
 
     @classmethod
     def of(cls, layout: DatasetLayout, *others: AnyPath) -> Self:
-        """Make a new token; nothing is written yet."""
+        """Make a new token; write nothing yet."""
         return cls(secrets.token_hex(8), layout.conversion, others)
 
     def begin(self) -> None:
-        """Write the token into each folder, so that every earlier run has ended.
+        """Write the token into each folder, which ends all earlier runs.
 
         Raises:
             OSError: a folder cannot be written.
@@ -48,14 +48,14 @@ class FencingToken:
             write_whole(folder / _NAME, self.token)
 
     def end(self) -> None:
-        """Remove what ``begin`` wrote outside of the conversion's folder."""
+        """Remove the token from the folders outside of the conversion's folder."""
         for folder in self.others:
             with suppress(OSError):
                 (folder / _NAME).unlink(missing_ok=True)
 
     @staticmethod
     def end_all(layout: DatasetLayout) -> None:
-        """End every run, so that workers that were left behind stop.
+        """End all runs, so that workers that are still running stop.
 
         Raises:
             OSError: the folder cannot be written.
@@ -68,23 +68,23 @@ class FencingToken:
 
     @property
     def is_current(self) -> bool:
-        """Whether this run has begun, and no other one since."""
+        """Whether this run is the last one that has begun."""
         return self._is_in(self.conversion)
 
     @contextmanager
-    def create(self, place: AnyPath, check: Callable[[], None]) -> Iterator[NewFile]:
-        """Lend a new file that gets its name when the body ends; others may write the same one.
+    def create(self, path: AnyPath, check: Callable[[], None]) -> Iterator[NewFile]:
+        """Lend a new file that gets its name when the body ends; others may write the same file.
 
         Args:
-            place: where; a local one on the file system of the conversion's folder.
-            check: called before the file gets its name; raises if it must not.
+            path: final path; if local, on the file system of the conversion's folder.
+            check: called before the file gets its name; raises an error to prevent that.
 
         Raises:
             OSError: the file cannot be written.
         """
         apart = self._apart / secrets.token_hex(8)
-        if not isinstance(apart, Path) or not isinstance(place, Path):
-            with NewFile(place, buffering=0) as new:
+        if not isinstance(apart, Path) or not isinstance(path, Path):
+            with NewFile(path, buffering=0) as new:
                 yield new
                 check()
             return
@@ -92,8 +92,8 @@ class FencingToken:
             with NewFile(apart, "xb", buffering=0) as new:
                 yield new
             check()
-            place.parent.mkdir(parents=True, exist_ok=True)
-            apart.replace(place)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            apart.replace(path)
         except BaseException:
             with suppress(OSError):
                 apart.unlink()

@@ -1,4 +1,4 @@
-"""Chooses who does the units of a conversion."""
+"""Opens the executor of a conversion."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,12 +15,12 @@ def open_executor(dask: str | None, workers: int, progress: Progress) -> Iterato
     Args:
         dask: the address of a scheduler, ``local:N`` for N processes on this machine, or None for
             threads.
-        workers: how many threads.
-        progress: gets the progress of passes, and messages about workers that join or leave.
+        workers: number of threads.
+        progress: receives the progress of passes, and messages about workers that join or leave.
 
     Raises:
         UsageError: Dask is not installed.
-        ClusterError: no scheduler or no worker answers.
+        ClusterError: no scheduler or worker answers.
     """
     if dask is None:
         yield ThreadExecutor(workers, progress)

@@ -1,4 +1,4 @@
-"""Protocols: what does units of work, and what a unit is given for one attempt."""
+"""Protocols of executors and of the context that a task gets for one attempt at one unit."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -23,19 +23,16 @@ class TaskContext(Protocol):
 
     @property
     def tag(self) -> str:
-        """Part of the names of files that other attempts at the same unit must not touch.
-
-        Empty if there is one attempt at a time.
-        """
+        """Part of the names of this attempt's files; empty if there is one attempt at a time."""
         ...
 
     @property
     def is_local(self) -> bool:
-        """Whether all units are done in the process that began the conversion, each once."""
+        """Whether all units are done by the process that began the conversion, each once."""
         ...
 
     def advance(self, count_bytes: int) -> None:
-        """Report that so many further bytes of the pass are done.
+        """Report that ``count_bytes`` more bytes of the pass are done.
 
         Raises:
             StoppedError: the unit is no longer wanted.
@@ -43,7 +40,7 @@ class TaskContext(Protocol):
         ...
 
     def check(self) -> None:
-        """Make sure that the unit is still wanted, before its results are published.
+        """Check that the unit is still wanted, before its results are published.
 
         Raises:
             StoppedError: the unit is no longer wanted.
@@ -51,7 +48,7 @@ class TaskContext(Protocol):
         ...
 
     def create(self, place: AnyPath) -> AbstractContextManager[NewFile]:
-        """Lend a new file; it gets its name, whole, when the body ends.
+        """Lend a new file, which gets its name when the body ends.
 
         Raises:
             StoppedError: the unit is no longer wanted.
@@ -61,8 +58,8 @@ class TaskContext(Protocol):
 
 
 Initializer: TypeAlias = Callable[[], Callable[[Unit, TaskContext], Result]]
-"""Called once in each process: makes what all units share there, and returns the function that does
-one unit. Picklable, if a cluster is to call it."""
+"""Called once in each process: makes the objects that all units share there, and returns the
+function that does one unit. Must be picklable for a cluster."""
 
 
 class Executor(Protocol):
@@ -70,17 +67,17 @@ class Executor(Protocol):
 
     @property
     def progress(self) -> Progress:
-        """Where the passes report their progress."""
+        """Receives the progress of the passes."""
         ...
 
     @property
     def threads(self) -> int:
-        """How many threads share the memory budget of one process."""
+        """Threads that share the memory budget of one process."""
         ...
 
     @property
     def slots(self) -> int:
-        """How many units should be there at least, for all threads of all processes."""
+        """Least number of units that keeps all threads of all processes busy."""
         ...
 
     @property
@@ -90,19 +87,19 @@ class Executor(Protocol):
 
     @property
     def budget(self) -> int:
-        """Bytes for the buffers of one process, if the user sets no ``--memory``."""
+        """Bytes for the buffers of one process without ``--memory``."""
         ...
 
     @property
     def retries(self) -> int:
-        """How many requests to stores other processes have repeated, in units that are done."""
+        """Requests to stores that other processes have repeated, in units that are done."""
         ...
 
     def check_access(self, token: FencingToken, shards: Iterable[Shard]) -> None:
-        """Begin the token, and make sure that every process can access what it needs.
+        """Begin the token, and check that every process can access the folders and shards.
 
         Args:
-            token: of this run of the conversion.
+            token: token of this run of the conversion.
             shards: some of its sources.
 
         Raises:
@@ -118,8 +115,8 @@ class Executor(Protocol):
 
         Args:
             initializer: called once in each process, see ``Initializer``.
-            units: of work.
-            threads: how many of one process may do units at once.
+            units: units of work.
+            threads: threads of one process that may do units at the same time.
 
         Raises:
             ClusterError: the scheduler or too many workers were lost.

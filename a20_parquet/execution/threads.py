@@ -1,4 +1,4 @@
-"""Running independent units of work on threads of this process."""
+"""Runs independent units of work on threads of this process."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -67,10 +67,10 @@ def map_in_order(
     """Yield the result of each unit in order, while threads work on those that follow.
 
     Args:
-        count: of threads; a single one is the calling thread.
-        work: what to do with a unit.
-        units: of work.
-        ahead: how many further units may be begun or wait to be fetched.
+        count: number of threads; a single one is the calling thread.
+        work: function that does one unit.
+        units: units of work.
+        ahead: most further units that are begun or done before they are read.
     """
     if count == 1:
         yield from map(work, units)
@@ -84,13 +84,13 @@ def map_in_order(
             begun.extend(pool.submit(work, unit) for unit in islice(rest, 1))
             yield result
     finally:
-        # Whoever asked may want no more. A generator that is left behind ends on any thread, also
-        # on one of the pool's, which cannot wait for itself.
+        # Garbage collection may end an abandoned generator on a thread of the pool, which cannot
+        # wait for itself.
         pool.shutdown(wait=False, cancel_futures=True)
 
 
 class Pool(Generic[Resource]):
-    """Resources that threads use one after another, made when they are first needed."""
+    """Reusable resources that threads borrow, made on demand."""
 
     def __init__(self, make: Callable[[], Resource]) -> None:
         self._make = make
@@ -98,7 +98,7 @@ class Pool(Generic[Resource]):
 
     @contextmanager
     def borrow(self) -> Iterator[Resource]:
-        """Lend a resource; one that a failure leaves in an unknown state is not lent again."""
+        """Lend a resource; after a failure it is not lent again."""
         try:
             resource = self._free.get_nowait()
         except Empty:
@@ -123,7 +123,7 @@ class ThreadExecutor:
         return default_budget()
 
     def check_access(self, token: FencingToken, shards: Iterable[Shard]) -> None:
-        """Do nothing: threads access what this process does, and need no token."""
+        """Do nothing: threads need no token, and access the same files as this process."""
 
     def map(
         self, initializer: Initializer[Unit, Result], units: Iterable[Unit], *, threads: int
@@ -137,7 +137,7 @@ class ThreadExecutor:
 
 @dataclass(frozen=True, slots=True)
 class _LocalContext:
-    """The only attempt at each unit; implements ``TaskContext``."""
+    """Context of the only attempt at each unit; implements ``TaskContext``."""
 
     pool: ThreadPool
     advance: Callable[[int], None]

@@ -189,7 +189,9 @@ def _shared_lines(outputs: Sequence[str], labels: Sequence[str], shared: set[str
         listed = [*sharing[:_MOST_NAMED], f"{more:,} more"] if more > 0 else sharing
         these = f"{', '.join(listed[:-1])} and {listed[-1]}"
         both = "all" if sharing[2:] else "both"
-        yield f"{these} would {both} be {name}.npy and {name}.json: each is named by its whole label"
+        yield (
+            f"{these} would {both} be {name}.npy and {name}.json: each is named by its whole label"
+        )
 
 
 def _seconds(hours: str, minutes: str, seconds: str = "0") -> int:
