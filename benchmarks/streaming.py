@@ -171,7 +171,7 @@ def looking_ways(store: SlowStore, looks: int) -> dict[str, Callable[[], object]
 
     def as_a_conversion() -> int:
         found = detect_schema(shards, make, FilenameRules(), dims=None, features=())
-        return len(found.starts)
+        return len(found.codecs)
 
     return {"one after the other": one_after_the_other, "as a conversion does": as_a_conversion}
 

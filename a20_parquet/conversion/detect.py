@@ -1,10 +1,9 @@
-"""Looking at shards' first records: what must be known before any window is written."""
+"""Detecting the schema from the first records of the shards, before any window is written."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Self
 
 from a20_parquet.conversion.feature_search import FeatureSearch
 from a20_parquet.dataset.manifest import Assumption
@@ -29,41 +28,12 @@ from a20_parquet.windows.schema import Feature
 
 _PROBE_BYTES = 1 << 16
 _MOST_RECORDS = 4096
-"""So many records are looked at in all for the floats that are asked for."""
+"""Most records, of all shards together, that are searched for one with ``--dims`` floats."""
 _FLOAT32_BYTES = 4
 
 
-@dataclass(frozen=True, slots=True)
-class ShardStart:
-    """What the first records of a shard that can be decoded tell of its size."""
-
-    item_bytes: int = _FLOAT32_BYTES
-    """Bytes of a float."""
-    payload_bytes: float = 0.0
-    """Bytes of payload a window; 0 where no record tells."""
-
-    @classmethod
-    def of(cls, records: Records, decoded: DecodedRecords) -> Self:
-        """Look at a batch, of which at least one record could be decoded."""
-        places = (number - records.first for number in decoded.metadata.numbers.tolist())
-        size = sum(len(records.payloads[place]) for place in places)
-        windows = sum(windows * channels for windows, channels, _ in decoded.metadata.shapes)
-        return cls(decoded.embeddings[0].dtype.itemsize, size / windows if windows else 0.0)
-
-    def window_bytes(self, dims: int) -> float:
-        """How many bytes a window takes at the least, so that most shards hold fewer of them.
-
-        Embeddings take nearly all of most records; where features take most, no record is reckoned
-        to be less than half as long.
-
-        Args:
-            dims: floats an embedding.
-        """
-        return max(dims * self.item_bytes, self.payload_bytes / 2)
-
-
 class WidthCounter:
-    """Counts the records that were looked at by the number of their floats."""
+    """Counts the sampled records by the number of floats of their embeddings."""
 
     def __init__(self) -> None:
         self._records: Counter[int] = Counter()
@@ -73,8 +43,8 @@ class WidthCounter:
         """Count some of a shard's records.
 
         Args:
-            shard: that they are from; one shard's come one after another.
-            dims: floats of each one's embedding.
+            shard: their shard; the records of one shard are added one after another.
+            dims: floats of the embedding of each record.
         """
         self._records.update(dims)
         for width in sorted(set(dims)):
@@ -83,52 +53,44 @@ class WidthCounter:
                 shards.append(shard)
 
     def __contains__(self, width: int) -> bool:
-        """Whether a record has so many floats."""
+        """Whether the embedding of a record has so many floats."""
         return width in self._records
 
     def check(self) -> None:
-        """Refuse to choose among several.
-
-        Raises:
-            UsageError: there are several; it names each with its counts.
-        """
+        """Raise UsageError if the records have several widths."""
         if len(self._records) < 2:  # noqa: PLR2004 - several
             return
         raise UsageError(
-            f"the shards' embeddings differ in their number of floats, as their first records "
-            f"show: {self._found}. Give {self._options}: records of other widths go to quarantine "
-            "then, and make a dataset of their own when they are converted with theirs. Nothing "
-            "was written."
+            f"the embeddings of the shards differ in their number of floats, as their first "
+            f"records show: {self._found}. Give {self._options}: records of other widths then go "
+            "to quarantine. Convert them into another dataset, with their own --dims. Nothing was "
+            "written."
         )
 
     def check_some(self, dims: int) -> None:
-        """Refuse a width that none of the records has.
-
-        Raises:
-            UsageError: the records that were looked at have others; it names each.
-        """
+        """Raise UsageError if the records have other widths than ``dims``."""
         if self._records and dims not in self:
             raise UsageError(
-                f"--dims is {dims}, and no record that was looked at has so many floats. They have "
-                f"{self._found}. Give {self._options}, or name the shards that have {dims}; what "
-                "has another width than a dataset lies in its quarantine, which can be named too. "
-                "Nothing was written or deleted."
+                f"--dims is {dims}, and no sampled record has so many floats. They have "
+                f"{self._found}. Give {self._options}, or name the shards that have {dims}. If a "
+                "dataset of another width was made of them, name its quarantine. Nothing was "
+                "written or deleted."
             )
 
     @property
     def _order(self) -> list[int]:
-        """The most frequent first."""
+        """The widths, the most frequent first."""
         return sorted(self._records, key=lambda width: (-self._records[width], width))
 
     @property
     def _found(self) -> str:
-        return "; ".join(map(self._told, self._order))
+        return "; ".join(map(self._format_width, self._order))
 
     @property
     def _options(self) -> str:
         return " or ".join(f"--dims {width}" for width in self._order)
 
-    def _told(self, width: int) -> str:
+    def _format_width(self, width: int) -> str:
         records = format_count(self._records[width], "record")
         shards = self._shards[width]
         more = " and others" if len(shards) > 1 else ""
@@ -138,20 +100,20 @@ class WidthCounter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectedSchema:
-    """What the first records tell."""
+    """Result of looking at the first records of all shards."""
 
     dims: int
-    """Floats an embedding."""
+    """Floats of an embedding."""
     features: tuple[Feature, ...]
-    """The further features that were looked for."""
+    """The requested features, with their form."""
     assumptions: tuple[Assumption, ...]
-    """What of them no record told."""
-    starts: tuple["ShardStart", ...]
-    """For each shard what its first records tell."""
+    """Details of their form that no record shows."""
+    window_bytes: tuple[float, ...]
+    """For each shard an estimate of the bytes of a window, uncompressed; usually too low."""
     codecs: tuple[Codec, ...]
     """For each shard its compression."""
     widths: WidthCounter
-    """How many floats the records have that were looked at."""
+    """Widths of the sampled records."""
 
 
 def detect_schema(
@@ -162,27 +124,27 @@ def detect_schema(
     dims: int | None,
     features: Sequence[FeatureRequest],
 ) -> DetectedSchema:
-    """Look at the first records of all shards, and at more where these do not tell enough.
+    """Look at the first records of all shards, and at more if these are not enough.
 
     Args:
         shards: in shard order.
-        make: makes what decodes their records.
+        make: makes a decoder of the given features.
         filenames: how filenames are read.
-        dims: floats an embedding; none for those that the records have, if it is one number.
-        features: those whose form is to be found.
+        dims: floats of an embedding; None to take the one number that the records have.
+        features: features whose form is to be found.
 
     Raises:
         SourceError: a shard cannot be read, or no record can be converted.
-        UsageError: the records' embeddings have several widths and none is chosen; none of them has
-            a feature, or it fits no column.
+        UsageError: the embeddings have several widths and ``dims`` is None; a feature is in no
+            record, or cannot become a column.
     """
     further = FeatureSearch(make, features, len(shards))
     quota = -(-_MOST_RECORDS // max(len(shards), 1))
     search = _Search(make(()), filenames, dims, further, quota=quota)
     threads = MOST_AT_ONCE if some_in_store(shards) else 1
-    looked_at, codecs = [], []
+    sizes, codecs = [], []
     for start in map_in_order(threads, _start, shards, ahead=threads):
-        looked_at.append(search.look_at(start))
+        sizes.append(search.look_at(start))
         codecs.append(start.codec)
     if dims is None:
         search.widths.check()
@@ -193,14 +155,18 @@ def detect_schema(
         dims=search.dims,
         features=found,
         assumptions=assumptions,
-        starts=tuple(looked_at),
+        # Embeddings are nearly all of most records. If features are, assume that no record of the
+        # shard is less than half as long as the first ones.
+        window_bytes=tuple(
+            max(search.dims * item_bytes, payload_bytes / 2) for item_bytes, payload_bytes in sizes
+        ),
         codecs=tuple(codecs),
         widths=search.widths,
     )
 
 
 def _why_none(shards: Sequence[Shard], problem: Rejection | None) -> str:
-    """Say that no record can be converted; a problem is that of the first whole one."""
+    """Explain that no record can be converted; ``problem`` is that of the first whole one."""
     first = shards[0].url
     is_one = len(shards) == 1
     none = f"{first} holds no" if is_one else f"none of the {len(shards):,} shards holds a"
@@ -217,7 +183,7 @@ def _why_none(shards: Sequence[Shard], problem: Rejection | None) -> str:
 
 
 class _Search:
-    """Goes through shards until dims are known, then only looks at their starts."""
+    """Reads shards until the width is known, then only their first records."""
 
     def __init__(
         self,
@@ -239,8 +205,12 @@ class _Search:
             window_s=1, by=PartitionBy.SITE, dims=dims or 1, filenames=filenames
         )
 
-    def look_at(self, start: "_Start") -> ShardStart:
-        """Look at a shard's first records."""
+    def look_at(self, start: "_Start") -> tuple[int, float]:
+        """Look at a shard's first records.
+
+        Returns:
+            Bytes of a float, and payload bytes of a window; the latter is 0 if unknown.
+        """
         found = None
         looked = 0
         self._features.begin_shard()
@@ -248,7 +218,7 @@ class _Search:
             decoded = self._decoder.decode(records)
             looked += len(records.payloads)
             if decoded.embeddings and (found is None or self._is_missing):
-                found = found or ShardStart.of(records, decoded)
+                found = found or _sizes(records, decoded)
                 self.widths.add(start.shard, [dims for _, _, dims in decoded.metadata.shapes])
             if self.dims is None:
                 self._learn(decoded)
@@ -257,11 +227,11 @@ class _Search:
                 is_sought = self._is_missing and looked < self._quota
                 if not self._features.wants_more and not is_sought:
                     break
-        return found or ShardStart()
+        return found or (_FLOAT32_BYTES, 0.0)
 
     @property
     def _is_missing(self) -> bool:
-        """Whether no record has the floats that are asked for."""
+        """Whether no record so far has the requested width."""
         return self._wanted is not None and self._wanted not in self.widths
 
     def _learn(self, decoded: DecodedRecords) -> None:
@@ -284,19 +254,27 @@ class _Search:
             self.problem = rejected[0]
 
 
+def _sizes(records: Records, decoded: DecodedRecords) -> tuple[int, float]:
+    """See ``_Search.look_at``; at least one record of the batch could be decoded."""
+    indexes = (number - records.first for number in decoded.metadata.numbers.tolist())
+    size = sum(len(records.payloads[index]) for index in indexes)
+    windows = sum(windows * channels for windows, channels, _ in decoded.metadata.shapes)
+    return decoded.embeddings[0].dtype.itemsize, size / windows if windows else 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """How a shard begins."""
+    """The first bytes of a shard."""
 
     shard: Shard
     codec: Codec
     first: Records | None
-    """Its first batch of whole records; None if it has no whole record, or a large one."""
+    """Its first batch of whole records; None if it has none, or ``is_large``."""
     is_large: bool
-    """Whether that is so large that it is rather read again than kept."""
+    """Whether that batch is so large that it is read again instead of kept."""
 
     def batches(self) -> Iterator[Records]:
-        """Yield all batches of the shard; behind the first it is read once more."""
+        """Yield all batches of the shard, which is opened again after the first."""
         if self.first is not None:
             yield self.first
         elif not self.is_large:
@@ -306,7 +284,7 @@ class _Start:
 
 
 def _start(shard: Shard) -> _Start:
-    """Read how a shard begins: a single request where that holds a record."""
+    """Read the first batch of a shard, with a single request if its first bytes have a record."""
     with open_content(shard, LOOK) as content:
         first = next(_records(shard, content), None)
         is_large = first is not None and first.payload_bytes > LARGE_BYTES

@@ -144,9 +144,9 @@ def plan_conversion(
     learnt = {feature.name: feature for feature in detected.features}
     features = tuple(learnt.get(feature.name, feature) for feature in wanted.features)
     table = wanted.model_copy(update={"dims": detected.dims, "features": features})
-    window_bytes = tuple(start.window_bytes(detected.dims) for start in detected.starts)
     windows = tuple(
-        _count_windows(*each) for each in zip(shards, detected.codecs, window_bytes, strict=True)
+        _count_windows(*each)
+        for each in zip(shards, detected.codecs, detected.window_bytes, strict=True)
     )
     budget = options.memory if "memory" in options.model_fields_set else executor.budget
     memory = divide_memory(
@@ -161,7 +161,7 @@ def plan_conversion(
         shards=shards,
         retries=retries,
         windows=windows,
-        window_bytes=window_bytes,
+        window_bytes=detected.window_bytes,
         table=table,
         reading=reading.options,
         assumptions=(

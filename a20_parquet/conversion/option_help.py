@@ -1,4 +1,4 @@
-"""What ``help`` shows of a function that takes the options of a conversion as keywords."""
+"""Signature and docstring of functions that take the options of a conversion as keywords."""
 
 import inspect
 import re
@@ -11,13 +11,12 @@ from a20_parquet.conversion.options import ConvertOptions, OptionValues
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_KEYWORD, _REST = inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD
 _WIDTH = 88
 _INDENT = " " * 8
 
 
 class _Computed:
-    """Stands in a signature for a default that depends on the machine."""
+    """Default, in a signature, that depends on the machine."""
 
     def __repr__(self) -> str:
         return "<see below>"
@@ -27,12 +26,12 @@ _COMPUTED: Final = _Computed()
 
 
 def with_options(**defaults: str) -> Callable[[Function], Function]:
-    """Make a decorator that puts each option into a function's signature and docstring.
+    """Return a decorator that adds each option to a function's signature and docstring.
 
-    The function takes them as ``**options``, and its docstring ends its ``Args`` with these.
+    The function has ``**options``, and ``options`` is the last of the ``Args`` in its docstring.
 
     Args:
-        defaults: those that differ from the conversion's, by the option's name.
+        defaults: defaults that differ from those of a conversion, by the option's name.
     """
 
     def decorate(function: Function) -> Function:
@@ -44,7 +43,7 @@ def with_options(**defaults: str) -> Callable[[Function], Function]:
             )
             for name, kind, default in _options(defaults)
         ]
-        # Not by attribute: a function has none of that name before.
+        # Functions have no such attribute by default, so that assigning to it is a type error.
         vars(function)["__signature__"] = signature.replace(parameters=[*own, *options])
         lines = "\n".join(_help_lines(defaults))
         text = inspect.cleandoc(function.__doc__ or "")
@@ -57,7 +56,7 @@ def with_options(**defaults: str) -> Callable[[Function], Function]:
 
 
 def _options(defaults: Mapping[str, str]) -> Iterator[tuple[str, Any, object]]:
-    """Each option's name, type and default."""
+    """Yield name, type and default of each option."""
     kinds = get_type_hints(OptionValues)
     for name, field in ConvertOptions.model_fields.items():
         if field.default_factory is not None:
@@ -83,7 +82,7 @@ def _help_lines(defaults: Mapping[str, str]) -> Iterator[str]:
 
 
 def _type_name(kind: Any) -> str:
-    """A type without the modules of its parts; an enumeration as its values."""
+    """Format a type without module names, and an enumeration as its values."""
     members = {
         member.__name__: " | ".join(repr(each.value) for each in member)
         for member in (kind, *getattr(kind, "__args__", ()))

@@ -39,7 +39,7 @@ _DAY_S = 86_400
 
 
 def _bytes(value: object) -> object:
-    # ByteSize reads the beginning of a text and ignores the rest.
+    # ByteSize would ignore what follows a valid beginning.
     return parse_size(value) if isinstance(value, str) else value
 
 
@@ -47,7 +47,7 @@ _Size = Annotated[ByteSize, BeforeValidator(_bytes), Field(gt=0)]
 
 
 class OnError(enum.StrEnum):
-    """What to do with what cannot be converted."""
+    """What to do with records and bytes that cannot be converted."""
 
     QUARANTINE = "quarantine"
     FAIL = "fail"
@@ -72,7 +72,7 @@ def _site_names(value: object) -> object:
     several = [value] if isinstance(value, str | int) else value
     sites = tuple(map(str, TypeAdapter(list[str | int]).validate_python(several)))
     for site in sites:
-        # What no recording can have; whether one has any other name is known once all are read.
+        # Refuse values that no recording can have. For others, all records must be read first.
         if not site.strip() or "*" in site:
             raise ValueError("expected a number, site_NNNN or a recorder's whole name")
         if site.lstrip("-").isdecimal() and (site[0] == "-" or len(site) > _MOST_SITE_DIGITS):
@@ -104,7 +104,7 @@ _Features = Annotated[
 
 
 def _day(value: object) -> object:
-    # What else pydantic takes for a date, such as a number of seconds, is none to a user.
+    # pydantic would take a number of seconds for a date.
     if not isinstance(value, str):
         return value
     try:
@@ -154,7 +154,7 @@ class OptionValues(TypedDict, total=False):
 
 
 def _option(words: str, default: object = ..., **bounds: Any) -> Any:
-    """One option; pydantic would look for docstrings in the source of every loaded module."""
+    """Declare an option. Docstrings would make pydantic read the source of every module."""
     return Field(default, description=words, **bounds)
 
 
@@ -257,7 +257,7 @@ class ConvertOptions(BaseModel):
         """Validate options.
 
         Raises:
-            UsageError: an option is unknown or its value makes no sense.
+            UsageError: an option is unknown or its value is not valid.
         """
         if values.get("dask") is not None and "workers" in values:
             raise UsageError(
@@ -269,12 +269,8 @@ class ConvertOptions(BaseModel):
         try:
             chosen = cls.model_validate(values)
         except ValidationError as error:
-            problems = "; ".join(
-                f"{_name(problem)}: {_what(problem)}, got {problem['input']!r}"
-                for problem in error.errors()
-            )
-            raise UsageError(problems) from error
-        # Says itself what is wrong with the days.
+            raise UsageError("; ".join(map(_format_problem, error.errors()))) from error
+        # Raises if the dates are in the wrong order.
         Selection(first=chosen.from_date, last=chosen.until_date)
         return chosen
 
@@ -286,20 +282,17 @@ _BOUNDS = {
 }
 
 
-def _name(problem: "ErrorDetails") -> str:
-    name = str(problem["loc"][0])
-    # Only Python has unknown options, and flags have other names: features would become feature.
-    return name if problem["type"] == "extra_forbidden" else flag(name)
-
-
-def _what(problem: "ErrorDetails") -> str:
-    """What is wrong with an option, as one says it after a colon."""
-    if problem["type"] == "extra_forbidden":
-        alike = get_close_matches(str(problem["loc"][0]), ConvertOptions.model_fields, n=1)
-        return f"there is no such option{', did you mean ' * bool(alike)}{''.join(alike)}"
-    if problem["type"] == "byte_size":
-        return "expected a size such as 500MB, 64MiB or a number of bytes"
-    if problem["type"] in _BOUNDS:
-        name, expected = _BOUNDS[problem["type"]]
-        return expected.format(problem["ctx"][name])
-    return problem["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+def _format_problem(problem: "ErrorDetails") -> str:
+    option, kind = str(problem["loc"][0]), problem["type"]
+    what = problem["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+    # Unknown options are not flags: the command line refuses them itself.
+    name = option if kind == "extra_forbidden" else flag(option)
+    if kind == "extra_forbidden":
+        alike = get_close_matches(option, ConvertOptions.model_fields, n=1)
+        what = f"there is no such option{', did you mean ' * bool(alike)}{''.join(alike)}"
+    elif kind == "byte_size":
+        what = "expected a size such as 500MB, 64MiB or a number of bytes"
+    elif kind in _BOUNDS:
+        bound, expected = _BOUNDS[kind]
+        what = expected.format(problem["ctx"][bound])
+    return f"{name}: {what}, got {problem['input']!r}"

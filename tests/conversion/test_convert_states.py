@@ -90,7 +90,7 @@ def test_an_unfinished_conversion_with_other_options(
     out = tmp_path / "out"
     stop(stopping, out)
     before = digests(out)
-    with pytest.raises(UsageError, match="no record that was looked at has so many floats"):
+    with pytest.raises(UsageError, match="no sampled record has so many floats"):
         a20_parquet.convert(stopping, out, dims=9)
     with pytest.raises(UsageError, match="unfinished conversion of other") as caught:
         a20_parquet.convert(stopping, out, **{"dims": 8, **other})
