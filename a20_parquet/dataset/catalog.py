@@ -1,4 +1,4 @@
-"""A complete dataset, opened for reading: its manifest and the list of its data files."""
+"""Opens a complete dataset: its manifest and the list of its data files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,11 @@ from a20_parquet.dataset.manifest_content import parse_manifest
 from a20_parquet.dataset.presence import why_no_dataset
 from a20_parquet.errors import DatasetError
 from a20_parquet.storage.locate import is_local, read_content
-from a20_parquet.storage.path import StorePath, parse_path
+from a20_parquet.storage.path import AnyPath, StorePath, parse_path, read_whole
 from a20_parquet.windows.partition import PartitionBy
 from a20_parquet.windows.schema import Feature, metadata_schema, window_schema
 
-# Fields with which stores identify a version of an object.
+# Fields of an object's info that differ between its versions, in any store.
 _VERSIONS: Final = (
     *("ETag", "etag", "generation", "LastModified", "last_modified", "updated", "mtime"),
     *("created", "size"),
@@ -28,66 +28,66 @@ _VERSIONS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """A dataset's manifest and file list; no data file is opened.
+    """A dataset's manifest and list of files; no data file is opened.
 
-    Only files in this list belong to the dataset: an append may have written others beside them.
+    Only files in this list belong to the dataset: an unfinished append may have written others.
     """
 
     location: str
     """Absolute path or URL of the dataset, for messages."""
     filesystem: Any
-    """The ``fsspec`` filesystem of the dataset."""
+    """The dataset's fsspec filesystem."""
     root: str
     """The dataset's folder in ``filesystem``, without a slash at its end."""
     manifest: Manifest
     unknown_fields: tuple[str, ...]
-    """Fields of ``manifest.json`` that a later version of this program has added."""
+    """Fields of ``manifest.json`` that a later version of this package has added."""
     files: pl.DataFrame
-    """One row a data file, in the dataset's order: ``path`` (relative to the dataset), the Hive
+    """One row per data file, in the dataset's order: ``path`` (relative to the dataset), the Hive
     keys, ``rows``, ``bytes``, ``checksum``, ``first_window_start``, ``last_window_start``."""
     written: tuple[Any, ...] = ()
-    """Identifies this version of ``manifest.json``, as far as its store can."""
+    """Identifies this version of ``manifest.json``; empty if that is unknown."""
 
     @classmethod
     def open(cls, dataset: str | Path) -> Self:
         """Read a dataset's manifest and list of files.
 
         Args:
-            dataset: its folder, or any fsspec URL of it.
+            dataset: its folder, or any fsspec URL.
 
         Raises:
             DatasetError: the path is not a complete dataset, or its list of files is damaged.
             UsageError: its store cannot be opened, or this process cannot use polars.
         """
         check_threads()
-        path = parse_path(dataset)
-        location = str(path)
-        if isinstance(path, StorePath):
-            filesystem, root = path.filesystem, path.path
-        else:
-            filesystem, root = fsspec.filesystem("file"), location
-        written = _when_written(filesystem, root)
-        manifest, unknown = _read_manifest(filesystem, root, location)
+        folder = parse_path(dataset)
+        written = _identify_version(folder)
+        manifest, unknown = _read_manifest(folder)
         try:
-            content = _read_files(filesystem, root, location, manifest)
+            content = _read_files(folder, manifest)
         except DatasetError:
             # An append may have replaced both files in between: read them once more.
-            manifest, unknown = _read_manifest(filesystem, root, location)
-            content = _read_files(filesystem, root, location, manifest)
-        files = read_file_list(content, f"{location}/files.parquet", manifest.options)
-        return cls(location, filesystem, root, manifest, unknown, files, written)
+            manifest, unknown = _read_manifest(folder)
+            content = _read_files(folder, manifest)
+        files = read_file_list(content, f"{folder}/files.parquet", manifest.options)
+        if isinstance(folder, StorePath):
+            filesystem, root = folder.filesystem, folder.path
+        else:
+            filesystem, root = fsspec.filesystem("file"), str(folder)
+        return cls(str(folder), filesystem, root, manifest, unknown, files, written)
 
     def check_unchanged(self) -> None:
         """Check that the dataset still has all files that it had when it was opened.
 
-        More may have been appended.
+        Files may have been appended.
 
         Raises:
             DatasetError: the dataset was replaced, or is no longer complete.
-            UsageError: this process cannot read it, see ``check_threads``.
+            UsageError: this process cannot use polars, see ``check_threads``.
         """
         check_threads()
-        if self.written == _when_written(self.filesystem, self.root):
+        folder = Path(self.root) if self.is_local else StorePath(self.filesystem, self.root)
+        if self.written == _identify_version(folder):
             return
         known = ["path", "checksum"]
         gone = self.files.join(Catalog.open(self.location).files, on=known, how="anti")
@@ -99,7 +99,7 @@ class Catalog:
 
     @property
     def is_local(self) -> bool:
-        """Whether the dataset is a folder of this machine."""
+        """Whether the dataset is on this machine."""
         return is_local(self.filesystem)
 
     @property
@@ -109,12 +109,12 @@ class Catalog:
 
     @property
     def dims(self) -> int:
-        """Floats an embedding."""
+        """Floats per embedding."""
         return self.manifest.options.dims
 
     @property
     def features(self) -> tuple[Feature, ...]:
-        """Further features of the records, each a column behind the metadata."""
+        """Further features of the records, each a column after the metadata."""
         return self.manifest.options.features
 
     @property
@@ -126,7 +126,7 @@ class Catalog:
 
     @property
     def metadata_columns(self) -> tuple[str, ...]:
-        """Names of the files' columns but for the embedding, features included."""
+        """Names of the files' columns except the embedding, features included."""
         return tuple(metadata_schema(self.features).names)
 
     def data_files(self) -> list[FileSummary]:
@@ -142,43 +142,42 @@ class Catalog:
         return read_content(self.filesystem, self.path(relative))
 
     def path(self, relative: str) -> str:
-        """A file's path in ``filesystem``."""
+        """Return a file's path in ``filesystem``."""
         return f"{self.root}/{relative}"
 
     def url(self, relative: str) -> str:
-        """A file's absolute path, or its URL where the dataset is not local."""
+        """Return a file's absolute path, or its URL if the dataset is in a store."""
         return f"{self.location}/{relative}"
 
 
-def _when_written(filesystem: Any, root: str) -> tuple[Any, ...]:
-    if not is_local(filesystem):
-        try:
-            known = filesystem.info(f"{root}/manifest.json")
-        except OSError:
-            return ()
-        return tuple(str(known.get(name)) for name in _VERSIONS)
+def _identify_version(folder: AnyPath) -> tuple[Any, ...]:
+    """Return values that differ between versions of ``manifest.json``, empty if unknown."""
+    path = folder / "manifest.json"
     try:
-        found = Path(root, "manifest.json").stat()
+        if isinstance(path, StorePath):
+            info = path.filesystem.info(path.path)
+            return tuple(str(info.get(name)) for name in _VERSIONS)
+        found = path.stat()
     except OSError:
         return ()
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _read_manifest(filesystem: Any, root: str, location: str) -> tuple[Manifest, tuple[str, ...]]:
-    path = f"{root}/manifest.json"
+def _read_manifest(folder: AnyPath) -> tuple[Manifest, tuple[str, ...]]:
+    path = folder / "manifest.json"
     try:
-        content = read_content(filesystem, path)
+        content = read_whole(path)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise DatasetError(f"{location}: {why_no_dataset(parse_path(location))}") from error
+        raise DatasetError(f"{folder}: {why_no_dataset(folder)}") from error
     except OSError as error:
-        raise DatasetError(f"{location}/manifest.json: cannot be read: {error}") from error
-    return parse_manifest(content, f"{location}/manifest.json")
+        raise DatasetError(f"{path}: cannot be read: {error}") from error
+    return parse_manifest(content, str(path))
 
 
-def _read_files(filesystem: Any, root: str, location: str, manifest: Manifest) -> bytes:
-    """Read the list of files that a manifest speaks of."""
+def _read_files(folder: AnyPath, manifest: Manifest) -> bytes:
+    """Read the list of files that belongs to a manifest."""
     try:
-        content = _read(filesystem, f"{root}/files.parquet", location)
+        content = _read_list(folder, folder / "files.parquet")
     except DatasetError as error:
         problem = error
     else:
@@ -186,23 +185,22 @@ def _read_files(filesystem: Any, root: str, location: str, manifest: Manifest) -
         if checksum == manifest.files_checksum:
             return content
         problem = DatasetError(
-            f"{location}/files.parquet: its checksum is {checksum}, expected "
+            f"{folder}/files.parquet: its checksum is {checksum}, expected "
             f"{manifest.files_checksum} as in manifest.json. Convert the shards again."
         )
-    # The manifest is written before the list moves to its final path.
-    staged = f"{root}/conversion/files.parquet"
-    if filesystem.exists(staged):
-        moving = _read(filesystem, staged, location)
-        if f"{crc32c.crc32c(moving):08x}" == manifest.files_checksum:
-            return moving
+    # The manifest is written before the list is moved to its final path.
+    staged = folder / "conversion" / "files.parquet"
+    if staged.exists():
+        content = _read_list(folder, staged)
+        if f"{crc32c.crc32c(content):08x}" == manifest.files_checksum:
+            return content
     raise problem
 
 
-def _read(filesystem: Any, path: str, location: str) -> bytes:
+def _read_list(folder: AnyPath, path: AnyPath) -> bytes:
     try:
-        return read_content(filesystem, path)
+        return read_whole(path)
     except OSError as error:
         raise DatasetError(
-            f"{location}: {path.rpartition('/')[2]} cannot be read: {error}. Convert the shards "
-            "again."
+            f"{folder}: {path.name} cannot be read: {error}. Convert the shards again."
         ) from error

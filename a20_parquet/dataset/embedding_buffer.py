@@ -1,4 +1,4 @@
-"""Reusable memory for embeddings that are read block by block: new memory is slow."""
+"""Reusable memory for embeddings that are read block by block: allocation is slow."""
 
 import numpy as np
 import numpy.typing as npt

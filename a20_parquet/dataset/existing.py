@@ -1,4 +1,4 @@
-"""A dataset that is there already, as a conversion that appends to it sees it."""
+"""An existing dataset, as a conversion that appends to it needs it."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Records in quarantine that are given as a source, to be converted after all."""
+    """Records in quarantine that are a source of the conversion, to be tried again."""
 
     shard: ShardSummary
-    """The shard that they are from."""
+    """The shard that they came from."""
     records: tuple[Entry, ...]
-    """In the order in which ``quarantine/LABEL.tfrecord`` holds them."""
+    """In the order of ``quarantine/LABEL.tfrecord``."""
     damaged: tuple[Entry, ...]
-    """Damaged ranges of the same shard, which stay."""
+    """Damaged ranges of the same shard, which stay in quarantine."""
     files: tuple[QuarantineFile, ...]
-    """The file that holds these, if there are any."""
+    """The file of these ranges, if there are any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class ExistingDataset:
 
     @classmethod
     def open(cls, layout: DatasetLayout) -> Self:
-        """Read what a dataset says of itself.
+        """Read a dataset's manifest, list of files and sites table.
 
         Raises:
             DatasetError: it is damaged, or its manifest has fields that this version would lose.
@@ -69,48 +69,45 @@ class ExistingDataset:
 
     @property
     def manifest(self) -> Manifest:
-        """What makes it complete."""
+        """The dataset's manifest."""
         return self.catalog.manifest
 
     @property
     def labels(self) -> dict[str, str]:
-        """The label of each shard, with its URL."""
+        """URL of each shard by its label."""
         return {shard.label: shard.url for shard in self.manifest.shards}
 
     @property
     def sizes(self) -> set[int]:
-        """Stored sizes of all shards that it has, in bytes."""
+        """Stored sizes of all shards in the dataset, in bytes."""
         shards = {shard.bytes for shard in self.manifest.shards}
         return shards | {file.bytes for _, file in self._quarantined_records()}
 
     @property
     def contents(self) -> dict[tuple[int, str], list[ShardSummary]]:
-        """The shards that it was made of, by stored size and content checksum."""
+        """Shards by stored size and content checksum."""
         shards: dict[tuple[int, str], list[ShardSummary]] = {}
         for shard in self.manifest.shards:
             shards.setdefault((shard.bytes, shard.checksum), []).append(shard)
         return shards
 
     def find_retry(self, name: str, size: int, checksum: str) -> Retry | None:
-        """Find the records in quarantine that a shard consists of.
+        """Find the records in quarantine of which a shard consists; None if there are none.
 
         Args:
-            name: of its file; decides where the same records lie there twice.
-            size: stored, in bytes.
-            checksum: of its content.
+            name: name of the shard's file, preferred if several files have these records.
+            size: stored size in bytes.
+            checksum: checksum of the content.
 
         Raises:
-            DatasetError: what the quarantine says of them cannot be read.
+            DatasetError: their list in quarantine cannot be read, or was changed.
         """
         same = [
             (file.name != name, quarantined)
             for quarantined, file in self._quarantined_records()
             if (size, checksum) == (file.bytes, quarantined.checksum)
         ]
-        if not same:
-            return None
-        _, quarantined = min(same, key=lambda each: each[0])
-        return self._make_retry(quarantined)
+        return self._make_retry(min(same, key=lambda each: each[0])[1]) if same else None
 
     def _quarantined_records(self) -> Sequence[tuple[QuarantinedShard, QuarantineFile]]:
         return [
@@ -123,11 +120,11 @@ class ExistingDataset:
     def _make_retry(self, quarantined: QuarantinedShard) -> Retry:
         label = quarantined.label
         for file in quarantined.files:
-            place = self.layout.quarantine / file.name
-            if file.name == f"{label}{LIST}" and not has_sum(place, file.bytes, file.checksum):
+            path = self.layout.quarantine / file.name
+            if file.name == f"{label}{LIST}" and not has_sum(path, file.bytes, file.checksum):
                 raise DatasetError(
-                    f"{place}: is not the list that manifest.json tells of, by its size and "
-                    "checksum. Was the file edited or cut? Convert the shards again."
+                    f"{path}: its size or checksum is not the one in manifest.json. Was the file "
+                    "edited or cut? Convert the shards again."
                 )
         entries = list(read_entries(self.layout.quarantine, label))
         if Counter(entry.reason for entry in entries) != quarantined.reasons:
@@ -143,7 +140,7 @@ class ExistingDataset:
         )
 
     def next_parts(self) -> dict[PartitionKey, int]:
-        """For each partition the number of its next file."""
+        """Number of the next file of each partition."""
         parts: dict[PartitionKey, int] = {}
         for file in self.files:
             number = int(file.path.rpartition("-")[2].removesuffix(".parquet"))

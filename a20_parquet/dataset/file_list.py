@@ -1,6 +1,6 @@
-"""The content of ``files.parquet`` and ``sites.parquet``, checked before anything goes by it.
+"""Reads and checks the content of ``files.parquet`` and ``sites.parquet``.
 
-Nothing about these bytes is trusted: a dataset may come from anybody, with checksums that fit.
+These bytes are not trusted: a dataset may come from anybody, with valid checksums.
 """
 
 from typing import Any, Final
@@ -16,24 +16,24 @@ from a20_parquet.parquet import Compression
 from a20_parquet.windows.partition import PartitionBy
 
 _AGAIN: Final = "Copy the dataset again, or convert the shards again."
-# What pyarrow and polars raise for damage, such as names that are not text and impossible sizes.
+# Exceptions of pyarrow and polars for damage, such as names that are not text, or huge sizes.
 _UNREADABLE: Final = (
     *(OSError, pa.ArrowException, LookupError, ValueError, TypeError, OverflowError, MemoryError),
     *(pl.exceptions.PolarsError, pl.exceptions.PanicException),
 )
 _INSTANT: Final = pl.Datetime("us", "UTC")
 _PERIODS: Final = {"date": pl.Date(), "month": pl.String(), "year": pl.Int64()}
-# Sums over a million files are numbers still, times the next as well.
+# Keeps sums over a million files, and their products with _MOST_RATIO, within 64 bits.
 _MOST_BYTES: Final = 1 << 43
 _MOST_RATIO: Final = 1 << 16
-"""No compression of ours stores less than one byte for so many."""
+"""No compression of this package stores fewer than one byte for so many."""
 _FIRST_YEAR, _LAST_YEAR = 1, 9999
 
 
 def parse_parquet(content: bytes) -> pl.DataFrame:
-    """Parse a whole Parquet file that may be damaged, or made to do harm.
+    """Parse a whole Parquet file that may be damaged or malicious.
 
-    pyarrow reads it: polars ends the process on some damaged page headers.
+    pyarrow reads it, because polars aborts the process at some damaged page headers.
 
     Raises:
         ValueError: the file is not Parquet, is damaged, or polars has no type for a column.
@@ -41,9 +41,9 @@ def parse_parquet(content: bytes) -> pl.DataFrame:
     try:
         file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
         table = file.read(use_threads=False)
-        # polars trusts that texts are UTF-8 and that lists end behind their start.
+        # polars does not check that strings are UTF-8 and that lists end after their start.
         table.validate(full=True)
-        # Names that are not UTF-8 raise here, and not in Rust, which prints a stack.
+        # Names that are not UTF-8 raise here and not in Rust, which would print a backtrace.
         _ = table.column_names
         return pl.DataFrame(table)
     except _UNREADABLE as error:
@@ -69,7 +69,7 @@ def read_table(content: bytes, where: str) -> pl.DataFrame:
 def read_file_list(content: bytes, where: str, options: TableOptions) -> pl.DataFrame:
     """Read the list of a dataset's data files.
 
-    Columns that a later version of this program has added are left out.
+    Columns that a later version of this package has added are left out.
 
     Args:
         content: of ``files.parquet``.
@@ -80,7 +80,7 @@ def read_file_list(content: bytes, where: str, options: TableOptions) -> pl.Data
         See ``Catalog.files``.
 
     Raises:
-        DatasetError: it is no such list, or a value in it is none that this program writes.
+        DatasetError: it is not a list of files, or has a value that this package never writes.
     """
     found = read_table(content, where)
     expected = _schema(options.partition_by)
@@ -95,7 +95,7 @@ def read_file_list(content: bytes, where: str, options: TableOptions) -> pl.Data
     for name, is_good, wanted in _rules(options):
         bad = files.filter(~is_good.fill_null(value=False))
         if len(bad):
-            # Instants may be more than Python's own can hold.
+            # Timestamps may be outside of the range of Python's datetime.
             value = str(bad[name].head(1).cast(pl.String)[0])
             raise DatasetError(
                 f"{where}: found the {name} {value[:200]!r}, expected {wanted}. {_AGAIN}"
@@ -112,23 +112,15 @@ def _schema(by: PartitionBy) -> pl.Schema:
 
 
 def _rules(options: TableOptions) -> list[tuple[str, pl.Expr, str]]:
-    """Columns, what must hold for each of their values, and how to say that."""
+    """Columns, a condition for each of their values, and its description for messages."""
     ratio = 1 if options.compression is Compression.NONE else _MOST_RATIO
     most_rows = pl.col("bytes") * ratio // (4 * options.dims)
     rules = [
-        (
-            "path",
-            pl.col("path").str.contains(DATA_PATH),
-            "data/site=…/part-NNNN.parquet",
-        ),
+        ("path", pl.col("path").str.contains(DATA_PATH), "data/site=…/part-NNNN.parquet"),
         ("site", pl.col("site").str.contains(r"^[A-Za-z0-9_-]+$"), "letters, digits, _ and -"),
         ("bytes", pl.col("bytes").is_between(1, _MOST_BYTES), f"1 to {_MOST_BYTES:,}"),
         ("rows", pl.col("rows").is_between(1, most_rows), "1 to what its bytes can hold"),
-        (
-            "checksum",
-            pl.col("checksum").str.contains(r"^[0-9a-f]{8}$"),
-            "eight hexadecimal digits",
-        ),
+        ("checksum", pl.col("checksum").str.contains("^[0-9a-f]{8}$"), "eight hexadecimal digits"),
     ]
     years = f"a time in the years {_FIRST_YEAR} to {_LAST_YEAR}"
     for name in ("first_window_start", "last_window_start"):
@@ -147,7 +139,7 @@ def _rules(options: TableOptions) -> list[tuple[str, pl.Expr, str]]:
 
 
 def summaries(files: pl.DataFrame, by: PartitionBy) -> list[FileSummary]:
-    """The data files that a list names, in its order.
+    """Convert a list of files to summaries.
 
     Args:
         files: see ``read_file_list``.

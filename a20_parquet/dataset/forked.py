@@ -1,4 +1,4 @@
-"""Whether this process was forked from one whose polars had threads, which then hangs for ever."""
+"""Detects that this process was forked from one that used polars, which then hangs for ever."""
 
 import os
 import re
@@ -9,12 +9,12 @@ from typing import Final
 from a20_parquet.errors import UsageError
 
 _TASKS: Final = Path("/proc/self/task")
-# Importing polars alone starts one of another name, which nobody waits for.
+# Importing polars starts a thread of another name, which is harmless.
 _WORKER: Final = re.compile(rb"polars-\d+\n")
 
 
 class _Forks:
-    """What is known of forks; there is one for the process."""
+    """Notes, at each fork, whether polars had threads; one object per process."""
 
     def __init__(self) -> None:
         self._had_threads = False
@@ -23,7 +23,7 @@ class _Forks:
             os.register_at_fork(before=self._look, after_in_child=self._note)
 
     def _look(self) -> None:
-        """Look for threads of polars; elsewhere than on Linux nothing tells."""
+        """Look for threads of polars; on Linux only."""
         self._had_threads = "polars" in sys.modules and any(map(_is_of_polars, _tasks()))
 
     def _note(self) -> None:
@@ -34,15 +34,15 @@ _FORKS: Final = _Forks()
 
 
 def check_threads() -> None:
-    """Refuse to use polars where it would wait for threads that did not come along.
+    """Refuse to use polars if it would wait for threads that a fork has not copied.
 
     Raises:
         UsageError: this process was forked from one that had used polars.
     """
     if _FORKS.is_broken:
         raise UsageError(
-            "this process was forked from one that had used polars, whose threads are not in it: "
-            "it would wait for them for ever. Start processes with "
+            "this process was forked from one that had used polars, and would wait for ever for "
+            "threads that a fork does not copy. Start processes with "
             'multiprocessing.get_context("spawn"), or "forkserver".'
         )
 
@@ -58,5 +58,5 @@ def _is_of_polars(task: Path) -> bool:
     try:
         return _WORKER.fullmatch((task / "comm").read_bytes()) is not None
     except OSError:
-        # It has ended.
+        # The thread has ended.
         return False

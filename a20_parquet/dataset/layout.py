@@ -1,7 +1,7 @@
-"""Paths inside a dataset, and names that are read from one.
+"""Paths inside a dataset, and types for names that are read from one.
 
-A dataset may come from anybody: what its manifest, plan and markers call a file is used only as one
-of the types below, which cannot hold a way out of the dataset.
+A dataset may come from anybody. File names in its manifest, plan and markers are used only as the
+types below, which cannot contain a path to outside of the dataset.
 """
 
 import json
@@ -17,7 +17,7 @@ from a20_parquet.storage.path import AnyPath, parse_path, read_whole
 
 FORMAT: Final = "a20_parquet"
 DATA: Final = "data"
-"""Name of the folder that holds the Hive folders."""
+"""Name of the folder of the Hive folders."""
 PART: Final = re.compile(r"part-\d{4,}\.parquet")
 """Name of a data file."""
 _SEPARATORS: Final = frozenset({"/", "\0", os.sep})
@@ -37,7 +37,7 @@ class DatasetLayout:
 
     @classmethod
     def at(cls, dataset: str | Path) -> Self:
-        """The dataset in a folder, here or in a store, which need not be there.
+        """Parse the path or URL of a dataset's folder, which need not exist.
 
         Raises:
             UsageError: the store cannot be opened.
@@ -46,7 +46,7 @@ class DatasetLayout:
 
     @property
     def location(self) -> Path | str:
-        """Its folder, or its URL where it is in a store."""
+        """The dataset's folder, or its URL if it is in a store."""
         return self.root if isinstance(self.root, Path) else str(self.root)
 
     @property
@@ -61,27 +61,27 @@ class DatasetLayout:
 
     @property
     def files(self) -> AnyPath:
-        """One row a data file."""
+        """One row per data file."""
         return self.root / "files.parquet"
 
     @property
     def sites(self) -> AnyPath:
-        """The sites table, where one was given."""
+        """The sites table, if one was given."""
         return self.root / "sites.parquet"
 
     @property
     def quarantine(self) -> AnyPath:
-        """What could not be converted, and why."""
+        """Records and bytes that could not be converted, with the reasons."""
         return self.root / "quarantine"
 
     @property
     def conversion(self) -> AnyPath:
-        """What an unfinished conversion needs; gone when it is finished."""
+        """Files of an unfinished conversion; deleted when it is finished."""
         return self.root / "conversion"
 
     @property
     def lock(self) -> AnyPath:
-        """Locked by the process that converts."""
+        """Lock of the process that converts."""
         return self.conversion / "lock"
 
     @property
@@ -101,27 +101,27 @@ class DatasetLayout:
 
     @property
     def staged_quarantine(self) -> AnyPath:
-        """What goes to ``quarantine`` once the conversion is committed."""
+        """Moved to ``quarantine`` after the conversion is committed."""
         return self.conversion / "quarantine"
 
     @property
     def staged_files(self) -> AnyPath:
-        """What becomes ``files`` once the conversion is committed."""
+        """Moved to ``files`` after the conversion is committed."""
         return self.conversion / "files.parquet"
 
     @property
     def staged_sites(self) -> AnyPath:
-        """What becomes ``sites`` once the conversion is committed."""
+        """Moved to ``sites`` after the conversion is committed."""
         return self.conversion / "sites.parquet"
 
     @property
     def commit(self) -> AnyPath:
-        """Says which manifest commits the conversion."""
+        """Identifies the manifest that commits the conversion."""
         return self.conversion / "commit.json"
 
 
 def is_ours(path: AnyPath) -> bool:
-    """Whether a file is JSON that this program wrote."""
+    """Whether a file is JSON that this package wrote."""
     try:
         content = json.loads(read_whole(path))
     except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
@@ -130,12 +130,12 @@ def is_ours(path: AnyPath) -> bool:
 
 
 def is_file_name(name: str) -> bool:
-    """Whether a name is that of a file in some folder, and of no other folder's."""
+    """Whether a name is a plain file name, without a folder."""
     return name not in {"", ".", ".."} and _SEPARATORS.isdisjoint(name)
 
 
 def is_data_path(path: str) -> bool:
-    """Whether a path relative to a dataset is that of a data file."""
+    """Whether a path relative to a dataset is the path of a data file."""
     return _DATA_PATH.fullmatch(path) is not None
 
 
@@ -156,4 +156,4 @@ FileName = Annotated[str, AfterValidator(_file_name)]
 DataPath = Annotated[str, AfterValidator(_data_path)]
 """Such as ``data/site=site_0285/date=2020-10-14/part-0000.parquet``."""
 DATA_PATH: Final = f"^(?:{_DATA_PATH.pattern})$"
-"""Matches data paths and nothing else; for whole columns of them."""
+"""Regular expression of data paths, for whole columns."""

@@ -1,4 +1,4 @@
-"""What a dataset says of itself: its options, shards, conversions, files and quarantine."""
+"""The manifest of a dataset: its options, shards, conversions, files and quarantine."""
 
 from collections import Counter
 from datetime import date
@@ -45,16 +45,16 @@ class FileSummary(_Frozen):
     first_window_us: Instant | None
     """Earliest ``window_start``, microseconds since 1970 in UTC."""
     last_window_us: Instant | None
-    """Latest ``window_start``, likewise."""
+    """Latest ``window_start``, microseconds since 1970 in UTC."""
 
     @property
     def key(self) -> PartitionKey:
-        """Its partition: ``site`` and period."""
+        """The file's partition: ``site`` and period."""
         return self.site, self.period
 
 
 class ShardSummary(_Frozen):
-    """One shard that a dataset was made of."""
+    """One shard of a dataset."""
 
     label: FileName
     url: str
@@ -66,26 +66,26 @@ class ShardSummary(_Frozen):
     records: Count
     """Whole frames, those in quarantine included."""
     windows: Count
-    """That it brought, duplicates that were dropped included."""
+    """Windows that were converted, dropped duplicates included."""
     left_out: Count = 0
-    """Windows that were not asked for: other sites, dates or channels."""
+    """Windows outside of the selection: other sites, dates or channels."""
     quarantined: Count = 0
     """Records that are in quarantine."""
     damaged: Count = 0
-    """Ranges of damaged bytes, which lie there as well."""
+    """Ranges of damaged bytes that are in quarantine."""
     shape_disagreements: Count = 0
-    """Records whose ``embedding_shape`` is not their tensor's."""
+    """Records whose ``embedding_shape`` differs from their tensor's shape."""
     sample_rate_hz: Hertz | None = None
-    """By which a ``timestamp_offset`` in audio samples was divided, as ``--sample-rate`` or Perch's
-    ``config.json`` said; None if neither did. A retry with ``--sample-rate`` has its own."""
+    """Divisor of a ``timestamp_offset`` in audio samples, from ``--sample-rate`` or Perch's
+    ``config.json``; None if neither was given. A retry with ``--sample-rate`` has its own."""
     conversion: Count = 0
-    """Which of the manifest's conversions took it."""
+    """Index of the manifest's conversion that added it."""
     retried: tuple[Count, ...] = ()
-    """Which later ones took records of it out of quarantine."""
+    """Indices of later conversions that took records of it out of quarantine."""
 
 
 class TableOptions(_Frozen):
-    """Those options of a conversion that decide what the files hold."""
+    """Options of a conversion that decide the content of the files."""
 
     partition_by: PartitionBy
     compression: Compression
@@ -94,12 +94,12 @@ class TableOptions(_Frozen):
     window_seconds: Annotated[float, Field(gt=0, le=1e9)]
     dims: Annotated[int, Field(ge=0, le=MAX_DIMS)]
     channels: tuple[Annotated[int, Field(ge=0, lt=1 << 15)], ...] | None = None
-    """Channels of separated audio that were taken; None if all were."""
+    """Channels of separated audio that were converted; None for all."""
     features: tuple[Feature, ...] = ()
-    """Further columns, in their order."""
+    """Further columns, in order."""
     site_tokens: Literal[1, 2] = 1
-    """By which rule names of recorders became values of ``site``: 1, the default, is that of
-    earlier versions, by which several names may share one; 2 gives each name its own."""
+    """Rule by which names of recorders became values of ``site``: 1, the default, is the rule of
+    earlier versions, by which several names may share a value; with 2 each name has its own."""
 
     @property
     def row_bytes(self) -> int:
@@ -108,15 +108,15 @@ class TableOptions(_Frozen):
 
     @property
     def rows_per_file(self) -> int:
-        """Rows of a file at the most."""
+        """Most rows of a file."""
         return max(1, self.max_file_size // self.row_bytes)
 
     def window_rules(self, reading: "ReadingOptions", sites: "SiteTable | None") -> WindowRules:
-        """Return how one conversion makes windows of records.
+        """Return the rules by which one conversion turns records into windows.
 
         Args:
             reading: options of that conversion.
-            sites: its sites table, if it had one.
+            sites: its sites table, or None.
         """
         return WindowRules(
             window_s=self.window_seconds,
@@ -134,7 +134,7 @@ class TableOptions(_Frozen):
 
 
 class ReadingOptions(_Frozen):
-    """Those options that decide which records and windows one conversion takes.
+    """Options that decide which records and windows one conversion converts.
 
     They may differ between the conversions of a dataset.
     """
@@ -142,7 +142,7 @@ class ReadingOptions(_Frozen):
     filename_pattern: str | None = None
     unknown_site: str | None = None
     sample_rate: Hertz | None = None
-    """Of the recordings, in Hz; None if it was not given."""
+    """Sample rate of the recordings in Hz; None if it was not given."""
     sites: str | None = None
     """Fingerprint of the sites table."""
     site: tuple[str, ...] = ()
@@ -152,39 +152,39 @@ class ReadingOptions(_Frozen):
 
 
 class DuplicateCounts(_Frozen):
-    """Windows of a conversion whose filename, offset and channel others have already."""
+    """Windows of a conversion that share filename, offset and channel with an earlier window."""
 
     identical: Count = 0
-    """Those that equal such a one bit for bit."""
+    """Windows that equal an earlier one bit for bit."""
     different: Count = 0
-    """Those that equal none."""
+    """Windows that equal none of the earlier ones."""
     names: tuple[str, ...] = ()
-    """The first few."""
+    """Names of the first few."""
 
 
 class Assumption(_Frozen):
-    """Something that no input told, so that the conversion assumed it."""
+    """A value that the conversion assumed, because no input contains it."""
 
     about: str
-    """What it concerns, such as ``hop``."""
+    """The value, such as ``hop``."""
     text: str
-    """What was assumed, and which option would tell it."""
+    """What was assumed, and the option that sets it."""
 
     def __str__(self) -> str:
         return f"{self.about} assumed: {self.text}"
 
 
 class ConversionSummary(_Frozen):
-    """One conversion that brought shards into the dataset."""
+    """One conversion that added shards to the dataset."""
 
     reading: ReadingOptions
     duplicates: DuplicateCounts
     assumptions: tuple[Assumption, ...] = ()
     hop_remark: str | None = None
-    """Why its hop looks wrong, and which would fit."""
+    """Why its hop seems wrong, and which hop would fit."""
     left_out: Count | None = None
-    """Windows outside of what it was asked for: other sites, dates or channels. None if it was
-    made before this was kept."""
+    """Windows outside of the selection: other sites, dates or channels. None if an earlier version
+    converted, which did not count them."""
 
 
 class QuarantineFile(_Frozen):
@@ -197,28 +197,28 @@ class QuarantineFile(_Frozen):
 
 
 class QuarantinedShard(_Frozen):
-    """What of one shard is in ``quarantine/``."""
+    """Records and damaged ranges of one shard in ``quarantine/``."""
 
     label: FileName
     reasons: dict[Reason, Count]
-    """How many records and damaged ranges, by reason."""
+    """Number of records and damaged ranges by reason."""
     files: tuple[QuarantineFile, ...]
     checksum: str | None
-    """That of the shard ``LABEL.tfrecord``, as in ``ShardSummary``; None if it has no record."""
+    """Checksum of ``LABEL.tfrecord`` as in ``ShardSummary``; None if there are no records."""
 
 
 class Totals(_Frozen):
-    """What a dataset holds, counted."""
+    """Counts of a dataset."""
 
     shards: Count
     records: Count
     windows: Count
     sites: Count
     dates: Count
-    """Distinct values of the key after ``site``; 0 where there is none."""
+    """Distinct values of the key after ``site``; 0 if there is no such key."""
     files: Count
     bytes: Count
-    """Of all data files."""
+    """Size of all data files."""
     quarantined: Count = 0
     """Records in quarantine."""
     damaged: Count = 0
@@ -226,7 +226,7 @@ class Totals(_Frozen):
 
 
 class Manifest(_Frozen):
-    """Says that a dataset is complete; depends on nothing but inputs and table options."""
+    """Marks a dataset as complete; depends only on inputs and table options."""
 
     format: Literal["a20_parquet"] = FORMAT
     version: Literal[1] = VERSION
@@ -236,7 +236,7 @@ class Manifest(_Frozen):
     """CRC32C of ``files.parquet``, eight hexadecimal digits."""
     shards: tuple[ShardSummary, ...]
     conversions: tuple[ConversionSummary, ...] = ()
-    """In the order in which they were made."""
+    """In order of time."""
     quarantine: tuple[QuarantinedShard, ...] = ()
     checksum: str | None = None
     """CRC32C, eight hexadecimal digits, of all other fields as compact ASCII JSON with sorted keys:
@@ -245,7 +245,7 @@ class Manifest(_Frozen):
 
     @model_validator(mode="after")
     def _check_numbers(self) -> Self:
-        # Manifests of the first versions have no conversions, and shards of number 0.
+        # Manifests of the first versions list no conversions, and their shards have number 0.
         known = max(1, len(self.conversions))
         for shard in self.shards:
             if max((shard.conversion, *shard.retried)) >= known:
@@ -254,12 +254,12 @@ class Manifest(_Frozen):
 
     @property
     def assumptions(self) -> tuple[Assumption, ...]:
-        """What its conversions assumed, each assumption once."""
+        """Assumptions of all conversions, each once."""
         made = (each for conversion in self.conversions for each in conversion.assumptions)
         return tuple(dict.fromkeys(made))
 
     def count_reasons(self) -> dict[str, int]:
-        """Count what is in quarantine by reason, the most frequent first."""
+        """Count records and damaged ranges in quarantine by reason, most frequent first."""
         counts: Counter[str] = Counter()
         for shard in self.quarantine:
             counts.update({reason.value: count for reason, count in shard.reasons.items()})

@@ -1,4 +1,4 @@
-"""What makes a dataset complete: ``files.parquet`` and, written last, ``manifest.json``."""
+"""Content of ``files.parquet`` and ``manifest.json``, which is written last."""
 
 import json
 from collections.abc import Sequence
@@ -24,26 +24,26 @@ from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.windows.partition import PartitionBy, period_value
 from a20_parquet.windows.schema import KEYS
 
-# What pydantic calls one, of a model and of a dataclass.
+# Pydantic's error types for an unknown field of a model and of a dataclass.
 _UNKNOWN_FIELD: Final = ("extra_forbidden", "unexpected_keyword_argument")
 
 
 def parse_manifest(content: bytes, where: str) -> tuple[Manifest, tuple[str, ...]]:
     """Parse the content of ``manifest.json``.
 
-    Fields that a later version of this program has added are ignored: the fields that this version
-    knows mean the same. Writing the manifest back would lose the others.
+    Fields that a later version of this package has added are ignored, because the other fields
+    have kept their meaning. Writing the manifest again would lose the ignored fields.
 
     Args:
-        content: of the file.
+        content: content of the file.
         where: path or URL of the file, for messages.
 
     Returns:
         The manifest, and the names of fields that were ignored, such as ``totals.seconds``.
 
     Raises:
-        DatasetError: the content is not a manifest, has another format version, or is not what its
-            checksum was computed of.
+        DatasetError: the content is not a manifest, has another format version, or does not match
+            its checksum.
     """
     manifest, unknown = _parse(content, where)
     if manifest.checksum is not None and manifest.checksum != (found := _checksum(content)):
@@ -57,14 +57,14 @@ def parse_manifest(content: bytes, where: str) -> tuple[Manifest, tuple[str, ...
 
 
 def manifest_content(manifest: Manifest) -> bytes:
-    """What ``manifest.json`` holds, its checksum included."""
+    """Return the content of ``manifest.json`` with its checksum."""
     checksum = _checksum(manifest.model_dump_json())
     signed = manifest.model_copy(update={"checksum": checksum})
     return f"{signed.model_dump_json(indent=1)}\n".encode()
 
 
 def _checksum(content: bytes | str) -> str:
-    """See ``Manifest.checksum``; fields that this version does not know count as well."""
+    """See ``Manifest.checksum``; unknown fields are included."""
     fields = from_json(content)
     fields.pop("checksum", None)
     text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
@@ -75,7 +75,7 @@ def _parse(content: bytes, where: str) -> tuple[Manifest, tuple[str, ...]]:
     try:
         return Manifest.model_validate_json(content), ()
     except UsageError as error:  # of a feature
-        raise DatasetError(f"{where} is no manifest that this version reads: {error}") from error
+        raise DatasetError(f"{where} is not a manifest that this version reads: {error}") from error
     except ValidationError as error:
         if (version := _version_of(content)) > VERSION:
             raise DatasetError(
@@ -96,13 +96,13 @@ def _parse(content: bytes, where: str) -> tuple[Manifest, tuple[str, ...]]:
 def _no_manifest(where: str, problem: Any) -> DatasetError:
     field = ".".join(map(str, problem["loc"])) or "shards"
     return DatasetError(
-        f"{where} is no manifest that this version reads: {field}: {problem['msg']}. Was it "
+        f"{where} is not a manifest that this version reads: {field}: {problem['msg']}. Was it "
         "written by another program or a newer version?"
     )
 
 
 def _version_of(content: bytes) -> int:
-    """The format version that a manifest names; 0 where it names none."""
+    """The format version of a manifest, 0 if it has none."""
     try:
         version = json.loads(content)["version"]
     except (ValueError, TypeError, KeyError, RecursionError):
@@ -123,15 +123,15 @@ def make_manifest(  # noqa: PLR0913 - what a manifest holds
     conversions: Sequence[ConversionSummary] = (),
     quarantine: Sequence[QuarantinedShard] = (),
 ) -> Manifest:
-    """Put together what says that a dataset is complete.
+    """Make the manifest of a dataset.
 
     Args:
-        options: of the dataset.
+        options: the dataset's options.
         files: all data files.
-        files_content: of ``files.parquet``, see ``files_content``.
-        shards: all that it was made of.
-        conversions: all that made it.
-        quarantine: what of the shards is not in it.
+        files_content: content of ``files.parquet``, see ``files_content``.
+        shards: all shards.
+        conversions: all conversions.
+        quarantine: the shards' records and damaged ranges in quarantine.
     """
     has_period = options.partition_by.period is not None
     return Manifest(
@@ -157,12 +157,12 @@ def make_manifest(  # noqa: PLR0913 - what a manifest holds
 def merge_quarantine(
     existing: Sequence[QuarantinedShard], new: Sequence[QuarantinedShard], emptied: Sequence[str]
 ) -> list[QuarantinedShard]:
-    """Return what is in quarantine after a conversion, by label.
+    """Return the quarantine after a conversion, sorted by label.
 
     Args:
-        existing: before it.
-        new: replaces what was there of the same shards.
-        emptied: labels of shards that have nothing there any more.
+        existing: the quarantine before it.
+        new: replaces the entries of the same shards.
+        emptied: labels of shards that have nothing in quarantine any more.
     """
     by_label = {shard.label: shard for shard in (*existing, *new)}
     for label in emptied:
@@ -171,13 +171,7 @@ def merge_quarantine(
 
 
 def files_content(files: Sequence[FileSummary], by: PartitionBy) -> Any:
-    """What ``files.parquet`` holds, as an Arrow buffer."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(_files_table(files, by), sink)
-    return sink.getvalue()
-
-
-def _files_table(files: Sequence[FileSummary], by: PartitionBy) -> Any:
+    """Return the content of ``files.parquet`` as an Arrow buffer."""
     instant = pa.timestamp("us", tz="UTC")
     columns: dict[str, Any] = {
         "path": pa.array([file.path for file in files], pa.string()),
@@ -197,4 +191,6 @@ def _files_table(files: Sequence[FileSummary], by: PartitionBy) -> Any:
         "first_window_start": pa.array([file.first_window_us for file in files], instant),
         "last_window_start": pa.array([file.last_window_us for file in files], instant),
     }
-    return pa.table(columns)
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink)
+    return sink.getvalue()

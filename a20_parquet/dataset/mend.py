@@ -1,8 +1,8 @@
 """Mends data files whose footers call UTC timestamps milliseconds, see ``mark_instants``.
 
-What a file says before and after differs in single bytes of its footer, so that its checksum tells
-both ways which of the two it was written as. That needs no memory of what was done already:
-whoever is killed finds each file old, new or between the two, and all of them can be mended.
+The wrong and the right footer differ in single bytes, and each can be computed from the other. So
+the checksum of a file can be verified in both states, and in any state between them. A repair that
+was killed needs no record of its progress: it checks and mends each file again.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,120 +21,120 @@ from a20_parquet.storage.path import AnyPath, StorePath
 
 _LENGTH_BYTES = 4
 _TAIL_BYTES = _LENGTH_BYTES + len(MAGIC)
-# Most footers are shorter: then one request to a store gets all of one.
+# Most footers are shorter, and are read with one request to a store.
 _FIRST_READ = 32 << 10
 _PIECE_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """A data file's footer as it is."""
+    """A data file's footer as stored."""
 
     start: int
-    """Its first byte in the file."""
+    """Offset in the file."""
     content: bytes
     """``FileMetaData``."""
     tail: bytes
-    """Its length and the magic, which end the file."""
+    """The footer's length and the magic bytes, which end the file."""
 
     @classmethod
-    def read(cls, place: AnyPath, size: int) -> Self:
+    def read(cls, path: AnyPath, size: int) -> Self:
         """Read the footer of a file of ``size`` bytes.
 
         Raises:
-            DatasetError: the file does not end as Parquet does.
+            DatasetError: the file does not end as a Parquet file does.
             OSError: it cannot be read, or is shorter.
         """
         begin = max(0, size - _FIRST_READ)
-        end = read_range(place, begin, size)
+        end = read_range(path, begin, size)
         tail = end[-_TAIL_BYTES:]
         start = size - _TAIL_BYTES - int.from_bytes(tail[:_LENGTH_BYTES], "little")
         if len(tail) < _TAIL_BYTES or tail[_LENGTH_BYTES:] != MAGIC or start < len(MAGIC):
-            raise DatasetError(f"{place} does not end as a Parquet file does")
+            raise DatasetError(f"{path} does not end as a Parquet file does")
         if start < begin:
-            end = read_range(place, start, begin) + end
+            end = read_range(path, start, begin) + end
         return cls(start, end[max(0, start - begin) : -_TAIL_BYTES], tail)
 
     @property
     def right(self) -> bytes:
-        """What ``content`` should be.
+        """The corrected ``content``.
 
         Raises:
-            DatasetError: it is no footer.
+            DatasetError: ``content`` is not a footer.
         """
         return mark_instants(self.content, TIMESTAMP_MICROS)
 
     @property
     def is_right(self) -> bool:
-        """Whether it calls no timestamp milliseconds.
+        """Whether ``content`` needs no correction.
 
         Raises:
-            DatasetError: it is no footer.
+            DatasetError: ``content`` is not a footer.
         """
         return self.content == self.right
 
 
 @dataclass(frozen=True)
 class Mend:
-    """A data file that was read whole, and what it should be."""
+    """A data file that was read completely, and its corrected state."""
 
-    place: AnyPath
+    path: AnyPath
     file: FileSummary
-    """As the dataset lists it now."""
+    """Its summary in the dataset as listed now."""
     footer: Footer
     pages_sum: int
     """CRC32C of all bytes before the footer."""
 
     @classmethod
-    def of(cls, place: AnyPath, file: FileSummary, advance: Callable[[int], None]) -> Self:
+    def of(cls, path: AnyPath, file: FileSummary, advance: Callable[[int], None]) -> Self:
         """Read a file.
 
         Args:
-            place: of the file.
-            file: what the dataset says of it.
+            path: path of the file.
+            file: its summary in the dataset.
             advance: called with the number of bytes that were read.
 
         Raises:
-            DatasetError: it has another size, or does not end as Parquet does.
+            DatasetError: it has another size, or does not end as a Parquet file does.
             OSError: it cannot be read.
         """
-        if (size := file_size(place)) != file.bytes:
-            raise DatasetError(f"{place} has {size:,} bytes, expected {file.bytes:,}")
-        footer = Footer.read(place, file.bytes)
+        if (size := file_size(path)) != file.bytes:
+            raise DatasetError(f"{path} has {size:,} bytes, expected {file.bytes:,}")
+        footer = Footer.read(path, file.bytes)
         value = 0
-        for piece in _pieces(place, footer.start):
+        for piece in _pieces(path, footer.start):
             value = crc32c.crc32c(piece, value)
             advance(len(piece))
         advance(file.bytes - footer.start)
-        return cls(place, file, footer, value)
+        return cls(path, file, footer, value)
 
     @cached_property
     def checksum(self) -> str:
-        """CRC32C of the whole file as it should be."""
+        """CRC32C of the whole corrected file."""
         return self._sum(self.footer.right)
 
     @property
     def is_sound(self) -> bool:
-        """Whether the file is what the dataset wrote, whichever of the two its footer says."""
+        """Whether the file is undamaged: its checksum is right for one of both footers."""
         wrong = mark_instants(self.footer.content, TIMESTAMP_MILLIS)
         return self.file.checksum in {self.checksum, self._sum(wrong)}
 
     def apply(self) -> FileSummary:
-        """Mend the file, where it is not right yet; it must be sound.
+        """Mend the file if necessary; it must be sound.
 
         Returns:
-            What the dataset should say of it.
+            Its corrected summary.
 
         Raises:
             OSError: it cannot be written.
         """
         if not self.footer.is_right:
-            if isinstance(self.place, StorePath):
+            if isinstance(self.path, StorePath):
                 self._put()
             else:
-                self._patch(self.place)
-            if read_range(self.place, self.footer.start, self.file.bytes) != self._end:
-                raise OSError(f"{self.place}: what was written cannot be read back")
+                self._patch(self.path)
+            if read_range(self.path, self.footer.start, self.file.bytes) != self._end:
+                raise OSError(f"{self.path}: what was written cannot be read back")
         return self.file.model_copy(update={"checksum": self.checksum})
 
     @property
@@ -145,23 +145,23 @@ class Mend:
         return f"{crc32c.crc32c(footer + self.footer.tail, self.pages_sum):08x}"
 
     def _patch(self, path: Path) -> None:
-        # Only bytes that differ: what may be cut by a crash is the same before and after.
+        # Only bytes that differ are written, so a crash leaves each byte old or new.
         now, right = self.footer.content, self.footer.right
         with path_errors(path), open(path, "r+b", buffering=0, opener=open_no_link) as file:
-            for place in (i for i in range(len(now)) if now[i] != right[i]):
-                file.seek(self.footer.start + place)
-                file.write(right[place : place + 1])
+            for offset in (i for i in range(len(now)) if now[i] != right[i]):
+                file.seek(self.footer.start + offset)
+                file.write(right[offset : offset + 1])
 
     def _put(self) -> None:
-        # A store takes files whole.
-        with NewFile(self.place) as new:
-            for piece in _pieces(self.place, self.footer.start):
+        # Stores cannot change parts of a file.
+        with NewFile(self.path) as new:
+            for piece in _pieces(self.path, self.footer.start):
                 new.file.write(piece)
             new.file.write(self._end)
             new.expect(self.file.bytes, int(self.checksum, 16))
 
 
-def _pieces(place: AnyPath, stop: int) -> Iterator[bytes]:
-    """Read a file up to a byte."""
+def _pieces(path: AnyPath, stop: int) -> Iterator[bytes]:
+    """Read the first ``stop`` bytes of a file."""
     for start in range(0, stop, _PIECE_BYTES):
-        yield read_range(place, start, min(start + _PIECE_BYTES, stop))
+        yield read_range(path, start, min(start + _PIECE_BYTES, stop))

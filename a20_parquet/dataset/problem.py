@@ -1,18 +1,18 @@
-"""What is wrong with a dataset, as ``verify`` tells it."""
+"""Problems of a dataset, as ``verify`` reports them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 MOST_PROBLEMS = 1000
-"""So many problems are kept; all are counted."""
+"""Most problems that are kept; all are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong."""
+    """One problem."""
 
     path: str
-    """What it is wrong with: a file relative to the dataset, or a shard's label."""
+    """A file relative to the dataset, or a shard's label."""
     message: str
     """What was found and what was expected."""
 
@@ -28,7 +28,7 @@ class Problems:
         self._kept: list[Problem] = []
 
     def add(self, problems: Iterable[Problem], further: int = 0) -> None:
-        """Add problems, and ``further`` ones that nobody names."""
+        """Add problems; count ``further`` ones without keeping them."""
         for problem in problems:
             self.count += 1
             if len(self._kept) < MOST_PROBLEMS:

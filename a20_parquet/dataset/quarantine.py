@@ -1,8 +1,8 @@
 """Quarantine: records and bytes of a shard that cannot be converted, each with the reason.
 
-For each shard that has any, ``LABEL.tfrecord`` holds the whole frames of intact records and is a
-valid shard itself; ``LABEL.damaged`` holds damaged bytes, which never get a checksum that would
-make them look whole; ``LABEL.jsonl`` lists both, one ``Entry`` a line, in the order of the shard.
+A shard has up to three files. ``LABEL.tfrecord`` contains the frames of intact records and is a
+valid shard itself. ``LABEL.damaged`` contains damaged bytes, which never get a checksum that would
+make them look intact. ``LABEL.jsonl`` lists both, one ``Entry`` per line, in the shard's order.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from a20_parquet.windows.rejection import Reason, Rejection
 RECORDS, DAMAGED, LIST = ".tfrecord", ".damaged", ".jsonl"
 _HEADER_BYTES, _FOOTER_BYTES = 12, 4
 _WRITE_BYTES = 4 << 20
-# A conversion whose disk is full cannot even write down where it stopped.
+# On a full disk a conversion cannot even record its progress.
 _LEAST_FREE_BYTES = 64 << 20
 _UNCHECKED_BYTES = 64 << 20
 
@@ -40,34 +40,31 @@ class Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     shard: str
-    """Label of the shard that it is from."""
+    """Label of its shard."""
     record: int
-    """Its number there, from 0; a damaged range counts as one record."""
+    """Number in the shard, from 0; a damaged range counts as one record."""
     offset: int
-    """Where it starts there, in bytes of the decompressed shard."""
+    """Offset in the decompressed shard, in bytes."""
     length: int
-    """Bytes: a record's whole frame, or the damaged range."""
+    """Bytes of the record's frame, or of the damaged range."""
     reason: Reason
     message: str
     """What was found and what was expected."""
 
 
 class QuarantineTally:
-    """Lists what of one shard belongs into quarantine, without writing it.
+    """Computes the quarantine of one shard without writing it.
 
     Attributes:
-        records: how many records there are.
-        damaged: how many ranges of damaged bytes.
-        listed: ``list_sum`` of all once finished; None if there is nothing.
+        records: number of records.
+        damaged: number of ranges of damaged bytes.
+        listed: ``list_sum`` of all entries after ``finish``; None if there are none.
     """
 
     def __init__(
-        self,
-        label: str,
-        entries: Sequence[Entry] = (),
-        files: Sequence[QuarantineFile] = (),
+        self, label: str, entries: Sequence[Entry] = (), files: Sequence[QuarantineFile] = ()
     ) -> None:
-        """Start with damaged bytes that an earlier conversion has kept, and their files."""
+        """Start with damaged ranges that an earlier conversion has kept, and their files."""
         self.records = 0
         self.damaged = 0
         self.listed: str | None = None
@@ -79,12 +76,12 @@ class QuarantineTally:
         self._shard_sum = hashlib.sha256()
 
     def keep_record(self, rejection: Rejection, offset: int, *frame: Buffer) -> None:
-        """Keep an intact record.
+        """Add an intact record.
 
         Args:
-            rejection: which record of the shard, and why.
-            offset: where its frame starts.
-            frame: length, its CRC, payload and its CRC, as the shard has them; in any parts.
+            rejection: number of the record, and the reason.
+            offset: offset of its frame.
+            frame: length, its CRC, payload and its CRC, byte for byte; in any parts.
 
         Raises:
             OSError: it cannot be written.
@@ -97,7 +94,7 @@ class QuarantineTally:
             self._file(RECORDS).write(part)
 
     def keep_damage(self, rejection: Rejection, offset: int, content: bytes) -> None:
-        """Keep a part of a damaged range; further parts follow with the same number.
+        """Add a part of a damaged range; its further parts follow with the same number.
 
         Raises:
             OSError: it cannot be written.
@@ -122,7 +119,7 @@ class QuarantineTally:
         )
 
     def finish(self) -> QuarantinedShard | None:
-        """Write the list; return what was kept, or None if that is nothing.
+        """Write the list; return the shard's quarantine, None if it is empty.
 
         Raises:
             OSError: it cannot be written.
@@ -164,9 +161,9 @@ def _with_size(entry: Entry) -> Entry:
 
 
 class QuarantineWriter(QuarantineTally):
-    """Writes what of one shard cannot be converted; makes no file if that is nothing.
+    """Writes the quarantine of one shard; makes no file if it is empty.
 
-    A context manager: it closes its files, which count only once ``finish`` has returned.
+    A context manager, which closes the files; they are complete once ``finish`` has returned.
     """
 
     def __init__(
@@ -177,7 +174,7 @@ class QuarantineWriter(QuarantineTally):
         files: Sequence[QuarantineFile] = (),
         create: Create | None = None,
     ) -> None:
-        """Prepare to write into ``folder``; for the rest see ``QuarantineTally``."""
+        """Write into ``folder``; for the rest see ``QuarantineTally``."""
         super().__init__(label, entries, files)
         self._folder = folder
         self._make = create or NewFile
@@ -190,7 +187,7 @@ class QuarantineWriter(QuarantineTally):
         self._open.__exit__(*failure)
 
     def finish(self) -> QuarantinedShard | None:
-        """Write the list and close all files; return what was kept, or None if that is nothing.
+        """Write the list and close all files; return as ``QuarantineTally.finish``.
 
         Raises:
             OSError: it cannot be written.
@@ -207,13 +204,13 @@ class QuarantineWriter(QuarantineTally):
         if not isinstance(new.file, RawIOBase):
             return new.file
         buffered = BufferedWriter(new.file)
-        # What is left is written before the file gets its name.
+        # Flush before the file gets its name.
         self._open.callback(buffered.detach)
         return cast("BinaryIO", buffered)
 
 
 class _SummedFile:
-    """A file that is written from start to end, or none, and its checksum."""
+    """Size and checksum of a file, which is written if it is open."""
 
     def __init__(self, file: BinaryIO | None, name: str) -> None:
         self._file = file
@@ -241,7 +238,7 @@ class _SummedFile:
         if free < _LEAST_FREE_BYTES:
             raise DatasetError(
                 f"{path}: what cannot be converted takes {self._bytes:,} bytes here so far, and "
-                f"only {free:,} are free on the disk. Make room, or leave the shard out."
+                f"only {free:,} are free on the disk. Free some space, or leave the shard out."
             )
         self._unchecked_bytes = min(free // 4, _UNCHECKED_BYTES)
 
@@ -251,7 +248,7 @@ class _SummedFile:
 
 
 def list_sum(entries: Iterable[Entry]) -> str:
-    """SHA-256 of a list without its messages, whose wording may change, in hexadecimal."""
+    """SHA-256, in hexadecimal, of a list without its messages, whose wording may change."""
     digest = hashlib.sha256()
     for entry in entries:
         line = f"{entry.shard} {entry.record} {entry.offset} {entry.length} {entry.reason.value}"
@@ -260,7 +257,7 @@ def list_sum(entries: Iterable[Entry]) -> str:
 
 
 def read_entries(folder: AnyPath, label: str) -> Iterator[Entry]:
-    """Read what of a shard is in quarantine, in the order of the shard.
+    """Read the quarantine of a shard, in the shard's order.
 
     Raises:
         DatasetError: the list cannot be read, or was changed.
@@ -278,7 +275,7 @@ def parse_entry(line: bytes, where: str) -> Entry:
     """Read one line of a list.
 
     Raises:
-        DatasetError: it was changed; ``where`` says which line it is.
+        DatasetError: it was changed; the message names it by ``where``.
     """
     try:
         return Entry.model_validate_json(line)

@@ -1,4 +1,4 @@
-"""Sites tables in files: read from CSV, JSON or Parquet, kept as Parquet in the dataset."""
+"""Reads sites tables from CSV, JSON or Parquet, and keeps one as Parquet in the dataset."""
 
 import io
 import json
@@ -23,7 +23,7 @@ _AGAIN = "Copy it from where it is whole, or convert the shards into a new datas
 _BROUGHT_BY = "conversion"
 _EXPECTED = (
     "expected CSV, JSON (a list of objects, or one object from names to site ids) or Parquet with "
-    "the column name and, where known, site_id, time_zone, latitude, longitude and clock"
+    "the column name and, if known, site_id, time_zone, latitude, longitude and clock"
 )
 
 
@@ -31,10 +31,10 @@ def read_sites(path: str | Path) -> SiteTable:
     """Read a sites table from a path or any fsspec URL.
 
     Args:
-        path: its extension tells the format: ``.csv``, ``.json`` or ``.parquet``.
+        path: its extension is ``.csv``, ``.json`` or ``.parquet``.
 
     Raises:
-        UsageError: it cannot be read, or what it holds is no sites table.
+        UsageError: it cannot be read, or is not a sites table.
     """
     url = str(path)
     try:
@@ -49,20 +49,20 @@ def read_sites(path: str | Path) -> SiteTable:
 
 @dataclass(frozen=True, slots=True)
 class KeptSites:
-    """The sites table that a dataset keeps, and which of its conversions brought each row."""
+    """The sites table in a dataset, with the conversion that added each row."""
 
     frame: pl.DataFrame
-    """The columns of a sites table and ``conversion``, a number as in the manifest."""
+    """Columns of a sites table, and ``conversion``, its index in the manifest."""
 
     @classmethod
     def read(cls, catalog: Catalog) -> Self | None:
         """Read the table; None if the dataset has none.
 
         Raises:
-            DatasetError: it is not the one that the manifest vouches for, or cannot be read.
+            DatasetError: it cannot be read, or does not have the manifest's fingerprint.
         """
-        told = [each.reading.sites for each in catalog.manifest.conversions]
-        if not any(told):
+        prints = [each.reading.sites for each in catalog.manifest.conversions]
+        if not any(prints):
             if catalog.filesystem.exists(catalog.path(_KEPT)):
                 raise DatasetError(
                     f"{catalog.url(_KEPT)}: no conversion in manifest.json was given a sites "
@@ -70,22 +70,22 @@ class KeptSites:
                 )
             return None
         try:
-            return cls._read(catalog, _KEPT, told)
+            return cls._read(catalog, _KEPT, prints)
         except DatasetError:
-            # What has just been committed may not have moved to its place yet.
+            # After a commit the table may not have been moved to its final path yet.
             with suppress(DatasetError):
-                return cls._read(catalog, _STAGED, told)
+                return cls._read(catalog, _STAGED, prints)
             raise
 
     @classmethod
-    def _read(cls, catalog: Catalog, name: str, told: Sequence[str | None]) -> Self:
-        """Read a table that has the fingerprints that conversions told."""
+    def _read(cls, catalog: Catalog, name: str, prints: Sequence[str | None]) -> Self:
+        """Read a table that must have the fingerprint of each conversion."""
         where = catalog.url(name)
         try:
             content = catalog.read(name)
         except FileNotFoundError as error:
             raise DatasetError(
-                f"{where} is missing, though manifest.json tells of a sites table. {_AGAIN}"
+                f"{where} is missing, though manifest.json lists a sites table. {_AGAIN}"
             ) from error
         except OSError as error:
             raise DatasetError(f"{where}: cannot be read: {error}. {_AGAIN}") from error
@@ -95,17 +95,17 @@ class KeptSites:
         try:
             brought_by = pl.col(_BROUGHT_BY).cast(pl.Int32)
             kept = cls(found.with_columns(new).select(*SCHEMA.names(), brought_by))
-            last = max(number for number, each in enumerate(told) if each)
-            # A struct is cast to one of numbers, which are not compared.
+            last = max(number for number, each in enumerate(prints) if each)
+            # The cast of a struct gives a struct, which cannot be compared.
             numbers = kept.frame[_BROUGHT_BY]
             is_right = numbers.dtype == pl.Int32 and bool(
                 numbers.is_between(0, last).fill_null(value=False).all()
             )
             is_right = is_right and all(
-                kept.until(number).fingerprint == each for number, each in enumerate(told) if each
+                kept.until(number).fingerprint == each for number, each in enumerate(prints) if each
             )
         except (UsageError, pl.exceptions.PolarsError) as error:
-            raise DatasetError(f"{where} is no sites table: {error} {_AGAIN}") from error
+            raise DatasetError(f"{where} is not a sites table: {error} {_AGAIN}") from error
         if not is_right:
             raise DatasetError(
                 f"{where} is not the sites table that the dataset was made with, by its "
@@ -114,18 +114,18 @@ class KeptSites:
         return kept
 
     def until(self, conversion: int) -> SiteTable:
-        """The table as it was for a conversion."""
+        """Return the table as it was for a conversion."""
         rows = self.frame.filter(pl.col(_BROUGHT_BY) <= conversion)
         return SiteTable(rows.select(SCHEMA.names()))
 
 
 def kept_content(before: KeptSites | None, table: SiteTable, conversion: int) -> bytes:
-    """Write the table that a dataset keeps as the content of a Parquet file.
+    """Return the content of a dataset's ``sites.parquet``.
 
     Args:
-        before: what it has kept so far.
-        table: all of that and what is new, see ``merged``.
-        conversion: number of the conversion that brings what is new.
+        before: the table in the dataset so far.
+        table: all rows of that table and new ones, see ``merged``.
+        conversion: index of the conversion that adds the new rows.
     """
     rows = table.canonical.with_columns(pl.lit(conversion, pl.Int32).alias(_BROUGHT_BY))
     if before is not None:
@@ -139,7 +139,7 @@ def kept_content(before: KeptSites | None, table: SiteTable, conversion: int) ->
 def _parse(url: str, content: bytes) -> pl.DataFrame:
     parse = _PARSERS.get(Path(url).suffix.lower())
     if parse is None:
-        raise UsageError(f"the file name tells no format, {_EXPECTED}.")
+        raise UsageError(f"the file name has no known extension, {_EXPECTED}.")
     try:
         return parse(content)
     except (ValueError, RecursionError, pl.exceptions.PolarsError) as error:
@@ -147,7 +147,7 @@ def _parse(url: str, content: bytes) -> pl.DataFrame:
 
 
 def _parse_csv(content: bytes) -> pl.DataFrame:
-    # Byte-order marks and blank lines are what spreadsheets leave.
+    # Spreadsheets write byte-order marks and blank lines.
     text = content.decode("utf-8-sig")
     found = pl.read_csv(io.StringIO(text), infer_schema=False, truncate_ragged_lines=False)
     return found.rename(str.strip).filter(~pl.all_horizontal(pl.all().is_null()))
@@ -160,13 +160,13 @@ def _parse_json(content: bytes) -> pl.DataFrame:
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise ValueError("it is neither a list of objects nor an object")
     known = list(dict.fromkeys(name for row in found for name in row)) if found else list(SCHEMA)
-    # What columns hold that are not used is of no interest.
+    # Values of unused columns are not checked.
     rows = [{name: _text(row.get(name), name) for name in known if name in SCHEMA} for row in found]
     return pl.DataFrame(rows, schema=dict.fromkeys(known, pl.String))
 
 
 def _parse_parquet(content: bytes) -> pl.DataFrame:
-    # What a dataset keeps is a sites table too.
+    # A table from a dataset has this column.
     return parse_parquet(content).drop(_BROUGHT_BY, strict=False)
 
 
@@ -182,9 +182,9 @@ _PARSERS = {".csv": _parse_csv, ".json": _parse_json, ".parquet": _parse_parquet
 
 
 def check_sites(catalog: Catalog) -> Iterator[Problem]:
-    """Check that a dataset's sites table is the one that its manifest vouches for."""
+    """Check that a dataset's sites table has the manifest's fingerprints."""
     try:
         KeptSites.read(catalog)
     except DatasetError as error:
-        told = error.console_text.removeprefix(catalog.url(_KEPT))
-        yield Problem(_KEPT, told.removeprefix(":").strip())
+        message = error.console_text.removeprefix(catalog.url(_KEPT))
+        yield Problem(_KEPT, message.removeprefix(":").strip())

@@ -1,4 +1,4 @@
-"""Counts what each conversion of a dataset took of its shards, and what it left out."""
+"""Counts the shards that each conversion of a dataset converted, and the windows it left out."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -6,34 +6,34 @@ from dataclasses import dataclass, replace
 from shlex import quote
 from typing import Any
 
-from a20_parquet.dataset.manifest import Manifest, ReadingOptions
+from a20_parquet.dataset.manifest import Manifest
 from a20_parquet.errors import flag
 from a20_parquet.formatting import format_count
 
 _FINGERPRINT_DIGITS = 8
 
 EVERYTHING = "everything"
-"""What a conversion selects without any option."""
+"""Description of a conversion without options that select."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """What one conversion took."""
+    """Shards and selection of one conversion."""
 
     shards: int
-    """That it brought into the dataset."""
+    """Shards that it added to the dataset."""
     retried_shards: int
-    """Of which it tried records in quarantine again."""
+    """Shards whose records in quarantine it tried again."""
     first_retried_shards: int
     """Those of them that no earlier conversion with the same options had tried again."""
     options: dict[str, Any]
-    """Those options that decide which records and windows are taken, as far as they were given."""
+    """The given options among those that select records and windows."""
     left_out: int | None
-    """Windows that it left out; None if that is not known of an earlier version's conversion."""
+    """Windows that it left out; None if unknown, as for some earlier versions."""
 
     @property
     def selected(self) -> str:
-        """The options as the command line has them."""
+        """The options as on the command line."""
         return " ".join(_written(*option) for option in self.options.items()) or EVERYTHING
 
 
@@ -47,8 +47,8 @@ def _written(name: str, value: Any) -> str:
 
 
 def format_option(name: str, value: object) -> str:
-    """Write the value of an option."""
-    if value in (None, (), False):
+    """Format the value of an option."""
+    if not _is_given(value):
         return "not given"
     if name == "sites":
         return f"the table with fingerprint {str(value)[:_FINGERPRINT_DIGITS]}"
@@ -58,48 +58,46 @@ def format_option(name: str, value: object) -> str:
 
 
 def taken(manifest: Manifest) -> tuple[Taken, ...]:
-    """Tell what each conversion of a dataset took, in their order."""
-    return tuple(_taken(manifest))
-
-
-def _taken(manifest: Manifest) -> Iterator[Taken]:
-    shards = Counter(shard.conversion for shard in manifest.shards)
+    """Summarize each conversion of a dataset, in order."""
+    shards: Counter[int] = Counter()
+    left_out: Counter[int] = Counter()
     retried: dict[int, set[str]] = {}
     for shard in manifest.shards:
+        shards[shard.conversion] += 1
+        left_out[shard.conversion] += shard.left_out
         for number in shard.retried:
             retried.setdefault(number, set()).add(shard.label)
-    left_out: Counter[int] = Counter()
-    for shard in manifest.shards:
-        left_out[shard.conversion] += shard.left_out
+    found: list[Taken] = []
     tried: dict[str, set[str]] = {}
     for number, conversion in enumerate(manifest.conversions):
         count = conversion.left_out
         if count is None and not retried:
             count = left_out[number]
         again = retried.get(number, set())
-        made = Taken(
+        values = {"channels": manifest.options.channels, **dict(conversion.reading)}
+        one = Taken(
             shards=shards[number],
             retried_shards=len(again),
             first_retried_shards=0,
-            options=_given(conversion.reading, manifest.options.channels),
+            options={name: value for name, value in values.items() if _is_given(value)},
             left_out=count,
         )
-        before = tried.setdefault(made.selected, set())
-        yield replace(made, first_retried_shards=len(again - before))
+        before = tried.setdefault(one.selected, set())
+        found.append(replace(one, first_retried_shards=len(again - before)))
         before |= again
+    return tuple(found)
 
 
-def _given(reading: ReadingOptions, channels: tuple[int, ...] | None) -> dict[str, Any]:
-    values = {"channels": channels, **dict(reading)}
-    return {name: value for name, value in values.items() if value not in (None, (), False)}
+def _is_given(value: object) -> bool:
+    return value not in (None, (), False)
 
 
 def taken_lines(conversions: Iterable[Taken]) -> Iterator[tuple[str, str, str]]:
     """Sum up conversions with the same options.
 
     Yields:
-        Of which shards, with which options, and what was left out; the last is empty if that is
-        nothing.
+        Descriptions of the shards, the options and the windows left out; the last is empty if there
+        are none.
     """
     groups: dict[str, list[Taken]] = {}
     for each in conversions:

@@ -66,11 +66,11 @@ def a_folder(path: Path) -> None:
 
 
 SPOILT: list[tuple[Callable[[Path], object], str]] = [
-    (Path.unlink, "is missing, though manifest.json tells of a sites table"),
+    (Path.unlink, "is missing, though manifest.json lists a sites table"),
     (other_zone, "is not the sites table that the dataset was made with"),
     (another_row, "is not the sites table that the dataset was made with"),
     (struct, "is not the sites table that the dataset was made with"),
-    (no_conversion, "is no sites table"),
+    (no_conversion, "is not a sites table"),
     (lambda path: path.write_bytes(b"x"), "cannot be read as Parquet"),
     (a_folder, "cannot be read"),
 ]

@@ -195,8 +195,8 @@ def test_urls() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.txt", "name", "tells no format, expected CSV, JSON"),
-        ("a", "name", "tells no format"),
+        ("a.txt", "name", "has no known extension, expected CSV, JSON"),
+        ("a", "name", "has no known extension"),
         ("a.csv", "site,site_id\nx,1\n", "has the columns site, site_id, expected name"),
         ("a.csv", "", "cannot be read: .*expected CSV"),
         ("a.csv", b"name\n\xff\xfe\n", "cannot be read: .*decode"),
