@@ -14,6 +14,7 @@ from tests.helpers.shards import (
     random_tensor,
     serialize,
     write_content,
+    write_shard,
 )
 
 NAME = A2O_NAMES[0]
@@ -54,3 +55,15 @@ def write_damaged(folder: Path) -> None:
     write_content(folder / "cut-00000-of-00001", frame(record(110)) + frame(record(111))[:-3])
     stream = COMPRESS["GZIP"](b"".join(frame(record(120 + n)) for n in range(5)))
     (folder / "stream-00000-of-00001").write_bytes(stream[: len(stream) // 2])
+
+
+def write_good_and_bad(folder: Path) -> Path:
+    """Write good records, the records of ``rejected_records``, and damage of each kind.
+
+    The shards are ``good-00000-of-00001``, ``bad-00000-of-00001`` and those of ``write_damaged``.
+    """
+    good = [record(n, A2O_NAMES[n % 3]) for n in range(200, 230)]
+    write_shard(folder / "good-00000-of-00001", good)
+    write_shard(folder / "bad-00000-of-00001", rejected_records())
+    write_damaged(folder)
+    return folder

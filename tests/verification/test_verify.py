@@ -22,7 +22,7 @@ from a20_parquet.verification.verify import verify
 from tests.helpers.command_line import run
 from tests.helpers.manifests import edit_manifest
 from tests.helpers.recordings import write_recordings
-from tests.helpers.spoiling import flip, largest, messages, replace_files, rewrite, set_column
+from tests.helpers.spoiling import flip, largest, messages, relist, rewrite, set_column
 
 
 @pytest.fixture(scope="module")
@@ -91,16 +91,16 @@ def test_a_dataset_behind_a_url(whole: Path) -> None:
     memory.rm("/verify", recursive=True)
 
 
-BROKEN: list[tuple[Callable[[Path], object], str]] = [
-    (Path.unlink, "is missing, though files.parquet names it"),
-    (lambda path: path.write_bytes(path.read_bytes()[:-9]), "bytes, expected"),
-    (lambda path: path.write_bytes(path.read_bytes() + b"x"), "bytes, expected"),
-    (lambda path: path.write_bytes(b""), "has 0 bytes, expected"),
-    (flip, "it is damaged or was changed"),
-]
+BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "lost": (Path.unlink, "is missing, though files.parquet names it"),
+    "cut off": (lambda path: path.write_bytes(path.read_bytes()[:-9]), "bytes, expected"),
+    "longer": (lambda path: path.write_bytes(path.read_bytes() + b"x"), "bytes, expected"),
+    "empty": (lambda path: path.write_bytes(b""), "has 0 bytes, expected"),
+    "flipped": (flip, "it is damaged or was changed"),
+}
 
 
-@pytest.mark.parametrize(("spoil", "message"), BROKEN)
+@pytest.mark.parametrize(("spoil", "message"), BROKEN.values(), ids=BROKEN)
 def test_broken_files(dataset: Path, spoil: Callable[[Path], object], message: str) -> None:
     """A file that is not what was written is told once, and the others are still checked."""
     path = largest(dataset)
@@ -134,12 +134,7 @@ def test_damage_that_the_lists_vouch_for_is_no_crash(dataset: Path, bits: int) -
     content = bytearray(path.read_bytes())
     content[-1 - bits // 8 * 5] ^= 1 << bits % 8
     path.write_bytes(content)
-    files = pl.read_parquet(dataset / "files.parquet")
-    mine = pl.col("path") == path.relative_to(dataset).as_posix()
-    checksum = pl.lit(f"{crc32c.crc32c(bytes(content)):08x}")
-    replace_files(
-        dataset, files.with_columns(checksum=pl.when(mine).then(checksum).otherwise("checksum"))
-    )
+    relist(dataset, path, checksum=f"{crc32c.crc32c(bytes(content)):08x}")
     assert {problem.path for problem in verify(dataset).problems} <= {
         path.relative_to(dataset).as_posix()
     }
@@ -180,22 +175,28 @@ def null_channels(table: Any) -> Any:
     return table.set_column(index, pa.field("channel", pa.int16()), values)
 
 
-WRONG_ROWS: list[tuple[Callable[[Any], Any], str]] = [
-    (
+WRONG_ROWS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "a column less": (
         lambda t: t.drop_columns("channel"),
         "its columns are not the dataset's: column 12 is missing",
     ),
-    (lambda t: cast_column(t, "channel", pa.int32()), "column 12 is channel (int32), expected"),
-    (null_channels, "column 12 is channel (int16), expected channel (int16, not null)"),
-    (move_local, "belongs to date="),
-    (change_site, "row 2 belongs to site=site_0007, but the file is in site=site_0285"),
-    (swap, "row 32 should come before row 31: the rows are not in sort order"),
-    (lambda t: t.slice(1), "its first window starts at "),
-    (lambda t: t.slice(0, len(t) - 1), "its last window starts at "),
-]
+    "another type": (
+        lambda t: cast_column(t, "channel", pa.int32()),
+        "column 12 is channel (int32), expected",
+    ),
+    "a null": (null_channels, "column 12 is channel (int16), expected channel (int16, not null)"),
+    "another day": (move_local, "belongs to date="),
+    "another site": (
+        change_site,
+        "row 2 belongs to site=site_0007, but the file is in site=site_0285",
+    ),
+    "another order": (swap, "row 32 should come before row 31: the rows are not in sort order"),
+    "without the first": (lambda t: t.slice(1), "its first window starts at "),
+    "without the last": (lambda t: t.slice(0, len(t) - 1), "its last window starts at "),
+}
 
 
-@pytest.mark.parametrize(("change", "message"), WRONG_ROWS)
+@pytest.mark.parametrize(("change", "message"), WRONG_ROWS.values(), ids=WRONG_ROWS)
 def test_wrong_rows(shards: Path, tmp_path: Path, change: Any, message: str) -> None:
     """Rows that were written wrongly are told though size and checksum agree."""
     dataset = tmp_path / "dataset"
@@ -213,10 +214,7 @@ def test_wrong_rows(shards: Path, tmp_path: Path, change: Any, message: str) -> 
 def test_a_wrong_number_of_rows(dataset: Path) -> None:
     """A file with another number of rows than is listed is told."""
     path = largest(dataset)
-    files = pl.read_parquet(dataset / "files.parquet")
-    mine = pl.col("path") == path.relative_to(dataset).as_posix()
-    more = pl.when(mine).then(pl.col("rows") + 1).otherwise("rows").alias("rows")
-    replace_files(dataset, files.with_columns(more))
+    relist(dataset, path, rows=pq.ParquetFile(path).metadata.num_rows + 1)
     line, of_shards = messages(verify(dataset))
     assert "rows, expected" in line
     assert of_shards.startswith("manifest.json: its shards have ")
@@ -228,13 +226,10 @@ def test_a_file_in_another_folder(dataset: Path) -> None:
     moved = dataset / "data" / "site=site_0009" / "date=2020-10-14" / "part-0000.parquet"
     moved.parent.mkdir(parents=True)
     path.rename(moved)
-    files = pl.read_parquet(dataset / "files.parquet")
-    mine = pl.col("path") == path.relative_to(dataset).as_posix()
-    place = moved.relative_to(dataset).as_posix()
-    files = files.with_columns(path=pl.when(mine).then(pl.lit(place)).otherwise("path"))
-    replace_files(dataset, files)
+    listed = moved.relative_to(dataset).as_posix()
+    relist(dataset, path, path=listed)
     (line,) = messages(verify(dataset))
-    assert line.startswith(f"{place}: its path should be data/site=site_0285/date=")
+    assert line.startswith(f"{listed}: its path should be data/site=site_0285/date=")
 
 
 def test_lists_that_disagree(dataset: Path) -> None:
