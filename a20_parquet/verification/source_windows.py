@@ -29,18 +29,9 @@ _MOST_FLOATS = 1 << 23
 class ShardAccount:
     """Result of reading one shard."""
 
-    label: str
-    """The shard's label in the dataset, or its name if the dataset has no such shard."""
-    bytes: int
-    """Stored size."""
-    checksum: str
-    """See ``ShardSummary``; empty if the shard could not be read to its end."""
-    records: int
-    windows: int
-    left_out: int = 0
-    """Windows outside the selection."""
-    shape_disagreements: int = 0
-    """Records whose ``embedding_shape`` differs from their tensor's shape."""
+    summary: ShardSummary
+    """As a conversion stores it, with the shard's label in the dataset if it has one; without
+    checksum and counts if the shard could not be read to its end."""
     quarantined: QuarantinedShard | None = None
     """The records and bytes that belong in quarantine."""
     listed: str | None = None
@@ -88,9 +79,16 @@ class SourceWindows:
             sink: gets its windows, with the shard's label.
             advance: called with the number of stored bytes read.
         """
-        label = known.label if known else shard.label
+        summary = ShardSummary(
+            label=known.label if known else shard.label,
+            url=shard.url,
+            bytes=shard.size,
+            checksum="",
+            records=0,
+            windows=0,
+        )
         try:
-            reading = _Reading(label, self._decoder, self._tries(known), sink)
+            reading = _Reading(summary.label, self._decoder, self._tries(known), sink)
             with open_content(shard) as content:
                 reader = FrameReader(shard, content, BATCH_BYTES)
                 for item in reader.read(advance):
@@ -103,22 +101,16 @@ class SourceWindows:
                             rejection, item.offset(number), *item.frame(number)
                         )
         except SourceError as error:
-            return ShardAccount(
-                label=label,
-                bytes=shard.size,
-                checksum="",
-                records=0,
-                windows=0,
-                problem=error.console_text,
-            )
+            return ShardAccount(summary=summary, problem=error.console_text)
+        read = {
+            "checksum": reader.checksum,
+            "records": reader.records,
+            "windows": reading.windows,
+            "left_out": reading.left_out,
+            "shape_disagreements": reading.shape_disagreements,
+        }
         return ShardAccount(
-            label=label,
-            bytes=shard.size,
-            checksum=reader.checksum,
-            records=reader.records,
-            windows=reading.windows,
-            left_out=reading.left_out,
-            shape_disagreements=reading.shape_disagreements,
+            summary=summary.model_copy(update=read),
             quarantined=reading.quarantine.finish(),
             listed=reading.quarantine.listed,
         )

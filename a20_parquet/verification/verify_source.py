@@ -129,11 +129,11 @@ def verify_source(  # noqa: PLR0913 - values passed plainly by the only caller
         problems.add(difference.problems, further=difference.unnamed + difference.groups_left)
     return SourceVerification(
         shards=len(accounts),
-        records=sum(account.records for account in accounts),
-        windows=sum(account.windows for account in accounts),
+        records=sum(account.summary.records for account in accounts),
+        windows=sum(account.summary.windows for account in accounts),
         quarantined=manifest.totals.quarantined,
         damaged=manifest.totals.damaged,
-        bytes=sum(account.bytes for account in accounts),
+        bytes=sum(account.summary.bytes for account in accounts),
         copies=len(listing.shards) - len(pairs),
     )
 
@@ -152,23 +152,23 @@ def _compare_shards(
     unknown = []
     for account in found:
         if account.problem is not None:
-            problems.append(Problem(account.label, account.problem))
-            _take(rest, label=account.label)
-        elif same := _take(rest, checksum=account.checksum):
-            problems += _check_counts(account, same)
+            problems.append(Problem(account.summary.label, account.problem))
+            _take(rest, label=account.summary.label)
+        elif same := _take(rest, checksum=account.summary.checksum):
+            problems += _check_counts(account.summary, same)
         else:
             unknown.append(account)
     foreign = []
     for account in unknown:
-        was = _take(rest, label=account.label)
+        was = _take(rest, label=account.summary.label)
         if was is None:
-            foreign.append(account.label)
+            foreign.append(account.summary.label)
         else:
             changed = (
                 "has changed since it was converted: its checksum is "
-                f"{account.checksum}, expected {was.checksum} as in manifest.json"
+                f"{account.summary.checksum}, expected {was.checksum} as in manifest.json"
             )
-            problems.append(Problem(account.label, changed))
+            problems.append(Problem(account.summary.label, changed))
     return problems, foreign, [shard.label for shard in rest]
 
 
@@ -191,26 +191,25 @@ def _take(shards: list[ShardSummary], **fields: str) -> ShardSummary | None:
     return None
 
 
-def _check_counts(account: ShardAccount, expected: ShardSummary) -> Iterator[Problem]:
-    if (account.records, account.windows) != (expected.records, expected.windows):
+def _check_counts(found: ShardSummary, expected: ShardSummary) -> Iterator[Problem]:
+    if (found.records, found.windows) != (expected.records, expected.windows):
         yield Problem(
-            account.label,
-            f"it has {account.records:,} records with {account.windows:,} windows, expected "
+            found.label,
+            f"it has {found.records:,} records with {found.windows:,} windows, expected "
             f"{expected.records:,} with {expected.windows:,} as in manifest.json",
         )
-    for what, found, known in (
-        ("bytes", account.bytes, expected.bytes),
-        ("windows outside the selection", account.left_out, expected.left_out),
+    for name, what in (
+        ("bytes", "bytes"),
+        ("left_out", "windows outside the selection"),
         (
+            "shape_disagreements",
             "records whose embedding_shape differs from their tensor's shape",
-            account.shape_disagreements,
-            expected.shape_disagreements,
         ),
     ):
-        if found != known:
+        count, known = getattr(found, name), getattr(expected, name)
+        if count != known:
             yield Problem(
-                account.label,
-                f"it has {found:,} {what}, expected {known:,} as in manifest.json",
+                found.label, f"it has {count:,} {what}, expected {known:,} as in manifest.json"
             )
 
 
@@ -218,7 +217,8 @@ def _check_quarantine(catalog: Catalog, found: Sequence[ShardAccount]) -> Iterat
     """Compare the records that cannot be converted with those in quarantine."""
     kept = {shard.label: shard for shard in catalog.manifest.quarantine}
     for account in found:
-        label, belonging, existing = account.label, account.quarantined, kept.get(account.label)
+        label = account.summary.label
+        belonging, existing = account.quarantined, kept.get(label)
         if account.problem is not None:
             continue
         if _contents(belonging) == _contents(existing) and (
