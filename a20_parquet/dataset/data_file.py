@@ -3,7 +3,6 @@
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -12,7 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.chunk_check import StoredColumns, check_chunks, stored_columns
+from a20_parquet.dataset.footer_check import (
+    StoredColumns,
+    check_group,
+    read_row_groups,
+    stored_columns,
+)
+from a20_parquet.dataset.reading_errors import MEND, ReadingErrors
 from a20_parquet.errors import DatasetError
 from a20_parquet.parquet import (
     CREATED_BY,
@@ -24,6 +29,8 @@ from a20_parquet.parquet import (
     LocalInput,
     MemoryInput,
     Page,
+    RowGroup,
+    RowGroups,
 )
 from a20_parquet.windows.schema import EMBEDDING
 
@@ -32,7 +39,6 @@ Rows = npt.NDArray[np.int64]
 
 # Types that other writers may use for the same values.
 _LARGE = {pa.large_string(): pa.string(), pa.large_binary(): pa.binary()}
-_MEND = "It is damaged or was changed: copy or convert the dataset again."
 
 
 def file_size(path: str) -> int:
@@ -70,9 +76,10 @@ class DataFile:
         self._path = catalog.path(path)
         self._url = catalog.url(path)
         self._size = size
-        self._reading = _Reading(self._url)
+        self._reading = ReadingErrors(self._url)
         self._source: Any = None
         self._reader: Any = None
+        self._row_groups: RowGroups
         self._local: LocalInput | None = None
         with self._reading:
             found = (
@@ -80,7 +87,7 @@ class DataFile:
             )
         if found != size:
             raise DatasetError(
-                f"{self._url} has {found} bytes, expected {size} as in files.parquet. {_MEND}"
+                f"{self._url} has {found} bytes, expected {size} as in files.parquet. {MEND}"
             )
         try:
             self.rows = self._rows_of_groups(rows)
@@ -111,7 +118,7 @@ class DataFile:
         groups = [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
         if sum(groups) != rows or min(groups) < 0:
             raise DatasetError(
-                f"{self._url} has {sum(groups)} rows, expected {rows} as in files.parquet. {_MEND}"
+                f"{self._url} has {sum(groups)} rows, expected {rows} as in files.parquet. {MEND}"
             )
         return groups
 
@@ -159,7 +166,7 @@ class DataFile:
         if len(table) != rows:
             raise DatasetError(
                 f"{self._url} has {len(table)} rows in row groups {list(groups)}, expected "
-                f"{rows}. {_MEND}"
+                f"{rows}. {MEND}"
             )
         is_same = table.schema.equals(columns.schema)
         if validate or not is_same:
@@ -179,7 +186,7 @@ class DataFile:
         """Cast a table that another writer may have stored to this program's schema."""
         is_ours = self._parquet.metadata.created_by == CREATED_BY.decode()
         if missing := set(schema.names).difference(table.column_names):
-            raise DatasetError(f"{self._url} has no column {', '.join(sorted(missing))}. {_MEND}")
+            raise DatasetError(f"{self._url} has no column {', '.join(sorted(missing))}. {MEND}")
         table = table.select(schema.names)
         for field, wanted in zip(table.schema, schema, strict=True):
             is_same = field.type == wanted.type or _LARGE.get(field.type) == wanted.type
@@ -188,7 +195,7 @@ class DataFile:
                 raise DatasetError(
                     f"{self._url}: its column {field.name} is {field.type}"
                     f"{'' if field.nullable else ' not null'}, expected {wanted.type}"
-                    f"{'' if wanted.nullable else ' not null'}. {_MEND}"
+                    f"{'' if wanted.nullable else ' not null'}. {MEND}"
                 )
         if is_ours:
             return table
@@ -235,34 +242,43 @@ class DataFile:
     @property
     def _parquet(self) -> Any:
         """A pyarrow reader with the parsed footer; most embeddings are read without it."""
-        if self._reader is not None:
-            return self._reader
+        if self._reader is None:
+            with self._reading:
+                self._open()
+        return self._reader
+
+    def _open(self) -> None:
         is_local = self._catalog.is_local
-        with self._reading:
-            self._source = (
-                pa.OSFile(self._path)
-                if is_local
-                else self._catalog.filesystem.open(self._path, "rb")
+        source = (
+            pa.OSFile(self._path) if is_local else self._catalog.filesystem.open(self._path, "rb")
+        )
+        try:
+            # Unlike ParquetFile it works out no column paths, which takes as long as a file.
+            reader = pq.ParquetReader()
+            reader.open(source, pre_buffer=not is_local, page_checksum_verification=True)
+            self._row_groups = read_row_groups(
+                source, self._size, self._columns([EMBEDDING]).footer
             )
-            try:
-                # Unlike ParquetFile it works out no column paths, which takes as long as a file.
-                reader = pq.ParquetReader()
-                reader.open(self._source, pre_buffer=not is_local, page_checksum_verification=True)
-            except BaseException:
-                self._source.close()
-                raise
-        self._reader = reader
-        return reader
+        except BaseException:
+            source.close()
+            raise
+        self._source, self._reader = source, reader
 
     def _columns(self, names: Sequence[str]) -> StoredColumns:
         return stored_columns(self._catalog.dims, self._catalog.features, tuple(names))
 
-    def _check(self, groups: Sequence[int], columns: StoredColumns) -> None:
-        check_chunks(self._parquet.metadata, columns, groups, self.rows, self._size)
+    def _row_group(self, group: int, columns: StoredColumns) -> RowGroup:
+        """Return a row group, once these of its columns are checked."""
+        if self._reader is None:
+            self._open()
+        found = self._row_groups.read(group, columns.indices)
+        check_group(found, columns, group=group, rows=self.rows[group], size=self._size)
+        return found
 
     def _read(self, groups: Sequence[int], columns: StoredColumns) -> Any:
         """Read whole row groups with pyarrow, once their footer is checked."""
-        self._check(groups, columns)
+        for group in groups:
+            self._row_group(group, columns)
         return self._parquet.read_row_groups(
             groups, column_indices=columns.indices, use_threads=False
         )
@@ -274,52 +290,30 @@ class DataFile:
         if self._local is not None and len(self.rows) == 1:
             # The embeddings come first, and the manifest says the rest.
             return self._local, len(MAGIC)
-        self._check([group], self._columns([EMBEDDING]))
-        chunk = self._parquet.metadata.row_group(group).column(0)
-        start = chunk.data_page_offset
+        _, start, stored_size = self._row_group(group, self._columns([EMBEDDING])).chunks[0]
         if self._local is not None:
             return self._local, start
         # One request gets the whole column chunk.
-        end = start + chunk.total_compressed_size + LONGEST_HEADER
+        end = start + stored_size + LONGEST_HEADER
         content = self._catalog.filesystem.cat_file(self._path, start=start, end=end)
         return MemoryInput(content, start, self._url), start
 
     def _decode(self, group: int) -> Embeddings:
         """Read a row group's embeddings with pyarrow, which reads pages of any form."""
-        column = self._read([group], self._columns([EMBEDDING]))[EMBEDDING].combine_chunks()
-        floats: npt.NDArray[np.float32] = column.flatten().to_numpy(zero_copy_only=False)
-        shape = (self.rows[group], self._catalog.dims)
-        if floats.shape != (shape[0] * shape[1],):
+        table = self._read([group], self._columns([EMBEDDING]))
+        rows, dims = self.rows[group], self._catalog.dims
+        found = table.schema.field(0).type
+        # A damaged schema can make them lists of other values.
+        if not (pa.types.is_fixed_size_list(found) and found.value_type == pa.float32()):
             raise DatasetError(
-                f"{self._url}: row group {group} has {len(floats)} floats, expected "
-                f"{shape[0]} embeddings of {shape[1]}. {_MEND}"
+                f"{self._url}: its column {EMBEDDING} is {found}, expected lists of {dims} "
+                f"float32. {MEND}"
             )
-        return floats.reshape(shape)
-
-
-class _Reading:
-    """Turns every error of reading a file into a DatasetError; reentrant."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if isinstance(error, FileNotFoundError):
+        column = table[EMBEDDING].combine_chunks()
+        floats: npt.NDArray[np.float32] = column.flatten().to_numpy(zero_copy_only=False)
+        if floats.shape != (rows * dims,):
             raise DatasetError(
-                f"{self._url} is missing, though files.parquet names it. Copy or convert the "
-                "dataset again."
-            ) from error
-        # Damaged footers cause names that are not text, and numbers that are too large.
-        if isinstance(
-            error,
-            OSError | pa.ArrowException | LookupError | ValueError | OverflowError | MemoryError,
-        ):
-            raise DatasetError(f"{self._url}: cannot be read: {error}. {_MEND}") from error
+                f"{self._url}: row group {group} has {len(floats)} floats, expected {rows} "
+                f"embeddings of {dims}. {MEND}"
+            )
+        return floats.reshape(rows, dims)

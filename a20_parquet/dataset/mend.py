@@ -15,12 +15,10 @@ import crc32c
 
 from a20_parquet.dataset.manifest import FileSummary
 from a20_parquet.errors import DatasetError
-from a20_parquet.parquet import MAGIC, TIMESTAMP_MICROS, TIMESTAMP_MILLIS, mark_instants
+from a20_parquet.parquet import MAGIC, TAIL_BYTES, TIMESTAMP_MICROS, TIMESTAMP_MILLIS, mark_instants
 from a20_parquet.storage.files import NewFile, file_size, open_no_link, path_errors, read_range
 from a20_parquet.storage.path import AnyPath, StorePath
 
-_LENGTH_BYTES = 4
-_TAIL_BYTES = _LENGTH_BYTES + len(MAGIC)
 # Most footers are shorter, and are read with one request to a store.
 _FIRST_READ = 32 << 10
 _PIECE_BYTES = 4 << 20
@@ -47,13 +45,13 @@ class Footer:
         """
         begin = max(0, size - _FIRST_READ)
         end = read_range(path, begin, size)
-        tail = end[-_TAIL_BYTES:]
-        start = size - _TAIL_BYTES - int.from_bytes(tail[:_LENGTH_BYTES], "little")
-        if len(tail) < _TAIL_BYTES or tail[_LENGTH_BYTES:] != MAGIC or start < len(MAGIC):
+        tail = end[-TAIL_BYTES:]
+        start = size - TAIL_BYTES - int.from_bytes(tail[: -len(MAGIC)], "little")
+        if len(tail) < TAIL_BYTES or tail[-len(MAGIC) :] != MAGIC or start < len(MAGIC):
             raise DatasetError(f"{path} does not end as a Parquet file does")
         if start < begin:
             end = read_range(path, start, begin) + end
-        return cls(start, end[max(0, start - begin) : -_TAIL_BYTES], tail)
+        return cls(start, end[max(0, start - begin) : -TAIL_BYTES], tail)
 
     @property
     def right(self) -> bytes:

@@ -17,7 +17,8 @@ from a20_parquet.parquet.embedding_reader import (
     Page,
 )
 from a20_parquet.parquet.encoder import GroupEncoder
-from a20_parquet.parquet.format.footer import CREATED_BY, MAGIC
+from a20_parquet.parquet.format.footer import CREATED_BY, MAGIC, TAIL_BYTES, FooterFrame
+from a20_parquet.parquet.format.row_groups import RowGroup, RowGroups
 from a20_parquet.parquet.format.timestamps import (
     TIMESTAMP_MICROS,
     TIMESTAMP_MILLIS,
@@ -32,11 +33,13 @@ __all__ = [
     "CREATED_BY",
     "LONGEST_HEADER",
     "MAGIC",
+    "TAIL_BYTES",
     "TIMESTAMP_MICROS",
     "TIMESTAMP_MILLIS",
     "Compression",
     "EmbeddingPages",
     "Embeddings",
+    "FooterFrame",
     "GroupEncoder",
     "Input",
     "LocalInput",
@@ -45,5 +48,7 @@ __all__ = [
     "ParquetLayout",
     "ParquetWriter",
     "ReadLists",
+    "RowGroup",
+    "RowGroups",
     "mark_instants",
 ]

@@ -3,7 +3,7 @@
 Source: apache/parquet-format, ``parquet.thrift``; its names are in quotes below. What all files of
 a layout share is encoded once, in ``chunk_head`` and ``FooterFrame``; the rest is joined from
 constants, because 7,000 small files hold 100,000 column chunks. Only ``chunk_offsets`` depends on
-the position in the file, so that chunks of columns that don't change can be reused.
+the position in the file, so that chunks of columns that do not change can be reused.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,6 +21,8 @@ from a20_parquet.parquet.format.thrift import (
 )
 
 MAGIC = b"PAR1"
+TAIL_BYTES = 4 + len(MAGIC)
+"""What follows the footer: its length, and the magic."""
 CREATED_BY = b"a20_parquet"
 
 
@@ -137,7 +139,12 @@ def row_group(
 
 
 class FooterFrame:
-    """``FileMetaData`` without the rows: the same in all files of a layout."""
+    """``FileMetaData`` without the rows: the same in all files of a layout.
+
+    Attributes:
+        head: the version and the schema.
+        tail: what follows the row groups.
+    """
 
     def __init__(
         self, elements: Sequence[bytes], leaves: int, metadata: Mapping[bytes, bytes]
@@ -150,7 +157,7 @@ class FooterFrame:
             metadata: the file's key-value metadata.
         """
         # Every reader accepts version 1.
-        self._head = thrift.fields((1, I32, integer(1)), (2, LIST, items(STRUCT, elements)))
+        self.head = thrift.fields((1, I32, integer(1)), (2, LIST, items(STRUCT, elements)))
         pairs = [
             struct((1, BINARY, thrift.binary(key)), (2, BINARY, thrift.binary(value)))
             for key, value in metadata.items()
@@ -163,18 +170,18 @@ class FooterFrame:
             (7, LIST, items(STRUCT, [order] * leaves)),
         )
         # Field 5 follows field 4 here, while ``struct`` counted from 0.
-        self._tail = thrift.NEXT_LIST + tail[1:]
+        self.tail = thrift.NEXT_LIST + tail[1:]
 
     def encode(self, rows: int, row_groups: Sequence[bytes]) -> bytes:
         """Return what follows the last page: the footer, its length in bytes, and the magic."""
         footer = b"".join(
             (
-                self._head,
+                self.head,
                 thrift.NEXT_I64,
                 integer(rows),
                 thrift.NEXT_LIST,
                 items(STRUCT, row_groups),
-                self._tail,
+                self.tail,
             )
         )
         return footer + len(footer).to_bytes(4, "little") + MAGIC
