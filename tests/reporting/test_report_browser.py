@@ -1,90 +1,24 @@
 """The report in a real browser: no errors, no network, the right numbers and colours."""
 
-import base64
-import os
-import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 
 import a20_parquet
-from a20_parquet.query.info import catalog_info
-from a20_parquet.reporting.coverage import Coverage
-from a20_parquet.reporting.render import render
 from a20_parquet.reporting.report import report
-from tests.helpers.large import FULL_DAY, large_catalog, large_coverage
+from tests.helpers.browser import (
+    NARROW,
+    WIDE,
+    Open,
+    body_width,
+    canvas_pixel,
+    named_colour,
+    visible_text,
+)
 from tests.helpers.shards import make_record, random_tensor, write_shard
 
 pytestmark = pytest.mark.browser
-
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-WIDE, NARROW = 1280, 400
-OPENS_WITHIN_MS = 30_000  # loaded machines too: more would mean that it hangs
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A page with what it asked for and complained of."""
-
-    page: Page
-    requests: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-
-
-Open = Callable[..., Opened]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The installed Chromium; without one the tests are skipped, or fail where one must be."""
-    path = next(filter(None, map(shutil.which, NAMES)), None)
-    if path is None and os.environ.get("A20_PARQUET_REQUIRE_BROWSER"):
-        pytest.fail(f"none of {', '.join(NAMES)} is installed")
-    if path is None:
-        pytest.skip(f"none of {', '.join(NAMES)} is installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[Open]:
-    """Opens files, each in a new profile, and checks at the end that all went quietly."""
-    opened: list[Opened] = []
-
-    def open_file(file: Path, width: int = WIDE, **options: Any) -> Opened:
-        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-        one = Opened(context.new_page())
-        opened.append(one)
-        one.page.on("request", lambda request: one.requests.append(request.url))
-        one.page.on("console", lambda message: one.complaints.append(message.text))
-        one.page.on("pageerror", lambda error: one.complaints.append(str(error)))
-        one.page.goto(file.as_uri(), timeout=OPENS_WITHIN_MS)
-        assert one.requests == [file.as_uri()]
-        return one
-
-    yield open_file
-    for one in opened:
-        assert one.complaints == []
-        assert len(one.requests) == 1
-        one.page.context.close()
 
 
 @pytest.fixture(scope="module")
@@ -108,81 +42,9 @@ def small_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return report(folder / "birds", folder / "birds.html")
 
 
-@pytest.fixture(scope="module")
-def large() -> Coverage:
-    """The whole archive: 340 sites by 1,100 days."""
-    return large_coverage()
-
-
-@pytest.fixture(scope="module")
-def large_page(tmp_path_factory: pytest.TempPathFactory, large: Coverage) -> Path:
-    """Its page."""
-    folder = tmp_path_factory.mktemp("large")
-    catalog = large_catalog(folder / "archive", large)
-    page = render("archive", catalog_info(catalog), large, catalog.files["bytes"].to_numpy())
-    path = folder / "archive.html"
-    path.write_text(page, encoding="utf-8")
-    return path
-
-
-def canvas_pixels(page: Page) -> npt.NDArray[np.uint8]:
-    """The heat map's colours, shape (height, width, 3)."""
-    script = """() => {
-        const canvas = document.getElementById("cells");
-        const copy = new OffscreenCanvas(canvas.width, canvas.height);
-        const pen = copy.getContext("2d", { willReadFrequently: true });
-        pen.drawImage(canvas, 0, 0);
-        const { data } = pen.getImageData(0, 0, canvas.width, canvas.height);
-        let text = "";
-        for (let i = 0; i < data.length; i += 8192)
-            text += String.fromCharCode(...data.subarray(i, i + 8192));
-        return [canvas.width, canvas.height, btoa(text)];
-    }"""
-    width, height, text = page.evaluate(script)
-    pixels = np.frombuffer(base64.b64decode(text), np.uint8)
-    return pixels.reshape(height, width, 4)[..., :3]
-
-
-def canvas_pixel(page: Page, x: float, y: float) -> tuple[int, ...]:
-    """The colour of the heat map at a part of its width and height."""
-    return pixel_at(canvas_pixels(page), x, y)
-
-
-def pixel_at(pixels: npt.NDArray[np.uint8], x: float, y: float) -> tuple[int, ...]:
-    """The colour at a part of the width and height."""
-    height, width, _ = pixels.shape
-    return tuple(pixels[int(y * height), int(x * width)].tolist())
-
-
-def gaps(coverage: Coverage) -> npt.NDArray[np.bool_]:
-    """Days without a window between a site's first and last, shape (sites, days)."""
-    recorded = coverage.windows > 0
-    begun = np.maximum.accumulate(recorded, axis=1)
-    not_over = np.maximum.accumulate(recorded[:, ::-1], axis=1)[:, ::-1]
-    missing: npt.NDArray[np.bool_] = begun & not_over & ~recorded
-    return missing
-
-
-def named_colour(page: Page, name: str) -> tuple[int, ...]:
-    """A colour of the page's palette."""
-    script = "(name) => getComputedStyle(document.documentElement).getPropertyValue(name)"
-    text = page.evaluate(script, name).strip()
-    return tuple(bytes.fromhex(text.removeprefix("#")))
-
-
 def names(page: Page) -> list[str]:
     """The sites in the order of the table."""
     return page.locator("#sites tbody th").all_text_contents()
-
-
-def body_width(page: Page) -> int:
-    """How wide the page would have to be to show all without scrolling sideways."""
-    return int(page.evaluate("document.documentElement.scrollWidth"))
-
-
-def visible_text(page: Page) -> str:
-    """What can be read."""
-    return page.inner_text("body")
 
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])
@@ -292,69 +154,3 @@ def test_printing_takes_the_light_palette(open_page: Open, small_page: Path) -> 
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert canvas_pixel(page, 0.5, 0.9) == dark
     assert page.pdf().startswith(b"%PDF")
-
-
-def test_archive_at_full_width(open_page: Open, large_page: Path, large: Coverage) -> None:
-    """340 sites by 1,100 days fit with a column a day, every one in its colour."""
-    assert large_page.stat().st_size < 2_000_000
-    page = open_page(large_page).page
-    assert f"{large.total:,}" in visible_text(page)
-    assert "one column a day" in page.inner_text("#cell-means")
-    box = page.locator("#cells").bounding_box()
-    assert box is not None
-    assert box["width"] >= 1100
-    assert box["height"] >= 3 * 340
-    gap, full = named_colour(page, "--gap"), named_colour(page, "--c9")
-    draw = np.random.default_rng(1)
-    pixels = canvas_pixels(page)
-    for wanted, colour in ((gaps(large), gap), (large.windows == FULL_DAY, full)):
-        for site, day in draw.permutation(np.argwhere(wanted))[:500]:
-            x, y = (day + 0.5) / 1100, (site + 0.5) / 340
-            assert pixel_at(pixels, x, y) == colour, (site, day)
-    page.click("#years >> text=2020")
-    assert page.locator("#axis .major").all_text_contents() == ["2020"]
-    assert body_width(page) <= WIDE
-
-
-def test_archive_on_a_phone_hides_no_gap(
-    open_page: Open, large_page: Path, large: Coverage
-) -> None:
-    """Columns are weeks, and a week with a single missing day has some of the gap's colour."""
-    page = open_page(large_page, NARROW, device_scale_factor=1).page
-    assert body_width(page) <= NARROW
-    assert "one column 7 days" in page.inner_text("#cell-means")
-    pixels = canvas_pixels(page)
-    height, width, _ = pixels.shape
-    rows = pixels.reshape(340, height // 340, width, 3)
-    is_gap = (rows == np.array(named_colour(page, "--gap"), np.uint8)).all(-1).any(1)
-    weeks = np.arange(0, 1100, 7)
-    left = np.round(np.arange(len(weeks)) * width / len(weeks)).astype(int)
-    has_gap = np.logical_or.reduceat(gaps(large), weeks, axis=1)
-    np.testing.assert_array_equal(is_gap[:, left], has_gap)
-
-
-def test_far_dates_do_not_squeeze_the_rest(open_page: Open, tmp_path: Path) -> None:
-    """A recorder with its clock at 1970 gets a stretch of its own behind a cut of the axis."""
-    coverage = large_coverage(10, 300)
-    windows = np.zeros((10, 301), np.int64)
-    windows[:, 1:] = coverage.windows
-    windows[0, 0] = 12
-    far = Coverage(
-        sites=coverage.sites,
-        days=np.append(0, coverage.days),
-        windows=windows,
-        undated=coverage.undated,
-        by_hour=coverage.by_hour,
-        local_unknown=0,
-        channels=1,
-    )
-    catalog = large_catalog(tmp_path / "far", far)
-    path = tmp_path / "far.html"
-    path.write_text(render("far", catalog_info(catalog), far, catalog.files["bytes"].to_numpy()))
-    page = open_page(path).page
-    assert "one column a day" in page.inner_text("#cell-means")
-    assert page.locator("#years button").all_text_contents() == ["all", "1970", "2019", "2020"]
-    box = page.locator("#cells").bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + 1, box["y"] + 5)
-    assert "1970-01-01" in page.inner_text("#tip")
