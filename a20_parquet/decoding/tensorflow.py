@@ -14,12 +14,12 @@ from importlib import import_module
 from importlib.util import find_spec
 from itertools import pairwise, repeat
 from types import ModuleType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from a20_parquet.decoding.batch import DecodedRecord, gather, per_row, per_window
+from a20_parquet.decoding.batch import DecodedRecord, per_row, per_window
 from a20_parquet.decoding.example import (
     BYTES_LIST,
     EMBEDDING,
@@ -29,14 +29,12 @@ from a20_parquet.decoding.example import (
     LISTS,
     MAX_TIMESTAMP_S,
     TIMESTAMP,
-    ProtobufDecoder,
 )
-from a20_parquet.decoding.large import reduce
 from a20_parquet.decoding.tensors import TensorError
-from a20_parquet.decoding.wire_form import KnownForms, RecordForm, TensorSpan
+from a20_parquet.decoding.wire_form import FormDecoder, RecordForm, TensorSpan
 from a20_parquet.decoding.wire_lists import ListSpan
-from a20_parquet.tfrecord.records import Records
-from a20_parquet.windows.records import DecodedRecords, Embedding, FeatureValues
+from a20_parquet.tfrecord.records import Buffer
+from a20_parquet.windows.records import Embedding, FeatureValues
 from a20_parquet.windows.schema import Feature, FeatureKind
 
 _LOGGER = logging.getLogger(__name__)
@@ -159,7 +157,7 @@ def _divided(values: FeatureValues, splits: npt.NDArray[np.int64]) -> list[Featu
     return [values[first:stop] if first < stop else None for first, stop in bounds]
 
 
-class TensorFlowDecoder:
+class TensorFlowDecoder(FormDecoder):
     """Decodes batches of records; several threads may use one object.
 
     TensorFlow parses a batch at once. It gets no record that it could refuse: protobuf decodes
@@ -168,53 +166,28 @@ class TensorFlowDecoder:
     """
 
     def __init__(self, features: Sequence[Feature] = ()) -> None:
+        super().__init__(features)
         self._tf: Any = load_tensorflow()
-        self._wanted = tuple(features)
         self._parse = _batch_parser(self._tf, self._wanted)
-        self._names = frozenset(feature.name for feature in features)
-        self._forms = KnownForms(self._wanted)
-        self._protobuf = ProtobufDecoder(self._wanted)
 
-    def __reduce__(self) -> tuple[type[Self], tuple[tuple[Feature, ...]]]:
-        """Pickle the arguments only: each process imports TensorFlow by itself."""
-        return type(self), (self._wanted,)
-
-    def decode(self, records: Records) -> DecodedRecords:
-        """See ``Decoder.decode``."""
-        payloads = [reduce(payload, self._names) for payload in records.payloads]
-        forms = [self._known_form(payload) for payload in payloads]
-        known = [index for index, form in enumerate(forms) if form is not None]
-        batch = self._decode_batch(
-            [payloads[index] for index in known], [form for form in forms if form is not None]
-        )
-        decoded = dict(zip(known, batch, strict=True))
-        rate_hz = records.shard.sample_rate_hz
-        found = [
-            decoded.get(index) or self._protobuf.decode(payload, rate_hz)
-            for index, payload in enumerate(payloads)
+    def _decode_known(self, payloads: Sequence[Buffer]) -> list[DecodedRecord | None]:
+        found: list[DecodedRecord | None] = [None] * len(payloads)
+        contents = list(map(bytes, payloads))
+        known = [
+            (index, form)
+            for index, content in enumerate(contents)
+            if (form := self._known_form(content)) is not None
         ]
-        return gather(records, found, self._wanted)
-
-    def _known_form(self, payload: bytes) -> RecordForm | None:
-        """Return the form of a record that TensorFlow is certain to parse, else None."""
-        form = self._forms.find(payload)
-        for span in form.features if form is not None else ():
-            if isinstance(span, ListSpan) and span.read(payload) is None:
-                return None
-        return form
-
-    def _decode_batch(
-        self, payloads: Sequence[bytes], forms: Sequence[RecordForm]
-    ) -> list[DecodedRecord | None]:
-        """Decode records of known forms; None for each with a value that cannot be used."""
-        if not payloads:
-            return []
+        if not known:
+            return found
         try:
-            single, lists = self._parse(self._tf.constant(payloads, self._tf.string))
+            single, lists = self._parse(
+                self._tf.constant([contents[index] for index, _ in known], self._tf.string)
+            )
         except self._tf.errors.OpError:
             # No record is known that leads here.
             _LOGGER.exception("TensorFlow refuses records of known forms")
-            return [None] * len(payloads)
+            return found
         stamps, filenames, protos, *tensors = (column.tolist() for column in single)
         dense = iter(tensors)
         further = [
@@ -222,9 +195,18 @@ class TensorFlowDecoder:
             for feature in self._wanted
         ]
         rows = zip(*further, strict=True) if further else repeat(())
-        return [
-            self._record(*row) for row in zip(forms, filenames, stamps, protos, rows, strict=False)
-        ]
+        values = zip(filenames, stamps, protos, rows, strict=False)
+        for (index, form), row in zip(known, values, strict=True):
+            found[index] = self._record(form, *row)
+        return found
+
+    def _known_form(self, payload: bytes) -> RecordForm | None:
+        """Return the form of a record that TensorFlow is certain to parse, else None."""
+        form = self._find_form(payload)
+        for span in form.features if form is not None else ():
+            if isinstance(span, ListSpan) and span.read(payload) is None:
+                return None
+        return form
 
     def _record(
         self,

@@ -5,55 +5,33 @@ protobuf decodes records of unknown form (see ``example``).
 """
 
 import struct
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from a20_parquet.decoding.batch import DecodedRecord, gather, per_row, per_window
-from a20_parquet.decoding.example import MAX_TIMESTAMP_S, ProtobufDecoder
-from a20_parquet.decoding.large import LARGE_BYTES, reduce
+from a20_parquet.decoding.batch import DecodedRecord, per_row, per_window
+from a20_parquet.decoding.example import MAX_TIMESTAMP_S
 from a20_parquet.decoding.tensors import TensorError
-from a20_parquet.decoding.wire_form import KnownForms, TensorSpan
+from a20_parquet.decoding.wire_form import FormDecoder, TensorSpan
 from a20_parquet.decoding.wire_lists import ListSpan
-from a20_parquet.tfrecord.records import Buffer, Records
-from a20_parquet.windows.records import DecodedRecords, Embedding, FeatureValues
-from a20_parquet.windows.schema import Feature
+from a20_parquet.tfrecord.records import Buffer
+from a20_parquet.windows.records import Embedding, FeatureValues
 
 _FLOAT = struct.Struct("<f")
 
 
-class WireDecoder:
+class WireDecoder(FormDecoder):
     """Decodes batches of records; several threads may use one object.
 
     Embeddings are views of the payloads, float32 or float16 as stored, and not aligned.
     """
 
-    def __init__(self, features: Sequence[Feature] = ()) -> None:
-        self._wanted = tuple(features)
-        self._names = frozenset(feature.name for feature in features)
-        self._forms = KnownForms(self._wanted)
-        self._protobuf = ProtobufDecoder(self._wanted)
-
-    def __reduce__(self) -> tuple[type[Self], tuple[tuple[Feature, ...]]]:
-        """Pickle the arguments only: each process learns forms by itself."""
-        return type(self), (self._wanted,)
-
-    def decode(self, records: Records) -> DecodedRecords:
-        """See ``Decoder.decode``."""
-        rate_hz = records.shard.sample_rate_hz
-        found = [
-            self._decode(payload) or self._protobuf.decode(bytes(payload), rate_hz)
-            for payload in map(self._reduced, records.payloads)
-        ]
-        return gather(records, found, self._wanted)
-
-    def _reduced(self, payload: Buffer) -> Buffer:
-        return payload if len(payload) <= LARGE_BYTES else reduce(payload, self._names)
+    def _decode_known(self, payloads: Sequence[Buffer]) -> Iterable[DecodedRecord | None]:
+        return map(self._decode, payloads)
 
     def _decode(self, payload: Buffer) -> DecodedRecord | None:
         """Decode a record of a known form; None if that or a value cannot be used."""
-        form = self._forms.find(payload)
+        form = self._find_form(payload)
         if form is None:
             return None
         (timestamp_s,) = _FLOAT.unpack_from(payload, form.timestamp)

@@ -7,13 +7,15 @@ Source: tensorflow/core/framework/tensor.proto and tensor_shape.proto.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
+from a20_parquet.decoding.batch import DecodedRecord, gather
 from a20_parquet.decoding.example import (
     EMBEDDING,
     EMBEDDING_SHAPE,
@@ -22,8 +24,10 @@ from a20_parquet.decoding.example import (
     LISTS,
     OLD_TIMESTAMP,
     TIMESTAMP,
+    ProtobufDecoder,
     other_names,
 )
+from a20_parquet.decoding.large import LARGE_BYTES, reduce
 from a20_parquet.decoding.tensors import with_channels
 from a20_parquet.decoding.wire_lists import (
     BYTES,
@@ -39,7 +43,8 @@ from a20_parquet.decoding.wire_lists import (
     find_list,
     walk_lists,
 )
-from a20_parquet.tfrecord.records import Buffer
+from a20_parquet.tfrecord.records import Buffer, Records
+from a20_parquet.windows.records import DecodedRecords
 from a20_parquet.windows.schema import Feature, FeatureKind
 
 _EMBEDDING_RANKS, _FEATURE_RANKS = (2, 3), (1, 2, 3)
@@ -80,15 +85,39 @@ class RecordForm:
     """Names of features that are neither known nor wanted."""
 
 
-class KnownForms:
-    """Cache of forms by the length of their records; several threads may use one object."""
+class FormDecoder(ABC):
+    """What both decoders share: protobuf decodes the records that they do not know."""
 
-    def __init__(self, wanted: Sequence[Feature]) -> None:
-        self._wanted = tuple(wanted)
-        # Tuples are replaced, never changed: another thread may be reading them.
+    def __init__(self, features: Sequence[Feature] = ()) -> None:
+        self._wanted = tuple(features)
+        self._names = frozenset(feature.name for feature in features)
+        # By the length of their records; tuples are replaced, never changed: another thread may be
+        # reading them.
         self._forms: dict[int, tuple[RecordForm, ...]] = {}
+        self._protobuf = ProtobufDecoder(self._wanted)
 
-    def find(self, payload: Buffer) -> RecordForm | None:
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[Feature, ...]]]:
+        """Pickle the arguments only: each process learns forms by itself."""
+        return type(self), (self._wanted,)
+
+    def decode(self, records: Records) -> DecodedRecords:
+        """See ``Decoder.decode``."""
+        payloads = [
+            payload if len(payload) <= LARGE_BYTES else reduce(payload, self._names)
+            for payload in records.payloads
+        ]
+        rate_hz = records.shard.sample_rate_hz
+        found = [
+            known or self._protobuf.decode(bytes(payload), rate_hz)
+            for known, payload in zip(self._decode_known(payloads), payloads, strict=True)
+        ]
+        return gather(records, found, self._wanted)
+
+    @abstractmethod
+    def _decode_known(self, payloads: Sequence[Buffer]) -> Iterable[DecodedRecord | None]:
+        """Decode each record of a known form; None if its form or a value cannot be used."""
+
+    def _find_form(self, payload: Buffer) -> RecordForm | None:
         """Return the form of a record; None if it is unknown."""
         known = self._forms.get(len(payload), ())
         for form in known:
@@ -97,11 +126,8 @@ class KnownForms:
                     break
             else:
                 return form
-        return self._learn(bytes(payload), known)
-
-    def _learn(self, payload: bytes, known: tuple[RecordForm, ...]) -> RecordForm | None:
         try:
-            form = _learn(payload, self._wanted)
+            form = _learn(bytes(payload), self._wanted)
         except UnknownError:
             return None
         if len(known) < _MOST_FORMS_A_LENGTH:
