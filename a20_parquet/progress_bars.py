@@ -4,12 +4,9 @@ import sys
 import time
 from collections.abc import Callable
 from threading import Event, Lock, Thread
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 from a20_parquet.formatting import escape, format_bytes, format_seconds, write_line
-
-if TYPE_CHECKING:
-    from rich.progress import Progress as Bars
 
 LINE_EVERY_S: Final = 30.0
 """Seconds between lines without a terminal."""
@@ -40,41 +37,41 @@ def _is_notebook() -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
-def _make_bars(**options: Any) -> "Bars":
-    from rich import progress as rich
+class _Bars:
+    """A bar for each pass; those of passes that have ended are full."""
 
-    return rich.Progress(
-        rich.TextColumn(f"{{task.description:{_NAME_WIDTH}}}"),
-        rich.BarColumn(bar_width=None),
-        rich.DownloadColumn(),
-        rich.TransferSpeedColumn(),
-        rich.TextColumn("left"),
-        rich.TimeRemainingColumn(),
-        expand=True,
-        **options,
-    )
+    def __init__(self, render: Callable[[str], str], **options: Any) -> None:
+        from rich import progress as rich
 
-
-class _Bar:
-    """The bar of the current pass; bars of passes that have ended are full."""
-
-    def __init__(self, bars: "Bars") -> None:
-        self._bars = bars
+        self._render = render
+        self._bars = rich.Progress(
+            rich.TextColumn(f"{{task.description:{_NAME_WIDTH}}}"),
+            rich.BarColumn(bar_width=None),
+            rich.DownloadColumn(),
+            rich.TransferSpeedColumn(),
+            rich.TextColumn("left"),
+            rich.TimeRemainingColumn(),
+            expand=True,
+            **options,
+        )
         self._task: Any = None
 
+    def __enter__(self) -> Self:
+        return self
+
     def start(self, name: str, total_bytes: int) -> None:
-        """Begin a pass, if it has any bytes."""
-        self.fill()
+        """See ``Progress``; a pass without bytes has no bar."""
+        self._fill()
         if total_bytes > 0:
             self._task = self._bars.add_task(name, total=total_bytes)
 
     def advance(self, count_bytes: int) -> None:
-        """Move the bar; another thread may end the pass at the same time."""
+        """See ``Progress``; another thread may end the pass at the same time."""
         task = self._task
         if task is not None:
             self._bars.advance(task, count_bytes)
 
-    def fill(self) -> None:
+    def _fill(self) -> None:
         """Show the bar as full: its total may be an estimate."""
         if self._task is not None:
             done = self._bars.tasks[self._task].total
@@ -82,33 +79,24 @@ class _Bar:
             self._task = None
 
 
-class BarProgress:
+class BarProgress(_Bars):
     """A bar in the terminal for each pass, with bytes, rate and time left."""
 
     def __init__(self, render: Callable[[str], str]) -> None:
         from rich.console import Console
 
         self._console = Console(stderr=True)
-        self._bars = _make_bars(console=self._console)
-        self._bar = _Bar(self._bars)
-        self._render = render
-
-    def __enter__(self) -> Self:
-        return self
+        super().__init__(render, console=self._console)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
-            self._bar.fill()
+            self._fill()
         self._bars.stop()
 
     def start(self, name: str, total_bytes: int) -> None:
         """See ``Progress``."""
         self._bars.start()
-        self._bar.start(name, total_bytes)
-
-    def advance(self, count_bytes: int) -> None:
-        """See ``Progress``."""
-        self._bar.advance(count_bytes)
+        super().start(name, total_bytes)
 
     def say(self, message: str) -> None:
         """Print a line above the bars."""
@@ -116,33 +104,28 @@ class BarProgress:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-class NotebookProgress:
+class NotebookProgress(_Bars):
     """A bar in the cell of a notebook for each pass; needs no widgets."""
 
     def __init__(self, render: Callable[[str], str]) -> None:
-        self._bars = _make_bars(auto_refresh=False)
-        self._bar = _Bar(self._bars)
-        self._render = render
+        super().__init__(render, auto_refresh=False)
         self._handle: Any = None
         self._drawn_at = -_REDRAW_EVERY_S
         self._lock = Lock()
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
-            self._bar.fill()
+            self._fill()
         self._draw()
 
     def start(self, name: str, total_bytes: int) -> None:
         """See ``Progress``."""
-        self._bar.start(name, total_bytes)
+        super().start(name, total_bytes)
         self._draw()
 
     def advance(self, count_bytes: int) -> None:
         """See ``Progress``."""
-        self._bar.advance(count_bytes)
+        super().advance(count_bytes)
         now = time.monotonic()
         if now >= self._drawn_at + _REDRAW_EVERY_S and self._lock.acquire(blocking=False):
             try:
