@@ -52,8 +52,10 @@ class Entry(BaseModel):
     """What was found and what was expected."""
 
 
-class QuarantineTally:
-    """Computes the quarantine of one shard without writing it.
+class QuarantineWriter:
+    """Writes the quarantine of one shard; makes no file if it is empty.
+
+    A context manager, which closes the files; they are complete once ``finish`` has returned.
 
     Attributes:
         records: number of records.
@@ -62,9 +64,22 @@ class QuarantineTally:
     """
 
     def __init__(
-        self, label: str, entries: Sequence[Entry] = (), files: Sequence[QuarantineFile] = ()
+        self,
+        folder: AnyPath | None,
+        label: str,
+        entries: Sequence[Entry] = (),
+        files: Sequence[QuarantineFile] = (),
+        create: Create | None = None,
     ) -> None:
-        """Start with damaged ranges that an earlier conversion has kept, and their files."""
+        """Make no file yet.
+
+        Args:
+            folder: folder of the files; None to compute ``listed`` and checksums only.
+            label: label of the shard.
+            entries: damaged ranges that an earlier conversion has kept.
+            files: files of these ranges.
+            create: creates the files; by default ``NewFile``.
+        """
         self.records = 0
         self.damaged = 0
         self.listed: str | None = None
@@ -74,6 +89,15 @@ class QuarantineTally:
         self._files_before = files
         self._files: dict[str, _SummedFile] = {}
         self._shard_sum = hashlib.sha256()
+        self._folder = folder
+        self._create = create or NewFile
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: Any) -> None:  # noqa: PYI036 - as they come
+        self._open.__exit__(*failure)
 
     def keep_record(self, rejection: Rejection, offset: int, *frame: Buffer) -> None:
         """Add an intact record.
@@ -119,7 +143,7 @@ class QuarantineTally:
         )
 
     def finish(self) -> QuarantinedShard | None:
-        """Write the list; return the shard's quarantine, None if it is empty.
+        """Write the list and close all files; return the quarantine, None if it is empty.
 
         Raises:
             OSError: it cannot be written.
@@ -132,6 +156,7 @@ class QuarantineTally:
         self.listed = list_sum(entries)
         for entry in entries:
             self._file(LIST).write(entry.model_dump_json().encode() + b"\n")
+        self._open.close()
         reasons = Counter(entry.reason for entry in entries)
         return QuarantinedShard(
             label=self._label,
@@ -146,11 +171,22 @@ class QuarantineTally:
     def _file(self, suffix: str) -> "_SummedFile":
         if suffix not in self._files:
             name = f"{self._label}{suffix}"
-            self._files[suffix] = _SummedFile(self._create(name), name)
+            self._files[suffix] = _SummedFile(self._open_file(name), name)
         return self._files[suffix]
 
-    def _create(self, _name: str) -> BinaryIO | None:
-        return None
+    def _open_file(self, name: str) -> BinaryIO | None:
+        if self._folder is None:
+            return None
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / name
+        self._open.enter_context(path_errors(path))
+        new = self._open.enter_context(self._create(path))
+        if not isinstance(new.file, RawIOBase):
+            return new.file
+        buffered = BufferedWriter(new.file)
+        # Flush before the file gets its name.
+        self._open.callback(buffered.detach)
+        return cast("BinaryIO", buffered)
 
 
 def _with_size(entry: Entry) -> Entry:
@@ -158,55 +194,6 @@ def _with_size(entry: Entry) -> Entry:
         return entry
     message = f"{entry.message}; {entry.length:,} bytes skipped"
     return entry.model_copy(update={"message": message})
-
-
-class QuarantineWriter(QuarantineTally):
-    """Writes the quarantine of one shard; makes no file if it is empty.
-
-    A context manager, which closes the files; they are complete once ``finish`` has returned.
-    """
-
-    def __init__(
-        self,
-        folder: AnyPath,
-        label: str,
-        entries: Sequence[Entry] = (),
-        files: Sequence[QuarantineFile] = (),
-        create: Create | None = None,
-    ) -> None:
-        """Write into ``folder``; for the rest see ``QuarantineTally``."""
-        super().__init__(label, entries, files)
-        self._folder = folder
-        self._make = create or NewFile
-        self._open = ExitStack()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *failure: Any) -> None:  # noqa: PYI036 - as they come
-        self._open.__exit__(*failure)
-
-    def finish(self) -> QuarantinedShard | None:
-        """Write the list and close all files; return as ``QuarantineTally.finish``.
-
-        Raises:
-            OSError: it cannot be written.
-        """
-        kept = super().finish()
-        self._open.close()
-        return kept
-
-    def _create(self, name: str) -> BinaryIO:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / name
-        self._open.enter_context(path_errors(path))
-        new = self._open.enter_context(self._make(path))
-        if not isinstance(new.file, RawIOBase):
-            return new.file
-        buffered = BufferedWriter(new.file)
-        # Flush before the file gets its name.
-        self._open.callback(buffered.detach)
-        return cast("BinaryIO", buffered)
 
 
 class _SummedFile:

@@ -5,15 +5,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import chain, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Self
 
 from a20_parquet.checks import count_workers
-from a20_parquet.decoding.decoder import Decoder, DecoderName, decode_strictly, make_decoder
+from a20_parquet.decoding.decoder import DecoderName, decode_strictly, make_decoder
 from a20_parquet.execution.threads import ThreadPool
 from a20_parquet.notebook.files import NpyJsonFolder, NpyJsonWriter
 from a20_parquet.notebook.render import WINDOW_S, name_outputs
-from a20_parquet.progress import Progress, ProgressOption, open_progress
+from a20_parquet.progress import ProgressOption, open_progress
 from a20_parquet.shards.discover import PassedOver, find_shards
 from a20_parquet.shards.perch_config import check_sample_rate, read_configs
 from a20_parquet.tfrecord.compression import open_content
@@ -79,15 +80,6 @@ class NotebookOutput:
         self.folder.remove_hidden(self.names[shard.url])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _WrittenShard:
-    position: int
-    records: int
-    windows: int
-    left_out: int
-    left_out_names: list[bytes]
-
-
 def hop_remarks(hops_s: Iterable[float | None]) -> Iterator[str]:
     """Yield a message for each hop other than the notebook's only one."""
     for hop_s in sorted({hop_s for hop_s in hops_s if hop_s is not None}):
@@ -142,14 +134,26 @@ def npy_json(  # noqa: PLR0913 - options, each named
         hops = hop_remarks(shard.hop_s for shard in listing.shards)
         for line in (*listing.missing, *listing.remarks, *output.renamed, *hops):
             shown.say(line)
-        written = _write_all(listing.shards, output, make_decoder(decoder), pool, shown)
-    names = chain.from_iterable(shard.left_out_names for shard in written)
+        chosen = make_decoder(decoder)
+        shown.start("reading shards", listing.bytes)
+        advance = pool.checked(shown.advance)
+
+        def write(shard: Shard) -> tuple[int, int, NpyJsonWriter]:
+            with output.writer(shard) as writer, open_content(shard) as content:
+                reader = FrameReader(shard, content, BATCH_BYTES)
+                for records in strict(reader.read(advance)):
+                    writer.add(decode_strictly(chosen, records))
+            return shard.position, reader.records, writer
+
+        written = sorted(pool.map(write, listing.shards), key=itemgetter(0))
+    writers = [writer for _, _, writer in written]
+    names = chain.from_iterable(writer.left_out_names for writer in writers)
     return NotebookFiles(
         folder=target.root,
         shards=len(written),
-        records=sum(shard.records for shard in written),
-        windows=sum(shard.windows for shard in written),
-        left_out=sum(shard.left_out for shard in written),
+        records=sum(records for _, records, _ in written),
+        windows=sum(writer.windows for writer in writers),
+        left_out=sum(writer.left_out for writer in writers),
         left_out_names=tuple(
             name.decode(errors="backslashreplace") for name in islice(names, _MOST_LEFT_OUT_NAMES)
         ),
@@ -159,30 +163,3 @@ def npy_json(  # noqa: PLR0913 - options, each named
         passed_over=listing.passed_over,
         warnings=(*listing.missing, *listing.remarks),
     )
-
-
-def _write_all(
-    shards: Sequence[Shard],
-    output: NotebookOutput,
-    decoder: Decoder,
-    workers: ThreadPool,
-    progress: Progress,
-) -> list[_WrittenShard]:
-    """Write the files of all shards; return the counts in shard order."""
-    progress.start("reading shards", sum(shard.size for shard in shards))
-    advance = workers.checked(progress.advance)
-
-    def write(shard: Shard) -> _WrittenShard:
-        with output.writer(shard) as writer, open_content(shard) as content:
-            reader = FrameReader(shard, content, BATCH_BYTES)
-            for records in strict(reader.read(advance)):
-                writer.add(decode_strictly(decoder, records))
-        return _WrittenShard(
-            position=shard.position,
-            records=reader.records,
-            windows=writer.windows,
-            left_out=writer.left_out,
-            left_out_names=writer.left_out_names,
-        )
-
-    return sorted(workers.map(write, shards), key=lambda written: written.position)

@@ -63,8 +63,11 @@ class Content(Protocol):
         ...
 
 
-class _StoredFile:
+class _StoredContent:
     """The stored bytes of a shard, whose size is checked at the end."""
+
+    codec = Codec.NONE
+    damage: StreamDamage | None = None
 
     def __init__(self, file: Any, shard: Shard) -> None:
         self.stored_bytes = 0
@@ -72,9 +75,15 @@ class _StoredFile:
         self._shard = shard
 
     def readinto(self, buffer: memoryview) -> int:
-        with read_errors(self._shard.url):
-            count: int = self._file.readinto(buffer)
-        return self._count(count)
+        filled = 0
+        while filled < len(buffer):
+            with read_errors(self._shard.url):
+                count: int = self._file.readinto(buffer[filled:])
+            self._count(count)
+            if not count:
+                break
+            filled += count
+        return filled
 
     def read(self) -> bytes:
         with read_errors(self._shard.url):
@@ -82,7 +91,10 @@ class _StoredFile:
         self._count(len(stored))
         return stored
 
-    def _count(self, count: int) -> int:
+    def rest(self) -> Iterator[bytes]:
+        yield from ()
+
+    def _count(self, count: int) -> None:
         self.stored_bytes += count
         if not count and self.stored_bytes != self._shard.size:
             raise SourceError(
@@ -90,36 +102,12 @@ class _StoredFile:
                 f"{self._shard.size} as when it was found: it changed while it was read. Start "
                 "again when nothing writes to it."
             )
-        return count
-
-
-class _PlainContent:
-    """Implements ``Content`` for an uncompressed shard."""
-
-    codec = Codec.NONE
-    damage: StreamDamage | None = None
-
-    def __init__(self, file: _StoredFile) -> None:
-        self._file = file
-
-    @property
-    def stored_bytes(self) -> int:
-        return self._file.stored_bytes
-
-    def readinto(self, buffer: memoryview) -> int:
-        filled = 0
-        while filled < len(buffer) and (count := self._file.readinto(buffer[filled:])):
-            filled += count
-        return filled
-
-    def rest(self) -> Iterator[bytes]:
-        yield from ()
 
 
 class _InflatedContent:
     """Implements ``Content`` for a GZIP or ZLIB shard; GZIP may have several members."""
 
-    def __init__(self, file: _StoredFile, codec: Codec) -> None:
+    def __init__(self, file: _StoredContent, codec: Codec) -> None:
         self.codec = codec
         self.damage: StreamDamage | None = None
         self._file = file
@@ -231,8 +219,8 @@ def open_content(shard: Shard, ahead: Prefetch | None = None) -> Iterator[Conten
         with read_errors(shard.url):
             codec = detect_codec(file.read(HEADER_BYTES))
             file.seek(0)
-        stored = _StoredFile(file, shard)
-        yield _PlainContent(stored) if codec is Codec.NONE else _InflatedContent(stored, codec)
+        stored = _StoredContent(file, shard)
+        yield stored if codec is Codec.NONE else _InflatedContent(stored, codec)
 
 
 def _open(shard: Shard, ahead: Prefetch | None) -> Any:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from a20_parquet.dataset.manifest import Manifest, QuarantinedShard, ReadingOptions, ShardSummary
-from a20_parquet.dataset.quarantine import QuarantineTally
+from a20_parquet.dataset.quarantine import QuarantineWriter
 from a20_parquet.dataset.sites import KeptSites
 from a20_parquet.decoding.decoder import Decoder, DecoderName, make_decoder
 from a20_parquet.errors import SourceError
@@ -136,7 +136,7 @@ class _Reading:
         sink: BlockSink,
     ) -> None:
         self.windows = self.left_out = self.shape_disagreements = 0
-        self.quarantine = QuarantineTally(label)
+        self.quarantine = QuarantineWriter(None, label)
         self._label = label
         self._decoder = decoder
         self._tries = tries
