@@ -119,6 +119,28 @@ def read_parts(filenames: Any, pattern: str | None, *, partly: bool) -> NamePart
             it, except a site id that it lacks.
         partly: whether to read the time at the start of a name of another form.
     """
+    if pattern is None:
+        matched, parts = _read_a2o(filenames, partly=partly)
+    else:
+        found = pc.extract_regex(filenames, pattern)
+        matched, known = found.is_valid(), {field.name for field in found.type}
+        nothing = pa.nulls(len(filenames), pa.string())
+        parts = {
+            name: _without_empty(_part(found, name)) if name in known else nothing
+            for name in GROUPS
+        }
+        if not pc.all(matched).as_py():
+            is_a2o, others = _read_a2o(filenames, partly=partly)
+            parts = {name: pc.if_else(matched, parts[name], others[name]) for name in GROUPS}
+            matched = pc.or_(matched, is_a2o)
+    if pattern is not None or not pc.all(matched).as_py():
+        folder = pc.extract_regex(filenames, _FOLDER)
+        parts["site_id"] = pc.coalesce(parts["site_id"], _part(folder, "site_id"))
+    return NameParts(matched=matched.to_numpy(zero_copy_only=False), **parts)
+
+
+def _read_a2o(filenames: Any, *, partly: bool) -> tuple[Any, dict[str, Any]]:
+    """Split names of the A2O's form; return also which have it."""
     found = pc.extract_regex(filenames, _A2O)
     matched = found.is_valid()
     has_subsite = pc.greater(pc.binary_length(_part(found, "subsite_name")), 0)
@@ -131,17 +153,7 @@ def read_parts(filenames: Any, pattern: str | None, *, partly: bool) -> NamePart
         start = pc.extract_regex(filenames, _ONLY_START)
         for name in ("date", "time", "offset"):
             parts[name] = pc.coalesce(parts[name], _part(start, name))
-    if pattern is not None:
-        match = pc.extract_regex(filenames, pattern)
-        known = {field.name for field in match.type}
-        for name in GROUPS:
-            matching = _without_empty(_part(match, name)) if name in known else _NULL
-            parts[name] = pc.if_else(match.is_valid(), matching, parts[name])
-        matched = pc.or_(matched, match.is_valid())
-    if pattern is not None or not pc.all(matched).as_py():
-        folder = pc.extract_regex(filenames, _FOLDER)
-        parts["site_id"] = pc.coalesce(parts["site_id"], _part(folder, "site_id"))
-    return NameParts(matched=matched.to_numpy(zero_copy_only=False), **parts)
+    return matched, parts
 
 
 def tidy(parts: NameParts, filenames: Any) -> tuple[NameParts, dict[str, Flags]]:
