@@ -1,7 +1,4 @@
-"""The end of a conversion: commit what it made as the dataset's new state.
-
-Before that, refuse a selection that keeps no window: the dataset stays as it was.
-"""
+"""The end of a conversion: refuse a selection that keeps no window, or commit the new state."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -36,15 +33,15 @@ _MOST_NAMED = 20
 
 
 def check_some_kept(setup: ConversionSetup, made: SortedShards, *, overwrites: bool) -> None:
-    """Check that a selection keeps any of the windows.
+    """Check that a selection keeps some windows.
 
     Args:
         setup: the conversion.
         made: result of the first pass.
-        overwrites: whether a complete dataset would be deleted for it.
+        overwrites: whether the conversion replaces a complete dataset.
 
     Raises:
-        NoWindowsError: it keeps none, and leaves some out or overwrites a dataset.
+        NoWindowsError: no window is kept, and some are left out or a dataset would be replaced.
     """
     count = made.left_out
     if any(shard.windows for shard in made.shards) or not (count or overwrites):
@@ -53,13 +50,14 @@ def check_some_kept(setup: ConversionSetup, made: SortedShards, *, overwrites: b
     rejected: Counter[str] = Counter()
     for shard in made.quarantine:
         rejected.update(shard.reasons)
-    told = ", ".join(f"{number:,} {reason}" for reason, number in sorted(rejected.items()))
+    reasons = ", ".join(f"{number:,} {reason}" for reason, number in sorted(rejected.items()))
     if not count:
         raise NoWindowsError(
-            f"no window can be converted ({told or 'the shards have none'}), and --overwrite would "
-            "delete a dataset for that. It is as it was: give other options, or another DATASET."
+            f"no window can be converted ({reasons or 'the shards have none'}), and --overwrite "
+            "would delete a dataset for that. It was not changed: give other options, or another "
+            "DATASET."
         )
-    beside = f" Besides, records cannot be converted: {told}." if told else ""
+    beside = f" Besides, records cannot be converted: {reasons}." if reasons else ""
     raise NoWindowsError(
         f"none of {format_count(count, 'window')} is in the selection: {why}.{beside} Nothing was "
         "converted: give other options."
@@ -69,20 +67,20 @@ def check_some_kept(setup: ConversionSetup, made: SortedShards, *, overwrites: b
 def missing_sites(
     setup: ConversionSetup, left_out: LeftOut, runs: Sequence[Run], files: Sequence[FileSummary]
 ) -> tuple[str, ...]:
-    """Return those of the wanted sites of which the shards have no recording at all.
+    """Return the sites in ``--site`` of which the shards have no recording at all.
 
     Args:
         setup: the conversion.
         left_out: windows outside the selection.
-        runs: of the first pass, still there.
-        files: what it has written.
+        runs: all runs of the first pass.
+        files: all new data files.
     """
     if left_out.has_more_sites:
         return ()
     there = {*left_out.sites, *(file.site for file in files)}
     missing = _not_among(there, setup)
     if missing and setup.reading.drop_duplicates:
-        # What was dropped is in no file.
+        # Dropped duplicates are in no file.
         for run in runs:
             there.update(run.partitions.site.unique().to_pylist())
         missing = _not_among(there, setup)
@@ -95,7 +93,7 @@ def _not_among(there: set[str], setup: ConversionSetup) -> tuple[str, ...]:
 
 
 def _reasons(setup: ConversionSetup, left_out: LeftOut) -> Iterator[str]:
-    """Say what there is, of what the selection asks for."""
+    """Yield, for each part of the selection that matches nothing, what the shards have."""
     reading, selection = setup.reading, setup.rules.selection
     if selection.sites and not any(map(selection.takes_site, left_out.sites)):
         known = _known_sites(reading, left_out)
@@ -103,25 +101,24 @@ def _reasons(setup: ConversionSetup, left_out: LeftOut) -> Iterator[str]:
         return
     if left_out.first_day is not None:
         days = f"from {left_out.first_day} to {left_out.last_day}"
-        yield f"{_asked(reading)}, and what there is starts {days}"
+        yield f"{_format_dates(reading)}, and the windows start {days}"
     if left_out.undated:
         undated = format_count(left_out.undated, "window")
-        yield f"{_asked(reading)}, and {undated} have no date"
+        yield f"{_format_dates(reading)}, and {undated} have no date"
     if setup.table.channels and left_out.channels <= min(setup.table.channels):
         given = ",".join(map(str, setup.table.channels))
         most = left_out.channels - 1
         yield f"--channels is {given}, and records have {f'0 to {most}' if most else 'only 0'}"
 
 
-def _asked(reading: ReadingOptions) -> str:
-    """The days that are asked for."""
+def _format_dates(reading: ReadingOptions) -> str:
     days = {"--from": reading.from_date, "--until": reading.until_date}
     return " and ".join(f"{name} is {day}" for name, day in days.items() if day is not None)
 
 
 def _known_sites(reading: ReadingOptions, left_out: LeftOut) -> str:
-    """Name the sites that there are, those first that are most like the ones that are asked for."""
-    sites = sorted(left_out.sites, key=lambda site: -_likeness(site, reading.site))
+    """Name the sites of the shards, the most similar to those in ``--site`` first."""
+    sites = sorted(left_out.sites, key=lambda site: -_similarity(site, reading.site))
     most = sites[:_MOST_NAMED]
     more = len(sites) - len(most)
     at_least = "more than " if left_out.has_more_sites else ""
@@ -129,8 +126,8 @@ def _known_sites(reading: ReadingOptions, left_out: LeftOut) -> str:
     return f"{format_count(len(sites), 'site')}: {', '.join(most)}{rest}"
 
 
-def _likeness(site: str, wanted: Sequence[str]) -> float:
-    """Say how like a site is to the one of those wanted that it is most like, from 0 to 1."""
+def _similarity(site: str, wanted: Sequence[str]) -> float:
+    """Return the similarity of a site to the most similar one in ``wanted``, from 0 to 1."""
     return max(SequenceMatcher(None, site.lower(), each.lower()).ratio() for each in wanted)
 
 
@@ -144,22 +141,22 @@ def finish(  # noqa: PLR0913 - all that is new, each named
     duplicates: DuplicateCounts,
     files: Sequence[FileSummary],
 ) -> Manifest:
-    """Commit a conversion and remove its traces.
+    """Commit a conversion and remove its temporary files.
 
-    Records of the quarantine that were all rejected again, as before, leave the dataset as it is:
-    its manifest tells of no further conversion.
+    If only quarantine was converted and all its records were rejected again, the dataset stays as
+    it is, without a further conversion in its manifest.
 
     Args:
         layout: of the dataset.
-        setup: what was to be done.
-        state: how it began.
-        existing: the dataset that it appends to, if there is one.
-        sorted_shards: what the first pass made of the new shards.
-        duplicates: among their windows.
-        files: all that were written.
+        setup: the conversion.
+        state: as the conversion began.
+        existing: the dataset that it appends to, or None.
+        sorted_shards: result of the first pass.
+        duplicates: among the new windows.
+        files: all new data files.
 
     Raises:
-        OSError: something cannot be written.
+        OSError: a file cannot be written.
     """
     before = existing.manifest if existing else None
     all_files = sorted([*(existing.files if existing else ()), *files], key=_partition_order)
@@ -209,7 +206,7 @@ def finish(  # noqa: PLR0913 - all that is new, each named
 
 
 def _assumed_zones(recordings: NameSketch) -> Iterator[Assumption]:
-    """Say of how many recordings it is a guess that their clocks showed UTC."""
+    """Yield the assumption that the clocks of some recordings showed UTC, if any."""
     if recordings.count:
         about = "" if recordings.is_exact else "about "
         yield Assumption(
@@ -221,7 +218,7 @@ def _assumed_zones(recordings: NameSketch) -> Iterator[Assumption]:
 
 
 def _assumed_sites(table: TableOptions, files: Sequence[FileSummary]) -> Iterator[Assumption]:
-    """Say where a dataset goes on to name sites as earlier versions did."""
+    """Yield the assumption that sites may share a name, if an early version named them."""
     shared = sorted({file.site for file in files if may_be_shared(file.site)})
     if table.site_tokens == SHARED_TOKENS and shared:
         yield Assumption(
@@ -232,14 +229,14 @@ def _assumed_sites(table: TableOptions, files: Sequence[FileSummary]) -> Iterato
 
 
 def _partition_order(file: FileSummary) -> tuple[str, bool, int]:
-    # Files of one partition stay in the order in which they were written.
+    # sorted() keeps the files of one partition in the order in which they were written.
     return file.site, file.period is not None, file.period or 0
 
 
 def _all_shards(
     setup: ConversionSetup, before: Manifest | None, made: Sequence[ShardSummary]
 ) -> Iterator[ShardSummary]:
-    """The shards of the dataset; those whose quarantine was retried have new counts."""
+    """Yield all shards of the dataset, with new counts if their quarantine was retried."""
     number = len(before.conversions) if before else 0
     retried = {}
     new = []

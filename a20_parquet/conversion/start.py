@@ -1,4 +1,4 @@
-"""Starting a conversion: free space is checked, and errors say how to go on."""
+"""Starting a conversion: check free space, and make errors say how to resume."""
 
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,22 +33,23 @@ def started(
     existing: ExistingDataset | None,
     progress: Progress,
 ) -> Iterator[ConversionState]:
-    """Begin or resume a conversion; an error in the body says how to go on.
+    """Begin or resume a conversion; if the body fails, say how to resume.
+
+    Finished units are kept if the body fails. If no window is kept, the conversion is abandoned.
 
     Args:
         layout: of the dataset; the caller has its lock.
         setup: the conversion.
-        options: as they were given.
+        options: as given.
         existing: the dataset that it appends to, or None.
-        progress: gets a line if the conversion is resumed or stops.
+        progress: gets a message if the conversion is resumed or stops.
 
     Yields:
-        The state from which it goes on. Units that are finished stay so whatever stops the body; of
-        a conversion that keeps no window nothing stays.
+        The state to continue from.
 
     Raises:
-        UsageError: an unfinished conversion of other inputs or options is there.
-        DatasetError: a file cannot be written, or a disk has too little room.
+        UsageError: there is an unfinished conversion of other inputs or options.
+        DatasetError: a file cannot be written, or a disk has too little free space.
     """
     plan = Plan(
         options=setup.table,
@@ -79,17 +80,17 @@ def started(
         yield state
     except OSError as error:
         raise DatasetError(
-            f"{error}. Mend that, for example make room. {_how_to_go_on(layout, plan)}"
+            f"{error}. Mend that, for example free some space. {_how_to_resume(layout, plan)}"
         ) from error
     except (NoWindowsError, SameFolderError):
         abandon(layout, state)
         raise
     except (A20ParquetError, KeyboardInterrupt):
-        progress.say(_how_to_go_on(layout, plan))
+        progress.say(_how_to_resume(layout, plan))
         raise
 
 
-def _how_to_go_on(layout: DatasetLayout, plan: Plan) -> str:
+def _how_to_resume(layout: DatasetLayout, plan: Plan) -> str:
     still_there = (
         f" The dataset that it replaces is still whole: to keep that, delete {layout.conversion}."
         if plan.base is None and layout.manifest.exists()
@@ -104,39 +105,39 @@ def _check_free_space(
     state: ConversionState,
     deleted: Sequence[AnyPath],
 ) -> None:
-    """Compare what a conversion has still to write with what is free.
+    """Compare the bytes that a conversion will still write with the free space.
 
     Args:
         setup: the conversion.
         layout: of the dataset.
-        state: what of it was done before.
-        deleted: folders that the conversion will delete, whose room it may use.
+        state: what was done before.
+        deleted: folders that the conversion will delete first.
 
     Raises:
-        DatasetError: a disk has too little.
+        DatasetError: a disk has too little free space.
     """
     written = written_bytes(layout) if state.is_resumed else 0
     needs = [(layout.root, sum(setup.windows) * _row_bytes(setup) - written)]
     needs.append((state.scratch, _run_bytes(setup, state)))
-    here = [(_existing(place), need) for place, need in needs if isinstance(place, Path) and need]
+    here = [(_existing(path), need) for path, need in needs if isinstance(path, Path) and need]
     for device, folder in {folder.stat().st_dev: folder for folder, _ in here}.items():
-        need = sum(each for place, each in here if place.stat().st_dev == device)
+        need = sum(each for path, each in here if path.stat().st_dev == device)
         free = shutil.disk_usage(folder).free
         if free >= need:
             continue
-        room = free + _file_bytes(deleted, device)
-        if room < need:
-            also = f", {room - free:,} more once the old dataset is deleted" * (room > free)
+        more = _file_bytes(deleted, device)
+        if free + more < need:
+            also = f", {more:,} more once the old dataset is deleted" * (more > 0)
             raise DatasetError(
-                f"{folder}: about {need:,} bytes are needed and {free:,} are free{also}. Make "
-                "room, or name another dataset or --scratch folder."
+                f"{folder}: about {need:,} bytes are needed and {free:,} are free{also}. Free some "
+                "space, or name another dataset or --scratch folder."
             )
 
 
 def _has_room_for_runs(
     setup: ConversionSetup, layout: DatasetLayout, state: ConversionState
 ) -> bool:
-    """Whether runs fit on the dataset's disk beside an old dataset, which is deleted later then."""
+    """Whether the runs fit on the dataset's disk without deleting an old dataset first."""
     root, scratch = layout.root, state.scratch
     if not isinstance(root, Path) or not isinstance(scratch, Path):
         return True
@@ -149,7 +150,7 @@ def _row_bytes(setup: ConversionSetup) -> int:
 
 
 def _run_bytes(setup: ConversionSetup, state: ConversionState) -> int:
-    """Bytes of the runs that are still to be written."""
+    """Return the bytes of the runs that are still to be written."""
     if setup.memory.holds_all:
         return 0
     done = {position for unit in state.sorted for position in unit.positions}
@@ -158,12 +159,12 @@ def _run_bytes(setup: ConversionSetup, state: ConversionState) -> int:
 
 
 def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above that is there."""
+    """Return the folder, or its nearest parent that exists."""
     return next(each for each in (folder, *folder.parents) if each.exists())
 
 
 def _file_bytes(folders: Iterable[AnyPath], device: int) -> int:
-    """Bytes of all files below some folders, as far as they are on one disk."""
+    """Return the bytes of all files below some folders that are on one disk."""
     here = [folder for folder in folders if isinstance(folder, Path)]
     paths = {folder / name for folder in here for name in files_below(folder)}
     stats = (path.lstat() for path in paths)

@@ -47,11 +47,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"site": ["284", "x"]}, "site is 284,x, and the shards have 30 sites: "),
     (
         {"from_date": "2030-01-01"},
-        "from_date is 2030-01-01, and what there is starts from 2020-10-14 to 2020-10-17. Nothing",
+        "from_date is 2030-01-01, and the windows start from 2020-10-14 to 2020-10-17. Nothing",
     ),
     (
         {"from_date": "2010-01-01", "until_date": "2010-12-31", "site": ["286"]},
-        "and until_date is 2010-12-31, and what there is starts from 2020-10-15 to 2020-10-16. No",
+        "and until_date is 2010-12-31, and the windows start from 2020-10-15 to 2020-10-16. No",
     ),
     ({"channels": "2,7"}, "channels is 2,7, and records have 0 to 1. Nothing"),
     ({"until_date": "2020-10-13", "channels": "1"}, "from 2020-10-14 to 2020-10-17. Nothing"),

@@ -100,7 +100,7 @@ def test_free_space(dataset: Path, shuffled: Path, set_free: Free) -> None:
 def test_free_space_of_a_new_dataset(shuffled: Path, tmp_path: Path, set_free: Free) -> None:
     """Too little leaves nothing behind, in the scratch folder neither."""
     set_free(10)
-    with pytest.raises(DatasetError, match=r"10 are free\. Make room"):
+    with pytest.raises(DatasetError, match=r"10 are free\. Free some space"):
         a20_parquet.convert(shuffled, tmp_path / "out", scratch=tmp_path / "scratch")
     assert [path.name for path in tmp_path.iterdir()] == []
 

@@ -1,4 +1,4 @@
-"""Beginning a conversion, or going on with one that was not finished."""
+"""Beginning a conversion, or resuming an unfinished one."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from a20_parquet.storage.files import remove_tree, write_whole
 from a20_parquet.storage.path import AnyPath
 
 _LOGGER = logging.getLogger(__name__)
-_AFRESH = "Name another folder, or give --overwrite to delete what is there and start afresh."
+_START_AGAIN = "Name another folder, or give --overwrite to delete what is there and start again."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,38 +27,38 @@ class ConversionState:
     """A conversion under way."""
 
     plan: Plan
-    """As it is written down."""
+    """As stored."""
     sorted: tuple[SortedShards, ...]
     """Units of the first pass that were finished before."""
     is_resumed: bool
     own_scratch: tuple[AnyPath, ...]
-    """Folders in which it has runs."""
+    """Folders of its runs; new runs go to the last one."""
 
     @property
     def scratch(self) -> AnyPath:
-        """Where runs are written."""
+        """Folder for new runs."""
         return self.own_scratch[-1]
 
 
 def find_existing(layout: DatasetLayout, *, overwrite: bool) -> ExistingDataset | None:
     """Open the complete dataset that a conversion would append to, if there is one.
 
-    A conversion that was killed after its commit is finished first.
+    If a conversion was killed after its commit, its cleaning up is finished first.
 
     Args:
         layout: of the dataset; the caller has its lock.
         overwrite: whether what is there will be deleted.
 
     Raises:
-        UsageError: something lies there that must not be touched.
+        UsageError: the folder contains something that must not be touched.
         DatasetError: the dataset is damaged.
     """
     try:
         state = _tidy(layout, overwrite=overwrite)
     except OSError as error:
         raise DatasetError(
-            f"{layout.root}: what an earlier conversion left cannot be read, or cannot be moved to "
-            f"its place: {error}. Mend that, and give the same command again."
+            f"{layout.root}: files of an earlier conversion cannot be read, or cannot be moved to "
+            f"their final paths: {error}. Mend that, and give the same command again."
         ) from error
     if overwrite or state is State.EMPTY:
         return None
@@ -68,17 +68,17 @@ def find_existing(layout: DatasetLayout, *, overwrite: bool) -> ExistingDataset 
 
 
 def _tidy(layout: DatasetLayout, *, overwrite: bool) -> State:
-    """Finish what was committed, and say what lies there then."""
+    """Finish cleaning up after a commit, and return the state after that."""
     state = find_state(layout)
     _LOGGER.debug("%s holds: %s", layout.root, state.name.lower())
     if state is not State.EMPTY and is_committed(layout):
         plan = _plan_before(layout, overwrite=overwrite)
-        # A repair has none.
+        # A repair has no plan.
         scratch = () if plan is None else tuple(plan.own_scratch(layout).values())
         clean_up(layout, scratch)
         state = find_state(layout)
     if state is State.COMPLETE:
-        # Traces of a conversion that was killed while it removed them.
+        # A conversion may have been killed while it removed its files.
         clear_conversion(layout)
     return state
 
@@ -90,19 +90,19 @@ def begin(
     overwrite: bool,
     check: Callable[[ConversionState, Sequence[AnyPath]], None] = lambda _begun, _deleted: None,
 ) -> ConversionState:
-    """Begin a conversion, or go on with the unfinished one of the same inputs and options.
+    """Begin a conversion, or resume the unfinished one of the same inputs and options.
 
     A complete dataset that it overwrites stays until ``make_way``.
 
     Args:
         layout: of the dataset; the caller has its lock.
-        plan: what is to be done; its scratch folder is for runs that are still to be written.
+        plan: of the conversion; its scratch folder is for new runs.
         overwrite: whether what is there may be deleted.
         check: called before anything is written or deleted, with the folders that will be deleted;
             raises if the conversion must not begin.
 
     Raises:
-        UsageError: an unfinished conversion of other inputs or options lies there.
+        UsageError: there is an unfinished conversion of other inputs or options.
         OSError: the folder cannot be written.
     """
     check_lock(layout)
@@ -114,7 +114,7 @@ def begin(
         if not overwrite:
             raise UsageError(
                 f"{layout.root} holds an unfinished conversion of other inputs or options: "
-                f"{'; '.join(differences)}. Give the same ones to go on with it. {_AFRESH}"
+                f"{'; '.join(differences)}. Give the same ones to resume it. {_START_AGAIN}"
             )
     state = ConversionState(
         plan=plan, sorted=(), is_resumed=False, own_scratch=_scratch(layout, plan)
@@ -124,12 +124,12 @@ def begin(
     check(state, [layout.conversion, *published, *scratch])
     with suppress(OSError):
         remove_scratch(scratch)
-    # What an earlier conversion has finished must never be taken for this one's.
+    # Results of an earlier conversion must never be taken for this one's.
     clear_conversion(layout)
-    # Whatever dies from now on is known as an unfinished conversion.
+    # If this process dies from here on, an unfinished conversion is found.
     write_whole(layout.plan, plan.model_dump_json(indent=1))
     if plan.base is None and not layout.manifest.exists():
-        # What lies there is nobody's: an unfinished conversion has left it.
+        # Without a manifest these files are from an unfinished conversion.
         _clear_published(layout)
         remove_tree(layout.data)
     _make_folders(layout, plan)
@@ -137,14 +137,14 @@ def begin(
 
 
 def make_way(layout: DatasetLayout, state: ConversionState) -> None:
-    """Delete the dataset that a conversion overwrites, or go on where that was stopped.
+    """Delete the dataset that a conversion overwrites, or resume deleting it.
 
     Raises:
         OSError: something cannot be deleted.
     """
     if state.plan.base is not None:
         return
-    # Without a manifest data/ holds what this conversion has written.
+    # Without a manifest, data/ contains what this conversion has written.
     is_whole = layout.manifest.exists()
     if is_whole or state.is_resumed:
         _clear_published(layout)
@@ -154,7 +154,7 @@ def make_way(layout: DatasetLayout, state: ConversionState) -> None:
 
 
 def abandon(layout: DatasetLayout, state: ConversionState) -> None:
-    """Remove all traces of a conversion before ``make_way``: what was there stays.
+    """Remove all files of a conversion before ``make_way``; the dataset stays as it was.
 
     Raises:
         OSError: something cannot be removed.
@@ -162,25 +162,25 @@ def abandon(layout: DatasetLayout, state: ConversionState) -> None:
     with suppress(OSError):
         remove_scratch(state.own_scratch)
     clear_conversion(layout)
-    # An append that died before may have left data files; a dataset that is damaged stays as it is.
+    # An append that was killed may have left data files. A damaged dataset stays as it is.
     with suppress(DatasetError):
         remove_strays(layout, [file.path for file in _published_files(layout)])
     if isinstance(layout.data, Path):
         with suppress(OSError):
-            layout.data.rmdir()  # only where it is empty
-    # Without anything else a folder counts as empty: until here it is an unfinished conversion.
+            layout.data.rmdir()  # fails unless it is empty
+    # Last: until here an unfinished conversion is found, afterwards an empty folder.
     layout.plan.unlink(missing_ok=True)
 
 
 def _published_files(layout: DatasetLayout) -> list[FileSummary]:
-    """The data files of the dataset that lies there, if there is one."""
+    """Return the data files of the complete dataset; none if there is no dataset."""
     from a20_parquet.dataset.catalog import Catalog
 
     return Catalog.open(str(layout.root)).data_files() if layout.manifest.exists() else []
 
 
 def _plan_before(layout: DatasetLayout, *, overwrite: bool) -> Plan | None:
-    """The plan of the unfinished conversion; none without one, or where it may not be readable."""
+    """Return the unfinished conversion's plan; None if there is none, or none to overwrite."""
     if find_state(layout) is not State.UNFINISHED:
         return None
     try:
@@ -201,8 +201,7 @@ def _resume(
     wanted = scratch_place(layout, plan.scratch[-1]).parent
     is_at_hand = bool(own) and list(own.values())[-1].parent == wanted
     scratch = (*own,) if is_at_hand else (*own, *plan.scratch)
-    # The notebook's files come from the first pass: those that were not asked for before are
-    # still to be written, of all shards.
+    # The first pass writes the notebook's files: if they are new, all shards are read again.
     is_done = plan.npy_json in (None, before.npy_json)
     units = tuple(sorted_units(layout, own, len(before.shards))) if is_done else ()
     now = plan.model_copy(update={"id": before.id, "scratch": scratch})
@@ -220,12 +219,12 @@ def _resume(
 
 
 def _scratch(layout: DatasetLayout, plan: Plan) -> tuple[AnyPath, ...]:
-    """The folders of a conversion's runs."""
+    """Return the folders of a conversion's runs."""
     return tuple(scratch_place(layout, name) for name in plan.scratch)
 
 
 def _make_folders(layout: DatasetLayout, plan: Plan) -> None:
-    """Make the folders that a conversion writes to."""
+    """Create the folders that a conversion writes to."""
     for folder in (layout.data, layout.sorted, layout.units):
         folder.mkdir(parents=True, exist_ok=True)
     for name in plan.scratch:
@@ -233,8 +232,8 @@ def _make_folders(layout: DatasetLayout, plan: Plan) -> None:
 
 
 def _clear_published(layout: DatasetLayout) -> None:
-    """Delete what an overwritten dataset consisted of, but for its data files."""
-    # The manifest goes first: from here on nothing passes for complete.
+    """Delete all of an overwritten dataset except for its data files."""
+    # The manifest first: without it the dataset is not complete.
     for path in (layout.manifest, layout.files, layout.sites):
         path.unlink(missing_ok=True)
     remove_tree(layout.quarantine)

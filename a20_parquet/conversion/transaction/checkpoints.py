@@ -1,7 +1,7 @@
-"""What an unfinished conversion remembers: its plan, and a commit marker for each finished unit.
+"""Checkpoints of an unfinished conversion: its plan, and a commit marker of each finished unit.
 
-A marker is written after its data and holds their checksums: where a power cut has taken the data
-and left the marker, the unit is done again.
+A marker is written after its data and contains their checksums. If a power cut destroyed the data
+but not the marker, the unit is done again.
 """
 
 import hashlib
@@ -54,9 +54,9 @@ class PlannedShard(_Frozen):
     url: str
     bytes: int
     version: str
-    """What its store tells of when it was written; empty if that is nothing."""
+    """See ``Shard``."""
     sample_rate_hz: float | None = None
-    """As its summary will have it."""
+    """See ``Shard``."""
 
     def __str__(self) -> str:
         rate = f", {self.sample_rate_hz:g} Hz" if self.sample_rate_hz else ""
@@ -64,22 +64,22 @@ class PlannedShard(_Frozen):
 
 
 class Plan(_Frozen):
-    """What an unfinished conversion was asked to do."""
+    """Inputs and options of an unfinished conversion."""
 
     format: Literal["a20_parquet"] = FORMAT
     version: Literal[2] = 2
-    """Of what an unfinished conversion leaves, its commit markers included."""
+    """Version of the plan's format and that of the commit markers."""
     id: str = Field(default_factory=lambda: secrets.token_hex(8))
-    """Drawn at random; by it scratch folders are known to be this conversion's."""
+    """Random; marks scratch folders as this conversion's."""
     options: TableOptions
     reading: ReadingOptions
     shards: tuple[PlannedShard, ...]
     npy_json: str | None
-    """Folder of the notebook's files, where they are wanted."""
+    """Folder of the notebook's files, or None."""
     base: str | None
-    """Checksum of the list of files that it appends to; none for a new dataset."""
+    """Checksum of the list of files that it appends to; None for a new dataset."""
     scratch: tuple[ScratchName, ...]
-    """Folders of its runs; new ones go to the last."""
+    """Folders of its runs; new runs go to the last one."""
 
     @classmethod
     def read(cls, layout: DatasetLayout) -> Self:
@@ -92,21 +92,17 @@ class Plan(_Frozen):
             return cls.model_validate_json(read_whole(layout.plan))
         except ValidationError as error:
             raise UsageError(
-                f"{layout.plan} is no plan that this version reads "
+                f"{layout.plan} is not a plan that this version can read "
                 f"({error.errors()[0]['msg']}). Finish the conversion with the version that began "
-                "it, or give --overwrite to start afresh."
+                "it, or give --overwrite to start again."
             ) from error
 
     def own_scratch(self, layout: DatasetLayout) -> dict[str, AnyPath]:
-        """Return the folders of runs that this conversion made, by the names that it has for them.
-
-        Args:
-            layout: of the dataset that the plan is in.
-        """
+        """Return the folders of runs that this conversion made, by their names in the plan."""
         return own_scratch(layout, self.id, self.scratch)
 
     def differences(self, other: "Plan") -> Iterator[str]:
-        """Say in what another plan differs that would change the dataset."""
+        """Yield the differences from another plan that would change the dataset."""
         for mine, others in ((self.options, other.options), (self.reading, other.reading)):
             yield from option_differences(mine, others)
         if self.base != other.base:
@@ -115,7 +111,7 @@ class Plan(_Frozen):
 
 
 def option_differences(before: BaseModel, now: BaseModel) -> Iterator[str]:
-    """Say which options differ: what each is now, and what it was."""
+    """Yield, for each option that differs, its new and its old value."""
     for name in type(before).model_fields:
         was, is_now = getattr(before, name), getattr(now, name)
         if was != is_now:
@@ -177,8 +173,8 @@ def commit_sorted(layout: DatasetLayout, unit: SortedShards, tag: str = "") -> N
 
     Args:
         layout: of the dataset.
-        unit: what is finished.
-        tag: part of the marker's name, so that others may write one of the same unit meanwhile.
+        unit: its results.
+        tag: part of the marker's name, so that other attempts can write theirs at the same time.
     """
     layout.sorted.mkdir(parents=True, exist_ok=True)
     runs = tuple(run.model_copy(update={"path": stored_run(layout, run.path)}) for run in unit.runs)
@@ -190,15 +186,15 @@ def commit_sorted(layout: DatasetLayout, unit: SortedShards, tag: str = "") -> N
 def sorted_units(
     layout: DatasetLayout, scratch: Mapping[str, AnyPath], shards: int
 ) -> Iterator[SortedShards]:
-    """Read the commit markers of the first pass whose files are all as they were written.
+    """Read the commit markers of the first pass whose files have not changed.
 
-    Each shard is in one of them at the most: a unit may have been finished twice, and what one try
-    had in one unit, another may have divided.
+    Each shard is in at most one of them: a unit may have been finished twice, and a resumed
+    conversion may have divided the shards differently.
 
     Args:
         layout: of the dataset.
-        scratch: where its runs may lie, see ``Plan.own_scratch``.
-        shards: how many the plan has.
+        scratch: possible folders of its runs, see ``Plan.own_scratch``.
+        shards: number of shards in the plan.
     """
     markers = _read_markers(layout.sorted, TypeAdapter(SortedShards))
     units = [unit for marker in markers if (unit := _located(marker, scratch)) is not None]
@@ -219,7 +215,7 @@ def sorted_units(
 
 
 def _located(unit: SortedShards, scratch: Mapping[str, AnyPath]) -> SortedShards | None:
-    """Say where the unit's runs lie now; None if one is in no folder of this conversion's."""
+    """Return a unit with the current paths of its runs; None if one is in a foreign folder."""
     paths = [located_run(run.path, scratch) for run in unit.runs]
     runs = tuple(
         run.model_copy(update={"path": path})
@@ -230,14 +226,14 @@ def _located(unit: SortedShards, scratch: Mapping[str, AnyPath]) -> SortedShards
 
 
 def remove_stray_runs(folders: Sequence[AnyPath], units: Sequence[SortedShards]) -> None:
-    """Remove runs that no finished unit names: what made them was killed.
+    """Remove runs of units that were not finished.
 
     Args:
-        folders: where runs were written, see ``Plan.own_scratch``.
-        units: of the first pass, all that are finished.
+        folders: folders of the runs, see ``Plan.own_scratch``.
+        units: all finished units of the first pass.
 
     Raises:
-        OSError: one cannot be removed.
+        OSError: a run cannot be removed.
     """
     known = {run.path.rpartition("/")[2] for unit in units for run in unit.runs}
     for folder in folders:
@@ -256,12 +252,12 @@ _DATA_FILES = TypeAdapter(tuple[FileSummary, ...])
 def commit_unit(layout: DatasetLayout, files: Sequence[FileSummary], tag: str = "") -> None:
     """Write the commit marker of a unit of the merge, after all its files.
 
-    Which files a unit has depends on memory and workers: its marker is named after them.
+    The marker is named after its files: which files a unit has depends on memory and workers.
 
     Args:
         layout: of the dataset.
         files: of the unit, at least one.
-        tag: part of the marker's name, so that others may write one of the same unit meanwhile.
+        tag: part of the marker's name, so that other attempts can write theirs at the same time.
     """
     names = "\n".join(file.path for file in files).encode()
     name = f"unit-{hashlib.sha256(names).hexdigest()[:32]}{tag}.json"
@@ -269,23 +265,23 @@ def commit_unit(layout: DatasetLayout, files: Sequence[FileSummary], tag: str = 
 
 
 def committed_files(layout: DatasetLayout) -> dict[str, FileSummary]:
-    """Read from commit markers which files finished units of the merge have written, by path."""
+    """Read the files of finished units of the merge, by path, from their commit markers."""
     markers = _read_markers(layout.units, _DATA_FILES)
     return {file.path: file for marker in markers for file in marker}
 
 
 def written_bytes(layout: DatasetLayout) -> int:
-    """Bytes of all files that finished units of the merge have written."""
+    """Return the bytes of all files of finished units of the merge."""
     return sum(file.bytes for file in committed_files(layout).values())
 
 
 def is_whole(layout: DatasetLayout, files: Sequence[FileSummary]) -> bool:
-    """Whether the files of a unit are as they were written."""
+    """Whether the files of a unit have not changed since they were written."""
     return all(has_sum(layout.root / file.path, file.bytes, file.checksum) for file in files)
 
 
 def _read_markers(folder: AnyPath, kind: TypeAdapter[Marker]) -> Iterator[Marker]:
-    """Read the markers in a folder, in order; one that is damaged counts for nothing."""
+    """Read the markers in a folder, in order of their names; damaged ones are ignored."""
     names = {path.name: path for path in (folder.iterdir() if folder.exists() else ())}
     markers = [names[name] for name in sorted(names) if name.endswith(".json")]
     is_remote = isinstance(folder, StorePath)

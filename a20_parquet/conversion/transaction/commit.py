@@ -1,9 +1,10 @@
-"""The commit: how a finished conversion becomes the dataset, at one moment.
+"""The commit: a finished conversion becomes the dataset in one atomic step.
 
-All that belongs to the new state is written under ``conversion/`` first. Replacing
-``manifest.json`` commits it; what was staged then moves to its place. Whoever is killed before
-has changed nothing, whoever is killed after has only left the moving to the next one. Readers look
-at both places. Where nothing was before, what a store would have to copy goes to its place first.
+All files of the new state are first written (staged) under ``conversion/``. Replacing
+``manifest.json`` commits them; then they move to their final paths. A crash before this point
+changes nothing; after it, the next run only finishes moving the staged files. Readers look at both
+paths. For a new dataset in a store, which would have to copy instead of moving, staged files are
+copied before the commit.
 """
 
 import ctypes
@@ -38,13 +39,13 @@ class _Commit(BaseModel):
     manifest: str
     """SHA-256 of the manifest that commits the conversion."""
     is_published: bool = False
-    """Whether copies of all that is staged lie at their places."""
+    """Whether all staged files have been copied to their final paths."""
 
 
 def commit(
     layout: DatasetLayout, manifest: Manifest, files_content: bytes, sites_content: bytes | None
 ) -> None:
-    """Make a finished conversion the dataset; its data files and quarantine are written.
+    """Commit a finished conversion; its data files and quarantine are already written.
 
     Args:
         layout: of the dataset.
@@ -53,7 +54,7 @@ def commit(
         sites_content: of ``sites.parquet``; None if the dataset has no sites table, or keeps it.
 
     Raises:
-        OSError: something cannot be written.
+        OSError: a file cannot be written.
     """
     write_whole(layout.staged_files, files_content)
     if sites_content is not None:
@@ -64,10 +65,10 @@ def commit(
     if isinstance(layout.root, Path):
         flush_to_disk(layout.root)
     elif not layout.manifest.exists():
-        # What is staged stays: units whose quarantine is gone would be sorted again.
-        for staged, place in _staged(layout, manifest):
+        # Copied, not moved: a resumed conversion sorts units again whose quarantine is gone.
+        for staged, final in _staged(layout, manifest):
             if staged != layout.staged_sites or sites_content is not None:
-                copy(staged, place)
+                copy(staged, final)
         published = marker.model_copy(update={"is_published": True})
         write_whole(layout.commit, published.model_dump_json())
     _put_manifest(layout, content)
@@ -78,8 +79,8 @@ def _put_manifest(layout: DatasetLayout, content: bytes) -> None:
     if isinstance(layout.manifest, Path):
         write_whole(layout.manifest, content)
         return
-    # Whoever falls asleep after the lock was confirmed replaces no manifest that others commit
-    # meanwhile.
+    # Conditional, as this process may be suspended after it confirmed the lock, and another one may
+    # commit meanwhile.
     file = ConditionalFile(layout.manifest)
     version = file.version()
     confirm_lock(layout)
@@ -88,13 +89,13 @@ def _put_manifest(layout: DatasetLayout, content: bytes) -> None:
     if not is_put:
         confirm_lock(layout)
         raise DatasetError(
-            f"{layout.manifest}: changed while it was written, and not by a conversion that has "
-            "the lock. The same command looks at what is there now"
+            f"{layout.manifest}: changed while it was written, by something without the lock. Give "
+            "the same command again: it looks at what is there now"
         )
 
 
 def is_committed(layout: DatasetLayout) -> bool:
-    """Whether the conversion here has been committed, and only its traces are left."""
+    """Whether the conversion here has been committed, so that only cleaning up is left."""
     marker = _read(layout)
     try:
         return marker is not None and _digest(read_whole(layout.manifest)) == marker.manifest
@@ -111,7 +112,7 @@ def _read(layout: DatasetLayout) -> _Commit | None:
 
 
 def clean_up(layout: DatasetLayout, scratch: Sequence[AnyPath]) -> None:
-    """Move what a committed conversion has staged to its place and remove its traces.
+    """Move the staged files of a committed conversion to their final paths, and remove the rest.
 
     Args:
         layout: of the dataset.
@@ -119,22 +120,29 @@ def clean_up(layout: DatasetLayout, scratch: Sequence[AnyPath]) -> None:
 
     Raises:
         DatasetError: the manifest is damaged.
-        OSError: something cannot be moved or removed.
+        OSError: a file cannot be moved or removed.
     """
     manifest, _ = parse_manifest(read_whole(layout.manifest), str(layout.manifest))
     marker = _read(layout)
     if marker is None or not marker.is_published:
-        for staged, place in _staged(layout, manifest):
-            # Quarantine that the dataset has held before is not staged, nor what was moved already.
-            place.parent.mkdir(exist_ok=True)
+        for staged, final in _staged(layout, manifest):
+            final.parent.mkdir(exist_ok=True)
+            # Older quarantine is not staged, and some files may have been moved already.
             with suppress(FileNotFoundError):
-                move(staged, place)
+                move(staged, final)
     _empty_quarantine(layout, manifest)
-    _release(layout, scratch)
+    check_lock(layout)
+    remove_scratch(scratch)
+    # Without a plan the rest is known to be of no use.
+    layout.plan.unlink(missing_ok=True)
+    clear_conversion(layout)
 
 
 def _staged(layout: DatasetLayout, manifest: Manifest) -> Iterator[tuple[AnyPath, AnyPath]]:
-    """What may be staged, and where it belongs: what a store lists may be of a moment ago."""
+    """Yield each path that may be staged, with its final path.
+
+    The paths come from the manifest, as the listing of a store may be out of date.
+    """
     yield layout.staged_files, layout.files
     yield layout.staged_sites, layout.sites
     for shard in manifest.quarantine:
@@ -143,36 +151,27 @@ def _staged(layout: DatasetLayout, manifest: Manifest) -> Iterator[tuple[AnyPath
 
 
 def _empty_quarantine(layout: DatasetLayout, manifest: Manifest) -> None:
-    """Remove what was kept of shards of which less, or nothing, is in quarantine now."""
+    """Remove files of quarantine that the manifest no longer has."""
     left = {file.name for shard in manifest.quarantine for file in shard.files}
     known = {f"{shard.label}{suffix}" for shard in manifest.shards for suffix in _SUFFIXES}
     for name in files_below(layout.quarantine):
         if name in known - left:
             (layout.quarantine / name).unlink(missing_ok=True)
     with suppress(OSError):
-        layout.quarantine.rmdir()  # only where it is empty
-
-
-def _release(layout: DatasetLayout, scratch: Sequence[AnyPath]) -> None:
-    """Remove the traces of a committed conversion."""
-    check_lock(layout)
-    remove_scratch(scratch)
-    # Without a plan what is left here is known to be of no use.
-    layout.plan.unlink(missing_ok=True)
-    clear_conversion(layout)
+        layout.quarantine.rmdir()  # fails unless it is empty
 
 
 def remove_strays(layout: DatasetLayout, known: Sequence[str]) -> None:
-    """Remove data files that units left half-written, and folders that are empty then.
+    """Remove data files of unfinished units, and folders that are empty afterwards.
 
-    Whatever else a user keeps there stays.
+    Other files, which a user may keep there, stay.
 
     Args:
         layout: of the dataset.
         known: paths of all other data files, relative to the dataset.
 
     Raises:
-        UsageError: a folder of a partition is a link, through which files would be written.
+        UsageError: the folder of a partition is a symbolic link.
     """
     data = layout.data
     if isinstance(data, Path):
@@ -196,7 +195,7 @@ def _refuse_links(data: Path) -> None:
         for name in names:
             if (path := Path(folder, name)).is_symlink():
                 raise UsageError(
-                    f"{path} is a symbolic link: nothing is written where it leads. Put the folder "
+                    f"{path} is a symbolic link, through which nothing is written. Put the folder "
                     "itself there, or name another dataset."
                 )
 
@@ -208,9 +207,9 @@ def _remove_empty_folders(data: Path) -> None:
 
 
 def flush_to_disk(folder: Path) -> None:
-    """Wait until all that was written to the file system of ``folder`` is on its disk.
+    """Wait until everything that was written to the file system of ``folder`` is on disk.
 
-    One call for all files: to flush each of many thousand small ones takes minutes.
+    One call for all files: flushing each of many thousand small ones would take minutes.
     """
     if sys.platform == "linux":
         handle = os.open(folder, os.O_RDONLY)

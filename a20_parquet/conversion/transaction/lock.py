@@ -1,4 +1,4 @@
-"""Who may convert into a folder, and what lies there already."""
+"""The lock on a dataset's folder, and the state in which the folder is."""
 
 import enum
 import logging
@@ -20,22 +20,21 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class State(enum.Enum):
-    """What lies where a dataset is to be written."""
+    """State of the folder of a dataset."""
 
     EMPTY = enum.auto()
-    """Nothing, or what is left of a conversion that died before it began or after it ended."""
+    """Empty, or with files of a conversion that died before it began or after it was abandoned."""
     UNFINISHED = enum.auto()
-    """A conversion that was not finished; beside it a dataset that it appends to, or none."""
+    """With an unfinished conversion, and perhaps the dataset that it appends to or replaces."""
     COMPLETE = enum.auto()
-    """A dataset."""
+    """With a complete dataset."""
 
 
 def find_state(layout: DatasetLayout) -> State:
-    """Say what is at a place.
+    """Return the state of a dataset's folder.
 
     Raises:
-        UsageError: a file, or a folder with anything else in it, which must not be touched; or a
-            dataset of which a part is a link to elsewhere.
+        UsageError: it is a file, contains anything else, or a folder in it is a symbolic link.
     """
     root = layout.root
     if root.exists() and not root.is_dir():
@@ -51,25 +50,25 @@ def find_state(layout: DatasetLayout) -> State:
     instead = f" but {shards}. SOURCE comes first, DATASET last" if shards else ""
     raise UsageError(
         f"{root} is not empty and holds no dataset{instead}. Name another folder: this one is not "
-        "touched, with --overwrite neither."
+        "changed, not even with --overwrite."
     )
 
 
 def _refuse_links(layout: DatasetLayout) -> None:
-    """Refuse to write, or delete, where a link in the dataset leads out of it."""
+    """Raise UsageError if a folder of the dataset is a symbolic link."""
     folders = [layout.data, layout.quarantine, layout.conversion]
     with suppress(OSError):
         folders += layout.conversion.iterdir() if layout.conversion.is_dir() else ()
     for folder in folders:
         if isinstance(folder, Path) and folder.is_symlink():
             raise UsageError(
-                f"{folder} is a symbolic link: nothing is written or deleted where it leads. Put "
+                f"{folder} is a symbolic link, through which nothing is written or deleted. Put "
                 "the folder itself there, or name another dataset."
             )
 
 
 def _is_hardly_begun(layout: DatasetLayout) -> bool:
-    # Before the plan is written there is nothing else, and after it is deleted as well.
+    # Nothing else exists before the plan is written, or after it is deleted.
     known = {layout.lock.name, f"{layout.plan.name}{TEMPORARY}"}
     return all(
         path == layout.conversion
@@ -81,24 +80,23 @@ def _is_hardly_begun(layout: DatasetLayout) -> bool:
 
 @contextmanager
 def locked(
-    layout: DatasetLayout, tell: Callable[[str], None] = lambda _: None
+    layout: DatasetLayout, notify: Callable[[str], None] = lambda _: None
 ) -> Iterator[DatasetLayout]:
-    """Keep others from converting into the same folder while the body runs.
+    """Keep other processes from converting into the same folder while the body runs.
 
-    The lock of a process that died is taken over: at once on the machine where it died, in a store
-    after a while on any other. Through what it yields nothing in a store changes any more once the
-    lock is lost, which happens to a process that was stopped or cut off for longer than that.
+    The lock of a process that died is taken over: at once on the same machine; in a store, by other
+    machines, when its lease has expired. A process that is suspended or cut off for longer than
+    that loses its lock.
 
     Args:
         layout: of the dataset.
-        tell: told why it takes long.
+        notify: called with a message if waiting for the lock takes long.
 
     Yields:
-        The layout to write by.
+        The layout to use: in a store it cannot write any more once the lock is lost.
 
     Raises:
-        UsageError: another process converts into it, or something lies there that must not be
-            touched.
+        UsageError: another process converts into it, or see ``find_state``.
         DatasetError: the folder cannot be written, or the lock was lost.
     """
     try:
@@ -108,7 +106,7 @@ def locked(
                 stack.enter_context(_locked_here(layout, layout.lock))
             else:
                 check_bucket(layout.lock)
-                guard = stack.enter_context(leased(layout.lock, tell))
+                guard = stack.enter_context(leased(layout.lock, notify))
                 layout = DatasetLayout(_guarded(layout.root, guard))
             lock = stack.pop_all()
     except (Timeout, HeldError) as error:
@@ -124,13 +122,13 @@ def locked(
         try:
             yield layout
         except (OSError, A20ParquetError):
-            # Whoever has it now may have removed what this process needs.
+            # The process that has the lock now may have removed files of this one.
             check_lock(layout)
             raise
 
 
 def guarded_like(layout: DatasetLayout, place: AnyPath) -> AnyPath:
-    """Return a place outside of the dataset, guarded by the same lock where it is in a store."""
+    """Return a path outside the dataset, guarded by the same lock if it is in a store."""
     guard = _guard_of(layout)
     return place if guard is None else _guarded(place, guard)
 
@@ -142,18 +140,14 @@ def _guarded(place: AnyPath, guard: Guard) -> AnyPath:
 
 
 def check_lock(layout: DatasetLayout) -> None:
-    """Make sure that this process has not lost its lock, before it writes anywhere else.
-
-    Raises:
-        DatasetError: it has.
-    """
+    """Raise DatasetError if this process has lost its lock."""
     guard = _guard_of(layout)
     if guard is not None:
         guard.check()
 
 
 def confirm_lock(layout: DatasetLayout) -> None:
-    """Make sure of it by asking the store, which knows better than a process that may have slept.
+    """Check the lock by asking the store, as this process may have been suspended.
 
     Raises:
         DatasetError: the lock is lost.
@@ -165,7 +159,7 @@ def confirm_lock(layout: DatasetLayout) -> None:
 
 
 def _guard_of(layout: DatasetLayout) -> Guard | None:
-    """What guards a layout; None for local ones, and for those of other processes."""
+    """Return the guard of a layout; None for local ones, and for those of other processes."""
     if not isinstance(layout.root, StorePath):
         return None
     guard: Guard | None = layout.root.filesystem.guard
@@ -187,8 +181,8 @@ def _locked_here(layout: DatasetLayout, lock_file: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # Whoever waits for the removed file notices: a lock on it counts for nothing. Windows
-        # removes no open file, hence the second time.
+        # A process that waits for the removed file notices that it is gone. Windows cannot remove
+        # open files, hence the second time.
         with suppress(OSError):
             lock_file.unlink()
         lock.release()
@@ -196,9 +190,9 @@ def _locked_here(layout: DatasetLayout, lock_file: Path) -> Iterator[None]:
             lock_file.unlink(missing_ok=True)
         for path in (layout.conversion, *made[1:]):
             with suppress(OSError):
-                path.rmdir()  # only where it is empty
+                path.rmdir()  # fails unless it is empty
 
 
 def clear_conversion(layout: DatasetLayout) -> None:
-    """Delete what a conversion needed, but for its plan and lock."""
+    """Delete the files of a conversion, except its plan and lock."""
     remove_tree(layout.conversion, keep=(layout.plan.name, layout.lock.name))

@@ -1,8 +1,8 @@
-"""Scratch folders: where the runs of a conversion lie, and which of them it may remove.
+"""Scratch folders: folders of a conversion's runs, and which of them it may remove.
 
 Runs are in the dataset's own ``conversion/runs``, or in folders elsewhere that were made for one
-conversion. A plan may have been copied, or written by anybody: what it calls a scratch folder is
-used, and removed, only where a marker in the folder names this conversion of this dataset.
+conversion. A plan may have been copied or forged: a scratch folder that it names is used and
+removed only if a marker in the folder names this conversion of this dataset.
 """
 
 import json
@@ -22,7 +22,7 @@ from a20_parquet.storage.files import TEMPORARY, remove_tree, write_whole
 from a20_parquet.storage.path import AnyPath, parse_path, read_whole
 
 INSIDE: Final = "runs"
-"""What a plan calls the folder in the dataset, wherever the dataset lies."""
+"""Name of the folder in the dataset, whatever the path of the dataset."""
 _MARKER: Final = ".a20-parquet-scratch.json"
 _ELSEWHERE: Final = re.compile(r"(/|[A-Za-z][\w+.-]*:).*[/\\]a20-parquet-runs-[0-9a-f]{16}")
 
@@ -34,11 +34,11 @@ def _scratch_name(name: str) -> str:
 
 
 ScratchName = Annotated[str, AfterValidator(_scratch_name)]
-"""``INSIDE``, or the absolute path or URL of a folder that ``new_scratch`` has named."""
+"""``INSIDE``, or the absolute path or URL of a folder that ``new_scratch`` named."""
 
 
 class _Marker(BaseModel):
-    """Says for which conversion a folder was made."""
+    """The conversion that a folder was made for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,7 +49,7 @@ class _Marker(BaseModel):
 
     @classmethod
     def read(cls, folder: AnyPath) -> Self | None:
-        """Return None if the folder has no such marker."""
+        """Read the marker of a folder; None if it has none."""
         try:
             return cls.model_validate_json(read_whole(folder / _MARKER))
         except (OSError, ValidationError):
@@ -57,28 +57,28 @@ class _Marker(BaseModel):
 
 
 def new_scratch(parent: str | Path | None) -> str:
-    """Name a folder for the runs of a new conversion, in the dataset if there is no parent."""
+    """Name a folder for the runs of a new conversion, inside the dataset if ``parent`` is None."""
     if parent is None:
         return INSIDE
     return str(parse_path(parent) / f"a20-parquet-runs-{secrets.token_hex(8)}")
 
 
 def scratch_place(layout: DatasetLayout, name: str) -> AnyPath:
-    """Where a scratch folder lies; nothing in a store changes there once the lock is lost."""
+    """Return the path of a scratch folder; in a store it is guarded by the dataset's lock."""
     inside = layout.conversion / INSIDE
     return inside if name == INSIDE else guarded_like(layout, parse_path(name))
 
 
 def make_scratch(layout: DatasetLayout, conversion: str, name: str) -> None:
-    """Make a scratch folder, or take over that of a dataset which was moved here.
+    """Create a scratch folder, or take it over if the dataset was moved.
 
     Args:
         layout: of the dataset.
         conversion: identifier of its plan.
-        name: what the plan calls the folder.
+        name: the folder's name in the plan.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     folder = scratch_place(layout, name)
     folder.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ def make_scratch(layout: DatasetLayout, conversion: str, name: str) -> None:
 
 
 def own_scratch(layout: DatasetLayout, conversion: str, names: Sequence[str]) -> dict[str, AnyPath]:
-    """Return those of a plan's scratch folders that its conversion made, by name."""
+    """Return the scratch folders in a plan that its own conversion made, by name."""
     own = {}
     for name in names:
         with suppress(UsageError):
@@ -109,12 +109,12 @@ def _is_made_for(layout: DatasetLayout, conversion: str, folder: AnyPath) -> boo
     other = DatasetLayout.at(marker.dataset)
     if other.location == layout.location or _is_same_folder(other.root, layout.root):
         return True
-    # A copy of an unfinished dataset must not take what the original still needs.
+    # A copy of an unfinished dataset must not use folders that the original still needs.
     return _conversion_at(other) != conversion
 
 
 def _is_hardly_made(folder: AnyPath) -> bool:
-    """Whether a folder is there and holds nothing, as before its marker is written and after."""
+    """Whether a folder exists and is empty, as before its marker is written."""
     if not isinstance(folder, Path) or not folder.is_dir():
         return False
     return {path.name for path in folder.iterdir()} <= {f"{_MARKER}{TEMPORARY}"}
@@ -130,7 +130,7 @@ def _is_same_folder(one: AnyPath, other: AnyPath) -> bool:
 
 
 def _conversion_at(layout: DatasetLayout) -> str | None:
-    """Identifier of the conversion that is under way there, if any is."""
+    """Return the identifier of the unfinished conversion there, or None."""
     try:
         plan = json.loads(read_whole(layout.plan))
     except (OSError, ValueError):
@@ -139,26 +139,26 @@ def _conversion_at(layout: DatasetLayout) -> str | None:
 
 
 def remove_scratch(folders: Sequence[AnyPath]) -> None:
-    """Remove scratch folders that ``own_scratch`` has returned."""
+    """Remove scratch folders that ``own_scratch`` returned."""
     for folder in folders:
         if folder.name != INSIDE:
-            # The marker goes last: without it nothing tells whose the runs are.
+            # The marker last: without it the owner of the runs is unknown.
             remove_tree(folder, keep=(_MARKER,))
         remove_tree(folder)
 
 
 def stored_run(layout: DatasetLayout, path: str) -> str:
-    """Name a run for a marker: one in the dataset moves with it."""
+    """Return a run's path for a commit marker; relative in the dataset, which may be moved."""
     folder, _, name = path.rpartition("/")
     return f"{INSIDE}/{name}" if folder == str(layout.conversion / INSIDE) else path
 
 
 def located_run(stored: str, own: Mapping[str, AnyPath]) -> str | None:
-    """Return where a run lies that a marker names; None if that is in no folder of one's own.
+    """Return the path of a run in a commit marker; None if its folder is not in ``own``.
 
     Args:
-        stored: what ``stored_run`` has returned.
-        own: see ``own_scratch``.
+        stored: result of ``stored_run``.
+        own: result of ``own_scratch``.
     """
     folder, _, name = stored.rpartition("/")
     if folder not in own or not is_file_name(name):
