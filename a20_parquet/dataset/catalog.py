@@ -50,10 +50,7 @@ class Catalog:
 
     @classmethod
     def open(cls, dataset: str | Path) -> Self:
-        """Read a dataset's manifest and list of files.
-
-        Args:
-            dataset: its folder, or any fsspec URL.
+        """Read the manifest and the list of files of a dataset, by its folder or fsspec URL.
 
         Raises:
             DatasetError: the path is not a complete dataset, or its list of files is damaged.

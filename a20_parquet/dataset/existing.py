@@ -94,10 +94,8 @@ class ExistingDataset:
     def find_retry(self, name: str, size: int, checksum: str) -> Retry | None:
         """Find the records in quarantine of which a shard consists; None if there are none.
 
-        Args:
-            name: name of the shard's file, preferred if several files have these records.
-            size: stored size in bytes.
-            checksum: checksum of the content.
+        If several files have the same stored size in bytes and content checksum, the one of this
+        name is preferred.
 
         Raises:
             DatasetError: their list in quarantine cannot be read, or was changed.

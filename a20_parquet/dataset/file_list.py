@@ -51,11 +51,7 @@ def parse_parquet(content: bytes) -> pl.DataFrame:
 
 
 def read_table(content: bytes, where: str) -> pl.DataFrame:
-    """Read a small Parquet file of a dataset.
-
-    Args:
-        content: of the file.
-        where: path or URL of the file, for messages.
+    """Read a small Parquet file of a dataset; messages name it by ``where``.
 
     Raises:
         DatasetError: the file is not Parquet, or is damaged.
@@ -67,14 +63,9 @@ def read_table(content: bytes, where: str) -> pl.DataFrame:
 
 
 def read_file_list(content: bytes, where: str, options: TableOptions) -> pl.DataFrame:
-    """Read the list of a dataset's data files.
+    """Parse ``files.parquet``; messages name it by ``where``.
 
     Columns that a later version of this package has added are left out.
-
-    Args:
-        content: of ``files.parquet``.
-        where: path or URL of the file, for messages.
-        options: of the dataset.
 
     Returns:
         See ``Catalog.files``.
@@ -139,12 +130,7 @@ def _rules(options: TableOptions) -> list[tuple[str, pl.Expr, str]]:
 
 
 def summaries(files: pl.DataFrame, by: PartitionBy) -> list[FileSummary]:
-    """Convert a list of files to summaries.
-
-    Args:
-        files: see ``read_file_list``.
-        by: the Hive keys.
-    """
+    """Convert a list of files, see ``read_file_list``, to summaries."""
     if by.period is None:
         period = pl.lit(0)
     elif by.period == "date":

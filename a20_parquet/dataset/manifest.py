@@ -112,12 +112,7 @@ class TableOptions(_Frozen):
         return max(1, self.max_file_size // self.row_bytes)
 
     def window_rules(self, reading: "ReadingOptions", sites: "SiteTable | None") -> WindowRules:
-        """Return the rules by which one conversion turns records into windows.
-
-        Args:
-            reading: options of that conversion.
-            sites: its sites table, or None.
-        """
+        """Return the rules by which one conversion turns records into windows."""
         return WindowRules(
             window_s=self.window_seconds,
             by=self.partition_by,

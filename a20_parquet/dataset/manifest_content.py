@@ -29,14 +29,10 @@ _UNKNOWN_FIELD: Final = ("extra_forbidden", "unexpected_keyword_argument")
 
 
 def parse_manifest(content: bytes, where: str) -> tuple[Manifest, tuple[str, ...]]:
-    """Parse the content of ``manifest.json``.
+    """Parse the content of ``manifest.json``; messages name the file by ``where``.
 
-    Fields that a later version of this package has added are ignored, because the other fields
-    have kept their meaning. Writing the manifest again would lose the ignored fields.
-
-    Args:
-        content: content of the file.
-        where: path or URL of the file, for messages.
+    Fields that a later version of this package has added are ignored, because the other fields have
+    kept their meaning. Writing the manifest again would lose the ignored fields.
 
     Returns:
         The manifest, and the names of fields that were ignored, such as ``totals.seconds``.
@@ -123,16 +119,7 @@ def make_manifest(  # noqa: PLR0913 - what a manifest holds
     conversions: Sequence[ConversionSummary] = (),
     quarantine: Sequence[QuarantinedShard] = (),
 ) -> Manifest:
-    """Make the manifest of a dataset.
-
-    Args:
-        options: the dataset's options.
-        files: all data files.
-        files_content: content of ``files.parquet``, see ``files_content``.
-        shards: all shards.
-        conversions: all conversions.
-        quarantine: the shards' records and damaged ranges in quarantine.
-    """
+    """Make the manifest of a dataset with ``files_content`` in ``files.parquet``."""
     has_period = options.partition_by.period is not None
     return Manifest(
         options=options,
@@ -159,10 +146,7 @@ def merge_quarantine(
 ) -> list[QuarantinedShard]:
     """Return the quarantine after a conversion, sorted by label.
 
-    Args:
-        existing: the quarantine before it.
-        new: replaces the entries of the same shards.
-        emptied: labels of shards that have nothing in quarantine any more.
+    ``new`` replaces the entries of the same shards; those with ``emptied`` labels are removed.
     """
     by_label = {shard.label: shard for shard in (*existing, *new)}
     for label in emptied:

@@ -85,12 +85,7 @@ class Mend:
 
     @classmethod
     def of(cls, path: AnyPath, file: FileSummary, advance: Callable[[int], None]) -> Self:
-        """Read a file.
-
-        Args:
-            path: path of the file.
-            file: its summary in the dataset.
-            advance: called with the number of bytes that were read.
+        """Read a file; ``advance`` is called with the number of bytes that were read.
 
         Raises:
             DatasetError: it has another size, or does not end as a Parquet file does.

@@ -102,10 +102,7 @@ class QuarantineWriter:
     def keep_record(self, rejection: Rejection, offset: int, *frame: Buffer) -> None:
         """Add an intact record.
 
-        Args:
-            rejection: number of the record, and the reason.
-            offset: offset of its frame.
-            frame: length, its CRC, payload and its CRC, byte for byte; in any parts.
+        Its frame is length, length CRC, payload and payload CRC, byte for byte, in any parts.
 
         Raises:
             OSError: it cannot be written.

@@ -28,10 +28,7 @@ _EXPECTED = (
 
 
 def read_sites(path: str | Path) -> SiteTable:
-    """Read a sites table from a path or any fsspec URL.
-
-    Args:
-        path: its extension is ``.csv``, ``.json`` or ``.parquet``.
+    """Read a sites table from a ``.csv``, ``.json`` or ``.parquet`` file, by path or fsspec URL.
 
     Raises:
         UsageError: it cannot be read, or is not a sites table.
@@ -122,10 +119,7 @@ class KeptSites:
 def kept_content(before: KeptSites | None, table: SiteTable, conversion: int) -> bytes:
     """Return the content of a dataset's ``sites.parquet``.
 
-    Args:
-        before: the table in the dataset so far.
-        table: all rows of that table and new ones, see ``merged``.
-        conversion: index of the conversion that adds the new rows.
+    The rows of ``table`` that are not in the dataset yet get the index of the new conversion.
     """
     rows = table.canonical.with_columns(pl.lit(conversion, pl.Int32).alias(_BROUGHT_BY))
     if before is not None:

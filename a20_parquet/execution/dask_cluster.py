@@ -44,11 +44,7 @@ _NO_WORKER_S = 600
 
 @contextmanager
 def connect_cluster(where: str, progress: Progress) -> Iterator["DaskExecutor"]:
-    """Connect to a cluster, or start one that ends with the body.
-
-    Args:
-        where: the address of a scheduler, or ``local:N`` for N processes on this machine.
-        progress: receives messages about workers that join or leave.
+    """Connect to a cluster, or start a local one that ends with the body; see ``open_executor``.
 
     Raises:
         ClusterError: no scheduler or worker answers, or one has another version of this package.
@@ -115,12 +111,7 @@ class DaskExecutor:
     is_local = False
 
     def __init__(self, client: Any, progress: Progress, *, shares_machine: bool) -> None:
-        """Check the workers that are there.
-
-        Args:
-            client: client of the scheduler.
-            progress: see above.
-            shares_machine: whether all workers run on this machine.
+        """Check the workers, which may all run on this machine.
 
         Raises:
             ClusterError: a worker lacks this package, or has another version of it.

@@ -60,9 +60,7 @@ def worker_info(dask_worker: Worker) -> WorkerInfo:
 def find_inaccessible(token: FencingToken, shards: bytes) -> Outcome:
     """Find the first file or folder of a conversion that this process cannot access.
 
-    Args:
-        token: token of this run of the conversion.
-        shards: some of its sources, pickled: they may need packages that are not installed here.
+    Some of its shards are pickled: they may need packages that are not installed here.
 
     Returns:
         A message as the result, None if all are accessible.
@@ -109,11 +107,7 @@ class WorkerState(WorkerPlugin):
         self._function: Callable[[Any, TaskContext], Any] | None = None
 
     def run(self, number: int, unit: bytes) -> Outcome:
-        """Do one unit.
-
-        Args:
-            number: number of the unit.
-            unit: the unit, pickled.
+        """Do one unit, which is pickled.
 
         Raises:
             StoppedError: the unit is no longer wanted.

@@ -96,11 +96,7 @@ class Executor(Protocol):
         ...
 
     def check_access(self, token: FencingToken, shards: Iterable[Shard]) -> None:
-        """Begin the token, and check that every process can access the folders and shards.
-
-        Args:
-            token: token of this run of the conversion.
-            shards: some of its sources.
+        """Begin the token, and check that every process can access the folders and some shards.
 
         Raises:
             ClusterError: a worker cannot access a folder or a shard.
@@ -113,10 +109,7 @@ class Executor(Protocol):
     ) -> Iterator[Result]:
         """Yield the result of each unit, in any order; the first failure stops all.
 
-        Args:
-            initializer: called once in each process, see ``Initializer``.
-            units: units of work.
-            threads: threads of one process that may do units at the same time.
+        In each process at most ``threads`` threads do units at the same time.
 
         Raises:
             ClusterError: the scheduler or too many workers were lost.

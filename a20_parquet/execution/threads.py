@@ -64,13 +64,9 @@ class ThreadPool:
 def map_in_order(
     count: int, work: Callable[[Unit], Result], units: Iterable[Unit], *, ahead: int
 ) -> Iterator[Result]:
-    """Yield the result of each unit in order, while threads work on those that follow.
+    """Yield the result of each unit in order, while threads do up to ``ahead`` further ones.
 
-    Args:
-        count: number of threads; a single one is the calling thread.
-        work: function that does one unit.
-        units: units of work.
-        ahead: most further units that are begun or done before they are read.
+    A single thread is the calling thread.
     """
     if count == 1:
         yield from map(work, units)

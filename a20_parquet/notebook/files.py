@@ -37,13 +37,7 @@ class NpyJsonWriter:
     """
 
     def __init__(self, npy: BinaryIO, json: BinaryIO, folder: Path) -> None:
-        """Write nothing yet.
-
-        Args:
-            npy: an empty file.
-            json: an empty file.
-            folder: the folder that messages name.
-        """
+        """Write to two empty files; messages name ``folder``."""
         self.windows = 0
         self.left_out = 0
         self.left_out_names: list[bytes] = []

@@ -124,9 +124,7 @@ def read_filenames(
 def render_records(metadata: RecordMetadata, rules: FilenameRules = A2O_RULES) -> NotebookRecords:
     """Write the JSON objects of a batch of records.
 
-    Args:
-        metadata: the records.
-        rules: rules for filenames that the notebook itself cannot parse.
+    ``rules`` are for filenames that the notebook itself cannot parse.
 
     Raises:
         RecordError: a record with windows has a timestamp that is not finite.
@@ -160,13 +158,9 @@ def count_windows(shape: tuple[int, int, int]) -> int:
 
 
 def name_outputs(names: Sequence[str], labels: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Choose the names of shards' files: the shard's name up to the first dot.
+    """Choose the names of shards' files: the shard's file name up to the first dot.
 
-    Shards for which this name is empty, or not unique, use their labels.
-
-    Args:
-        names: file names of the shards.
-        labels: labels of the shards, each unique.
+    Shards for which this name is empty, or not unique, use their labels, which are unique.
 
     Returns:
         A unique name per shard, and a message for each name that several would have shared.

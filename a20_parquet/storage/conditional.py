@@ -96,10 +96,7 @@ class ConditionalFile:
         return self._change(put, replaces=version is not None)
 
     def has_conditions(self, content: bytes) -> bool:
-        """Whether the store obeys conditions.
-
-        Args:
-            content: the file's present content, which may be put again.
+        """Whether the store obeys conditions; may put the file's present content again.
 
         Raises:
             OSError: the store cannot be asked.

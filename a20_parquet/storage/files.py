@@ -185,14 +185,9 @@ def file_size(path: AnyPath) -> int:
 
 
 def has_sum(path: AnyPath, size: int, checksum: str) -> bool:
-    """Whether a file has this size in bytes and, if it is local, this CRC32C.
+    """Whether a file has this size in bytes and, if it is local, this CRC32C in hexadecimal.
 
     A file in a store is whole or does not exist, so its size is enough.
-
-    Args:
-        path: the file.
-        size: in bytes.
-        checksum: CRC32C of the whole file, eight hexadecimal digits.
     """
     try:
         if file_size(path) != size:
@@ -252,11 +247,9 @@ def move(path: AnyPath, to: AnyPath) -> None:
 
 
 def remove_tree(folder: AnyPath, *, keep: Sequence[str] = ()) -> None:
-    """Delete a folder with its content, if it exists.
+    """Delete a folder and its content, if it exists.
 
-    Args:
-        folder: the folder.
-        keep: names of files in it to keep; with any given, the folder itself stays too.
+    If ``keep`` is not empty, the folder stays, with the files in it that have these names.
 
     Raises:
         OSError: something cannot be deleted.

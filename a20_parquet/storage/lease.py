@@ -123,10 +123,7 @@ class Lease:
         self._turn = Lock()
 
     def take(self, version: str | None) -> None:
-        """Replace the lock that was read.
-
-        Args:
-            version: version of that lock; None if there was none.
+        """Replace the lock of the version that was read, None if there was none.
 
         Raises:
             HeldError: another process was faster.

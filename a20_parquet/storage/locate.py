@@ -60,10 +60,7 @@ def read_content(filesystem: Any, path: str) -> bytes:
 
 
 def locate(url: str) -> tuple[Any, str]:
-    """Open the filesystem of a URL.
-
-    Args:
-        url: any fsspec URL, or a local path.
+    """Open the filesystem of an fsspec URL or a local path.
 
     Returns:
         A ``LocalFileSystem`` or ``StoreFileSystem``, and the path in it.

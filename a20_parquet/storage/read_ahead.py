@@ -42,11 +42,7 @@ class BlockStream:
     ) -> None:
         """Send no request yet.
 
-        Args:
-            url: the object's name in messages.
-            size: the object's size in bytes when it was found.
-            read_range: reads a part of it; thread-safe.
-            ahead: how to read it.
+        The object had ``size`` bytes when it was found; ``read_range`` must be thread-safe.
         """
         ahead = ahead or Prefetch()
         blocks = ahead.blocks if size > ahead.block_bytes else 0

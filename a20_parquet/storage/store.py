@@ -57,9 +57,8 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
     def __init__(self, inner: Any) -> None:
         """Wrap a filesystem.
 
-        Args:
-            inner: the store's filesystem. Its own retries are turned off if they are known, so that
-                all retries are counted and none are nested.
+        Its own retries are turned off if they are known, so that all are counted and none are
+        nested.
         """
         super().__init__()
         self.inner = inner

@@ -204,11 +204,7 @@ def _salvage(inflater: Any, stored: bytes, room: int) -> bytes:
 
 @contextmanager
 def open_content(shard: Shard, ahead: Prefetch | None = None) -> Iterator[Content]:
-    """Open a shard's decompressed bytes.
-
-    Args:
-        shard: the shard.
-        ahead: how to read a shard in a store; None for the defaults.
+    """Open a shard's decompressed bytes; ``ahead`` is for shards in a store.
 
     Raises:
         SourceError: the shard cannot be opened or read.

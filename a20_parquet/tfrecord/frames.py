@@ -218,12 +218,7 @@ class FrameReader:
 def read_shard(
     shard: Shard, batch_bytes: int, ahead: Prefetch | None = None
 ) -> Iterator[Records | Damage]:
-    """Open ``shard`` and yield all of it, see ``FrameReader.read``.
-
-    Args:
-        shard: the shard.
-        batch_bytes: size of a batch of records.
-        ahead: see ``open_content``.
+    """Open ``shard`` and yield all of it, see ``FrameReader.read`` and ``open_content``.
 
     Raises:
         SourceError: the shard cannot be read, or has changed meanwhile.
