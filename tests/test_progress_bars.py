@@ -109,7 +109,7 @@ def test_python_says_arguments(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_function_logs_what_it_says(caplog: pytest.LogCaptureFixture) -> None:
-    """Nobody shows it, but whoever wants can."""
+    """It is not shown, but it can be."""
     with caplog.at_level("INFO", "a20_parquet"), open_progress(None) as progress:
         assert isinstance(progress, NoProgress)
         progress.say("give --window-seconds")

@@ -1,4 +1,4 @@
-"""What is wrong with a command is told before anything heavy is imported or anything is read."""
+"""Wrong commands are refused before anything heavy is imported or anything is read."""
 
 import subprocess
 import sys

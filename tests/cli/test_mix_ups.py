@@ -1,4 +1,4 @@
-"""What is at a place is told, and what was probably meant, where arguments are mixed up."""
+"""Errors name what is at a path, and what was probably meant, if arguments are mixed up."""
 
 import shutil
 from pathlib import Path
@@ -38,7 +38,7 @@ def test_swapped_arguments(folder: Path) -> None:
 
 
 def test_database_before_dataset(folder: Path, tmp_path: Path) -> None:
-    """The order of the arguments is told, whether the database is there or not."""
+    """The error gives the order of the arguments, whether the database is there or not."""
     file = tmp_path / "w.duckdb"
     for _ in range(2):
         with pytest.raises(DatasetError, match="called like a database: DATASET comes first"):
@@ -60,7 +60,7 @@ def test_one_argument_of_two(
 
 @pytest.mark.parametrize("name", ["convert", "inspect", "npy_json", "plan", "read_windows"])
 def test_a_dataset_as_source(folder: Path, tmp_path: Path, name: str) -> None:
-    """No command takes it for shards, nor what lies in its quarantine for all of it."""
+    """No command takes it for shards, nor its quarantine for all of it."""
     dataset = Path(shutil.copytree(folder / "dataset", tmp_path / "dataset"))
     write_shard(dataset / "quarantine" / "x.tfrecord", [make_record(random_tensor((1, 1, 8)))])
     to = (tmp_path / "out",) if name in {"convert", "npy_json"} else ()

@@ -90,7 +90,7 @@ def test_progress_in_python(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """True shows it, None and False show nothing, an object is told, anything else is refused."""
+    """True shows it, None and False show nothing, an object is called, anything else is refused."""
     shown = {True: 6, False: 0, None: 0}
     for progress in (True, False, None):
         folder = tmp_path / str(progress)

@@ -112,7 +112,7 @@ def test_verbose_twice(shards: Path, tmp_path: Path) -> None:
 
 
 def test_verbose_twice_shows_where_an_error_came_from(tmp_path: Path) -> None:
-    """The traceback stands in the log; without it an error stays one line."""
+    """The traceback is in the log; without it an error stays one line."""
     path = tmp_path / "dataset"
     (path / "data").mkdir(parents=True)
     (path / "manifest.json").write_text("{}")

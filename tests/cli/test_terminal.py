@@ -1,4 +1,4 @@
-"""Names from shards, datasets and folders steer no terminal, whatever command prints them."""
+"""Names from shards, datasets and folders never control a terminal, in any command."""
 
 import json
 import os
@@ -186,7 +186,7 @@ def test_paths_that_are_no_utf_8(tmp_path: Path) -> None:
 
 
 def test_paths_that_are_no_utf_8_in_python(tmp_path: Path) -> None:
-    """The functions say so likewise."""
+    """The functions raise the same error."""
     shard = write_shard(tmp_path / "a-00000-of-00001", [make_record(random_tensor((2, 1, 8)))])
     dataset, bad = tmp_path / "dataset", os.fsdecode(b"bad\xff")
     convert(shard, dataset, decoder="wire")

@@ -111,7 +111,7 @@ def test_special_values(dtype: npt.DTypeLike) -> None:
     ],
 )
 def test_values_shorter_than_the_shape(proto: bytes, expected: list[float]) -> None:
-    """The last value stands for all that follow; no value at all for zeros."""
+    """The last value is repeated; without any value all are zeros."""
     payloads = [make_record(TENSOR), make_record(TENSOR, proto=proto), make_record(TENSOR)]
     found = decode(payloads)
     assert found.embeddings[1].reshape(-1).tolist() == expected
@@ -119,7 +119,7 @@ def test_values_shorter_than_the_shape(proto: bytes, expected: list[float]) -> N
 
 
 def test_metadata() -> None:
-    """What else a record says comes out in record order, with where it lies."""
+    """Filenames, timestamps and offsets are in record order."""
     payloads = [
         make_record(random_tensor((12, 1, 8)), "a.wav", 60.0),
         make_record(random_tensor((11, 5, 8)), b"\xff\0bytes\0", 0.1),
@@ -146,7 +146,7 @@ def test_features_in_any_order(order: list[str]) -> None:
 
 
 def test_without_embedding_shape() -> None:
-    """The tensor's own shape counts: the feature that repeats it may lie or be absent."""
+    """The tensor's own shape counts: the feature that repeats it may be wrong or absent."""
     features = make_features(TENSOR)
     del features["embedding_shape"]
     lying = make_features(TENSOR)

@@ -123,7 +123,7 @@ def test_features_beside_a_record_that_takes_the_slow_path() -> None:
 
 
 def test_other_features_are_named() -> None:
-    """Features that are neither known nor wanted are named, without what tells their shapes."""
+    """Features that are neither known nor wanted are named, but not those of their shapes."""
     payloads = [
         record(label=LOGITS, label_shape=integers(3, 2, 5)),
         record(nuisances=LOGITS, nuisances_shape=integers(3, 2, 5), odd_shape=integers(1)),

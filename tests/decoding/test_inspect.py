@@ -1,4 +1,4 @@
-"""What inspect tells about shards, real and made."""
+"""What inspect reports about shards, real and made."""
 
 import json
 from collections.abc import Callable
@@ -92,7 +92,7 @@ def test_real_first_record(real_data: Path) -> None:
 
 
 def test_folder(real_data: Path) -> None:
-    """A folder gives its shards in shard order; nameless recordings tell nothing."""
+    """A folder gives its shards in shard order; nameless recordings have no columns."""
     found = inspect(real_data / "perch-real")
     assert [inspection.records for inspection in found] == [30, 4, 6]
     assert found[2].first is not None
@@ -100,7 +100,7 @@ def test_folder(real_data: Path) -> None:
 
 
 def test_first_record(tmp_path: Path) -> None:
-    """The first record is told with what its filename says."""
+    """The first record is reported with the columns of its filename."""
     payloads = [make_record(TENSOR, timestamp_s=60), make_record(TENSOR, "other.wav")]
     first = inspect_one(write_shard(tmp_path / "x.tfrecord", payloads)).first
     assert first is not None
@@ -113,7 +113,7 @@ def test_first_record(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("compression", ["", "GZIP", "ZLIB"])
 def test_compression(tmp_path: Path, compression: str) -> None:
-    """A compressed shard is told as such, with its stored size."""
+    """A compressed shard is reported as such, with its stored size."""
     path = write_shard(tmp_path / "x.tfrecord", [make_record(TENSOR)] * 3, compression)
     found = inspect_one(path)
     assert (found.compression, found.bytes) == (Codec(compression), path.stat().st_size)
@@ -121,7 +121,7 @@ def test_compression(tmp_path: Path, compression: str) -> None:
 
 
 def test_unknown_features(tmp_path: Path) -> None:
-    """Features that the package does not convert are told with kind, dtype and shape."""
+    """Features that the package does not convert are reported with kind, dtype and shape."""
     train = tf.train
 
     def tensor(values: Any) -> Any:
@@ -155,7 +155,7 @@ def test_unknown_features(tmp_path: Path) -> None:
 
 
 def test_one_name_of_two_dtypes(tmp_path: Path) -> None:
-    """A feature that is float32 here and float16 there is told as both."""
+    """A feature that is float32 here and float16 there is reported as both."""
     payloads = [make_record(TENSOR), make_record(TENSOR.astype(np.float16))]
     found = inspect_one(write_shard(tmp_path / "x.tfrecord", payloads))
     dtypes = [feature.dtype for feature in found.features if feature.name == "embedding"]
@@ -207,7 +207,7 @@ def test_filename_that_is_no_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["payload", "cut", "garbage", "no Example"])
 def test_damage_behind_good_records(tmp_path: Path, damage: str) -> None:
-    """The first damage is told, and how much there is, beside all that is good."""
+    """The first damage and its amount are reported with all that is good."""
     good = frame(make_record(TENSOR))
     bad = {
         "payload": good[:-1] + bytes([good[-1] ^ 1]) + good,
@@ -232,7 +232,7 @@ def test_damage_behind_good_records(tmp_path: Path, damage: str) -> None:
 
 
 def test_bad_records_are_counted_by_reason(tmp_path: Path) -> None:
-    """Whole records that cannot be converted are told apart by why, in text too."""
+    """Whole records that cannot be converted are counted by reason, in text too."""
     payloads = [
         make_record(TENSOR),
         make_record(TENSOR, timestamp_s=float("nan")),

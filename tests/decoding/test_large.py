@@ -58,7 +58,7 @@ JUNK = {
 @DECODERS
 @pytest.mark.parametrize("kind", JUNK)
 def test_large_junk_is_in_quarantine(tmp_path: Path, kind: str, decoder: DecoderName) -> None:
-    """It is there byte for byte, as a shard, and what stands around it is converted."""
+    """It is there byte for byte, as a shard, and the records around it are converted."""
     later = make_record(TENSOR, FILENAME, 10.0)
     shard = write_shard(tmp_path / "in" / "shard", [GOOD, JUNK[kind], later])
     conversion = a20_parquet.convert(shard, tmp_path / "out", memory="64MB", decoder=decoder)

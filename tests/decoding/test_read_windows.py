@@ -160,7 +160,7 @@ def test_error_while_reading(tmp_path: Path, damage: str) -> None:
 
 @pytest.mark.parametrize("filename", [b"a\xff.wav", b"no recording at all"])
 def test_unreadable_filename(tmp_path: Path, filename: bytes) -> None:
-    """A filename that tells nothing is an error of its record."""
+    """A filename that cannot be read is an error of its record."""
     path = write_shard(
         tmp_path / "x.tfrecord", [make_record(TENSOR), make_record(TENSOR, filename)]
     )

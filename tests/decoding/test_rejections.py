@@ -307,7 +307,7 @@ def test_a_records_fate_does_not_depend_on_others(kinds: list[str]) -> None:
 @settings(max_examples=200)
 @given(st.data())
 def test_changed_payload_is_rejected_or_what_tensorflow_reads(data: st.DataObject) -> None:
-    """Any damage that no checksum tells gives a rejection or the values of TensorFlow."""
+    """Any damage that no checksum shows gives a rejection or the values of TensorFlow."""
     payload = bytearray(make_record(random_tensor((1, 1, 2)), "a.wav"))
     for _ in range(data.draw(st.integers(1, 3))):
         payload[data.draw(st.integers(0, len(payload) - 1))] = data.draw(st.integers(0, 255))

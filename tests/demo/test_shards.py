@@ -113,7 +113,7 @@ def test_size_of_small_records(tmp_path: Path) -> None:
 
 
 def test_record_count(everything: list[Read], plan: DemoPlan) -> None:
-    """The plan tells the number of records beforehand."""
+    """The plan has the number of records beforehand."""
     assert len(everything) == plan.records
 
 
@@ -161,7 +161,7 @@ def test_no_minute_twice(everything: list[Read]) -> None:
 
 
 def test_recordings(everything: list[Read]) -> None:
-    """A recording's id stands for one filename, and a site and day has several recordings."""
+    """A recording's id has one filename, and a site and day has several recordings."""
     ids = {record.name[7]: record.filename for record in everything}
     assert len(ids) == len({record.filename for record in everything})
     site_days = Counter(

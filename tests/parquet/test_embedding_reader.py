@@ -51,7 +51,7 @@ def test_checksums(bits: int, rest: bytes) -> None:
 def test_page_headers(  # noqa: PLR0913, PLR0917 - what a header tells
     size: int, stored: int, values: int, encoding: Encoding, crc: int, data: st.DataObject
 ) -> None:
-    """Any header is read back, whatever follows; cut off it is none, or still itself."""
+    """Any header is read back, whatever follows; a cut one gives None or the same header."""
     header = data_page_header(size, stored, values, encoding, crc)
     assert len(header) <= LONGEST_HEADER
     expected = PageHead(len(header), size, stored, crc, values, encoding)

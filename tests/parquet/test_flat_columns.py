@@ -1,4 +1,4 @@
-"""Strings and indices of one row group, in the forms that their encoder tells apart."""
+"""Strings and indices of one row group, in the forms that their encoder distinguishes."""
 
 import io
 

@@ -146,7 +146,7 @@ def test_schema_as_duckdb_reads_it(batch: Any, tmp_path: Path) -> None:
 @batches
 @compressions
 def test_file_metadata(batch: Any, compression: Compression) -> None:
-    """What stands beside schema and row groups."""
+    """What else is in the footer besides schema and row groups."""
     ours = read_footer(encode([batch, batch], compression))
     theirs = read_footer(write_with_pyarrow(batch, row_group_size=60))
     # The format wants 1 until there is a consensus what 2 is; pyarrow writes 2.
@@ -195,7 +195,7 @@ def expected_statistics(chunk: Fields) -> Fields:
 
 
 def check_encodings(chunk: Fields) -> None:
-    """Each encoding of the pages is named once, and pages lie where the dictionary ends."""
+    """Each encoding of the pages is named once, and pages begin where the dictionary ends."""
     encodings = chunk[ENCODINGS]
     has_dictionary = DICTIONARY_PAGE in chunk
     if has_dictionary:

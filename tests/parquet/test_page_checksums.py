@@ -48,7 +48,7 @@ def last_file(dataset: Path) -> Path:
 
 
 def damaged(path: Path) -> Iterator[str]:
-    """Flip one bit in each page in turn, and tell the page's column."""
+    """Flip one bit in each page in turn, and yield the page's column."""
     content = path.read_bytes()
     names = [
         name

@@ -40,7 +40,7 @@ def reusing(embeddings: Rows, asked: list[tuple[int, int]]) -> Callable[[int, in
 
 
 def write_paged(file: Any, batches: list[Any], compression: Compression) -> list[tuple[int, int]]:
-    """Write one row group a batch; tells which rows were asked for."""
+    """Write one row group a batch; return the rows that were requested."""
     layout = ParquetLayout(batches[0].schema, compression)
     encoder = GroupEncoder(layout)
     asked: list[tuple[int, int]] = []
@@ -74,7 +74,7 @@ def test_the_file_is_the_same(
 
 
 def test_any_list_column_can_be_paged() -> None:
-    """It need not be the first, and the others are written as they lie."""
+    """It need not be the first, and the others are written as they are."""
     batch = windows(300, 1280)
     batch = batch.select([*batch.schema.names[1:], "embedding"])
     held = io.BytesIO()

@@ -77,7 +77,7 @@ def test_four_readers_agree(tmp_path: Path, compression: Compression, rows: int,
 
 @pytest.mark.parametrize("compression", ALL)
 def test_metadata(tmp_path: Path, compression: Compression) -> None:
-    """What stands in the footer, column by column."""
+    """The content of the footer, column by column."""
     batches = [windows(100), windows(20)]
     metadata = pq.ParquetFile(saved(tmp_path, batches, compression)).metadata
     assert metadata.created_by == "a20_parquet"

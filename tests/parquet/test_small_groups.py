@@ -84,7 +84,7 @@ def test_groups_hold_their_rows(
 
 
 def test_groups_do_not_depend_on_their_neighbours() -> None:
-    """A row group's bytes follow from its own rows, whatever is encoded beside it."""
+    """A row group's bytes follow from its own rows, whatever is encoded with it."""
     rng = np.random.default_rng(3)
     rows = [
         (f"n{i // 12}", None if i % 50 < 20 else "t", 3, i // 40, i, float(i), i // 12, None)

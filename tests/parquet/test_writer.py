@@ -158,7 +158,7 @@ class Trickle(io.RawIOBase):
 
 
 class Silent:
-    """A file object that takes everything and tells nothing."""
+    """A file object that takes everything and returns nothing."""
 
     def __init__(self) -> None:
         self.content = bytearray()

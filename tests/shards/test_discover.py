@@ -1,4 +1,4 @@
-"""Finding shards among what lies in the sources."""
+"""Finding shards among the files of the sources."""
 
 import os
 import shutil
@@ -116,7 +116,7 @@ def test_what_lies_beside_shards(tmp_path: Path) -> None:
 
 
 def test_shards_in_the_notebooks_folder_names(tmp_path: Path) -> None:
-    """Only the notebook's .npy and .json are its own: shards may lie in such folders too."""
+    """Only the notebook's .npy and .json are its own: shards may be in such folders too."""
     lay(tmp_path, "embeddings/x-00000-of-00002", "metadata/x-00001-of-00002")
     assert labels(find_shards([tmp_path])) == ["x-00000-of-00002", "x-00001-of-00002"]
 
@@ -142,7 +142,7 @@ def test_source_below_a_hidden_folder(tmp_path: Path, folder: str) -> None:
 def test_missing_shards(
     tmp_path: Path, numbers: list[int], total: int, sentence: str | None
 ) -> None:
-    """A numbered set that is not whole is told in one sentence."""
+    """An incomplete numbered set is reported in one sentence."""
     lay(tmp_path, *(f"x-{number:05d}-of-{total:05d}" for number in numbers))
     missing = find_shards([tmp_path]).missing
     if sentence is None:
@@ -173,7 +173,7 @@ def test_configuration_beside_shards(tmp_path: Path, source: str) -> None:
 
 
 def test_order_does_not_depend_on_place(tmp_path: Path) -> None:
-    """The same shards have the same labels and order in whatever folder they lie."""
+    """The same shards have the same labels and order in any folder."""
     names = ["x-00000-of-00001", "m/x-00000-of-00001", "b/y.tfrecord", "a/z/y.tfrecord", "z"]
     found = []
     for place in ("a", "m/m", "z/y/x"):
@@ -188,7 +188,7 @@ def test_order_does_not_depend_on_place(tmp_path: Path) -> None:
 
 
 def test_real_folders(real_data: Path) -> None:
-    """Real folders of shards: their order, what lies beside them, what is missing."""
+    """Real folders of shards: their order, the files beside them, what is missing."""
     perch = find_shards([real_data / "perch-real"])
     assert labels(perch) == [f"embeddings-{number:05d}-of-00003" for number in range(3)]
     found = [*perch.missing, *perch.passed_over, *perch.configs]

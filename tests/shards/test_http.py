@@ -88,7 +88,7 @@ def test_a_shard_is_read(
 
 
 def test_a_configuration_is_found(url: str) -> None:
-    """It may lie beside a shard here, too."""
+    """It may be beside a shard here, too."""
     Server.files |= {"x-00000-of-00001": CONTENT, "config.json": b"{}"}
     listing = find_shards(f"{url}/x-00000-of-00001")
     assert [config.path for config in listing.configs] == [f"{url}/config.json"]

@@ -24,7 +24,7 @@ from a20_parquet.shards.labels import make_labels
     ],
 )
 def test_labels(paths: list[str], expected: list[str]) -> None:
-    """A label is the file's name and as many folders as tell it from its namesakes."""
+    """A label is the file's name and as many folders as make it unique."""
     assert make_labels(paths) == expected
 
 
@@ -42,7 +42,7 @@ path_lists = st.lists(
 
 @given(path_lists, st.randoms())
 def test_labels_are_unique(paths: list[str], random: Any) -> None:
-    """Different paths have different labels, whatever order they come in and wherever they lie."""
+    """Different paths have different labels, in any order and in any folder."""
     found = dict(zip(paths, make_labels(paths), strict=True))
     assert len(set(found.values())) == len(paths)
 

@@ -40,7 +40,7 @@ def test_other_programs(tmp_path: Path, suffix: str) -> None:
 
 
 def test_what_aria2_has_not_finished(tmp_path: Path) -> None:
-    """The file has its full name and, often, its full size; what lies beside it tells."""
+    """The file has its full name and often its full size; another file shows that it is unfinished."""
     lay(tmp_path, "x-00000-of-00002", "x-00001-of-00002")
     lay(tmp_path, "x-00001-of-00002.aria2", content=b"\0\1")
     for sources in ([tmp_path], sorted(tmp_path.iterdir())):
@@ -51,7 +51,7 @@ def test_what_aria2_has_not_finished(tmp_path: Path) -> None:
 
 
 def test_a_killed_beam_job(tmp_path: Path) -> None:
-    """Its folder is named; whoever names the folder as a source takes what is in it."""
+    """Its folder is named; the folder itself can be a source."""
     lay(tmp_path, "in/x-00000-of-00001", f"in/{BEAM}/a.embeddings", f"in/{BEAM}/deep/b.embeddings")
     for sources in ([tmp_path], [tmp_path / "in"], [f"{tmp_path}/in/*"], [f"{tmp_path}/in/**"]):
         listing = find_shards(sources)
@@ -72,7 +72,7 @@ def test_nothing_else(tmp_path: Path) -> None:
 
 
 def test_names_that_only_look_so(tmp_path: Path) -> None:
-    """Words inside of names are nobody's leftovers."""
+    """Such words inside of names do not make a leftover."""
     names = ["beam-temp-x-00000-of-00001", "part.tfrecord", "tmp-00000-of-00001", "x.tmp.tfrecord"]
     lay(tmp_path, *names)
     assert labels(find_shards([tmp_path])) == sorted(names)

@@ -226,7 +226,7 @@ def test_version_tells_a_changed_file(tmp_path: Path) -> None:
 
 
 def test_version_of_a_store_without_one(memory: Any) -> None:
-    """A store that tells no time and no tag gives an empty version."""
+    """A store without time and tag gives an empty version."""
     memory.pipe("/shards/x.tfrecord", CONTENT)
     assert find_shards(["memory://shards"]).shards[0].version == ""
 

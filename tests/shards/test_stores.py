@@ -39,7 +39,7 @@ def asked(kind: str) -> list[str]:
 
 @pytest.mark.usefixtures("store")
 def test_a_folder_is_listed_once() -> None:
-    """Shards that their names tell are found by listing each folder once, and not read."""
+    """Shards that are known by name are found by listing each folder once, and not read."""
     lay("in/a-00000-of-00002", "in/a-00001-of-00002", "in/deep/er/b.tfrecord", "in/config.json")
     listing = find_shards(f"{URL}/in")
     assert labels(listing) == ["a-00000-of-00002", "a-00001-of-00002", "b.tfrecord"]
@@ -84,7 +84,7 @@ def test_glob(pattern: str, expected: list[str], folders: list[str]) -> None:
 
 @pytest.mark.usefixtures("store")
 def test_files_without_a_telling_name_are_asked_once() -> None:
-    """One small request tells whether a file is a shard, compressed or not."""
+    """One small request finds out whether a file is a shard, compressed or not."""
     large = b"".join(frame(bytes(1000)) for _ in range(200))
     lay("in/plain", content=large)
     lay("in/gzip", content=COMPRESS["GZIP"](large))
@@ -166,7 +166,7 @@ def test_a_file_that_may_not_be_read_is_told() -> None:
 
 @pytest.mark.usefixtures("store")
 def test_a_file_without_a_size_is_refused() -> None:
-    """A server that does not tell a file's size cannot tell a cut one either."""
+    """Without a file's size from the server, a cut file would go unnoticed."""
     lay("in/x.tfrecord")
     FakeStore.tells["size"] = None
     with pytest.raises(SourceError, match=r"x\.tfrecord: the server does not give its size"):
@@ -189,7 +189,7 @@ def test_the_dataset_is_left_out(source: str, expected: list[str], tmp_path: Pat
     lay("in/x.tfrecord", "in/out/quarantine/y.tfrecord", "in/out2/z.tfrecord")
     dataset = parse_path(f"{URL}/in/out")
     assert labels(find_shards(f"{URL}/{source}", dataset)) == expected
-    # A folder of this machine holds nothing of a store, whatever its path.
+    # A folder of this machine contains nothing of a store, whatever its path.
     everything = find_shards(f"{URL}/in", Path("/bucket/in/out"))
     assert len(everything.shards) == len(find_shards(f"{URL}/in", tmp_path).shards) == 3
 
@@ -209,7 +209,7 @@ def test_the_dataset_is_left_out(source: str, expected: list[str], tmp_path: Pat
     ],
 )
 def test_versions(told: dict[str, Any], version: str) -> None:
-    """What tells one content of an object from a later one, as each store calls it."""
+    """The version of an object, by each store's name for it."""
     lay("in/x.tfrecord")
     FakeStore.tells.update(told)
     listed, named = (find_shards(f"{URL}/{source}").shards[0] for source in ("in", "in/x.tfrecord"))

@@ -103,7 +103,7 @@ def test_records_before_the_damage_are_tensorflows(
         assert theirs == before
         # TensorFlow passes over a header that was cut.
         assert all(len(item.content) < HEADER_BYTES for item in ranges)
-    # With an error TensorFlow does not tell what it had read: so record by record.
+    # With an error TensorFlow does not return what it had read: so record by record.
     iterator = tf.data.TFRecordDataset(str(path), compression).take(len(before))
     assert list(iterator.as_numpy_iterator()) == before
 
@@ -216,7 +216,7 @@ def test_frame_found_in_the_shards_own_garbage(tmp_path: Path) -> None:
 
 
 class _Zeros:
-    """A shard of zeros that nobody stored."""
+    """A shard of zeros that is not stored anywhere."""
 
     codec = Codec.NONE
     damage: StreamDamage | None = None

@@ -86,7 +86,7 @@ def _starts_whole(data: bytes, at: int) -> bool:
 @pytest.mark.parametrize("behind", range(FIRST_BLOCK_BYTES - 14, FIRST_BLOCK_BYTES + 3))
 @pytest.mark.parametrize("filling", ["zeros", "random"])
 def test_frame_across_blocks(behind: int, filling: str) -> None:
-    """A frame is found wherever it lies on the border of two blocks of the search."""
+    """A frame is found at any position on the border of two blocks of the search."""
     noise = np.random.default_rng(0).integers(1, 255, behind, dtype=np.uint8).tobytes()
     data = (bytes(behind) if filling == "zeros" else noise) + frame(b"found")
     assert find_frame(memoryview(data), 0, is_all=True) == behind

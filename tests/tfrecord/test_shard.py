@@ -51,7 +51,7 @@ def read_all(shard: Shard) -> bytes:
 
 @pytest.mark.parametrize("compression", ["", "GZIP", "ZLIB"])
 def test_codec_is_told_from_content(tmp_path: Path, compression: str) -> None:
-    """The first bytes tell the compression, whatever the file is called."""
+    """The first bytes decide the compression, whatever the file's name."""
     shard = open_shard(write_content(tmp_path / "shard.tfrecord.gz", CONTENT, compression))
     assert read_codec(shard) == Codec(compression)
     assert read_all(shard) == CONTENT

@@ -43,7 +43,7 @@ KEYS = [
     ("shard", pa.int32(), False),
     ("record", pa.int64(), False),
 ]
-# Filename, start in UTC, offset in minutes, and what else the name tells.
+# Filename, start in UTC, offset in minutes, and what else is in the name.
 RECORDINGS: list[tuple[str, datetime | None, int | None, dict[str, Any]]] = [
     (
         "site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac",
@@ -236,7 +236,7 @@ def test_windows_run_past_midnight() -> None:
     ],
 )
 def test_local_date(start: str, day: str) -> None:
-    """The date is the one that the name writes, whatever the offset."""
+    """The date is the one in the name, for any offset."""
     heads = [make_metadata([(f"{start}_A_1.flac", 0.0, (1, 1, 8))])]
     period = sort_table(heads, rules(PartitionBy.SITE_DATE))["period"][0].as_py()
     assert str(np.datetime64(period, "D")) == day
@@ -301,7 +301,7 @@ def test_with_embeddings_of_slices() -> None:
 
 
 def test_with_embeddings_keeps_features() -> None:
-    """Features stand behind the metadata as they are, nulls kept, and the keys are left out."""
+    """Features follow the metadata unchanged, with nulls, and the keys are left out."""
     features = (Feature("nuisances", 3), Feature("label", 1))
     plain = sort_table([make_metadata([(NAMES[0], 0.0, (4, 1, 2))])], rules(PartitionBy.SITE))
     values = [[[1.0, 2.0, 3.0], None, [-0.0, 5.0, 6.0], None], [None, None, None, [7.0]]]

@@ -22,5 +22,5 @@ RECORD, WINDOW, CHANNEL = FeatureScope
     ],
 )
 def test_what_is_told(text: str, expected: FeatureRequest) -> None:
-    """Words that tell a form are taken off the end; any other colon is the name's."""
+    """Kind and scope are read from the end; any other colon belongs to the name."""
     assert FeatureRequest.parse(text) == expected

@@ -82,7 +82,7 @@ def test_a_batch_that_is_all_good_is_handed_on() -> None:
 
 
 def test_rejections_come_in_shard_order() -> None:
-    """Those of the decode stage and those of this one are told together."""
+    """Those of the decode stage and those of this one are reported together."""
     early = Rejection(4, Reason.NOT_AN_EXAMPLE, "early")
     late = Rejection(9, Reason.BAD_TENSOR, "late")
     decoded = make_decoded(
@@ -117,7 +117,7 @@ def test_an_unknown_site_takes_every_name() -> None:
     st.sets(st.integers(0, 7), min_size=1),
 )
 def test_channels_that_are_left_out(shapes: list[tuple[int, int]], wanted: set[int]) -> None:
-    """Windows of channels that nobody wants are counted, record by record."""
+    """Windows of channels that are not selected are counted, record by record."""
     decoded = make_decoded([(ARKABA, 0.0, (*shape, 8)) for shape in shapes])
     found = RecordFilter(rules(channels=tuple(sorted(wanted)))).sort_out(decoded)
     assert found.left_out == sum(
@@ -131,7 +131,7 @@ def test_channels_that_are_left_out(shapes: list[tuple[int, int]], wanted: set[i
 
 
 def test_sites_and_dates_that_are_left_out() -> None:
-    """All windows of such recordings are counted, other channels included, and bad ones told."""
+    """All windows of such recordings are counted, in all channels, and bad ones are reported."""
     records: list[Record] = [
         (ARKABA, 0.0, (3, 2, 8)),
         (OTHER, 0.0, (5, 2, 8)),
@@ -154,7 +154,7 @@ def test_sites_and_dates_that_are_left_out() -> None:
 
 
 def test_a_bad_name_is_rejected_whatever_is_wanted() -> None:
-    """A selection cannot be asked of a name that tells nothing."""
+    """A selection does not apply to a name that cannot be read."""
     decoded = make_decoded([("x.wav", 0.0, (1, 1, 8))])
     found = RecordFilter(rules(selection=Selection.of(285))).sort_out(decoded)
     assert [rejection.reason for rejection in found.rejected] == [Reason.BAD_FILENAME]

@@ -25,7 +25,7 @@ Window = tuple[tuple[int, int], tuple[int, int] | None, int | None]
 
 
 def digests_of(windows: Sequence[Window], offset: int) -> list[bytes]:
-    """Digests of windows, whose features lie ``offset`` rows into their arrays."""
+    """Digests of windows, whose features start ``offset`` rows into their arrays."""
     embeddings = np.array([window[0] for window in windows], np.uint32).view(np.float32)
     features = [
         _lists([window[1] for window in windows], 2, offset),

@@ -101,14 +101,14 @@ def test_many_ties(rows: list[Row]) -> None:
 
 
 def test_ties_keep_shard_then_record_order() -> None:
-    """Windows that are otherwise equal lie as the shards have them."""
+    """Windows that are otherwise equal keep the order of the shards."""
     places = [(2, 0), (0, 7), (1, 3), (0, 2), (1, 0), (0, 10)]
     order = sort_order(make_keyed([{"shard": s, "record": r} for s, r in places]))
     assert [places[index] for index in order] == sorted(places)
 
 
 def test_equal_rows_keep_their_order() -> None:
-    """Rows that even shard and record don't tell apart stay as they are, however many."""
+    """Rows with equal shard and record, too, keep their order, however many."""
     assert sort_order(make_keyed([{}] * 5000)).tolist() == list(range(5000))
 
 

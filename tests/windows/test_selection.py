@@ -49,7 +49,7 @@ def test_recordings(selection: Selection, expected: list[bool]) -> None:
 
 
 def test_recordings_that_can_not_be_taken() -> None:
-    """A name that cannot be read is of the site that its folder tells, or of none."""
+    """A name that cannot be read is of the site in its folder's name, or of none."""
     recordings = parse_filenames(pa.array(NAMES))
     assert Selection.of(285).may_take(recordings).tolist() == [True, False, True, False, False]
     assert Selection().may_take(recordings).all()

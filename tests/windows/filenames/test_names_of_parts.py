@@ -40,7 +40,7 @@ class Parts:
         return f"{self.folder}{site}{name}.{self.extension}"
 
     def expected(self) -> dict[str, Any]:
-        """The facts that it tells, by ``datetime``'s arithmetic."""
+        """The facts in it, by ``datetime``'s arithmetic."""
         minutes = None if self.zone == "Z" else zone_minutes(self.zone)
         zone = timezone(timedelta(minutes=minutes or 0))
         midnight = self.start.replace(hour=0, minute=0, second=0)
@@ -92,7 +92,7 @@ def test_real_filenames(real_data: Path) -> None:
 
 
 def test_real_filenames_at_once(real_data: Path) -> None:
-    """A batch of names, some of them bad, tells of each name what it tells alone."""
+    """Each name of a batch, some of them bad, is parsed as if it were alone."""
     names = (real_data / "a2o-filenames.txt").read_text().split()
     mixed = list(itertools.chain.from_iterable((name, name[:-1]) for name in names))
     recordings = parse(*mixed)

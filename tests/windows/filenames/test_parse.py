@@ -68,7 +68,7 @@ def test_usual_form() -> None:
     ],
 )
 def test_offsets(zone: str, utc: str, minutes: int | None) -> None:
-    """The instant is the wall clock less the offset, and ``Z`` tells no offset."""
+    """The instant is the wall clock less the offset, and ``Z`` gives no offset."""
     found = facts(f"20200301T123000{zone}_A_1.wav")
     assert found is not None
     assert found["file_timestamp"] == datetime.fromisoformat(utc).replace(tzinfo=UTC)
@@ -154,7 +154,7 @@ def test_folders(prefix: str, site: int | None) -> None:
     ],
 )
 def test_recorders(name: str, expected: tuple[str, str | None, int]) -> None:
-    """The recorder's name stands between time and id, and its ending may be a subsite."""
+    """The recorder's name is between time and id, and its ending may be a subsite."""
     assert recorder(f"20200301T123000+1000_{name}.flac") == expected
     assert recorder(f"site_0285/20200301T123000Z_{name}.WAV") == expected
 
@@ -201,7 +201,7 @@ def test_recorders(name: str, expected: tuple[str, str | None, int]) -> None:
     ],
 )
 def test_other_forms(name: str) -> None:
-    """A name of any other form is marked as invalid and tells nothing but a site folder."""
+    """A name of any other form is marked as invalid and gives nothing but a site folder."""
     recordings = parse(name)
     assert not recordings.valid[0]
     for column in COLUMN_TYPES.keys() - {"site_id"}:

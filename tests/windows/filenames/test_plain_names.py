@@ -75,7 +75,7 @@ def test_every_day_of_a_century() -> None:
     ],
 )
 def test_bad_names_are_not_plain(old: str, new: str) -> None:
-    """Names that cannot be taken are left to those who can tell why."""
+    """Names that cannot be converted are parsed, to find out why."""
     assert PLAIN.fullmatch(PLACE.encode())
     name = PLACE.replace(old, new)
     assert not PLAIN.fullmatch(name.encode())
@@ -83,7 +83,7 @@ def test_bad_names_are_not_plain(old: str, new: str) -> None:
 
 
 def test_a_long_name_is_no_trap() -> None:
-    """Names that make a backtracking pattern hang are told apart at once."""
+    """Names that would make a backtracking pattern hang are matched at once."""
     names: list[Any] = [
         start + piece * 1_000_000 for start in (b"", PLACE[:21].encode()) for piece in (b"-", b"a_")
     ]

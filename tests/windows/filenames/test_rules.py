@@ -17,7 +17,7 @@ START = datetime(2020, 10, 14, 1, 0, tzinfo=UTC)
 
 
 def told(name: str, **rules: Any) -> dict[str, Any]:
-    """The columns that a name tells, without the nulls."""
+    """The columns read from a name, without the nulls."""
     found = reading(parse(name, **rules)).columns
     return {key: value for key, value in found.items() if value is not None}
 
@@ -30,7 +30,7 @@ def problem(name: str, **rules: Any) -> str:
 
 
 def test_pattern_of_another_archive() -> None:
-    """AudioMoth's names tell place and time, which is UTC where nothing says otherwise."""
+    """AudioMoth's names have place and time, which is UTC by default."""
     recordings = parse("x/KL9/20201014_010000.WAV", pattern=AUDIOMOTH)
     assert recordings.problems == (None,)
     assert recordings.site.to_pylist() == ["KL9"]
@@ -53,7 +53,7 @@ def test_pattern_comes_before_the_usual_forms() -> None:
 
 
 def test_pattern_id_wins_over_the_folder() -> None:
-    """The folder tells the id only where the pattern tells none."""
+    """The folder gives the id only if the pattern gives none."""
     pattern = r"S(?P<site_id>\d*)-(?P<date>\d{8})T(?P<time>\d{6})"
     names = ["site_0007/S12-20201014T010000", "site_0007/S-20201014T010000"]
     assert parse(*names, pattern=pattern).site_id.to_pylist() == [12, 7]
@@ -268,7 +268,7 @@ def test_impossible_times_name_their_part(start: str, part: str) -> None:
     ],
 )
 def test_unknown_site_takes_what_a_name_tells(name: str, site: str, hour: int | None) -> None:
-    """A folder tells the site and a beginning the time; without the option neither is enough."""
+    """A folder gives the site and a beginning the time; without the option neither is enough."""
     found = reading(parse(name, unknown_site="elsewhere"))
     assert (found.taken, found.site) == (True, site)
     expected = None if hour is None else START.replace(hour=hour)
@@ -277,7 +277,7 @@ def test_unknown_site_takes_what_a_name_tells(name: str, site: str, hour: int | 
 
 
 def test_names_do_not_touch_each_other() -> None:
-    """Each name of a batch tells what it tells alone, whatever stands beside it."""
+    """Each name of a batch is parsed as if it were alone."""
     names = ["x", "site_1/x", "20201014T010000Z_A_1.wav", "A/20201014_010000.wav", "20209999T1"]
     rules = {"pattern": AUDIOMOTH, "unknown_site": "u"}
     together = parse(*names, **rules)

@@ -126,7 +126,7 @@ def test_tokens_with_a_hash(name: str, stem: str) -> None:
 
 
 def test_tokens_of_the_cases_differ() -> None:
-    """Each place has its token, however its name is composed, and whatever case a disk folds."""
+    """Each place has its token in any Unicode form, also on disks that ignore case."""
     tokens = [site_token(name) for name in CASES]
     assert len({token.casefold() for token in tokens}) == len(CASES)
     assert [site_token(unicodedata.normalize("NFD", name)) for name in CASES] == tokens
