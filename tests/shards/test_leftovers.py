@@ -40,7 +40,7 @@ def test_other_programs(tmp_path: Path, suffix: str) -> None:
 
 
 def test_what_aria2_has_not_finished(tmp_path: Path) -> None:
-    """The file has its full name and often its full size; another file shows that it is unfinished."""
+    """The file has its full name and often its full size, but another file marks it."""
     lay(tmp_path, "x-00000-of-00002", "x-00001-of-00002")
     lay(tmp_path, "x-00001-of-00002.aria2", content=b"\0\1")
     for sources in ([tmp_path], sorted(tmp_path.iterdir())):
