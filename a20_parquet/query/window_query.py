@@ -222,7 +222,10 @@ class WindowQuery:
         if missing:
             frames.append(self._metadata(slices, kept, missing))
         if EMBEDDING in self._needed:
-            frames.append(self._embeddings(slices, kept))
+            out = read_embeddings(slices, kept, self._catalog.dims)
+            floats = pa.Array.from_buffers(pa.float32(), out.size, [None, pa.py_buffer(out)])
+            lists = pa.FixedSizeListArray.from_arrays(floats, self._catalog.dims)
+            frames.append(pl.DataFrame(pa.table({EMBEDDING: lists})))
         return pl.concat(frames, how="horizontal")
 
     def _metadata(
@@ -246,13 +249,6 @@ class WindowQuery:
             frame = pl.DataFrame(read_metadata(slices, stored).combine_chunks())
             frames.append(frame.filter(pl.Series(np.concatenate(kept))))
         return pl.concat(frames, how="horizontal").select(names)
-
-    def _embeddings(self, slices: Sequence[FileSlice], kept: Sequence[Mask]) -> pl.DataFrame:
-        dims = self._catalog.dims
-        out = read_embeddings(slices, kept, dims)
-        floats = pa.Array.from_buffers(pa.float32(), out.size, [None, pa.py_buffer(out)])
-        lists = pa.FixedSizeListArray.from_arrays(floats, dims)
-        return pl.DataFrame(pa.table({EMBEDDING: lists}))
 
 
 def _size(batch: Batch) -> int:

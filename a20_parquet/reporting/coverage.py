@@ -14,19 +14,15 @@ TIME_COLUMNS = ("utc_offset_minutes", "window_start_local", "channel")
 MONTHS, HOURS = 12, 24
 _DAY_US = 86_400_000_000
 _HOUR_US = 3_600_000_000
-_NO_DAY = np.iinfo(np.int32).min
-_DAY_BITS = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
     """Windows counted by site and local day; tallies add up in any order."""
 
-    keys: npt.NDArray[np.int64]
-    """Shape (cells,), ascending: a site's number in the upper 32 bits; in the lower 32 bits the day
-    less ``_NO_DAY``."""
-    windows: npt.NDArray[np.int64]
-    """Shape (cells,): number of windows of each key."""
+    cells: pl.DataFrame
+    """``site`` (its number), ``day`` (since 1970-01-01; null if the windows have no date) and
+    ``windows``: a row for each site and day with windows, all Int64."""
     by_hour: npt.NDArray[np.int64]
     """Shape (12, 24): dated windows by calendar month and local hour."""
     local_unknown: int
@@ -42,22 +38,16 @@ class Tally:
             sites: number of each window's site, from 0.
             windows: a frame with ``TIME_COLUMNS``.
         """
-        start = windows["window_start_local"]
-        is_dated = start.is_not_null().to_numpy()
-        start_us = start.drop_nulls().cast(pl.Int64).to_numpy()
-        day, day_us = np.divmod(start_us, _DAY_US)
-        days = np.full(len(windows), _NO_DAY, np.int64)
-        days[is_dated] = day
-        cells = (sites.astype(np.int64) << _DAY_BITS) | (days - _NO_DAY)
-        keys, counts = np.unique(cells, return_counts=True)
+        start_us = windows["window_start_local"].cast(pl.Int64)
+        cells = pl.DataFrame({"site": sites.astype(np.int64), "day": start_us // _DAY_US})
+        day, day_us = np.divmod(start_us.drop_nulls().to_numpy(), _DAY_US)
         month = day.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % MONTHS
         hour = np.bincount(month * HOURS + day_us // _HOUR_US, minlength=MONTHS * HOURS)
-        has_offset = windows["utc_offset_minutes"].is_not_null().to_numpy()
+        has_offset = windows["utc_offset_minutes"].is_not_null()
         return cls(
-            keys=keys,
-            windows=counts.astype(np.int64),
+            cells=cells.group_by("site", "day").agg(windows=pl.len().cast(pl.Int64)),
             by_hour=hour.astype(np.int64).reshape(MONTHS, HOURS),
-            local_unknown=int(np.count_nonzero(is_dated & ~has_offset)),
+            local_unknown=int((start_us.is_not_null() & ~has_offset).sum()),
             channels=int(windows["channel"].to_numpy().max(initial=-1)) + 1,
         )
 
@@ -65,14 +55,10 @@ class Tally:
     def sum(cls, tallies: Iterable[Self]) -> Self:
         """Add up tallies."""
         parts = list(tallies)
-        every_key = np.concatenate([np.empty(0, np.int64), *(part.keys for part in parts)])
-        keys, cell = np.unique(every_key, return_inverse=True)
-        windows = np.zeros(len(keys), np.int64)
-        if parts:
-            np.add.at(windows, cell, np.concatenate([part.windows for part in parts]))
+        none = pl.DataFrame(schema=dict.fromkeys(("site", "day", "windows"), pl.Int64))
+        cells = pl.concat([none, *(part.cells for part in parts)])
         return cls(
-            keys=keys,
-            windows=windows,
+            cells=cells.group_by("site", "day").agg(pl.col("windows").sum()),
             by_hour=sum((part.by_hour for part in parts), np.zeros((MONTHS, HOURS), np.int64)),
             local_unknown=sum(part.local_unknown for part in parts),
             channels=max((part.channels for part in parts), default=0),
@@ -135,13 +121,13 @@ class Coverage:
             sites: the sites' names by their numbers in the tally.
             tally: of all windows.
         """
-        site, day = tally.keys >> _DAY_BITS, (tally.keys & (2**_DAY_BITS - 1)) + _NO_DAY
-        dated = day != _NO_DAY
-        days, column = np.unique(day[dated], return_inverse=True)
+        dated = tally.cells.drop_nulls("day")
+        days, column = np.unique(dated["day"].to_numpy(), return_inverse=True)
         windows = np.zeros((len(sites), len(days)), np.int64)
-        windows[site[dated], column] = tally.windows[dated]
+        windows[dated["site"].to_numpy(), column] = dated["windows"].to_numpy()
+        without = tally.cells.filter(pl.col("day").is_null())
         undated = np.zeros(len(sites), np.int64)
-        undated[site[~dated]] = tally.windows[~dated]
+        undated[without["site"].to_numpy()] = without["windows"].to_numpy()
         return cls(
             sites=tuple(sites),
             days=days,

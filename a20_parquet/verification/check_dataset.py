@@ -15,7 +15,7 @@ from a20_parquet.dataset.manifest import (
     ShardSummary,
 )
 from a20_parquet.dataset.problem import Problem
-from a20_parquet.dataset.quarantine import LIST, Entry, list_sum, parse_entry
+from a20_parquet.dataset.quarantine import LIST, Entry, parse_entry
 from a20_parquet.errors import DatasetError
 from a20_parquet.verification.check_file import open_file
 from a20_parquet.windows.partition import hive_folder
@@ -112,7 +112,7 @@ def is_being_written(catalog: Catalog) -> bool:
 
 
 def _check_reasons(catalog: Catalog, shard: QuarantinedShard) -> Iterator[Problem]:
-    entries = _read_list(catalog, shard.label)
+    entries = read_list(catalog, shard.label)
     if entries is None:
         return  # _check_bytes reports it
     found = Counter(entry.reason for entry in entries)
@@ -129,13 +129,8 @@ def format_reasons(reasons: Mapping[Reason, int]) -> str:
     return ", ".join(f"{reasons[each]:,} {each.value}" for each in sorted(reasons)) or "nothing"
 
 
-def kept_list_sum(catalog: Catalog, label: str) -> str | None:
-    """Return the ``list_sum`` of a shard's list in quarantine, None if it cannot be read."""
-    entries = _read_list(catalog, label)
-    return None if entries is None else list_sum(entries)
-
-
-def _read_list(catalog: Catalog, label: str) -> list[Entry] | None:
+def read_list(catalog: Catalog, label: str) -> list[Entry] | None:
+    """Read a shard's list in quarantine; return None if it cannot be read."""
     for folder in ("quarantine", "conversion/quarantine"):
         path = f"{folder}/{label}{LIST}"
         try:

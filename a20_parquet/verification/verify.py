@@ -128,7 +128,13 @@ def _verify(
         windows += check.windows
         outdated += check.is_outdated
     if outdated:
-        problems.add([_outdated(catalog, outdated, len(files))])
+        text = (
+            f"{outdated:,} of {format_count(len(files), 'file')} call their UTC times "
+            "milliseconds, as earlier versions wrote them, or are half repaired: some readers "
+            "refuse them, others read times a thousand times too large. a20-parquet repair "
+            f"{catalog.location} corrects them in place"
+        )
+        problems.add([Problem("data", text)])
     problems.add(check_lists(catalog, files))
     problems.add(check_figures(catalog.manifest, sum(file.rows for file in files)))
     wrong_sites = list(check_sites(catalog))
@@ -172,13 +178,4 @@ def _verify(
         conversions=taken(catalog.manifest),
         notes=tuple(notes),
         seconds=time.monotonic() - started,
-    )
-
-
-def _outdated(catalog: Catalog, count: int, files: int) -> Problem:
-    return Problem(
-        "data",
-        f"{count:,} of {format_count(files, 'file')} call their UTC times milliseconds, as earlier "
-        "versions wrote them, or are half repaired: some readers refuse them, others read times a "
-        f"thousand times too large. a20-parquet repair {catalog.location} corrects them in place",
     )

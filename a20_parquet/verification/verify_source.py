@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.manifest import FileSummary, QuarantinedShard, ShardSummary
 from a20_parquet.dataset.problem import Problem, Problems
-from a20_parquet.dataset.quarantine import LIST
+from a20_parquet.dataset.quarantine import LIST, list_sum
 from a20_parquet.dataset.sites import KeptSites
 from a20_parquet.decoding.decoder import DecoderName
 from a20_parquet.execution.threads import ThreadPool
 from a20_parquet.progress import Progress
 from a20_parquet.shards.discover import Listing
-from a20_parquet.verification.check_dataset import format_reasons, kept_list_sum
+from a20_parquet.verification.check_dataset import format_reasons, read_list
 from a20_parquet.verification.check_file import read_file
 from a20_parquet.verification.compare import FingerprintSink, Side, find_differences
 from a20_parquet.verification.match_shards import match_shards
@@ -221,10 +221,10 @@ def _check_quarantine(catalog: Catalog, found: Sequence[ShardAccount]) -> Iterat
         belonging, existing = account.quarantined, kept.get(label)
         if account.problem is not None:
             continue
-        if _contents(belonging) == _contents(existing) and (
-            existing is None or kept_list_sum(catalog, label) == account.listed
-        ):
-            continue
+        if _contents(belonging) == _contents(existing):
+            entries = read_list(catalog, label) if existing else None
+            if existing is None or (entries is not None and list_sum(entries) == account.listed):
+                continue
         belongs, exists = (
             format_reasons(each.reasons if each else {}) for each in (belonging, existing)
         )
