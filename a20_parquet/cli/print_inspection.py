@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from a20_parquet.cli.console import show, show_json
 from a20_parquet.errors import A20ParquetError
-from a20_parquet.formatting import format_bytes, write_line
+from a20_parquet.formatting import format_bytes, format_count, write_line
 from a20_parquet.windows.filenames.patterns import EXPECTED
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _inspection_lines(inspection: "Inspection") -> list[str]:
 
 def _bad_lines(inspection: "Inspection") -> Iterator[str]:
     if inspection.damaged_ranges:
-        ranges = f"{inspection.damaged_ranges:,} range{'s' * (inspection.damaged_ranges > 1)}"
+        ranges = format_count(inspection.damaged_ranges, "range")
         yield f"  damaged    {ranges}, {inspection.damaged_bytes:,} bytes"
     if inspection.rejected:
         reasons = (f"{count:,} {reason}" for reason, count in inspection.rejected.items())

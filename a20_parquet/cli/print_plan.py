@@ -10,7 +10,7 @@ from a20_parquet.formatting import format_bytes, format_count, format_seconds
 if TYPE_CHECKING:
     from a20_parquet.planning.advice import Advice
     from a20_parquet.planning.forecast import Forecast
-    from a20_parquet.planning.partitions import Distinct, KeyForecast
+    from a20_parquet.planning.partitions import KeyForecast
     from a20_parquet.planning.plan import ConversionPlan
 
 _COLUMNS = ("partitions", "", "files", "median", "mean", "all")
@@ -50,7 +50,8 @@ def _input_lines(found: "Forecast") -> Iterator[tuple[str, str]]:
     yield "records", f"{_about(found.records)}, up to {format_count(found.channels, 'channel')}"
     yield "windows", f"{_about(found.windows)} of {found.dims:,} floats"
     dates = f", {found.first_date} to {found.last_date}" if found.first_date else ""
-    yield "sites", f"{_estimate(found.sites)}{dates}"
+    sites = found.sites
+    yield "sites", f"{_about(sites.number) if sites.error else f'{sites.number:,}'}{dates}"
 
 
 def _conversion_lines(found: "Forecast") -> Iterator[tuple[str, str]]:
@@ -99,10 +100,6 @@ def _options(found: "Forecast") -> str:
 
 def _given(advice: "Advice") -> str:
     return f"{advice.option} {advice.value}"
-
-
-def _estimate(found: "Distinct") -> str:
-    return _about(found.number) if found.error else f"{found.number:,}"
 
 
 def _about(number: int) -> str:

@@ -18,16 +18,8 @@ CONFIG_NAME = "config.json"
 _GLOB_CHARACTER = re.compile(r"[*?\[]")
 # The most exact first; stores give different ones.
 _VERSION_KEYS = (
-    "generation",
-    "ETag",
-    "etag",
-    "md5Hash",
-    "Content-MD5",
-    "mtime",
-    "LastModified",
-    "last_modified",
-    "Last-Modified",
-    "updated",
+    *("generation", "ETag", "etag", "md5Hash", "Content-MD5", "mtime"),
+    *("LastModified", "last_modified", "Last-Modified", "updated"),
 )
 
 

@@ -284,7 +284,10 @@ def test_a_plan_of_another_version(tmp_path: Path) -> None:
     layout = LocalLayout.at(tmp_path / "dataset")
     put_unfinished(layout.root)
     layout.plan.write_text('{"format": "a20_parquet", "version": 9}')
-    with locked(layout), pytest.raises(UsageError, match="is not a plan that this version can read"):
+    with (
+        locked(layout),
+        pytest.raises(UsageError, match="is not a plan that this version can read"),
+    ):
         begin(layout, make_plan(), overwrite=False)
     with locked(layout):
         find_existing(layout, overwrite=True)
@@ -333,7 +336,10 @@ def test_a_plan_of_another_version_that_is_committed(tmp_path: Path) -> None:
         write_whole(layout.commit, json.dumps(marker))
         layout.files.replace(layout.staged_files)
         layout.plan.write_text('{"format": "a20_parquet", "version": 9}')
-    with locked(layout), pytest.raises(UsageError, match="is not a plan that this version can read"):
+    with (
+        locked(layout),
+        pytest.raises(UsageError, match="is not a plan that this version can read"),
+    ):
         find_existing(layout, overwrite=False)
     with locked(layout):
         assert find_existing(layout, overwrite=True) is None
