@@ -56,7 +56,6 @@ class FileChecker:
         self._advance = advance
         self._sink = sink
         self._schema = window_schema(catalog.dims, catalog.features)
-        self._metadata = metadata_schema(catalog.features).names
 
     def check(self, file: FileSummary) -> FileCheck:
         """Check one file; rows are checked only if the file's bytes are as written."""
@@ -125,11 +124,9 @@ class FileChecker:
         options = self._catalog.manifest.options
         checker = RowChecker(*file.key, options.partition_by, options.site_tokens)
         sink = None if self._sink is None else partial(self._sink, file.path)
-        for group in range(len(opened.rows)):
-            metadata = opened.metadata([group], self._metadata)
+        for metadata in _read_groups(opened, self._catalog, sink):
             if len(metadata):
                 yield from checker.check(metadata)
-            _read_group(opened, group, metadata, self._catalog.dims, sink)
         for name, found, expected in (
             ("first", checker.first_us, file.first_window_us),
             ("last", checker.last_us, file.last_window_us),
@@ -147,28 +144,26 @@ def read_file(catalog: Catalog, file: FileSummary, sink: BlockSink) -> None:
     Raises:
         DatasetError: the file cannot be read.
     """
-    columns = metadata_schema(catalog.features).names
-    give = partial(sink, file.path)
     with DataFile(catalog, file.path, rows=file.rows, size=file.bytes) as opened:
-        for group in range(len(opened.rows)):
-            _read_group(opened, group, opened.metadata([group], columns), catalog.dims, give)
+        for _ in _read_groups(opened, catalog, partial(sink, file.path)):
+            pass
 
 
-def _read_group(
-    opened: DataFile,
-    group: int,
-    metadata: Any,
-    dims: int,
-    sink: Callable[[WindowBlock], None] | None,
-) -> None:
-    """Read a row group's embeddings page by page, and pass each page's windows to the sink."""
-    scratch = EmbeddingBuffer()
-    batch = metadata.combine_chunks().to_batches()[0] if sink and len(metadata) else None
-    for pages, page in opened.pages(group):
-        embeddings = scratch.rows(page.rows, dims)
-        opened.read_page(pages, page, embeddings)
-        if sink is not None and batch is not None:
-            sink(WindowBlock(batch.slice(page.first, page.rows), embeddings))
+def _read_groups(
+    opened: DataFile, catalog: Catalog, sink: Callable[[WindowBlock], None] | None
+) -> Iterator[Any]:
+    """Yield each row group's metadata, then pass its windows to the sink, page by page."""
+    columns = metadata_schema(catalog.features).names
+    buffer = EmbeddingBuffer()
+    for group in range(len(opened.rows)):
+        metadata = opened.metadata([group], columns)
+        yield metadata
+        batch = metadata.combine_chunks().to_batches()[0] if sink and len(metadata) else None
+        for pages, page in opened.pages(group):
+            embeddings = buffer.rows(page.rows, catalog.dims)
+            opened.read_page(pages, page, embeddings)
+            if sink is not None and batch is not None:
+                sink(WindowBlock(batch.slice(page.first, page.rows), embeddings))
 
 
 def open_file(catalog: Catalog, path: str) -> Any:
