@@ -24,7 +24,9 @@ class _Forks:
 
     def _look(self) -> None:
         """Look for threads of polars; on Linux only."""
-        self._had_threads = "polars" in sys.modules and any(map(_is_of_polars, _tasks()))
+        self._had_threads = "polars" in sys.modules and any(
+            map(_is_of_polars, _TASKS.glob("*/comm"))
+        )
 
     def _note(self) -> None:
         self.is_broken = self.is_broken or self._had_threads
@@ -47,16 +49,9 @@ def check_threads() -> None:
         )
 
 
-def _tasks() -> list[Path]:
+def _is_of_polars(name: Path) -> bool:
     try:
-        return list(_TASKS.iterdir())
-    except OSError:
-        return []
-
-
-def _is_of_polars(task: Path) -> bool:
-    try:
-        return _WORKER.fullmatch((task / "comm").read_bytes()) is not None
+        return _WORKER.fullmatch(name.read_bytes()) is not None
     except OSError:
         # The thread has ended.
         return False

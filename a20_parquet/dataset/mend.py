@@ -8,7 +8,6 @@ was killed needs no record of its progress: it checks and mends each file again.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Self
 
 import crc32c
@@ -121,37 +120,30 @@ class Mend:
         Raises:
             OSError: it cannot be written.
         """
-        if not self.footer.is_right:
-            if isinstance(self.path, StorePath):
-                self._put()
-            else:
-                self._patch(self.path)
-            if read_range(self.path, self.footer.start, self.file.bytes) != self._end:
-                raise OSError(f"{self.path}: what was written cannot be read back")
+        path, start = self.path, self.footer.start
+        now, right = self.footer.content, self.footer.right
+        if now == right:
+            return self.file.model_copy(update={"checksum": self.checksum})
+        end = right + self.footer.tail
+        if isinstance(path, StorePath):
+            # Stores cannot change parts of a file.
+            with NewFile(path) as new:
+                for piece in _pieces(path, start):
+                    new.file.write(piece)
+                new.file.write(end)
+                new.expect(self.file.bytes, int(self.checksum, 16))
+        else:
+            # Only bytes that differ are written, so a crash leaves each byte old or new.
+            with path_errors(path), open(path, "r+b", buffering=0, opener=open_no_link) as file:
+                for offset in (i for i in range(len(now)) if now[i] != right[i]):
+                    file.seek(start + offset)
+                    file.write(right[offset : offset + 1])
+        if read_range(path, start, self.file.bytes) != end:
+            raise OSError(f"{path}: what was written cannot be read back")
         return self.file.model_copy(update={"checksum": self.checksum})
-
-    @property
-    def _end(self) -> bytes:
-        return self.footer.right + self.footer.tail
 
     def _sum(self, footer: bytes) -> str:
         return f"{crc32c.crc32c(footer + self.footer.tail, self.pages_sum):08x}"
-
-    def _patch(self, path: Path) -> None:
-        # Only bytes that differ are written, so a crash leaves each byte old or new.
-        now, right = self.footer.content, self.footer.right
-        with path_errors(path), open(path, "r+b", buffering=0, opener=open_no_link) as file:
-            for offset in (i for i in range(len(now)) if now[i] != right[i]):
-                file.seek(self.footer.start + offset)
-                file.write(right[offset : offset + 1])
-
-    def _put(self) -> None:
-        # Stores cannot change parts of a file.
-        with NewFile(self.path) as new:
-            for piece in _pieces(self.path, self.footer.start):
-                new.file.write(piece)
-            new.file.write(self._end)
-            new.expect(self.file.bytes, int(self.checksum, 16))
 
 
 def _pieces(path: AnyPath, stop: int) -> Iterator[bytes]:

@@ -205,17 +205,16 @@ class _SummedFile:
 
     def write(self, content: Buffer) -> None:
         for start in range(0, len(content), _WRITE_BYTES):
-            self._write(content[start : start + _WRITE_BYTES])
-
-    def _write(self, part: Buffer) -> None:
-        if self._file is not None:
-            if self._unchecked_bytes <= 0:
-                self._check_free_space(Path(self._file.name))
-            with path_errors(Path(self._file.name)):
-                self._file.write(part)
-            self._unchecked_bytes -= len(part)
-        self._bytes += len(part)
-        self._sum = crc32c.crc32c(part, self._sum)
+            part = content[start : start + _WRITE_BYTES]
+            if self._file is not None:
+                path = Path(self._file.name)
+                if self._unchecked_bytes <= 0:
+                    self._check_free_space(path)
+                with path_errors(path):
+                    self._file.write(part)
+                self._unchecked_bytes -= len(part)
+            self._bytes += len(part)
+            self._sum = crc32c.crc32c(part, self._sum)
 
     def _check_free_space(self, path: Path) -> None:
         free = shutil.disk_usage(path.parent).free

@@ -11,7 +11,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from a20_parquet.errors import UsageError
 from a20_parquet.storage.concurrent import MOST_AT_ONCE
-from a20_parquet.storage.retries import is_clients
+from a20_parquet.storage.retries import is_client_error
 from a20_parquet.storage.store import StoreFileSystem
 
 _EXTRAS: Final = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
@@ -83,7 +83,7 @@ def locate(url: str) -> tuple[Any, str]:
         mend = f"pip install 'a20-parquet[{extra}]'" if extra else str(error)
         raise UsageError(f"{url}: the client for {protocol}:// is not installed: {mend}") from error
     except Exception as error:
-        if not isinstance(error, ValueError | OSError) and not is_clients(error):
+        if not isinstance(error, ValueError | OSError) and not is_client_error(error):
             raise
         message = " ".join(str(error).split())
         raise UsageError(f"{url}: cannot be opened: {message}") from error

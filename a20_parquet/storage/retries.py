@@ -18,59 +18,59 @@ _MOST_TRIES = 7
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.25, 16.0
 # Packages whose exceptions need not be OSErrors.
 _CLIENTS = frozenset({"aiohttp", "botocore", "gcsfs", "google", "requests", "urllib3"})
-PASSING_CODES = frozenset({408, 429, *range(500, 600)})
-_LASTING = (
+TEMPORARY_CODES = frozenset({408, 429, *range(500, 600)})
+_PERMANENT = (
     FileNotFoundError,
     FileExistsError,
     PermissionError,
     NotADirectoryError,
     IsADirectoryError,
 )
-_LASTING_NUMBERS = frozenset(
+_PERMANENT_NUMBERS = frozenset(
     {errno.EINVAL, errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT}
 )
-_LASTING_NAMES = frozenset({"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"})
-_LASTING_WORDS = ("forbidden", "access denied", "credentials", "unauthorized", "anonymous caller")
+_PERMANENT_NAMES = frozenset({"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"})
+_PERMANENT_WORDS = ("forbidden", "access denied", "credentials", "unauthorized", "anonymous caller")
 
 
 class ShortAnswerError(OSError):
     """A store returned fewer or more bytes than were requested."""
 
 
-def may_pass(error: BaseException) -> bool:
+def is_temporary(error: BaseException) -> bool:
     """Whether the same request may succeed a moment later.
 
     It may after connection errors, timeouts and failures of the server (429 and 5xx), and not after
     permanent refusals.
     """
     if not isinstance(error, FileNotFoundError):
-        return _may_pass_by_itself(error)
+        return _is_temporary(error)
     # Clients abort a failed upload. The store does not find the upload if it had completed it and
     # the answer was lost.
     before = error.__cause__ or error.__context__
     while before is not None:
-        if _may_pass_by_itself(before):
+        if _is_temporary(before):
             return True
         before = before.__cause__ or before.__context__
     return False
 
 
-def _may_pass_by_itself(error: BaseException) -> bool:
+def _is_temporary(error: BaseException) -> bool:
     if isinstance(error, ShortAnswerError | ConnectionError | TimeoutError):
         return True
-    if type(error).__name__ in _LASTING_NAMES or isinstance(error, _LASTING):
+    if type(error).__name__ in _PERMANENT_NAMES or isinstance(error, _PERMANENT):
         return False
     code = status_of(error)
     if code is not None:
-        return code in PASSING_CODES
-    if isinstance(error, OSError) and error.errno in _LASTING_NUMBERS:
+        return code in TEMPORARY_CODES
+    if isinstance(error, OSError) and error.errno in _PERMANENT_NUMBERS:
         return False
-    if any(word in str(error).lower() for word in _LASTING_WORDS):
+    if any(word in str(error).lower() for word in _PERMANENT_WORDS):
         return False
-    return isinstance(error, OSError) or is_clients(error)
+    return isinstance(error, OSError) or is_client_error(error)
 
 
-def is_clients(error: BaseException) -> bool:
+def is_client_error(error: BaseException) -> bool:
     """Whether a store's client defines the error's class."""
     return any(kind.__module__.partition(".")[0] in _CLIENTS for kind in type(error).__mro__)
 
@@ -138,7 +138,7 @@ def _count_retry(state: "RetryCallState") -> None:
 
 
 def call(request: Callable[[], Answer]) -> Answer:
-    """Make a request, and repeat it with growing waits while ``may_pass``.
+    """Make a request, and repeat it with growing waits while ``is_temporary``.
 
     Raises:
         BaseException: its last error.
@@ -147,7 +147,7 @@ def call(request: Callable[[], Answer]) -> Answer:
     from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
     retrying = Retrying(
-        retry=retry_if_exception(may_pass),
+        retry=retry_if_exception(is_temporary),
         stop=stop_after_attempt(_MOST_TRIES),
         wait=wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S),
         before_sleep=_count_retry,

@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol, Self, TypeVar
 
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
-from a20_parquet.storage.retries import PASSING_CODES, ShortAnswerError, call, is_clients
+from a20_parquet.storage.retries import TEMPORARY_CODES, ShortAnswerError, call, is_client_error
 
 Answer = TypeVar("Answer")
 
@@ -90,7 +90,7 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
                 status = getattr(cause, "status", None)
                 if status in _REFUSED:
                     raise PermissionError(str(cause)) from error
-                if cause is not None and (status in PASSING_CODES or isinstance(cause, OSError)):
+                if cause is not None and (status in TEMPORARY_CODES or isinstance(cause, OSError)):
                     raise cause from None
                 raise
             return info
@@ -214,7 +214,7 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
         except (FileNotFoundError, FileExistsError, NotADirectoryError):
             raise
         except Exception as error:
-            if not isinstance(error, OSError | ValueError) and not is_clients(error):
+            if not isinstance(error, OSError | ValueError) and not is_client_error(error):
                 raise
             message = " ".join(str(error).split()) or type(error).__name__
             if type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError"}:

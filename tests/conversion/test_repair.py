@@ -281,7 +281,7 @@ def test_files_that_cannot_be_written(dataset: Path, monkeypatch: pytest.MonkeyP
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied", "part-0000.parquet")
 
-    monkeypatch.setattr(mend.Mend, "_patch", refuse)
+    monkeypatch.setattr(mend, "open_no_link", refuse)
     with pytest.raises(DatasetError, match=r"part-0000.*the same command goes on"):
         a20_parquet.repair(dataset)
 

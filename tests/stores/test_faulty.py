@@ -40,7 +40,7 @@ def test_faults_that_pass(
     assert comparable(store.read(out)) == expected
 
 
-_LASTING: dict[str, tuple[str, str, int, type[A20ParquetError]]] = {
+_PERMANENT: dict[str, tuple[str, str, int, type[A20ParquetError]]] = {
     "shards are read": ("GET", "/in/embeddings", 5, SourceError),
     "runs are put": ("PUT|POST", r"/conversion/runs/", 1, DatasetError),
     "runs are read": ("GET", r"/conversion/runs/", 5, A20ParquetError),
@@ -53,14 +53,14 @@ _LASTING: dict[str, tuple[str, str, int, type[A20ParquetError]]] = {
 
 @pytest.mark.parametrize(
     ("store", "what"),
-    [("gs", what) for what in _LASTING] + [("s3", what) for what in list(_LASTING)[::3]],
+    [("gs", what) for what in _PERMANENT] + [("s3", what) for what in list(_PERMANENT)[::3]],
     indirect=["store"],
 )
 def test_faults_that_last(
     store: Store, bucket: str, messy: Path, expected: dict[str, str], what: str
 ) -> None:
     """The conversion ends with one clear line, and the same command finishes it later."""
-    method, target, skip, kind = _LASTING[what]
+    method, target, skip, kind = _PERMANENT[what]
     deed = Answer(503) if store.scheme == "s3" else Drop()
     source, out = store.put(messy, f"{bucket}/in"), f"{store.scheme}://{bucket}/out"
     store.proxy.inject(deed, method, target, skip=skip, times=None)
