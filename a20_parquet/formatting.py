@@ -3,6 +3,7 @@
 import io
 import re
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -52,6 +53,12 @@ def format_bytes(count: float) -> str:
             return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
         size /= _STEP
     return f"{size:,.1f} TB"
+
+
+def first_names(names: Sequence[str], most: int) -> str:
+    """Join the first ``most`` names, and say how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def format_count(number: int, noun: str) -> str:

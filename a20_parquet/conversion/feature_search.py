@@ -7,31 +7,26 @@ from difflib import get_close_matches
 from a20_parquet.dataset.manifest import Assumption
 from a20_parquet.decoding.batch import RejectedError
 from a20_parquet.decoding.decoder import Decoder
-from a20_parquet.decoding.example import (
-    BYTES_LIST,
-    FLOAT_LIST,
-    list_values,
-    other_names,
-)
+from a20_parquet.decoding.example import BYTES_LIST, FLOAT_LIST, list_values, other_names
 from a20_parquet.decoding.large import reduce
 from a20_parquet.decoding.wire_lists import learn_lists
 from a20_parquet.errors import UsageError
-from a20_parquet.formatting import format_count
+from a20_parquet.formatting import first_names, format_count
 from a20_parquet.tfrecord.records import Records
 from a20_parquet.windows.feature_forms import FeatureRequest, SeenFeature, learn_list
 from a20_parquet.windows.records import DecodedRecords, FeatureValues
 from a20_parquet.windows.schema import Feature, FeatureKind, FeatureScope
 
 SAMPLED_RECORDS = 256
-"""So many records are looked at in all, or the first ones of each shard where those are more."""
+"""Number of records to sample; at least the first ones of each shard."""
 
-# Of a serialized TensorProto with a dtype and a shape, as its writers order the fields.
+# Start of a serialized TensorProto: its dtype, then its shape, in the order of all writers.
 _TENSOR = re.compile(rb"\x08[\x01-\x7f]\x12")
 _MOST_NAMED = 20
 
 
 class FeatureSearch:
-    """Looks at records and learns of the wanted features what is not told."""
+    """Looks at records and learns the form of requested features."""
 
     def __init__(
         self,
@@ -39,13 +34,7 @@ class FeatureSearch:
         requests: Sequence[FeatureRequest],
         shards: int,
     ) -> None:
-        """Prepare to look.
-
-        Args:
-            make: makes a decoder that decodes features.
-            requests: what is wanted; nothing is looked for where that is nothing.
-            shards: how many there are.
-        """
+        """Prepare to look at the records of so many shards; ``make`` makes a decoder."""
         self._requests = tuple(requests)
         self._quota = -(-SAMPLED_RECORDS // max(shards, 1))
         self._shards: set[int] = set()
@@ -67,12 +56,7 @@ class FeatureSearch:
         self._here = 0
 
     def look_at(self, records: Records, taken: DecodedRecords) -> None:
-        """Look at records.
-
-        Args:
-            records: a batch.
-            taken: those of it that can be converted.
-        """
+        """Look at a batch of records, of which those in ``taken`` can be converted."""
         if not self._requests:
             return
         metadata = taken.metadata
@@ -129,10 +113,10 @@ class FeatureSearch:
                 self._sizes[name] = tensor.shape[2]
 
     def found(self) -> tuple[tuple[Feature, ...], tuple[Assumption, ...]]:
-        """Say what the features are like, and what had to be assumed.
+        """Return the features with their form, and what had to be assumed.
 
         Raises:
-            UsageError: no record that was looked at has one, or it fits no column.
+            UsageError: a feature is in no sampled record, or cannot become a column.
         """
         learnt = [self._learn(request) for request in self._requests]
         assumptions = [
@@ -164,26 +148,23 @@ class FeatureSearch:
         known = {each.casefold(): each for each in self._names}
         near = [known[each] for each in get_close_matches(name.casefold(), list(known))]
         others = [*near, *sorted(self._names - set(near))]
-        more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
-        has = (
-            f"They have {', '.join(others[:_MOST_NAMED])}{more}" if others else "They have no other"
-        )
+        has = f"They have {first_names(others, _MOST_NAMED) or 'no other'}"
         return (
-            f"--feature {name}: {_no_form(name)}none of the {self._looked:,} records that were "
-            f"looked at, the first of {format_count(len(self._shards), 'shard')}, has it. {has}. "
-            f"Of a feature that few records have tell the form: --feature {name}:KIND[SIZE]:SCOPE."
+            f"--feature {name}: {_no_form(name)}none of the {self._looked:,} sampled records, the "
+            f"first of {format_count(len(self._shards), 'shard')}, has it. {has}. If few records "
+            f"have it, give its form: --feature {name}:KIND[SIZE]:SCOPE."
         )
 
 
 def _no_form(name: str) -> str:
-    """Say of what follows a colon, which may be meant as a form, that it is none."""
+    """Explain that a name's part after a colon is not a form; empty if there is no colon."""
     before, colon, word = name.rpartition(":")
     if not (before and colon):
         return ""
     forms = [*FeatureKind, *FeatureScope]
     alike = get_close_matches(word.partition("[")[0].casefold(), forms, n=1)
     meant = f", did you mean {before}:{alike[0]}? With it as part of the name," if alike else ","
-    return f"{word} is no kind or scope ({', '.join(forms)}){meant} "
+    return f"{word} is not a kind or scope ({', '.join(forms)}){meant} "
 
 
 def _kinds(list_kind: str, values: FeatureValues) -> tuple[FeatureKind, ...]:

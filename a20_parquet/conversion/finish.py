@@ -33,15 +33,10 @@ _MOST_NAMED = 20
 
 
 def check_some_kept(setup: ConversionSetup, made: SortedShards, *, overwrites: bool) -> None:
-    """Check that a selection keeps some windows.
-
-    Args:
-        setup: the conversion.
-        made: result of the first pass.
-        overwrites: whether the conversion replaces a complete dataset.
+    """Check that the first pass kept some windows.
 
     Raises:
-        NoWindowsError: no window is kept, and some are left out or a dataset would be replaced.
+        NoWindowsError: it kept none, and left some out or the conversion ``overwrites`` a dataset.
     """
     count = made.left_out
     if any(shard.windows for shard in made.shards) or not (count or overwrites):
@@ -69,11 +64,7 @@ def missing_sites(
 ) -> tuple[str, ...]:
     """Return the sites in ``--site`` of which the shards have no recording at all.
 
-    Args:
-        setup: the conversion.
-        left_out: windows outside the selection.
-        runs: all runs of the first pass.
-        files: all new data files.
+    Recordings are in ``left_out``, in the new data files, or in the runs if they are duplicates.
     """
     if left_out.has_more_sites:
         return ()
@@ -145,15 +136,6 @@ def finish(  # noqa: PLR0913 - all that is new, each named
 
     If only quarantine was converted and all its records were rejected again, the dataset stays as
     it is, without a further conversion in its manifest.
-
-    Args:
-        layout: of the dataset.
-        setup: the conversion.
-        state: as the conversion began.
-        existing: the dataset that it appends to, or None.
-        sorted_shards: result of the first pass.
-        duplicates: among the new windows.
-        files: all new data files.
 
     Raises:
         OSError: a file cannot be written.

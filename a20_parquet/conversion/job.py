@@ -4,9 +4,8 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import ceil
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from a20_parquet.conversion.detect import detect_schema
 from a20_parquet.conversion.memory import MemoryPlan, plan_memory
@@ -108,13 +107,6 @@ def plan_conversion(
 ) -> ConversionSetup:
     """Look at the shards' first records and plan their conversion.
 
-    Args:
-        new: the shards to convert.
-        options: of the conversion.
-        reading: how filenames are read, and which windows are selected.
-        executor: will do it.
-        notebook: the notebook's files to write, or None.
-
     Raises:
         SourceError: a shard cannot be read, or no shard holds a record that can be converted.
         UsageError: the memory budget does not suffice, or an option's value cannot be used.
@@ -144,9 +136,10 @@ def plan_conversion(
     learnt = {feature.name: feature for feature in detected.features}
     features = tuple(learnt.get(feature.name, feature) for feature in wanted.features)
     table = wanted.model_copy(update={"dims": detected.dims, "features": features})
+    sizes = zip(shards, detected.codecs, detected.window_bytes, strict=True)
     windows = tuple(
-        _count_windows(*each)
-        for each in zip(shards, detected.codecs, detected.window_bytes, strict=True)
+        ceil(shard.size * (1 if codec is Codec.NONE else _INFLATED_RATIO) / window_bytes)
+        for shard, codec, window_bytes in sizes
     )
     budget = options.memory if "memory" in options.model_fields_set else executor.budget
     memory = divide_memory(
@@ -194,13 +187,7 @@ def _log_memory(memory: MemoryPlan, budget: int, windows: int, table: TableOptio
 def divide_memory(
     options: ConvertOptions, table: TableOptions, windows: int, *, from_store: bool
 ) -> MemoryPlan:
-    """Divide the budget among what a conversion needs.
-
-    Args:
-        options: of the conversion.
-        table: likewise.
-        windows: the largest number of windows that the shards may have.
-        from_store: whether shards are prefetched from a store.
+    """Divide the memory budget of a conversion of at most ``windows`` windows.
 
     Raises:
         UsageError: it does not suffice.
@@ -218,19 +205,12 @@ def divide_memory(
 
 
 def check_options(listing: Listing, options: ConvertOptions, existing: ExistingDataset) -> None:
-    """Compare options with those that a dataset was made with.
-
-    Raises:
-        UsageError: they differ.
-    """
-    hop = _find_hop(listing.shards, options, existing)
-    differences = option_differences(
-        existing.manifest.options, _table_options(hop, options, existing)
-    )
-    if different := "; ".join(differences):
+    """Raise UsageError if the options of the table differ from those of the dataset."""
+    table = _table_options(_find_hop(listing.shards, options, existing), options, existing)
+    if differences := "; ".join(option_differences(existing.manifest.options, table)):
         raise UsageError(
-            f"{existing.layout.root} was made with other options: {different}. Give the same ones, "
-            "name another folder, or replace the dataset with --overwrite."
+            f"{existing.layout.root} was made with other options: {differences}. Give the same "
+            "ones, name another folder, or replace the dataset with --overwrite."
         )
 
 
@@ -239,7 +219,7 @@ def _table_options(
 ) -> TableOptions:
     """Return the options of the table; unknown dims and sizes of features are 0."""
     known = existing.manifest.options if existing else None
-    there = {feature.name: feature for feature in (known.features if known else ())}
+    features = {feature.name: feature for feature in (known.features if known else ())}
     return TableOptions(
         partition_by=options.partition_by,
         compression=options.compression,
@@ -248,7 +228,12 @@ def _table_options(
         window_seconds=hop.seconds,
         dims=options.dims or (known.dims if known else 0),
         channels=options.channels,
-        features=tuple(_feature(request, there) for request in _requests(options)),
+        features=tuple(
+            request.of(features[request.name])
+            if request.name in features
+            else request.whole() or Feature(request.name, 0)
+            for request in _requests(options)
+        ),
         site_tokens=known.site_tokens if known else DISTINCT_TOKENS,
     )
 
@@ -257,21 +242,9 @@ def _requests(options: ConvertOptions) -> list[FeatureRequest]:
     return [FeatureRequest.parse(text) for text in options.feature]
 
 
-def _feature(request: FeatureRequest, there: Mapping[str, Feature]) -> Feature:
-    """Return a feature; its size is 0 if its form is not known yet."""
-    if request.name in there:
-        return request.of(there[request.name])
-    return request.whole() or Feature(request.name, 0)
-
-
 def _find_hop(
     shards: Sequence[Shard], options: ConvertOptions, existing: ExistingDataset | None
 ) -> Hop:
     # Records in quarantine have the dataset's hop.
     dataset_s = existing.manifest.options.window_seconds if existing else None
     return find_hop(shards, options.window_seconds, dataset_s)
-
-
-def _count_windows(shard: Shard, codec: Codec, window_bytes: float) -> int:
-    ratio = 1 if codec is Codec.NONE else _INFLATED_RATIO
-    return int(np.ceil(shard.size * ratio / window_bytes))

@@ -81,10 +81,6 @@ def find_copies(
 ) -> tuple[tuple[str, ...], ...]:
     """Group shards with the same records, compressed or not, by the checksum of their content.
 
-    Args:
-        before: the shards that a dataset was made of.
-        new: those of a conversion.
-
     Returns:
         The URLs of each group, which has at least two shards and at least one new one.
     """

@@ -1,4 +1,4 @@
-"""What a finished conversion did, and what a user should know of it besides its totals."""
+"""The result of a conversion, and remarks for the user besides its totals."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,7 +8,7 @@ from typing import Final
 
 from a20_parquet.dataset.manifest import Assumption, DuplicateCounts, Totals
 from a20_parquet.errors import in_python
-from a20_parquet.formatting import format_count
+from a20_parquet.formatting import first_names, format_count
 from a20_parquet.progress import NoProgress, Progress
 from a20_parquet.shards.discover import PassedOver
 from a20_parquet.windows.rejection import Reason
@@ -26,64 +26,64 @@ _MENDED_BY = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversion:
-    """What a finished conversion did."""
+    """Result of a conversion."""
 
     dataset: Path | str
-    """Its folder, or its URL where it is in a store."""
+    """Its folder, or its URL if it is in a store."""
     totals: Totals
-    """Of the dataset, what it held before included."""
+    """Of the whole dataset."""
     new_shards: int = 0
-    """That were converted, those in quarantine that were tried again left out."""
+    """Shards that were converted, without those in quarantine."""
     retried_shards: int = 0
     """Shards in quarantine that were tried again."""
     held_shards: int = 0
-    """Of the sources, that the dataset had already."""
+    """Shards of the sources that were already in the dataset."""
     other_options: tuple[str, ...] = ()
-    """Which options differ from those that shards of the dataset were converted with before."""
+    """Options that differ from those that shards of the dataset were converted with before."""
     new_windows: int = 0
-    """That were written."""
+    """Windows that were written."""
     left_out: int = 0
-    """Windows of the new shards outside of what was asked for: other sites, dates, channels."""
+    """Windows of the new shards outside the selection: other sites, dates or channels."""
     missing_sites: tuple[str, ...] = ()
-    """Of the wanted sites, those of which the new shards have no recording at all."""
+    """Selected sites of which the new shards have no recording at all."""
     quarantine: dict[str, int]
-    """What is in quarantine, counted by reason, the most frequent first."""
+    """Records and damaged ranges in quarantine by reason, the most frequent first."""
     duplicates: DuplicateCounts = field(default_factory=DuplicateCounts)
-    """Among the new windows, and between these and what the dataset held."""
+    """Duplicates among the new windows, and between them and those of the dataset."""
     dropped_duplicates: bool = False
     """Whether the identical ones were left out."""
     shape_disagreements: int = 0
-    """Records whose ``embedding_shape`` is not their tensor's."""
+    """Records whose ``embedding_shape`` differs from their tensor's shape."""
     other_features: tuple[str, ...] = ()
-    """Names of features that the records have and the dataset has not."""
+    """Names of features that are in the records but not in the dataset."""
     assumptions: tuple[Assumption, ...] = ()
-    """What no input told."""
+    """Values that no input gives."""
     hop_remark: str | None = None
-    """Why the hop looks wrong, and which would fit."""
+    """Why the hop looks wrong, and which one would fit."""
     widths: tuple[tuple[int, int], ...] = ()
-    """Where the records' embeddings differ in their number of floats: each number, the dataset's
-    first, and how many records have it."""
+    """Pairs ``(floats of an embedding, number of records)``, the dataset's first; empty if all
+    embeddings have the same width."""
     copies: tuple[tuple[str, ...], ...] = ()
-    """URLs of shards that hold the same records, a group each, of which at least one is new."""
+    """URLs of each group of shards with the same records, at least one of which is new."""
     is_resumed: bool = False
-    """Whether it went on with an unfinished conversion."""
+    """Whether it resumed an unfinished conversion."""
     source_bytes: int = 0
     """Stored size of all new shards."""
     retries: int = 0
-    """Requests to stores that failed for a moment and were repeated."""
+    """Requests to stores that failed temporarily and were repeated."""
     seconds: float = 0.0
     """Wall time."""
     runs_on_disk: int = 0
-    """Runs that went to scratch disk; 0 where all windows fitted the memory budget."""
+    """Runs on scratch disk; 0 if all windows fitted into the memory budget."""
     passed_over: tuple[PassedOver, ...] = ()
-    """Files of the sources that are no shards."""
+    """Files of the sources that are not shards."""
     warnings: tuple[str, ...] = ()
-    """Shards that seem to be missing, options that contradict Perch's ``config.json``, and columns
-    of the sites table that are not used."""
+    """Lines about shards that seem to be missing, options that contradict Perch's ``config.json``,
+    and unused columns of the sites table."""
     hint: str | None = None
     """Advice on the Hive keys."""
     npy_json: Path | None = None
-    """Folder of the notebook's files, where they were asked for."""
+    """Folder of the notebook's files, or None."""
 
 
 class Remarks:
@@ -110,12 +110,7 @@ class Remarks:
 
 
 def conversion_remarks(conversion: Conversion, dataset: str) -> Iterator[str]:
-    """Yield what a user should know besides the totals, a line each.
-
-    Args:
-        conversion: a finished one.
-        dataset: the name of its dataset in the lines.
-    """
+    """Yield what a user should know besides the totals, a line each, with this dataset's name."""
     yield from passed_over_remarks(conversion.passed_over)
     yield from (str(each) for each in conversion.assumptions if each.about in _ASSUMED_LATE)
     if conversion.hop_remark:
@@ -135,12 +130,12 @@ def conversion_remarks(conversion: Conversion, dataset: str) -> Iterator[str]:
     if conversion.hint:
         yield f"hint: {conversion.hint}"
     if conversion.quarantine:
-        place = f"{dataset}/quarantine"
-        yield f"what could not be converted is in {place}, each with its reason in a .jsonl file"
+        folder = f"{dataset}/quarantine"
+        yield f"what could not be converted is in {folder}, each with its reason in a .jsonl file"
         for reason, options in _MENDED_BY.items():
             if reason in conversion.quarantine:
                 yield (
-                    f"{reason}: mended by converting {place} into the same dataset with {options}"
+                    f"{reason}: mended by converting {folder} into the same dataset with {options}"
                 )
 
 
@@ -150,7 +145,7 @@ def passed_over_remarks(passed_over: Sequence[PassedOver]) -> Iterator[str]:
     for file in passed_over:
         names.setdefault(file.reason, []).append(file.url.rpartition("/")[2])
     for reason, found in sorted(names.items()):
-        yield f"passed over: {_first_names(found)}: {reason}"
+        yield f"passed over: {first_names(found, _MAX_NAMES)}: {reason}"
 
 
 def _width_lines(conversion: Conversion) -> Iterator[str]:
@@ -174,7 +169,7 @@ def _selection_lines(conversion: Conversion) -> Iterator[str]:
 
 def _duplicate_lines(conversion: Conversion) -> Iterator[str]:
     for urls in conversion.copies[:_MAX_NAMES]:
-        yield f"copies: {_first_names(urls)} hold the same records"
+        yield f"copies: {first_names(urls, _MAX_NAMES)} hold the same records"
     if (further := len(conversion.copies) - _MAX_NAMES) > 0:
         yield f"copies: and {further:,} more such groups of shards"
     counts = conversion.duplicates
@@ -187,8 +182,3 @@ def _duplicate_lines(conversion: Conversion) -> Iterator[str]:
         yield f"duplicates: {windows} of the same recording and time as others differ: all kept"
     if counts.names:
         yield f"duplicates: such as {', '.join(counts.names[:_MAX_NAMES])}"
-
-
-def _first_names(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MAX_NAMES:,} more" if len(names) > _MAX_NAMES else ""
-    return f"{', '.join(names[:_MAX_NAMES])}{more}"

@@ -8,12 +8,7 @@ from pathlib import Path
 
 from a20_parquet.conversion.job import ConversionSetup
 from a20_parquet.conversion.options import ConvertOptions
-from a20_parquet.conversion.transaction.begin import (
-    ConversionState,
-    abandon,
-    begin,
-    make_way,
-)
+from a20_parquet.conversion.transaction.begin import ConversionState, abandon, begin, make_way
 from a20_parquet.conversion.transaction.checkpoints import Plan, written_bytes
 from a20_parquet.conversion.transaction.scratch import new_scratch
 from a20_parquet.dataset.existing import ExistingDataset
@@ -36,13 +31,6 @@ def started(
     """Begin or resume a conversion; if the body fails, say how to resume.
 
     Finished units are kept if the body fails. If no window is kept, the conversion is abandoned.
-
-    Args:
-        layout: of the dataset; the caller has its lock.
-        setup: the conversion.
-        options: as given.
-        existing: the dataset that it appends to, or None.
-        progress: gets a message if the conversion is resumed or stops.
 
     Yields:
         The state to continue from.
@@ -105,17 +93,7 @@ def _check_free_space(
     state: ConversionState,
     deleted: Sequence[AnyPath],
 ) -> None:
-    """Compare the bytes that a conversion will still write with the free space.
-
-    Args:
-        setup: the conversion.
-        layout: of the dataset.
-        state: what was done before.
-        deleted: folders that the conversion will delete first.
-
-    Raises:
-        DatasetError: a disk has too little free space.
-    """
+    """Raise DatasetError if a disk has too little space, even without the ``deleted`` folders."""
     written = written_bytes(layout) if state.is_resumed else 0
     needs = [(layout.root, sum(setup.windows) * _row_bytes(setup) - written)]
     needs.append((state.scratch, _run_bytes(setup, state)))

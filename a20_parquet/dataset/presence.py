@@ -5,6 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 from a20_parquet.errors import DatasetError
+from a20_parquet.formatting import first_names
 from a20_parquet.storage.path import AnyPath, parse_path
 
 _SHARD = re.compile(r"-\d{5,}-of-\d{5,}|\.tfrecords?(\.|$)", re.IGNORECASE)
@@ -73,8 +74,7 @@ def name_shards(folder: AnyPath) -> str:
         OSError: it cannot be listed.
     """
     names = [path.name for path in _first_paths(folder) if _SHARD.search(path.name)]
-    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
-    return f"shards ({', '.join(names[:_MOST_NAMED])}{more})" if names else ""
+    return f"shards ({first_names(names, _MOST_NAMED)})" if names else ""
 
 
 def _dataset_above(path: AnyPath) -> AnyPath | None:

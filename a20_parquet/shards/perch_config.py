@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from a20_parquet.errors import SourceError, UsageError
+from a20_parquet.formatting import first_names
 from a20_parquet.shards.discover import Listing, PassedOver
 from a20_parquet.shards.listing import CONFIG_NAME, SourceFile
 from a20_parquet.storage.concurrent import MOST_AT_ONCE, map_at_once
@@ -176,9 +177,7 @@ def _seconds(hop_s: float) -> str:
 
 
 def _named(folders: set[str]) -> str:
-    names = sorted(folders)
-    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
-    return f"{', '.join(names[:_MOST_NAMED])}{more}"
+    return first_names(sorted(folders), _MOST_NAMED)
 
 
 def _read(config: SourceFile) -> bytes:

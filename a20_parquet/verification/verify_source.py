@@ -10,6 +10,7 @@ from a20_parquet.dataset.quarantine import LIST, list_sum
 from a20_parquet.dataset.sites import KeptSites
 from a20_parquet.decoding.decoder import DecoderName
 from a20_parquet.execution.threads import ThreadPool
+from a20_parquet.formatting import first_names
 from a20_parquet.progress import Progress
 from a20_parquet.shards.discover import Listing
 from a20_parquet.verification.check_dataset import format_reasons, read_list
@@ -177,9 +178,8 @@ def _in_one_line(labels: Sequence[str], among: int, one: str, several: str) -> I
     if len(labels) == 1:
         yield Problem(labels[0], one)
     elif labels:
-        named = ", ".join(labels[:_MOST_NAMED])
-        more = f" and {len(labels) - _MOST_NAMED:,} more" if len(labels) > _MOST_NAMED else ""
-        yield Problem("sources", f"{len(labels):,} of {among:,} {several}: {named}{more}")
+        named = first_names(labels, _MOST_NAMED)
+        yield Problem("sources", f"{len(labels):,} of {among:,} {several}: {named}")
 
 
 def _take(shards: list[ShardSummary], **fields: str) -> ShardSummary | None:

@@ -40,7 +40,7 @@ def test_none_has_it(tmp_path: Path) -> None:
     source = write_shards(tmp_path / "shards", records, 1)
     with pytest.raises(UsageError) as raised:
         a20_parquet.convert(source, tmp_path / "out", feature=["Labels"])
-    assert "none of the 256 records that were looked at" in str(raised.value)
+    assert "none of the 256 sampled records" in str(raised.value)
     assert "They have label, other." in str(raised.value)
     assert not (tmp_path / "out").exists()
 
@@ -54,7 +54,7 @@ def test_a_misspelt_form(tmp_path: Path, word: str, meant: str) -> None:
     source = write_shards(tmp_path / "shards", [record(0, label=bytes_feature(b"a"))], 1)
     with pytest.raises(UsageError) as raised:
         a20_parquet.convert(source, tmp_path / "out", feature=[f"label:{word}"])
-    assert f"{word} is no kind or scope (tensor, float, int64, string, " in str(raised.value)
+    assert f"{word} is not a kind or scope (tensor, float, int64, string, " in str(raised.value)
     assert meant in str(raised.value)
     assert ("did you mean" in str(raised.value)) == bool(meant)
 

@@ -45,10 +45,6 @@ def find_existing(layout: DatasetLayout, *, overwrite: bool) -> ExistingDataset 
 
     If a conversion was killed after its commit, its cleaning up is finished first.
 
-    Args:
-        layout: of the dataset; the caller has its lock.
-        overwrite: whether what is there will be deleted.
-
     Raises:
         UsageError: the folder contains something that must not be touched.
         DatasetError: the dataset is damaged.

@@ -32,6 +32,7 @@ from a20_parquet.dataset.manifest import (
 )
 from a20_parquet.dataset.taken import format_option
 from a20_parquet.errors import UsageError, flag
+from a20_parquet.formatting import first_names
 from a20_parquet.runs.stored_run import RunFiles
 from a20_parquet.storage.concurrent import map_at_once
 from a20_parquet.storage.files import has_sum, write_whole
@@ -131,8 +132,7 @@ def _shard_differences(
 
 def _named(what: str, shards: Sequence[PlannedShard]) -> Iterator[str]:
     if shards:
-        more = f" and {len(shards) - _MOST_NAMED:,} more" if len(shards) > _MOST_NAMED else ""
-        yield f"{what}: {', '.join(map(str, shards[:_MOST_NAMED]))}{more}"
+        yield f"{what}: {first_names([*map(str, shards)], _MOST_NAMED)}"
 
 
 class SortedShards(_Frozen):
@@ -171,10 +171,7 @@ class SortedShards(_Frozen):
 def commit_sorted(layout: DatasetLayout, unit: SortedShards, tag: str = "") -> None:
     """Write the commit marker of a unit of the first pass, after all its files.
 
-    Args:
-        layout: of the dataset.
-        unit: its results.
-        tag: part of the marker's name, so that other attempts can write theirs at the same time.
+    ``tag`` is part of its name, so that other attempts can write theirs at the same time.
     """
     layout.sorted.mkdir(parents=True, exist_ok=True)
     runs = tuple(run.model_copy(update={"path": stored_run(layout, run.path)}) for run in unit.runs)
@@ -188,13 +185,8 @@ def sorted_units(
 ) -> Iterator[SortedShards]:
     """Read the commit markers of the first pass whose files have not changed.
 
-    Each shard is in at most one of them: a unit may have been finished twice, and a resumed
-    conversion may have divided the shards differently.
-
-    Args:
-        layout: of the dataset.
-        scratch: possible folders of its runs, see ``Plan.own_scratch``.
-        shards: number of shards in the plan.
+    Each of the plan's ``shards`` is in at most one of them: a unit may have been finished twice,
+    and a resumed conversion may have divided the shards differently.
     """
     markers = _read_markers(layout.sorted, TypeAdapter(SortedShards))
     units = [unit for marker in markers if (unit := _located(marker, scratch)) is not None]
@@ -226,11 +218,7 @@ def _located(unit: SortedShards, scratch: Mapping[str, AnyPath]) -> SortedShards
 
 
 def remove_stray_runs(folders: Sequence[AnyPath], units: Sequence[SortedShards]) -> None:
-    """Remove runs of units that were not finished.
-
-    Args:
-        folders: folders of the runs, see ``Plan.own_scratch``.
-        units: all finished units of the first pass.
+    """Remove all runs that are not of the finished ``units``.
 
     Raises:
         OSError: a run cannot be removed.
@@ -252,12 +240,8 @@ _DATA_FILES = TypeAdapter(tuple[FileSummary, ...])
 def commit_unit(layout: DatasetLayout, files: Sequence[FileSummary], tag: str = "") -> None:
     """Write the commit marker of a unit of the merge, after all its files.
 
-    The marker is named after its files: which files a unit has depends on memory and workers.
-
-    Args:
-        layout: of the dataset.
-        files: of the unit, at least one.
-        tag: part of the marker's name, so that other attempts can write theirs at the same time.
+    It is named after its files, as these depend on memory and workers; for ``tag`` see
+    ``commit_sorted``.
     """
     names = "\n".join(file.path for file in files).encode()
     name = f"unit-{hashlib.sha256(names).hexdigest()[:32]}{tag}.json"

@@ -47,11 +47,7 @@ def commit(
 ) -> None:
     """Commit a finished conversion; its data files and quarantine are already written.
 
-    Args:
-        layout: of the dataset.
-        manifest: of the new state.
-        files_content: of ``files.parquet``.
-        sites_content: of ``sites.parquet``; None if the dataset has no sites table, or keeps it.
+    ``sites_content`` is None if the dataset has no sites table, or keeps it.
 
     Raises:
         OSError: a file cannot be written.
@@ -114,10 +110,6 @@ def _read(layout: DatasetLayout) -> _Commit | None:
 def clean_up(layout: DatasetLayout, scratch: Sequence[AnyPath]) -> None:
     """Move the staged files of a committed conversion to their final paths, and remove the rest.
 
-    Args:
-        layout: of the dataset.
-        scratch: folders of its runs, see ``Plan.own_scratch``.
-
     Raises:
         DatasetError: the manifest is damaged.
         OSError: a file cannot be moved or removed.
@@ -164,11 +156,7 @@ def _empty_quarantine(layout: DatasetLayout, manifest: Manifest) -> None:
 def remove_strays(layout: DatasetLayout, known: Sequence[str]) -> None:
     """Remove data files of unfinished units, and folders that are empty afterwards.
 
-    Other files, which a user may keep there, stay.
-
-    Args:
-        layout: of the dataset.
-        known: paths of all other data files, relative to the dataset.
+    The ``known`` data files, by their path in the dataset, stay; so do other files of the user.
 
     Raises:
         UsageError: the folder of a partition is a symbolic link.

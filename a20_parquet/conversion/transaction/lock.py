@@ -50,7 +50,7 @@ def find_state(layout: DatasetLayout) -> State:
     instead = f" but {shards}. SOURCE comes first, DATASET last" if shards else ""
     raise UsageError(
         f"{root} is not empty and holds no dataset{instead}. Name another folder: this one is not "
-        "changed, not even with --overwrite."
+        "touched, not even with --overwrite."
     )
 
 

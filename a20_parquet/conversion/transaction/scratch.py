@@ -70,12 +70,7 @@ def scratch_place(layout: DatasetLayout, name: str) -> AnyPath:
 
 
 def make_scratch(layout: DatasetLayout, conversion: str, name: str) -> None:
-    """Create a scratch folder, or take it over if the dataset was moved.
-
-    Args:
-        layout: of the dataset.
-        conversion: identifier of its plan.
-        name: the folder's name in the plan.
+    """Create the scratch folder ``name`` of a plan, or take it over if the dataset was moved.
 
     Raises:
         OSError: it cannot be created.
@@ -154,12 +149,7 @@ def stored_run(layout: DatasetLayout, path: str) -> str:
 
 
 def located_run(stored: str, own: Mapping[str, AnyPath]) -> str | None:
-    """Return the path of a run in a commit marker; None if its folder is not in ``own``.
-
-    Args:
-        stored: result of ``stored_run``.
-        own: result of ``own_scratch``.
-    """
+    """Return the path of a run in a commit marker; None if its folder is not in ``own``."""
     folder, _, name = stored.rpartition("/")
     if folder not in own or not is_file_name(name):
         return None
