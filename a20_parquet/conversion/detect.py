@@ -13,9 +13,9 @@ from a20_parquet.errors import SourceError, UsageError
 from a20_parquet.execution.threads import map_in_order
 from a20_parquet.formatting import format_count
 from a20_parquet.storage.concurrent import MOST_AT_ONCE
-from a20_parquet.tfrecord.compression import LOOK, Content, open_content
+from a20_parquet.tfrecord.compression import LOOK, open_content
 from a20_parquet.tfrecord.frames import FrameReader
-from a20_parquet.tfrecord.records import Records
+from a20_parquet.tfrecord.records import Damage, Records
 from a20_parquet.tfrecord.shard import Codec, Shard, some_in_store
 from a20_parquet.windows.build import WindowRules
 from a20_parquet.windows.feature_forms import FeatureRequest
@@ -40,12 +40,7 @@ class WidthCounter:
         self._shards: dict[int, list[Shard]] = {}
 
     def add(self, shard: Shard, dims: Sequence[int]) -> None:
-        """Count some of a shard's records.
-
-        Args:
-            shard: their shard; the records of one shard are added one after another.
-            dims: floats of the embedding of each record.
-        """
+        """Count some of a shard's records, by the floats of their embeddings."""
         self._records.update(dims)
         for width in sorted(set(dims)):
             shards = self._shards.setdefault(width, [])
@@ -142,14 +137,15 @@ def detect_schema(
     quota = -(-_MOST_RECORDS // max(len(shards), 1))
     search = _Search(make(()), filenames, dims, further, quota=quota)
     threads = MOST_AT_ONCE if some_in_store(shards) else 1
-    sizes, codecs = [], []
+    sizes, codecs, damage = [], [], None
     for start in map_in_order(threads, _start, shards, ahead=threads):
         sizes.append(search.look_at(start))
         codecs.append(start.codec)
+        damage = damage or start.damage
     if dims is None:
         search.widths.check()
     if search.dims is None:
-        raise SourceError(_why_none(shards, search.problem))
+        raise SourceError(_why_none(shards, search.problem, damage))
     found, assumptions = further.found()
     return DetectedSchema(
         dims=search.dims,
@@ -165,16 +161,17 @@ def detect_schema(
     )
 
 
-def _why_none(shards: Sequence[Shard], problem: Rejection | None) -> str:
+def _why_none(shards: Sequence[Shard], problem: Rejection | None, damage: Damage | None) -> str:
     """Explain that no record can be converted; ``problem`` is that of the first whole one."""
     first = shards[0].url
     is_one = len(shards) == 1
     none = f"{first} holds no" if is_one else f"none of the {len(shards):,} shards holds a"
     if problem is None:
         which = "" if is_one else f", {first} the first of them"
+        found = f" ({damage.shard.url} at byte {damage.offset}: {damage.message})" if damage else ""
         return (
-            f"{none} record that is whole{which}. Name others; with --dims what is damaged goes to "
-            "quarantine."
+            f"{none} record that is whole{which}{found}. Name others; with --dims what is damaged "
+            "goes to quarantine."
         )
     return (
         f"{none} record that can be converted, the first one because {problem.message}. "
@@ -223,7 +220,9 @@ class _Search:
             if self.dims is None:
                 self._learn(decoded)
             if self.dims is not None:
-                self._features.look_at(records, self._take(decoded, self.dims))
+                wants_more = self._features.wants_more
+                taken = self._sort_out(decoded, self.dims).taken if wants_more else decoded
+                self._features.look_at(records, taken)
                 is_sought = self._is_missing and looked < self._quota
                 if not self._features.wants_more and not is_sought:
                     break
@@ -240,18 +239,11 @@ class _Search:
             if intake.taken.embeddings:
                 self.dims = dims
                 return
-            self._note(intake.rejected)
-        self._note(decoded.rejected)
-
-    def _take(self, decoded: DecodedRecords, dims: int) -> DecodedRecords:
-        return self._sort_out(decoded, dims).taken if self._features.wants_more else decoded
+            self.problem = self.problem or next(iter(intake.rejected), None)
+        self.problem = self.problem or next(iter(decoded.rejected), None)
 
     def _sort_out(self, decoded: DecodedRecords, dims: int) -> Intake:
         return RecordFilter(replace(self._rules, dims=dims)).sort_out(decoded)
-
-    def _note(self, rejected: Sequence[Rejection]) -> None:
-        if self.problem is None and rejected:
-            self.problem = rejected[0]
 
 
 def _sizes(records: Records, decoded: DecodedRecords) -> tuple[int, float]:
@@ -272,6 +264,8 @@ class _Start:
     """Its first batch of whole records; None if it has none, or ``is_large``."""
     is_large: bool
     """Whether that batch is so large that it is read again instead of kept."""
+    damage: Damage | None
+    """The first damaged range, if the shard has no whole record."""
 
     def batches(self) -> Iterator[Records]:
         """Yield all batches of the shard, which is opened again after the first."""
@@ -280,18 +274,19 @@ class _Start:
         elif not self.is_large:
             return
         with open_content(self.shard, LOOK) as content:
-            yield from islice(_records(self.shard, content), int(not self.is_large), None)
+            reader = FrameReader(self.shard, content, _PROBE_BYTES)
+            batches = (item for item in reader.read() if isinstance(item, Records))
+            yield from islice(batches, int(not self.is_large), None)
 
 
 def _start(shard: Shard) -> _Start:
     """Read the first batch of a shard, with a single request if its first bytes have a record."""
     with open_content(shard, LOOK) as content:
-        first = next(_records(shard, content), None)
+        damage, first = None, None
+        for item in FrameReader(shard, content, _PROBE_BYTES).read():
+            if isinstance(item, Records):
+                damage, first = None, item
+                break
+            damage = damage or item
         is_large = first is not None and first.payload_bytes > LARGE_BYTES
-        return _Start(shard, content.codec, None if is_large else first, is_large)
-
-
-def _records(shard: Shard, content: Content) -> Iterator[Records]:
-    for item in FrameReader(shard, content, _PROBE_BYTES).read():
-        if isinstance(item, Records):
-            yield item
+        return _Start(shard, content.codec, None if is_large else first, is_large, damage)

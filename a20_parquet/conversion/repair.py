@@ -1,4 +1,4 @@
-"""Mends datasets that an older version wrote wrong, in place."""
+"""Repairs datasets that an older version wrote incorrectly, in place."""
 
 import time
 from collections.abc import Callable
@@ -25,16 +25,16 @@ from a20_parquet.progress import Progress, ProgressOption, open_progress
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repair:
-    """What was mended."""
+    """Result of a repair."""
 
     dataset: str
-    """Where it lies: an absolute path or a URL."""
+    """Absolute path or URL."""
     files: int
-    """Data files that were looked at, all that the dataset has."""
+    """All data files of the dataset."""
     mended: int
-    """Those that were wrong, and are right now."""
+    """Files that were incorrect and have been mended."""
     problems: tuple[Problem, ...]
-    """Files that are damaged, and were left as they are; the first 1,000."""
+    """The first 1,000 files that are damaged and were not changed."""
     problem_count: int
     seconds: float
     """Wall time."""
@@ -43,7 +43,7 @@ class Repair:
 @dataclass(frozen=True, slots=True)
 class _Outcome:
     file: FileSummary
-    """What the dataset should say of it."""
+    """Its entry for the dataset's list of files."""
     is_mended: bool
     problem: str | None = None
 
@@ -51,25 +51,25 @@ class _Outcome:
 def repair(
     dataset: str | Path, *, workers: int | None = None, progress: ProgressOption = None
 ) -> Repair:
-    """Mend what older versions of this program wrote wrong into a dataset, in place.
+    """Mend what older versions of this program wrote incorrectly into a dataset, in place.
 
-    Footers of data files called UTC timestamps milliseconds for readers that go by Parquet's older
-    type annotations. Each file is read whole and compared with its checksum; then a byte a column
-    changes in its footer. ``files.parquet`` and the manifest follow, which gets a checksum of its
-    own if it has none, and the dataset is what a new conversion would write, but that its pages
-    get no checksums. Readers may go on meanwhile. Where it was stopped, the same call goes on;
+    For readers that use Parquet's older type annotations, footers of data files said that UTC
+    timestamps are milliseconds. Each file is read and compared with its checksum; then one byte of
+    its footer changes for each such column. ``files.parquet`` and the manifest follow, which gets a
+    checksum of its own if it has none. The dataset is then what a new conversion would write, but
+    its pages get no checksums. It can be read meanwhile. If it was stopped, the same call resumes;
     until then ``verify`` says what is left to do.
 
     Args:
-        dataset: its folder, or any fsspec URL of it; files in stores are put anew as a whole.
+        dataset: its folder, or any fsspec URL of it; in stores, files are replaced as a whole.
         workers: threads; by default the machine's cores.
         progress: ``True`` shows bars in a terminal or a notebook, and elsewhere a line every 30 s;
             or an object that receives the progress, see ``a20_parquet.progress.Progress``.
 
     Raises:
-        UsageError: a conversion into it is unfinished, another process works on it, or there are no
-            workers.
-        DatasetError: it is none, is damaged or cannot be written.
+        UsageError: a conversion into it is unfinished, another process is changing it, or
+            ``workers`` is not positive.
+        DatasetError: the path is not a complete dataset, is damaged or cannot be written.
     """
     with open_progress(progress) as shown:
         return _repair(dataset, workers, shown)
@@ -80,7 +80,7 @@ def _repair(dataset: str | Path, workers: int | None, progress: Progress) -> Rep
     count = count_workers(workers)
     layout = DatasetLayout.at(dataset)
     if not layout.manifest.exists():
-        # This says what is there instead; the lock would make a folder.
+        # Raises, and says what is there instead; the lock would create a folder.
         Catalog.open(dataset)
     with locked(layout, progress.say) as layout:
         existing = find_existing(layout, overwrite=False)
@@ -113,12 +113,11 @@ def _repair(dataset: str | Path, workers: int | None, progress: Progress) -> Rep
 def _mender(
     layout: DatasetLayout, advance: Callable[[int], None]
 ) -> Callable[[FileSummary], _Outcome]:
-    """Make what mends one file, and leaves a damaged one as it is."""
+    """Return the function that mends one file, unless it is damaged."""
 
     def mend(file: FileSummary) -> _Outcome:
-        place = layout.root / file.path
         try:
-            found = Mend.of(place, file, advance)
+            found = Mend.of(layout.root / file.path, file, advance)
             is_sound = found.is_sound
         except (DatasetError, OSError) as error:
             message = error.console_text if isinstance(error, DatasetError) else error
@@ -137,7 +136,7 @@ def _mender(
 
 
 def _commit(layout: DatasetLayout, existing: ExistingDataset, files: list[FileSummary]) -> None:
-    """Have the dataset say what its files are now, at one moment."""
+    """Replace the dataset's list of files, if it has changed, and its manifest in one step."""
     if tuple(files) == existing.files and existing.manifest.checksum is not None:
         return
     content = files_content(files, existing.manifest.options.partition_by)

@@ -219,6 +219,15 @@ def test_shards_without_records(tmp_path: Path) -> None:
     assert (totals.shards, totals.records, totals.windows) == (2, 1, 2)
 
 
+def test_a_shard_that_is_cut_in_its_first_record(tmp_path: Path) -> None:
+    """The error names the byte offset of the damage, and says what was found there."""
+    shard = write_shard(tmp_path / "a.tfrecord", [make_record(random_tensor((2, 1, 4)))])
+    shard.write_bytes(shard.read_bytes()[:20])
+    found = f"no record that is whole \\({shard} at byte 0: the shard ends 20 bytes into a frame\\)"
+    with pytest.raises(SourceError, match=found):
+        a20_parquet.convert(shard, tmp_path / "out")
+
+
 def test_records_without_windows_make_an_empty_dataset(tmp_path: Path) -> None:
     """A dataset may hold no window at all, and still be complete."""
     write_shard(tmp_path / "in" / "a.tfrecord", [make_record(random_tensor((0, 1, 4)))])
