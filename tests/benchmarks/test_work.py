@@ -114,6 +114,18 @@ def test_the_notebooks_loop_writes_what_npy_json_writes(made: Made, tmp_path: Pa
         assert (loop.metadata / json).read_text() == (ours.metadata / json).read_text()
 
 
+def test_the_notebooks_loop_writes_the_notebooks_files(real_data: Path, tmp_path: Path) -> None:
+    """Also from filenames with text before and after, few windows and several channels."""
+    notebook.convert(sorted((real_data / "notebook" / "shards").iterdir()), tmp_path)
+    for folder in ("embeddings", "metadata"):
+        expected = sorted((real_data / "notebook" / folder).iterdir())
+        assert [file.name for file in expected] == sorted(
+            file.name for file in (tmp_path / folder).iterdir()
+        )
+        for file in expected:
+            assert (tmp_path / folder / file.name).read_bytes() == file.read_bytes()
+
+
 @pytest.mark.parametrize("group", WAYS)
 def test_every_way_to_ask_gives_the_same_answer(dataset: Path, group: str) -> None:
     prepare(dataset)
