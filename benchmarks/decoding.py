@@ -1,9 +1,9 @@
-"""Shards as Arrow tables in memory: TensorFlow, vectorised, for the contenders that need it."""
+"""Shards as Arrow batches: TensorFlow, vectorised, for the contenders that need it."""
 
 import re
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 WINDOW_S = 5
 _BATCH_RECORDS = 128
-_THREADS = 2
 _NAME = re.compile(
     r"site_(?P<site>\d+)/(?P<time>\d{8}T\d{6})(?P<offset>Z|[+-]\d{4})_"
     r"(?P<place>.+)-(?P<subsite>(?:Wet|Dry)-[AB])_(?P<id>\d+)"
@@ -66,20 +65,13 @@ def _offset_minutes(offset: str) -> int | None:
     return -minutes if offset[0] == "-" else minutes
 
 
-def read_tables(shards: list[Path], keys: tuple[str, ...]) -> Any:
-    """All windows of the shards as one ``pyarrow.Table``, a chunk for every 128 records.
+def read_batches(shards: list[Path], keys: tuple[str, ...]) -> Iterator[Any]:
+    """Yield all windows of the shards as ``pyarrow.RecordBatch``, one for every 128 records.
 
-    Columns are the dataset's, and as strings those of ``site``, ``month`` and ``date`` that are
-    among ``keys``, to partition by.
+    TensorFlow reads shards and parses records in its own threads, ahead of the caller. Columns are
+    the dataset's, and as strings those of ``site``, ``month`` and ``date`` that are among ``keys``,
+    to partition by.
     """
-    import pyarrow as pa
-
-    with ThreadPoolExecutor(_THREADS) as threads:
-        return pa.concat_tables(list(threads.map(partial(_read_shard, keys=keys), shards)))
-
-
-def _read_shard(shard: Path, keys: tuple[str, ...]) -> Any:
-    import pyarrow as pa
     import tensorflow as tf
 
     features = {
@@ -88,25 +80,27 @@ def _read_shard(shard: Path, keys: tuple[str, ...]) -> Any:
         "embedding": tf.io.FixedLenFeature([], tf.string),
         "embedding_shape": tf.io.FixedLenFeature([3], tf.int64),
     }
-    batches = []
-    for framed in tf.data.TFRecordDataset(str(shard)).batch(_BATCH_RECORDS):
+
+    def parse(framed: Any) -> tuple[Any, Any, Any, Any]:
         parsed = tf.io.parse_example(framed, features)
         _, (content,) = tf.io.decode_proto(
             parsed["embedding"], "tensorflow.TensorProto", ["tensor_content"], [tf.string]
         )
-        values = np.concatenate(
-            [np.frombuffer(each, np.float32) for each in content.numpy()[:, 0].tolist()]
+        return parsed["filename"], parsed["timestamp_s"], parsed["embedding_shape"], content[:, 0]
+
+    paths = [str(shard) for shard in shards]
+    records = tf.data.TFRecordDataset(paths, num_parallel_reads=tf.data.AUTOTUNE)
+    batches = records.batch(_BATCH_RECORDS).map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+    for filenames, timestamps_s, shapes, content in batches.prefetch(
+        tf.data.AUTOTUNE
+    ).as_numpy_iterator():
+        yield _batch(
+            [name.decode() for name in filenames.tolist()],
+            timestamps_s.astype(np.float64),
+            shapes,
+            np.frombuffer(b"".join(content.tolist()), np.float32),
+            keys,
         )
-        batches.append(
-            _batch(
-                [name.decode() for name in parsed["filename"].numpy().tolist()],
-                parsed["timestamp_s"].numpy().astype(np.float64),
-                parsed["embedding_shape"].numpy(),
-                values,
-                keys,
-            )
-        )
-    return pa.Table.from_batches(batches)
 
 
 def _batch(
