@@ -22,10 +22,11 @@ from benchmarks.inputs import (
     save_option,
     shards_option,
 )
-from benchmarks.names import DECODERS, KEYS, PROGRAM, Choice, convert_name
-from benchmarks.processes import measure, program
+from benchmarks.names import DECODERS, KEYS, Choice, convert_name
+from benchmarks.processes import measure
 from benchmarks.run import run_once
 from benchmarks.runs import Run, good, median_wall_s, peak_bytes, save
+from benchmarks.versions import to_measure
 
 _LEAST_TIMES_BUDGET = 4
 _LIBRARIES = {
@@ -100,12 +101,13 @@ def within_budget(
 ) -> Iterator[Run]:
     """Converts every input in every way within a budget of ``memory`` bytes, again and again."""
     for repetition in range(repeat):
-        for name in names:
+        for contender in to_measure(names, options=["--memory", str(memory)]):
             for source in sources:
-                command = program(*PROGRAM[name], "--memory", str(memory), source, out / name)
-                run = run_once(command, source, out / name, name=name, repetition=repetition)
+                run = run_once(contender, source, out / "output", repetition)
                 told = run.measured.error or f"{run.measured.wall_s:.1f} s"
-                click.echo(f"{repetition + 1}/{repeat} {name} {source.name}: {told}", err=True)
+                click.echo(
+                    f"{repetition + 1}/{repeat} {contender.name} {source.name}: {told}", err=True
+                )
                 yield run
 
 

@@ -25,6 +25,8 @@ class Run:
     output_bytes: int
     files: int
     """That it left."""
+    load: float
+    """Processes that ran or waited in the minute before it, on average."""
     measured: Measured
 
 
@@ -66,6 +68,12 @@ def peak_bytes(runs: Sequence[Run], name: str) -> int | None:
     return max((run.measured.peak_rss_bytes for run in good(runs, name)), default=None)
 
 
+def scratch_bytes(run: Run) -> int | None:
+    """Bytes written beyond the output, such as sorted runs; None if the system counts none."""
+    written = run.measured.written_bytes
+    return None if written is None else max(0, written - run.output_bytes)
+
+
 def output_ratio(runs: Sequence[Run], name: str, other: str) -> float | None:
     """How large a contender's output is beside another's, each the median of its runs."""
     mine, others = good(runs, name), good(runs, other)
@@ -91,7 +99,7 @@ def table_of_runs(
     repetitions = 1 + max(run.repetition for run in runs)
     table = Table(title=f"{title}, median of {repetitions}")
     for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left")
+        table.add_column(column, justify="right" if number else "left", no_wrap=not number)
     for name in dict.fromkeys(run.name for run in runs):
         failed = [run.measured.error or "" for run in runs if run.name == name]
         mine = good(runs, name)

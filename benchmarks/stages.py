@@ -147,6 +147,7 @@ def _run(stage: str, setting: Setting, repetition: int) -> Run:
     setting.scratch.mkdir(parents=True)
     os.sync()
     read_all(setting.shards)
+    load, _, _ = os.getloadavg()
     command = [
         *(sys.executable, "-m", "benchmarks.stages", "--here", f"--only={stage}"),
         *(f"--shards={setting.shards}", f"--out={setting.scratch}"),
@@ -163,6 +164,7 @@ def _run(stage: str, setting: Setting, repetition: int) -> Run:
         input_bytes=int(measured.result.get("bytes", 0)),
         output_bytes=0,
         files=int(measured.result.get("files", 0)),
+        load=load,
         measured=measured,
     )
 

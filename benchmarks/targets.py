@@ -32,6 +32,7 @@ from benchmarks.promises import (
     usual_names,
 )
 from benchmarks.runs import Run, save
+from benchmarks.versions import to_measure
 from benchmarks.work import Setting
 
 _PARTITIONS = 7_000
@@ -69,8 +70,8 @@ def main(*, scale: float, repeat: int, shards: Path, out: Path, save_to: TextIO 
         for each in (_USUAL_BYTES, _SMALL_BYTES)
     )
     measurements = Measurements(
-        usual=kept(run.interleaved(usual, out, usual_names(), repeat)),
-        small=kept(run.interleaved(small, out, small_names(), repeat)),
+        usual=kept(run.interleaved(usual, out, list(to_measure(usual_names())), repeat)),
+        small=kept(run.interleaved(small, out, list(to_measure(small_names())), repeat)),
         budget=kept(
             memory.within_budget(
                 [make_shards(shards, plan_of_size(round(size * scale))) for size in _BEYOND_BYTES],

@@ -17,14 +17,21 @@ class Made:
 
 
 def make_run(name: str, wall_s: float = 1.0, repetition: int = 0, **other: Any) -> Run:
-    """A run of nothing; ``error``, ``peak_rss_bytes`` and ``result`` are what was measured."""
-    measured: dict[str, Any] = {"cpu_s": wall_s, "peak_rss_bytes": 10, "result": {}, "error": None}
+    """A run of nothing; fields of ``Measured`` are what was measured."""
+    measured: dict[str, Any] = {
+        "cpu_s": wall_s,
+        "peak_rss_bytes": 10,
+        "written_bytes": None,
+        "result": {},
+        "error": None,
+    }
     measured |= {key: other.pop(key) for key in measured.keys() & other.keys()}
     values: dict[str, Any] = {
         "source": "shards",
         "input_bytes": 100,
         "output_bytes": 50,
         "files": 1,
+        "load": 1.0,
         **other,
     }
     return Run(
