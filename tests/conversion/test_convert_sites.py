@@ -111,7 +111,9 @@ def test_an_unknown_site_may_not_share_a_folder(tmp_path: Path, *, is_there: boo
     if is_there:
         convert(other, out)
     before = digests(out) if is_there else {}
-    with pytest.raises(UsageError, match="site=Lab and site=lab would be one folder on disks"):
+    with pytest.raises(
+        UsageError, match="site=Lab and site=lab are different sites, but one folder on disks"
+    ):
         a20_parquet.convert(
             [lab, nowhere], out, decoder="wire", filename_pattern=PATTERN, unknown_site="lab"
         )
