@@ -107,7 +107,7 @@ def _convert(
                 hops = () if notebook is None else hop_remarks([setup.table.window_seconds])
                 remarks.say(*map(str, setup.assumptions), *hops)
                 with started(layout, setup, chosen, existing, progress) as state:
-                    result = _add(layout, setup, state, reading, executor)
+                    result = _convert_new(layout, setup, state, reading, executor)
             result = replace(result, retries=retries.count + result.retries)
     return replace(
         result,
@@ -119,7 +119,7 @@ def _convert(
     )
 
 
-def _add(
+def _convert_new(
     layout: DatasetLayout,
     setup: ConversionSetup,
     state: ConversionState,
@@ -129,7 +129,7 @@ def _add(
     """Sort the windows of new shards, merge them into files and commit these."""
     existing = reading.existing
     npy_json = None if setup.notebook is None else setup.notebook.folder.root
-    token = FencingToken.of(layout, state.scratch, *([npy_json] if npy_json else []))
+    token = FencingToken.of(layout, state.scratch, *([] if npy_json is None else [npy_json]))
     executor.check_access(token, setup.shards[:1])
     sorted_runs, sorted_shards = sort_shards(layout, setup, state, executor)
     if not reading.has_kept:
@@ -186,7 +186,7 @@ def _find_shards(
     layout: DatasetLayout,
     existing: ExistingDataset | None,
 ) -> Listing:
-    """Find the shards; refuse to delete shards, or to mix windows of different options."""
+    """Find the shards; raise UsageError if one would be deleted, or options do not fit."""
     found = find_shards(sources, layout.root)
     listing = read_configs(found, options.sample_rate, options.window_seconds)
     for shard in listing.shards if options.overwrite else ():

@@ -41,10 +41,6 @@ class Reading:
     def of(cls, options: ConvertOptions, existing: ExistingDataset | None) -> Self:
         """Read the sites table and check all options of this kind.
 
-        Args:
-            options: of the conversion.
-            existing: the dataset that it appends to, or None.
-
         Raises:
             UsageError: the sites table cannot be read or contradicts the dataset's, or the value of
                 an option is not valid.
@@ -92,9 +88,6 @@ class Reading:
         The options must be those of the last conversion that read any of them, or of the last
         retry: repeating that command then does nothing.
 
-        Args:
-            shards: those of the dataset that are given.
-
         Returns:
             A line for each group of shards that an earlier conversion read with other options.
 
@@ -124,8 +117,7 @@ class Reading:
     def _cheaper_way(self, existing: ExistingDataset, shards: Sequence[ShardSummary]) -> str:
         """Suggest converting the quarantine alone, if the options may mend it; else ""."""
         last = max((shard.conversion for shard in shards), default=0)
-        was = _reading(existing, last)
-        now = self.options.model_copy(update={"sites": self._fingerprint(existing, last, was)})
+        was, now = self._was_and_now(existing, last)
         new = [getattr(now, n) for n in _MENDING if getattr(now, n) != getattr(was, n)]
         is_given = any(value is not None for value in new)
         if not is_given or not any(shard.quarantined for shard in shards):
@@ -137,10 +129,7 @@ class Reading:
         )
 
     def compare_existing(self, *, is_retry: bool) -> tuple[str, ...]:
-        """Compare with how the dataset's shards were read, if others are added to them.
-
-        Args:
-            is_retry: whether only quarantine is converted.
+        """Compare with how the dataset's shards were read, if others or quarantine are added.
 
         Returns:
             A line for each group of its shards that were read with other options.
@@ -185,8 +174,7 @@ class Reading:
         self, existing: ExistingDataset, number: int, but: Sequence[str] = ()
     ) -> Iterator[str]:
         """Name the options that differ from those of a conversion."""
-        was = _reading(existing, number)
-        now = self.options.model_copy(update={"sites": self._fingerprint(existing, number, was)})
+        was, now = self._was_and_now(existing, number)
         same = [*but]
         rule = existing.manifest.options.site_tokens
         if set(_selection(was, rule).sites) == set(_selection(now, rule).sites):
@@ -194,18 +182,21 @@ class Reading:
         now = now.model_copy(update={name: getattr(was, name) for name in same})
         yield from option_differences(was, now)
 
-    def _fingerprint(
-        self, existing: ExistingDataset, number: int, was: ReadingOptions
-    ) -> str | None:
-        """Fingerprint of the sites table that these options would have given a conversion."""
+    def _was_and_now(
+        self, existing: ExistingDataset, number: int
+    ) -> tuple[ReadingOptions, ReadingOptions]:
+        """Return the options of a conversion, and these options as it would have had them."""
+        was = _reading(existing, number)
         if self.given_sites is None:
             # The dataset's table need not be given again.
-            return was.sites
-        if was.sites is None or existing.sites is None:
-            return self.given_sites.fingerprint
-        from a20_parquet.windows.filenames.site_table import merged
+            fingerprint = was.sites
+        elif was.sites is None or existing.sites is None:
+            fingerprint = self.given_sites.fingerprint
+        else:
+            from a20_parquet.windows.filenames.site_table import merged
 
-        return merged(existing.sites.until(number), self.given_sites).fingerprint
+            fingerprint = merged(existing.sites.until(number), self.given_sites).fingerprint
+        return was, self.options.model_copy(update={"sites": fingerprint})
 
 
 def _conversions(existing: ExistingDataset, shard: ShardSummary) -> tuple[int, ...]:

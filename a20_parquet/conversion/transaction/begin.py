@@ -88,14 +88,9 @@ def begin(
 ) -> ConversionState:
     """Begin a conversion, or resume the unfinished one of the same inputs and options.
 
-    A complete dataset that it overwrites stays until ``make_way``.
-
-    Args:
-        layout: of the dataset; the caller has its lock.
-        plan: of the conversion; its scratch folder is for new runs.
-        overwrite: whether what is there may be deleted.
-        check: called before anything is written or deleted, with the folders that will be deleted;
-            raises if the conversion must not begin.
+    A complete dataset that it overwrites stays until ``make_way``. ``check`` is called before
+    anything is written or deleted, with the folders that will be deleted; it raises if the
+    conversion must not begin.
 
     Raises:
         UsageError: there is an unfinished conversion of other inputs or options.
