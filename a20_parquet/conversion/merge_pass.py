@@ -98,8 +98,8 @@ def plan_files(
     }
     if table.site_tokens == DISTINCT_TOKENS and (alike := folded_alike(sites)):
         raise SameFolderError(
-            f"site={alike[0]} and site={alike[1]} would be one folder on disks that ignore case, "
-            "but are different sites. Write --unknown-site as the recorder's name is written, or give it "
+            f"site={alike[0]} and site={alike[1]} are different sites, but one folder on disks "
+            "that ignore case. Write --unknown-site as the recorder's name is written, or give it "
             "another name. Nothing was converted."
         )
     return plan
