@@ -51,6 +51,7 @@ def timed(name: str, dataset: Path) -> dict[str, Any]:
     group, _, way = name.partition("/")
     work = WAYS[group][way]
     for module in (
+        "a20_parquet.query.connect",
         "a20_parquet.query.scan",
         "a20_parquet.query.similar",
         "duckdb",

@@ -1,6 +1,6 @@
 """Ways to query a dataset, each a function from its folder to the answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -107,34 +107,32 @@ def nearest_duckdb(dataset: Path) -> list[float]:
     """The same by plain DuckDB over the Parquet files."""
     import duckdb
 
-    return _nearest_in_duckdb(duckdb.connect(), _parquet(dataset), dataset)
+    # A cast to FLOAT[1280] for array_cosine_similarity takes a sixth more CPU time.
+    similarity = "list_cosine_similarity(embedding, ?)"
+    return _nearest_in_duckdb(duckdb.connect(), _parquet(dataset), similarity, dataset)
 
 
 def nearest_connect(dataset: Path) -> list[float]:
     """The same by DuckDB through ``a20_parquet.connect``."""
     import a20_parquet
 
-    return _nearest_in_duckdb(a20_parquet.connect(dataset), "windows", dataset)
+    similarity = f"array_cosine_similarity(embedding, ?::FLOAT[{len(_query(dataset))}])"
+    return _nearest_in_duckdb(a20_parquet.connect(dataset), "windows", similarity, dataset)
 
 
 def nearest_pyarrow(dataset: Path) -> list[float]:
     """The same by NumPy over the batches of a ``pyarrow.dataset``."""
     query = _query(dataset)
-    best = np.empty(0, np.float32)
-    for batch in _pyarrow(dataset).to_batches(columns=["embedding"]):
-        block = batch.column("embedding").flatten().to_numpy().reshape(-1, len(query))
-        best = _nearer(best, block, query)
-    return _descending(best)
+    batches = _pyarrow(dataset).to_batches(columns=["embedding"])
+    columns = (batch.column("embedding").flatten().to_numpy() for batch in batches)
+    return _nearest((column.reshape(-1, len(query)) for column in columns), query)
 
 
 def nearest_numpy(dataset: Path) -> list[float]:
     """The same by NumPy over a memory-mapped ``.npy`` of all embeddings, block by block."""
     embeddings = np.load(_npy(dataset), mmap_mode="r")
-    query = _query(dataset)
-    best = np.empty(0, np.float32)
-    for first in range(0, len(embeddings), _BLOCK_ROWS):
-        best = _nearer(best, embeddings[first : first + _BLOCK_ROWS], query)
-    return _descending(best)
+    firsts = range(0, len(embeddings), _BLOCK_ROWS)
+    return _nearest((embeddings[i : i + _BLOCK_ROWS] for i in firsts), _query(dataset))
 
 
 WAYS: dict[str, dict[str, Callable[[Path], Any]]] = {
@@ -155,7 +153,7 @@ WAYS: dict[str, dict[str, Callable[[Path], Any]]] = {
     "the ten nearest windows": {
         "similar": nearest_similar,
         "connect, array_cosine_similarity": nearest_connect,
-        "DuckDB, array_cosine_similarity": nearest_duckdb,
+        "DuckDB, list_cosine_similarity": nearest_duckdb,
         "pyarrow.dataset and NumPy": nearest_pyarrow,
         "NumPy, memory-mapped .npy": nearest_numpy,
     },
@@ -163,24 +161,23 @@ WAYS: dict[str, dict[str, Callable[[Path], Any]]] = {
 """Ways to ask the same, by what is asked; the program's own come first."""
 
 
-def _nearer(best: Floats, block: Floats, query: Floats) -> Floats:
-    """The largest cosines of those so far and a block's."""
-    norms = np.linalg.norm(block, axis=1) * np.linalg.norm(query)
-    return np.sort(np.concatenate([best, block @ query / norms]))[-_TOP:]
-
-
-def _descending(best: Floats) -> list[float]:
-    values: list[float] = best[::-1].tolist()
+def _nearest(blocks: Iterable[Floats], query: Floats) -> list[float]:
+    """The largest cosines of blocks of embeddings, descending."""
+    unit = query / np.linalg.norm(query)
+    # vecdot makes no copy of the squares, which norm does.
+    cosines = np.concatenate([each @ unit / np.sqrt(np.vecdot(each, each)) for each in blocks])
+    nearest = np.argpartition(cosines, -_TOP)[-_TOP:]
+    values: list[float] = np.sort(cosines[nearest])[::-1].tolist()
     return values
 
 
-def _nearest_in_duckdb(connection: Any, relation: str, dataset: Path) -> list[float]:
-    query = _query(dataset)
+def _nearest_in_duckdb(
+    connection: Any, relation: str, similarity: str, dataset: Path
+) -> list[float]:
     found = connection.execute(
-        f"select array_cosine_similarity("  # noqa: S608
-        f"embedding::FLOAT[{len(query)}], ?::FLOAT[{len(query)}]) as similarity, "
-        f"filename, recording_offset_in_file from {relation} order by similarity desc limit {_TOP}",
-        [query.tolist()],
+        f"select {similarity} as similarity, filename, recording_offset_in_file "  # noqa: S608
+        f"from {relation} order by similarity desc limit {_TOP}",
+        [_query(dataset).tolist()],
     ).fetchall()
     return [row[0] for row in found]
 
