@@ -137,6 +137,13 @@ def default_budget() -> int:
     return (total if limit is None else min(total, limit)) // 4
 
 
+def free_memory() -> int:
+    """Return the bytes that processes and cached files can still take, as far as limits allow."""
+    free = int(psutil.virtual_memory().available)
+    limit = memory_limit()
+    return free if limit is None else min(free, limit - int(psutil.Process().memory_info().rss))
+
+
 def default_workers() -> int:
     """Return the number of cores that this process may use, rounded up."""
     has_affinity = hasattr(os, "sched_getaffinity")

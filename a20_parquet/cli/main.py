@@ -46,6 +46,7 @@ def cli() -> None:
 @options.on_error_option
 @options.max_errors_option
 @options.npy_json_option
+@options.embeddings_option
 @options.decoder_option
 @options.dask_option
 @options.json_option

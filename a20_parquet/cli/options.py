@@ -218,6 +218,13 @@ decoder_option = _choice_option(
     ["tensorflow", "wire"],
     "How records are decoded. wire does without TensorFlow, with the same result.",
 )
+embeddings_option = _choice_option(
+    "--embeddings",
+    ["auto", "located", "copied"],
+    "Where embeddings are while windows are sorted: located leaves them in the shards, which are "
+    "read twice; copied needs memory or scratch disk for them. auto locates them if all shards "
+    "are local and fit into the free memory. The result is the same.",
+)
 dask_option = click.option(
     "--dask",
     metavar="ADDRESS|local:N",

@@ -30,6 +30,7 @@ from a20_parquet.execution.threads import ThreadPool
 from a20_parquet.notebook.files import NpyJsonFolder
 from a20_parquet.notebook.npy_json import NotebookOutput, hop_remarks
 from a20_parquet.progress import Progress, ProgressOption, open_progress
+from a20_parquet.runs.located_run import ShardFiles
 from a20_parquet.shards.discover import Listing, find_shards
 from a20_parquet.shards.perch_config import read_configs
 from a20_parquet.storage.path import is_inside
@@ -106,8 +107,11 @@ def _convert(
                 setup = plan_conversion(new, chosen, reading, executor, notebook)
                 hops = () if notebook is None else hop_remarks([setup.table.window_seconds])
                 remarks.say(*map(str, setup.assumptions), *hops)
-                with started(layout, setup, chosen, existing, progress) as state:
-                    result = _convert_new(layout, setup, state, reading, executor)
+                with (
+                    started(layout, setup, chosen, existing, progress) as state,
+                    ShardFiles({shard.position: shard.path for shard in setup.shards}) as shards,
+                ):
+                    result = _convert_new(layout, setup, state, reading, executor, shards)
             result = replace(result, retries=retries.count + result.retries)
     return replace(
         result,
@@ -119,19 +123,20 @@ def _convert(
     )
 
 
-def _convert_new(
+def _convert_new(  # noqa: PLR0913, PLR0917 - what converts, from where to where
     layout: DatasetLayout,
     setup: ConversionSetup,
     state: ConversionState,
     reading: Reading,
     executor: Executor,
+    shards: ShardFiles,
 ) -> Conversion:
     """Sort the windows of new shards, merge them into files and commit these."""
     existing = reading.existing
     npy_json = None if setup.notebook is None else setup.notebook.folder.root
     token = FencingToken.of(layout, state.scratch, *([] if npy_json is None else [npy_json]))
     executor.check_access(token, setup.shards[:1])
-    sorted_runs, sorted_shards = sort_shards(layout, setup, state, executor)
+    sorted_runs, sorted_shards = sort_shards(layout, setup, state, executor, shards)
     if not reading.has_kept:
         overwrites = existing is None and layout.manifest.exists()
         check_some_kept(setup, sorted_shards, overwrites=overwrites)

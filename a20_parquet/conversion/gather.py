@@ -1,4 +1,4 @@
-"""Gathers the windows of one unit in a buffer, and sorts them into a run when it is full."""
+"""Gathers the windows of one unit: embeddings are copied to a buffer, or their locations noted."""
 
 from bisect import bisect_right
 from collections import Counter
@@ -11,7 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from a20_parquet.runs.located_run import LOCATION, Locations
 from a20_parquet.runs.run import InMemoryRun, Rows
+from a20_parquet.tfrecord.records import Records
+from a20_parquet.tfrecord.shard import HEADER_BYTES, unmasked_crc
 from a20_parquet.windows.build import WindowRules, sort_table
 from a20_parquet.windows.filter import Intake
 from a20_parquet.windows.name_sketch import NameSketch
@@ -20,8 +23,8 @@ from a20_parquet.windows.selection import LeftOut
 from a20_parquet.windows.spacing import SpacingSample, SpacingSampler, merge_samples
 
 
-class WindowGatherer:
-    """Gathers the windows of one unit of work, a full buffer at a time.
+class Gatherer:
+    """Gathers records until their windows are sorted.
 
     Attributes:
         windows: number of windows of each shard, by its position.
@@ -29,19 +32,16 @@ class WindowGatherer:
         noticed: what these are, of all shards.
     """
 
-    def __init__(self, buffer: Rows, rules: WindowRules) -> None:
-        """Prepare to gather.
+    def __init__(self, rules: WindowRules) -> None:
+        """Begin without records.
 
         Args:
-            buffer: for embeddings, shape ``(rows, dims)``.
             rules: how records become windows.
         """
         self.windows: Counter[int] = Counter()
         self.left_out: Counter[int] = Counter()
         self.noticed = LeftOut()
-        self._buffer = buffer
         self._rules = rules
-        self._used = 0
         self._records: list[RecordMetadata] = []
         self._features: dict[str, list[FeatureValues | None]] = {
             feature.name: [] for feature in rules.features
@@ -56,6 +56,51 @@ class WindowGatherer:
         """
         self.left_out.update(windows)
         self.noticed = LeftOut.merged([self.noticed, noticed])
+
+    def _note(self, taken: DecodedRecords, start: int, stop: int) -> None:
+        whole = stop - start == len(taken.metadata)
+        self._records.append(taken.metadata if whole else taken.metadata.take(range(start, stop)))
+        for name, tensors in self._features.items():
+            tensors.extend(taken.features[name][start:stop])
+
+    def _take_table(self) -> tuple[Any, npt.NDArray[np.int64]]:
+        """Return the windows of the records gathered, and forget these.
+
+        Windows outside the selection are counted and left out.
+
+        Returns:
+            Their metadata, unsorted, a table of ``keyed_schema()``; and for each its number among
+            all windows of the records.
+        """
+        keyed = sort_table(self._records, self._rules, self._features)
+        rows = np.arange(len(keyed))
+        if self._rules.selection.is_limited:
+            takes = self._rules.selection.takes(
+                keyed.column("site"), keyed.column("window_start_local")
+            )
+            others = keyed.filter(pa.array(~takes))
+            self.leave_out(_count_by_shard(others), LeftOut.of_days(others))
+            keyed, rows = keyed.filter(pa.array(takes)), rows[takes]
+        self.windows.update(_count_by_shard(keyed))
+        self._records.clear()
+        for tensors in self._features.values():
+            tensors.clear()
+        return pa.Table.from_batches([keyed]), rows
+
+
+class WindowGatherer(Gatherer):
+    """Copies the embeddings of one unit of work, a full buffer at a time."""
+
+    def __init__(self, buffer: Rows, rules: WindowRules) -> None:
+        """Prepare to gather.
+
+        Args:
+            buffer: for embeddings, shape ``(rows, dims)``.
+            rules: how records become windows.
+        """
+        super().__init__(rules)
+        self._buffer = buffer
+        self._used = 0
 
     def add(self, taken: DecodedRecords) -> Iterator[InMemoryRun]:
         """Copy a batch of records into the buffer.
@@ -88,12 +133,6 @@ class WindowGatherer:
         count = bisect_right(rows, len(self._buffer) - self._used)
         return count, rows[count - 1] if count else 0
 
-    def _note(self, taken: DecodedRecords, start: int, stop: int) -> None:
-        whole = stop - start == len(taken.metadata)
-        self._records.append(taken.metadata if whole else taken.metadata.take(range(start, stop)))
-        for name, tensors in self._features.items():
-            tensors.extend(taken.features[name][start:stop])
-
     def rest(self) -> Iterator[InMemoryRun]:
         """Sort the windows in the buffer into a run; none if the buffer is empty."""
         keyed, rows = self.take_keyed()
@@ -103,26 +142,11 @@ class WindowGatherer:
     def take_keyed(self) -> tuple[Any, npt.NDArray[np.int64]]:
         """Return the windows in the buffer, and begin an empty one.
 
-        Windows outside the selection are counted and left out.
-
         Returns:
             Their metadata, unsorted, a table of ``keyed_schema()``; and for each its buffer row.
         """
-        keyed = sort_table(self._records, self._rules, self._features)
-        rows = np.arange(self._used)
-        if self._rules.selection.is_limited:
-            takes = self._rules.selection.takes(
-                keyed.column("site"), keyed.column("window_start_local")
-            )
-            others = keyed.filter(pa.array(~takes))
-            self.leave_out(_count_by_shard(others), LeftOut.of_days(others))
-            keyed, rows = keyed.filter(pa.array(takes)), rows[takes]
-        self.windows.update(_count_by_shard(keyed))
-        self._records.clear()
-        for tensors in self._features.values():
-            tensors.clear()
         self._used = 0
-        return pa.Table.from_batches([keyed]), rows
+        return self._take_table()
 
     def _sort_in_parts(self, picked: Embedding) -> Iterator[InMemoryRun]:
         """Sort the rows of one record, which is larger than the buffer, a full buffer at a time."""
@@ -132,6 +156,53 @@ class WindowGatherer:
             part = rows[start : start + most]
             self._buffer[: len(part)] = picked[part]
             yield InMemoryRun(self._buffer, np.arange(len(part)), keyed.slice(start, most))
+
+
+class LocationGatherer(Gatherer):
+    """Notes where the embeddings of one unit of work are in their shards."""
+
+    def __init__(self, rules: WindowRules) -> None:
+        """Begin without records."""
+        super().__init__(rules)
+        self._places: list[Locations] = []
+
+    def add(self, taken: DecodedRecords, records: Records) -> None:
+        """Note records that have ``floats_at``.
+
+        Args:
+            taken: some of ``records``.
+            records: of an uncompressed shard.
+        """
+        metadata = taken.metadata
+        places = np.empty(len(metadata), LOCATION)
+        numbers = metadata.numbers - records.first
+        places["shard"] = metadata.position
+        places["payload"] = np.array(metadata.offsets, np.int64) + HEADER_BYTES
+        places["payload_bytes"] = [len(records.payloads[number]) for number in numbers]
+        places["checksum"] = [unmasked_crc(records.checksums[number]) for number in numbers]
+        places["at"] = taken.floats_at
+        places["item_bytes"] = [embedding.itemsize for embedding in taken.embeddings]
+        self._places.append(places)
+        self._note(taken, 0, len(metadata))
+
+    def take(self) -> tuple[Any, Locations]:
+        """Return the windows of the records gathered, and forget these.
+
+        Returns:
+            Their metadata, unsorted, a table of ``keyed_schema()``; and for each the location of
+            its embedding.
+        """
+        places = np.concatenate([np.empty(0, LOCATION), *self._places])
+        shapes = [shape for batch in self._records for shape in batch.shapes]
+        windows, channels, dims = np.array(shapes, np.int64).reshape(-1, 3).T
+        self._places.clear()
+        record, window, channel = self._rules.rows(windows, channels)
+        keyed, rows = self._take_table()
+        located = places[record]
+        located["at"] += (
+            (window * channels[record] + channel) * dims[record] * located["item_bytes"]
+        ).astype(np.int32)
+        return keyed, located[rows]
 
 
 def _count_by_shard(keyed: Any) -> dict[int, int]:

@@ -1,6 +1,7 @@
 """Planning a conversion: everything that is decided before the first byte is written."""
 
 import logging
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from a20_parquet.conversion.detect import detect_schema
 from a20_parquet.conversion.memory import MemoryPlan, plan_memory
 from a20_parquet.conversion.new_shards import NewShards
-from a20_parquet.conversion.options import ConvertOptions, OnError
+from a20_parquet.conversion.options import ConvertOptions, EmbeddingsIn, OnError
 from a20_parquet.conversion.reading import Reading
 from a20_parquet.conversion.transaction.checkpoints import PlannedShard, option_differences
 from a20_parquet.dataset.existing import ExistingDataset, Retry
@@ -20,6 +21,7 @@ from a20_parquet.errors import UsageError
 from a20_parquet.execution.protocols import Executor
 from a20_parquet.formatting import format_bytes, format_count
 from a20_parquet.notebook.npy_json import NotebookOutput
+from a20_parquet.resources import free_memory
 from a20_parquet.runs.merge_plan import divide_shards
 from a20_parquet.shards.discover import Listing
 from a20_parquet.shards.perch_config import Hop, find_hop
@@ -147,6 +149,7 @@ def plan_conversion(
         table,
         sum(windows),
         from_store=some_in_store(shards),
+        locates=_locates(shards, detected.codecs, options, executor),
     )
     memory = replace(memory, holds_all=memory.holds_all and executor.is_local)
     _log_memory(memory, budget, sum(windows), table)
@@ -173,6 +176,8 @@ def plan_conversion(
 
 def _log_memory(memory: MemoryPlan, budget: int, windows: int, table: TableOptions) -> None:
     where = "all stay in memory" if memory.holds_all else "sorted through runs on scratch disk"
+    if memory.locates:
+        where = "their embeddings stay in the shards"
     _LOGGER.info(
         "%s for %s: batches of %s; up to %s windows of %s floats, %s",
         format_bytes(budget),
@@ -185,7 +190,12 @@ def _log_memory(memory: MemoryPlan, budget: int, windows: int, table: TableOptio
 
 
 def divide_memory(
-    options: ConvertOptions, table: TableOptions, windows: int, *, from_store: bool
+    options: ConvertOptions,
+    table: TableOptions,
+    windows: int,
+    *,
+    from_store: bool,
+    locates: bool = False,
 ) -> MemoryPlan:
     """Divide the memory budget of a conversion of at most ``windows`` windows.
 
@@ -201,7 +211,34 @@ def divide_memory(
         feature_bytes=feature_bytes(table.features),
         text_bytes=text_bytes(table.features),
         read_ahead=READ_AHEAD if from_store else 0,
+        locates=locates,
     )
+
+
+def _locates(
+    shards: Sequence[Shard], codecs: Sequence[Codec], options: ConvertOptions, executor: Executor
+) -> bool:
+    """Decide whether embeddings may stay in the shards.
+
+    Raises:
+        UsageError: they cannot, though the user asks for it.
+    """
+    wanted = options.embeddings
+    if wanted is EmbeddingsIn.COPIED:
+        return False
+    reason = None
+    if not executor.is_local:
+        reason = "with --dask"
+    elif some_in_store(shards):
+        reason = "from shards in a store"
+    elif not hasattr(os, "preadv"):
+        reason = "on this operating system"
+    if wanted is EmbeddingsIn.LOCATED:
+        if reason is not None:
+            raise UsageError(f"--embeddings located cannot be used {reason}: leave it out.")
+        return True
+    is_plain = all(codec is Codec.NONE for codec in codecs)
+    return reason is None and is_plain and sum(shard.size for shard in shards) <= free_memory()
 
 
 def check_options(listing: Listing, options: ConvertOptions, existing: ExistingDataset) -> None:

@@ -21,6 +21,8 @@ _MIN_ROWS = 64
 # have no such limit, as they need no offsets.
 _MOST_TEXT_BYTES = (1 << 31) - 1
 _MAX_RUN_ROWS = 8_000_000
+# Gathered for each shard, joined, and sorted.
+_LOCATION_BYTES = 3 * 28
 _MIN_SLICE_ROWS, _MAX_SLICE_ROWS = 8, 1024
 
 
@@ -48,6 +50,8 @@ class MemoryPlan:
     """Whether all windows of the input can stay in memory, so that no run is written."""
     spare_rows: int = 0
     """Windows beyond the estimate that fit in memory too, of all shards together."""
+    locates: bool = False
+    """Whether embeddings stay in the shards until they are written."""
 
     def slice_rows_of(self, runs: int) -> int:
         """Return the rows of metadata to read of each of ``runs`` runs at a time.
@@ -80,6 +84,7 @@ def plan_memory(  # noqa: PLR0913 - what buffers depend on, each a keyword
     feature_bytes: int = 0,
     text_bytes: int = 0,
     read_ahead: int = 0,
+    locates: bool = False,
 ) -> MemoryPlan:
     """Divide a budget.
 
@@ -93,6 +98,8 @@ def plan_memory(  # noqa: PLR0913 - what buffers depend on, each a keyword
         text_bytes: bytes of the longest text that a feature may have.
         read_ahead: blocks of ``batch_bytes`` that each worker prefetches from a store; 0 if all
             shards are local.
+        locates: whether embeddings may stay in the shards. They do if the budget suffices for all
+            other values of all windows.
 
     Raises:
         UsageError: the budget does not suffice for a single worker, or no budget does.
@@ -126,17 +133,23 @@ def plan_memory(  # noqa: PLR0913 - what buffers depend on, each a keyword
         slice_rows = merging // 2 // (2 * runs * sorted_bytes)
         if slice_rows < _MIN_SLICE_ROWS:
             return None
-        holding = windows * row_bytes + workers * (decoding + row_group_bytes)
+        each = workers * (decoding + row_group_bytes)
+        holding = windows * row_bytes + each
+        # Some records may have to be copied.
+        locating = windows * (sorted_bytes + _LOCATION_BYTES) + each + workers * _COPY_BYTES
+        copied_rows = (budget - locating) // workers // row_bytes
+        is_located = locates and windows <= most_rows and copied_rows >= _MIN_ROWS
         spare_rows = min((budget - holding) // row_bytes, most_rows - windows)
         return MemoryPlan(
             workers=workers,
             batch_bytes=batch_bytes,
-            gather_rows=gather_rows,
+            gather_rows=min(gather_rows, copied_rows) if is_located else gather_rows,
             slice_rows=min(slice_rows, _MAX_SLICE_ROWS),
             staging_rows=min(staging_rows, max(windows, _MIN_ROWS)),
             runs=runs,
-            holds_all=holding <= budget and windows <= most_rows,
+            holds_all=is_located or (holding <= budget and windows <= most_rows),
             spare_rows=max(spare_rows, 0),
+            locates=is_located,
         )
 
     for count in range(workers, 0, -1):

@@ -53,6 +53,17 @@ class OnError(enum.StrEnum):
     FAIL = "fail"
 
 
+class EmbeddingsIn(enum.StrEnum):
+    """Where embeddings are while windows are sorted."""
+
+    AUTO = "auto"
+    """``LOCATED`` if all shards are local, and fit into the memory that is free; else copied."""
+    LOCATED = "located"
+    """They stay in the shards, and are read a second time when they are written."""
+    COPIED = "copied"
+    """They are copied to memory or to scratch disk."""
+
+
 def _channel_numbers(value: object) -> object:
     numbers = value.split(",") if isinstance(value, str) else value
     return tuple(sorted(set(TypeAdapter(list[int]).validate_python(numbers)))) if numbers else None
@@ -150,6 +161,7 @@ class OptionValues(TypedDict, total=False):
     max_errors: int | None
     npy_json: Path | str | None
     decoder: DecoderName | str
+    embeddings: EmbeddingsIn | str
     dask: str | None
 
 
@@ -245,6 +257,9 @@ class ConvertOptions(BaseModel):
     )
     decoder: DecoderName = _option(
         "What decodes records; the result is the same.", DecoderName.TENSORFLOW
+    )
+    embeddings: EmbeddingsIn = _option(
+        "Where embeddings are while windows are sorted; the result is the same.", EmbeddingsIn.AUTO
     )
     dask: _Cluster = _option(
         "Where a Dask cluster does the work: its scheduler's address, or ``local:N`` for N "

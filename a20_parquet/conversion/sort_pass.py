@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from a20_parquet.conversion.gather import Observations, WindowGatherer
+from a20_parquet.conversion.gather import LocationGatherer, Observations, WindowGatherer
 from a20_parquet.conversion.job import ConversionSetup
 from a20_parquet.conversion.sort_unit import ErrorLimit, SortedUnit, UnitSorter
 from a20_parquet.conversion.transaction.begin import ConversionState
@@ -19,6 +20,7 @@ from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.execution.protocols import Executor, TaskContext
 from a20_parquet.execution.threads import Pool
 from a20_parquet.formatting import format_count
+from a20_parquet.runs.located_run import LocatedRun, ShardFiles
 from a20_parquet.runs.run import InMemoryRun, Rows, Run
 from a20_parquet.runs.stored_run import open_runs
 from a20_parquet.storage.path import AnyPath
@@ -63,6 +65,7 @@ def _open_sorter(
                 scratch=scratch,
                 positions=positions,
                 gatherer=WindowGatherer(buffer, setup.rules),
+                located=LocationGatherer(setup.rules) if setup.memory.locates else None,
                 record_filter=record_filter,
                 errors=errors,
                 context=context,
@@ -76,6 +79,7 @@ def sort_shards(
     setup: ConversionSetup,
     state: ConversionState,
     executor: Executor,
+    files: ShardFiles,
 ) -> tuple[list[Run], SortedShards]:
     """Sort the windows of all shards into runs, in memory or on scratch disk.
 
@@ -86,6 +90,7 @@ def sort_shards(
         setup: the conversion.
         state: what was done before.
         executor: does the units.
+        files: of the shards, from which located runs read embeddings.
 
     Returns:
         All runs, and the results of all shards, in shard order.
@@ -103,7 +108,8 @@ def sort_shards(
     left = [shard for shard in setup.shards if shard.position not in done]
     if left:
         executor.progress.start("reading shards", sum(shard.size for shard in left))
-    shared = _SharedBuffer(setup) if setup.memory.holds_all else None
+    memory = setup.memory
+    shared = _SharedBuffer(setup) if memory.holds_all and not memory.locates else None
     known = sum(unit.errors for unit in state.sorted)
     initializer = partial(_open_sorter, layout, setup, state.scratch, known, shared)
     errors = ErrorLimit(setup.most_errors, known)
@@ -136,17 +142,26 @@ def sort_shards(
         format_count(sum(len(made.sorted.runs) for made in new), "run"),
     )
     units = sorted([*state.sorted, *(made.sorted for made in new)], key=lambda unit: unit.positions)
-    files = [files for unit in units for files in unit.runs]
+    run_files = [files for unit in units for files in unit.runs]
     by_position = {
         position: shard
         for unit in units
         for position, shard in zip(unit.positions, unit.shards, strict=True)
     }
     positions = sorted(by_position)
-    return [*open_runs(files), *(shared.runs(new) if shared else ())], SortedShards(
+    in_memory = [made for made in new if made.in_memory is not None]
+    runs: list[Run] = [*open_runs(run_files)]
+    if in_memory:
+        keyed = pa.concat_tables([made.in_memory for made in in_memory])
+        if shared is None:
+            locations = np.concatenate([made.rows for made in in_memory])
+            runs.append(LocatedRun(files, locations, keyed, setup.table.dims))
+        else:
+            runs.append(shared.run(in_memory, keyed))
+    return runs, SortedShards(
         positions=tuple(positions),
         shards=tuple(by_position[position] for position in positions),
-        runs=tuple(files),
+        runs=tuple(run_files),
         quarantine=tuple(shard for unit in units for shard in unit.quarantine),
         observations=observations,
     )
@@ -168,10 +183,7 @@ class _SharedBuffer:
         """Lend a unit its part of the buffer."""
         yield self._all[self._starts[positions[0]] : self._starts[positions[-1] + 1]]
 
-    def runs(self, units: Sequence[SortedUnit]) -> Iterator[InMemoryRun]:
-        """Sort all windows in the buffer into one run; none if there is no window."""
-        in_memory = [unit for unit in units if unit.in_memory is not None]
-        if in_memory:
-            rows = [self._starts[unit.sorted.positions[0]] + unit.rows for unit in in_memory]
-            keyed = pa.concat_tables([unit.in_memory for unit in in_memory])
-            yield InMemoryRun(self._all, np.concatenate(rows), keyed)
+    def run(self, units: Sequence[SortedUnit], keyed: Any) -> InMemoryRun:
+        """Sort all windows in the buffer into one run; ``keyed`` is their metadata."""
+        rows = [self._starts[unit.sorted.positions[0]] + unit.rows for unit in units]
+        return InMemoryRun(self._all, np.concatenate(rows), keyed)

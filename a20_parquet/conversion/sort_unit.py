@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from threading import Lock
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from a20_parquet.conversion.gather import Observer, WindowGatherer
+from a20_parquet.conversion.gather import LocationGatherer, Observer, WindowGatherer
 from a20_parquet.conversion.job import ConversionSetup
 from a20_parquet.conversion.transaction.checkpoints import SortedShards, commit_sorted
 from a20_parquet.conversion.transaction.lock import check_lock
@@ -19,6 +20,7 @@ from a20_parquet.dataset.manifest import QuarantinedShard, ShardSummary
 from a20_parquet.dataset.quarantine import QuarantineWriter
 from a20_parquet.errors import DatasetError, RecordError
 from a20_parquet.execution.protocols import TaskContext
+from a20_parquet.runs.located_run import Locations
 from a20_parquet.runs.run import InMemoryRun
 from a20_parquet.runs.stored_run import RunFiles, write_run
 from a20_parquet.storage.path import AnyPath
@@ -26,9 +28,11 @@ from a20_parquet.storage.read_ahead import Prefetch
 from a20_parquet.tfrecord.compression import open_content
 from a20_parquet.tfrecord.frames import FrameReader
 from a20_parquet.tfrecord.records import Damage, Records
-from a20_parquet.tfrecord.shard import Shard
+from a20_parquet.tfrecord.shard import Codec, Shard
 from a20_parquet.windows.filter import RecordFilter
+from a20_parquet.windows.records import DecodedRecords
 from a20_parquet.windows.rejection import Rejection
+from a20_parquet.windows.selection import LeftOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +41,10 @@ class SortedUnit:
 
     sorted: SortedShards
     in_memory: Any
-    """Metadata of windows still in the buffer, a table of ``keyed_schema()``; None if the buffer is
-    empty."""
-    rows: npt.NDArray[np.int64]
-    """For each of them its row of the buffer."""
+    """Metadata of windows that are not in ``sorted.runs``, a table of ``keyed_schema()``; None if
+    there are none."""
+    rows: npt.NDArray[np.int64] | Locations
+    """For each of them its row of the buffer, or its embedding's location."""
     last_error: RecordError | None
     """The last record or damaged range that went to quarantine."""
 
@@ -56,6 +60,8 @@ class UnitSorter:
     positions: tuple[int, ...]
     """Positions of the unit's shards, ascending."""
     gatherer: WindowGatherer
+    located: LocationGatherer | None
+    """For records whose embeddings stay in their shard; None if all are copied."""
     record_filter: RecordFilter
     errors: "ErrorLimit"
     context: TaskContext
@@ -72,25 +78,32 @@ class UnitSorter:
             OSError: a run or the quarantine cannot be written.
         """
         read = [self._read(self.setup.shards[position]) for position in self.positions]
-        in_memory, rows = None, np.zeros(0, np.int64)
-        if self.setup.memory.holds_all and not self._runs:
+        in_memory: Any = None
+        rows: npt.NDArray[np.int64] | Locations = np.zeros(0, np.int64)
+        if self.located is not None:
+            self._write(self.gatherer.rest())
+            in_memory, rows = self.located.take()
+        elif self.setup.memory.holds_all and not self._runs:
             in_memory, rows = self.gatherer.take_keyed()
         else:
             self._write(self.gatherer.rest())
+        gatherers = [self.gatherer, *([self.located] if self.located else [])]
         unit = SortedShards(
             positions=self.positions,
             shards=tuple(
                 summary.model_copy(
                     update={
-                        "windows": self.gatherer.windows[position],
-                        "left_out": self.gatherer.left_out[position],
+                        "windows": sum(each.windows[position] for each in gatherers),
+                        "left_out": sum(each.left_out[position] for each in gatherers),
                     }
                 )
                 for position, (summary, _) in zip(self.positions, read, strict=True)
             ),
             runs=tuple(self._runs),
             quarantine=tuple(quarantined for _, quarantined in read if quarantined),
-            observations=self._observer.observations(self.gatherer.noticed),
+            observations=self._observer.observations(
+                LeftOut.merged(each.noticed for each in gatherers)
+            ),
         )
         if in_memory is None:
             self.context.check()
@@ -129,7 +142,7 @@ class UnitSorter:
                 self.gatherer.leave_out({shard.position: intake.left_out}, intake.noticed)
                 if notebook is not None:
                     notebook.add(decoded.of_dims(self.setup.table.dims))
-                self._write(self.gatherer.add(intake.taken))
+                self._gather(intake.taken, item, is_plain=content.codec is Codec.NONE)
             quarantined = quarantine.finish()
         summary = ShardSummary(
             label=retry.shard.label if retry else shard.label,
@@ -144,6 +157,19 @@ class UnitSorter:
             sample_rate_hz=shard.sample_rate_hz,
         )
         return summary, quarantined
+
+    def _gather(self, taken: DecodedRecords, records: Records, *, is_plain: bool) -> None:
+        """Note where embeddings are, or copy them."""
+        if self.located is None or not is_plain:
+            self._write(self.gatherer.add(taken))
+        elif None not in taken.floats_at:
+            self.located.add(taken, records)
+        else:
+            is_located = [at is not None for at in taken.floats_at]
+            indices = range(len(is_located))
+            self.located.add(taken.take(list(compress(indices, is_located))), records)
+            others = [index for index in indices if not is_located[index]]
+            self._write(self.gatherer.add(taken.take(others)))
 
     def _quarantine_writer(self, shard: Shard, retry: Retry | None) -> QuarantineWriter:
         folder = self.layout.staged_quarantine

@@ -33,6 +33,9 @@ class DecodedRecord(NamedTuple):
     features: tuple[FeatureValues | None, ...]
     other_features: frozenset[str]
     """Names of features that were not decoded."""
+    floats_at: int | None
+    """Where the embedding's floats start in the payload, stored as they are in ``embedding``; None
+    if they are stored in another form."""
 
 
 def gather(
@@ -53,7 +56,7 @@ def gather(
             if isinstance(error, RejectedError)
         )
     columns = zip(*kept, strict=True) if kept else repeat((), len(DecodedRecord._fields))
-    filenames, timestamps_s, embeddings, claims_another_shape, features, others = columns
+    filenames, timestamps_s, embeddings, claims_another_shape, features, others, floats_at = columns
     metadata = RecordMetadata(
         shard=records.shard.url,
         position=records.shard.position,
@@ -70,6 +73,7 @@ def gather(
         rejected=rejected,
         shape_disagreements=sum(claims_another_shape),
         other_features=frozenset().union(*set(others)),
+        floats_at=list(floats_at),
     )
 
 

@@ -90,6 +90,7 @@ class ProtobufDecoder:
             embedding=embedding,
             claims_another_shape=_claims_another_shape(features, embedding.shape),
             other_features=other_names(features, self._names),
+            floats_at=None,
         )
 
 

@@ -197,7 +197,13 @@ class TensorFlowDecoder(FormDecoder):
         rows = zip(*further, strict=True) if further else repeat(())
         values = zip(filenames, stamps, protos, rows, strict=False)
         for (index, form), row in zip(known, values, strict=True):
-            found[index] = self._record(form, *row)
+            record = self._record(form, *row)
+            if record is not None:
+                first, stop = form.embedding.at, form.embedding.stop
+                # Where they are stored counts only if TensorFlow has found the same floats.
+                is_same = row[2].endswith(contents[index][first:stop])
+                record = record._replace(floats_at=first if is_same else None)
+            found[index] = record
         return found
 
     def _known_form(self, payload: bytes) -> RecordForm | None:
@@ -233,6 +239,7 @@ class TensorFlowDecoder(FormDecoder):
             form.claims_another_shape,
             features,
             form.other_features,
+            None,
         )
 
 

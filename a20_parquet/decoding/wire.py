@@ -53,6 +53,7 @@ class WireDecoder(FormDecoder):
             form.claims_another_shape,
             features,
             form.other_features,
+            form.embedding.at,
         )
 
     def _features(

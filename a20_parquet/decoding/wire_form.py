@@ -111,6 +111,10 @@ class FormDecoder(ABC):
             known or self._protobuf.decode(bytes(payload), rate_hz)
             for known, payload in zip(self._decode_known(payloads), payloads, strict=True)
         ]
+        for index, payload in enumerate(records.payloads):
+            if len(payload) > LARGE_BYTES and isinstance(record := found[index], DecodedRecord):
+                # The position is one in the reduced payload.
+                found[index] = record._replace(floats_at=None)
         return gather(records, found, self._wanted)
 
     @abstractmethod

@@ -121,6 +121,7 @@ class FrameReader:
         data, first = self._ahead.buffered, self._ahead.offset
         offsets: list[int] = []
         payloads: list[memoryview] = []
+        checksums: list[int] = []
         between: list[memoryview] = []
         at = behind = 0
         while at + HEADER_BYTES <= len(data) and at < self._batch_bytes:
@@ -130,8 +131,10 @@ class FrameReader:
             if footer_at + FOOTER_BYTES > len(data) or length_crc != _length_crc(length):
                 break
             payload = data[payload_at:footer_at]
-            if _FOOTER.unpack_from(data, footer_at) != (masked_crc(payload),):
+            checksum = masked_crc(payload)
+            if _FOOTER.unpack_from(data, footer_at) != (checksum,):
                 break
+            checksums.append(checksum)
             offsets.append(first + at)
             payloads.append(payload)
             # A footer and the header that follows it.
@@ -142,7 +145,7 @@ class FrameReader:
         self._ahead.skip(at)
         number = self.records + self.damaged_ranges
         self.records += len(payloads)
-        return Records(self._shard, number, offsets, payloads)
+        return Records(self._shard, number, offsets, payloads, checksums)
 
     def _bad_payload(self) -> _Fault:
         """Describe the wrong payload checksum of the next frame, which is buffered."""

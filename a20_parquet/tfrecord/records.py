@@ -25,6 +25,8 @@ class Records:
     """Where each record's frame starts, in bytes of the decompressed shard."""
     payloads: Sequence[Buffer]
     """Serialized ``tf.train.Example`` messages; valid until the shard's next batch is read."""
+    checksums: Sequence[int] = ()
+    """Masked CRC32C of each payload, as its frame has it; empty if nobody has asked the frames."""
 
     @property
     def payload_bytes(self) -> int:

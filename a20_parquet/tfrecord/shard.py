@@ -76,6 +76,12 @@ def masked_crc(data: Any) -> int:
     return (((crc >> 15) | (crc << 17)) + CRC_MASK_DELTA) & 0xFFFFFFFF
 
 
+def unmasked_crc(masked: int) -> int:
+    """CRC32C of the data that ``masked_crc`` has masked."""
+    rotated = (masked - CRC_MASK_DELTA) & 0xFFFFFFFF
+    return ((rotated >> 17) | (rotated << 15)) & 0xFFFFFFFF
+
+
 def starts_with_frame(head: bytes | memoryview) -> bool:
     """Whether ``head`` begins with a frame header: a length and its valid masked CRC32C."""
     if len(head) < HEADER_BYTES:

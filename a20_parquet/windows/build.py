@@ -56,6 +56,27 @@ class WindowRules:
             return channels
         return np.searchsorted(np.array(self.channels, np.int64), channels)
 
+    def rows(
+        self, windows: npt.NDArray[np.int64], channels: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Number the rows of tensors, windows before channels.
+
+        Args:
+            windows: of each tensor.
+            channels: likewise.
+
+        Returns:
+            For each row its tensor, window and channel, from 0.
+        """
+        taken = self.count_channels(channels)
+        count = windows * taken
+        tensor = np.repeat(np.arange(len(count)), count)
+        row = np.arange(len(tensor)) - np.repeat(np.cumsum(count) - count, count)
+        window, channel = np.divmod(row, np.maximum(taken, 1)[tensor])
+        if self.channels is not None:
+            channel = np.array(self.channels, np.int64)[channel]
+        return tensor, window, channel
+
     def pick(self, tensor: Embedding) -> Embedding:
         """Reshape a tensor to one row per window and channel taken.
 
@@ -99,14 +120,9 @@ def sort_table(
     timestamps_s = np.concatenate([np.zeros(0), *(batch.timestamps_s for batch in records)])
     shapes = [shape for batch in records for shape in batch.shapes]
     windows, channels, _ = np.array(shapes, np.int64).reshape(-1, 3).T
-    taken = rules.count_channels(channels)
-    rows = windows * taken
-    record = np.repeat(np.arange(len(shapes)), rows)
+    record, window, channel = rules.rows(windows, channels)
+    rows = np.bincount(record, minlength=len(shapes))
     recording = filenames.indices.to_numpy()[record]
-    row = np.arange(len(record)) - np.repeat(np.cumsum(rows) - rows, rows)
-    window, channel = np.divmod(row, np.maximum(taken, 1)[record])
-    if rules.channels is not None:
-        channel = np.array(rules.channels, np.int64)[channel]
     offset_s = timestamps_s[record] + window * rules.window_s
 
     undated = recordings.file_timestamp.is_null().to_numpy(zero_copy_only=False)[recording]

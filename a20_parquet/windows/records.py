@@ -87,6 +87,9 @@ class DecodedRecords:
     """Number of records whose ``embedding_shape`` differs from their tensor's shape."""
     other_features: frozenset[str] = frozenset()
     """Names of features that were not decoded."""
+    floats_at: list[int | None] = field(default_factory=list)
+    """Where each embedding's floats start in the record's payload, stored one after the other as
+    little-endian numbers of the embedding's dtype; None if they are stored in another form."""
 
     def take(self, indices: Sequence[int]) -> "DecodedRecords":
         """The records at these indices, without ``rejected``."""
@@ -97,6 +100,7 @@ class DecodedRecords:
                 name: [tensors[index] for index in indices]
                 for name, tensors in self.features.items()
             },
+            floats_at=[self.floats_at[index] for index in indices] if self.floats_at else [],
         )
 
     def of_dims(self, dims: int) -> "DecodedRecords":

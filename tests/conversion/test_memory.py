@@ -11,6 +11,7 @@ from a20_parquet.conversion.memory import MemoryPlan, plan_memory
 from a20_parquet.conversion.options import ConvertOptions
 from a20_parquet.errors import UsageError
 from a20_parquet.resources import METADATA_ROW_BYTES, default_budget, default_workers
+from a20_parquet.runs.located_run import LOCATION
 
 MIB = 1 << 20
 BATCH_COPIES = 6
@@ -32,7 +33,7 @@ READ_AHEAD = st.just(0) | st.integers(0, 32)
 BUDGETS = st.integers(1, 64 * MIB) | st.integers(1, 1 << 44)
 
 
-def try_plan(**numbers: int) -> MemoryPlan | None:
+def try_plan(**numbers: Any) -> MemoryPlan | None:
     """The plan, or none where the budget is refused."""
     try:
         return plan_memory(**numbers)
@@ -48,7 +49,7 @@ def parse(option: str, value: Any) -> ConvertOptions:
 
 
 @settings(max_examples=300)
-@given(BUDGETS, WORKERS, DIMS, ROW_GROUP_ROWS, WINDOWS, FEATURE_BYTES, READ_AHEAD)
+@given(BUDGETS, WORKERS, DIMS, ROW_GROUP_ROWS, WINDOWS, FEATURE_BYTES, READ_AHEAD, st.booleans())
 def test_the_budget_is_kept(  # noqa: PLR0913, PLR0917 - what buffers depend on
     budget: int,
     workers: int,
@@ -57,6 +58,7 @@ def test_the_budget_is_kept(  # noqa: PLR0913, PLR0917 - what buffers depend on
     windows: int,
     feature_bytes: int,
     read_ahead: int,
+    locates: bool,  # noqa: FBT001 - drawn
 ) -> None:
     """What all workers may hold at once, in either pass, is within the budget."""
     plan = try_plan(
@@ -67,6 +69,7 @@ def test_the_budget_is_kept(  # noqa: PLR0913, PLR0917 - what buffers depend on
         windows=windows,
         feature_bytes=feature_bytes,
         read_ahead=read_ahead,
+        locates=locates,
     )
     if plan is None:
         return
@@ -77,7 +80,11 @@ def test_the_budget_is_kept(  # noqa: PLR0913, PLR0917 - what buffers depend on
     row_group = row_group_rows * row_bytes + COPY_BYTES
     assert 1 <= plan.workers <= workers
     assert min(plan.batch_bytes, plan.gather_rows, plan.slice_rows, plan.staging_rows) >= 1
-    if plan.holds_all:
+    if plan.locates:
+        copied = plan.gather_rows * row_bytes + COPY_BYTES
+        each = plan.workers * (decoding + row_group + copied)
+        assert windows * (sorted_bytes + 3 * LOCATION.itemsize) + each <= budget
+    elif plan.holds_all:
         assert windows * row_bytes + plan.workers * (decoding + row_group) <= budget
     else:
         sorting = decoding + plan.gather_rows * row_bytes + COPY_BYTES
@@ -106,7 +113,7 @@ def test_the_budget_is_kept(  # noqa: PLR0913, PLR0917 - what buffers depend on
     ),
 )
 def test_more_budget_gives_no_smaller_buffers(
-    budget: int, more: int, workers: int, numbers: dict[str, int]
+    budget: int, more: int, workers: int, numbers: dict[str, Any]
 ) -> None:
     """With as many workers a larger budget makes nothing smaller, but for a rounded row."""
     small = try_plan(budget=budget, workers=workers, **numbers)
@@ -128,7 +135,7 @@ def test_more_budget_gives_no_smaller_buffers(
 
 def test_too_little() -> None:
     """A budget that does not even suffice for one worker is refused, with what would suffice."""
-    numbers = {"workers": 4, "dims": 1280, "row_group_rows": 2048, "windows": 100}
+    numbers: dict[str, Any] = {"workers": 4, "dims": 1280, "row_group_rows": 2048, "windows": 100}
     with pytest.raises(UsageError, match=r"memory 1000 is too little .*row_group_rows") as told:
         plan_memory(budget=1000, **numbers)
     words = str(told.value).split()
@@ -140,7 +147,7 @@ def test_too_little() -> None:
 
 def test_fewer_workers_than_asked_for() -> None:
     """Workers for whom the budget would not go round are left out."""
-    numbers = {"dims": 1280, "row_group_rows": 2048, "windows": 1000}
+    numbers: dict[str, Any] = {"dims": 1280, "row_group_rows": 2048, "windows": 1000}
     counts = [
         plan_memory(budget=size * MIB, workers=8, **numbers).workers for size in (40, 64, 1000)
     ]
@@ -181,7 +188,7 @@ def test_a_small_budget_sorts_much() -> None:
 
 def test_features_take_memory() -> None:
     """Logits of 10,000 classes leave room for fewer windows, and without them nothing changes."""
-    numbers = {
+    numbers: dict[str, Any] = {
         "budget": 2 * 10**9,
         "workers": 1,
         "dims": 1280,
@@ -199,7 +206,7 @@ def test_features_take_memory() -> None:
 
 def test_reading_ahead_takes_memory() -> None:
     """Blocks that a store sends ahead are part of the share; local shards have none."""
-    numbers = {
+    numbers: dict[str, Any] = {
         "budget": 2 * 10**9,
         "workers": 2,
         "dims": 1280,
@@ -315,7 +322,7 @@ def test_options_are_told_as_they_are_typed(option: str, value: Any, told: str) 
 
 def test_more_memory_than_there_is() -> None:
     """Buffers are no larger than the input needs, however large the budget is."""
-    numbers = {"workers": 2, "dims": 8, "row_group_rows": 2048}
+    numbers: dict[str, Any] = {"workers": 2, "dims": 8, "row_group_rows": 2048}
     assert plan_memory(budget=1 << 90, windows=1000, **numbers).staging_rows == 1000
 
 
@@ -354,7 +361,7 @@ def test_default_options() -> None:
 
 def test_texts_of_a_run_fit_into_arrows_offsets() -> None:
     """No batch may have more texts than 2 GiB of them, however large the budget."""
-    numbers = {"workers": 1, "dims": 4, "windows": 10**9, "feature_bytes": 1 << 16}
+    numbers: dict[str, Any] = {"workers": 1, "dims": 4, "windows": 10**9, "feature_bytes": 1 << 16}
     plan = plan_memory(budget=1 << 44, row_group_rows=2048, text_bytes=1 << 16, **numbers)
     assert plan.gather_rows << 16 < 1 << 31
     assert not plan.holds_all

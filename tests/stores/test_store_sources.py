@@ -97,7 +97,7 @@ def test_each_counts_its_own_repeated_requests(
             raise ConnectionResetError
 
     store.before.append(fail_once)
-    found: dict[str, int] = {}
+    found: dict[str, Any] = {}
 
     def convert(name: str) -> None:
         both.wait()
@@ -133,7 +133,7 @@ def test_reading_ahead_is_planned(
     """The memory plan counts the blocks of a store, also where other shards are local."""
     planned = []
 
-    def plan(**numbers: int) -> Any:
+    def plan(**numbers: Any) -> Any:
         planned.append(numbers["read_ahead"])
         return plan_memory(**numbers)
 
@@ -257,7 +257,7 @@ def test_float16_is_planned_by_each_shards_head(
     source = put(tmp_path / "in")
     planned = []
 
-    def plan(**numbers: int) -> Any:
+    def plan(**numbers: Any) -> Any:
         planned.append(numbers["windows"])
         return plan_memory(**numbers)
 

@@ -1,0 +1,274 @@
+"""Runs whose embeddings stay in the shards: only their locations and metadata are sorted.
+
+An embedding is read where it is stored when its file is written. The whole payload of its record is
+read, and compared with the checksum that the first pass has verified.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from itertools import pairwise
+from threading import Lock, local
+from typing import Any, NamedTuple, Self
+
+import crc32c
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from a20_parquet.errors import SourceError
+from a20_parquet.runs.run import Rows
+from a20_parquet.storage.locate import check_regular
+from a20_parquet.windows.order import find_partitions, sort_order
+
+LOCATION = np.dtype(
+    [
+        ("shard", "<i4"),
+        ("payload", "<i8"),
+        ("payload_bytes", "<i4"),
+        ("checksum", "<u4"),
+        ("at", "<i4"),
+        ("item_bytes", "<i4"),
+    ]
+)
+"""Where a window's embedding is: position of the shard; offset of the record's payload in the file,
+its bytes and its CRC32C; offset of the embedding in the payload; bytes of a float, 4 or 2."""
+
+
+class _Record(NamedTuple):
+    """Where a record and one of its windows are; a row of ``LOCATION``."""
+
+    shard: int
+    payload: int
+    size: int
+    checksum: int
+    at: int
+    item_bytes: int
+
+
+Locations = npt.NDArray[np.void]
+"""Shape ``(windows,)``, dtype ``LOCATION``."""
+
+Numbers = npt.NDArray[np.int64]
+
+_FLOATS: dict[int, Any] = {4: np.dtype("<f4"), 2: np.dtype("<f2")}
+_MOST_OPEN = 256
+_AHEAD_BYTES = 4 << 20
+
+
+class ShardFiles:
+    """The shards' files, opened when something is read of them; thread-safe, a context manager."""
+
+    def __init__(self, paths: Mapping[int, str]) -> None:
+        """Open nothing yet.
+
+        Args:
+            paths: of local uncompressed shards, by their position.
+        """
+        self._paths = paths
+        self._lock = Lock()
+        self._open: OrderedDict[int, _OpenFile] = OrderedDict()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._open.values():
+            os.close(file.number)
+        self._open.clear()
+
+    def path(self, shard: int) -> str:
+        """Return the path of a shard."""
+        return self._paths[shard]
+
+    @contextmanager
+    def borrow(self, shards: Iterable[int]) -> Iterator[dict[int, int]]:
+        """Lend file descriptors of shards, by their positions.
+
+        Raises:
+            SourceError: one cannot be opened.
+        """
+        lent: dict[int, _OpenFile] = {}
+        try:
+            with self._lock:
+                for shard in shards:
+                    file = self._open.get(shard)
+                    if file is None:
+                        file = self._open[shard] = _OpenFile(self._open_file(shard))
+                    file.users += 1
+                    lent[shard] = file
+                    self._open.move_to_end(shard)
+                self._close_some()
+            yield {shard: file.number for shard, file in lent.items()}
+        finally:
+            with self._lock:
+                for file in lent.values():
+                    file.users -= 1
+
+    def _open_file(self, shard: int) -> int:
+        path = self._paths[shard]
+        try:
+            check_regular(path)
+            return os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        except OSError as error:
+            raise self.changed(shard, f"cannot be read again: {error}") from error
+
+    def changed(self, shard: int, how: str) -> SourceError:
+        """Return the error that says how a shard is not as the first pass has read it."""
+        return SourceError(
+            f"{self._paths[shard]}: {how}. Embeddings are read a second time when they are "
+            "written: put the shard back as it was, or give --embeddings copied."
+        )
+
+    def _close_some(self) -> None:
+        unused = [shard for shard, file in self._open.items() if not file.users]
+        for shard in unused[: max(0, len(self._open) - _MOST_OPEN)]:
+            os.close(self._open.pop(shard).number)
+
+
+class _OpenFile:
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.users = 0
+
+
+class LocatedRun:
+    """Windows whose embeddings are in the shards; any number of threads may read it.
+
+    Attributes:
+        partitions: the partitions, in order.
+        dims: floats per embedding.
+    """
+
+    on_disk = False
+    is_remote = False
+
+    def __init__(self, files: ShardFiles, locations: Locations, keyed: Any, dims: int) -> None:
+        """Sort windows.
+
+        Args:
+            files: the shards.
+            locations: of the windows' embeddings.
+            keyed: the windows' metadata, a table of ``keyed_schema()`` with at least one row.
+            dims: floats per embedding.
+        """
+        order = sort_order(keyed)
+        self._files = files
+        self._locations = locations[order]
+        self._metadata = keyed.take(pa.array(order)).combine_chunks().to_batches()[0]
+        self._local = local()
+        self.partitions = find_partitions(self._metadata)
+        self.dims = dims
+
+    def __len__(self) -> int:
+        """Count the windows."""
+        return len(self._locations)
+
+    def read_metadata(self, start: int, stop: int) -> Any:
+        """See ``Run``."""
+        return self._metadata.slice(start, stop - start)
+
+    def read_embeddings(self, start: int, out: Rows) -> None:
+        """See ``Run``.
+
+        Raises:
+            SourceError: a shard cannot be read, or is not as the first pass has read it.
+        """
+        stop = start + len(out)
+        found = self._locations[start:stop]
+        firsts = _first_of_records(found)
+        records = [_Record(*fields) for fields in found[firsts].tolist()]
+        bounds = [*firsts.tolist(), len(found)]
+        is_one_piece = self._are_one_piece(found, firsts).tolist()
+        with self._files.borrow({record.shard for record in records}) as files:
+            for record, (first, end), whole in zip(
+                records, pairwise(bounds), is_one_piece, strict=True
+            ):
+                rows = out[first:end]
+                if whole and record.item_bytes == rows.itemsize:
+                    self._read_floats(files[record.shard], record, rows)
+                else:
+                    self._widen(files[record.shard], record, found["at"][first:end].tolist(), rows)
+        self._advise(stop)
+
+    def _are_one_piece(self, found: Locations, firsts: Numbers) -> npt.NDArray[np.bool_]:
+        """Whether each record's windows follow each other in the shard as they do in the run."""
+        follows = np.ones(len(found), np.bool_)
+        follows[1:] = np.diff(found["at"]) == found["item_bytes"][1:] * self.dims
+        follows[firsts] = True
+        return np.logical_and.reduceat(follows, firsts)
+
+    def _advise(self, start: int) -> None:
+        """Ask the system to read the embeddings that are needed next."""
+        known = getattr(self._local, "advised", 0)
+        rows = _AHEAD_BYTES // (self.dims * 4) + 1
+        if not hasattr(os, "posix_fadvise") or start + rows // 2 <= known <= start + rows:
+            return
+        self._local.advised = start + rows
+        following = self._locations[known if start <= known < start + rows else start :][:rows]
+        records = following[_first_of_records(following)].tolist()
+        with self._files.borrow({record[0] for record in records}) as files, suppress(OSError):
+            for shard, payload, size, *_ in records:
+                os.posix_fadvise(files[shard], payload, size, os.POSIX_FADV_WILLNEED)
+
+    def _read_floats(self, file: int, record: "_Record", out: Rows) -> None:
+        """Read windows that are stored as they are needed, without a copy."""
+        buffer = self._buffer(record.size)
+        floats = memoryview(out.reshape(-1).view(np.uint8))  # type: ignore[arg-type]  # a buffer
+        end = record.at + len(floats)
+        self._read(file, record, [buffer[: record.at], floats, buffer[end : record.size]])
+
+    def _widen(self, file: int, record: "_Record", ats: list[int], out: Rows) -> None:
+        """Read windows at any positions ``ats`` of a payload."""
+        buffer = self._buffer(record.size)[: record.size]
+        self._read(file, record, [buffer])
+        for row, at in enumerate(ats):
+            out[row] = np.ndarray(self.dims, _FLOATS[record.item_bytes], buffer, at)
+
+    def _read(self, file: int, record: "_Record", pieces: list[memoryview]) -> None:
+        """Read a whole payload, and compare its checksum."""
+        try:
+            count = os.preadv(file, pieces, record.payload)
+            if 0 < count < record.size:
+                count = _read_rest(file, pieces, record.payload, count)
+        except OSError as error:
+            raise self._files.changed(record.shard, f"cannot be read again: {error}") from error
+        found = 0
+        for piece in pieces:
+            found = crc32c.crc32c(piece, found)
+        if count != record.size or found != record.checksum:
+            raise self._files.changed(
+                record.shard,
+                f"the record whose payload starts at byte {record.payload} has changed",
+            )
+
+    def _buffer(self, size: int) -> memoryview:
+        """Return memory for a payload, of this thread."""
+        held: memoryview | None = getattr(self._local, "buffer", None)
+        if held is None or len(held) < size:
+            held = self._local.buffer = memoryview(bytearray(size))
+        return held
+
+
+def _read_rest(file: int, pieces: list[memoryview], offset: int, count: int) -> int:
+    """Read what one call has not read; return the number of all bytes read."""
+    at = 0
+    for piece in pieces:
+        done = min(max(count - at, 0), len(piece))
+        while done < len(piece):
+            more = os.preadv(file, [piece[done:]], offset + at + done)
+            if not more:
+                return count
+            done += more
+            count += more
+        at += len(piece)
+    return count
+
+
+def _first_of_records(places: Locations) -> Numbers:
+    """Return the rows that are in another record than the row before."""
+    shard, payload = places["shard"], places["payload"]
+    differs = np.ones(len(places), np.bool_)
+    differs[1:] = (shard[1:] != shard[:-1]) | (payload[1:] != payload[:-1])
+    return np.flatnonzero(differs)

@@ -1,0 +1,195 @@
+"""Embeddings that stay in the shards: the same dataset, or an error that names the shard."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import a20_parquet
+from a20_parquet.conversion import merge_pass
+from a20_parquet.errors import SourceError, UsageError
+from a20_parquet.runs.located_run import LocatedRun
+from tests.helpers.bad_shards import write_damaged, write_good_and_bad
+from tests.helpers.conversions import digests, write_shuffled
+from tests.helpers.shards import make_record, random_tensor, tensor_proto, write_shard
+
+NAME = "site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac"
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shards with tensors of several shapes, with damage and bad records, and compressed ones."""
+    folder = write_shuffled(tmp_path_factory.mktemp("shards"))
+    records = [
+        make_record(random_tensor((5, 2, 16), 1000 + i), NAME, 10_000 + 60.0 * i) for i in range(40)
+    ]
+    write_shard(folder / "gzip-00000-of-00002", records[:20], "GZIP")
+    write_shard(folder / "plain-00001-of-00002", records[20:])
+    return folder
+
+
+@pytest.fixture
+def located(monkeypatch: pytest.MonkeyPatch) -> list[LocatedRun]:
+    """The located runs that are made from now on."""
+    made: list[LocatedRun] = []
+    make = LocatedRun.__init__
+
+    def note(self: LocatedRun, *values: Any) -> None:
+        made.append(self)
+        make(self, *values)
+
+    monkeypatch.setattr(LocatedRun, "__init__", note)
+    return made
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "wire": {"decoder": "wire"},
+    "site": {"decoder": "wire", "partition_by": "site"},
+    "small row groups": {"decoder": "wire", "row_group_rows": 7},
+    "small files": {"decoder": "wire", "row_group_rows": 7, "max_file_size": 1000},
+    "one channel": {"decoder": "wire", "channels": [1]},
+    "two channels": {"decoder": "wire", "channels": [0, 3]},
+    "selection": {"decoder": "wire", "until_date": "2021-01-01"},
+    "zstd": {"decoder": "wire", "compression": "zstd"},
+    "one worker": {"decoder": "wire", "workers": 1},
+    "little memory": {"decoder": "wire", "memory": "9MB"},
+    "no duplicates": {"decoder": "wire", "drop_duplicates": True},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_the_same_dataset(
+    shards: Path, tmp_path: Path, name: str, located: list[LocatedRun]
+) -> None:
+    """Copied and located embeddings give equal files."""
+    for embeddings in ("copied", "located"):
+        a20_parquet.convert(shards, tmp_path / embeddings, embeddings=embeddings, **OPTIONS[name])
+    assert digests(tmp_path / "located") == digests(tmp_path / "copied")
+    # With so little memory not even the metadata fit.
+    assert len(located) == (name != "little memory")
+
+
+def test_auto_locates_local_plain_shards(
+    shards: Path, tmp_path: Path, located: list[LocatedRun]
+) -> None:
+    """Shards of which one is compressed are copied."""
+    a20_parquet.convert(shards, tmp_path / "mixed", decoder="wire")
+    assert not located
+    plain = [path for path in shards.iterdir() if "gzip" not in path.name]
+    a20_parquet.convert(plain, tmp_path / "plain", decoder="wire")
+    assert len(located) == 1
+
+
+@pytest.mark.parametrize("write", [write_good_and_bad, write_damaged])
+@pytest.mark.parametrize("decoder", ["wire", "tensorflow"])
+def test_bad_records_and_damage(
+    tmp_path: Path, write: Callable[[Path], Any], decoder: str, located: list[LocatedRun]
+) -> None:
+    """Quarantine is the same, and so is its retry."""
+    (tmp_path / "in").mkdir()
+    write(tmp_path / "in")
+    for embeddings in ("copied", "located"):
+        out = tmp_path / embeddings
+        options: Any = {"embeddings": embeddings, "decoder": decoder, "dims": 8}
+        a20_parquet.convert(tmp_path / "in", out, **options)
+        if write is write_good_and_bad:
+            a20_parquet.convert(out / "quarantine", out, unknown_site="Lab", **options)
+    same = digests(tmp_path / "copied", but="manifest.json")
+    assert digests(tmp_path / "located", but="manifest.json") == same
+    assert located
+
+
+def test_records_that_are_stored_otherwise_are_copied(
+    tmp_path: Path, located: list[LocatedRun]
+) -> None:
+    """Lists of numbers instead of bytes, among records that are located."""
+    records = []
+    for number in range(30):
+        tensor = random_tensor((3, 1, 8), number)
+        record = make_record(tensor, NAME, 15.0 * number)
+        if number % 3 == 0:
+            listed = tensor_proto(1, tensor.shape, float_val=tensor.reshape(-1).tolist())
+            record = record.replace(_content(tensor), listed)
+        records.append(record)
+    write_shard(tmp_path / "in" / "a-00000-of-00001", records)
+    for embeddings in ("copied", "located"):
+        a20_parquet.convert(tmp_path / "in", tmp_path / embeddings, embeddings=embeddings)
+    assert digests(tmp_path / "located") == digests(tmp_path / "copied")
+    assert located
+
+
+def _content(tensor: np.ndarray[Any, Any]) -> bytes:
+    return tensor_proto(1, tensor.shape, tensor_content=tensor.tobytes())
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    # In the last record: before the payload's checksum.
+    content[-20] ^= 1
+    path.write_bytes(content)
+
+
+def _replace(path: Path, make: Callable[[Path], None]) -> None:
+    path.unlink()
+    make(path)
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "cut": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "emptied": lambda path: os.truncate(path, 0),
+    "flipped": _flip,
+    "removed": Path.unlink,
+    "zeros": lambda path: path.write_bytes(bytes(path.stat().st_size)),
+    "a folder": lambda path: _replace(path, Path.mkdir),
+    "a pipe": lambda path: _replace(path, os.mkfifo),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_shard_that_changes_between_the_passes(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, workers: int
+) -> None:
+    """It is an error that names the shard; with the shard as it was the same command goes on."""
+    source = shutil.copytree(shards, tmp_path / "in")
+    options: Any = {"decoder": "wire", "embeddings": "located", "workers": workers}
+    victim = source / "plain-00001-of-00002"
+    plan = merge_pass.plan_files
+
+    def change_first(*values: Any) -> Any:
+        CHANGES[change](victim)
+        return plan(*values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("a20_parquet.conversion.convert.plan_files", change_first)
+        with pytest.raises(
+            SourceError, match=r"plain-00001-of-00002: .* or give embeddings copied"
+        ):
+            a20_parquet.convert(source, tmp_path / "out", **options)
+    assert not (tmp_path / "out" / "manifest.json").exists()
+    victim.rmdir() if victim.is_dir() else victim.unlink(missing_ok=True)
+    shutil.copy2(shards / victim.name, victim)
+    a20_parquet.convert(source, tmp_path / "out", **options)
+    a20_parquet.convert(source, tmp_path / "whole", decoder="wire", embeddings="copied")
+    assert digests(tmp_path / "out") == digests(tmp_path / "whole")
+
+
+def test_where_embeddings_cannot_be_located(shards: Path, tmp_path: Path) -> None:
+    """Shards in a store and clusters copy them: who asks for something else is told."""
+    import fsspec
+
+    store = fsspec.filesystem("memory")
+    try:
+        store.put(str(shards / "plain-00001-of-00002"), "/located/a-00000-of-00001")
+        with pytest.raises(UsageError, match="embeddings located cannot be used from shards in"):
+            a20_parquet.convert("memory://located", tmp_path / "out", embeddings="located")
+        a20_parquet.convert("memory://located", tmp_path / "out", decoder="wire")
+    finally:
+        store.rm("/located", recursive=True)
+    with pytest.raises(UsageError, match="embeddings: expected 'auto', 'located' or 'copied'"):
+        a20_parquet.convert(shards, tmp_path / "other", embeddings="left")
