@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from a20_parquet.runs.located_run import LOCATION, Locations
+from a20_parquet.runs.located_run import LOCATION, LocatedRun, Locations, ShardFiles
 from a20_parquet.runs.run import InMemoryRun, Rows
 from a20_parquet.tfrecord.records import Records
 from a20_parquet.tfrecord.shard import HEADER_BYTES, unmasked_crc
@@ -161,17 +161,29 @@ class WindowGatherer(Gatherer):
 class LocationGatherer(Gatherer):
     """Notes where the embeddings of one unit of work are in their shards."""
 
-    def __init__(self, rules: WindowRules) -> None:
-        """Begin without records."""
+    def __init__(self, files: ShardFiles, most_rows: int, rules: WindowRules) -> None:
+        """Begin without records.
+
+        Args:
+            files: of the shards.
+            most_rows: windows of one run.
+            rules: how records become windows.
+        """
         super().__init__(rules)
+        self._files = files
+        self._most_rows = most_rows
+        self._rows = 0
         self._places: list[Locations] = []
 
-    def add(self, taken: DecodedRecords, records: Records) -> None:
+    def add(self, taken: DecodedRecords, records: Records) -> Iterator[LocatedRun]:
         """Note records that have ``floats_at``.
 
         Args:
             taken: some of ``records``.
             records: of an uncompressed shard.
+
+        Yields:
+            A run as soon as there are ``most_rows`` windows or more.
         """
         metadata = taken.metadata
         places = np.empty(len(metadata), LOCATION)
@@ -184,6 +196,15 @@ class LocationGatherer(Gatherer):
         places["item_bytes"] = [embedding.itemsize for embedding in taken.embeddings]
         self._places.append(places)
         self._note(taken, 0, len(metadata))
+        self._rows += sum(windows * channels for windows, channels, _ in metadata.shapes)
+        if self._rows >= self._most_rows:
+            yield from self.rest()
+
+    def rest(self) -> Iterator[LocatedRun]:
+        """Sort the windows gathered into a run; none if there are no windows."""
+        keyed, places = self.take()
+        if len(keyed):
+            yield LocatedRun(self._files, places, keyed, self._rules.dims)
 
     def take(self) -> tuple[Any, Locations]:
         """Return the windows of the records gathered, and forget these.
@@ -196,6 +217,7 @@ class LocationGatherer(Gatherer):
         shapes = [shape for batch in self._records for shape in batch.shapes]
         windows, channels, dims = np.array(shapes, np.int64).reshape(-1, 3).T
         self._places.clear()
+        self._rows = 0
         record, window, channel = self._rules.rows(windows, channels)
         keyed, rows = self._take_table()
         located = places[record]

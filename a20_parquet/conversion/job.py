@@ -95,7 +95,7 @@ class ConversionSetup:
         if self.memory.holds_all:
             return [(position,) for position in left]
         windows = [self.windows[position] for position in left]
-        most = min(self.memory.gather_rows, -(-sum(self.windows) // self.slots))
+        most = min(self.memory.unit_rows, -(-sum(self.windows) // self.slots))
         bounds = divide_shards(windows, most)
         return [tuple(left[first:end]) for first, end in bounds]
 

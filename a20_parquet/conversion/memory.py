@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from dataclasses import dataclass
+from itertools import product
 
 from a20_parquet.errors import UsageError
 from a20_parquet.resources import METADATA_ROW_BYTES
@@ -39,7 +40,7 @@ class MemoryPlan:
     batch_bytes: int
     """Size of a batch of records to decode, and of a block to read from a store."""
     gather_rows: int
-    """Windows of one run."""
+    """Windows of one run whose embeddings are copied."""
     slice_rows: int
     """Rows of metadata that the merge reads of one run at a time."""
     staging_rows: int
@@ -52,6 +53,13 @@ class MemoryPlan:
     """Windows beyond the estimate that fit in memory too, of all shards together."""
     locates: bool = False
     """Whether embeddings stay in the shards until they are written."""
+    located_rows: int = 0
+    """Windows of one run whose embeddings stay in the shards."""
+
+    @property
+    def unit_rows(self) -> int:
+        """Windows of one unit of the first pass, which fill a run."""
+        return self.located_rows if self.locates else self.gather_rows
 
     def slice_rows_of(self, runs: int) -> int:
         """Return the rows of metadata to read of each of ``runs`` runs at a time.
@@ -98,8 +106,7 @@ def plan_memory(  # noqa: PLR0913 - what buffers depend on, each a keyword
         text_bytes: bytes of the longest text that a feature may have.
         read_ahead: blocks of ``batch_bytes`` that each worker prefetches from a store; 0 if all
             shards are local.
-        locates: whether embeddings may stay in the shards. They do if the budget suffices for all
-            other values of all windows.
+        locates: whether embeddings may stay in the shards.
 
     Raises:
         UsageError: the budget does not suffice for a single worker, or no budget does.
@@ -118,7 +125,7 @@ def plan_memory(  # noqa: PLR0913 - what buffers depend on, each a keyword
     # While blocks are prefetched, another one is being decoded.
     copies = _BATCH_COPIES + (1 + _BLOCK_COPIES * read_ahead if read_ahead else 0)
 
-    def divide(budget: int, workers: int) -> MemoryPlan | None:
+    def divide(budget: int, workers: int, *, locates: bool) -> MemoryPlan | None:
         share = budget // workers
         batch_bytes = min(max(share // (4 * copies), _MIN_BATCH_BYTES), _MAX_BATCH_BYTES)
         decoding = copies * batch_bytes
@@ -127,35 +134,49 @@ def plan_memory(  # noqa: PLR0913 - what buffers depend on, each a keyword
         staging_rows = merging // 2 // (embedding_bytes + METADATA_ROW_BYTES)
         if gather_rows < _MIN_ROWS or staging_rows < _MIN_ROWS:
             return None
+        located_rows = 0
+        if locates:
+            # Some records may have to be copied.
+            gathering = share - decoding - 2 * _COPY_BYTES
+            gather_rows = max(min(gather_rows, gathering // 8 // row_bytes), _MIN_ROWS)
+            located_rows = (gathering - gather_rows * row_bytes) // (sorted_bytes + _LOCATION_BYTES)
+            located_rows = min(located_rows, most_rows)
+            if located_rows < _MIN_ROWS:
+                return None
         # Shards that do not quite fit together leave a run half empty at the worst.
-        runs = 2 * (windows // gather_rows) + 1
+        runs = 2 * (windows // (located_rows or gather_rows)) + 1
         # Half of the merge's memory is for metadata, with up to two slices of each run.
         slice_rows = merging // 2 // (2 * runs * sorted_bytes)
         if slice_rows < _MIN_SLICE_ROWS:
             return None
         each = workers * (decoding + row_group_bytes)
-        holding = windows * row_bytes + each
-        # Some records may have to be copied.
-        locating = windows * (sorted_bytes + _LOCATION_BYTES) + each + workers * _COPY_BYTES
-        copied_rows = (budget - locating) // workers // row_bytes
-        is_located = locates and windows <= most_rows and copied_rows >= _MIN_ROWS
+        if locates:
+            each += workers * (gather_rows * row_bytes + _COPY_BYTES)
+        in_memory = sorted_bytes + (_LOCATION_BYTES if locates else embedding_bytes)
+        holding = windows * in_memory + each
         spare_rows = min((budget - holding) // row_bytes, most_rows - windows)
+        holds_all = holding <= budget and windows <= most_rows
         return MemoryPlan(
             workers=workers,
             batch_bytes=batch_bytes,
-            gather_rows=min(gather_rows, copied_rows) if is_located else gather_rows,
+            gather_rows=gather_rows,
             slice_rows=min(slice_rows, _MAX_SLICE_ROWS),
             staging_rows=min(staging_rows, max(windows, _MIN_ROWS)),
             runs=runs,
-            holds_all=is_located or (holding <= budget and windows <= most_rows),
+            holds_all=holds_all,
             spare_rows=max(spare_rows, 0),
-            locates=is_located,
+            locates=locates,
+            located_rows=most_rows if locates and holds_all else located_rows,
         )
 
-    for count in range(workers, 0, -1):
-        if plan := divide(budget, count):
+    # A location may need more memory than a short embedding.
+    choices = {locates, False}
+    for count, choice in product(range(workers, 0, -1), sorted(choices, reverse=True)):
+        if plan := divide(budget, count, locates=choice):
             return plan
-    least = bisect_left(range(_MOST_BUDGET), True, key=lambda more: divide(more, 1) is not None)
+    least = bisect_left(
+        range(_MOST_BUDGET), True, key=lambda more: bool(divide(more, 1, locates=False))
+    )
     raise UsageError(
         f"--memory {budget} is too little for {windows} windows of {dims + feature_bytes // 4} "
         f"floats in row groups of {row_group_rows} rows: give at least {least} bytes, or set a "

@@ -32,12 +32,13 @@ _LEAST_PART_ROWS = 64
 _MOST_SPARE_ROWS = 4096
 
 
-def _open_sorter(
+def _open_sorter(  # noqa: PLR0913, PLR0917 - what the task shares with all others
     layout: DatasetLayout,
     setup: ConversionSetup,
     scratch: AnyPath,
     known_errors: int,
     shared: "_SharedBuffer | None",
+    files: ShardFiles,
 ) -> Callable[[tuple[int, ...], TaskContext], SortedUnit]:
     """Return the task that sorts the windows of one unit's shards.
 
@@ -47,6 +48,7 @@ def _open_sorter(
         scratch: folder of the runs.
         known_errors: number of errors in units that were finished before.
         shared: buffer for the windows of all units; None if runs are written.
+        files: of the shards.
     """
     shape = (setup.memory.gather_rows, setup.table.dims)
     buffers: Pool[Rows] = Pool(lambda: np.empty(shape, np.float32))
@@ -65,7 +67,9 @@ def _open_sorter(
                 scratch=scratch,
                 positions=positions,
                 gatherer=WindowGatherer(buffer, setup.rules),
-                located=LocationGatherer(setup.rules) if setup.memory.locates else None,
+                located=LocationGatherer(files, setup.memory.located_rows, setup.rules)
+                if setup.memory.locates
+                else None,
                 record_filter=record_filter,
                 errors=errors,
                 context=context,
@@ -111,7 +115,7 @@ def sort_shards(
     memory = setup.memory
     shared = _SharedBuffer(setup) if memory.holds_all and not memory.locates else None
     known = sum(unit.errors for unit in state.sorted)
-    initializer = partial(_open_sorter, layout, setup, state.scratch, known, shared)
+    initializer = partial(_open_sorter, layout, setup, state.scratch, known, shared, files)
     errors = ErrorLimit(setup.most_errors, known)
     observations = Observations.merged(unit.observations for unit in state.sorted)
     new = []
@@ -150,7 +154,7 @@ def sort_shards(
     }
     positions = sorted(by_position)
     in_memory = [made for made in new if made.in_memory is not None]
-    runs: list[Run] = [*open_runs(run_files)]
+    runs: list[Run] = [*open_runs(run_files, files)]
     if in_memory:
         keyed = pa.concat_tables([made.in_memory for made in in_memory])
         if shared is None:

@@ -1,6 +1,6 @@
 """One unit of the first pass: read some shards, and sort their windows into runs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import compress
@@ -20,7 +20,7 @@ from a20_parquet.dataset.manifest import QuarantinedShard, ShardSummary
 from a20_parquet.dataset.quarantine import QuarantineWriter
 from a20_parquet.errors import DatasetError, RecordError
 from a20_parquet.execution.protocols import TaskContext
-from a20_parquet.runs.located_run import Locations
+from a20_parquet.runs.located_run import LocatedRun, Locations
 from a20_parquet.runs.run import InMemoryRun
 from a20_parquet.runs.stored_run import RunFiles, write_run
 from a20_parquet.storage.path import AnyPath
@@ -82,7 +82,10 @@ class UnitSorter:
         rows: npt.NDArray[np.int64] | Locations = np.zeros(0, np.int64)
         if self.located is not None:
             self._write(self.gatherer.rest())
-            in_memory, rows = self.located.take()
+            if self.setup.memory.holds_all:
+                in_memory, rows = self.located.take()
+            else:
+                self._write(self.located.rest())
         elif self.setup.memory.holds_all and not self._runs:
             in_memory, rows = self.gatherer.take_keyed()
         else:
@@ -163,11 +166,11 @@ class UnitSorter:
         if self.located is None or not is_plain:
             self._write(self.gatherer.add(taken))
         elif None not in taken.floats_at:
-            self.located.add(taken, records)
+            self._write(self.located.add(taken, records))
         else:
             is_located = [at is not None for at in taken.floats_at]
             indices = range(len(is_located))
-            self.located.add(taken.take(list(compress(indices, is_located))), records)
+            self._write(self.located.add(taken.take(list(compress(indices, is_located))), records))
             others = [index for index in indices if not is_located[index]]
             self._write(self.gatherer.add(taken.take(others)))
 
@@ -178,7 +181,7 @@ class UnitSorter:
             return QuarantineWriter(folder, shard.label, create=create)
         return QuarantineWriter(folder, retry.shard.label, retry.damaged, retry.files, create)
 
-    def _write(self, runs: Iterator[InMemoryRun]) -> None:
+    def _write(self, runs: Iterable[InMemoryRun | LocatedRun]) -> None:
         for run in runs:
             check_lock(self.layout)
             name = f"run-{self.positions[0]:06d}-{len(self._runs):04d}{self.context.tag}"

@@ -73,6 +73,10 @@ class ShardFiles:
     def __enter__(self) -> Self:
         return self
 
+    def __reduce__(self) -> tuple[type[Self], tuple[Mapping[int, str]]]:
+        """Leave the open files behind: another process opens them itself."""
+        return type(self), (self._paths,)
+
     def __exit__(self, *_: object) -> None:
         for file in self._open.values():
             os.close(file.number)
@@ -133,50 +137,28 @@ class _OpenFile:
         self.users = 0
 
 
-class LocatedRun:
-    """Windows whose embeddings are in the shards; any number of threads may read it.
+class ShardReader:
+    """Reads embeddings of one run from the shards; any number of threads may use it."""
 
-    Attributes:
-        partitions: the partitions, in order.
-        dims: floats per embedding.
-    """
+    def __init__(self, files: ShardFiles, dims: int) -> None:
+        """Prepare to read embeddings of ``dims`` floats."""
+        self._files = files
+        self._dims = dims
+        self._local = local()
+        self.ahead_rows = _AHEAD_BYTES // (dims * 4) + 1
 
-    on_disk = False
-    is_remote = False
-
-    def __init__(self, files: ShardFiles, locations: Locations, keyed: Any, dims: int) -> None:
-        """Sort windows.
+    def read(self, places: Locations, out: Rows, start: int) -> None:
+        """Read embeddings, and ask the system for those that are needed next.
 
         Args:
-            files: the shards.
-            locations: of the windows' embeddings.
-            keyed: the windows' metadata, a table of ``keyed_schema()`` with at least one row.
-            dims: floats per embedding.
-        """
-        order = sort_order(keyed)
-        self._files = files
-        self._locations = locations[order]
-        self._metadata = keyed.take(pa.array(order)).combine_chunks().to_batches()[0]
-        self._local = local()
-        self.partitions = find_partitions(self._metadata)
-        self.dims = dims
-
-    def __len__(self) -> int:
-        """Count the windows."""
-        return len(self._locations)
-
-    def read_metadata(self, start: int, stop: int) -> Any:
-        """See ``Run``."""
-        return self._metadata.slice(start, stop - start)
-
-    def read_embeddings(self, start: int, out: Rows) -> None:
-        """See ``Run``.
+            places: of the embeddings, and of up to ``ahead_rows`` that follow in the run.
+            out: filled with the embeddings, shape ``(rows, dims)``, one row or more.
+            start: number of the first row in the run.
 
         Raises:
             SourceError: a shard cannot be read, or is not as the first pass has read it.
         """
-        stop = start + len(out)
-        found = self._locations[start:stop]
+        found, following = places[: len(out)], places[len(out) :]
         firsts = _first_of_records(found)
         records = [_Record(*fields) for fields in found[firsts].tolist()]
         bounds = [*firsts.tolist(), len(found)]
@@ -190,24 +172,24 @@ class LocatedRun:
                     self._read_floats(files[record.shard], record, rows)
                 else:
                     self._widen(files[record.shard], record, found["at"][first:end].tolist(), rows)
-        self._advise(stop)
+        self._advise(following, start + len(out))
 
     def _are_one_piece(self, found: Locations, firsts: Numbers) -> npt.NDArray[np.bool_]:
         """Whether each record's windows follow each other in the shard as they do in the run."""
         follows = np.ones(len(found), np.bool_)
-        follows[1:] = np.diff(found["at"]) == found["item_bytes"][1:] * self.dims
+        follows[1:] = np.diff(found["at"]) == found["item_bytes"][1:] * self._dims
         follows[firsts] = True
         return np.logical_and.reduceat(follows, firsts)
 
-    def _advise(self, start: int) -> None:
-        """Ask the system to read the embeddings that are needed next."""
+    def _advise(self, following: Locations, start: int) -> None:
+        """Ask the system to read rows ahead, from number ``start`` on, half of them at a time."""
         known = getattr(self._local, "advised", 0)
-        rows = _AHEAD_BYTES // (self.dims * 4) + 1
-        if not hasattr(os, "posix_fadvise") or start + rows // 2 <= known <= start + rows:
+        is_known = start <= known <= start + self.ahead_rows
+        if not hasattr(os, "posix_fadvise") or (is_known and known > start + self.ahead_rows // 2):
             return
-        self._local.advised = start + rows
-        following = self._locations[known if start <= known < start + rows else start :][:rows]
-        records = following[_first_of_records(following)].tolist()
+        self._local.advised = start + len(following)
+        wanted = following[known - start :] if is_known else following
+        records = wanted[_first_of_records(wanted)].tolist()
         with self._files.borrow({record[0] for record in records}) as files, suppress(OSError):
             for shard, payload, size, *_ in records:
                 os.posix_fadvise(files[shard], payload, size, os.POSIX_FADV_WILLNEED)
@@ -224,7 +206,7 @@ class LocatedRun:
         buffer = self._buffer(record.size)[: record.size]
         self._read(file, record, [buffer])
         for row, at in enumerate(ats):
-            out[row] = np.ndarray(self.dims, _FLOATS[record.item_bytes], buffer, at)
+            out[row] = np.ndarray(self._dims, _FLOATS[record.item_bytes], buffer, at)
 
     def _read(self, file: int, record: "_Record", pieces: list[memoryview]) -> None:
         """Read a whole payload, and compare its checksum."""
@@ -249,6 +231,52 @@ class LocatedRun:
         if held is None or len(held) < size:
             held = self._local.buffer = memoryview(bytearray(size))
         return held
+
+
+class LocatedRun:
+    """Windows whose embeddings are in the shards; any number of threads may read it.
+
+    Attributes:
+        partitions: the partitions, in order.
+        dims: floats per embedding.
+    """
+
+    on_disk = False
+    is_remote = False
+
+    def __init__(self, files: ShardFiles, locations: Locations, keyed: Any, dims: int) -> None:
+        """Sort windows.
+
+        Args:
+            files: the shards.
+            locations: of the windows' embeddings.
+            keyed: the windows' metadata, a table of ``keyed_schema()`` with at least one row.
+            dims: floats per embedding.
+        """
+        order = sort_order(keyed)
+        self._reader = ShardReader(files, dims)
+        self._locations = locations[order]
+        self._metadata = keyed.take(pa.array(order)).combine_chunks().to_batches()[0]
+        self.partitions = find_partitions(self._metadata)
+        self.dims = dims
+
+    def __len__(self) -> int:
+        """Count the windows."""
+        return len(self._locations)
+
+    def read_metadata(self, start: int, stop: int) -> Any:
+        """See ``Run``."""
+        return self._metadata.slice(start, stop - start)
+
+    def read_embeddings(self, start: int, out: Rows) -> None:
+        """See ``Run``, and ``ShardReader.read``."""
+        self._reader.read(
+            self.locations(start, start + len(out) + self._reader.ahead_rows), out, start
+        )
+
+    def locations(self, start: int, stop: int) -> Locations:
+        """Return where the embeddings of rows ``start`` to before ``stop`` are."""
+        return self._locations[start:stop]
 
 
 def _read_rest(file: int, pieces: list[memoryview], offset: int, count: int) -> int:

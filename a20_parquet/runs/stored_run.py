@@ -20,6 +20,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from a20_parquet.errors import DatasetError
+from a20_parquet.runs.located_run import LOCATION, LocatedRun, ShardFiles, ShardReader
 from a20_parquet.runs.run import InMemoryRun, Rows
 from a20_parquet.storage.concurrent import map_at_once
 from a20_parquet.storage.files import NewFile, has_sum, path_errors, read_range
@@ -58,6 +59,8 @@ class RunFiles(BaseModel):
     index: RunFile
     places_bytes: int
     """Size of the index's first part: the schema and the offsets of the metadata's batches."""
+    is_located: bool = False
+    """Whether the embeddings are in the shards, and their file has their locations."""
 
     def paths(self) -> tuple[AnyPath, AnyPath, AnyPath]:
         """Paths of the embeddings, the metadata and the index."""
@@ -69,7 +72,7 @@ class RunFiles(BaseModel):
         return all(has_sum(path, file.bytes, file.checksum) for path, file in files)
 
 
-def write_run(run: InMemoryRun, path: AnyPath, batch_rows: int) -> RunFiles:
+def write_run(run: InMemoryRun | LocatedRun, path: AnyPath, batch_rows: int) -> RunFiles:
     """Write a run to scratch storage.
 
     Args:
@@ -99,6 +102,7 @@ def write_run(run: InMemoryRun, path: AnyPath, batch_rows: int) -> RunFiles:
         metadata=metadata,
         index=index,
         places_bytes=len(head),
+        is_located=isinstance(run, LocatedRun),
     )
 
 
@@ -111,17 +115,24 @@ class StoredRun:
 
     on_disk = True
 
-    def __init__(self, files: RunFiles) -> None:
-        """Read nothing yet; see ``open_runs``."""
+    def __init__(self, files: RunFiles, shards: ShardFiles | None = None) -> None:
+        """Read nothing yet; see ``open_runs``.
+
+        Args:
+            files: of the run.
+            shards: in which the embeddings of a located run are.
+        """
         self._files = files
+        self._shards = shards
+        self._reader = ShardReader(shards, files.dims) if shards and files.is_located else None
         self._embeddings, self._metadata, self._index = files.paths()
         self._lock = Lock()
         self._batches: tuple[Any, Sequence[int]] | None = None
         self._packed: bytes | None = None
 
-    def __reduce__(self) -> tuple[type[Self], tuple[RunFiles]]:
+    def __reduce__(self) -> tuple[type[Self], tuple[RunFiles, ShardFiles | None]]:
         """Leave the index behind: another process reads what it needs of it."""
-        return type(self), (self._files,)
+        return type(self), (self._files, self._shards)
 
     @property
     def is_remote(self) -> bool:
@@ -165,7 +176,14 @@ class StoredRun:
         return pa.concat_batches(batches).slice(start - first * batch_rows, stop - start)
 
     def read_embeddings(self, start: int, out: Rows) -> None:
-        """See ``Run``; one request."""
+        """See ``Run``; one request, and those to the shards if the run is located."""
+        if self._reader is not None:
+            stop = start + len(out) + self._reader.ahead_rows
+            size = LOCATION.itemsize
+            end = min(stop * size, self._files.embeddings.bytes)
+            places = np.frombuffer(_read(self._embeddings, start * size, end), LOCATION)
+            self._reader.read(places, out, start)
+            return
         first = start * self._files.dims * 4
         view = out.data.cast("B")
         if isinstance(self._embeddings, StorePath):
@@ -189,14 +207,18 @@ class StoredRun:
         return schema, offsets.to_pylist()
 
 
-def open_runs(files: Sequence[RunFiles]) -> list[StoredRun]:
+def open_runs(files: Sequence[RunFiles], shards: ShardFiles | None = None) -> list[StoredRun]:
     """Open runs on scratch storage, those in stores at the same time.
+
+    Args:
+        files: of the runs.
+        shards: in which the embeddings of located runs are.
 
     Raises:
         DatasetError: one was damaged.
         OSError: one cannot be read.
     """
-    runs = [StoredRun(each) for each in files]
+    runs = [StoredRun(each, shards) for each in files]
     map_at_once(StoredRun.open, runs, is_remote=any(run.is_remote for run in runs))
     return runs
 
@@ -209,8 +231,11 @@ def _paths(run: AnyPath) -> tuple[AnyPath, AnyPath, AnyPath]:
     )
 
 
-def _embedding_blocks(run: InMemoryRun) -> Iterator[Rows]:
-    """Embeddings in order, through one small buffer."""
+def _embedding_blocks(run: InMemoryRun | LocatedRun) -> Iterator[Any]:
+    """Embeddings in order, through one small buffer, or their locations."""
+    if isinstance(run, LocatedRun):
+        yield run.locations(0, len(run)).tobytes()
+        return
     buffer = np.empty((max(1, _COPY_BYTES // (run.dims * 4)), run.dims), np.float32)
     for start in range(0, len(run), len(buffer)):
         block = buffer[: len(run) - start]

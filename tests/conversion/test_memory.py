@@ -80,15 +80,19 @@ def test_the_budget_is_kept(  # noqa: PLR0913, PLR0917 - what buffers depend on
     row_group = row_group_rows * row_bytes + COPY_BYTES
     assert 1 <= plan.workers <= workers
     assert min(plan.batch_bytes, plan.gather_rows, plan.slice_rows, plan.staging_rows) >= 1
-    if plan.locates:
-        copied = plan.gather_rows * row_bytes + COPY_BYTES
+    copied = plan.gather_rows * row_bytes + COPY_BYTES
+    located_bytes = sorted_bytes + 3 * LOCATION.itemsize
+    assert locates or not plan.locates
+    if plan.locates and plan.holds_all:
         each = plan.workers * (decoding + row_group + copied)
-        assert windows * (sorted_bytes + 3 * LOCATION.itemsize) + each <= budget
+        assert windows * located_bytes + each <= budget
     elif plan.holds_all:
         assert windows * row_bytes + plan.workers * (decoding + row_group) <= budget
     else:
-        sorting = decoding + plan.gather_rows * row_bytes + COPY_BYTES
-        runs = -(-windows // plan.gather_rows)
+        sorting = decoding + copied
+        if plan.locates:
+            sorting += plan.located_rows * located_bytes + COPY_BYTES
+        runs = -(-windows // plan.unit_rows)
         # A run may have two slices of metadata waiting.
         slices = 2 * runs * plan.slice_rows * sorted_bytes
         staging = plan.staging_rows * (dims * 4 + METADATA_ROW_BYTES)
