@@ -159,6 +159,9 @@ class FrameReader:
         )
         if behind and not starts_with_frame(behind):
             return _Fault(Reason.BAD_PAYLOAD, f"{message}, and no frame follows it")
+        # A damaged length may match its checksum and reach over records that are not damaged.
+        if find_frame(frame, 1, is_all=True) < size:
+            return _Fault(Reason.BAD_PAYLOAD, f"{message}, and a whole frame is inside it")
         return _Fault(Reason.BAD_PAYLOAD, message, size)
 
     def _check_header(self, header: memoryview) -> _Fault | None:

@@ -88,9 +88,7 @@ def read_naively(content: bytes) -> list[Range | Whole]:
             end = at + HEADER_BYTES + length + FOOTER_BYTES
             if end <= len(content):
                 reason = Reason.BAD_PAYLOAD
-        if reason is not Reason.BAD_PAYLOAD or not (
-            end == len(content) or _length_at(content, end) is not None
-        ):
+        if reason is not Reason.BAD_PAYLOAD or not _is_one_record(content, at, end):
             is_cut = len(content) - at < HEADER_BYTES or end > len(content)
             end = at + 1
             while end < len(content) and not _payload_at(content, end):
@@ -100,6 +98,12 @@ def read_naively(content: bytes) -> list[Range | Whole]:
         found.append(Range(len(found), at, reason, content[at:end]))
         at = end
     return found
+
+
+def _is_one_record(content: bytes, at: int, end: int) -> bool:
+    """Whether a frame is followed by another or by nothing, and holds none."""
+    is_followed = end == len(content) or _length_at(content, end) is not None
+    return is_followed and not any(_payload_at(content[:end], at) for at in range(at + 1, end))
 
 
 def _length_at(content: bytes, at: int) -> int | None:

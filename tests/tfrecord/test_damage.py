@@ -18,6 +18,7 @@ from a20_parquet.tfrecord.shard import Codec, Shard
 from a20_parquet.windows.rejection import Reason
 from tests.helpers.damage import (
     ALL,
+    FOOTER_BYTES,
     HEADER_BYTES,
     IN_PLACE,
     Range,
@@ -79,6 +80,28 @@ def test_untouched_records_are_found(
         start = stop
 
 
+@settings(max_examples=50)
+@given(payload_lists, small_batches, st.data())
+def test_damaged_length_that_reaches_to_the_end_of_another_record(
+    folder: Path, payloads: list[bytes], batch_bytes: int, data: st.DataObject
+) -> None:
+    """If a wrong length matches its checksum, the records that it reaches over come through."""
+    frames = [*map(frame, payloads), frame(b"last")]
+    first = data.draw(st.integers(0, len(frames) - 2))
+    last = data.draw(st.integers(first + 1, len(frames) - 1))
+    reached = b"".join(frames[first : last + 1])
+    longer = frame(bytes(len(reached) - HEADER_BYTES - FOOTER_BYTES))[:HEADER_BYTES]
+    before = b"".join(frames[:first])
+    content = b"".join([before, longer, reached[HEADER_BYTES:], *frames[last + 1 :]])
+    found = read_all(write_content(folder / "shard", content), batch_bytes)
+    assert without_message(found) == read_naively(content)
+    whole = {item.offset: frame(item.payload) for item in found if isinstance(item, Whole)}
+    start = 0
+    for index, each in enumerate(frames):
+        assert whole.get(start) == each or index == first
+        start += len(each)
+
+
 @pytest.mark.slow
 @settings(max_examples=20)
 @given(payload_lists, compressions, st.data())
@@ -110,6 +133,8 @@ def test_records_before_the_damage_are_tensorflows(
 
 BAD_LENGTH_A = bytes([A[0] ^ 1]) + A[1:]
 BAD_PAYLOAD_A = A[:20] + b"!" + A[21:]
+# The header of a frame as long as A and B together.
+LONG_HEADER = frame(bytes(len(A + B) - 16))[:HEADER_BYTES]
 
 
 @pytest.mark.parametrize("batch_bytes", [1, DEFAULT_BATCH_BYTES])
@@ -142,6 +167,24 @@ BAD_PAYLOAD_A = A[:20] + b"!" + A[21:]
             [Range(0, 0, Reason.BAD_LENGTH, BAD_LENGTH_A), b"second" * 9],
             r"the frame's length \(44\) and its CRC32C do not agree$",
             id="length",
+        ),
+        pytest.param(
+            LONG_HEADER + A[12:] + B,
+            [Range(0, 0, Reason.BAD_PAYLOAD, LONG_HEADER + A[12:]), b"second" * 9],
+            "and a whole frame is inside it$",
+            id="length that reaches to the shard's end",
+        ),
+        pytest.param(
+            LONG_HEADER + A[12:] + B + C,
+            [Range(0, 0, Reason.BAD_PAYLOAD, LONG_HEADER + A[12:]), b"second" * 9, b"third" * 9],
+            "and a whole frame is inside it$",
+            id="length that reaches to another frame",
+        ),
+        pytest.param(
+            A + B[:40] + b"!" + B[41:],
+            [b"first" * 9, Range(1, len(A), Reason.BAD_PAYLOAD, B[:40] + b"!" + B[41:])],
+            r"its frame says 0x\w{8}$",
+            id="last payload",
         ),
         pytest.param(
             A[:30] + C,
