@@ -35,11 +35,6 @@ if TYPE_CHECKING:
     from a20_parquet.dataset.catalog import Catalog
     from a20_parquet.runs.dataset_run import DatasetRun
 
-_UNIT_ROWS = COMPARED_ROWS
-_BLOCK_BYTES = 1 << 20
-# Reading runs in memory copies nothing.
-_ROWS_IN_MEMORY = 1 << 16
-
 
 def without_duplicates(
     setup: ConversionSetup,
@@ -167,7 +162,13 @@ class Comparison:
     """Floats an embedding."""
     features: tuple[Feature, ...] = ()
     batch_rows: int
-    """Rows of metadata to read of each run on disk at a time."""
+    """Rows of metadata to read of each run at a time if any is on disk."""
+    memory_rows: int = 1 << 16
+    """The same if all are in memory, where reading copies nothing."""
+    unit_rows: int = COMPARED_ROWS
+    """Rows per unit if there are few runs."""
+    block_bytes: int = 1 << 20
+    """Bytes of embeddings to digest at a time."""
 
     def units(self) -> list[ComparisonUnit]:
         """Divide the work into independent units, in sort order."""
@@ -175,7 +176,7 @@ class Comparison:
         for number, file in enumerate(self.existing.data_files() if self.existing else ()):
             files.setdefault(file.key, []).append(number)
         units: list[ComparisonUnit] = []
-        most_rows = unit_rows(_UNIT_ROWS, len(self.runs))
+        most_rows = unit_rows(self.unit_rows, len(self.runs))
         # With a dataset a unit is one partition, so that few files are read at a time.
         for merge in plan_merge(
             self.runs,
@@ -207,7 +208,7 @@ class Comparison:
         whole = np.array([(0, run.rows) for run in existing], np.int64).reshape(-1, 2)
         slices = np.concatenate([unit.slices, whole])
         some_on_disk = any(run.on_disk for run in sources)
-        batch_rows = self.batch_rows if some_on_disk else _ROWS_IN_MEMORY
+        batch_rows = self.batch_rows if some_on_disk else self.memory_rows
         cursor = MetadataCursor(sources, slices, batch_rows=batch_rows)
         counter = RepeatCounter()
         new = len(self.runs)
@@ -238,10 +239,10 @@ class Comparison:
         return [DatasetRun(catalog, number, key, self.features) for number in unit.existing]
 
     def _digests(self, runs: Sequence[Run], rows: MergedRows) -> Iterator[bytes]:
-        """Digest the content of rows of ``runs``, a megabyte of embeddings at a time."""
+        """Digest the content of rows of ``runs``, ``block_bytes`` of embeddings at a time."""
         from a20_parquet.windows.fingerprint import content_digests
 
-        block_rows = max(1, _BLOCK_BYTES // (4 * self.dims))
+        block_rows = max(1, self.block_bytes // (4 * self.dims))
         for start in range(0, len(rows), block_rows):
             block = rows.slice(start, start + block_rows)
             features = [block.metadata.column(feature.name) for feature in self.features]

@@ -17,9 +17,6 @@ from a20_parquet.parquet import EmbeddingPages, Embeddings, Page
 Mask = npt.NDArray[np.bool_]
 """One item per row."""
 
-# Large enough to hold several small files, small enough for a core's cache.
-_BLOCK_BYTES = 1 << 20
-
 
 @dataclass(slots=True, kw_only=True)
 class FileSlice:
@@ -166,7 +163,12 @@ def read_embeddings(slices: Sequence[FileSlice], kept: Sequence[Mask], dims: int
 
 
 def read_blocks(
-    slices: Sequence[FileSlice], kept: Sequence[Mask], scratch: EmbeddingBuffer, dims: int
+    slices: Sequence[FileSlice],
+    kept: Sequence[Mask],
+    scratch: EmbeddingBuffer,
+    dims: int,
+    *,
+    block_bytes: int = 1 << 20,
 ) -> Iterator[tuple[Rows, Embeddings]]:
     """Read the embeddings of the kept rows block by block, and close the files.
 
@@ -175,6 +177,8 @@ def read_blocks(
         kept: a mask of the rows of each slice.
         scratch: memory for a block.
         dims: floats per embedding.
+        block_bytes: bytes of embeddings per block, or one longer page; the default holds several
+            small files, and fits into a core's cache.
 
     Yields:
         Numbers of windows in the dataset, ascending, and their embeddings, which are overwritten by
@@ -183,7 +187,7 @@ def read_blocks(
     Raises:
         DatasetError: a file is missing or damaged.
     """
-    most = max(1, _BLOCK_BYTES // (4 * dims))
+    most = max(1, block_bytes // (4 * dims))
     numbers: list[Rows] = []
     filled = 0
     for part, rows in zip(slices, kept, strict=True):

@@ -59,12 +59,17 @@ def concat_rows(parts: Sequence[MergedRows]) -> MergedRows:
     )
 
 
-def read_spans(runs: Sequence[Run], spans: Iterable[tuple[int, int, Rows]]) -> None:
+def read_spans(
+    runs: Sequence[Run],
+    spans: Iterable[tuple[int, int, Rows]],
+    request_bytes: int = _REQUEST_BYTES,
+) -> None:
     """Read embeddings of several runs.
 
     Args:
         runs: the runs.
         spans: index of a run, its first row to read, and the array to fill, of one row or more.
+        request_bytes: most bytes per request to a store, or one row.
 
     Raises:
         DatasetError: a run was damaged.
@@ -72,7 +77,7 @@ def read_spans(runs: Sequence[Run], spans: Iterable[tuple[int, int, Rows]]) -> N
     """
     pieces = []
     for run, start, out in spans:
-        most = max(1, _REQUEST_BYTES // out[:1].nbytes) if runs[run].is_remote else len(out)
+        most = max(1, request_bytes // out[:1].nbytes) if runs[run].is_remote else len(out)
         pieces += [(runs[run], start + at, out[at : at + most]) for at in range(0, len(out), most)]
     map_at_once(
         lambda piece: piece[0].read_embeddings(piece[1], piece[2]),
@@ -151,7 +156,13 @@ class MergeCursor:
     """Reads slices of several runs as one sorted sequence, each run in one forward pass."""
 
     def __init__(
-        self, runs: Sequence[Run], slices: npt.ArrayLike, *, batch_rows: int, staging: Rows
+        self,
+        runs: Sequence[Run],
+        slices: npt.ArrayLike,
+        *,
+        batch_rows: int,
+        staging: Rows,
+        request_bytes: int = _REQUEST_BYTES,
     ) -> None:
         """Start before the first row.
 
@@ -161,12 +172,14 @@ class MergeCursor:
             batch_rows: rows of metadata of each run to read at a time.
             staging: buffer for embeddings of several runs until they are in order, shape
                 ``(rows, dims)``.
+            request_bytes: see ``read_spans``.
         """
         self._runs = runs
+        self._request_bytes = request_bytes
         self._cursor = MetadataCursor(runs, slices, batch_rows=batch_rows)
         self._staging = staging
         # Answers to requests need memory of their own: as much of the staging memory stays unused.
-        requested = AT_ONCE * _REQUEST_BYTES // max(1, staging[:1].nbytes)
+        requested = AT_ONCE * request_bytes // max(1, staging[:1].nbytes)
         self._most_ahead = max(1, len(staging) // 2, len(staging) - requested)
         self._merged: MergedRows | None = None
         self._at = 0
@@ -188,7 +201,8 @@ class MergeCursor:
         """
         if self._cursor.is_alone:
             parts = self._read_rows(len(out))
-            read_spans(self._runs, [(int(parts[0].run[0]), int(parts[0].row[0]), out)])
+            span = (int(parts[0].run[0]), int(parts[0].row[0]), out)
+            read_spans(self._runs, [span], self._request_bytes)
             return _join_metadata(parts)
         parts = []
         while len(out):
@@ -264,6 +278,7 @@ class MergeCursor:
         read_spans(
             self._runs,
             [(run, start, self._staging[first:last]) for run, start, first, last in spans],
+            self._request_bytes,
         )
         self._order = np.empty(len(rows), np.int64)
         self._order[by_run] = np.arange(len(rows))

@@ -25,7 +25,6 @@ COMPARED_ROWS = 1 << 18
 """Rows per unit of the search for duplicates if there are few runs."""
 
 _FEW_RUNS = 64
-_BUFFERED_PARTITIONS = 1 << 21
 _PERIOD_BITS = 33
 _NO_PERIOD = 0
 _FIRST_PERIOD = 1 - np.iinfo(np.int32).min
@@ -120,6 +119,7 @@ def plan_merge(
     rows_per_file: int,
     rows_per_unit: int,
     next_parts: Mapping[PartitionKey, int] | None = None,
+    buffered_partitions: int = 1 << 21,
 ) -> MergePlan:
     """Divide the merge of ``runs`` into units.
 
@@ -130,12 +130,13 @@ def plan_merge(
         rows_per_unit: consecutive partitions share a unit until it has this many rows; see
             ``unit_rows``.
         next_parts: number of the next file of each partition that already has files.
+        buffered_partitions: partitions of runs to buffer before they are added up.
 
     Returns:
         Units in the order of their partitions; each row of each run is in exactly one unit.
     """
     numbering = _Numbering()
-    keys, rows = _add_up(runs, numbering)
+    keys, rows = _add_up(runs, numbering, buffered_partitions)
     order = np.argsort(numbering.in_order(keys))
     keys, rows = keys[order], rows[order]
     total = Partitions(*numbering.partitions(keys), rows)
@@ -255,7 +256,9 @@ class _Numbering:
         )
 
 
-def _add_up(runs: Sequence[HasPartitions], numbering: _Numbering) -> tuple[Numbers, Numbers]:
+def _add_up(
+    runs: Sequence[HasPartitions], numbering: _Numbering, most: int
+) -> tuple[Numbers, Numbers]:
     """Numbers and rows of the partitions of all runs, in any order."""
     keys, rows = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     buffered = 0
@@ -264,7 +267,7 @@ def _add_up(runs: Sequence[HasPartitions], numbering: _Numbering) -> tuple[Numbe
         keys.append(numbering.keys(partitions))
         rows.append(partitions.rows)
         buffered += len(partitions)
-        if buffered > _BUFFERED_PARTITIONS:
+        if buffered > most:
             some_keys, some_rows = _sum_by_key(keys, rows)
             keys, rows, buffered = [some_keys], [some_rows], 0
     return _sum_by_key(keys, rows)

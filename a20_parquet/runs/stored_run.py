@@ -29,7 +29,6 @@ from a20_parquet.storage.path import AnyPath, StorePath, parse_path
 from a20_parquet.storage.retries import ShortAnswerError
 from a20_parquet.windows.order import Partitions
 
-_COPY_BYTES = 4 << 20
 _OFFSETS = pa.schema([pa.field("start", pa.int64(), nullable=False)])
 
 
@@ -72,19 +71,22 @@ class RunFiles(BaseModel):
         return all(has_sum(path, file.bytes, file.checksum) for path, file in files)
 
 
-def write_run(run: InMemoryRun | LocatedRun, path: AnyPath, batch_rows: int) -> RunFiles:
+def write_run(
+    run: InMemoryRun | LocatedRun, path: AnyPath, batch_rows: int, *, copy_bytes: int = 4 << 20
+) -> RunFiles:
     """Write a run to scratch storage.
 
     Args:
         run: what to write.
         path: without suffix; in a folder that exists, or in a store.
         batch_rows: rows per batch of metadata, the least that can be read.
+        copy_bytes: most bytes of embeddings to copy at a time, or one row.
 
     Raises:
         OSError: a file cannot be written.
     """
     embeddings_path, metadata_path, index_path = _paths(path)
-    embeddings, _ = _write(embeddings_path, _embedding_blocks(run))
+    embeddings, _ = _write(embeddings_path, _embedding_blocks(run, copy_bytes))
     schema = run.read_metadata(0, 1).schema
     batches = (
         run.read_metadata(start, min(start + batch_rows, len(run))).serialize()
@@ -231,12 +233,12 @@ def _paths(run: AnyPath) -> tuple[AnyPath, AnyPath, AnyPath]:
     )
 
 
-def _embedding_blocks(run: InMemoryRun | LocatedRun) -> Iterator[Any]:
+def _embedding_blocks(run: InMemoryRun | LocatedRun, copy_bytes: int) -> Iterator[Any]:
     """Embeddings in order, through one small buffer, or their locations."""
     if isinstance(run, LocatedRun):
         yield run.locations(0, len(run)).tobytes()
         return
-    buffer = np.empty((max(1, _COPY_BYTES // (run.dims * 4)), run.dims), np.float32)
+    buffer = np.empty((max(1, copy_bytes // (run.dims * 4)), run.dims), np.float32)
     for start in range(0, len(run), len(buffer)):
         block = buffer[: len(run) - start]
         run.read_embeddings(start, block)

@@ -9,8 +9,6 @@ import pyarrow as pa
 from a20_parquet.runs.run import Rows, Run, join_batches
 from a20_parquet.windows.order import Partitions
 
-_PIECE_BYTES = 1 << 20
-
 
 class WithoutRows:
     """Another run without some of its rows.
@@ -20,24 +18,26 @@ class WithoutRows:
         is_remote: see ``Run``.
     """
 
-    def __init__(self, run: Run, rows: npt.NDArray[np.int64]) -> None:
+    def __init__(self, run: Run, rows: npt.NDArray[np.int64], piece_bytes: int = 1 << 20) -> None:
         """Leave rows out.
 
         Args:
             run: the other run.
             rows: numbers of the rows to leave out, ascending, each once.
+            piece_bytes: most bytes of embeddings to read at a time, or one row.
         """
         self.on_disk = run.on_disk
         self.is_remote = run.is_remote
         self._run = run
         self._dropped = rows
+        self._piece_bytes = piece_bytes
         # Kept rows before each dropped row.
         self._kept_before = rows - np.arange(len(rows))
         self._partitions: Partitions | None = None
 
-    def __reduce__(self) -> tuple[type[Self], tuple[Run, npt.NDArray[np.int64]]]:
+    def __reduce__(self) -> tuple[type[Self], tuple[Run, npt.NDArray[np.int64], int]]:
         """Leave the partitions behind: another process may not need them."""
-        return type(self), (self._run, self._dropped)
+        return type(self), (self._run, self._dropped, self._piece_bytes)
 
     @property
     def partitions(self) -> Partitions:
@@ -64,7 +64,7 @@ class WithoutRows:
 
     def read_embeddings(self, start: int, out: Rows) -> None:
         """See ``Run``."""
-        most = max(1, _PIECE_BYTES // out[:1].nbytes) if len(out) else 1
+        most = max(1, self._piece_bytes // out[:1].nbytes) if len(out) else 1
         scratch: Rows | None = None
         filled = 0
         for first, end in self._pieces(start, start + len(out), most):

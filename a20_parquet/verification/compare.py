@@ -26,8 +26,6 @@ from a20_parquet.windows.fingerprint import (
     window_hashes,
 )
 
-_ROUND_WINDOWS = 1 << 21
-
 Scan: TypeAlias = Callable[[str, BlockSink], object]
 """Passes all windows of one side to a sink; the first argument is the pass's name in progress."""
 
@@ -70,13 +68,14 @@ class Side:
     scan: Scan
 
 
-def find_differences(
+def find_differences(  # noqa: PLR0913 - what to compare, and how
     shards: Side,
     dataset: Side,
     features: Sequence[str] = (),
     *,
     as_sets: bool = False,
     in_part: bool = False,
+    round_windows: int = 1 << 21,
 ) -> Difference:
     """Compare the windows in the buckets in which the two fingerprints differ.
 
@@ -87,6 +86,7 @@ def find_differences(
         as_sets: whether the dataset may have one of several identical windows of the shards.
         in_part: whether the dataset was made from further shards too, so that it may have more
             windows.
+        round_windows: windows to compare at a time, about.
     """
     found: list[HashDifference] = []
     left = 0
@@ -94,7 +94,7 @@ def find_differences(
     buckets = dataset.fingerprint.differing(shards.fingerprint)
     if in_part:
         buckets = buckets[counts[buckets] > 0]
-    for group in _groups(buckets, counts + dataset.fingerprint.counts):
+    for group in _groups(buckets, counts + dataset.fingerprint.counts, round_windows):
         if sum(map(len, found)) < MOST_PROBLEMS:
             among = np.zeros(BUCKETS, np.bool_)
             among[group] = True
@@ -173,10 +173,10 @@ def _by_name(
 
 
 def _groups(
-    buckets: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
+    buckets: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], most: int
 ) -> Iterator[npt.NDArray[np.int64]]:
-    """Divide buckets into groups of at most about ``_ROUND_WINDOWS`` windows."""
-    number = np.cumsum(counts[buckets]) // _ROUND_WINDOWS
+    """Divide buckets into groups of at most about ``most`` windows."""
+    number = np.cumsum(counts[buckets]) // most
     for value in np.unique(number):
         yield buckets[number == value]
 

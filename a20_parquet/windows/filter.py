@@ -15,8 +15,6 @@ from a20_parquet.windows.rejection import Reason, Rejection
 from a20_parquet.windows.schema import FeatureKind
 from a20_parquet.windows.selection import LeftOut
 
-_MOST_NAMES = 1 << 16
-
 
 @dataclass(frozen=True, slots=True)
 class Intake:
@@ -55,8 +53,15 @@ class RecordFilter:
         rules: how records become windows.
     """
 
-    def __init__(self, rules: WindowRules) -> None:
+    def __init__(self, rules: WindowRules, most_names: int = 1 << 16) -> None:
+        """Remember no names yet.
+
+        Args:
+            rules: what the records must be like.
+            most_names: filenames to remember, about.
+        """
         self.rules = rules
+        self._most_names = most_names
         # Lists were compared with their columns when they were decoded.
         self._tensors = [each for each in rules.features if each.kind is FeatureKind.TENSOR]
         self._takes_plain = rules.filenames.pattern is None and not rules.selection.sites
@@ -177,7 +182,7 @@ class RecordFilter:
         if self._good.issuperset(filenames):
             return True
         new = set(filenames) - self._good - self._others.keys()
-        if len(self._good) + len(self._others) > _MOST_NAMES:
+        if len(self._good) + len(self._others) > self._most_names:
             self._good.clear()
             self._others.clear()
             self._taken_for_utc.clear()

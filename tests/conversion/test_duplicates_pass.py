@@ -5,14 +5,14 @@
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from a20_parquet.conversion import duplicates_pass
 from a20_parquet.conversion.duplicates_pass import Comparison, find_duplicates
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import DatasetError
@@ -52,10 +52,12 @@ class CountedProgress(NoProgress):
         self.done += count_bytes
 
 
-def find(runs: Sequence[Run], held: Catalog | None = None, workers: int = 1) -> Duplicates:
+def find(
+    runs: Sequence[Run], held: Catalog | None = None, workers: int = 1, **options: Any
+) -> Duplicates:
     """Find duplicates, two rows at a time; all progress is told."""
     progress = CountedProgress()
-    comparison = Comparison(runs=runs, existing=held, dims=DIMS, batch_rows=2)
+    comparison = Comparison(runs=runs, existing=held, dims=DIMS, batch_rows=2, **options)
     found = find_duplicates(comparison, workers=workers, executor=ThreadExecutor(workers, progress))
     rows = sum(int(run.partitions.rows.sum()) for run in runs)
     assert progress.done == progress.total == rows * DIMS * 4
@@ -79,19 +81,10 @@ def check(found: Duplicates, expected: Found, rows: Sequence[Sequence[Row]]) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("unit_rows", [1, 10, 1000])
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20)
 @given(rng=st.randoms(use_true_random=False))
-def test_duplicates_in_runs(
-    unit_rows: int,
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
-    rng: random.Random,
-) -> None:
+def test_duplicates_in_runs(tmp_path_factory: pytest.TempPathFactory, rng: random.Random) -> None:
     """Runs in memory and on disk give what a plain search gives, whatever the units are."""
-    monkeypatch.setattr(duplicates_pass, "_UNIT_ROWS", unit_rows)
-    monkeypatch.setattr(duplicates_pass, "_BLOCK_BYTES", DIMS * 4 * 3)
-    monkeypatch.setattr(duplicates_pass, "_ROWS_IN_MEMORY", rng.randint(1, 5))
     sizes = [rng.randint(1, 30) for _ in range(rng.choice([1, 2, 5]))]
     names = rng.choice([2, 12, 300])
     rows = [repeated_rows(rng, size, shard, names) for shard, size in enumerate(sizes)]
@@ -102,7 +95,9 @@ def test_duplicates_in_runs(
             StoredRun(write_run(run_of(mine), folder / str(i), 2)) for i, mine in enumerate(rows)
         ]
     expected = search([], [row for mine in rows for row in mine])
-    check(find(runs, workers=rng.randint(1, 3)), expected, rows)
+    small: dict[str, Any] = {"block_bytes": DIMS * 4 * 3, "memory_rows": rng.randint(1, 5)}
+    for options in ({}, *({"unit_rows": unit_rows} | small for unit_rows in (1, 10, 1000))):
+        check(find(runs, workers=rng.randint(1, 3), **options), expected, rows)
 
 
 @pytest.mark.slow

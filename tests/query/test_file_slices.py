@@ -10,7 +10,6 @@ import pytest
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.embedding_buffer import EmbeddingBuffer
 from a20_parquet.parquet import Compression
-from a20_parquet.query import file_slices
 from a20_parquet.query.file_slices import (
     FileSlice,
     read_blocks,
@@ -40,18 +39,11 @@ def parts_of(catalog: Catalog, rows_a_part: int) -> list[FileSlice]:
 @pytest.mark.slow
 @pytest.mark.parametrize("compression", list(Compression))
 @pytest.mark.parametrize("rows_a_part", [100, 100_000])
-@pytest.mark.parametrize("block_bytes", [1, 1 << 20, 1 << 24])
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 1.0])
-def test_rows_that_are_kept(  # noqa: PLR0913, PLR0917 - each a dimension of the test
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    compression: Compression,
-    rows_a_part: int,
-    block_bytes: int,
-    share: float,
+def test_rows_that_are_kept(
+    tmp_path: Path, compression: Compression, rows_a_part: int, share: float
 ) -> None:
     """The array and the blocks hold just those rows, bit for bit and with their numbers."""
-    monkeypatch.setattr(file_slices, "_BLOCK_BYTES", block_bytes)
     files = [
         [windows(rows, DIMS, seed=17 * file + group) for group, rows in enumerate(groups)]
         for file, groups in enumerate(GROUPS)
@@ -75,12 +67,13 @@ def test_rows_that_are_kept(  # noqa: PLR0913, PLR0917 - each a dimension of the
     wanted = np.flatnonzero(np.concatenate(kept))
     found = read_embeddings(parts, kept, DIMS)
     np.testing.assert_array_equal(raw(found), bits[wanted])
-    numbers = [np.empty(0, np.int64)]
-    for rows, block in read_blocks(parts, kept, EmbeddingBuffer(), DIMS):
-        assert len(rows) == len(block)
-        np.testing.assert_array_equal(raw(block), bits[rows])
-        numbers.append(rows)
-    np.testing.assert_array_equal(np.concatenate(numbers), wanted)
+    for options in ({}, {"block_bytes": 1}, {"block_bytes": 1 << 24}):
+        numbers = [np.empty(0, np.int64)]
+        for rows, block in read_blocks(parts, kept, EmbeddingBuffer(), DIMS, **options):
+            assert len(rows) == len(block)
+            np.testing.assert_array_equal(raw(block), bits[rows])
+            numbers.append(rows)
+        np.testing.assert_array_equal(np.concatenate(numbers), wanted)
 
 
 def test_scratch_grows_and_keeps() -> None:

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from a20_parquet.runs import merge_plan as plan_module
 from a20_parquet.runs.merge_plan import (
     MergePlan,
     MergeUnit,
@@ -63,10 +62,20 @@ class Planned:
         return partitions(self.run)
 
 
-def plan(runs: list[Run], rows_per_file: int = 10, rows_per_unit: int = 20) -> MergePlan:
+def plan(
+    runs: list[Run],
+    rows_per_file: int = 10,
+    rows_per_unit: int = 20,
+    buffered_partitions: int = 1 << 21,
+) -> MergePlan:
     """A plan for runs given as dictionaries."""
     planned = [Planned(run) for run in runs]
-    return plan_merge(planned, rows_per_file=rows_per_file, rows_per_unit=rows_per_unit)
+    return plan_merge(
+        planned,
+        rows_per_file=rows_per_file,
+        rows_per_unit=rows_per_unit,
+        buffered_partitions=buffered_partitions,
+    )
 
 
 def files(units: Sequence[MergeUnit]) -> list[tuple[str, int | None, int, int]]:
@@ -171,9 +180,7 @@ def test_runs_may_be_many(
 ) -> None:
     """However few partitions are added up at a time, the plan is the same."""
     expected = plan(runs, rows_per_file, rows_per_unit)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan_module, "_BUFFERED_PARTITIONS", buffered)
-        found = plan(runs, rows_per_file, rows_per_unit)
+    found = plan(runs, rows_per_file, rows_per_unit, buffered_partitions=buffered)
     assert files(found) == files(expected)
     np.testing.assert_array_equal(found.bounds, expected.bounds)
     assert found.rows.tolist() == [unit.rows for unit in expected]

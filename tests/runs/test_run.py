@@ -11,7 +11,6 @@ import pyarrow as pa
 import pytest
 
 from a20_parquet.errors import DatasetError
-from a20_parquet.runs import stored_run as stored_run_module
 from a20_parquet.runs.run import InMemoryRun
 from a20_parquet.runs.stored_run import StoredRun, write_run
 from a20_parquet.storage.path import parse_path
@@ -60,15 +59,19 @@ def test_a_run_is_three_files(tmp_path: Path) -> None:
         assert [len(batch) for batch in pa.ipc.open_stream(file)] == [2, 2, 1]
 
 
-def test_writing_goes_through_a_small_buffer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_writing_goes_through_a_small_buffer(tmp_path: Path) -> None:
     """A copy buffer smaller than a row, or than the run, changes nothing."""
     rows = random_rows(random.Random(2), 20, 0)
-    for size in (1, 7 * DIMS * 4, 10**6):
-        monkeypatch.setattr(stored_run_module, "_COPY_BYTES", size)
-        disk = StoredRun(write_run(held(rows), tmp_path / str(size), 3))
-        expected = embeddings_of(sorted(rows, key=sort_key))
+    expected = embeddings_of(sorted(rows, key=sort_key))
+    written = [
+        write_run(held(rows), tmp_path / "default", 3),
+        *(
+            write_run(held(rows), tmp_path / str(size), 3, copy_bytes=size)
+            for size in (1, 7 * DIMS * 4, 10**6)
+        ),
+    ]
+    assert len({files.embeddings for files in written}) == 1
+    for disk in map(StoredRun, written):
         assert read_run(disk, 0, 20)[1].tobytes() == expected.tobytes()
 
 

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from a20_parquet.conversion.duplicates_pass import Comparison
 from a20_parquet.errors import DatasetError
-from a20_parquet.runs import cursor as cursor_module
 from a20_parquet.runs.cursor import MergeCursor
 from a20_parquet.runs.stored_run import RunFiles, StoredRun, open_runs, write_run
 from a20_parquet.runs.without_rows import WithoutRows
@@ -167,14 +166,15 @@ def test_embeddings_are_read_once_a_run_for_all_that_is_staged() -> None:
     assert len(asked_for) == 2 * len(runs)
 
 
-def test_half_of_the_staging_memory_is_for_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_of_the_staging_memory_is_for_answers() -> None:
     """What requests bring lies beside what was staged: both together fit."""
     runs, expected = many_runs(count=3, rows=20)
     slices = [(0, 20)] * 3
     row_bytes = DIMS * 4
     for request_bytes, most in ((1 << 20, 20), (row_bytes, 40 - AT_ONCE)):
-        monkeypatch.setattr(cursor_module, "_REQUEST_BYTES", request_bytes)
-        cursor = MergeCursor(runs, slices, batch_rows=20, staging=buffer(40))
+        cursor = MergeCursor(
+            runs, slices, batch_rows=20, staging=buffer(40), request_bytes=request_bytes
+        )
         FakeStore.requests.clear()
         cursor.read(buffer(1))
         sizes = [r.stop - r.start for r in FakeStore.requests if r.path.endswith(".embeddings")]
@@ -183,17 +183,23 @@ def test_half_of_the_staging_memory_is_for_answers(monkeypatch: pytest.MonkeyPat
     assert len(expected) == 60
 
 
-def test_a_run_alone_is_read_in_pieces_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("request_bytes", "expected"),
+    [(3 * DIMS * 4, [(2, 5), (5, 8), (8, 11), (11, 13)]), (2 << 20, [(2, 13)])],
+)
+def test_a_run_alone_is_read_in_pieces_at_the_same_time(
+    request_bytes: int, expected: list[tuple[int, int]]
+) -> None:
     """A row group of one run is divided among requests, none of which is large."""
-    monkeypatch.setattr(cursor_module, "_REQUEST_BYTES", 3 * DIMS * 4)
     rows = random_rows(random.Random(3), 20, 0)
     run = StoredRun(write(rows))
-    cursor = MergeCursor([run], [(2, 20)], batch_rows=5, staging=buffer(4))
+    cursor = MergeCursor(
+        [run], [(2, 20)], batch_rows=5, staging=buffer(4), request_bytes=request_bytes
+    )
     out = buffer(11)
     cursor.read_paged(out)
     assert out.tobytes() == embeddings_of(sorted(rows, key=sort_key)[2:13]).tobytes()
     bounds = sorted(reads(f"{FOLDER}/run-0.embeddings"))
-    expected = [(2, 5), (5, 8), (8, 11), (11, 13)]
     assert bounds == [(a * DIMS * 4, b * DIMS * 4) for a, b in expected]
 
 

@@ -4,15 +4,13 @@ import random
 from itertools import groupby
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from a20_parquet.runs import without_rows as partial_run
 from a20_parquet.runs.merge_plan import plan_merge
 from a20_parquet.runs.without_rows import WithoutRows
 from tests.helpers.metadata import make_keyed
-from tests.helpers.runs import embeddings_of, held, random_rows, read_run, sort_key
+from tests.helpers.runs import DIMS, embeddings_of, held, random_rows, read_run, sort_key
 
 
 @given(
@@ -28,12 +26,9 @@ def test_a_run_without_rows_is_the_list_without_them(
     rng = random.Random(seed)  # noqa: S311 - the same each time
     rows = sorted(random_rows(rng, len(kept), 0), key=sort_key)
     expected = [row for row, keep in zip(rows, kept, strict=True) if keep]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(partial_run, "_PIECE_BYTES", piece_rows * 12)
-        run = WithoutRows(held(rows, rng), np.flatnonzero(np.logical_not(kept)))
-        groups = [
-            (k, len(list(g))) for k, g in groupby(expected, lambda r: (r["site"], r["period"]))
-        ]
+    groups = [(k, len(list(g))) for k, g in groupby(expected, lambda r: (r["site"], r["period"]))]
+    whole, dropped = held(rows, rng), np.flatnonzero(np.logical_not(kept))
+    for run in (WithoutRows(whole, dropped, piece_rows * DIMS * 4), WithoutRows(whole, dropped)):
         found = run.partitions
         assert found.site.to_pylist() == [site for (site, _), _ in groups]
         assert found.period.to_pylist() == [period for (_, period), _ in groups]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from a20_parquet.verification import compare as compare_module
@@ -55,7 +55,9 @@ def block_of(windows: Sequence[Window]) -> WindowBlock:
     return WindowBlock(pa.RecordBatch.from_pydict(columns), embeddings)
 
 
-def compare(shards: GivenSide, dataset: GivenSide, *, as_sets: bool = False) -> Difference:
+def compare(
+    shards: GivenSide, dataset: GivenSide, *, as_sets: bool = False, round_windows: int = 1 << 21
+) -> Difference:
     """Compare two sides, fingerprints first."""
     sinks = FingerprintSink(), FingerprintSink()
     shards.scan("reading shards", sinks[0])
@@ -64,7 +66,7 @@ def compare(shards: GivenSide, dataset: GivenSide, *, as_sets: bool = False) -> 
         Side(fingerprint=sink.fingerprint, scan=side.scan)
         for sink, side in zip(sinks, (shards, dataset), strict=True)
     )
-    return find_differences(one, other, as_sets=as_sets)
+    return find_differences(one, other, as_sets=as_sets, round_windows=round_windows)
 
 
 def lines(difference: Difference) -> list[str]:
@@ -128,14 +130,10 @@ def test_repeats_may_be_dropped() -> None:
     assert found == ["s: record 2: b@5 channel 1 is not in the dataset"]
 
 
-@pytest.mark.parametrize("round_windows", [1, 7, 1000])
-@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10)
 @given(rng=st.randoms(use_true_random=False))
-def test_rounds_find_what_counting_finds(
-    round_windows: int, monkeypatch: pytest.MonkeyPatch, rng: random.Random
-) -> None:
+def test_rounds_find_what_counting_finds(rng: random.Random) -> None:
     """However few windows a round may hold, every name that differs is told, and no other."""
-    monkeypatch.setattr(compare_module, "_ROUND_WINDOWS", round_windows)
     shards = [
         Window(f"n{rng.randrange(60)}", rng.randrange(2), rng.choice("st"), record)
         for record in range(80)
@@ -148,8 +146,9 @@ def test_rounds_find_what_counting_finds(
         counts = [Counter(w.value for w in side if w.name == name) for side in (shards, dataset)]
         if counts[0] != counts[1]:
             expected.add(name)
-    found = lines(compare(GivenSide(shards), GivenSide(dataset)))
-    assert {line.split("@")[0].rpartition(" ")[2] for line in found} == expected
+    for round_windows in (1, 7, 1000, 1 << 21):
+        found = lines(compare(GivenSide(shards), GivenSide(dataset), round_windows=round_windows))
+        assert {line.split("@")[0].rpartition(" ")[2] for line in found} == expected
 
 
 def test_only_the_first_differences_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +159,6 @@ def test_only_the_first_differences_are_named(monkeypatch: pytest.MonkeyPatch) -
     found = compare(shards, GivenSide([]))
     assert (len(found.problems), found.unnamed, found.groups_left) == (10, 90, 0)
     assert shards.passes == ["reading shards", "comparing shards", "naming windows"]
-    monkeypatch.setattr(compare_module, "_ROUND_WINDOWS", 20)
-    found = compare(GivenSide(windows), GivenSide([]))
+    found = compare(GivenSide(windows), GivenSide([]), round_windows=20)
     assert len(found.problems) == 10
     assert len(found.problems) + found.unnamed + found.groups_left == 100

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from a20_parquet.windows import filter as intake_module
 from a20_parquet.windows.build import MAX_CHANNELS, WindowRules
 from a20_parquet.windows.filenames.parse import FilenameRules
 from a20_parquet.windows.filter import RecordFilter
@@ -161,7 +160,7 @@ def test_a_bad_name_is_rejected_whatever_is_wanted() -> None:
     assert found.left_out == 0
 
 
-def test_what_is_remembered_of_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_remembered_of_names() -> None:
     """However few names are remembered, and however often they return, verdicts are the same."""
     names = [f"site_{n:04d}/20201014T010000+1030_A_{n}.flac" for n in range(9)] + ["x", "y"]
     order = [names[n * n % 11] for n in range(40)]
@@ -170,8 +169,7 @@ def test_what_is_remembered_of_names(monkeypatch: pytest.MonkeyPatch) -> None:
         for start in range(0, 40, 5)
     ]
 
-    def verdicts() -> list[list[int]]:
-        record_filter = RecordFilter(rules())
+    def verdicts(record_filter: RecordFilter) -> list[list[int]]:
         found = [record_filter.sort_out(batch) for batch in batches]
         return [[rejection.number for rejection in each.rejected] for each in found]
 
@@ -179,6 +177,5 @@ def test_what_is_remembered_of_names(monkeypatch: pytest.MonkeyPatch) -> None:
         [5 * b + i for i, n in enumerate(order[5 * b :][:5]) if n in "xy"] for b in range(8)
     ]
     assert any(expected)
-    assert verdicts() == expected
-    monkeypatch.setattr(intake_module, "_MOST_NAMES", 2)
-    assert verdicts() == expected
+    assert verdicts(RecordFilter(rules())) == expected
+    assert verdicts(RecordFilter(rules(), most_names=2)) == expected
