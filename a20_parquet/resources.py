@@ -9,11 +9,15 @@ import logging
 import math
 import os
 import re
+import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 import psutil
+
+if sys.platform != "win32":
+    import resource
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -23,6 +27,7 @@ METADATA_ROW_BYTES = 450
 MOST_WORKERS = 1024
 """More threads are of no use, and systems allow only some thousands."""
 
+_MOST_OPEN_ON_WINDOWS = 512
 _ROOT: Final = Path("/")
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 # Usual folders of the hierarchies, if mountinfo cannot be read.
@@ -142,6 +147,14 @@ def free_memory() -> int:
     free = int(psutil.virtual_memory().available)
     limit = memory_limit()
     return free if limit is None else min(free, limit - int(psutil.Process().memory_info().rss))
+
+
+def open_files_limit() -> int:
+    """Return the number of files that this process may have open."""
+    if sys.platform == "win32":
+        return _MOST_OPEN_ON_WINDOWS
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit
 
 
 def default_workers() -> int:

@@ -6,7 +6,7 @@ read, and compared with the checksum that the first pass has verified.
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from threading import Lock, local
@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from a20_parquet.errors import SourceError
+from a20_parquet.resources import open_files_limit
 from a20_parquet.runs.run import Rows
 from a20_parquet.storage.locate import check_regular
 from a20_parquet.windows.order import find_partitions, sort_order
@@ -55,6 +56,8 @@ Numbers = npt.NDArray[np.int64]
 _FLOATS: dict[int, Any] = {4: np.dtype("<f4"), 2: np.dtype("<f2")}
 _MOST_OPEN = 256
 _AHEAD_BYTES = 4 << 20
+MOST_LOCATED_BYTES = 1 << 20
+"""Of a payload. It is read as a whole for each page that has windows of it."""
 
 
 class ShardFiles:
@@ -69,6 +72,7 @@ class ShardFiles:
         self._paths = paths
         self._lock = Lock()
         self._open: OrderedDict[int, _OpenFile] = OrderedDict()
+        self._most_open = min(_MOST_OPEN, open_files_limit() // 4)
 
     def __enter__(self) -> Self:
         return self
@@ -87,28 +91,24 @@ class ShardFiles:
         return self._paths[shard]
 
     @contextmanager
-    def borrow(self, shards: Iterable[int]) -> Iterator[dict[int, int]]:
-        """Lend file descriptors of shards, by their positions.
+    def borrow(self, shard: int) -> Iterator[int]:
+        """Lend the file descriptor of a shard.
 
         Raises:
-            SourceError: one cannot be opened.
+            SourceError: it cannot be opened.
         """
-        lent: dict[int, _OpenFile] = {}
-        try:
-            with self._lock:
-                for shard in shards:
-                    file = self._open.get(shard)
-                    if file is None:
-                        file = self._open[shard] = _OpenFile(self._open_file(shard))
-                    file.users += 1
-                    lent[shard] = file
-                    self._open.move_to_end(shard)
+        with self._lock:
+            file = self._open.get(shard)
+            if file is None:
                 self._close_some()
-            yield {shard: file.number for shard, file in lent.items()}
+                file = self._open[shard] = _OpenFile(self._open_file(shard))
+            file.users += 1
+            self._open.move_to_end(shard)
+        try:
+            yield file.number
         finally:
             with self._lock:
-                for file in lent.values():
-                    file.users -= 1
+                file.users -= 1
 
     def _open_file(self, shard: int) -> int:
         path = self._paths[shard]
@@ -126,8 +126,9 @@ class ShardFiles:
         )
 
     def _close_some(self) -> None:
+        """Make room for one more; those used least recently are closed first."""
         unused = [shard for shard, file in self._open.items() if not file.users]
-        for shard in unused[: max(0, len(self._open) - _MOST_OPEN)]:
+        for shard in unused[: max(0, len(self._open) + 1 - self._most_open)]:
             os.close(self._open.pop(shard).number)
 
 
@@ -159,25 +160,31 @@ class ShardReader:
             SourceError: a shard cannot be read, or is not as the first pass has read it.
         """
         found, following = places[: len(out)], places[len(out) :]
+        order = _by_record(found)
+        found = found[order]
         firsts = _first_of_records(found)
         records = [_Record(*fields) for fields in found[firsts].tolist()]
         bounds = [*firsts.tolist(), len(found)]
-        is_one_piece = self._are_one_piece(found, firsts).tolist()
-        with self._files.borrow({record.shard for record in records}) as files:
-            for record, (first, end), whole in zip(
-                records, pairwise(bounds), is_one_piece, strict=True
-            ):
-                rows = out[first:end]
-                if whole and record.item_bytes == rows.itemsize:
-                    self._read_floats(files[record.shard], record, rows)
+        is_one_piece = self._are_one_piece(found, order, firsts).tolist()
+        for record, (first, end), whole in zip(
+            records, pairwise(bounds), is_one_piece, strict=True
+        ):
+            with self._files.borrow(record.shard) as file:
+                if whole and record.item_bytes == out.itemsize:
+                    row = int(order[first])
+                    self._read_floats(file, record, out[row : row + end - first])
                 else:
-                    self._widen(files[record.shard], record, found["at"][first:end].tolist(), rows)
+                    ats = found["at"][first:end].tolist()
+                    self._copy_floats(file, record, ats, out, order[first:end].tolist())
         self._advise(following, start + len(out))
 
-    def _are_one_piece(self, found: Locations, firsts: Numbers) -> npt.NDArray[np.bool_]:
-        """Whether each record's windows follow each other in the shard as they do in the run."""
+    def _are_one_piece(
+        self, found: Locations, order: Numbers, firsts: Numbers
+    ) -> npt.NDArray[np.bool_]:
+        """Whether each record's windows follow each other in the shard and in the run."""
         follows = np.ones(len(found), np.bool_)
         follows[1:] = np.diff(found["at"]) == found["item_bytes"][1:] * self._dims
+        follows[1:] &= np.diff(order) == 1
         follows[firsts] = True
         return np.logical_and.reduceat(follows, firsts)
 
@@ -189,10 +196,10 @@ class ShardReader:
             return
         self._local.advised = start + len(following)
         wanted = following[known - start :] if is_known else following
-        records = wanted[_first_of_records(wanted)].tolist()
-        with self._files.borrow({record[0] for record in records}) as files, suppress(OSError):
-            for shard, payload, size, *_ in records:
-                os.posix_fadvise(files[shard], payload, size, os.POSIX_FADV_WILLNEED)
+        wanted = wanted[_by_record(wanted)]
+        for shard, payload, size, *_ in wanted[_first_of_records(wanted)].tolist():
+            with self._files.borrow(shard) as file, suppress(OSError):
+                os.posix_fadvise(file, payload, size, os.POSIX_FADV_WILLNEED)
 
     def _read_floats(self, file: int, record: "_Record", out: Rows) -> None:
         """Read windows that are stored as they are needed, without a copy."""
@@ -201,11 +208,13 @@ class ShardReader:
         end = record.at + len(floats)
         self._read(file, record, [buffer[: record.at], floats, buffer[end : record.size]])
 
-    def _widen(self, file: int, record: "_Record", ats: list[int], out: Rows) -> None:
-        """Read windows at any positions ``ats`` of a payload."""
+    def _copy_floats(
+        self, file: int, record: "_Record", ats: list[int], out: Rows, rows: list[int]
+    ) -> None:
+        """Read windows at any positions ``ats`` of a payload into any ``rows`` of ``out``."""
         buffer = self._buffer(record.size)[: record.size]
         self._read(file, record, [buffer])
-        for row, at in enumerate(ats):
+        for row, at in zip(rows, ats, strict=True):
             out[row] = np.ndarray(self._dims, _FLOATS[record.item_bytes], buffer, at)
 
     def _read(self, file: int, record: "_Record", pieces: list[memoryview]) -> None:
@@ -292,6 +301,12 @@ def _read_rest(file: int, pieces: list[memoryview], offset: int, count: int) -> 
             count += more
         at += len(piece)
     return count
+
+
+def _by_record(places: Locations) -> Numbers:
+    """Return the rows, those of a record one after the other."""
+    order: Numbers = np.lexsort((places["payload"], places["shard"]))
+    return order
 
 
 def _first_of_records(places: Locations) -> Numbers:

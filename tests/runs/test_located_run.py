@@ -1,0 +1,243 @@
+"""Located runs: the embeddings of the shards, or an error that names the shard."""
+
+# ruff: noqa: S311 - random rows, the same each time
+
+import errno
+import os
+import random
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import crc32c
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from a20_parquet.errors import SourceError
+from a20_parquet.runs import located_run as located_run_module
+from a20_parquet.runs.located_run import LOCATION, LocatedRun, Locations, ShardFiles
+from a20_parquet.runs.run import InMemoryRun, Rows
+from a20_parquet.tfrecord.resync import MAX_PAYLOAD_BYTES
+from tests.helpers.metadata import make_keyed
+from tests.helpers.runs import Row
+
+DIMS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Payloads in shards, and what is in them."""
+
+    paths: dict[int, str]
+    locations: Locations
+    """Of all windows, as ``keyed`` has them."""
+    embeddings: Rows
+    keyed: Any
+
+    def located(self, files: ShardFiles) -> LocatedRun:
+        """Return a run that reads the shards."""
+        return LocatedRun(files, self.locations, self.keyed, DIMS)
+
+    def in_memory(self) -> InMemoryRun:
+        """Return a run that should have the same rows."""
+        return InMemoryRun(self.embeddings, np.arange(len(self.embeddings)), self.keyed)
+
+
+def write(  # noqa: PLR0913 - of what shape the shards are, each a keyword
+    folder: Path,
+    draw: random.Random,
+    *,
+    shards: int = 3,
+    records: int = 4,
+    most_windows: int = 4,
+    first_offset: int = 0,
+) -> Written:
+    """Write payloads of random bytes with floats inside; some windows are left out."""
+    paths, rows, places, values = {}, list[Row](), list[tuple[int, ...]](), list[Any]()
+    bits = np.random.default_rng(draw.randrange(2**32))
+    for shard in range(shards):
+        paths[shard] = str(folder / f"shard-{shard}")
+        with open(paths[shard], "wb") as file:
+            file.seek(first_offset)
+            for record in range(records):
+                floats, at = draw.choice(["<f4", "<f2"]), draw.randrange(9)
+                windows = draw.randint(1, most_windows)
+                size = windows * DIMS * np.dtype(floats).itemsize
+                payload = bits.bytes(at + size + draw.randrange(9))
+                start = file.tell() + draw.randrange(20)
+                file.seek(start)
+                file.write(payload)
+                crc = crc32c.crc32c(payload)
+                tensor = np.frombuffer(payload, floats, windows * DIMS, at).reshape(-1, DIMS)
+                for window in range(windows):
+                    if draw.random() < 0.2:
+                        continue
+                    item = tensor.itemsize
+                    places.append(
+                        (shard, start, len(payload), crc, at + window * DIMS * item, item)
+                    )
+                    values.append(tensor[window].astype(np.float32))
+                    rows.append(
+                        {
+                            "site": draw.choice("ab"),
+                            "filename": draw.choice(["x", "y", f"{record}"]),
+                            "recording_offset_in_file": 5.0 * window,
+                            "shard": shard,
+                            "record": record,
+                        }
+                    )
+    return Written(
+        paths,
+        np.array(places, LOCATION),
+        np.array(values, np.float32).reshape(-1, DIMS),
+        pa.Table.from_batches([make_keyed(rows)]) if rows else None,
+    )
+
+
+def read_all(run: LocatedRun | InMemoryRun, page: int) -> bytes:
+    """All embeddings, ``page`` rows at a time."""
+    out = np.full((len(run), DIMS), 7, np.float32)
+    for start in range(0, len(run), page):
+        run.read_embeddings(start, out[start : start + page])
+    return out.tobytes()
+
+
+@given(seed=st.integers(0, 2**32), page=st.sampled_from([1, 2, 5, 1000]), limit=st.integers(1, 9))
+def test_a_located_run_equals_one_in_memory(seed: int, page: int, limit: int) -> None:
+    """Any positions and order of windows, float16 among them, and pages of any size."""
+    with TemporaryDirectory() as folder, _most_open(limit):
+        written = write(Path(folder), random.Random(seed), records=seed % 5 + 1)
+        if written.keyed is None:
+            return
+        expected = written.in_memory()
+        with ShardFiles(written.paths) as files:
+            run = written.located(files)
+            assert read_all(run, page) == read_all(expected, page)
+            assert run.read_metadata(0, len(run)) == expected.read_metadata(0, len(run))
+            assert run.partitions.site == expected.partitions.site
+
+
+@contextmanager
+def _most_open(count: int) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(located_run_module, "_MOST_OPEN", count)
+        yield
+
+
+def _open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - as fast as can be
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors in /proc")
+def test_many_threads_and_shards_share_few_files(tmp_path: Path) -> None:
+    """Files are closed and opened again while others are read, and all are closed at the end."""
+    written = write(tmp_path, random.Random(1), shards=300, records=3)
+    expected = read_all(written.in_memory(), 10**6)
+    before = _open_files()
+    with _most_open(20), ShardFiles(written.paths) as files, ThreadPoolExecutor(8) as pool:
+        run = written.located(files)
+        most = []
+
+        def read(page: int) -> bytes:
+            found = read_all(run, page)
+            most.append(_open_files())
+            return found
+
+        assert set(pool.map(read, [1, 2, 7, 50, 10**6] * 4)) == {expected}
+        assert max(most) <= before + 20 + 8
+    assert _open_files() == before
+
+
+def test_each_record_is_read_once_for_a_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if windows of several records alternate, as those of two recorders of a site do."""
+    written = write(tmp_path, random.Random(2), shards=2, records=2, most_windows=50)
+    reads = []
+    preadv = os.preadv
+
+    def note(*values: Any) -> int:
+        reads.append(values[2])
+        return preadv(*values)
+
+    monkeypatch.setattr(os, "preadv", note)
+    with ShardFiles(written.paths) as files:
+        assert read_all(written.located(files), 10**6)
+    assert len(reads) == 4
+
+
+def test_offsets_of_more_than_4_gib(tmp_path: Path) -> None:
+    """A shard may be larger than any number of 32 bits."""
+    written = write(tmp_path, random.Random(3), shards=1, first_offset=5 << 30)
+    with ShardFiles(written.paths) as files:
+        assert read_all(written.located(files), 2) == read_all(written.in_memory(), 2)
+
+
+def test_numbers_of_the_largest_payload_fit() -> None:
+    """No frame has a longer payload, and positions in it are smaller than its length."""
+    longest = np.array([(0, 2**62, MAX_PAYLOAD_BYTES, 2**32 - 1, MAX_PAYLOAD_BYTES, 4)], LOCATION)
+    assert longest.tolist() == [(0, 2**62, MAX_PAYLOAD_BYTES, 2**32 - 1, MAX_PAYLOAD_BYTES, 4)]
+
+
+@given(seed=st.integers(0, 2**32), page=st.sampled_from([1, 1000]))
+def test_a_flipped_bit_is_an_error(seed: int, page: int) -> None:
+    """Any bit of the payload of any window."""
+    with TemporaryDirectory() as folder:
+        draw = random.Random(seed)
+        written = write(Path(folder), draw)
+        if written.keyed is None:
+            return
+        place = written.locations[draw.randrange(len(written.locations))]
+        path = Path(written.paths[int(place["shard"])])
+        content = bytearray(path.read_bytes())
+        content[int(place["payload"]) + draw.randrange(int(place["payload_bytes"]))] ^= (
+            1 << draw.randrange(8)
+        )
+        path.write_bytes(content)
+        with (
+            ShardFiles(written.paths) as files,
+            pytest.raises(SourceError, match=f"{path}: the record whose payload starts at byte"),
+        ):
+            read_all(written.located(files), page)
+
+
+def _raise(*_: Any) -> int:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def _at_most(count: int) -> Callable[..., int]:
+    preadv = os.preadv
+
+    def read(file: int, pieces: Sequence[Any], offset: int) -> int:
+        some = next(piece for piece in pieces if len(piece))
+        at = offset + sum(len(piece) for piece in pieces[: pieces.index(some)])
+        return preadv(file, [some[:count]], at)
+
+    return read
+
+
+def test_read_errors_name_the_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of the device is no change of the shard, but no less final."""
+    written = write(tmp_path, random.Random(4))
+    monkeypatch.setattr(os, "preadv", _raise)
+    with (
+        ShardFiles(written.paths) as files,
+        pytest.raises(SourceError, match=r"shard-\d: cannot be read again: .*put/output error"),
+    ):
+        read_all(written.located(files), 5)
+
+
+@pytest.mark.parametrize("count", [1, 3, 10])
+def test_short_reads_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """The system may return fewer bytes than it was asked for."""
+    written = write(tmp_path, random.Random(5))
+    monkeypatch.setattr(os, "preadv", _at_most(count))
+    with ShardFiles(written.paths) as files:
+        assert read_all(written.located(files), 5) == read_all(written.in_memory(), 5)
