@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from a20_parquet.conversion.feature_search import FeatureSearch
+from a20_parquet.conversion.gather import are_locatable
 from a20_parquet.dataset.manifest import Assumption
 from a20_parquet.decoding.decoder import Decoder
 from a20_parquet.decoding.large import LARGE_BYTES
@@ -107,6 +108,8 @@ class DetectedSchema:
     """For each shard an estimate of the bytes of a window, uncompressed; usually too low."""
     codecs: tuple[Codec, ...]
     """For each shard its compression."""
+    are_locatable: bool
+    """Whether embeddings may stay in the shards, as most first records show."""
     widths: WidthCounter
     """Widths of the sampled records."""
 
@@ -157,6 +160,7 @@ def detect_schema(
             max(search.dims * item_bytes, payload_bytes / 2) for item_bytes, payload_bytes in sizes
         ),
         codecs=tuple(codecs),
+        are_locatable=search.are_locatable and all(codec is Codec.NONE for codec in codecs),
         widths=search.widths,
     )
 
@@ -192,6 +196,7 @@ class _Search:
         quota: int,
     ) -> None:
         self.dims = dims
+        self._locatable: Counter[bool] = Counter()
         self._wanted = dims
         self._quota = quota
         self.widths = WidthCounter()
@@ -216,6 +221,7 @@ class _Search:
             looked += len(records.payloads)
             if decoded.embeddings and (found is None or self._is_missing):
                 found = found or _sizes(records, decoded)
+                self._locatable.update(are_locatable(decoded, records))
                 self.widths.add(start.shard, [dims for _, _, dims in decoded.metadata.shapes])
             if self.dims is None:
                 self._learn(decoded)
@@ -227,6 +233,11 @@ class _Search:
                 if not self._features.wants_more and not is_sought:
                     break
         return found or (_FLOAT32_BYTES, 0.0)
+
+    @property
+    def are_locatable(self) -> bool:
+        """Whether embeddings of most sampled records may stay in their shards."""
+        return self._locatable[True] > self._locatable[False]
 
     @property
     def _is_missing(self) -> bool:

@@ -11,7 +11,13 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from a20_parquet.runs.located_run import LOCATION, LocatedRun, Locations, ShardFiles
+from a20_parquet.runs.located_run import (
+    LOCATION,
+    MOST_LOCATED_BYTES,
+    LocatedRun,
+    Locations,
+    ShardFiles,
+)
 from a20_parquet.runs.run import InMemoryRun, Rows
 from a20_parquet.tfrecord.records import Records
 from a20_parquet.tfrecord.shard import HEADER_BYTES, unmasked_crc
@@ -225,6 +231,20 @@ class LocationGatherer(Gatherer):
             (window * channels[record] + channel) * dims[record] * located["item_bytes"]
         ).astype(np.int32)
         return keyed, located[rows]
+
+
+def are_locatable(decoded: DecodedRecords, records: Records) -> list[bool]:
+    """Say for each record whether its embedding may stay in an uncompressed shard.
+
+    Args:
+        decoded: some of ``records``.
+        records: a batch of the shard.
+    """
+    numbers = (decoded.metadata.numbers - records.first).tolist()
+    return [
+        at is not None and len(records.payloads[number]) <= MOST_LOCATED_BYTES
+        for at, number in zip(decoded.floats_at, numbers, strict=True)
+    ]
 
 
 def _count_by_shard(keyed: Any) -> dict[int, int]:

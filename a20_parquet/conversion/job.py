@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger(__name__)
 # Real embeddings shrink to about 0.85; a shard that shrinks more just spills more runs.
 _INFLATED_RATIO = 1.25
+_UNITS_A_WORKER = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,16 +87,18 @@ class ConversionSetup:
     def units(self, done: Collection[int] = ()) -> list[tuple[int, ...]]:
         """Divide the shards into units of the first pass, by their positions.
 
-        The windows of a unit fill one run. If all windows stay in memory, a unit is one shard.
+        The windows of a unit fill one run. If all are copied to memory, a unit is one shard.
 
         Args:
             done: positions of shards that are already sorted.
         """
         left = [position for position in range(len(self.shards)) if position not in done]
-        if self.memory.holds_all:
+        if self.memory.holds_all and not self.memory.locates:
             return [(position,) for position in left]
         windows = [self.windows[position] for position in left]
-        most = min(self.memory.unit_rows, -(-sum(self.windows) // self.slots))
+        # Located windows may all stay in memory, but a unit writes a run of those that are copied.
+        few = self.memory.workers * _UNITS_A_WORKER if self.memory.holds_all else 1
+        most = min(self.memory.unit_rows, -(-sum(self.windows) // max(self.slots, few)))
         bounds = divide_shards(windows, most)
         return [tuple(left[first:end]) for first, end in bounds]
 
@@ -149,7 +152,7 @@ def plan_conversion(
         table,
         sum(windows),
         from_store=some_in_store(shards),
-        locates=_locates(shards, detected.codecs, options, executor),
+        locates=_locates(shards, options, executor, are_locatable=detected.are_locatable),
     )
     memory = replace(memory, holds_all=memory.holds_all and executor.is_local)
     _log_memory(memory, budget, sum(windows), table)
@@ -216,7 +219,7 @@ def divide_memory(
 
 
 def _locates(
-    shards: Sequence[Shard], codecs: Sequence[Codec], options: ConvertOptions, executor: Executor
+    shards: Sequence[Shard], options: ConvertOptions, executor: Executor, *, are_locatable: bool
 ) -> bool:
     """Decide whether embeddings may stay in the shards.
 
@@ -237,8 +240,8 @@ def _locates(
         if reason is not None:
             raise UsageError(f"--embeddings located cannot be used {reason}: leave it out.")
         return True
-    is_plain = all(codec is Codec.NONE for codec in codecs)
-    return reason is None and is_plain and sum(shard.size for shard in shards) <= free_memory()
+    size = sum(shard.size for shard in shards)
+    return reason is None and are_locatable and size <= free_memory()
 
 
 def check_options(listing: Listing, options: ConvertOptions, existing: ExistingDataset) -> None:

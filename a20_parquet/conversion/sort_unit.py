@@ -10,7 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from a20_parquet.conversion.gather import LocationGatherer, Observer, WindowGatherer
+from a20_parquet.conversion.gather import (
+    LocationGatherer,
+    Observer,
+    WindowGatherer,
+    are_locatable,
+)
 from a20_parquet.conversion.job import ConversionSetup
 from a20_parquet.conversion.transaction.checkpoints import SortedShards, commit_sorted
 from a20_parquet.conversion.transaction.lock import check_lock
@@ -165,10 +170,9 @@ class UnitSorter:
         """Note where embeddings are, or copy them."""
         if self.located is None or not is_plain:
             self._write(self.gatherer.add(taken))
-        elif None not in taken.floats_at:
+        elif all(is_located := are_locatable(taken, records)):
             self._write(self.located.add(taken, records))
         else:
-            is_located = [at is not None for at in taken.floats_at]
             indices = range(len(is_located))
             self._write(self.located.add(taken.take(list(compress(indices, is_located))), records))
             others = [index for index in indices if not is_located[index]]

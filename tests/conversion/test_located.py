@@ -206,3 +206,58 @@ def test_where_embeddings_cannot_be_located(shards: Path, tmp_path: Path) -> Non
         store.rm("/located", recursive=True)
     with pytest.raises(UsageError, match="embeddings: expected 'auto', 'located' or 'copied'"):
         a20_parquet.convert(shards, tmp_path / "other", embeddings="left")
+
+
+def test_few_open_files_suffice(tmp_path: Path) -> None:
+    """Many shards, of which each page of the dataset needs some windows, under a low limit."""
+    resource = pytest.importorskip("resource")
+    for number in range(200):
+        record = make_record(random_tensor((1, 1, 8), number), NAME, 5.0 * number)
+        write_shard(tmp_path / "in" / f"a-{number:05d}-of-00200", [record])
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+    try:
+        for embeddings in ("copied", "located"):
+            options: Any = {"embeddings": embeddings, "decoder": "wire", "workers": 8}
+            a20_parquet.convert(tmp_path / "in", tmp_path / embeddings, **options)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert digests(tmp_path / "located") == digests(tmp_path / "copied")
+
+
+def test_long_records_are_copied(tmp_path: Path, located: list[LocatedRun]) -> None:
+    """Each page of the dataset would read them as a whole, thousands of times in the end."""
+    long, short = (random_tensor((windows, 1, 320), windows) for windows in (900, 12))
+    write_shard(tmp_path / "long" / "a-00000-of-00001", [make_record(long, NAME, 0.0)])
+    write_shard(
+        tmp_path / "both" / "a-00000-of-00001",
+        [make_record(tensor, NAME, start) for tensor, start in ((short, 0.0), (long, 7.5))],
+    )
+    for source in ("long", "both"):
+        for embeddings in ("copied", "located"):
+            out = tmp_path / f"{source}-{embeddings}"
+            a20_parquet.convert(tmp_path / source, out, decoder="wire", embeddings=embeddings)
+        assert digests(tmp_path / f"{source}-located") == digests(tmp_path / f"{source}-copied")
+    assert [len(run) for run in located] == [12]
+    done = a20_parquet.convert(tmp_path / "long", tmp_path / "auto", decoder="wire")
+    assert len(located) == 1
+    assert not done.runs_on_disk
+
+
+def test_shards_with_a_copied_record_each_share_runs(tmp_path: Path) -> None:
+    """A run of one window for each of many shards would make the merge slow."""
+    for number in range(100):
+        plain, other = (random_tensor((1, 1, 8), seed) for seed in (number, 1000 + number))
+        listed = tensor_proto(1, other.shape, float_val=other.reshape(-1).tolist())
+        records = [
+            make_record(plain, NAME, 10.0 * number),
+            make_record(other, NAME, 10.0 * number + 5).replace(_content(other), listed),
+        ]
+        write_shard(tmp_path / "in" / f"a-{number:05d}-of-00100", records)
+    options: Any = {"decoder": "wire", "workers": 2}
+    a20_parquet.convert(tmp_path / "in", tmp_path / "copied", embeddings="copied", **options)
+    done = a20_parquet.convert(
+        tmp_path / "in", tmp_path / "located", embeddings="located", **options
+    )
+    assert digests(tmp_path / "located") == digests(tmp_path / "copied")
+    assert done.runs_on_disk <= 40
