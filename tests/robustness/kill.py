@@ -173,6 +173,7 @@ class Killer:
             "memory": [TINY, TINY, SMALL, LARGE][draw.integers(4)],
             "workers": int(draw.integers(1, 3)),
             "scratch": [None, None, *place.scratch][draw.integers(4)],
+            "embeddings": ["located", "copied"][draw.integers(2)],
         }
         if "overwrite" in scene.options and self._is_planned(expected):
             running["overwrite"] = bool(draw.random() < 0.5)
