@@ -118,6 +118,7 @@ def npy_json(sources: tuple[str, ...], folder: str, *, as_json: bool, **given: A
 @options.window_seconds_option
 @options.sample_rate_option
 @options.reading_options
+@options.embeddings_option
 @options.sample_option
 @options.rate_option
 @options.json_option

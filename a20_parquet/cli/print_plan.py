@@ -55,6 +55,8 @@ def _input_lines(found: "Forecast") -> Iterator[tuple[str, str]]:
 
 
 def _conversion_lines(found: "Forecast") -> Iterator[tuple[str, str]]:
+    yield "embeddings", f"{found.embeddings}: {found.embeddings_reason}"
+    yield from _way_lines(found)
     sort, merge, requests, key = found.sort, found.merge, found.requests, found.key
     if sort.runs:
         each = format_bytes(found.scratch_bytes / sort.runs)
@@ -63,7 +65,10 @@ def _conversion_lines(found: "Forecast") -> Iterator[tuple[str, str]]:
             f"{format_count(sort.units, 'unit')}: {format_count(sort.runs, 'run')} of {each}",
         )
     else:
-        yield "first pass", f"{format_count(sort.units, 'unit')}, all windows stay in memory"
+        stays = (
+            "all but the embeddings stays" if found.embeddings == "located" else "all windows stay"
+        )
+        yield "first pass", f"{format_count(sort.units, 'unit')}, {stays} in memory"
     slices = ""
     if sort.runs:
         slices = (
@@ -72,12 +77,20 @@ def _conversion_lines(found: "Forecast") -> Iterator[tuple[str, str]]:
         )
     yield "second pass", f"{format_count(merge.ranges, 'range')} of partitions{slices}"
     yield "output", f"{format_count(key.files, 'file')}, {format_bytes(key.bytes)}"
-    yield "scratch", format_bytes(found.scratch_bytes) if sort.runs else "none"
+    yield "scratch", format_bytes(found.scratch_bytes) if found.scratch_bytes else "none"
     counts = f"{requests.lists:,} to list, {requests.reads:,} to read, {requests.writes:,} to write"
     yield "requests", f"{counts}, if everything is in a store"
     rate = f"{found.rate / 1e6:,.0f} MB/s a worker"
     how = "as given" if found.rate_is_given else "reading as measured here, the rest as benchmarked"
     yield "time", f"{format_seconds(found.seconds)}, {rate} ({how})"
+
+
+def _way_lines(found: "Forecast") -> Iterator[tuple[str, str]]:
+    for way in found.ways:
+        scratch = f"{format_bytes(way.scratch_bytes)} of" if way.scratch_bytes else "no"
+        moved = f"{format_bytes(way.read_bytes)} read, {format_bytes(way.written_bytes)} written"
+        memory = f"buffers of {format_bytes(way.buffer_bytes)}"
+        yield f"  {way.embeddings}", f"{moved}, {scratch} scratch, {memory}"
 
 
 def _cells(key: "KeyForecast") -> tuple[str, ...]:

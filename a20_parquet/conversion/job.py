@@ -1,7 +1,6 @@
 """Planning a conversion: everything that is decided before the first byte is written."""
 
 import logging
-import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,9 +8,10 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from a20_parquet.conversion.detect import detect_schema
+from a20_parquet.conversion.embeddings import EmbeddingsChoice, choose_embeddings
 from a20_parquet.conversion.memory import MemoryPlan, plan_memory
 from a20_parquet.conversion.new_shards import NewShards
-from a20_parquet.conversion.options import ConvertOptions, EmbeddingsIn, OnError
+from a20_parquet.conversion.options import ConvertOptions, OnError
 from a20_parquet.conversion.reading import Reading
 from a20_parquet.conversion.transaction.checkpoints import PlannedShard, option_differences
 from a20_parquet.dataset.existing import ExistingDataset, Retry
@@ -54,6 +54,10 @@ class ConversionSetup:
     dataset."""
     window_bytes: tuple[float, ...]
     """For each shard an estimate of the bytes of a window, uncompressed."""
+    codecs: tuple[Codec, ...]
+    """For each shard how it is compressed."""
+    are_locatable: bool
+    """Whether no shard is compressed or has long records."""
     table: TableOptions
     reading: ReadingOptions
     assumptions: tuple[Assumption, ...]
@@ -62,6 +66,7 @@ class ConversionSetup:
     sites: "SiteTable | None"
     """The dataset's new sites table; None if it gets none, or keeps its own."""
     memory: MemoryPlan
+    embeddings: EmbeddingsChoice
     decoder: Decoder
     most_errors: int | None
     """Records and damaged ranges that may go to quarantine; None for any number."""
@@ -147,12 +152,20 @@ def plan_conversion(
         for shard, codec, window_bytes in sizes
     )
     budget = options.memory if "memory" in options.model_fields_set else executor.budget
+    choice = choose_embeddings(
+        options.embeddings,
+        shard_bytes=sum(shard.size for shard in shards),
+        free_bytes=free_memory(),
+        are_locatable=detected.are_locatable,
+        in_store=some_in_store(shards),
+        on_cluster=not executor.is_local,
+    )
     memory = divide_memory(
         options.model_copy(update={"memory": budget, "workers": executor.threads}),
         table,
         sum(windows),
         from_store=some_in_store(shards),
-        locates=_locates(shards, options, executor, are_locatable=detected.are_locatable),
+        locates=choice.located,
     )
     memory = replace(memory, holds_all=memory.holds_all and executor.is_local)
     _log_memory(memory, budget, sum(windows), table)
@@ -161,6 +174,8 @@ def plan_conversion(
         retries=retries,
         windows=windows,
         window_bytes=detected.window_bytes,
+        codecs=detected.codecs,
+        are_locatable=detected.are_locatable,
         table=table,
         reading=reading.options,
         assumptions=(
@@ -170,6 +185,7 @@ def plan_conversion(
         rules=table.window_rules(reading.options, reading.sites),
         sites=reading.new_sites,
         memory=memory,
+        embeddings=choice.within(located=memory.locates),
         decoder=make_decoder(options.decoder, table.features),
         most_errors=0 if options.on_error is OnError.FAIL else options.max_errors,
         slots=executor.slots,
@@ -179,8 +195,8 @@ def plan_conversion(
 
 def _log_memory(memory: MemoryPlan, budget: int, windows: int, table: TableOptions) -> None:
     where = "all stay in memory" if memory.holds_all else "sorted through runs on scratch disk"
-    if memory.locates:
-        where = "their embeddings stay in the shards"
+    if memory.locates and memory.holds_all:
+        where = "all but their embeddings stay in memory"
     _LOGGER.info(
         "%s for %s: batches of %s; up to %s windows of %s floats, %s",
         format_bytes(budget),
@@ -216,32 +232,6 @@ def divide_memory(
         read_ahead=READ_AHEAD if from_store else 0,
         locates=locates,
     )
-
-
-def _locates(
-    shards: Sequence[Shard], options: ConvertOptions, executor: Executor, *, are_locatable: bool
-) -> bool:
-    """Decide whether embeddings may stay in the shards.
-
-    Raises:
-        UsageError: they cannot, though the user asks for it.
-    """
-    wanted = options.embeddings
-    if wanted is EmbeddingsIn.COPIED:
-        return False
-    reason = None
-    if not executor.is_local:
-        reason = "with --dask"
-    elif some_in_store(shards):
-        reason = "from shards in a store"
-    elif not hasattr(os, "preadv"):
-        reason = "on this operating system"
-    if wanted is EmbeddingsIn.LOCATED:
-        if reason is not None:
-            raise UsageError(f"--embeddings located cannot be used {reason}: leave it out.")
-        return True
-    size = sum(shard.size for shard in shards)
-    return reason is None and are_locatable and size <= free_memory()
 
 
 def check_options(listing: Listing, options: ConvertOptions, existing: ExistingDataset) -> None:

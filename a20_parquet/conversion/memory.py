@@ -55,6 +55,8 @@ class MemoryPlan:
     """Whether embeddings stay in the shards until they are written."""
     located_rows: int = 0
     """Windows of one run whose embeddings stay in the shards."""
+    buffer_bytes: int = 0
+    """Bytes of all workers' buffers at the most."""
 
     @property
     def unit_rows(self) -> int:
@@ -167,6 +169,7 @@ def plan_memory(  # noqa: PLR0913 - what buffers depend on, each a keyword
             spare_rows=max(spare_rows, 0),
             locates=locates,
             located_rows=most_rows if locates and holds_all else located_rows,
+            buffer_bytes=min(holding, budget),
         )
 
     # A location may need more memory than a short embedding.

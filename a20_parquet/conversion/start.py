@@ -1,5 +1,6 @@
 """Starting a conversion: check free space, and make errors say how to resume."""
 
+import logging
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,8 +17,12 @@ from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.errors import A20ParquetError, DatasetError, NoWindowsError, SameFolderError
 from a20_parquet.progress import Progress
 from a20_parquet.resources import METADATA_ROW_BYTES
+from a20_parquet.runs.located_run import LOCATION
 from a20_parquet.storage.files import files_below
 from a20_parquet.storage.path import AnyPath
+from a20_parquet.tfrecord.shard import Codec
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -39,6 +44,7 @@ def started(
         UsageError: there is an unfinished conversion of other inputs or options.
         DatasetError: a file cannot be written, or a disk has too little free space.
     """
+    _LOGGER.info("%s", setup.embeddings)
     plan = Plan(
         options=setup.table,
         reading=setup.reading,
@@ -129,11 +135,19 @@ def _row_bytes(setup: ConversionSetup) -> int:
 
 def _run_bytes(setup: ConversionSetup, state: ConversionState) -> int:
     """Return the bytes of the runs that are still to be written."""
-    if setup.memory.holds_all:
+    memory = setup.memory
+    if memory.holds_all and not memory.locates:
         return 0
+    copied = _row_bytes(setup)
+    # Windows that are copied from compressed shards are always written to runs.
+    located = 0 if memory.holds_all else copied - setup.table.dims * 4 + LOCATION.itemsize
+    is_located = [memory.locates and codec is Codec.NONE for codec in setup.codecs]
     done = {position for unit in state.sorted for position in unit.positions}
-    left = (count for position, count in enumerate(setup.windows) if position not in done)
-    return sum(left) * _row_bytes(setup)
+    return sum(
+        count * (located if is_located[position] else copied)
+        for position, count in enumerate(setup.windows)
+        if position not in done
+    )
 
 
 def _existing(folder: Path) -> Path:

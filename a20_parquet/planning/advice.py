@@ -67,7 +67,8 @@ def _memory(archive: Archive, options: ConvertOptions, *, cluster: bool) -> Advi
     enough: tuple[int, int, int] | None = None
     for budget, divided in _budgets(archive, options, cluster=cluster):
         if divided.holds_all and budget <= default_budget():
-            reason = "all windows stay in memory, no runs on scratch disk"
+            stays = "all but the embeddings stays" if divided.locates else "all windows stay"
+            reason = f"{stays} in memory, no runs on scratch disk"
             return Advice(option="--memory", value=_size(budget), reason=reason)
         runs, block = _blocks(archive, divided)
         of_a_run = archive.volume.run_bytes // max(runs, 1)
@@ -99,7 +100,7 @@ def _budgets(
 
 def _blocks(archive: Archive, memory: MemoryPlan) -> tuple[int, int]:
     """Return the number of runs, and the bytes of each that the merge reads at a time."""
-    sort = archive.volume.sort(memory.gather_rows, holds_all=memory.holds_all)
+    sort = archive.volume.sort(memory.unit_rows, holds_all=memory.holds_all)
     rows = memory.block_rows_of(max(sort.runs, 1))
     return sort.runs, rows * archive.volume.embedding_bytes
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from a20_parquet.conversion.job import plan_conversion
+from a20_parquet.conversion.job import ConversionSetup, plan_conversion
 from a20_parquet.conversion.new_shards import NewShards
 from a20_parquet.conversion.options import ConvertOptions
 from a20_parquet.conversion.reading import Reading
@@ -22,7 +22,7 @@ from a20_parquet.planning.sample import Sample, read_sample, spread_over
 from a20_parquet.progress import NoProgress
 from a20_parquet.shards.discover import find_shards
 from a20_parquet.shards.perch_config import read_configs
-from a20_parquet.tfrecord.shard import some_in_store
+from a20_parquet.tfrecord.shard import Codec, some_in_store
 from a20_parquet.windows.build import with_embeddings
 from a20_parquet.windows.schema import window_schema
 
@@ -48,6 +48,10 @@ class Archive:
     """Bytes of shards read and decoded per second."""
     encode_rate: float
     """Bytes of embeddings encoded as Parquet per second."""
+    compressed: float = 0.0
+    """Part of the sampled shards' bytes that is compressed."""
+    are_locatable: bool = True
+    """Whether no sampled shard is compressed or has long records."""
     from_store: bool = False
     """Whether shards are read from a store."""
     assumptions: tuple[Assumption, ...] = ()
@@ -100,8 +104,16 @@ def look_at(
         sizes=file_sizes,
         read_rate=sample.bytes_a_second,
         encode_rate=encode_rate,
+        compressed=_compressed_part(job),
+        are_locatable=job.are_locatable,
         from_store=some_in_store(listing.shards),
     )
+
+
+def _compressed_part(job: ConversionSetup) -> float:
+    sizes = [shard.size for shard in job.shards]
+    shards = zip(sizes, job.codecs, strict=True)
+    return sum(size for size, codec in shards if codec is not Codec.NONE) / max(sum(sizes), 1)
 
 
 def drawn_windows(sample: Sample, total_records: int) -> DrawnWindows:

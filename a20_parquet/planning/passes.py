@@ -6,6 +6,7 @@ from math import ceil
 
 from a20_parquet.conversion.memory import MemoryPlan
 from a20_parquet.planning.partitions import KeyForecast
+from a20_parquet.runs.located_run import LOCATION
 from a20_parquet.runs.merge_plan import COMPARED_ROWS, UNIT_BYTES, divide_shards, unit_rows
 
 _PAGE = 1000
@@ -70,6 +71,18 @@ class Volume:
     def run_bytes(self) -> int:
         """Bytes of all windows in runs."""
         return round(self.windows * (self.embedding_bytes + self.metadata_bytes))
+
+    def run_bytes_of(self, memory: MemoryPlan, compressed: float) -> int:
+        """Return the bytes of the runs that are written to scratch.
+
+        Args:
+            memory: how the budget is divided.
+            compressed: part of the windows that is in compressed shards, and is always copied.
+        """
+        if not memory.locates:
+            return 0 if memory.holds_all else self.run_bytes
+        metadata = self.windows * (1 - compressed) * (self.metadata_bytes + LOCATION.itemsize)
+        return round(self.run_bytes * compressed + metadata * (not memory.holds_all))
 
     def sort(self, gather_rows: int, *, holds_all: bool, slots: int = 1) -> SortForecast:
         """Divide the first pass.

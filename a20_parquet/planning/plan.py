@@ -10,6 +10,7 @@ from a20_parquet.conversion.memory import check_budget
 from a20_parquet.conversion.option_help import with_options
 from a20_parquet.conversion.options import ConvertOptions, OptionValues
 from a20_parquet.decoding.decoder import DecoderName
+from a20_parquet.formatting import format_bytes
 from a20_parquet.planning.advice import Advice, advise
 from a20_parquet.planning.archive import look_at
 from a20_parquet.planning.forecast import Forecast, forecast
@@ -63,5 +64,8 @@ def plan(
     check_budget(chosen.memory)
     archive = look_at(sources, chosen, sample)
     found = forecast(archive, chosen, cluster=cluster, rate=rate)
-    assumptions = tuple(f"{each.about}: {each.text}" for each in archive.assumptions)
-    return ConversionPlan(found, tuple(advise(archive, chosen, found)), assumptions)
+    assumptions = [f"{each.about}: {each.text}" for each in archive.assumptions]
+    if found.free_memory is not None:
+        free = format_bytes(found.free_memory)
+        assumptions.append(f"embeddings: {free} of memory are free, as on this machine now")
+    return ConversionPlan(found, tuple(advise(archive, chosen, found)), tuple(assumptions))

@@ -1,5 +1,7 @@
 """What stops a conversion, what goes to quarantine instead, and what the user is told."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +9,11 @@ import polars as pl
 import pytest
 
 import a20_parquet
+from a20_parquet.conversion import job
 from a20_parquet.dataset.quarantine import read_entries
 from a20_parquet.errors import DatasetError, RecordError, SourceError, UsageError
 from tests.helpers.command_line import run
-from tests.helpers.conversions import digests
+from tests.helpers.conversions import TINY, digests
 from tests.helpers.shards import FILENAME, make_record, random_tensor, write_shard
 
 
@@ -204,3 +207,29 @@ def test_full_disk_is_said_before_the_start(
     monkeypatch.undo()
     assert not (tmp_path / "out").exists()
     assert a20_parquet.convert(shuffled, tmp_path / "out").totals.shards == 4
+
+
+def test_located_embeddings_need_no_room_for_runs(
+    shuffled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copies that exceed the memory need more space than locations, and those more than none."""
+
+    class Full:
+        free = 0
+
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Full)
+
+    def needed(embeddings: str, **memory: Any) -> int:
+        plan = replace(TINY, located_rows=100, **memory)
+        monkeypatch.setattr(job, "plan_memory", lambda **_: plan)
+        with pytest.raises(DatasetError) as caught:
+            a20_parquet.convert(shuffled, tmp_path / "out", embeddings=embeddings)
+        found = re.search(r"about ([\d,]+) bytes are needed", str(caught.value))
+        assert found is not None
+        return int(found[1].replace(",", ""))
+
+    none = needed("located", locates=True, holds_all=True)
+    assert needed("copied", holds_all=True) == none
+    locations = needed("located", locates=True)
+    assert none < locations
+    assert needed("copied") == 2 * none

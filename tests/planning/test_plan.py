@@ -12,6 +12,7 @@ import a20_parquet
 from a20_parquet.cli import main as cli
 from a20_parquet.conversion.options import ConvertOptions
 from a20_parquet.errors import SourceError, UsageError
+from a20_parquet.planning import forecast as forecasting
 from a20_parquet.planning.plan import SAMPLED_RECORDS
 from a20_parquet.windows.partition import PartitionBy
 from tests.helpers.shards import make_record, random_tensor, write_shard
@@ -86,6 +87,50 @@ def test_runs_are_those_of_a_conversion(tmp_path: Path) -> None:
     assert plan.forecast.merge.slices == plan.forecast.merge.ranges * plan.forecast.sort.runs
 
 
+def test_where_embeddings_are(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways are forecast, and the choice is that of a conversion, with its reason."""
+    plan = a20_parquet.plan(shards, memory="50MB")
+    found = plan.forecast
+    located, copied = found.ways
+    assert (located.embeddings, copied.embeddings) == ("located", "copied")
+    assert (located.scratch_bytes, copied.scratch_bytes) == (0, 0)
+    assert located.read_bytes == 2 * copied.read_bytes == 2 * found.shard_bytes
+    assert located.written_bytes == copied.written_bytes == found.key.bytes
+    assert min(located.buffer_bytes, copied.buffer_bytes) > 0
+    assert max(located.buffer_bytes, copied.buffer_bytes) <= 50_000_000
+    assert found.embeddings == "located"
+    assert "of memory free" in found.embeddings_reason
+    assert any("as on this machine now" in text for text in plan.assumptions)
+    monkeypatch.setattr(forecasting, "free_memory", lambda: found.shard_bytes - 1)
+    plan = a20_parquet.plan(shards)
+    assert (plan.forecast.embeddings, plan.forecast.free_memory) == (
+        "copied",
+        found.shard_bytes - 1,
+    )
+    plan = a20_parquet.plan(shards, embeddings="located")
+    assert (plan.forecast.embeddings, plan.forecast.free_memory) == ("located", None)
+    assert plan.forecast.embeddings_reason == "--embeddings located"
+    assert not any("embeddings" in text for text in plan.assumptions)
+
+
+def test_embeddings_on_a_cluster_are_copied(shards: Path) -> None:
+    found = a20_parquet.plan(shards, memory="50MB", cluster=True).forecast
+    assert [way.embeddings for way in found.ways] == ["copied"]
+    assert found.embeddings == "copied"
+    assert "with --dask" in found.embeddings_reason
+    with pytest.raises(UsageError, match="located cannot be used with dask"):
+        a20_parquet.plan(shards, embeddings="located", cluster=True)
+
+
+def test_compressed_shards_are_copied(tmp_path: Path) -> None:
+    record = make_record(random_tensor((3, 1, 8)))
+    write_shard(tmp_path / "a-00000-of-00001", [record], "GZIP")
+    found = a20_parquet.plan(tmp_path).forecast
+    assert found.embeddings == "copied"
+    assert "a shard is compressed" in found.embeddings_reason
+    assert found.ways[0].scratch_bytes > 0
+
+
 def test_options_of_a_conversion_count(shards: Path) -> None:
     """Only what would be taken is planned, with the columns and keys that were asked for."""
     every = a20_parquet.plan(shards).forecast
@@ -110,7 +155,9 @@ def test_small_files_are_advised_against(shards: Path) -> None:
     assert list(advice) == ["--partition-by", "--memory", "--workers"]
     assert advice["--partition-by"].value == "site"
     assert f"{SITES} files, half over" in advice["--partition-by"].reason
-    assert "all windows stay in memory" in advice["--memory"].reason
+    assert "all but the embeddings stays in memory" in advice["--memory"].reason
+    copied = {each.option: each for each in a20_parquet.plan(shards, embeddings="copied").advice}
+    assert "all windows stay in memory" in copied["--memory"].reason
     parsed = ConvertOptions.parse({"memory": advice["--memory"].value})
     assert parsed.memory > 0
 
@@ -153,7 +200,12 @@ def test_the_command_fits_a_screen(shards: Path) -> None:
     assert any("100 MB/s a worker (as given)" in line for line in lines)
     rows = [line for line in lines if line.lstrip().startswith("site,")]
     assert len({len(line) for line in rows}) == 1
+    assert "embeddings  located: " in done.output
+    chosen = ["plan", str(shards), "--embeddings", "copied"]
+    assert "copied: --embeddings copied" in CliRunner().invoke(cli.cli, chosen).output
     printed = CliRunner().invoke(cli.cli, ["plan", str(shards), "--json"]).output
+    assert json.loads(printed)["forecast"]["embeddings"] == "located"
+    assert len(json.loads(printed)["forecast"]["ways"]) == 2
     assert json.loads(printed)["forecast"]["shards"] == 5
     assert [row["partition_by"] for row in json.loads(printed)["forecast"]["keys"]] == [
         by.value for by in PartitionBy
