@@ -6,7 +6,7 @@ read, and compared with the checksum that the first pass has verified.
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from threading import Lock, local
@@ -86,9 +86,10 @@ class ShardFiles:
             os.close(file.number)
         self._open.clear()
 
-    def path(self, shard: int) -> str:
-        """Return the path of a shard."""
-        return self._paths[shard]
+    @property
+    def shards(self) -> Collection[int]:
+        """Positions of the shards."""
+        return self._paths.keys()
 
     @contextmanager
     def borrow(self, shard: int) -> Iterator[int]:
@@ -177,6 +178,19 @@ class ShardReader:
                     ats = found["at"][first:end].tolist()
                     self._copy_floats(file, record, ats, out, order[first:end].tolist())
         self._advise(following, start + len(out))
+
+    def are_possible(self, places: Locations) -> bool:
+        """Whether places from a file are in payloads of shards that there are."""
+        names = ("payload", "payload_bytes", "at", "item_bytes")
+        payload, size, at, item_bytes = (places[name].astype(np.int64) for name in names)
+        return bool(
+            np.isin(places["shard"], list(self._files.shards)).all()
+            and np.isin(item_bytes, list(_FLOATS)).all()
+            and (payload >= 0).all()
+            and (at >= 0).all()
+            and (at + self._dims * item_bytes <= size).all()
+            and (size <= MOST_LOCATED_BYTES).all()
+        )
 
     def _are_one_piece(
         self, found: Locations, order: Numbers, firsts: Numbers

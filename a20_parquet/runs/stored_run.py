@@ -184,6 +184,8 @@ class StoredRun:
             size = LOCATION.itemsize
             end = min(stop * size, self._files.embeddings.bytes)
             places = np.frombuffer(_read(self._embeddings, start * size, end), LOCATION)
+            if len(places) < len(out) or not self._reader.are_possible(places):
+                raise _damaged(self._embeddings)
             self._reader.read(places, out, start)
             return
         first = start * self._files.dims * 4

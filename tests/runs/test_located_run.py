@@ -20,10 +20,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from a20_parquet.errors import SourceError
+from a20_parquet.errors import DatasetError, SourceError
 from a20_parquet.runs import located_run as located_run_module
 from a20_parquet.runs.located_run import LOCATION, LocatedRun, Locations, ShardFiles
 from a20_parquet.runs.run import InMemoryRun, Rows
+from a20_parquet.runs.stored_run import StoredRun, write_run
 from a20_parquet.tfrecord.resync import MAX_PAYLOAD_BYTES
 from tests.helpers.metadata import make_keyed
 from tests.helpers.runs import Row
@@ -241,3 +242,35 @@ def test_short_reads_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, coun
     monkeypatch.setattr(os, "preadv", _at_most(count))
     with ShardFiles(written.paths) as files:
         assert read_all(written.located(files), 5) == read_all(written.in_memory(), 5)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("shard", 9),
+        ("shard", -1),
+        ("payload", -1),
+        ("payload_bytes", 2**31 - 1),
+        ("payload_bytes", -5),
+        ("at", -1),
+        ("at", 1 << 20),
+        ("item_bytes", 8),
+        ("item_bytes", 0),
+    ],
+)
+def test_stored_locations_are_not_trusted(tmp_path: Path, field: str, value: int) -> None:
+    """A file of locations that no run of these shards can have is an error."""
+    written = write(tmp_path, random.Random(3))
+    with ShardFiles(written.paths) as files:
+        run = written.located(files)
+        stored = StoredRun(write_run(run, tmp_path / "run", 2), files)
+        expected, found = (np.empty((len(run), DIMS), np.float32) for _ in range(2))
+        run.read_embeddings(0, expected)
+        stored.read_embeddings(0, found)
+        np.testing.assert_array_equal(found.view(np.uint32), expected.view(np.uint32))
+        path = tmp_path / "run.embeddings"
+        places = np.fromfile(path, LOCATION)
+        places[field][-1] = value
+        places.tofile(path)
+        with pytest.raises(DatasetError, match=r"run\.embeddings has been cut short or changed"):
+            stored.read_embeddings(0, found)
