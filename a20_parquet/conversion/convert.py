@@ -30,7 +30,7 @@ from a20_parquet.execution.threads import ThreadPool
 from a20_parquet.notebook.files import NpyJsonFolder
 from a20_parquet.notebook.npy_json import NotebookOutput, hop_remarks
 from a20_parquet.progress import Progress, ProgressOption, open_progress
-from a20_parquet.runs.located_run import ShardFiles
+from a20_parquet.runs.shard_reader import ShardFiles
 from a20_parquet.shards.discover import Listing, find_shards
 from a20_parquet.shards.perch_config import read_configs
 from a20_parquet.storage.path import is_inside

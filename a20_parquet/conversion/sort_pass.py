@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from a20_parquet.conversion.gather import LocationGatherer, Observations, WindowGatherer
+from a20_parquet.conversion.gather import LocationGatherer, WindowGatherer
 from a20_parquet.conversion.job import ConversionSetup
+from a20_parquet.conversion.observations import Observations
 from a20_parquet.conversion.sort_unit import ErrorLimit, SortedUnit, UnitSorter
 from a20_parquet.conversion.transaction.begin import ConversionState
 from a20_parquet.conversion.transaction.checkpoints import SortedShards, remove_stray_runs
@@ -20,8 +21,9 @@ from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.execution.protocols import Executor, TaskContext
 from a20_parquet.execution.threads import Pool
 from a20_parquet.formatting import format_count
-from a20_parquet.runs.located_run import LocatedRun, ShardFiles
+from a20_parquet.runs.located_run import LocatedRun
 from a20_parquet.runs.run import InMemoryRun, Rows, Run
+from a20_parquet.runs.shard_reader import ShardFiles
 from a20_parquet.runs.stored_run import open_runs
 from a20_parquet.storage.path import AnyPath
 from a20_parquet.windows.filter import RecordFilter

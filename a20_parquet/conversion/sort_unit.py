@@ -10,13 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from a20_parquet.conversion.gather import (
-    LocationGatherer,
-    Observer,
-    WindowGatherer,
-    are_locatable,
-)
+from a20_parquet.conversion.gather import LocationGatherer, WindowGatherer, are_locatable
 from a20_parquet.conversion.job import ConversionSetup
+from a20_parquet.conversion.observations import Observer
 from a20_parquet.conversion.transaction.checkpoints import SortedShards, commit_sorted
 from a20_parquet.conversion.transaction.lock import check_lock
 from a20_parquet.dataset.existing import Retry
@@ -25,8 +21,9 @@ from a20_parquet.dataset.manifest import QuarantinedShard, ShardSummary
 from a20_parquet.dataset.quarantine import QuarantineWriter
 from a20_parquet.errors import DatasetError, RecordError
 from a20_parquet.execution.protocols import TaskContext
-from a20_parquet.runs.located_run import LocatedRun, Locations
+from a20_parquet.runs.located_run import LocatedRun
 from a20_parquet.runs.run import InMemoryRun
+from a20_parquet.runs.shard_reader import Locations
 from a20_parquet.runs.stored_run import RunFiles, write_run
 from a20_parquet.storage.path import AnyPath
 from a20_parquet.storage.read_ahead import Prefetch

@@ -20,8 +20,9 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from a20_parquet.errors import DatasetError
-from a20_parquet.runs.located_run import LOCATION, LocatedRun, ShardFiles, ShardReader
+from a20_parquet.runs.located_run import LocatedRun
 from a20_parquet.runs.run import InMemoryRun, Rows
+from a20_parquet.runs.shard_reader import LOCATION, ShardFiles, ShardReader
 from a20_parquet.storage.concurrent import map_at_once
 from a20_parquet.storage.files import NewFile, has_sum, path_errors, read_range
 from a20_parquet.storage.locate import check_regular

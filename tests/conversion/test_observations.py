@@ -2,7 +2,7 @@
 
 from itertools import permutations
 
-from a20_parquet.conversion.gather import Observations
+from a20_parquet.conversion.observations import Observations
 
 
 def test_merged_is_independent_of_order_and_grouping() -> None:

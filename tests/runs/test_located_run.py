@@ -21,9 +21,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from a20_parquet.errors import DatasetError, SourceError
-from a20_parquet.runs import located_run as located_run_module
-from a20_parquet.runs.located_run import LOCATION, LocatedRun, Locations, ShardFiles
+from a20_parquet.runs import shard_reader
+from a20_parquet.runs.located_run import LocatedRun
 from a20_parquet.runs.run import InMemoryRun, Rows
+from a20_parquet.runs.shard_reader import LOCATION, Locations, ShardFiles
 from a20_parquet.runs.stored_run import StoredRun, write_run
 from a20_parquet.tfrecord.resync import MAX_PAYLOAD_BYTES
 from tests.helpers.metadata import make_keyed
@@ -128,7 +129,7 @@ def test_a_located_run_equals_one_in_memory(seed: int, page: int, limit: int) ->
 @contextmanager
 def _most_open(count: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(located_run_module, "_MOST_OPEN", count)
+        patch.setattr(shard_reader, "_MOST_OPEN", count)
         yield
 
 

@@ -13,10 +13,10 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from a20_parquet.conversion.gather import Observations
+from a20_parquet.conversion.observations import Observations
 from a20_parquet.conversion.transaction.scratch import (
     ScratchName,
-    located_run,
+    find_run,
     own_scratch,
     stored_run,
 )
@@ -208,7 +208,7 @@ def sorted_units(
 
 def _located(unit: SortedShards, scratch: Mapping[str, AnyPath]) -> SortedShards | None:
     """Return a unit with the current paths of its runs; None if one is in a foreign folder."""
-    paths = [located_run(run.path, scratch) for run in unit.runs]
+    paths = [find_run(run.path, scratch) for run in unit.runs]
     runs = tuple(
         run.model_copy(update={"path": path})
         for run, path in zip(unit.runs, paths, strict=True)

@@ -148,7 +148,7 @@ def stored_run(layout: DatasetLayout, path: str) -> str:
     return f"{INSIDE}/{name}" if folder == str(layout.conversion / INSIDE) else path
 
 
-def located_run(stored: str, own: Mapping[str, AnyPath]) -> str | None:
+def find_run(stored: str, own: Mapping[str, AnyPath]) -> str | None:
     """Return the path of a run in a commit marker; None if its folder is not in ``own``."""
     folder, _, name = stored.rpartition("/")
     if folder not in own or not is_file_name(name):
