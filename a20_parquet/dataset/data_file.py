@@ -271,6 +271,8 @@ class DataFile:
         """Return a row group, once these of its columns are checked."""
         if self._reader is None:
             self._open()
+        if (count := len(self._row_groups)) != len(self.rows):
+            raise ValueError(f"it has {count} row groups, expected {len(self.rows)}")
         found = self._row_groups.read(group, columns.indices)
         check_group(found, columns, group=group, rows=self.rows[group], size=self._size)
         return found

@@ -235,6 +235,14 @@ def test_a_file_with_other_rows(tmp_path: Path, row_group_rows: int) -> None:
         read_all(tmp_path)
 
 
+def test_a_file_with_one_more_row_group(tmp_path: Path) -> None:
+    """Rows behind those that the list of files knows are an error too."""
+    content = encode([windows(9, 16), windows(1, 16)], Compression.NONE)
+    make_dataset(tmp_path, [content], [9], dims=16)
+    with opened(tmp_path) as file, pytest.raises(DatasetError, match="2 row groups, expected 1"):
+        file.metadata([0], NAMES)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("compression", ALL)
 def test_any_changed_byte_is_harmless(
