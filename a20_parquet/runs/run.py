@@ -49,16 +49,38 @@ class Run(HasPartitions, Protocol):
         ...
 
 
-class InMemoryRun:
-    """Windows that stay where they were decoded; only their order and metadata are sorted.
+class SortedMetadata:
+    """The part of a run whose metadata are in memory.
 
     Attributes:
         partitions: the partitions, in order.
-        dims: floats per embedding.
     """
 
     on_disk = False
     is_remote = False
+
+    def _sort(self, keyed: Any) -> npt.NDArray[np.int64]:
+        """Sort metadata, and return for each row the number of its window in ``keyed``."""
+        order = sort_order(keyed)
+        self._metadata = keyed.take(pa.array(order)).combine_chunks().to_batches()[0]
+        self.partitions = find_partitions(self._metadata)
+        return order
+
+    def __len__(self) -> int:
+        """Count the windows."""
+        return len(self._metadata)
+
+    def read_metadata(self, start: int, stop: int) -> Any:
+        """See ``Run``."""
+        return self._metadata.slice(start, stop - start)
+
+
+class InMemoryRun(SortedMetadata):
+    """Windows that stay where they were decoded; only their order and metadata are sorted.
+
+    Attributes:
+        dims: floats per embedding.
+    """
 
     def __init__(self, embeddings: Rows, rows: npt.NDArray[np.int64], keyed: Any) -> None:
         """Sort windows.
@@ -68,20 +90,9 @@ class InMemoryRun:
             rows: the row of ``embeddings`` for each window.
             keyed: the windows' metadata, a table of ``keyed_schema()`` with at least one row.
         """
-        order = sort_order(keyed)
         self._embeddings = embeddings
-        self._rows = rows[order]
-        self._metadata = keyed.take(pa.array(order)).combine_chunks().to_batches()[0]
-        self.partitions = find_partitions(self._metadata)
+        self._rows = rows[self._sort(keyed)]
         self.dims = embeddings.shape[1]
-
-    def __len__(self) -> int:
-        """Count the windows."""
-        return len(self._rows)
-
-    def read_metadata(self, start: int, stop: int) -> Any:
-        """See ``Run``."""
-        return self._metadata.slice(start, stop - start)
 
     def read_embeddings(self, start: int, out: Rows) -> None:
         """See ``Run``."""

@@ -9,9 +9,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-import a20_parquet
 from a20_parquet.verification.verify import verify
-from tests.helpers.bad_shards import record, write_good_and_bad
+from tests.helpers.bad_shards import record
 from tests.helpers.conversions import A2O_NAMES
 from tests.helpers.manifests import edit_manifest
 from tests.helpers.shards import frame, make_record, random_tensor, write_content, write_shard
@@ -26,27 +25,6 @@ from tests.helpers.spoiling import (
 
 BAD = "bad-00000-of-00001"
 Change = Callable[[pa.Table], pa.Table]
-
-
-@pytest.fixture(scope="module")
-def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Good records, records for quarantine, and damage of each kind."""
-    return write_good_and_bad(tmp_path_factory.mktemp("in"))
-
-
-@pytest.fixture(scope="module")
-def whole(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Their dataset, which must not be changed."""
-    path = tmp_path_factory.mktemp("whole") / "dataset"
-    a20_parquet.convert(shards, path, dims=8)
-    assert messages(verify(path, shards)) == []
-    return path
-
-
-@pytest.fixture
-def dataset(whole: Path, tmp_path: Path) -> Path:
-    """A copy that may be spoilt."""
-    return Path(shutil.copytree(whole, tmp_path / "dataset"))
 
 
 def metadata(column: str, value: str | None) -> Change:

@@ -13,7 +13,7 @@ from functools import cache
 from typing import NamedTuple
 
 from a20_parquet.parquet.format.footer import FooterFrame
-from a20_parquet.parquet.format.thrift import I64, LIST, STRUCT
+from a20_parquet.parquet.format.thrift import I64, LIST, STRUCT, read_integer
 from a20_parquet.parquet.format.thrift_reader import ThriftReader
 
 # FileMetaData
@@ -99,9 +99,9 @@ class RowGroups:
             if (number, kind) != (_ROW_GROUPS, LIST):
                 reader.skip(kind)
                 continue
-            for _ in range(_structs(reader)):
+            for _ in range(reader.structs()):
                 self._starts.append(reader.position)
-                _skip_row_group(reader)
+                _row_group(reader, ())
             if reader.position == end:
                 break
 
@@ -111,37 +111,30 @@ class RowGroups:
 
     def read(self, number: int, wanted: Collection[int]) -> RowGroup:
         """Read columns of a row group, but for those that it lacks."""
-        rows = columns = -1
-        chunks: dict[int, ColumnChunk] = {}
-        reader = ThriftReader(self._footer, self._starts[number])
-        for field, kind in reader.fields():
-            if (field, kind) == (_COLUMNS, LIST):
-                columns = _structs(reader)
-                for index in range(columns):
-                    if index in wanted:
-                        chunks[index] = _column_chunk(reader)
-                    elif not reader.match(known_chunk()):
-                        reader.skip(STRUCT)
-            elif (field, kind) == (_ROWS, I64):
-                rows = reader.integer()
-            else:
-                reader.skip(kind)
-        return RowGroup(rows, columns, chunks)
+        return _row_group(ThriftReader(self._footer, self._starts[number]), wanted)
 
 
-def _skip_row_group(reader: ThriftReader) -> None:
+def _row_group(reader: ThriftReader, wanted: Collection[int]) -> RowGroup:
+    rows = columns = -1
+    chunks: dict[int, ColumnChunk] = {}
     for field, kind in reader.fields():
-        if (field, kind) != (_COLUMNS, LIST):
+        if (field, kind) == (_COLUMNS, LIST):
+            columns = reader.structs()
+            for index in range(columns):
+                if index in wanted:
+                    chunks[index] = _column_chunk(reader)
+                elif not reader.match(known_chunk()):
+                    reader.skip(STRUCT)
+        elif (field, kind) == (_ROWS, I64):
+            rows = reader.integer()
+        else:
             reader.skip(kind)
-            continue
-        for _ in range(_structs(reader)):
-            if not reader.match(known_chunk()):
-                reader.skip(STRUCT)
+    return RowGroup(rows, columns, chunks)
 
 
 def _column_chunk(reader: ThriftReader) -> ColumnChunk:
     if found := reader.match(known_chunk()):
-        values, size, *starts = (_number(bits) for bits in found.groups() if bits)
+        values, size, *starts = (read_integer(bits, 0)[0] for bits in found.groups() if bits)
         return ColumnChunk(values, min(starts), size)
     numbers: dict[int, int] = {}
     for number, kind in reader.fields():
@@ -158,18 +151,3 @@ def _column_chunk(reader: ThriftReader) -> ColumnChunk:
     except KeyError as error:
         raise ValueError(f"a column chunk has no field {error}") from None
     return ColumnChunk(values, min(start, numbers.get(_DICTIONARY_PAGE, start)), size)
-
-
-def _structs(reader: ThriftReader) -> int:
-    """Read the head of a list of structs: their number."""
-    kind, count = reader.items()
-    if kind != STRUCT:
-        raise ValueError(f"items of a list have the type {kind}, expected {STRUCT}")
-    return count
-
-
-def _number(bits: bytes) -> int:
-    number = 0
-    for byte in reversed(bits):
-        number = number << 7 | byte & 0x7F
-    return number >> 1 ^ -(number & 1)

@@ -52,6 +52,13 @@ class ThriftReader:
             raise self._too_short() from None
         return kind, count
 
+    def structs(self) -> int:
+        """Read the head of a list of structs: their number."""
+        kind, count = self.items()
+        if kind != STRUCT:
+            raise ValueError(f"items of a list have the type {kind}, expected {STRUCT}")
+        return count
+
     def integer(self) -> int:
         """Read a number of at most 64 bits."""
         try:

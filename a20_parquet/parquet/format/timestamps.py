@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from a20_parquet.errors import DatasetError
 from a20_parquet.parquet.format.schema import INSTANT_MEANING
-from a20_parquet.parquet.format.thrift import LIST, STRUCT, integer
+from a20_parquet.parquet.format.thrift import LIST, integer
 from a20_parquet.parquet.format.thrift_reader import ThriftReader
 
 TIMESTAMP_MILLIS, TIMESTAMP_MICROS = 9, 10
@@ -48,10 +48,7 @@ def _find_marks(footer: bytes) -> Iterator[int]:
         if (number, kind) != (_SCHEMA, LIST):
             reader.skip(kind)
             continue
-        element, count = reader.items()
-        if element != STRUCT:
-            raise ValueError(f"schema elements have the type {element}, expected {STRUCT}")
-        for _ in range(count):
+        for _ in range(reader.structs()):
             yield from _find_mark(reader, footer)
         return
 
