@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from a20_parquet.dataset.where import parse_where
 from a20_parquet.errors import UsageError
-from a20_parquet.query.where import parse_where
 
 TIMES = [
     None if text is None else dt.datetime.fromisoformat(text)

@@ -16,7 +16,7 @@ from typing import Any, Final
 import polars as pl
 
 from a20_parquet.checks import check_unicode
-from a20_parquet.query.where_terms import (
+from a20_parquet.dataset.where_terms import (
     ALIASES,
     ARITHMETIC,
     COMPARISONS,
