@@ -13,18 +13,17 @@ from a20_parquet.conversion.transaction.checkpoints import commit_unit, committe
 from a20_parquet.conversion.transaction.commit import remove_strays
 from a20_parquet.conversion.write_files import UnitWriter, data_path
 from a20_parquet.dataset.existing import ExistingDataset
+from a20_parquet.dataset.file_layout import file_layout
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import FileSummary, TableOptions
 from a20_parquet.errors import SameFolderError
 from a20_parquet.execution.protocols import Executor, TaskContext
 from a20_parquet.execution.threads import Pool
 from a20_parquet.formatting import format_count
-from a20_parquet.parquet import ParquetLayout
 from a20_parquet.runs.cursor import MergeCursor
 from a20_parquet.runs.merge_plan import UNIT_BYTES, MergePlan, MergeUnit, plan_merge, unit_rows
 from a20_parquet.runs.run import Rows, Run
 from a20_parquet.windows.filenames.site_token import DISTINCT_TOKENS, folded_alike
-from a20_parquet.windows.schema import window_schema
 
 _LOGGER = logging.getLogger(__name__)
 _UNIT_BYTES = UNIT_BYTES
@@ -34,7 +33,7 @@ def _open_merger(
     layout: DatasetLayout, table: TableOptions, memory: MemoryPlan, runs: Sequence[Run]
 ) -> Callable[[MergeUnit, TaskContext], tuple[FileSummary, ...]]:
     """Return the task that writes the files of one unit."""
-    parquet = ParquetLayout(window_schema(table.dims, table.features), table.compression)
+    parquet = file_layout(table)
     turn = Lock()
     slice_rows = memory.slice_rows_of(len(runs))
 

@@ -20,7 +20,6 @@ from a20_parquet.dataset.footer_check import (
 from a20_parquet.dataset.reading_errors import MEND, ReadingErrors
 from a20_parquet.errors import DatasetError
 from a20_parquet.parquet import (
-    CREATED_BY,
     LONGEST_HEADER,
     MAGIC,
     EmbeddingPages,
@@ -31,6 +30,7 @@ from a20_parquet.parquet import (
     Page,
     RowGroup,
     RowGroups,
+    is_ours,
 )
 from a20_parquet.windows.schema import EMBEDDING
 
@@ -184,20 +184,20 @@ class DataFile:
 
     def _as_ours(self, table: Any, schema: Any) -> Any:
         """Cast a table that another writer may have stored to this program's schema."""
-        is_ours = self._parquet.metadata.created_by == CREATED_BY.decode()
+        from_here = is_ours(self._parquet.metadata.created_by)
         if missing := set(schema.names).difference(table.column_names):
             raise DatasetError(f"{self._url} has no column {', '.join(sorted(missing))}. {MEND}")
         table = table.select(schema.names)
         for field, wanted in zip(table.schema, schema, strict=True):
             is_same = field.type == wanted.type or _LARGE.get(field.type) == wanted.type
             # A damaged footer that changes nullability would change the values.
-            if not is_same or (is_ours and field.nullable != wanted.nullable):
+            if not is_same or (from_here and field.nullable != wanted.nullable):
                 raise DatasetError(
                     f"{self._url}: its column {field.name} is {field.type}"
                     f"{'' if field.nullable else ' not null'}, expected {wanted.type}"
                     f"{'' if wanted.nullable else ' not null'}. {MEND}"
                 )
-        if is_ours:
+        if from_here:
             return table
         with self._reading:
             # Arrow cannot cast lists that are null, even to their own type.
@@ -292,11 +292,12 @@ class DataFile:
         if self._local is not None and len(self.rows) == 1:
             # The embeddings come first, and the manifest says the rest.
             return self._local, len(MAGIC)
-        _, start, stored_size = self._row_group(group, self._columns([EMBEDDING])).chunks[0]
+        chunk = self._row_group(group, self._columns([EMBEDDING])).chunks[0]
+        start = chunk.start
         if self._local is not None:
             return self._local, start
         # One request gets the whole column chunk.
-        end = start + stored_size + LONGEST_HEADER
+        end = start + chunk.stored_size + LONGEST_HEADER
         content = self._catalog.filesystem.cat_file(self._path, start=start, end=end)
         return MemoryInput(content, start, self._url), start
 

@@ -98,7 +98,7 @@ def check_group(
             f"{rows, columns.file_columns}"
         )
     for index, (fewest, most) in zip(columns.indices, columns.values, strict=True):
-        count, start, stored_size = found.chunks[index]
+        count, start, stored_size, *_ = found.chunks[index]
         if not (
             fewest * rows <= count <= most * rows
             and len(MAGIC) <= start < start + stored_size < size

@@ -17,8 +17,15 @@ from a20_parquet.parquet.embedding_reader import (
     Page,
 )
 from a20_parquet.parquet.encoder import GroupEncoder
-from a20_parquet.parquet.format.footer import CREATED_BY, MAGIC, TAIL_BYTES, FooterFrame
-from a20_parquet.parquet.format.row_groups import RowGroup, RowGroups
+from a20_parquet.parquet.format.footer import (
+    CREATED_BY,
+    MAGIC,
+    TAIL_BYTES,
+    FooterFrame,
+    is_ours,
+)
+from a20_parquet.parquet.format.page_index import PageLocation, read_offset_index
+from a20_parquet.parquet.format.row_groups import ColumnChunk, RowGroup, RowGroups
 from a20_parquet.parquet.format.timestamps import (
     TIMESTAMP_MICROS,
     TIMESTAMP_MILLIS,
@@ -36,6 +43,7 @@ __all__ = [
     "TAIL_BYTES",
     "TIMESTAMP_MICROS",
     "TIMESTAMP_MILLIS",
+    "ColumnChunk",
     "Compression",
     "EmbeddingPages",
     "Embeddings",
@@ -45,10 +53,13 @@ __all__ = [
     "LocalInput",
     "MemoryInput",
     "Page",
+    "PageLocation",
     "ParquetLayout",
     "ParquetWriter",
     "ReadLists",
     "RowGroup",
     "RowGroups",
+    "is_ours",
     "mark_instants",
+    "read_offset_index",
 ]

@@ -1,6 +1,7 @@
 """How a schema's columns are encoded: shared by all files, computed once."""
 
 import base64
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -52,13 +53,16 @@ _FLAT: dict[Any, tuple[Physical, LogicalType, NumberType | None]] = {
 class ParquetLayout:
     """Schema and compression of any number of files; immutable, so that threads can share it."""
 
-    def __init__(self, schema: Any, compression: Compression) -> None:
+    def __init__(
+        self, schema: Any, compression: Compression, sorted_by: Sequence[str] = ()
+    ) -> None:
         """Encode what rows do not change.
 
         Args:
             schema: a ``pyarrow.Schema`` of numbers, times, strings, bytes and lists of float32 or
                 int64 with one length; the file's columns in this order.
             compression: of all columns.
+            sorted_by: names of the columns by which the rows of each row group ascend, nulls first.
 
         Raises:
             DatasetError: a column has another type.
@@ -83,7 +87,8 @@ class ParquetLayout:
         # of a fixed size.
         arrow_schema = base64.b64encode(schema.serialize().to_pybytes())
         metadata = {**(schema.metadata or {}), b"ARROW:schema": arrow_schema}
-        self.footer = FooterFrame(elements, len(schema), metadata)
+        keys = [schema.get_field_index(name) for name in sorted_by]
+        self.footer = FooterFrame(elements, len(schema), metadata, keys)
 
     def check(self, windows: Any, without: int | None = None) -> None:
         """Check the schema of a ``pyarrow.RecordBatch``, which may lack one column.

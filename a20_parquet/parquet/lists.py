@@ -12,13 +12,15 @@ import pyarrow as pa
 
 from a20_parquet.errors import DatasetError
 from a20_parquet.parquet.flat.columns import validity
-from a20_parquet.parquet.format.encodings import Array, byte_stream_split
-from a20_parquet.parquet.format.footer import (
+from a20_parquet.parquet.format.chunks import (
     chunk_head,
     chunk_offsets,
     chunk_sizes,
     chunk_statistics,
+    encoding_statistics,
+    size_statistics,
 )
+from a20_parquet.parquet.format.encodings import Array, byte_stream_split
 from a20_parquet.parquet.format.levels import ListLevels
 from a20_parquet.parquet.format.schema import Encoding, Physical
 from a20_parquet.parquet.pages import Compression, ListPage, PageEncoder, uncopied_lists
@@ -108,18 +110,31 @@ class ListColumn:
             np.copyto(body, np.frombuffer(values, np.uint8))
         return pages.lists(page, count, self._encoding)
 
-    def chunk(self, rows: int, nulls: int, start: int, size: int, stored_size: int) -> bytes:
-        """Return the ``ColumnChunk`` of a row group.
+    def chunk(  # noqa: PLR0913 - what a column chunk says of itself
+        self, *, rows: int, nulls: int, pages: int, start: int, size: int, stored_size: int
+    ) -> bytes:
+        """Return the ``ColumnChunk`` of a row group, up to the end of its ``ColumnMetaData``.
 
-        ``rows`` counts nulls too, ``start`` is the offset of the first page in the file; on the
-        sizes see ``chunk_sizes``.
+        Bounds of all floats together find no row: there are none, and no ``ColumnIndex`` either.
+
+        Args:
+            rows: nulls included.
+            nulls: rows that are null.
+            pages: number of pages.
+            start: offset of the first page in the file, in bytes.
+            size: bytes of all pages with their headers, before compression.
+            stored_size: the same after compression.
         """
-        values = (rows - nulls) * self._length + nulls
+        lists = rows - nulls
+        values = lists * self._length
+        definition = (nulls, 0, values) if self.nullable else (0, values)
         return b"".join(
             (
-                chunk_sizes(self._head, values, size, stored_size),
+                chunk_sizes(self._head, values + nulls, size, stored_size),
                 chunk_offsets(start, 0),
                 chunk_statistics(nulls),
+                encoding_statistics(self._encoding, pages),
+                size_statistics(None, (rows, values - lists), definition),
             )
         )
 

@@ -3,12 +3,20 @@
 import errno
 import io
 import os
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import crc32c
 
 from a20_parquet.parquet.encoder import EncodedGroup, GroupEncoder
-from a20_parquet.parquet.format.footer import MAGIC, chunk_offsets, row_group
+from a20_parquet.parquet.format.chunks import chunk_offsets
+from a20_parquet.parquet.format.footer import MAGIC, WrittenChunk, WrittenGroup
+from a20_parquet.parquet.format.page_index import (
+    PageLocation,
+    offset_index,
+    offset_index_of_page,
+)
+from a20_parquet.parquet.format.thrift import integer
+from a20_parquet.parquet.lists import Lists, PagedLists
 from a20_parquet.parquet.pages import Buffer
 
 # Enough for a write to be worth its call, and little enough to be in the cache still when the
@@ -40,7 +48,7 @@ class ParquetWriter:
         """Rows written so far."""
         self._encoder = encoder
         self._output = _Output(file)
-        self._row_groups: list[bytes] = []
+        self._groups: list[WrittenGroup] = []
         self._open = True
         self._output.put(MAGIC)
 
@@ -68,42 +76,66 @@ class ParquetWriter:
         self._begin()
         layout, output = self._encoder.layout, self._output
         rows = group.last - group.first
-        chunks = [b""] * len(layout.schema)
+        chunks: list[Any] = [None] * len(layout.schema)
         offset, size = output.size, 0
         for index, lists in zip(layout.lists, group.lists, strict=True):
-            start, list_size = output.size, 0
-            for page in lists.pages(group.first, group.last, self._encoder.pages):
-                output.put(page.head)
-                output.put(page.body)
-                if lists.reuses_memory:
-                    output.flush()
-                list_size += page.size
-            nulls = lists.count_nulls(group.first, group.last)
-            stored_size = output.size - start
-            chunks[index] = lists.column.chunk(rows, nulls, start, list_size, stored_size)
+            chunks[index], list_size = self._put_lists(lists, group.first, group.last)
             size += list_size
         contents = []
         start = output.size
         for index, flat in zip(layout.flat, group.flat, strict=True):
-            content, flat_size, dictionary_size, sizes, statistics = flat
+            content, flat_size, dictionary_size, sizes, statistics, column_index = flat
             contents.append(content)
-            chunks[index] = b"".join((sizes, chunk_offsets(start, dictionary_size), statistics))
-            start += len(content)
+            stored_size = len(content)
+            chunks[index] = WrittenChunk(
+                b"".join((sizes, chunk_offsets(start, dictionary_size), statistics)),
+                offset_index_of_page(
+                    integer(start + dictionary_size), stored_size - dictionary_size
+                ),
+                column_index,
+            )
+            start += stored_size
             size += flat_size
         output.put(b"".join(contents))
-        self._row_groups.append(row_group(chunks, rows, offset, size, output.size - offset))
+        self._groups.append(WrittenGroup(chunks, rows, offset, size, output.size - offset))
         self.rows += rows
         self._open = True
 
+    def _put_lists(
+        self, lists: Lists | PagedLists, first: int, last: int
+    ) -> tuple[WrittenChunk, int]:
+        """Write the pages of a column of lists; also return their bytes before compression."""
+        output, pages = self._output, self._encoder.pages
+        start, size = output.size, 0
+        locations = []
+        spans = lists.column.page_spans(first, last)
+        for (row, _), page in zip(spans, lists.pages(first, last, pages), strict=True):
+            page_start = output.size
+            output.put(page.head)
+            output.put(page.body)
+            if lists.reuses_memory:
+                output.flush()
+            locations.append(PageLocation(page_start, output.size - page_start, row - first))
+            size += page.size
+        metadata = lists.column.chunk(
+            rows=last - first,
+            nulls=lists.count_nulls(first, last),
+            pages=len(locations),
+            start=start,
+            size=size,
+            stored_size=output.size - start,
+        )
+        return WrittenChunk(metadata, offset_index(locations), b""), size
+
     def close(self) -> None:
-        """Write the footer, once; the file object stays open.
+        """Write page index and footer, once; the file object stays open.
 
         Raises:
             ValueError: a write has failed before, so that the file cannot be completed.
             OSError: the file does not take the bytes.
         """
         self._begin()
-        self._output.put(self._encoder.layout.footer.encode(self.rows, self._row_groups))
+        self._output.put(self._encoder.layout.footer.encode(self._groups, self._output.size))
         self._output.flush()
 
     def __enter__(self) -> Self:

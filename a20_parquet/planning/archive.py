@@ -13,9 +13,10 @@ from a20_parquet.conversion.job import ConversionSetup, plan_conversion
 from a20_parquet.conversion.new_shards import NewShards
 from a20_parquet.conversion.options import ConvertOptions
 from a20_parquet.conversion.reading import Reading
+from a20_parquet.dataset.file_layout import file_layout
 from a20_parquet.dataset.manifest import Assumption, TableOptions
 from a20_parquet.execution.threads import ThreadExecutor
-from a20_parquet.parquet import GroupEncoder, ParquetLayout, ParquetWriter
+from a20_parquet.parquet import GroupEncoder, ParquetWriter
 from a20_parquet.planning.partitions import DrawnWindows, FileSizes
 from a20_parquet.planning.passes import Volume
 from a20_parquet.planning.sample import Sample, read_sample, spread_over
@@ -24,7 +25,6 @@ from a20_parquet.shards.discover import find_shards
 from a20_parquet.shards.perch_config import read_configs
 from a20_parquet.tfrecord.shard import Codec, some_in_store
 from a20_parquet.windows.build import with_embeddings
-from a20_parquet.windows.schema import window_schema
 
 _MOST_SHARDS = 64
 _ENCODED_ROWS = 1024
@@ -135,9 +135,7 @@ def _encode(sample: Sample, table: TableOptions) -> tuple[FileSizes, float]:
     rows = min(len(sample.embeddings), table.row_group_rows, _ENCODED_ROWS)
     embeddings = np.ascontiguousarray(sample.embeddings[:rows])
     windows = with_embeddings(sample.keyed.slice(0, rows), embeddings)
-    encoder = GroupEncoder(
-        ParquetLayout(window_schema(table.dims, table.features), table.compression)
-    )
+    encoder = GroupEncoder(file_layout(table))
 
     def encode(count: int) -> int:
         file = BytesIO()

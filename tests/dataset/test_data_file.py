@@ -19,6 +19,7 @@ from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import DataFile
 from a20_parquet.errors import DatasetError
 from a20_parquet.parquet import Compression
+from a20_parquet.parquet.flat import columns
 from a20_parquet.windows.schema import METADATA
 from tests.helpers.datasets import encode_with_pyarrow, make_dataset
 from tests.helpers.parquet_files import encode, windows
@@ -214,15 +215,26 @@ def test_damage_is_an_error_that_names_the_file(
         read_all(dataset)
 
 
-def test_a_footer_that_says_otherwise_of_nulls(tmp_path: Path) -> None:
-    """A column that a flipped bit makes one without nulls has other values: it is refused."""
+@pytest.mark.parametrize(
+    ("has_histograms", "message"),
+    [(True, "histogram size mismatch"), (False, "site_id is int32 not null, expected int32")],
+)
+def test_a_footer_that_says_otherwise_of_nulls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_histograms: bool, message: str
+) -> None:
+    """A column that a flipped bit makes one without nulls has other values: it is refused.
+
+    Files of earlier versions have no histogram of levels, by which pyarrow finds it.
+    """
+    if not has_histograms:
+        monkeypatch.setattr(columns, "size_statistics", lambda *_: b"\x00")
     content = encode([windows(3, 16)], Compression.NONE)
     # In the schema's element: the repetition, and then the name.
     element = b"\x25\x02\x18\x07site_id"
     assert content.count(element) == 1
     content = content.replace(element, b"\x25\x00\x18\x07site_id")
     make_dataset(tmp_path, [content], [3], dims=16)
-    with pytest.raises(DatasetError, match="site_id is int32 not null, expected int32"):
+    with pytest.raises(DatasetError, match=message):
         read_all(tmp_path)
 
 

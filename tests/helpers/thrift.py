@@ -36,7 +36,7 @@ def read_pages(content: bytes) -> Iterator[StoredPage]:
             at = metadata.get(11, metadata[9])
             end = at + metadata[7]
             while at < end:
-                header, start = _struct(content, at)
+                header, start = read_struct(content, at)
                 at = start + header[3]
                 yield StoredPage(header, start, at)
             assert at == end
@@ -66,7 +66,7 @@ def _value(content: bytes, at: int, kind: int) -> tuple[Any, int]:
     if kind == 8:
         length, at = _varint(content, at)
         return content[at : at + length], at + length
-    readers = {4: _integer, 5: _integer, 6: _integer, 9: _list, 12: _struct}
+    readers = {4: _integer, 5: _integer, 6: _integer, 9: _list, 12: read_struct}
     return readers[kind](content, at)
 
 
@@ -75,14 +75,19 @@ def _list(content: bytes, at: int) -> tuple[list[Any], int]:
     at += 1
     if count == 15:
         count, at = _varint(content, at)
-    values = []
+    values: list[Any] = []
     for _ in range(count):
-        value, at = _value(content, at, kind)
+        if kind in {1, 2}:
+            # As an item, a bool is a byte.
+            value, at = content[at] == 1, at + 1
+        else:
+            value, at = _value(content, at, kind)
         values.append(value)
     return values, at
 
 
-def _struct(content: bytes, at: int) -> tuple[Fields, int]:
+def read_struct(content: bytes, at: int) -> tuple[Fields, int]:
+    """A struct at a position, and where it ends."""
     fields: Fields = {}
     number = 0
     while content[at]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,8 +16,8 @@ import pytest
 from a20_parquet.parquet import Compression
 from a20_parquet.parquet.layout import _FLAT
 from a20_parquet.parquet.lists import LIST_ITEMS
-from a20_parquet.windows.schema import Feature, window_schema
-from tests.helpers.parquet_files import embedding_type, encode, windows
+from tests.helpers.parquet_batches import ALL_TYPES, BATCHES
+from tests.helpers.parquet_files import encode
 from tests.helpers.thrift import Fields, read_footer
 
 CONVERTED_TYPE, LOGICAL_TYPE = 6, 10
@@ -29,23 +28,9 @@ TYPE, ENCODINGS, PATH, CODEC, VALUES, SIZE, STORED, DATA_PAGE, DICTIONARY_PAGE, 
     11,
     12,
 )
+ENCODING_STATISTICS, SIZE_STATISTICS = 13, 16
 OLD_MAX, OLD_MIN, NULLS, DISTINCT, MAX, MIN, MAX_IS_EXACT, MIN_IS_EXACT = range(1, 9)
 PLAIN, RLE, RLE_DICTIONARY, BYTE_STREAM_SPLIT = 0, 3, 8, 9
-
-ALL_TYPES = [
-    pa.string(),
-    pa.int16(),
-    pa.int32(),
-    pa.int64(),
-    pa.binary(),
-    pa.float32(),
-    pa.float64(),
-    pa.timestamp("us"),
-    pa.timestamp("us", tz="UTC"),
-    pa.date32(),
-    embedding_type(3),
-    pa.list_(pa.field("element", pa.int64(), nullable=False), 3),
-]
 
 
 def test_every_type_is_tried() -> None:
@@ -54,43 +39,6 @@ def test_every_type_is_tried() -> None:
     assert {kind.value_type for kind in ALL_TYPES[-2:]} == set(LIST_ITEMS)
 
 
-def every_type(rows: int = 60) -> Any:
-    """A batch with a column of each type that the encoder takes, nullable and not."""
-    fields: list[Any] = []
-    arrays: list[Any] = []
-    numbers = np.arange(rows) * 7 % 31 - 5
-    for kind in ALL_TYPES:
-        for nullable in (True, False):
-            mask = pa.array(np.arange(rows) % 5 == 1) if nullable else None
-            if pa.types.is_fixed_size_list(kind):
-                items = pa.array(np.arange(3 * rows)).cast(kind.value_type)
-                array = pa.FixedSizeListArray.from_arrays(items, type=kind, mask=mask)
-            elif kind in {pa.string(), pa.binary()}:
-                array = pa.array([f"Ü{number}" for number in numbers]).cast(kind)
-            elif kind == pa.date32():
-                array = pa.array(numbers.astype(np.int32)).cast(kind)
-            else:
-                array = pa.array(numbers).cast(kind)
-            if mask is not None and not pa.types.is_fixed_size_list(kind):
-                array = pa.compute.if_else(mask, None, array)
-            fields.append(pa.field(f"c{len(fields)}", kind, nullable))
-            arrays.append(array)
-    return pa.record_batch(arrays, schema=pa.schema(fields, metadata={"of": "the file"}))
-
-
-def with_features() -> Any:
-    """Windows as a conversion writes them, with a feature that some records lack."""
-    batch = windows(60, 4)
-    schema = window_schema(4, (Feature("logits", 2),))
-    floats = np.arange(120, dtype=np.float32)
-    (field,) = (f for f in schema if f.name == "logits")
-    lacking = pa.array(np.arange(60) % 12 < 6)
-    lists = pa.FixedSizeListArray.from_arrays(pa.array(floats), type=field.type, mask=lacking)
-    columns = {name: batch[name] for name in batch.schema.names} | {"logits": lists}
-    return pa.record_batch([columns[name] for name in schema.names], schema=schema)
-
-
-BATCHES = {"windows": windows(60, 4), "features": with_features(), "every type": every_type()}
 batches = pytest.mark.parametrize("batch", BATCHES.values(), ids=BATCHES)
 compressions = pytest.mark.parametrize("compression", list(Compression))
 
@@ -152,7 +100,7 @@ def test_file_metadata(batch: Any, compression: Compression) -> None:
     # The format wants 1 until there is a consensus what 2 is; pyarrow writes 2.
     assert (ours[1], theirs[1]) == (1, 2)
     assert ours[3] == 2 * len(batch)
-    assert ours[6] == b"a20_parquet"
+    assert ours[6].split(b" version ")[0] == b"a20_parquet"
     assert ours[7] == theirs[7] == [{1: {}}] * len(batch.schema)  # each type's natural order
     assert sorted(map(str, ours[5])) == sorted(map(str, theirs[5]))  # ARROW:schema among them
     assert ours.keys() == {1, 2, 3, 4, 5, 6, 7}
@@ -167,12 +115,15 @@ def test_column_chunks(batch: Any, compression: Compression) -> None:
     theirs = read_footer(write_with_pyarrow(batch, compression=codec[compression]))
     (group,), (other,) = ours[4], theirs[4]
     for column, expected in zip(group[1], other[1], strict=True):
-        assert column.keys() == {2, 3}
+        is_list = len(column[3][PATH]) > 1
+        # The places of offset index and column index. Lists have no bounds.
+        assert column.keys() == {2, 3, 4, 5} if is_list else {2, 3, 4, 5, 6, 7}
         assert column[2] == expected[2] == 0  # no metadata lies elsewhere
         mine, its = column[3], expected[3]
         for field in (TYPE, PATH, CODEC, VALUES):
             assert mine[field] == its[field], (mine[PATH], field)
         assert mine[STATISTICS] == expected_statistics(its), mine[PATH]
+        assert mine.get(SIZE_STATISTICS) == expected_sizes(its), mine[PATH]
         check_encodings(mine)
     assert group[2] == sum(column[3][SIZE] for column in group[1])
     assert group[3] == other[3] == len(batch)
@@ -194,6 +145,12 @@ def expected_statistics(chunk: Fields) -> Fields:
     return statistics
 
 
+def expected_sizes(chunk: Fields) -> Fields | None:
+    """What our size statistics should be, from pyarrow's: but for lists without elements."""
+    sizes = chunk.get(SIZE_STATISTICS)
+    return sizes and {number: value for number, value in sizes.items() if value != []}
+
+
 def check_encodings(chunk: Fields) -> None:
     """Each encoding of the pages is named once, and pages begin where the dictionary ends."""
     encodings = chunk[ENCODINGS]
@@ -201,8 +158,11 @@ def check_encodings(chunk: Fields) -> None:
     if has_dictionary:
         assert encodings == [RLE_DICTIONARY, RLE, PLAIN]
         assert chunk[DICTIONARY_PAGE] < chunk[DATA_PAGE]
+        pages = [(2, PLAIN, 1), (0, RLE_DICTIONARY, 1)]
     else:
         assert encodings in ([PLAIN, RLE], [BYTE_STREAM_SPLIT, RLE])
+        pages = [(0, encodings[0], 1)]
+    assert [tuple(found.values()) for found in chunk[ENCODING_STATISTICS]] == pages
 
 
 @batches

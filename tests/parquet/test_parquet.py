@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import a20_parquet
 from a20_parquet.parquet import Compression, ParquetWriter
 from tests.helpers.parquet_files import (
     START_US,
@@ -80,7 +81,7 @@ def test_metadata(tmp_path: Path, compression: Compression) -> None:
     """The content of the footer, column by column."""
     batches = [windows(100), windows(20)]
     metadata = pq.ParquetFile(saved(tmp_path, batches, compression)).metadata
-    assert metadata.created_by == "a20_parquet"
+    assert metadata.created_by == f"a20_parquet version {a20_parquet.__version__} (build 2)"
     assert [metadata.row_group(i).num_rows for i in range(2)] == [100, 20]
     codec = {"none": "UNCOMPRESSED", "lz4": "LZ4", "zstd": "ZSTD"}[compression]
     group = metadata.row_group(0)

@@ -4,6 +4,7 @@ Source: apache/parquet-format, ``README.md`` and ``parquet.thrift``.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,8 +15,15 @@ from a20_parquet.parquet.flat.numbers import NumberType, encode_numbers
 from a20_parquet.parquet.flat.strings import encode_strings
 from a20_parquet.parquet.flat.values import Values
 from a20_parquet.parquet.format import levels
+from a20_parquet.parquet.format.chunks import (
+    chunk_head,
+    chunk_sizes,
+    chunk_statistics,
+    encoding_statistics,
+    size_statistics,
+)
 from a20_parquet.parquet.format.encodings import Array
-from a20_parquet.parquet.format.footer import chunk_head, chunk_sizes, chunk_statistics
+from a20_parquet.parquet.format.page_index import column_index
 from a20_parquet.parquet.format.schema import Encoding, Physical
 from a20_parquet.parquet.pages import Compression, PageEncoder, data_page_frame
 
@@ -30,9 +38,11 @@ class FlatChunk(NamedTuple):
     dictionary_size: int
     """Bytes of the dictionary page, which is the first; 0 without a dictionary."""
     sizes: bytes
-    """See ``footer.chunk_sizes``."""
+    """See ``chunks.chunk_sizes``."""
     statistics: bytes
-    """See ``footer.chunk_statistics``."""
+    """What follows ``chunks.chunk_offsets``: bounds, encodings and sizes."""
+    column_index: bytes
+    """See ``page_index.column_index``."""
 
 
 class PlainFrame(NamedTuple):
@@ -45,7 +55,9 @@ class PlainFrame(NamedTuple):
     levels_crc: int
     """CRC32 of the levels."""
     sizes: Sequence[bytes]
-    """``footer.chunk_sizes`` for checksums of 1, 2, 3, 4 and 5 bytes."""
+    """``chunks.chunk_sizes`` for checksums of 1, 2, 3, 4 and 5 bytes."""
+    end: bytes
+    """Encodings and sizes, the end of ``FlatChunk.statistics``."""
 
 
 class FlatColumn:
@@ -66,6 +78,7 @@ class FlatColumn:
             chunk_head(physical, encoding, [field.name], compression.codec)
             for encoding in (Encoding.PLAIN, Encoding.RLE_DICTIONARY)
         )
+        self._end = lru_cache(maxsize=1 << 9)(self._encode_end)
 
     def encode_array(self, array: Any, valid: Array | None, pages: PageEncoder) -> FlatChunk:
         """Encode one row group: an Arrow array, which may be a slice, and its ``validity``.
@@ -93,13 +106,21 @@ class FlatColumn:
             head, encoding = self._dictionary_head, Encoding.RLE_DICTIONARY
         definition = levels.flat(rows, valid) if self.nullable else b""
         content, size, dictionary_size = pages.flat(definition, values, rows, encoding)
+        end = self._end(encoding, rows, nulls, values.text_bytes)
         return FlatChunk(
             content,
             size,
             dictionary_size,
             chunk_sizes(head, rows, size, len(content)),
-            chunk_statistics(nulls, values.low, values.high),
+            chunk_statistics(nulls, values.low, values.high) + end,
+            column_index(rows, nulls, values.low, values.high),
         )
+
+    def _encode_end(self, encoding: Encoding, rows: int, nulls: int, text_bytes: int) -> bytes:
+        """Return what follows the bounds in a ``ColumnMetaData``."""
+        definition = (nulls, rows - nulls) if self.nullable else ()
+        text = None if self.number else text_bytes
+        return encoding_statistics(encoding) + size_statistics(text, (), definition)
 
     def uncompressed_frame(self, rows: int) -> PlainFrame:
         """Return what surrounds PLAIN numbers without nulls; the numbers do not matter."""
@@ -109,7 +130,8 @@ class FlatColumn:
         front, back = data_page_frame(page_size, page_size, rows, Encoding.PLAIN)
         size = len(front) + len(back) + page_size
         sizes = [chunk_sizes(self._plain_head, rows, size + n, size + n) for n in range(1, 6)]
-        return PlainFrame(front, back + definition, crc32(definition), sizes)
+        end = self._end(Encoding.PLAIN, rows, 0, 0)
+        return PlainFrame(front, back + definition, crc32(definition), sizes, end)
 
 
 def validity(array: Any, name: str, *, nullable: bool) -> Array | None:

@@ -16,8 +16,9 @@ from isal.isal_zlib import crc32
 from a20_parquet.parquet.flat.columns import FlatChunk, FlatColumn, validity
 from a20_parquet.parquet.flat.numbers import NumberType, float_bounds
 from a20_parquet.parquet.flat.values import NO_VALUES, Values, index_width, pays, zeros
+from a20_parquet.parquet.format.chunks import chunk_statistics
 from a20_parquet.parquet.format.encodings import Array, run
-from a20_parquet.parquet.format.footer import chunk_statistics
+from a20_parquet.parquet.format.page_index import column_index
 from a20_parquet.parquet.format.thrift import checksum
 from a20_parquet.parquet.pages import PageEncoder
 
@@ -86,11 +87,12 @@ class GroupColumn:
     def _encode_constant(self, value: bytes, rows: int) -> FlatChunk:
         """One PLAIN value for all rows, in a dictionary if that pays."""
         low = value if self._column.number else value[4:]
+        text_bytes = 0 if self._column.number else len(low) * rows
         indices = zeros(rows)
         if pays(len(value), len(indices), len(value) * rows):
-            values = Values(indices, low, low, value, 1)
+            values = Values(indices, low, low, value, 1, text_bytes)
         else:
-            values = Values(value * rows, low, low)
+            values = Values(value * rows, low, low, text_bytes=text_bytes)
         return self._column.encode(values, rows, 0, None, self._pages)
 
     def _encode_all_null(self, rows: int) -> FlatChunk:
@@ -131,11 +133,16 @@ class GroupColumn:
     def _plain(self, body: bytes, low: bytes | None, high: bytes | None, rows: int) -> FlatChunk:
         if self._pages.compresses:
             return self._column.encode(Values(body, low, high), rows, 0, None, self._pages)
-        front, back, levels_crc, sizes = self._frame(rows)
+        front, back, levels_crc, sizes, end = self._frame(rows)
         crc = checksum(crc32(body, levels_crc))
         content = b"".join((front, crc, back, body))
         return FlatChunk(
-            content, len(content), 0, sizes[len(crc) - 1], chunk_statistics(0, low, high)
+            content,
+            len(content),
+            0,
+            sizes[len(crc) - 1],
+            chunk_statistics(0, low, high) + end,
+            column_index(rows, 0, low, high),
         )
 
     def _strings(self, array: Any, bounds: GroupBounds) -> _EncodeGroup:
@@ -172,11 +179,13 @@ def _runs_of_strings(keys: Sequence[bytes], lengths: Sequence[int]) -> Values:
     low, high = min(texts), max(texts)
     dictionary = b"".join(places)
     plain_size = sum([len(key) * length for key, length in zip(keys, lengths, strict=True)])
+    text_bytes = plain_size - 4 * sum(lengths)
     if pays(len(dictionary), 0, plain_size):
         width = index_width(len(places))
         pairs = zip(keys, lengths, strict=True)
         indices = bytes((width,)) + b"".join([run(places[key], n, width) for key, n in pairs])
         if pays(len(dictionary), len(indices), plain_size):
-            return Values(indices, low, high, dictionary, len(places))
+            return Values(indices, low, high, dictionary, len(places), text_bytes)
     pairs = zip(keys, lengths, strict=True)
-    return Values(b"".join([key * length for key, length in pairs]), low, high)
+    plain = b"".join([key * length for key, length in pairs])
+    return Values(plain, low, high, text_bytes=text_bytes)

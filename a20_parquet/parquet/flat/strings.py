@@ -65,8 +65,8 @@ def _with_dictionary(
     low, high = min(entries), max(entries)
     dictionary = b"".join([len(entry).to_bytes(4, "little") + entry for entry in entries])
     if pays(len(dictionary), len(body), len(text) + 4 * (len(offsets) - 1)):
-        return Values(body, low, high, dictionary, number)
-    return Values(plain_strings(offsets, text), low, high)
+        return Values(body, low, high, dictionary, number, len(text))
+    return Values(plain_strings(offsets, text), low, high, text_bytes=len(text))
 
 
 def _in_any_order(present: Any, offsets: Array, text: memoryview) -> Values:
@@ -80,8 +80,9 @@ def _in_any_order(present: Any, offsets: Array, text: memoryview) -> Values:
     if pays(dictionary_size, 0, size):
         body = indices(encoded)
         if pays(dictionary_size, len(body), size):
-            return Values(body, low, high, plain_strings(entry_offsets, entry_text), number)
-    return Values(plain_strings(offsets, text), low, high)
+            dictionary = plain_strings(entry_offsets, entry_text)
+            return Values(body, low, high, dictionary, number, len(text))
+    return Values(plain_strings(offsets, text), low, high, text_bytes=len(text))
 
 
 def _parts(array: Any) -> tuple[Array, memoryview]:

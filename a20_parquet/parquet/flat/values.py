@@ -33,6 +33,8 @@ class Values(NamedTuple):
     """PLAIN values that the indices point to; None without a dictionary."""
     entries: int = 0
     """Number of values in the dictionary."""
+    text_bytes: int = 0
+    """Bytes of all strings, without lengths and nulls; 0 if the values are numbers."""
 
 
 NO_VALUES = Values(b"")

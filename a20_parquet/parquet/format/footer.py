@@ -1,15 +1,15 @@
-"""The footer: offsets, sizes and statistics of all column chunks.
+"""The end of a file: page index and footer, which names the places of all column chunks.
 
 Source: apache/parquet-format, ``parquet.thrift``; its names are in quotes below. What all files of
-a layout share is encoded once, in ``chunk_head`` and ``FooterFrame``; the rest is joined from
-constants, because 7,000 small files hold 100,000 column chunks. Only ``chunk_offsets`` depends on
-the position in the file, so that chunks of columns that do not change can be reused.
+a layout share is encoded once, in ``FooterFrame``.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
+from a20_parquet._version import __version__
 from a20_parquet.parquet.format import thrift
-from a20_parquet.parquet.format.schema import Encoding, Physical
 from a20_parquet.parquet.format.thrift import (
     BINARY,
     I32,
@@ -23,118 +23,55 @@ from a20_parquet.parquet.format.thrift import (
 MAGIC = b"PAR1"
 TAIL_BYTES = 4 + len(MAGIC)
 """What follows the footer: its length, and the magic."""
-CREATED_BY = b"a20_parquet"
+_APPLICATION = "a20_parquet"
+_BUILD = 2
+"""Raised when equal rows give other bytes than before. The first files had no such number."""
+CREATED_BY = f"{_APPLICATION} version {__version__} (build {_BUILD})"
 
 
-def chunk_head(
-    physical: Physical, encoding: Encoding, path: Sequence[str], compression: int
-) -> bytes:
-    """Return the start of a ``ColumnChunk``, up to the number of values."""
-    encodings = [encoding, Encoding.RLE]
-    if encoding is Encoding.RLE_DICTIONARY:
-        encodings.append(Encoding.PLAIN)
-    names = [thrift.binary(name.encode()) for name in path]
-    # Field 2 was the offset of metadata outside the footer; 0 means none.
-    outer = thrift.fields((2, thrift.I64, integer(0))) + thrift.NEXT_STRUCT
-    inner = thrift.fields(
-        (1, I32, integer(physical)),
-        (2, thrift.LIST, items(I32, [integer(kind) for kind in encodings])),
-        (3, thrift.LIST, items(thrift.BINARY, names)),
-        (4, I32, integer(compression)),
-    )
-    return outer + inner + thrift.NEXT_I64
+def is_ours(created_by: str | None) -> bool:
+    """Whether a file's ``created_by`` is one that a version of this program writes."""
+    return (created_by or "").partition(" ")[0] == _APPLICATION
 
 
-# null_count, or that and the exact bounds.
-_NULL_COUNT = thrift.SKIP_2_I64
-_END_OF_CHUNK = 3 * thrift.STOP
-_BOUNDS_ARE_EXACT = thrift.NEXT_TRUE + thrift.NEXT_TRUE + _END_OF_CHUNK
+@lru_cache(maxsize=1 << 12)
+def _index_sizes(offset_index: int, column_index: int) -> tuple[bytes, bytes]:
+    """Return what follows the offset of the offset index, and that of the column index."""
+    size = thrift.NEXT_I32 + integer(offset_index)
+    if not column_index:
+        return size + thrift.STOP, b""
+    return size + thrift.NEXT_I64, thrift.NEXT_I32 + integer(column_index) + thrift.STOP
 
 
-def chunk_sizes(head: bytes, values: int, size: int, stored_size: int) -> bytes:
-    """Return a ``ColumnChunk`` up to its offsets, from its ``chunk_head`` on.
+class WrittenChunk(NamedTuple):
+    """A column chunk, whose pages are in the file, while the page index is not."""
 
-    ``values`` counts nulls too; sizes are bytes of all pages with their headers, before and after
-    compression.
-    """
+    metadata: bytes
+    """``ColumnChunk`` up to the end of its ``ColumnMetaData``."""
+    offset_index: bytes
+    column_index: bytes
+    """Empty if it has none."""
+
+
+class WrittenGroup(NamedTuple):
+    """A row group, whose pages are in the file."""
+
+    chunks: Sequence[WrittenChunk]
+    """One for each column."""
+    rows: int
+    start: int
+    """Offset of its first page in the file, in bytes."""
+    size: int
+    """Bytes of all pages with their headers, before compression."""
+    stored_size: int
+    """The same after compression."""
+
+
+def page_index(groups: Sequence[WrittenGroup]) -> bytes:
+    """Return the page index of a file, which precedes the footer: first all column indexes."""
+    chunks = [chunk for group in groups for chunk in group.chunks]
     return b"".join(
-        (
-            head,
-            integer(values),
-            thrift.NEXT_I64,
-            integer(size),
-            thrift.NEXT_I64,
-            integer(stored_size),
-            thrift.SKIP_1_I64,
-        )
-    )
-
-
-def chunk_offsets(start: int, dictionary_size: int) -> bytes:
-    """Return the offsets of a ``ColumnChunk``'s pages, which precede ``chunk_statistics``.
-
-    Args:
-        start: offset of the first page in the file, in bytes.
-        dictionary_size: bytes of the dictionary page, which is the first; 0 without a dictionary.
-    """
-    if not dictionary_size:
-        return integer(start) + thrift.SKIP_2_STRUCT
-    return b"".join(
-        (
-            integer(start + dictionary_size),
-            thrift.SKIP_1_I64,
-            integer(start),
-            thrift.NEXT_STRUCT,
-        )
-    )
-
-
-def chunk_statistics(nulls: int, low: bytes | None = None, high: bytes | None = None) -> bytes:
-    """Return the end of a ``ColumnChunk``: statistics, by which readers skip it.
-
-    Args:
-        nulls: number of nulls.
-        low: the smallest value as PLAIN encodes it, without a length; None if unknown.
-        high: the greatest, likewise.
-    """
-    count = _NULL_COUNT + integer(nulls)
-    if low is None or high is None:
-        return count + _END_OF_CHUNK
-    return b"".join(
-        (
-            count,
-            thrift.SKIP_1_BINARY,
-            thrift.varint(len(high)),
-            high,
-            thrift.NEXT_BINARY,
-            thrift.varint(len(low)),
-            low,
-            _BOUNDS_ARE_EXACT,
-        )
-    )
-
-
-def row_group(
-    chunks: Sequence[bytes], rows: int, offset: int, size: int, stored_size: int
-) -> bytes:
-    """Return a ``RowGroup`` of a ``ColumnChunk`` for each column.
-
-    ``offset`` is that of its first page in the file; on the sizes see ``chunk_sizes``.
-    """
-    return b"".join(
-        (
-            thrift.NEXT_LIST,
-            items(STRUCT, chunks),
-            thrift.NEXT_I64,
-            integer(size),
-            thrift.NEXT_I64,
-            integer(rows),
-            thrift.SKIP_1_I64,
-            integer(offset),
-            thrift.NEXT_I64,
-            integer(stored_size),
-            thrift.STOP,
-        )
+        [chunk.column_index for chunk in chunks] + [chunk.offset_index for chunk in chunks]
     )
 
 
@@ -147,7 +84,11 @@ class FooterFrame:
     """
 
     def __init__(
-        self, elements: Sequence[bytes], leaves: int, metadata: Mapping[bytes, bytes]
+        self,
+        elements: Sequence[bytes],
+        leaves: int,
+        metadata: Mapping[bytes, bytes],
+        sorted_by: Sequence[int] = (),
     ) -> None:
         """Encode what does not depend on rows.
 
@@ -155,6 +96,7 @@ class FooterFrame:
             elements: the schema's elements, the root first, depth first.
             leaves: number of columns.
             metadata: the file's key-value metadata.
+            sorted_by: columns by which the rows of each row group ascend, nulls first.
         """
         # Every reader accepts version 1.
         self.head = thrift.fields((1, I32, integer(1)), (2, LIST, items(STRUCT, elements)))
@@ -166,22 +108,67 @@ class FooterFrame:
         order = struct((1, STRUCT, struct()))
         tail = struct(
             (5, LIST, items(STRUCT, pairs)),
-            (6, BINARY, thrift.binary(CREATED_BY)),
+            (6, BINARY, thrift.binary(CREATED_BY.encode())),
             (7, LIST, items(STRUCT, [order] * leaves)),
         )
         # Field 5 follows field 4 here, while ``struct`` counted from 0.
         self.tail = thrift.NEXT_LIST + tail[1:]
 
-    def encode(self, rows: int, row_groups: Sequence[bytes]) -> bytes:
-        """Return what follows the last page: the footer, its length in bytes, and the magic."""
+        keys = [
+            struct((1, I32, integer(column)), (2, thrift.FALSE, b""), (3, thrift.TRUE, b""))
+            for column in sorted_by
+        ]
+        sorting = thrift.NEXT_LIST + items(STRUCT, keys) + thrift.NEXT_I64
+        self._before_offset = sorting if keys else thrift.SKIP_1_I64
+
+    def encode(self, groups: Sequence[WrittenGroup], position: int) -> bytes:
+        """Return what follows the last page: page index, footer, its length, and the magic.
+
+        Args:
+            groups: all row groups.
+            position: offset of the page index in the file, in bytes.
+        """
+        index = page_index(groups)
+        offset_indexes = position + sum(
+            [len(chunk.column_index) for group in groups for chunk in group.chunks]
+        )
+        row_groups = []
+        for group in groups:
+            chunks = []
+            for metadata, offset_index, column_index in group.chunks:
+                after, end = _index_sizes(len(offset_index), len(column_index))
+                chunks += [metadata, thrift.NEXT_I64, integer(offset_indexes), after]
+                offset_indexes += len(offset_index)
+                if column_index:
+                    chunks += [integer(position), end]
+                    position += len(column_index)
+            row_groups.append(self._row_group(group, b"".join(chunks)))
         footer = b"".join(
             (
                 self.head,
                 thrift.NEXT_I64,
-                integer(rows),
+                integer(sum([group.rows for group in groups])),
                 thrift.NEXT_LIST,
                 items(STRUCT, row_groups),
                 self.tail,
             )
         )
-        return footer + len(footer).to_bytes(4, "little") + MAGIC
+        return b"".join((index, footer, len(footer).to_bytes(4, "little"), MAGIC))
+
+    def _row_group(self, group: WrittenGroup, chunks: bytes) -> bytes:
+        return b"".join(
+            (
+                thrift.NEXT_LIST,
+                thrift.list_head(STRUCT, len(group.chunks)),
+                chunks,
+                thrift.NEXT_I64,
+                integer(group.size),
+                thrift.NEXT_I64,
+                integer(group.rows),
+                self._before_offset,
+                integer(group.start),
+                thrift.NEXT_I64,
+                integer(group.stored_size),
+                thrift.STOP,
+            )
+        )

@@ -13,7 +13,7 @@ from functools import cache
 from typing import NamedTuple
 
 from a20_parquet.parquet.format.footer import FooterFrame
-from a20_parquet.parquet.format.thrift import I64, LIST, STRUCT, read_integer
+from a20_parquet.parquet.format.thrift import I32, I64, LIST, STRUCT, read_integer
 from a20_parquet.parquet.format.thrift_reader import ThriftReader
 
 # FileMetaData
@@ -21,7 +21,7 @@ _SCHEMA, _ROW_GROUPS = 2, 4
 # RowGroup
 _COLUMNS, _ROWS = 1, 3
 # ColumnChunk
-_METADATA = 3
+_METADATA, _OFFSET_INDEX, _OFFSET_INDEX_SIZE = 3, 4, 5
 # ColumnMetaData
 _VALUES, _STORED_SIZE, _DATA_PAGE, _DICTIONARY_PAGE = 5, 7, 9, 11
 
@@ -32,10 +32,11 @@ _LONGEST_TEXT = 127
 
 @cache
 def known_chunk() -> re.Pattern[bytes]:
-    """Compile a pattern of what ``footer.chunk_sizes`` and its kin write, up to the chunk's end.
+    """Compile a pattern of what ``chunk_sizes`` and its kin write, up to the chunk's end.
 
-    Its groups are number of values, stored size, and offsets of data and dictionary page. No other
-    reading of these bytes is possible: all types and lengths are in them.
+    Its groups are number of values, stored size, offsets of data and dictionary page, and offset
+    and size of the offset index. Earlier versions wrote no index. No other reading of these bytes
+    is possible: all types and lengths are in them.
     """
     text = b"|".join(
         re.escape(bytes((length,))) + b".{%d}" % length for length in range(_LONGEST_TEXT + 1)
@@ -44,14 +45,18 @@ def known_chunk() -> re.Pattern[bytes]:
         b"V": _VARINT,
         b"N": b"(%s)" % _VARINT,
         b"T": b"(?:%s)" % text,
+        b"E": rb"\x15%s\x15%s\x15%s\x00" % ((_VARINT,) * 3),
+        b"L": rb"(?:\x26%s|\x36%s)" % (2 * _VARINT, 3 * _VARINT),
     }
     shape = rb"""
         \x26\x00 \x1c
         \x15V \x19(?:\x25VV|\x35VVV) \x19(?:\x18T|\x38TTT) \x15V
         \x16N \x16V \x16N \x26N (?:\x26N\x1c|\x3c)
-        \x36V (?:\x28T\x18T\x11\x11)? \x00\x00\x00
+        \x36V (?:\x28T\x18T\x11\x11)? \x00
+        (?:\x19(?:\x1cE|\x2cEE) (?:\x3c (?:\x16V)? (?:[\x29\x39]L(?:\x19L)?)? \x00)?)? \x00
+        (?:\x16N\x15N (?:\x16V\x15V)?)? \x00
     """
-    whole = re.sub(rb"[VNT]", lambda found: parts[found[0]], re.sub(rb"\s", b"", shape))
+    whole = re.sub(rb"[VNTEL]", lambda found: parts[found[0]], re.sub(rb"\s", b"", shape))
     return re.compile(whole, re.DOTALL)
 
 
@@ -64,6 +69,10 @@ class ColumnChunk(NamedTuple):
     """Offset of its first page in the file, in bytes."""
     stored_size: int
     """Bytes of its pages with their headers, after compression."""
+    index_start: int = 0
+    """Offset of its ``OffsetIndex`` in the file, in bytes."""
+    index_size: int = 0
+    """Bytes of its ``OffsetIndex``; 0 if it has none."""
 
 
 class RowGroup(NamedTuple):
@@ -134,20 +143,34 @@ def _row_group(reader: ThriftReader, wanted: Collection[int]) -> RowGroup:
 
 def _column_chunk(reader: ThriftReader) -> ColumnChunk:
     if found := reader.match(known_chunk()):
-        values, size, *starts = (read_integer(bits, 0)[0] for bits in found.groups() if bits)
-        return ColumnChunk(values, min(starts), size)
-    numbers: dict[int, int] = {}
+        numbers = [0 if bits is None else read_integer(bits, 0)[0] for bits in found.groups()]
+        values, size, start, dictionary, *places = numbers
+        first = start if found[4] is None else min(start, dictionary)
+        return ColumnChunk(values, first, size, *places)
+    metadata: dict[int, int] = {}
+    index: dict[int, int] = {}
     for number, kind in reader.fields():
-        if (number, kind) != (_METADATA, STRUCT):
+        if (number, kind) == (_METADATA, STRUCT):
+            metadata = _numbers(reader)
+        elif (number, kind) in {(_OFFSET_INDEX, I64), (_OFFSET_INDEX_SIZE, I32)}:
+            index[number] = reader.integer()
+        else:
             reader.skip(kind)
-            continue
-        for field, inner in reader.fields():
-            if inner == I64:
-                numbers[field] = reader.integer()
-            else:
-                reader.skip(inner)
     try:
-        values, size, start = (numbers[field] for field in (_VALUES, _STORED_SIZE, _DATA_PAGE))
+        values, size, start = (metadata[field] for field in (_VALUES, _STORED_SIZE, _DATA_PAGE))
     except KeyError as error:
         raise ValueError(f"a column chunk has no field {error}") from None
-    return ColumnChunk(values, min(start, numbers.get(_DICTIONARY_PAGE, start)), size)
+    first = min(start, metadata.get(_DICTIONARY_PAGE, start))
+    places = [index.get(number, 0) for number in (_OFFSET_INDEX, _OFFSET_INDEX_SIZE)]
+    return ColumnChunk(values, first, size, *places)
+
+
+def _numbers(reader: ThriftReader) -> dict[int, int]:
+    """Read the 64-bit numbers of a struct by their fields."""
+    numbers: dict[int, int] = {}
+    for field, kind in reader.fields():
+        if kind == I64:
+            numbers[field] = reader.integer()
+        else:
+            reader.skip(kind)
+    return numbers

@@ -82,13 +82,16 @@ def binary(value: bytes) -> bytes:
     return varint(len(value)) + value
 
 
+def list_head(kind: int, count: int) -> bytes:
+    """Encode the head of a list of elements of one type, which follow it."""
+    if count <= _LONGEST_SHORT_LIST:
+        return bytes([count << 4 | kind])
+    return bytes([0xF0 | kind]) + varint(count)
+
+
 def items(kind: int, elements: Sequence[bytes]) -> bytes:
     """Encode a list of elements of one type, which are encoded already."""
-    if len(elements) <= _LONGEST_SHORT_LIST:
-        head = bytes([len(elements) << 4 | kind])
-    else:
-        head = bytes([0xF0 | kind]) + varint(len(elements))
-    return head + b"".join(elements)
+    return list_head(kind, len(elements)) + b"".join(elements)
 
 
 def fields(*encoded: tuple[int, int, bytes]) -> bytes:
