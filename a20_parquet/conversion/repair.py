@@ -12,7 +12,9 @@ from a20_parquet.conversion.transaction.begin import find_existing
 from a20_parquet.conversion.transaction.commit import clean_up, commit
 from a20_parquet.conversion.transaction.lock import locked
 from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.data_file import DataFile
 from a20_parquet.dataset.existing import ExistingDataset
+from a20_parquet.dataset.file_bounds import FileBounds, bound_groups, merge_bounds
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import FileSummary
 from a20_parquet.dataset.manifest_content import files_content
@@ -55,10 +57,11 @@ def repair(
 
     For readers that use Parquet's older type annotations, footers of data files said that UTC
     timestamps are milliseconds. Each file is read and compared with its checksum; then one byte of
-    its footer changes for each such column. ``files.parquet`` and the manifest follow, which gets a
-    checksum of its own if it has none. The dataset is then what a new conversion would write, but
-    its pages get no checksums. It can be read meanwhile. If it was stopped, the same call resumes;
-    until then ``verify`` says what is left to do.
+    its footer changes for each such column. ``files.parquet`` and the manifest follow: the list
+    gets bounds of filenames and ids, the manifest a checksum of its own, if they have none. The
+    dataset is then what a new conversion would write, but its pages get no checksums. It can be
+    read meanwhile. If it was stopped, the same call resumes; until then ``verify`` says what is
+    left to do.
 
     Args:
         dataset: its folder, or any fsspec URL of it; in stores, files are replaced as a whole.
@@ -90,7 +93,7 @@ def _repair(dataset: str | Path, workers: int | None, progress: Progress) -> Rep
                 "again."
             )
         progress.start("mending files", sum(file.bytes for file in existing.files))
-        mend = _mender(layout, progress.advance)
+        mend = _mender(layout, existing.catalog, progress.advance)
         try:
             outcomes = list(map_in_order(count, mend, existing.files, ahead=4 * count))
             _commit(layout, existing, [outcome.file for outcome in outcomes])
@@ -111,7 +114,7 @@ def _repair(dataset: str | Path, workers: int | None, progress: Progress) -> Rep
 
 
 def _mender(
-    layout: DatasetLayout, advance: Callable[[int], None]
+    layout: DatasetLayout, catalog: Catalog, advance: Callable[[int], None]
 ) -> Callable[[FileSummary], _Outcome]:
     """Return the function that mends one file, unless it is damaged."""
 
@@ -130,9 +133,30 @@ def _mender(
                 "was changed, and was left as it is",
             )
         now = found.apply()
-        return _Outcome(now, is_mended=now != file or not found.footer.is_right)
+        is_mended = now != file or not found.footer.is_right
+        if now.bounds is None:
+            try:
+                now = now.model_copy(update={"bounds": _read_bounds(catalog, now)})
+            except DatasetError as error:
+                return _Outcome(now, is_mended=is_mended, problem=error.console_text)
+        return _Outcome(now, is_mended=is_mended)
 
     return mend
+
+
+def _read_bounds(catalog: Catalog, file: FileSummary) -> FileBounds:
+    """Read the bounds of a file that earlier versions have not listed.
+
+    Raises:
+        DatasetError: the file cannot be read.
+    """
+    parts = []
+    with DataFile(catalog, file.path, rows=file.rows, size=file.bytes) as opened:
+        for group in range(len(opened.rows)):
+            rows = opened.metadata([group], ["filename", "file_seq_id", "site_id"])
+            if len(rows):
+                parts += bound_groups(rows.combine_chunks().to_batches()[0], [len(rows)])
+    return merge_bounds(parts)
 
 
 def _commit(layout: DatasetLayout, existing: ExistingDataset, files: list[FileSummary]) -> None:

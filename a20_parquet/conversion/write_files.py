@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from a20_parquet.dataset.file_bounds import FileBounds, bound_groups, merge_bounds
 from a20_parquet.dataset.layout import DATA, DatasetLayout
 from a20_parquet.dataset.manifest import FileSummary
 from a20_parquet.errors import DatasetError
@@ -97,17 +98,20 @@ class UnitWriter:
         self, file: OutputFile, cursor: MergeCursor, advance: Callable[[int], None]
     ) -> FileSummary:
         times: list[_TimeSpan] = []
+        bounds: list[FileBounds] = []
         name = data_path(file, self._by)
         with self._opened(name) as writer:
             for rows in split_rows(file.rows, len(self._buffer)):
                 keyed, read = cursor.read_paged(self._buffer[:rows])
                 times += _time_spans(keyed.column(_START), [rows])
+                bounds += bound_groups(keyed, [rows])
                 metadata = keyed.select(self._metadata_columns)
                 writer.put(self._encoder.encode_paged(metadata, EMBEDDING, read))
                 advance(rows * self._row_bytes)
         # Within a file windows are sorted by start, those without one first.
         known = [time for span in times for time in span if time is not None]
-        return _summarize(file, name, writer, (known[0], known[-1]) if known else (None, None))
+        span = (known[0], known[-1]) if known else (None, None)
+        return _summarize(file, name, writer, span, merge_bounds(bounds))
 
     def _write_small_files(
         self, files: Sequence[OutputFile], windows: Any, advance: Callable[[int], None]
@@ -116,12 +120,13 @@ class UnitWriter:
         written = []
         rows = [file.rows for file in files]
         spans = _time_spans(windows.column(_START), rows)
+        bounds = bound_groups(windows, rows)
         groups = self._encoder.encode_many(windows, rows)
-        for file, span, group in zip(files, spans, groups, strict=True):
+        for file, span, bound, group in zip(files, spans, bounds, groups, strict=True):
             name = data_path(file, self._by)
             with self._opened(name) as writer:
                 writer.put(group)
-            written.append(_summarize(file, name, writer, span))
+            written.append(_summarize(file, name, writer, span, bound))
         # Once for all: moving a progress bar takes as long as writing a small file.
         advance(sum(rows) * self._row_bytes)
         return written
@@ -151,7 +156,9 @@ def data_path(file: OutputFile, by: PartitionBy) -> str:
     return f"{DATA}/{hive_file(file.site, file.period, file.part, by)}"
 
 
-def _summarize(file: OutputFile, name: str, writer: ParquetWriter, span: _TimeSpan) -> FileSummary:
+def _summarize(
+    file: OutputFile, name: str, writer: ParquetWriter, span: _TimeSpan, bounds: FileBounds
+) -> FileSummary:
     first, last = span
     return FileSummary(
         path=name,
@@ -162,6 +169,7 @@ def _summarize(file: OutputFile, name: str, writer: ParquetWriter, span: _TimeSp
         checksum=f"{writer.checksum:08x}",
         first_window_us=first,
         last_window_us=last,
+        bounds=bounds,
     )
 
 

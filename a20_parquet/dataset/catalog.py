@@ -44,7 +44,8 @@ class Catalog:
     """Fields of ``manifest.json`` that a later version of this package has added."""
     files: pl.DataFrame
     """One row per data file, in the dataset's order: ``path`` (relative to the dataset), the Hive
-    keys, ``rows``, ``bytes``, ``checksum``, ``first_window_start``, ``last_window_start``."""
+    keys, ``rows``, ``bytes``, ``checksum``, ``first_window_start``, ``last_window_start``, and the
+    columns in ``file_bounds.BOUNDS``, null if an earlier version wrote the file."""
     written: tuple[Any, ...] = ()
     """Identifies this version of ``manifest.json``; empty if that is unknown."""
 

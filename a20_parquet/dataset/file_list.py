@@ -3,12 +3,14 @@
 These bytes are not trusted: a dataset may come from anybody, with valid checksums.
 """
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from a20_parquet.dataset.file_bounds import BOUNDS
 from a20_parquet.dataset.layout import DATA_PATH
 from a20_parquet.dataset.manifest import FileSummary, TableOptions
 from a20_parquet.errors import DatasetError
@@ -21,6 +23,9 @@ _UNREADABLE: Final = (
     *(OSError, pa.ArrowException, LookupError, ValueError, TypeError, OverflowError, MemoryError),
     *(pl.exceptions.PolarsError, pl.exceptions.PanicException),
 )
+_BOUNDS: Final = {
+    name: pl.String() if kind == pa.string() else pl.Int64() for name, kind in BOUNDS.items()
+}
 _INSTANT: Final = pl.Datetime("us", "UTC")
 _PERIODS: Final = {"date": pl.Date(), "month": pl.String(), "year": pl.Int64()}
 # Keeps sums over a million files, and their products with _MOST_RATIO, within 64 bits.
@@ -74,6 +79,9 @@ def read_file_list(content: bytes, where: str, options: TableOptions) -> pl.Data
         DatasetError: it is not a list of files, or has a value that this package never writes.
     """
     found = read_table(content, where)
+    # Lists of earlier versions have no bounds.
+    unknown = [pl.lit(None, kind).alias(n) for n, kind in _BOUNDS.items() if n not in found.columns]
+    found = found.with_columns(unknown)
     expected = _schema(options.partition_by)
     for name, kind in expected.items():
         if name not in found.columns:
@@ -99,7 +107,8 @@ def _schema(by: PartitionBy) -> pl.Schema:
     if by.period is not None:
         kinds[by.period] = _PERIODS[by.period]
     kinds |= {"rows": pl.Int64(), "bytes": pl.Int64(), "checksum": pl.String()}
-    return pl.Schema(kinds | {"first_window_start": _INSTANT, "last_window_start": _INSTANT})
+    kinds |= {"first_window_start": _INSTANT, "last_window_start": _INSTANT}
+    return pl.Schema(kinds | _BOUNDS)
 
 
 def _rules(options: TableOptions) -> list[tuple[str, pl.Expr, str]]:
@@ -126,7 +135,24 @@ def _rules(options: TableOptions) -> list[tuple[str, pl.Expr, str]]:
             "year": key,
         }[period].is_between(_FIRST_YEAR, _LAST_YEAR)
         rules.append((period, key.is_null() | is_good, f"a {period} in the same years"))
-    return rules
+    return [*rules, *_bounds_rules()]
+
+
+def _bounds_rules() -> Iterator[tuple[str, pl.Expr, str]]:
+    """See ``_rules``; each bound is known in a file if all are."""
+    unknown = pl.col("null_site_ids").is_null()
+    for name in ("null_site_ids", "null_file_seq_ids"):
+        is_good = pl.col(name).is_between(0, pl.col("rows")).fill_null(value=False)
+        yield name, pl.col(name).is_null() & unknown | is_good & ~unknown, "0 to the file's rows"
+    first, last = pl.col("first_filename"), pl.col("last_filename")
+    yield "first_filename", first.is_null() == unknown, "one in each file, or in none"
+    in_order = (first <= last).fill_null(last.is_null())
+    yield "last_filename", in_order, "one that is not before first_filename"
+    first, last = pl.col("first_file_seq_id"), pl.col("last_file_seq_id")
+    all_null = (pl.col("null_file_seq_ids") == pl.col("rows")).fill_null(value=True)
+    yield "first_file_seq_id", first.is_null() == all_null, "one unless all rows have none"
+    in_order = (first <= last).fill_null(first.is_null() & last.is_null())
+    yield "last_file_seq_id", in_order, "one that is not before first_file_seq_id"
 
 
 def summaries(files: pl.DataFrame, by: PartitionBy) -> list[FileSummary]:
@@ -150,5 +176,6 @@ def summaries(files: pl.DataFrame, by: PartitionBy) -> list[FileSummary]:
         "checksum",
         pl.col("first_window_start").cast(pl.Int64).alias("first_window_us"),
         pl.col("last_window_start").cast(pl.Int64).alias("last_window_us"),
+        pl.when(pl.col("null_site_ids").is_not_null()).then(pl.struct(*_BOUNDS)).alias("bounds"),
     )
     return [FileSummary(**row) for row in rows.iter_rows(named=True)]

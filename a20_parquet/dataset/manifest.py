@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from a20_parquet.dataset.file_bounds import FileBounds
 from a20_parquet.dataset.layout import FORMAT, DataPath, FileName
 from a20_parquet.parquet import Compression
 from a20_parquet.windows.build import WindowRules
@@ -46,6 +47,8 @@ class FileSummary(_Frozen):
     """Earliest ``window_start``, microseconds since 1970 in UTC."""
     last_window_us: Instant | None
     """Latest ``window_start``, microseconds since 1970 in UTC."""
+    bounds: FileBounds | None = None
+    """None in datasets of earlier versions."""
 
     @property
     def key(self) -> PartitionKey:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from a20_parquet.dataset.file_bounds import BOUNDS
 from a20_parquet.dataset.manifest import (
     VERSION,
     ConversionSummary,
@@ -175,6 +176,9 @@ def files_content(files: Sequence[FileSummary], by: PartitionBy) -> Any:
         "first_window_start": pa.array([file.first_window_us for file in files], instant),
         "last_window_start": pa.array([file.last_window_us for file in files], instant),
     }
+    for name, kind in BOUNDS.items():
+        values = [getattr(file.bounds, name, None) for file in files]
+        columns[name] = pa.array(values, kind)
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns), sink)
     return sink.getvalue()

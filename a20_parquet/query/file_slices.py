@@ -35,7 +35,7 @@ class FileSlice:
     before: int
     """Windows of the dataset before this file."""
     keys: tuple[Any, ...]
-    """Values of the Hive keys."""
+    """Values of the columns that the list of files tells."""
     first: int
     """First row of the range in the file."""
     end: int

@@ -1,12 +1,12 @@
 """Turns a filter on windows into a filter on files, so that a query opens fewer files.
 
-A file must be read if any of its windows may pass. The list of files has each file's Hive keys and
-its first and last window, so no file is opened for this.
+A file must be read if any of its windows may pass. The list of files has each file's Hive keys, its
+first and last window, and bounds of filenames and ids, so no file is opened for this.
 """
 
 import operator
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import Literal
 
@@ -24,6 +24,8 @@ class Bounds:
     low: pl.Expr
     """Null, like ``high``, if all values in the file are null."""
     high: pl.Expr
+    unknown: pl.Expr = field(default_factory=lambda: pl.lit(value=False))
+    """Whether null means that a bound is not known."""
 
 
 def column_bounds(keys: Sequence[str]) -> dict[str, Bounds]:
@@ -43,7 +45,37 @@ def column_bounds(keys: Sequence[str]) -> dict[str, Bounds]:
         "window_start": Bounds(first, last),
         "window_start_local": local,
         "site_id": Bounds(number, number),
+        "filename": Bounds(
+            pl.col("first_filename"), pl.col("last_filename"), unknown=pl.lit(value=True)
+        ),
+        "file_seq_id": Bounds(
+            pl.col("first_file_seq_id"),
+            pl.col("last_file_seq_id"),
+            unknown=pl.col("null_file_seq_ids").is_null(),
+        ),
     }
+
+
+def with_site_ids(files: pl.DataFrame) -> pl.DataFrame:
+    """Add the column ``site_id`` to a list of files, if each file is known to have one value."""
+    number = pl.col("site").str.extract(_SITE_NUMBER).cast(pl.Int32)
+    nulls, rows = pl.col("null_site_ids"), pl.col("rows")
+    is_known = (nulls == rows) | ((nulls == 0) & number.is_not_null())
+    if not files.select(is_known.fill_null(value=False).all()).item():
+        return files
+    return files.with_columns(pl.when(nulls == 0).then(number).alias("site_id"))
+
+
+def conjuncts(predicate: pl.Expr) -> Iterator[pl.Expr]:
+    """Yield filters that each window must pass which passes ``predicate``."""
+    operands = predicate.meta.pop()[::-1]
+    if len(operands) > 1 and _is_one_of(
+        predicate, (reduce(operator.and_, operands), pl.all_horizontal(operands))
+    ):
+        for operand in operands:
+            yield from conjuncts(operand)
+    else:
+        yield predicate
 
 
 def may_match(predicate: pl.Expr, keys: Sequence[str]) -> pl.Expr:
@@ -87,21 +119,51 @@ def _weaken_comparison(
     name = column.meta.root_names()[0]
     if name not in bounds or not column.meta.eq(pl.col(name)):
         return None
-    low, high = bounds[name].low, bounds[name].high
+    of = bounds[name]
+    low, high = of.low, of.high
     constants = [operand for operand in operands if operand is not column]
     first, last = constants[0], constants[-1]
+    at_least = (high >= first).fill_null(of.unknown)
+    at_most = (low <= last).fill_null(of.unknown)
     between = [column.is_between(first, last, closed=closed) for closed in _CLOSED]
-    weakened: list[tuple[Sequence[pl.Expr], pl.Expr]] = [
-        ((column > first, first < column), high > first),
-        ((column >= first, first <= column), high >= first),
-        ((column < first, first > column), low < first),
-        ((column <= first, first >= column), low <= first),
-        ((column == first, first == column), (low <= first) & (high >= first)),
-        (between, (low <= last) & (high >= first)),
+    weakened: list[tuple[Sequence[pl.Expr], Callable[[], pl.Expr]]] = [
+        ((column > first, first < column), lambda: (high > first).fill_null(of.unknown)),
+        ((column >= first, first <= column), lambda: at_least),
+        ((column < first, first > column), lambda: (low < first).fill_null(of.unknown)),
+        ((column <= first, first >= column), lambda: at_most),
+        ((column == first, first == column), lambda: at_least & at_most),
+        (between, lambda: at_least & at_most),
+        ([column.is_in(first)], lambda: _holds_one_of(of, first)),
     ]
-    if low is high:
-        weakened.append(([column.is_in(first)], low.is_in(first)))
-    return next((on_files for forms, on_files in weakened if _is_one_of(predicate, forms)), None)
+    if name == "filename":
+        starts = (low < first) | low.str.starts_with(first)
+        weakened.append(
+            ([column.str.starts_with(first)], lambda: at_least & starts.fill_null(of.unknown))
+        )
+    return next((on_files() for forms, on_files in weakened if _is_one_of(predicate, forms)), None)
+
+
+def _holds_one_of(of: Bounds, constants: pl.Expr) -> pl.Expr:
+    """Return whether a constant of a list may be among a file's values."""
+    values = pl.select(constants).to_series()
+    if values.dtype.base_type() in {pl.List, pl.Array}:
+        values = values.explode()
+    values = values.drop_nulls().unique().sort()
+
+    def look_up(bounds: Sequence[pl.Series]) -> pl.Series:
+        low, high = bounds
+        wanted = values
+        if low.dtype.is_integer() and wanted.dtype.is_integer():
+            low, high = low.cast(pl.Int64), high.cast(pl.Int64)
+            wanted = wanted.cast(pl.Int64, strict=False).drop_nulls()
+        if low.dtype != wanted.dtype:
+            # polars refuses such a filter later, or compares by rules of its own.
+            return pl.repeat(value=True, n=len(low), eager=True)
+        found = wanted.search_sorted(low, "left") < wanted.search_sorted(high, "right")
+        return pl.select(pl.when(low.is_not_null() & high.is_not_null()).then(found)).to_series()
+
+    found = pl.map_batches([of.low, of.high], look_up, return_dtype=pl.Boolean)
+    return found.fill_null(of.unknown)
 
 
 def _is_one_of(predicate: pl.Expr, forms: Sequence[pl.Expr]) -> bool:

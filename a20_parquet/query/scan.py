@@ -67,6 +67,9 @@ def read_batches(
     catalog.check_unchanged()
     query = WindowQuery(catalog, columns, predicate)
     workers = default_workers()
-    yield from map_in_order(workers, query.read, query.batches(limit), ahead=workers)
+    if query.needs_no_file:
+        yield from query.listed(limit)
+    else:
+        yield from map_in_order(workers, query.read, query.batches(limit), ahead=workers)
     # A dataset that was replaced meanwhile may have given windows of both.
     catalog.check_unchanged()

@@ -23,15 +23,19 @@ from a20_parquet.query.file_slices import (
     read_embeddings,
     read_metadata,
 )
-from a20_parquet.query.prune import may_match
-from a20_parquet.windows.schema import EMBEDDING, feature_bytes
+from a20_parquet.query.name_hints import hint_of_names
+from a20_parquet.query.prune import may_match, with_site_ids
+from a20_parquet.windows.schema import EMBEDDING, KEYS, feature_bytes
 
 _LOGGER = logging.getLogger(__name__)
 _PolarsError = pl.exceptions.PolarsError
 _BATCH_BYTES = 16 << 20
 _METADATA_ROW_BYTES = 200
-# Rows of a batch if only keys are read, for which no file is opened.
+# Rows of a batch if only the list of files is read.
 _KEY_ROWS = 1 << 22
+_LISTED = frozenset({*KEYS, "site_id"})
+# To parse filenames takes as long as to read a few files.
+_FEW_FILES = 4
 # Each open remote file has a buffer of some megabytes.
 _MOST_REMOTE_FILES = 32
 
@@ -71,9 +75,11 @@ class WindowQuery:
         self._catalog = catalog
         self._columns = tuple(catalog.schema) if columns is None else tuple(columns)
         self._pruning = predicate
+        self._files = with_site_ids(catalog.files)
+        self._listed = tuple(n for n in catalog.schema if n in _LISTED and n in self._files.columns)
         roots = set() if predicate is None else set(predicate.meta.root_names())
-        # A filter on keys alone only chooses files.
-        self._predicate = None if roots <= set(catalog.partition_by.keys) else predicate
+        # A filter on what the list of files tells only chooses files.
+        self._predicate = None if roots <= set(self._listed) else predicate
         roots = roots if self._predicate is not None else set()
         self._tested = tuple(name for name in catalog.schema if name in roots)
         self._needed = tuple(dict.fromkeys((*self._columns, *self._tested)))
@@ -89,8 +95,6 @@ class WindowQuery:
         row_bytes += 4 * self._catalog.dims if EMBEDDING in self._needed else 0
         row_bytes += feature_bytes(self._features)
         rows_a_batch = max(1, self._batch_bytes // row_bytes)
-        if set(self._catalog.partition_by.keys).issuperset(self._needed):
-            rows_a_batch = _KEY_ROWS
         most_files = None if self._catalog.is_local else _MOST_REMOTE_FILES
         batch: list[FileSlice] = []
         filled = 0
@@ -102,6 +106,24 @@ class WindowQuery:
                 batch, filled = [], 0
         if batch:
             yield tuple(batch)
+
+    @property
+    def needs_no_file(self) -> bool:
+        """Whether the list of files has all that is asked for; see ``listed``."""
+        return set(self._listed).issuperset(self._needed)
+
+    def listed(self, limit: int | None = None) -> Iterator[pl.DataFrame]:
+        """Read the windows from the list of files alone.
+
+        Args:
+            limit: use only this number of the dataset's first windows; None for all.
+        """
+        files = self._matching_files(limit)
+        values, ends = files.select(self._columns), files["wanted"].cum_sum().to_numpy()
+        total = int(ends[-1]) if len(ends) else 0
+        for first in range(0, total, _KEY_ROWS):
+            windows = np.arange(first, min(first + _KEY_ROWS, total))
+            yield values[np.searchsorted(ends, windows, side="right")]
 
     def read(self, batch: Batch) -> pl.DataFrame:
         """Read the matching windows of one batch.
@@ -167,19 +189,11 @@ class WindowQuery:
         yield from map_in_order(workers, work_and_advance, batches, ahead=workers)
 
     def _parts(self, rows_a_part: int, limit: int | None) -> Iterator[FileSlice]:
-        keys = self._catalog.partition_by.keys
-        files = self._catalog.files.with_columns(before=pl.col("rows").cum_sum() - pl.col("rows"))
-        if limit is not None:
-            files = files.filter(pl.col("before") < limit)
-        if self._pruning is not None:
-            # polars raises a type error later, for the windows' own column.
-            keys_alone = nullcontext() if self._predicate is None else suppress(_PolarsError)
-            with keys_alone:
-                files = files.filter(may_match(self._pruning, keys))
-        for path, size, rows, before, *values in files.select(
-            "path", "bytes", "rows", "before", *keys
-        ).iter_rows():
-            wanted = rows if limit is None else min(rows, limit - before)
+        for path, size, rows, before, wanted, *values in (
+            self._matching_files(limit)
+            .select("path", "bytes", "rows", "before", "wanted", *self._listed)
+            .iter_rows()
+        ):
             for first in range(0, wanted, rows_a_part):
                 yield FileSlice(
                     catalog=self._catalog,
@@ -192,6 +206,27 @@ class WindowQuery:
                     end=min(first + rows_a_part, wanted),
                     limit=wanted,
                 )
+
+    def _matching_files(self, limit: int | None) -> pl.DataFrame:
+        """Return the list of files that may have matching windows.
+
+        Its further columns are ``before``, the windows of the dataset before the file, and
+        ``wanted``, the file's windows within the limit.
+        """
+        files = self._files.with_columns(before=pl.col("rows").cum_sum() - pl.col("rows"))
+        wanted = pl.col("rows")
+        if limit is not None:
+            files = files.filter(pl.col("before") < limit)
+            wanted = pl.min_horizontal("rows", limit - pl.col("before"))
+        if self._pruning is not None:
+            # polars raises a type error later, for the windows' own column.
+            listed_alone = nullcontext() if self._predicate is None else suppress(_PolarsError)
+            with listed_alone:
+                files = files.filter(may_match(self._pruning, self._listed))
+            if len(files) > _FEW_FILES:
+                hint = hint_of_names(self._catalog, self._pruning)
+                files = files if hint is None else files.filter(hint)
+        return files.with_columns(wanted=wanted)
 
     def _test(self, slices: Sequence[FileSlice]) -> tuple[list[Mask], pl.DataFrame]:
         """Test the predicate before any embedding is read.
@@ -233,12 +268,11 @@ class WindowQuery:
     ) -> pl.DataFrame:
         """Read columns other than the embedding, for the kept rows."""
         schema = self._catalog.schema
-        stored = [name for name in names if name in self._catalog.metadata_columns]
-        keys = self._catalog.partition_by.keys
+        stored = [name for name in names if name not in self._listed]
         owners = np.repeat(np.arange(len(slices)), [np.count_nonzero(rows) for rows in kept])
         series = [
             pl.Series(key, [part.keys[index] for part in slices], schema[key])
-            for index, key in enumerate(keys)
+            for index, key in enumerate(self._listed)
             if key in names
         ]
         frames = [pl.DataFrame([each.gather(owners) for each in series])] if series else []

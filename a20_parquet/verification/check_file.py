@@ -11,6 +11,7 @@ import numpy as np
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import DataFile
 from a20_parquet.dataset.embedding_buffer import EmbeddingBuffer
+from a20_parquet.dataset.file_bounds import FileBounds, bound_groups, merge_bounds
 from a20_parquet.dataset.manifest import FileSummary
 from a20_parquet.dataset.mend import Footer, Mend
 from a20_parquet.dataset.problem import Problem
@@ -124,9 +125,12 @@ class FileChecker:
         options = self._catalog.manifest.options
         checker = RowChecker(*file.key, options.partition_by, options.site_tokens)
         sink = None if self._sink is None else partial(self._sink, file.path)
+        bounds = []
         for metadata in _read_groups(opened, self._catalog, sink):
             if len(metadata):
                 yield from checker.check(metadata)
+                batch = metadata.combine_chunks().to_batches()[0]
+                bounds += bound_groups(batch, [len(metadata)])
         for name, found, expected in (
             ("first", checker.first_us, file.first_window_us),
             ("last", checker.last_us, file.last_window_us),
@@ -136,6 +140,14 @@ class FileChecker:
                     f"its {name} window starts at {_instant(found)}, expected "
                     f"{_instant(expected)} as in files.parquet"
                 )
+        if bounds and file.bounds is not None:
+            yield from _differing_bounds(merge_bounds(bounds), file.bounds)
+
+
+def _differing_bounds(found: FileBounds, expected: FileBounds) -> Iterator[str]:
+    for name, value in found:
+        if (listed := getattr(expected, name)) != value:
+            yield f"its {name} is {value!r}, expected {listed!r} as in files.parquet"
 
 
 def read_file(catalog: Catalog, file: FileSummary, sink: BlockSink) -> None:

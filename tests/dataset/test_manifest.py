@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from a20_parquet.dataset.file_bounds import BOUNDS
 from a20_parquet.dataset.manifest import (
     FileSummary,
     Manifest,
@@ -60,7 +61,7 @@ def test_files_parquet(claimed: LocalLayout, by: str, kind: Any, values: list[An
     complete(claimed, options, [], files)
     table = pq.read_table(claimed.files)
     key = PartitionBy(by).period
-    names = ["rows", "bytes", "checksum", "first_window_start", "last_window_start"]
+    names = ["rows", "bytes", "checksum", "first_window_start", "last_window_start", *BOUNDS]
     assert table.column_names == ["path", "site", *([key] if key else []), *names]
     if key:
         assert table.schema.field(key).type == kind

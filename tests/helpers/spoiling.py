@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from a20_parquet.dataset.file_bounds import BOUNDS
 from a20_parquet.verification.verify import Verification, verify
 from tests.helpers.manifests import edit_manifest
 
@@ -33,7 +34,7 @@ def only_by_shards(dataset: Path, shards: Path) -> list[str]:
 
 
 def accept(dataset: Path, path: Path) -> None:
-    """Make the dataset's lists say what a changed file is now, but for its times."""
+    """Make the dataset's lists say what a changed file is now, but for its times and bounds."""
     content = path.read_bytes()
     relist(
         dataset,
@@ -41,6 +42,7 @@ def accept(dataset: Path, path: Path) -> None:
         rows=pq.ParquetFile(path).metadata.num_rows,
         bytes=len(content),
         checksum=f"{crc32c.crc32c(content):08x}",
+        **dict.fromkeys(BOUNDS),
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from a20_parquet.dataset.file_bounds import BOUNDS
 from a20_parquet.query.prune import may_match
 from a20_parquet.windows.partition import PartitionBy
 
@@ -21,6 +22,7 @@ WINDOW_TYPES: dict[str, pl.DataType] = {
     "window_start_local": pl.Datetime("us"),
     "channel": pl.Int16(),
     "filename": pl.String(),
+    "file_seq_id": pl.Int64(),
 }
 # Sites as folders have them, and the ids of their windows.
 SITES = [("site_0285", 285), ("site_0285", None), ("site_0286", 286), ("Kl9", None)]
@@ -53,6 +55,7 @@ def window(site: tuple[str, int | None], local: dt.datetime | None, offset_min: 
         local,
         offset_min % 3,
         f"{site[0]}{local}",
+        None if offset_min == 0 else offset_min,
     ]
 
 
@@ -76,14 +79,26 @@ def split(windows: pl.DataFrame, by: PartitionBy, file_rows: int) -> pl.DataFram
     )
 
 
-def list_files(windows: pl.DataFrame, by: PartitionBy) -> pl.DataFrame:
-    """The part of ``files.parquet`` that pruning sees."""
+def list_files(windows: pl.DataFrame, by: PartitionBy, *, unknown: int = 0) -> pl.DataFrame:
+    """The part of ``files.parquet`` that pruning sees; bounds of the first files are unknown."""
     start = pl.col("window_start")
-    return (
+    files = (
         windows.group_by("file", *by.keys)
-        .agg(first_window_start=start.min(), last_window_start=start.max())
+        .agg(
+            pl.len().alias("rows"),
+            first_window_start=start.min(),
+            last_window_start=start.max(),
+            first_filename=pl.col("filename").min(),
+            last_filename=pl.col("filename").max(),
+            first_file_seq_id=pl.col("file_seq_id").min(),
+            last_file_seq_id=pl.col("file_seq_id").max(),
+            null_file_seq_ids=pl.col("file_seq_id").null_count().cast(pl.Int64),
+            null_site_ids=pl.col("site_id").null_count().cast(pl.Int64),
+        )
         .sort("file")
     )
+    is_known = pl.int_range(pl.len()) >= unknown
+    return files.with_columns(pl.when(is_known).then(name).alias(name) for name in BOUNDS)
 
 
 def instants(zone: dt.tzinfo | None) -> st.SearchStrategy[Any]:
@@ -111,13 +126,14 @@ def constants(column: str) -> st.SearchStrategy[Any]:
         "window_start_local": instants(None) | LOCAL.map(dt.datetime.date),
         "channel": st.integers(0, 3),
         "filename": st.sampled_from(["", "Kl9", "site_02852020-10-30 00:00:00", "x"]),
+        "file_seq_id": st.sampled_from([-1439, -210, 0, 600, 601]),
     }
     # A plain string would name a column.
     return values[column].map(pl.lit)
 
 
 CLOSED: list[Literal["both", "left", "right", "none"]] = ["both", "left", "right", "none"]
-KINDS = ["compare", "compare", "mirror", "between", "in", "null", "self", "missing"]
+KINDS = ["compare", "compare", "mirror", "between", "in", "null", "self", "missing", "prefix"]
 
 
 @st.composite
@@ -140,6 +156,8 @@ def comparisons(draw: st.DrawFn, columns: list[str]) -> pl.Expr:
             values = [pl.select(value).item() for value in draw(st.lists(constant, max_size=3))]
             series = pl.Series(values, dtype=(KEY_TYPES | WINDOW_TYPES)[name], strict=False)
             test = column.is_in(series.implode(), nulls_equal=draw(st.booleans()))
+        case "prefix" if name == "filename":
+            test = column.str.starts_with(draw(constant))
         case "null":
             test = column.is_null() if draw(st.booleans()) else column.is_not_null()
         case "self":
@@ -186,7 +204,7 @@ def test_no_wanted_window_is_lost(
     windows = split(table(rows), by, file_rows).drop(unused)
     columns = [*by.keys, *WINDOW_TYPES] if data.draw(st.booleans()) else list(by.keys)
     predicate = data.draw(predicates(columns))
-    files = list_files(windows, by)
+    files = list_files(windows, by, unknown=data.draw(st.sampled_from([0, 0, 1, 3])))
     read = files.filter(may_match(predicate, by.keys))["file"].to_list()
     wanted = windows.filter(predicate)["file"].unique().to_list()
     assert set(wanted) <= set(read), predicate
@@ -252,7 +270,17 @@ EXAMPLES = [
     (pl.any_horizontal(local >= NOON, site_id == 285), 5),
     ((local >= NOON) | (pl.col("channel") == 0), 8),
     (~(site_id == 285), 8),
-    (pl.col("filename") == "x", 8),
+    (pl.col("filename") == "x", 0),
+    (pl.col("filename") == "site_02852020-10-31 05:00:00", 1),
+    (pl.col("filename").is_in(["site_02852020-10-31 05:00:00", "a", "x"]), 1),
+    (pl.col("filename") > "site_0286", 3),
+    (pl.col("filename").str.starts_with("site_0285"), 3),
+    (pl.col("filename").str.starts_with("site_02852020-11-01 05"), 1),
+    (pl.col("filename").str.ends_with("00:00"), 8),
+    (pl.col("file_seq_id") == 600, 7),
+    (pl.col("file_seq_id").is_in([599, 600]), 7),
+    (pl.col("file_seq_id") > 600, 0),
+    (pl.col("file_seq_id").is_in([599]), 0),
     (start > local.dt.replace_time_zone("UTC"), 8),
     (site_id + 1 == 286, 8),
 ]
