@@ -38,6 +38,17 @@ def show_json(value: Any, default: Callable[[Any], str] = str) -> None:
     click.echo(json.dumps(value, indent=1, default=default))
 
 
+def check_one_format(*, as_csv: bool, as_json: bool) -> None:
+    """Refuse ``--csv`` with ``--json``."""
+    if as_csv and as_json:
+        raise click.UsageError("--csv and --json exclude each other.")
+
+
+def show_csv(text: str) -> None:
+    """Print the result as CSV, which ends with a newline."""
+    click.echo(text, nl=False)
+
+
 def be_quiet(ctx: click.Context) -> None:
     """Show no progress and no remarks while a command runs."""
     ctx.meta[_QUIET] = True

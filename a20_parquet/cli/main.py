@@ -9,7 +9,7 @@ import click
 from a20_parquet._version import __version__
 from a20_parquet.cli import options
 from a20_parquet.cli.command import EXIT_FAILED, Group, clean_exits
-from a20_parquet.cli.console import console_progress, prepare_streams
+from a20_parquet.cli.console import check_one_format, console_progress, prepare_streams
 from a20_parquet.startup import collect_seldom, hide_pandas
 
 _EXIT_QUARANTINE = 3
@@ -241,23 +241,30 @@ def duckdb(dataset: str, file: Path, *, as_json: bool, **given: Any) -> None:
 @options.existing_dataset_argument
 @options.to_option
 @options.top_option
+@options.metric_option
+@options.exclude_option
 @options.channel_option
 @options.site_option
 @options.from_option
 @options.until_option
+@options.hours_option
+@options.where_option
+@options.link_option
+@options.csv_option
 @options.json_option
-def similar(dataset: str, *, as_json: bool, **given: Any) -> None:
-    """Find the windows that sound most like another one.
+def similar(dataset: str, *, as_csv: bool, as_json: bool, **given: Any) -> None:
+    """Find the windows that sound most like other ones.
 
-    The search is exact: it compares every window's embedding by cosine similarity and shows the
-    most similar first. DATASET is a folder or an fsspec URL.
+    The search is exact: it compares every window's embedding and shows the most similar first, for
+    all queries in one pass. DATASET is a folder or an fsspec URL.
     """
-    from a20_parquet.cli.print_dataset import print_similar
+    from a20_parquet.cli.print_similar import print_similar
     from a20_parquet.query.similar import similar
 
+    check_one_format(as_csv=as_csv, as_json=as_json)
     with console_progress() as progress:
         found = similar(dataset, progress=progress, **given)
-    print_similar(found, as_json=as_json)
+    print_similar(found, as_csv=as_csv, as_json=as_json)
 
 
 @cli.command()

@@ -51,6 +51,7 @@ size_option = click.option(
     "--size", type=types.SIZE, default="100MB", help="Size of all shards together."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+csv_option = click.option("--csv", "as_csv", is_flag=True, help="Print the result as CSV.")
 partition_by_option = _choice_option(
     "--partition-by",
     ["site,date", "site,month", "site,year", "site"],
@@ -203,13 +204,39 @@ to_option = click.option(
     "--to",
     type=types.WINDOW,
     required=True,
-    metavar="FILENAME@OFFSET|FILE.npy",
-    help="The window to compare with, as its recording's filename and its offset in seconds; or a "
-    "file with one embedding.",
+    metavar="FILENAME@OFFSET|FILE.csv|FILE.npy",
+    help="The window to compare with, as its recording's filename and its offset in seconds; a CSV "
+    "file of such names; or a file with one embedding, or one a row.",
 )
-top_option = _count_option("--top", "Number of windows to show.", 10)
+top_option = _count_option("--top", "Number of windows to show for each query.", 10)
+metric_option = _choice_option(
+    "--metric", ["cosine", "dot", "euclidean"], "How embeddings are compared."
+)
+exclude_option = _choice_option(
+    "--exclude",
+    ["none", "self", "recording"],
+    "Leave out the window in --to itself, or all windows of its recording.",
+)
+hours_option = click.option(
+    "--hours",
+    metavar="FROM-UNTIL",
+    help="Search only windows that start in these hours of the local day, such as 4-7, 22-4 or "
+    "04:30-06:15; the end is not included.",
+)
+where_option = click.option(
+    "--where",
+    metavar="SQL",
+    help='Search only windows that pass this condition, such as "month(date) in (10, 11) and '
+    "subsite_name ilike 'dry%'\".",
+)
+link_option = click.option(
+    "--link",
+    metavar="TEMPLATE",
+    help="Also give links, such as 'https://example.org/{file_seq_id}"
+    "?start={recording_offset_in_file}&end={recording_offset_in_file+5}'.",
+)
 channel_option = _count_option(
-    "--channel", "Channel of the window in --to; the search covers all channels.", 0, least=0
+    "--channel", "Channel of the windows in --to; the search covers all channels.", 0, least=0
 )
 site_option = _site_option("Search", "sites")
 from_option, until_option = _date_options("Search")

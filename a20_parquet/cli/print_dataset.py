@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +11,6 @@ from a20_parquet.dataset.taken import EVERYTHING, taken_lines
 from a20_parquet.formatting import format_bytes, format_count
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from a20_parquet.conversion.repair import Repair
     from a20_parquet.query.duckdb_file import DuckDBFile
     from a20_parquet.query.info import DatasetInfo, Partition
@@ -97,23 +94,6 @@ def print_database(made: "DuckDBFile", *, as_json: bool) -> None:
     windows, files = format_count(made.windows, "window"), format_count(made.files, "file")
     show(f"{made.as_} windows: {windows} of {files}, {format_bytes(made.bytes)}")
     show(short_path(made.file))
-
-
-def print_similar(found: "pl.DataFrame", *, as_json: bool) -> None:
-    """Print the windows that were found, each as ``--to`` takes it."""
-    rows = found.to_dicts()
-    if as_json:
-        show_json(rows, datetime.isoformat)
-        return
-    width = max((len(row["site"]) for row in rows), default=0)
-    for row in rows:
-        start = row["window_start"]
-        time = "no date" if start is None else f"{start:%Y-%m-%d %H:%M:%S} UTC"
-        channel = f" channel {row['channel']}" if row["channel"] else ""
-        show(
-            f"{row['similarity']:7.4f}  {row['site']:{width}}  {time:23}  "
-            f"{row['filename']}@{row['recording_offset_in_file']:.15g}{channel}"
-        )
 
 
 def print_verification(verification: "Verification", *, as_json: bool) -> None:

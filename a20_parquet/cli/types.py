@@ -50,10 +50,11 @@ def _check_pattern(value: str) -> None:
 
 
 def _check_window(value: str) -> None:
-    if "@" not in value and not value.endswith(".npy"):
+    if "@" not in value and not value.endswith((".npy", ".csv")):
         raise ValueError(
             "names no window. Write FILENAME@OFFSET, such as "
-            "site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac@600, or name a .npy file"
+            "site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac@600, or name a .npy or .csv "
+            "file"
         )
 
 
@@ -63,7 +64,7 @@ BUDGET = Checked("size", _check_budget)
 DATE = Checked("date", _check_date)
 PATTERN = Checked("regex", _check_pattern)
 WINDOW = Checked("window", _check_window)
-"""The name of a window, or a file with an embedding."""
+"""The name of a window, or a file with windows or embeddings."""
 
 
 class ExistingDataset(click.ParamType[str]):

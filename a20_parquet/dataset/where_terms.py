@@ -129,7 +129,7 @@ def _like(pattern: str, flags: str) -> str:
 
 def is_text(node: Node) -> bool:
     """Whether a tree is a constant text."""
-    return node["class"] == "CONSTANT" and node["literal"]["kind"] == "STRING"
+    return bool(node["class"] == "CONSTANT" and node["literal"]["kind"] == "STRING")
 
 
 def is_more_than_a_call(node: Node) -> bool:

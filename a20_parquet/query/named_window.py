@@ -1,18 +1,22 @@
-"""Finds the window that a user names by its recording and its offset."""
+"""Finds the windows that a user names by their recordings and offsets."""
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
+import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
 from a20_parquet.checks import check_unicode
 from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.data_file import Rows
 from a20_parquet.errors import UsageError
+from a20_parquet.query.read_rows import NUMBER, find_rows
 from a20_parquet.query.scan import read_batches
 from a20_parquet.windows.filenames.parse import parse_filenames
-from a20_parquet.windows.schema import EMBEDDING
 
 _SAME_OFFSET_S = 5e-4
 # Longer than any recording, and short enough that adding it to an instant cannot overflow.
@@ -20,56 +24,161 @@ _LONGEST_S = 1e9
 _SECOND_US = 1_000_000
 _DAY_S = 86_400
 _MAX_NAMED = 5
+_COLUMNS = ("filename", "recording_offset_in_file", "channel")
 
 
-def window_embedding(catalog: Catalog, to: str, channel: int) -> npt.NDArray[Any]:
-    """Look up the embedding of the window that starts nearest to an offset.
+@dataclass(frozen=True, slots=True)
+class WindowName:
+    """A window as a user names it."""
+
+    filename: str
+    offset_s: float
+    """Seconds from the recording's start."""
+    channel: int
+
+    def __str__(self) -> str:
+        return f"{self.filename}@{self.offset_s:.15g}"
+
+    @classmethod
+    def parse(cls, text: str, channel: int) -> Self:
+        """Parse ``FILENAME@OFFSET``, split at the last ``@``.
+
+        Raises:
+            UsageError: the text has another form.
+        """
+        check_unicode("--to", text)
+        filename, at, offset = text.rpartition("@")
+        try:
+            offset_s = float(offset)
+        except ValueError:
+            offset_s = math.nan
+        if not at or not math.isfinite(offset_s):
+            raise UsageError(
+                f"{text!r} does not name a window. Write FILENAME@OFFSET, such as "
+                "site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac@600, or name a .npy file."
+            )
+        return cls(filename, offset_s, channel)
+
+
+def find_windows(catalog: Catalog, names: Sequence[WindowName]) -> Rows:
+    """Find the windows that start nearest to the named offsets.
+
+    Returns:
+        Their numbers in the dataset, shape ``(len(names),)``.
+
+    Raises:
+        UsageError: the dataset has no such window.
+        DatasetError: a file is missing or damaged.
+    """
+    numbers = np.full(len(names), -1, np.int64)
+    likely = _files_of_times(catalog, names)
+    every = list(range(catalog.files.height))
+    for files in [likely] if likely == every else [likely, every]:
+        missing = np.flatnonzero(numbers < 0)
+        if not len(missing):
+            break
+        wanted = [names[int(at)] for at in missing]
+        is_it = pl.col("filename").is_in(list({name.filename for name in wanted}))
+        found = find_rows(catalog, files, _COLUMNS, is_it)
+        numbers[missing] = _nearest(found, wanted)
+    if (numbers < 0).any():
+        name = names[int(np.argmin(numbers))]
+        raise UsageError(
+            f"{catalog.location} has no window {name} in channel {name.channel}. "
+            f"{_have(catalog, name.filename)}"
+        )
+    return numbers
+
+
+def find_recordings(
+    catalog: Catalog, names: Sequence[WindowName], numbers: Rows
+) -> tuple[Rows, Rows]:
+    """Find all windows of the recordings of named windows, in all channels.
 
     Args:
         catalog: of the dataset.
-        to: ``FILENAME@OFFSET``, in seconds.
-        channel: of the window.
+        names: of windows.
+        numbers: of these windows in the dataset.
+
+    Returns:
+        Numbers of windows, and for each the position in ``names`` of a window of its recording.
 
     Raises:
-        UsageError: ``to`` has another form, or the dataset has no such window.
         DatasetError: a file is missing or damaged.
     """
-    check_unicode("--to", to)
-    filename, at, offset = to.rpartition("@")
-    try:
-        offset_s = float(offset)
-    except ValueError:
-        offset_s = math.nan
-    if not at or not math.isfinite(offset_s):
-        raise UsageError(
-            f"{to!r} does not name a window. Write FILENAME@OFFSET, such as "
-            "site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac@600, or name a .npy file."
-        )
-    is_it = (
-        (pl.col("filename") == filename)
-        & (pl.col("channel") == channel)
-        & ((pl.col("recording_offset_in_file") - offset_s).abs() < _tolerance(offset_s))
+    # A recording's windows may be in several files, all of one site.
+    ends = catalog.files["rows"].cum_sum().to_numpy()
+    of_windows = np.searchsorted(ends, numbers, side="right")
+    sites = catalog.files["site"][of_windows.tolist()].unique()
+    files = np.flatnonzero(catalog.files["site"].is_in(sites.implode()).to_numpy())
+    wanted = pl.DataFrame(
+        {"filename": [name.filename for name in names], "query": np.arange(len(names))}
     )
-    hint = _starts_between(filename, offset_s - 1, offset_s + 1)
-    for predicate in [is_it] if hint is None else [hint & is_it, is_it]:
-        columns = [EMBEDDING, "recording_offset_in_file"]
-        nearest: npt.NDArray[Any] | None = None
-        least_s = math.inf
-        for found in read_batches(catalog, columns, predicate):
-            away_s = (found["recording_offset_in_file"] - offset_s).abs()
-            at_row = away_s.arg_min()
-            if at_row is not None and away_s[at_row] < least_s:
-                nearest, least_s = found[EMBEDDING][at_row].to_numpy(), away_s[at_row]
-        if nearest is not None:
-            return nearest
-    raise UsageError(
-        f"{catalog.location} has no window {to} in channel {channel}. {_have(catalog, filename)}"
+    is_it = pl.col("filename").is_in(wanted["filename"].unique().implode())
+    found = find_rows(catalog, files.tolist(), ["filename"], is_it)
+    pairs = found.join(wanted, on="filename", how="inner")
+    return pairs[NUMBER].to_numpy(), pairs["query"].to_numpy()
+
+
+def _nearest(found: pl.DataFrame, names: Sequence[WindowName]) -> Rows:
+    """Return the number of the window nearest to each name, -1 if there is none."""
+    numbers = np.full(len(names), -1, np.int64)
+    wanted = pl.DataFrame(
+        {
+            "filename": [name.filename for name in names],
+            "channel": pl.Series([name.channel for name in names], dtype=pl.Int64),
+            "offset_s": [name.offset_s for name in names],
+            "most_s": [_tolerance(name.offset_s) for name in names],
+            "at": np.arange(len(names)),
+        }
     )
+    away_s = (pl.col("recording_offset_in_file") - pl.col("offset_s")).abs()
+    near = (
+        found.with_columns(pl.col("channel").cast(pl.Int64))
+        .join(wanted, on=["filename", "channel"], how="inner")
+        .with_columns(away_s=away_s)
+        .filter(pl.col("away_s") < pl.col("most_s"))
+        .sort("at", "away_s", NUMBER)
+        .unique("at", keep="first", maintain_order=True)
+    )
+    numbers[near["at"].to_numpy()] = near[NUMBER].to_numpy()
+    return numbers
 
 
 def _tolerance(offset_s: float) -> float:
     """Seconds by which a typed offset may differ from the window's: shards have float32 offsets."""
     return max(_SAME_OFFSET_S, 2.0**-23 * abs(offset_s))
+
+
+def _files_of_times(catalog: Catalog, names: Sequence[WindowName]) -> list[int]:
+    """Return the files in which the named windows lie if their filenames tell the right times.
+
+    A name without a time adds all files.
+    """
+    starts_us = _recording_starts(names)
+    offsets_us = np.array([name.offset_s for name in names]) * _SECOND_US
+    first, last = (
+        catalog.files[f"{which}_window_start"].to_physical().to_numpy(allow_copy=True)
+        for which in ("first", "last")
+    )
+    chosen = np.zeros(catalog.files.height, np.bool_)
+    for start_us, offset_us in zip(starts_us, offsets_us, strict=True):
+        if math.isnan(start_us) or abs(offset_us) > _LONGEST_S * _SECOND_US:
+            chosen[:] = True
+            break
+        at_us = start_us + offset_us
+        chosen |= (first <= at_us + _SECOND_US) & (last >= at_us - _SECOND_US)
+    return [int(file) for file in np.flatnonzero(chosen)]
+
+
+def _recording_starts(names: Sequence[WindowName]) -> npt.NDArray[np.float64]:
+    """Return the start of each recording in microseconds since 1970, NaN if that is unknown."""
+    parsed = parse_filenames(pa.array([name.filename for name in names], pa.string()))
+    return np.asarray(
+        parsed.file_timestamp.cast(pa.int64())
+        .cast(pa.float64(), safe=False)
+        .to_numpy(zero_copy_only=False)
+    )
 
 
 def _starts_between(filename: str, first_s: float, last_s: float) -> pl.Expr | None:

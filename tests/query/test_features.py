@@ -18,7 +18,7 @@ from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import DatasetError
 from a20_parquet.parquet import Compression
 from a20_parquet.query.duckdb_file import As
-from a20_parquet.query.similar import take_rows
+from a20_parquet.query.read_rows import take_rows
 from a20_parquet.query.window_query import WindowQuery
 from a20_parquet.windows.schema import METADATA, Feature
 from tests.helpers.datasets import make_dataset

@@ -18,7 +18,14 @@ from tests.helpers.progress import Said
 from tests.helpers.recordings import DIMS, NAMES, write_recordings
 from tests.helpers.shards import make_record, random_tensor, write_shard
 
-COLUMNS = ["filename", "recording_offset_in_file", "channel", "site", "window_start"]
+COLUMNS = [
+    "filename",
+    "recording_offset_in_file",
+    "channel",
+    "site",
+    "window_start",
+    "window_start_local",
+]
 VECTOR = random_tensor((DIMS,), 99)
 
 

@@ -34,7 +34,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (VECTOR, {"from_date": "yesterday"}, "'yesterday' is not a date, expected YYYY-MM-DD"),
         (VECTOR, {"until_date": "2020-13-01"}, "'2020-13-01' is not a date"),
         (VECTOR[1:], {}, r"the vector has shape \(15,\) and type float32, expected \(16,\)"),
-        (np.ones((2, DIMS)), {}, r"shape \(2, 16\)"),
+        (np.ones((2, DIMS + 1)), {}, r"the array has shape \(2, 17\)"),
         ([[1], [1, 2]], {}, "the vector cannot be read as an array"),
         (["a"] * DIMS, {}, "type <U1"),
         (np.zeros(DIMS), {}, "the vector cannot be compared: it is zero"),
