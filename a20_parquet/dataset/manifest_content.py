@@ -42,8 +42,9 @@ def parse_manifest(content: bytes, where: str) -> tuple[Manifest, tuple[str, ...
         DatasetError: the content is not a manifest, has another format version, or does not match
             its checksum.
     """
-    manifest, unknown = _parse(content, where)
-    if manifest.checksum is not None and manifest.checksum != (found := _checksum(content)):
+    fields = _parse_json(content, where)
+    manifest, unknown = _validate(fields, where)
+    if manifest.checksum is not None and manifest.checksum != (found := _checksum(fields)):
         raise DatasetError(
             f"{where}: its content has the checksum {found}, expected {manifest.checksum} as its "
             "field checksum says: it was edited or is damaged. Copy it again from where it is "
@@ -55,26 +56,36 @@ def parse_manifest(content: bytes, where: str) -> tuple[Manifest, tuple[str, ...
 
 def manifest_content(manifest: Manifest) -> bytes:
     """Return the content of ``manifest.json`` with its checksum."""
-    checksum = _checksum(manifest.model_dump_json())
+    checksum = _checksum(from_json(manifest.model_dump_json()))
     signed = manifest.model_copy(update={"checksum": checksum})
     return f"{signed.model_dump_json(indent=1)}\n".encode()
 
 
-def _checksum(content: bytes | str) -> str:
+def _checksum(fields: dict[str, Any]) -> str:
     """See ``Manifest.checksum``; unknown fields are included."""
-    fields = from_json(content)
-    fields.pop("checksum", None)
-    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    others = {name: value for name, value in fields.items() if name != "checksum"}
+    text = json.dumps(others, sort_keys=True, separators=(",", ":"))
     return f"{crc32c.crc32c(text.encode()):08x}"
 
 
-def _parse(content: bytes, where: str) -> tuple[Manifest, tuple[str, ...]]:
+def _parse_json(content: bytes, where: str) -> Any:
     try:
-        return Manifest.model_validate_json(content), ()
+        # Tens of thousands of shards have the same few keys, and values of their own.
+        return from_json(content, cache_strings="keys")
+    except ValueError as error:
+        raise DatasetError(
+            f"{where} is not a manifest that this version reads: Invalid JSON: {error}. Was it "
+            "written by another program or a newer version?"
+        ) from error
+
+
+def _validate(fields: Any, where: str) -> tuple[Manifest, tuple[str, ...]]:
+    try:
+        return Manifest.model_validate(fields), ()
     except UsageError as error:  # of a feature
         raise DatasetError(f"{where} is not a manifest that this version reads: {error}") from error
     except ValidationError as error:
-        if (version := _version_of(content)) > VERSION:
+        if (version := _version_of(fields)) > VERSION:
             raise DatasetError(
                 f"{where} has format version {version}, and this version of a20-parquet reads "
                 f"format version {VERSION}. Install a newer version."
@@ -85,7 +96,7 @@ def _parse(content: bytes, where: str) -> tuple[Manifest, tuple[str, ...]]:
             raise _no_manifest(where, others[0]) from error
         unknown = dict.fromkeys(_field_name(each["loc"]) for each in problems)
     try:
-        return Manifest.model_validate_json(content, extra="ignore"), tuple(unknown)
+        return Manifest.model_validate(fields, extra="ignore"), tuple(unknown)
     except ValidationError as error:
         raise _no_manifest(where, error.errors()[0]) from error
 
@@ -98,12 +109,9 @@ def _no_manifest(where: str, problem: Any) -> DatasetError:
     )
 
 
-def _version_of(content: bytes) -> int:
+def _version_of(fields: Any) -> int:
     """The format version of a manifest, 0 if it has none."""
-    try:
-        version = json.loads(content)["version"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return 0
+    version = fields.get("version") if isinstance(fields, dict) else None
     return version if isinstance(version, int) else 0
 
 
