@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from a20_parquet.parquet.file_end import PlacedGroup
 from a20_parquet.parquet.flat.columns import FlatChunk, validity
 from a20_parquet.parquet.flat.small_groups import GroupBounds, GroupColumn
+from a20_parquet.parquet.format.footer import MAGIC
 from a20_parquet.parquet.layout import ParquetLayout
-from a20_parquet.parquet.lists import Lists, PagedLists, ReadLists
+from a20_parquet.parquet.lists import EncodedLists, ListPages, Lists, PagedLists, ReadLists
 from a20_parquet.parquet.pages import PageEncoder
 
 
@@ -17,10 +19,12 @@ class EncodedGroup(NamedTuple):
     """First row in ``lists``."""
     last: int
     """Row behind the last."""
-    lists: Sequence[Lists | PagedLists]
+    lists: Sequence[ListPages]
     """In the layout's order."""
     flat: Sequence[FlatChunk]
     """Likewise."""
+    end: bytes | None = None
+    """What follows the last page in a file of this row group alone; None if that is not encoded."""
 
 
 class GroupEncoder:
@@ -73,7 +77,7 @@ class GroupEncoder:
         return self._group(windows.num_rows, arrays, lists)
 
     def encode_many(self, windows: Any, rows: Sequence[int]) -> Iterator[EncodedGroup]:
-        """Encode consecutive small row groups, faster than one by one.
+        """Encode consecutive small row groups of a file each, faster than one by one.
 
         Args:
             windows: a ``pyarrow.RecordBatch`` with the layout's schema.
@@ -90,12 +94,28 @@ class GroupEncoder:
             column.encode(arrays[index], bounds)
             for index, column in zip(self.layout.flat, self._columns, strict=True)
         ]
-        for span, chunks in zip(bounds.spans, zip(*flat, strict=True), strict=True):
-            yield EncodedGroup(*span, lists, chunks)
+        pages = [self._pages_of(lists, span) for span in bounds.spans]
+        files = []
+        for (first, last), encoded, chunks in zip(
+            bounds.spans, pages, zip(*flat, strict=True), strict=True
+        ):
+            start, placed = len(MAGIC), []
+            for each in encoded:
+                placed.append(each.place(start, last - first))
+                start += placed[-1].stored_size
+            files.append([PlacedGroup.at(len(MAGIC), last - first, placed, chunks)])
+        for span, encoded, file, end in zip(
+            bounds.spans, pages, files, self.layout.ends.encode(files), strict=True
+        ):
+            yield EncodedGroup(*span, encoded, file[0].flat, end)
 
-    def _group(
-        self, rows: int, arrays: Sequence[Any], lists: Sequence[Lists | PagedLists]
-    ) -> EncodedGroup:
+    def _pages_of(self, lists: Sequence[Lists], span: tuple[int, int]) -> list[EncodedLists]:
+        return [
+            EncodedLists(each.column, list(each.pages(*span, self.pages)), each.count_nulls(*span))
+            for each in lists
+        ]
+
+    def _group(self, rows: int, arrays: Sequence[Any], lists: Sequence[ListPages]) -> EncodedGroup:
         if not rows:
             raise ValueError("a row group needs at least one row")
         flat = []

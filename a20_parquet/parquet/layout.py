@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from a20_parquet.errors import DatasetError
+from a20_parquet.parquet.file_end import FileEnds
 from a20_parquet.parquet.flat.columns import FlatColumn
 from a20_parquet.parquet.flat.numbers import NumberType
 from a20_parquet.parquet.format.footer import FooterFrame
@@ -89,6 +90,7 @@ class ParquetLayout:
         metadata = {**(schema.metadata or {}), b"ARROW:schema": arrow_schema}
         keys = [schema.get_field_index(name) for name in sorted_by]
         self.footer = FooterFrame(elements, len(schema), metadata, keys)
+        self.ends = FileEnds(self.footer, list(self.lists), list(self.flat))
 
     def check(self, windows: Any, without: int | None = None) -> None:
         """Check the schema of a ``pyarrow.RecordBatch``, which may lack one column.

@@ -3,9 +3,9 @@
 Source: apache/parquet-format, ``README.md`` (nested encoding) and ``Encodings.md``.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ from a20_parquet.errors import DatasetError
 from a20_parquet.parquet.flat.columns import validity
 from a20_parquet.parquet.format.chunks import (
     chunk_head,
-    chunk_offsets,
+    chunk_offset,
     chunk_sizes,
     chunk_statistics,
     encoding_statistics,
@@ -22,8 +22,15 @@ from a20_parquet.parquet.format.chunks import (
 )
 from a20_parquet.parquet.format.encodings import Array, byte_stream_split
 from a20_parquet.parquet.format.levels import ListLevels
+from a20_parquet.parquet.format.page_index import PageLocation, offset_index
 from a20_parquet.parquet.format.schema import Encoding, Physical
-from a20_parquet.parquet.pages import Compression, ListPage, PageEncoder, uncopied_lists
+from a20_parquet.parquet.pages import (
+    Compression,
+    ListPage,
+    PageEncoder,
+    PageSizes,
+    uncopied_lists,
+)
 
 # Readers decode a page at a time: smaller ones cost headers, larger ones leave the cache.
 _PAGE_BYTES = 1 << 20
@@ -63,6 +70,8 @@ class ListColumn:
         self._encoding = Encoding.BYTE_STREAM_SPLIT if self._splits else Encoding.PLAIN
         path = [field.name, "list", "element"]
         self._head = chunk_head(physical, self._encoding, path, compression.codec)
+        self.place = lru_cache(maxsize=1 << 8)(self._place)
+        """See ``_place``; small files repeat it."""
 
     def page_spans(self, first: int, last: int) -> Iterator[tuple[int, int]]:
         """Yield first row and end of each page of the rows ``first`` to before ``last``."""
@@ -110,40 +119,71 @@ class ListColumn:
             np.copyto(body, np.frombuffer(values, np.uint8))
         return pages.lists(page, count, self._encoding)
 
-    def chunk(  # noqa: PLR0913 - what a column chunk says of itself
-        self, *, rows: int, nulls: int, pages: int, start: int, size: int, stored_size: int
-    ) -> bytes:
-        """Return the ``ColumnChunk`` of a row group, up to the end of its ``ColumnMetaData``.
+    def _place(
+        self, pages: tuple[PageSizes, ...], start: int, rows: int, nulls: int
+    ) -> "ListChunk":
+        """Say where the pages of a row group are.
 
         Bounds of all floats together find no row: there are none, and no ``ColumnIndex`` either.
 
         Args:
+            pages: in the order of ``page_spans``.
+            start: offset of the first page in the file, in bytes.
             rows: nulls included.
             nulls: rows that are null.
-            pages: number of pages.
-            start: offset of the first page in the file, in bytes.
-            size: bytes of all pages with their headers, before compression.
-            stored_size: the same after compression.
         """
         lists = rows - nulls
         values = lists * self._length
         definition = (nulls, 0, values) if self.nullable else (0, values)
-        return b"".join(
+        locations, end = [], start
+        for number, page in enumerate(pages):
+            first_row = number * self._rows_a_page
+            locations.append(PageLocation(end, page.stored_size, first_row))
+            end += page.stored_size
+        size = sum(page.size for page in pages)
+        metadata = b"".join(
             (
-                chunk_sizes(self._head, values + nulls, size, stored_size),
-                chunk_offsets(start, 0),
+                chunk_sizes(self._head, values + nulls, size, end - start),
+                chunk_offset(start),
                 chunk_statistics(nulls),
-                encoding_statistics(self._encoding, pages),
+                encoding_statistics(self._encoding, len(pages)),
                 size_statistics(None, (rows, values - lists), definition),
             )
         )
+        return ListChunk(metadata, offset_index(locations), size, end - start)
+
+
+class ListChunk(NamedTuple):
+    """One row group of a column of lists, whose places are known."""
+
+    metadata: bytes
+    """``ColumnChunk`` up to the end of its ``ColumnMetaData``."""
+    offset_index: bytes
+    size: int
+    """Bytes of all pages with their headers, before compression."""
+    stored_size: int
+    """The same after compression."""
+
+
+class ListPages(Protocol):
+    """A column's lists, as pages."""
+
+    reuses_memory: bool
+    """Whether a page's body may change when the next page is requested."""
+
+    column: ListColumn
+
+    def pages(self, first: int, last: int, pages: PageEncoder, /) -> Iterator[ListPage]:
+        """Encode the rows ``first`` to before ``last``, page by page."""
+
+    def count_nulls(self, first: int, last: int, /) -> int:
+        """Number of null rows from ``first`` to before ``last``."""
 
 
 class Lists:
-    """A column's lists, in memory, of one or more row groups."""
+    """A column's lists, in memory, of one or more row groups; see ``ListPages``."""
 
     reuses_memory = False
-    """Whether a page's body may change when the next page is requested."""
 
     def __init__(self, column: ListColumn, array: Any) -> None:
         """Take an Arrow array, which may be a slice.
@@ -176,7 +216,7 @@ class Lists:
 
 
 class PagedLists:
-    """A column's lists without nulls, each page read when it is encoded; see ``Lists``."""
+    """A column's lists without nulls, each page read when it is encoded; see ``ListPages``."""
 
     reuses_memory = True
 
@@ -197,6 +237,30 @@ class PagedLists:
                 raise ValueError(f"{stop - start} lists take {expected} bytes, not {len(values)}")
             yield self.column.page(stop - start, None, values, pages)
 
-    def count_nulls(self, _first: int, _last: int) -> int:
+    def count_nulls(self, _first: int, _last: int, /) -> int:
         """None of the lists is null."""
         return 0
+
+
+class EncodedLists:
+    """The pages of one row group; see ``ListPages``."""
+
+    reuses_memory = False
+
+    def __init__(self, column: ListColumn, encoded: Sequence[ListPage], nulls: int) -> None:
+        self.column = column
+        self._encoded = encoded
+        self._nulls = nulls
+
+    def pages(self, _first: int, _last: int, _pages: PageEncoder, /) -> Iterator[ListPage]:
+        """Yield the pages, which are encoded already."""
+        return iter(self._encoded)
+
+    def count_nulls(self, _first: int, _last: int, /) -> int:
+        """Number of null rows."""
+        return self._nulls
+
+    def place(self, start: int, rows: int) -> ListChunk:
+        """Say where the pages are, from an offset in a file on; ``rows`` counts nulls too."""
+        sizes = tuple([page.sizes for page in self._encoded])
+        return self.column.place(sizes, start, rows, self._nulls)

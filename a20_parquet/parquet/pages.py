@@ -144,13 +144,21 @@ class Compression(enum.StrEnum):
         return pa.Codec("zstd", 1)
 
 
+class PageSizes(NamedTuple):
+    """Bytes of a page with its header."""
+
+    size: int
+    """Before compression."""
+    stored_size: int
+    """After compression."""
+
+
 class ListPage(NamedTuple):
     """A data page of lists."""
 
     head: bytes
     body: Buffer
-    size: int
-    """Bytes of both, before compression."""
+    sizes: PageSizes
 
 
 class PageEncoder:
@@ -217,7 +225,8 @@ class PageEncoder:
         """
         stored = self._compressed(page.data)
         head = data_page_header(len(page), len(stored), count, encoding, crc32(stored))
-        return ListPage(head, stored, len(head) + len(page))
+        sizes = PageSizes(len(head) + len(page), len(head) + len(stored))
+        return ListPage(head, stored, sizes)
 
     def _compressed(self, page: Buffer) -> Buffer:
         if len(page) > _LARGEST_PAGE:
@@ -237,4 +246,5 @@ def uncopied_lists(levels: bytes, values: memoryview, count: int) -> ListPage:
     size = len(levels) + len(values)
     crc = crc32(values, crc32(levels))
     head = data_page_header(size, size, count, Encoding.PLAIN, crc) + levels
-    return ListPage(head, values, len(head) + len(values))
+    size = len(head) + len(values)
+    return ListPage(head, values, PageSizes(size, size))

@@ -3,20 +3,14 @@
 import errno
 import io
 import os
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Self
 
 import crc32c
 
 from a20_parquet.parquet.encoder import EncodedGroup, GroupEncoder
-from a20_parquet.parquet.format.chunks import chunk_offsets
-from a20_parquet.parquet.format.footer import MAGIC, WrittenChunk, WrittenGroup
-from a20_parquet.parquet.format.page_index import (
-    PageLocation,
-    offset_index,
-    offset_index_of_page,
-)
-from a20_parquet.parquet.format.thrift import integer
-from a20_parquet.parquet.lists import Lists, PagedLists
+from a20_parquet.parquet.file_end import PlacedGroup
+from a20_parquet.parquet.format.footer import MAGIC
+from a20_parquet.parquet.lists import ListChunk, ListPages
 from a20_parquet.parquet.pages import Buffer
 
 # Enough for a write to be worth its call, and little enough to be in the cache still when the
@@ -48,7 +42,8 @@ class ParquetWriter:
         """Rows written so far."""
         self._encoder = encoder
         self._output = _Output(file)
-        self._groups: list[WrittenGroup] = []
+        self._groups: list[PlacedGroup] = []
+        self._end: bytes | None = None
         self._open = True
         self._output.put(MAGIC)
 
@@ -74,58 +69,26 @@ class ParquetWriter:
             OSError: the file does not take the bytes.
         """
         self._begin()
-        layout, output = self._encoder.layout, self._output
-        rows = group.last - group.first
-        chunks: list[Any] = [None] * len(layout.schema)
-        offset, size = output.size, 0
-        for index, lists in zip(layout.lists, group.lists, strict=True):
-            chunks[index], list_size = self._put_lists(lists, group.first, group.last)
-            size += list_size
-        contents = []
-        start = output.size
-        for index, flat in zip(layout.flat, group.flat, strict=True):
-            content, flat_size, dictionary_size, sizes, statistics, column_index = flat
-            contents.append(content)
-            stored_size = len(content)
-            chunks[index] = WrittenChunk(
-                b"".join((sizes, chunk_offsets(start, dictionary_size), statistics)),
-                offset_index_of_page(
-                    integer(start + dictionary_size), stored_size - dictionary_size
-                ),
-                column_index,
-            )
-            start += stored_size
-            size += flat_size
-        output.put(b"".join(contents))
-        self._groups.append(WrittenGroup(chunks, rows, offset, size, output.size - offset))
+        output = self._output
+        start, rows = output.size, group.last - group.first
+        lists = [self._put_lists(each, group.first, group.last) for each in group.lists]
+        output.put(b"".join([chunk.content for chunk in group.flat]))
+        self._groups.append(PlacedGroup.at(start, rows, lists, group.flat))
+        self._end = group.end if len(self._groups) == 1 else None
         self.rows += rows
         self._open = True
 
-    def _put_lists(
-        self, lists: Lists | PagedLists, first: int, last: int
-    ) -> tuple[WrittenChunk, int]:
-        """Write the pages of a column of lists; also return their bytes before compression."""
-        output, pages = self._output, self._encoder.pages
-        start, size = output.size, 0
-        locations = []
-        spans = lists.column.page_spans(first, last)
-        for (row, _), page in zip(spans, lists.pages(first, last, pages), strict=True):
-            page_start = output.size
+    def _put_lists(self, lists: ListPages, first: int, last: int) -> ListChunk:
+        """Write the pages of a column of lists."""
+        output, start = self._output, self._output.size
+        pages = []
+        for page in lists.pages(first, last, self._encoder.pages):
             output.put(page.head)
             output.put(page.body)
             if lists.reuses_memory:
                 output.flush()
-            locations.append(PageLocation(page_start, output.size - page_start, row - first))
-            size += page.size
-        metadata = lists.column.chunk(
-            rows=last - first,
-            nulls=lists.count_nulls(first, last),
-            pages=len(locations),
-            start=start,
-            size=size,
-            stored_size=output.size - start,
-        )
-        return WrittenChunk(metadata, offset_index(locations), b""), size
+            pages.append(page.sizes)
+        return lists.column.place(tuple(pages), start, last - first, lists.count_nulls(first, last))
 
     def close(self) -> None:
         """Write page index and footer, once; the file object stays open.
@@ -135,7 +98,9 @@ class ParquetWriter:
             OSError: the file does not take the bytes.
         """
         self._begin()
-        self._output.put(self._encoder.layout.footer.encode(self._groups, self._output.size))
+        if self._end is None:
+            self._end = next(self._encoder.layout.ends.encode([self._groups]))
+        self._output.put(self._end)
         self._output.flush()
 
     def __enter__(self) -> Self:

@@ -134,6 +134,34 @@ def test_size_statistics_of_many_small_files() -> None:
             assert mine[3].get(16, {}) == expected
 
 
+@pytest.mark.parametrize("compression", list(Compression))
+def test_ends_of_many_files_are_those_of_each(compression: Compression) -> None:
+    """What is encoded for many files at once is what each gets alone, to the byte."""
+    rows = [1, 300, 12, 30, 500, 57]
+    batch = windows(sum(rows), 1280)
+    encoder = GroupEncoder(ParquetLayout(batch.schema, compression, ("window_start",)))
+    for group in encoder.encode_many(batch, rows):
+        contents = []
+        for end in (group.end, None):
+            file = io.BytesIO()
+            with ParquetWriter(file, encoder) as writer:
+                writer.put(group._replace(end=end))
+            contents.append(file.getvalue())
+        assert contents[0] == contents[1]
+        assert contents[0].endswith(group.end or b"?")
+
+
+def test_an_end_is_not_that_of_more_row_groups() -> None:
+    """What a file of one row group ends with is not written behind a second one."""
+    batch = windows(40, 4)
+    encoder = GroupEncoder(ParquetLayout(batch.schema, Compression.NONE))
+    file = io.BytesIO()
+    with ParquetWriter(file, encoder) as writer:
+        for group in encoder.encode_many(batch, [15, 25]):
+            writer.put(group)
+    assert pq.read_table(file).equals(pa.Table.from_batches([batch]))
+
+
 PAGES = [PageLocation(4, 90, 0), PageLocation(94, 80, 7), PageLocation(174, 10, 9)]
 HOSTILE = {
     "no pages": [],

@@ -40,7 +40,7 @@ class FlatChunk(NamedTuple):
     sizes: bytes
     """See ``chunks.chunk_sizes``."""
     statistics: bytes
-    """What follows ``chunks.chunk_offsets``: bounds, encodings and sizes."""
+    """What follows the offsets: bounds, encodings and sizes."""
     column_index: bytes
     """See ``page_index.column_index``."""
 

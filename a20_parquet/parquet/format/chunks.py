@@ -2,8 +2,8 @@
 
 Source: apache/parquet-format, ``parquet.thrift``; its names are in quotes below. What all files of
 a layout share is encoded once, in ``chunk_head``; the rest is joined from constants, because 7,000
-small files hold 100,000 column chunks. Only ``chunk_offsets`` depends on the position in the file,
-so that chunks of columns that do not change can be reused.
+small files hold 100,000 column chunks. Only offsets depend on the position in the file, so that
+chunks of columns that do not change can be reused.
 """
 
 from collections.abc import Sequence
@@ -64,23 +64,9 @@ def chunk_sizes(head: bytes, values: int, size: int, stored_size: int) -> bytes:
     )
 
 
-def chunk_offsets(start: int, dictionary_size: int) -> bytes:
-    """Return the offsets of a ``ColumnChunk``'s pages, which precede ``chunk_statistics``.
-
-    Args:
-        start: offset of the first page in the file, in bytes.
-        dictionary_size: bytes of the dictionary page, which is the first; 0 without a dictionary.
-    """
-    if not dictionary_size:
-        return integer(start) + thrift.SKIP_2_STRUCT
-    return b"".join(
-        (
-            integer(start + dictionary_size),
-            thrift.SKIP_1_I64,
-            integer(start),
-            thrift.NEXT_STRUCT,
-        )
-    )
+def chunk_offset(start: int) -> bytes:
+    """Return the offset of a ``ColumnChunk`` without a dictionary, before ``chunk_statistics``."""
+    return integer(start) + thrift.SKIP_2_STRUCT
 
 
 def chunk_statistics(nulls: int, low: bytes | None = None, high: bytes | None = None) -> bytes:

@@ -1,11 +1,10 @@
-"""The end of a file: page index and footer, which names the places of all column chunks.
+"""The footer, which says what is where in a file.
 
 Source: apache/parquet-format, ``parquet.thrift``; its names are in quotes below. What all files of
 a layout share is encoded once, in ``FooterFrame``.
 """
 
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from a20_parquet._version import __version__
@@ -34,30 +33,9 @@ def is_ours(created_by: str | None) -> bool:
     return (created_by or "").partition(" ")[0] == _APPLICATION
 
 
-@lru_cache(maxsize=1 << 12)
-def _index_sizes(offset_index: int, column_index: int) -> tuple[bytes, bytes]:
-    """Return what follows the offset of the offset index, and that of the column index."""
-    size = thrift.NEXT_I32 + integer(offset_index)
-    if not column_index:
-        return size + thrift.STOP, b""
-    return size + thrift.NEXT_I64, thrift.NEXT_I32 + integer(column_index) + thrift.STOP
-
-
-class WrittenChunk(NamedTuple):
-    """A column chunk, whose pages are in the file, while the page index is not."""
-
-    metadata: bytes
-    """``ColumnChunk`` up to the end of its ``ColumnMetaData``."""
-    offset_index: bytes
-    column_index: bytes
-    """Empty if it has none."""
-
-
 class WrittenGroup(NamedTuple):
-    """A row group, whose pages are in the file."""
+    """What the footer says of a row group as a whole."""
 
-    chunks: Sequence[WrittenChunk]
-    """One for each column."""
     rows: int
     start: int
     """Offset of its first page in the file, in bytes."""
@@ -65,14 +43,6 @@ class WrittenGroup(NamedTuple):
     """Bytes of all pages with their headers, before compression."""
     stored_size: int
     """The same after compression."""
-
-
-def page_index(groups: Sequence[WrittenGroup]) -> bytes:
-    """Return the page index of a file, which precedes the footer: first all column indexes."""
-    chunks = [chunk for group in groups for chunk in group.chunks]
-    return b"".join(
-        [chunk.column_index for chunk in chunks] + [chunk.offset_index for chunk in chunks]
-    )
 
 
 class FooterFrame:
@@ -121,46 +91,13 @@ class FooterFrame:
         sorting = thrift.NEXT_LIST + items(STRUCT, keys) + thrift.NEXT_I64
         self._before_offset = sorting if keys else thrift.SKIP_1_I64
 
-    def encode(self, groups: Sequence[WrittenGroup], position: int) -> bytes:
-        """Return what follows the last page: page index, footer, its length, and the magic.
-
-        Args:
-            groups: all row groups.
-            position: offset of the page index in the file, in bytes.
-        """
-        index = page_index(groups)
-        offset_indexes = position + sum(
-            [len(chunk.column_index) for group in groups for chunk in group.chunks]
-        )
-        row_groups = []
-        for group in groups:
-            chunks = []
-            for metadata, offset_index, column_index in group.chunks:
-                after, end = _index_sizes(len(offset_index), len(column_index))
-                chunks += [metadata, thrift.NEXT_I64, integer(offset_indexes), after]
-                offset_indexes += len(offset_index)
-                if column_index:
-                    chunks += [integer(position), end]
-                    position += len(column_index)
-            row_groups.append(self._row_group(group, b"".join(chunks)))
-        footer = b"".join(
-            (
-                self.head,
-                thrift.NEXT_I64,
-                integer(sum([group.rows for group in groups])),
-                thrift.NEXT_LIST,
-                items(STRUCT, row_groups),
-                self.tail,
-            )
-        )
-        return b"".join((index, footer, len(footer).to_bytes(4, "little"), MAGIC))
-
-    def _row_group(self, group: WrittenGroup, chunks: bytes) -> bytes:
+    def row_group(self, group: WrittenGroup, columns: int, chunks: Iterable[bytes]) -> bytes:
+        """Return a ``RowGroup``, of so many ``ColumnChunk``, which may be in pieces."""
         return b"".join(
             (
                 thrift.NEXT_LIST,
-                thrift.list_head(STRUCT, len(group.chunks)),
-                chunks,
+                thrift.list_head(STRUCT, columns),
+                *chunks,
                 thrift.NEXT_I64,
                 integer(group.size),
                 thrift.NEXT_I64,
@@ -172,3 +109,17 @@ class FooterFrame:
                 thrift.STOP,
             )
         )
+
+    def encode(self, rows: int, row_groups: Sequence[bytes]) -> bytes:
+        """Return what follows the page index: the footer, its length in bytes, and the magic."""
+        footer = b"".join(
+            (
+                self.head,
+                thrift.NEXT_I64,
+                integer(rows),
+                thrift.NEXT_LIST,
+                items(STRUCT, row_groups),
+                self.tail,
+            )
+        )
+        return b"".join((footer, len(footer).to_bytes(4, "little"), MAGIC))

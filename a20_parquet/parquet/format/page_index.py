@@ -35,9 +35,10 @@ class PageLocation(NamedTuple):
     """Number of its first row in the row group."""
 
 
-# ``page_locations`` with a single page, whose first row is 0.
-_ONE_PAGE = thrift.NEXT_LIST + items(STRUCT, [b""]) + thrift.NEXT_I64
-_FIRST_ROW_IS_0 = thrift.NEXT_I64 + integer(0) + 2 * thrift.STOP
+ONE_PAGE = thrift.NEXT_LIST + items(STRUCT, [b""]) + thrift.NEXT_I64
+"""Begins the ``OffsetIndex`` of a single page, up to its offset; then NEXT_I32 and its size."""
+FIRST_ROW_IS_0 = thrift.NEXT_I64 + integer(0) + 2 * thrift.STOP
+"""Ends it."""
 
 
 def offset_index(pages: Sequence[PageLocation]) -> bytes:
@@ -54,11 +55,6 @@ def offset_index(pages: Sequence[PageLocation]) -> bytes:
         for page in pages
     ]
     return thrift.struct((1, LIST, items(STRUCT, locations)))
-
-
-def offset_index_of_page(start: bytes, stored_size: int) -> bytes:
-    """Return ``offset_index`` of a single page, faster; ``start`` is an encoded ``integer``."""
-    return b"".join((_ONE_PAGE, start, thrift.NEXT_I32, integer(stored_size), _FIRST_ROW_IS_0))
 
 
 # Before and behind the bounds of a single page. Thrift's lists of bools hold bytes: 1, or 2 for
