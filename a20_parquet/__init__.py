@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from a20_parquet.decoding.inspect_shards import Inspection, inspect
     from a20_parquet.decoding.read_windows import read_windows
     from a20_parquet.errors import A20ParquetError
+    from a20_parquet.exporting.export import Export, export
     from a20_parquet.notebook.npy_json import NotebookFiles, npy_json
     from a20_parquet.planning.plan import ConversionPlan, plan
     from a20_parquet.query.connect import connect
@@ -29,6 +30,7 @@ _MODULES: Final = {
     "ConversionPlan": "planning.plan",
     "DatasetInfo": "query.info",
     "DuckDBFile": "query.duckdb_file",
+    "Export": "exporting.export",
     "Inspection": "decoding.inspect_shards",
     "NotebookFiles": "notebook.npy_json",
     "Repair": "conversion.repair",
@@ -36,6 +38,7 @@ _MODULES: Final = {
     "connect": "query.connect",
     "convert": "conversion.convert",
     "duckdb": "query.duckdb_file",
+    "export": "exporting.export",
     "info": "query.info",
     "inspect": "decoding.inspect_shards",
     "npy_json": "notebook.npy_json",
@@ -54,6 +57,7 @@ __all__ = [
     "ConversionPlan",
     "DatasetInfo",
     "DuckDBFile",
+    "Export",
     "Inspection",
     "NotebookFiles",
     "Repair",
@@ -61,6 +65,7 @@ __all__ = [
     "connect",
     "convert",
     "duckdb",
+    "export",
     "info",
     "inspect",
     "npy_json",

@@ -95,7 +95,7 @@ _ARGUMENTS: Final = {
 _SWITCHES: Final = frozenset({"cluster", "drop_duplicates", "force", "overwrite"})
 _FLAG: Final = re.compile(
     r"(?<![\w-])(?P<flag>--[a-z]+(?:-[a-z]+)*)(?![\w-])"
-    r"(?: (?P<value>fail|lz4|table|view|wire|zstd)\b)?"
+    r"(?: (?P<value>fail|lz4|npy|parquet|table|view|wire|zstd)\b)?"
 )
 
 

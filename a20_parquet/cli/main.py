@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from a20_parquet._version import __version__
-from a20_parquet.cli import options
+from a20_parquet.cli import export_options, options
 from a20_parquet.cli.command import EXIT_FAILED, Group, clean_exits
 from a20_parquet.cli.console import check_one_format, console_progress, prepare_streams
 from a20_parquet.startup import collect_seldom, hide_pandas
@@ -265,6 +265,33 @@ def similar(dataset: str, *, as_csv: bool, as_json: bool, **given: Any) -> None:
     with console_progress() as progress:
         found = similar(dataset, progress=progress, **given)
     print_similar(found, as_csv=as_csv, as_json=as_json)
+
+
+@cli.command()
+@options.existing_dataset_argument
+@export_options.out_argument
+@export_options.as_option
+@export_options.only_where_option
+@export_options.windows_option
+@export_options.exclude_option
+@export_options.per_option
+@export_options.seed_option
+@export_options.overwrite_option
+@options.workers_option
+@options.json_option
+def export(dataset: str, out: str, *, as_json: bool, **given: Any) -> None:
+    """Write a part of a dataset.
+
+    Takes the windows that --where, --windows and --exclude allow, and of those the sample of --per.
+    OUT is a new dataset, whose manifest names the whole one; or a file. If the export of a dataset
+    is stopped, run the same command again to resume it. DATASET is a folder or an fsspec URL.
+    """
+    from a20_parquet.cli.print_dataset import print_export
+    from a20_parquet.exporting.export import export
+
+    with console_progress() as progress:
+        made = export(dataset, out, progress=progress, **given)
+    print_export(made, as_json=as_json)
 
 
 @cli.command()

@@ -11,12 +11,13 @@ from a20_parquet.cli import types
 Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def _count_option(flag: str, text: str, default: int | None = None, *, least: int = 1) -> Decorator:
+def count_option(flag: str, text: str, default: int | None = None, *, least: int = 1) -> Decorator:
+    """Declare an option with a number."""
     kind = click.IntRange(min=least)
     return click.option(flag, type=kind, metavar="N", default=default, help=text)
 
 
-def _choice_option(flag: str, choices: Sequence[str], text: str, *names: str) -> Decorator:
+def choice_option(flag: str, choices: Sequence[str], text: str, *names: str) -> Decorator:
     """An option with the first choice as its default."""
     return click.option(flag, *names, type=click.Choice(choices), default=choices[0], help=text)
 
@@ -52,12 +53,12 @@ size_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 csv_option = click.option("--csv", "as_csv", is_flag=True, help="Print the result as CSV.")
-partition_by_option = _choice_option(
+partition_by_option = choice_option(
     "--partition-by",
     ["site,date", "site,month", "site,year", "site"],
     "Hive keys; each value gets a folder.",
 )
-workers_option = _count_option(
+workers_option = count_option(
     "--workers", "Number of threads.  [default: the cores that the process may use]"
 )
 
@@ -78,7 +79,7 @@ cluster_option = click.option(
     is_flag=True,
     help="Plan for a cluster: --workers is its number of processes, --memory is for each.",
 )
-sample_option = _count_option(
+sample_option = count_option(
     "--sample", "Number of records to read; more give better estimates.", 4000
 )
 rate_option = click.option(
@@ -94,7 +95,7 @@ scratch_option = click.option(
     help="Folder or URL for sorted runs, which are written if the input exceeds --memory.  "
     "[default: inside DATASET]",
 )
-compression_option = _choice_option(
+compression_option = choice_option(
     "--compression",
     ["none", "lz4", "zstd"],
     "Compression of the Parquet files; zstd uses byte-stream-split.",
@@ -105,7 +106,7 @@ max_file_size_option = click.option(
     default="512MB",
     help="Embedding bytes per file; larger partitions are split.",
 )
-row_group_rows_option = _count_option("--row-group-rows", "Rows per row group.", 2048)
+row_group_rows_option = count_option("--row-group-rows", "Rows per row group.", 2048)
 window_seconds_option = click.option(
     "--window-seconds",
     type=click.FloatRange(min=0, min_open=True),
@@ -123,7 +124,7 @@ sample_rate_option = click.option(
 overwrite_option = click.option(
     "--overwrite", is_flag=True, help="Replace the dataset that exists."
 )
-dims_option = _count_option(
+dims_option = count_option(
     "--dims", "Floats per embedding.  [default: detected from a sample of records]"
 )
 feature_option = click.option(
@@ -184,16 +185,16 @@ drop_duplicates_option = click.option(
     is_flag=True,
     help="Keep one of several windows of the same recording and time with the same bits.",
 )
-on_error_option = _choice_option(
+on_error_option = choice_option(
     "--on-error",
     ["quarantine", "fail"],
     "Records that cannot be converted go to DATASET/quarantine, or stop the conversion.",
 )
-max_errors_option = _count_option(
+max_errors_option = count_option(
     "--max-errors", "Stop when more than N records and damaged places are in quarantine.", least=0
 )
 database_argument = click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
-as_option = _choice_option(
+as_option = choice_option(
     "--as",
     ["view", "table"],
     "A view reads the dataset's files at their present paths; a table contains a copy.",
@@ -208,11 +209,11 @@ to_option = click.option(
     help="The window to compare with, as its recording's filename and its offset in seconds; a CSV "
     "file of such names; or a file with one embedding, or one a row.",
 )
-top_option = _count_option("--top", "Number of windows to show for each query.", 10)
-metric_option = _choice_option(
+top_option = count_option("--top", "Number of windows to show for each query.", 10)
+metric_option = choice_option(
     "--metric", ["cosine", "dot", "euclidean"], "How embeddings are compared."
 )
-exclude_option = _choice_option(
+exclude_option = choice_option(
     "--exclude",
     ["none", "self", "recording"],
     "Leave out the window in --to itself, or all windows of its recording.",
@@ -235,17 +236,17 @@ link_option = click.option(
     help="Also give links, such as 'https://example.org/{file_seq_id}"
     "?start={recording_offset_in_file}&end={recording_offset_in_file+5}'.",
 )
-channel_option = _count_option(
+channel_option = count_option(
     "--channel", "Channel of the windows in --to; the search covers all channels.", 0, least=0
 )
 site_option = _site_option("Search", "sites")
 from_option, until_option = _date_options("Search")
-decoder_option = _choice_option(
+decoder_option = choice_option(
     "--decoder",
     ["tensorflow", "wire"],
     "How records are decoded. wire does without TensorFlow, with the same result.",
 )
-embeddings_option = _choice_option(
+embeddings_option = choice_option(
     "--embeddings",
     ["auto", "located", "copied"],
     "Where embeddings are while windows are sorted: located leaves them in the shards, which are "

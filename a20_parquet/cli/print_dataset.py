@@ -12,6 +12,7 @@ from a20_parquet.formatting import format_bytes, format_count
 
 if TYPE_CHECKING:
     from a20_parquet.conversion.repair import Repair
+    from a20_parquet.exporting.export import Export
     from a20_parquet.query.duckdb_file import DuckDBFile
     from a20_parquet.query.info import DatasetInfo, Partition
     from a20_parquet.verification.verify import Verification
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 def print_info(info: "DatasetInfo", *, as_json: bool) -> None:
     """Print what a dataset contains."""
     if as_json:
-        assumptions = [assumption.model_dump() for assumption in info.assumptions]
-        values = asdict(info) | {"assumptions": assumptions}
+        models = {"assumptions": info.assumptions, "origins": info.origins}
+        values = asdict(info) | {
+            name: [each.model_dump() for each in several] for name, several in models.items()
+        }
         show_json(values)
         return
     if info.hint:
@@ -33,8 +36,12 @@ def print_info(info: "DatasetInfo", *, as_json: bool) -> None:
 
 def _lines(info: "DatasetInfo") -> Iterator[tuple[str, str]]:
     made_of = f"{format_count(info.records, 'record')} in {format_count(info.shards, 'shard')}"
+    if info.origins:
+        made_of = f"{format_count(info.origins[0].total_windows, 'window')} of the whole"
     each = f"{info.window_seconds:g} s, {info.dims:,} floats each"
     yield "windows", f"{info.windows:,} of {each}, from {made_of}"
+    for origin in info.origins:
+        yield "part of", f"{origin.dataset}: {origin}"
     yield "sites", _span(info.sites, info.first_site, info.last_site)
     if info.periods:
         periods = info.periods
@@ -53,7 +60,8 @@ def _lines(info: "DatasetInfo") -> Iterator[tuple[str, str]]:
     if info.largest and info.smallest:
         yield "largest", _partition(info.largest)
         yield "smallest", _partition(info.smallest)
-    yield "shards", f"{info.shards:,}, {format_bytes(info.shard_bytes)}"
+    if not info.origins:
+        yield "shards", f"{info.shards:,}, {format_bytes(info.shard_bytes)}"
     for which, selected, left_out in taken_lines(info.conversions):
         yield "selected", f"{which}: {selected}{left_out and f', {left_out}'}"
     for assumption in info.assumptions:
@@ -94,6 +102,21 @@ def print_database(made: "DuckDBFile", *, as_json: bool) -> None:
     windows, files = format_count(made.windows, "window"), format_count(made.files, "file")
     show(f"{made.as_} windows: {windows} of {files}, {format_bytes(made.bytes)}")
     show(short_path(made.file))
+
+
+def print_export(made: "Export", *, as_json: bool) -> None:
+    """Print what was exported, and where it is."""
+    if as_json:
+        show_json(asdict(made), str)
+        return
+    for line in made.remarks:
+        note(line)
+    show(
+        f"{made.windows:,} of {format_count(made.total_windows, 'window')}",
+        f"{format_count(made.files, 'file')}, {format_bytes(made.bytes)}",
+        f"{made.seconds:.1f} s",
+        short_path(made.out),
+    )
 
 
 def print_verification(verification: "Verification", *, as_json: bool) -> None:

@@ -87,6 +87,8 @@ def _convert(
     folder = _notebook_folder(chosen, layout)
     with counted_retries() as retries, locked(layout, progress.say) as layout:
         existing = find_existing(layout, overwrite=chosen.overwrite)
+        if existing is not None:
+            existing.check_appendable()
         reading = Reading.of(chosen, existing)
         listing = _find_shards(sources, chosen, layout, existing)
         new = find_new(listing, existing, ThreadPool(chosen.workers), progress)

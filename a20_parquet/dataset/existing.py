@@ -14,7 +14,7 @@ from a20_parquet.dataset.manifest import (
     ShardSummary,
 )
 from a20_parquet.dataset.quarantine import DAMAGED, LIST, RECORDS, Entry, read_entries
-from a20_parquet.errors import DatasetError
+from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.storage.files import has_sum
 from a20_parquet.windows.partition import PartitionKey
 
@@ -66,6 +66,15 @@ class ExistingDataset:
             )
         files = tuple(catalog.data_files())
         return cls(catalog, files, KeptSites.read(catalog), layout)
+
+    def check_appendable(self) -> None:
+        """Raise UsageError if shards cannot be added: a part of a dataset would be mixed."""
+        if origins := self.manifest.origins:
+            raise UsageError(
+                f"{self.layout.root} is a part of {origins[0].dataset}, made by a20-parquet "
+                "export: shards cannot be added to it. Name another folder, or add them to the "
+                "whole dataset and export again."
+            )
 
     @property
     def manifest(self) -> Manifest:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import date
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -131,6 +132,27 @@ class TableOptions(_Frozen):
         )
 
 
+class ListedFile(_Frozen):
+    """A CSV file that names windows, or times in recordings."""
+
+    name: FileName
+    """Without its folder."""
+    checksum: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    """SHA-256 of the file, in hexadecimal."""
+    rows: Count
+
+    def __eq__(self, other: object) -> bool:
+        """Lists are the same if their content is, whatever the name."""
+        return isinstance(other, ListedFile) and self.checksum == other.checksum
+
+    def __hash__(self) -> int:
+        return hash(self.checksum)
+
+    def __str__(self) -> str:
+        rows = "1 row" if self.rows == 1 else f"{self.rows:,} rows"
+        return f"{self.name} ({rows}, SHA-256 {self.checksum[:8]}…)"
+
+
 class ReadingOptions(_Frozen):
     """Options that decide which records and windows one conversion converts.
 
@@ -146,7 +168,22 @@ class ReadingOptions(_Frozen):
     site: tuple[str, ...] = ()
     from_date: date | None = None
     until_date: date | None = None
+    exclude: ListedFile | None = None
+    """The list of what was left out."""
+    where: str | None = None
+    """The SQL expression that is true for the windows that were taken."""
     drop_duplicates: bool = False
+
+
+class LeftOutCounts(_Frozen):
+    """Windows that a conversion left out because of ``exclude`` or ``where``."""
+
+    listed: Count = 0
+    """Windows that the list names."""
+    unused_rows: Count = 0
+    """Rows of the list that name no window of the selected sites and dates."""
+    where: Count = 0
+    """Other windows for which the expression is false or null."""
 
 
 class DuplicateCounts(_Frozen):
@@ -181,8 +218,43 @@ class ConversionSummary(_Frozen):
     hop_remark: str | None = None
     """Why its hop seems wrong, and which hop would fit."""
     left_out: Count | None = None
-    """Windows outside of the selection: other sites, dates or channels. None if an earlier version
-    converted, which did not count them."""
+    """Windows outside of the selection: other sites, dates or channels, and those of ``excluded``.
+    None if an earlier version converted, which did not count them."""
+    excluded: LeftOutCounts | None = None
+    """None if neither ``exclude`` nor ``where`` was given."""
+
+
+class Origin(_Frozen):
+    """A dataset that another one is a part of, and which part."""
+
+    dataset: str
+    """Its absolute path or URL when the part was exported."""
+    files_checksum: str
+    """As in its manifest."""
+    total_shards: Count
+    total_records: Count
+    total_windows: Count
+    """Of the whole dataset."""
+    where: str | None = None
+    """The SQL expression that is true for the windows of the part."""
+    windows: ListedFile | None = None
+    """The list of the windows of the part."""
+    exclude: ListedFile | None = None
+    """The list of what was left out."""
+    per: tuple[str, ...] = ()
+    """Columns whose values make groups; empty if no sample was taken."""
+    sample: Annotated[int, Field(ge=1)] | None = None
+    """Windows of each group, or all of a group that has fewer."""
+    seed: Count = 0
+
+    def __str__(self) -> str:
+        options = [
+            "" if self.where is None else f"--where {quote(self.where)}",
+            f"--windows {self.windows}" if self.windows else "",
+            f"--exclude {self.exclude}" if self.exclude else "",
+            f"--per {','.join(self.per)} {self.sample} --seed {self.seed}" if self.per else "",
+        ]
+        return " ".join(filter(None, options)) or "everything"
 
 
 class QuarantineFile(_Frozen):
@@ -236,6 +308,9 @@ class Manifest(_Frozen):
     conversions: tuple[ConversionSummary, ...] = ()
     """In order of time."""
     quarantine: tuple[QuarantinedShard, ...] = ()
+    origins: tuple[Origin, ...] = ()
+    """The dataset that this one is a part of, then the one which that is a part of, and so on;
+    empty if it was made from shards. A part lists no shards, and the conversions of the whole."""
     checksum: str | None = None
     """CRC32C, eight hexadecimal digits, of all other fields as compact ASCII JSON with sorted keys:
     ``json.dumps(fields, sort_keys=True, separators=(",", ":"))`` in Python. None in manifests of

@@ -16,6 +16,7 @@ from a20_parquet.dataset.manifest import (
     ConversionSummary,
     FileSummary,
     Manifest,
+    Origin,
     QuarantinedShard,
     ShardSummary,
     TableOptions,
@@ -127,6 +128,7 @@ def make_manifest(  # noqa: PLR0913 - what a manifest holds
     shards: Sequence[ShardSummary],
     conversions: Sequence[ConversionSummary] = (),
     quarantine: Sequence[QuarantinedShard] = (),
+    origins: Sequence[Origin] = (),
 ) -> Manifest:
     """Make the manifest of a dataset with ``files_content`` in ``files.parquet``."""
     has_period = options.partition_by.period is not None
@@ -147,6 +149,7 @@ def make_manifest(  # noqa: PLR0913 - what a manifest holds
         shards=tuple(shards),
         conversions=tuple(conversions),
         quarantine=tuple(quarantine),
+        origins=tuple(origins),
     )
 
 

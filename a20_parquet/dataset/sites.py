@@ -130,6 +130,20 @@ def kept_content(before: KeptSites | None, table: SiteTable, conversion: int) ->
     return file.getvalue()
 
 
+def kept_bytes(catalog: Catalog) -> bytes | None:
+    """Return the content of a dataset's ``sites.parquet``; None if it has no sites table.
+
+    Raises:
+        DatasetError: it cannot be read, or is damaged.
+    """
+    if KeptSites.read(catalog) is None:
+        return None
+    try:
+        return catalog.read(_KEPT)
+    except FileNotFoundError:
+        return catalog.read(_STAGED)
+
+
 def _parse(url: str, content: bytes) -> pl.DataFrame:
     parse = _PARSERS.get(Path(url).suffix.lower())
     if parse is None:

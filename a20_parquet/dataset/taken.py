@@ -105,9 +105,10 @@ def taken_lines(conversions: Iterable[Taken]) -> Iterator[tuple[str, str, str]]:
     for selected, several in groups.items():
         shards = sum(each.shards for each in several)
         retried = sum(each.first_retried_shards for each in several)
-        which = [format_count(shards, "shard")] if shards or not retried else []
+        which = [format_count(shards, "shard")] if shards else []
         which += [f"quarantine of {format_count(retried, 'shard')}"] if retried else []
         counts = [each.left_out for each in several]
         known = sum(count for count in counts if count is not None)
         left_out = f"{format_count(known, 'window')} left out" if known else ""
-        yield " and ".join(which), selected, left_out
+        # A part of a dataset lists the conversions of the whole one, and no shards.
+        yield " and ".join(which) or "the whole", selected, left_out

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.manifest import Assumption
+from a20_parquet.dataset.manifest import Assumption, Origin
 from a20_parquet.dataset.taken import Taken, taken
 from a20_parquet.windows.partition import PartitionBy, sparse_partitions_hint
 
@@ -80,7 +80,9 @@ class DatasetInfo:
     assumptions: tuple[Assumption, ...]
     """Values that the conversions assumed because no input has them."""
     conversions: tuple[Taken, ...]
-    """What each conversion selected, and what it left out."""
+    """What each conversion selected, and what it left out; of a part, those of the whole."""
+    origins: tuple[Origin, ...]
+    """The dataset that this one is a part of, then the one which that is a part of, and so on."""
     hop_remarks: tuple[str, ...]
     """Why the hop of a conversion looks wrong, and which hop would fit."""
     hint: str | None
@@ -128,6 +130,7 @@ def catalog_info(catalog: Catalog) -> DatasetInfo:
         quarantine=manifest.count_reasons(),
         assumptions=manifest.assumptions,
         conversions=taken(manifest),
+        origins=manifest.origins,
         hop_remarks=tuple(
             dict.fromkeys(each.hop_remark for each in manifest.conversions if each.hop_remark)
         ),

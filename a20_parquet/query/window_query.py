@@ -140,6 +140,30 @@ class WindowQuery:
             frame = frame.filter(self._predicate)
         return frame.select(self._columns)
 
+    def find(self, batch: Batch) -> tuple[Rows, pl.DataFrame]:
+        """Find the matching windows of one batch.
+
+        Returns:
+            Their numbers in the dataset, ascending, and their columns.
+
+        Raises:
+            DatasetError: a file is missing or damaged.
+        """
+        with _closing(batch):
+            kept, tested = [part.wanted() for part in batch], None
+            if self._predicate is not None and EMBEDDING not in self._tested:
+                kept, tested = self._test(batch)
+            starts = [part.before + part.start for part in batch]
+            numbers = np.concatenate(
+                [start + np.flatnonzero(rows) for start, rows in zip(starts, kept, strict=True)]
+            )
+            frame = self._gather(batch, kept, tested)
+        if self._predicate is not None and EMBEDDING in self._tested:
+            passed = frame.select(self._predicate).to_series().fill_null(value=False)
+            frame = frame.filter(passed)
+            numbers = numbers[passed.to_numpy()]
+        return numbers, frame.select(self._columns)
+
     def blocks(self, batch: Batch, scratch: EmbeddingBuffer) -> Iterator[tuple[Rows, Embeddings]]:
         """Read the embeddings of the matching windows of one batch, block by block.
 

@@ -87,7 +87,7 @@ def _tiles(info: DatasetInfo, coverage: Coverage, minutes: float) -> list[tuple[
         (
             "Audio",
             f"{html_parts.format_hours(info.windows * minutes / 60)} h",
-            f"{info.records:,} records",
+            "a part of a dataset" if info.origins else f"{info.records:,} records",
         ),
         ("Sites", f"{len(coverage.sites):,}", format_count(site_days, "site day")),
         ("Days", f"{len(coverage.days):,}", f"of {span:,} on the calendar"),
@@ -123,7 +123,12 @@ def _facts(info: DatasetInfo, coverage: Coverage) -> list[tuple[str, str]]:
         ("Hive keys", info.partition_by.replace(",", ", ")),
         ("Compression", info.compression),
         ("Channels", f"{coverage.channels:,}"),
-        ("Shards", f"{info.shards:,}, {format_bytes(info.shard_bytes)}"),
+        *(
+            []
+            if info.origins
+            else [("Shards", f"{info.shards:,}, {format_bytes(info.shard_bytes)}")]
+        ),
+        *(("Part of", f"{origin.dataset}: {origin}") for origin in info.origins),
     ]
     for label, partition in (("Largest", info.largest), ("Smallest", info.smallest)):
         if partition:

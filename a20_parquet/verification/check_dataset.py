@@ -212,6 +212,9 @@ def _wrong_counts(shard: ShardSummary, kept: QuarantinedShard | None) -> Iterato
 
 
 def _wrong_sums(manifest: Manifest, windows: int) -> Iterator[str]:
+    if manifest.origins:
+        # The conversions are those of the whole dataset.
+        return
     if manifest.conversions:
         dropped = sum(
             each.duplicates.identical

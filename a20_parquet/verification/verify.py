@@ -12,6 +12,7 @@ from a20_parquet.dataset.problem import Problem, Problems
 from a20_parquet.dataset.sites import check_sites
 from a20_parquet.dataset.taken import Taken, taken
 from a20_parquet.decoding.decoder import DecoderName
+from a20_parquet.errors import UsageError
 from a20_parquet.execution.threads import map_in_order
 from a20_parquet.formatting import format_count
 from a20_parquet.progress import Progress, ProgressOption, open_progress
@@ -86,7 +87,8 @@ def verify(
             or an object with the methods of ``a20_parquet.progress.Progress``.
 
     Raises:
-        UsageError: there is no such decoder, or the number of workers is invalid.
+        UsageError: there is no such decoder, the number of workers is invalid, or a source is given
+            for a part of a dataset that was exported.
         DatasetError: the path is not a complete dataset, or its list of files is damaged.
         SourceError: no shard is found.
     """
@@ -104,6 +106,11 @@ def _verify(
 ) -> Verification:
     started = time.monotonic()
     catalog = Catalog.open(dataset)
+    if (origins := catalog.manifest.origins) and source:
+        raise UsageError(
+            f"{catalog.location} is a part of {origins[0].dataset}, made by a20-parquet export: "
+            "compare that one with the shards, and leave --source out here."
+        )
     problems = Problems()
     notes = []
     if is_being_written(catalog):

@@ -24,6 +24,7 @@ from a20_parquet.dataset.layout import FORMAT, DatasetLayout, FileName
 from a20_parquet.dataset.manifest import (
     Count,
     FileSummary,
+    Origin,
     QuarantinedShard,
     QuarantineFile,
     ReadingOptions,
@@ -42,6 +43,8 @@ from a20_parquet.storage.path import AnyPath, StorePath, read_whole
 Marker = TypeVar("Marker")
 
 _MOST_NAMED = 3
+# Fields of an origin that are no options.
+_OF_THE_WHOLE = ("dataset", "files_checksum", "total_shards", "total_records", "total_windows")
 
 
 class _Frozen(BaseModel):
@@ -81,6 +84,8 @@ class Plan(_Frozen):
     """Checksum of the list of files that it appends to; None for a new dataset."""
     scratch: tuple[ScratchName, ...]
     """Folders of its runs; new runs go to the last one."""
+    origin: Origin | None = None
+    """What is exported, and from where; None if shards are converted."""
 
     @classmethod
     def read(cls, layout: DatasetLayout) -> Self:
@@ -106,6 +111,7 @@ class Plan(_Frozen):
         """Yield the differences from another plan that would change the dataset."""
         for mine, others in ((self.options, other.options), (self.reading, other.reading)):
             yield from option_differences(mine, others)
+        yield from _origin_differences(self.origin, other.origin)
         if self.base != other.base:
             yield "it appends to another state of the dataset"
         yield from _shard_differences(self.shards, other.shards)
@@ -117,6 +123,19 @@ def option_differences(before: BaseModel, now: BaseModel) -> Iterator[str]:
         was, is_now = getattr(before, name), getattr(now, name)
         if was != is_now:
             yield f"{flag(name)} is {format_option(name, is_now)}, was {format_option(name, was)}"
+
+
+def _origin_differences(before: Origin | None, now: Origin | None) -> Iterator[str]:
+    if before is None or now is None:
+        if before != now:
+            yield "one is a conversion of shards, the other an export of a dataset"
+        return
+    if before.dataset != now.dataset:
+        yield f"it exports {now.dataset}, was {before.dataset}"
+    elif before.files_checksum != now.files_checksum:
+        yield f"{now.dataset} has other files than before"
+    same = {name: getattr(before, name) for name in _OF_THE_WHOLE}
+    yield from option_differences(before, now.model_copy(update=same))
 
 
 def _shard_differences(
