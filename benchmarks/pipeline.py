@@ -19,6 +19,7 @@ from a20_parquet.execution.threads import ThreadExecutor
 from a20_parquet.parquet import Compression, GroupEncoder, ParquetLayout, ParquetWriter
 from a20_parquet.progress import NoProgress
 from a20_parquet.runs.cursor import MergeCursor
+from a20_parquet.runs.merge_cut import unit_slices
 from a20_parquet.runs.merge_plan import MergePlan, MergeUnit, plan_merge, unit_rows
 from a20_parquet.runs.run import InMemoryRun, Rows, Run
 from a20_parquet.runs.stored_run import RunFiles, StoredRun, write_run
@@ -112,7 +113,8 @@ def merge(setting: Setting) -> Work:
     def work(unit: MergeUnit) -> None:
         with groups.borrow() as group, stagings.borrow() as staging:
             batch_rows = job.memory.slice_rows_of(len(runs))
-            cursor = MergeCursor(runs, unit.slices, batch_rows=batch_rows, staging=staging)
+            slices = unit_slices(runs, unit, batch_rows=batch_rows)
+            cursor = MergeCursor(runs, slices, batch_rows=batch_rows, staging=staging)
             for start in range(0, unit.rows, len(group)):
                 cursor.read(group[: unit.rows - start])
 

@@ -15,6 +15,7 @@ from a20_parquet.planning.archive import Archive
 from a20_parquet.planning.partitions import DrawnWindows, FileSizes
 from a20_parquet.planning.passes import Volume
 from a20_parquet.runs.cursor import MergeCursor
+from a20_parquet.runs.merge_cut import unit_slices
 from a20_parquet.runs.merge_plan import MergeUnit, divide_shards
 from a20_parquet.runs.run import Rows
 from a20_parquet.windows.order import Partitions
@@ -210,10 +211,11 @@ def walk(
         _CountingRun(runs[number].partitions, start, stop, number)
         for number, (start, stop) in enumerate(unit.slices.tolist())
     ]
+    batch_rows = memory.slice_rows_of(len(runs))
     cursor = MergeCursor(
         counting,
-        unit.slices,
-        batch_rows=memory.slice_rows_of(len(runs)),
+        unit_slices(counting, unit, batch_rows=batch_rows),
+        batch_rows=batch_rows,
         # What is never written takes no memory, however much it is.
         staging=np.empty((memory.staging_rows, _DIMS), np.float32),
     )

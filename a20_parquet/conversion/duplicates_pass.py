@@ -4,6 +4,7 @@ Duplicates are neighbours in sort order, so one pass over the runs' metadata fin
 are read of them alone.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -34,6 +35,8 @@ from a20_parquet.windows.schema import Feature
 if TYPE_CHECKING:
     from a20_parquet.dataset.catalog import Catalog
     from a20_parquet.runs.dataset_run import DatasetRun
+
+_WHOLE_PARTITION = sys.maxsize
 
 
 def without_duplicates(
@@ -180,7 +183,7 @@ class Comparison:
         # With a dataset a unit is one partition, so that few files are read at a time.
         for merge in plan_merge(
             self.runs,
-            rows_per_file=most_rows,
+            rows_per_file=_WHOLE_PARTITION,
             rows_per_unit=1 if files else most_rows,
         ):
             key = (merge.files[0].site, merge.files[0].period)

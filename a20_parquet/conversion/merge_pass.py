@@ -21,6 +21,7 @@ from a20_parquet.execution.protocols import Executor, TaskContext
 from a20_parquet.execution.threads import Pool
 from a20_parquet.formatting import format_count
 from a20_parquet.runs.cursor import MergeCursor
+from a20_parquet.runs.merge_cut import unit_slices
 from a20_parquet.runs.merge_plan import UNIT_BYTES, MergePlan, MergeUnit, plan_merge, unit_rows
 from a20_parquet.runs.run import Rows, Run
 from a20_parquet.windows.filenames.site_token import DISTINCT_TOKENS, folded_alike
@@ -47,7 +48,8 @@ def _open_merger(
 
     def merge_unit(unit: MergeUnit, context: TaskContext) -> tuple[FileSummary, ...]:
         with buffers.borrow() as (writer, staging):
-            cursor = MergeCursor(runs, unit.slices, batch_rows=slice_rows, staging=staging)
+            slices = unit_slices(runs, unit, batch_rows=slice_rows)
+            cursor = MergeCursor(runs, slices, batch_rows=slice_rows, staging=staging)
             written = tuple(writer.write(unit, cursor, context.advance, context.create))
         context.check()
         commit_unit(layout, written, context.tag)
@@ -145,6 +147,9 @@ def merge_runs(  # noqa: PLR0913 - what to write, where, and who does it
     )
     executor.progress.start("writing Parquet", sum(unit.rows for unit in left) * table.dims * 4)
     initializer = partial(_open_merger, layout, table, memory, runs)
+    # Large units come first: a worker that begins one as the last would finish long after others.
+    typical_rows = 2 * int(np.median(units.rows)) if left else 0
+    left.sort(key=lambda unit: -unit.rows if unit.rows > typical_rows else 0)
     for written in executor.map(initializer, left, threads=memory.workers):
         _LOGGER.debug("range of partitions: %s written", format_count(len(written), "file"))
         files.update((file.path, file) for file in written)

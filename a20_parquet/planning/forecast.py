@@ -129,7 +129,7 @@ def forecast(
     runs = max(1, sort.runs)
     keys = tuple(archive.drawn.forecast(by, archive.sizes) for by in PartitionBy)
     key = next(key for key in keys if key.partition_by == options.partition_by)
-    merge = volume.merge(runs, key.partitions)
+    merge = volume.merge(runs, key.files)
     days = archive.drawn.days
     first_date, last_date = (str(np.datetime64(day, "D")) for day in days) if days else (None, None)
     return Forecast(
@@ -237,7 +237,7 @@ def _requests(archive: Archive, key: KeyForecast, copied: MemoryPlan, slots: int
     """Count requests; embeddings from a store are copied."""
     volume = archive.volume
     sort = volume.sort(copied.gather_rows, holds_all=copied.holds_all, slots=slots)
-    return volume.requests(sort, volume.merge(max(1, sort.runs), key.partitions), key, copied)
+    return volume.requests(sort, volume.merge(max(1, sort.runs), key.files), key, copied)
 
 
 def _rate(archive: Archive, sort: SortForecast, files: int, *, locates: bool) -> float:

@@ -32,7 +32,7 @@ class MergeForecast:
     """Forecast of reading all runs in the order of partitions."""
 
     ranges: int
-    """Units of work, each a range of partitions."""
+    """Units of work, each a range of partitions, or of files of one."""
     slices: int
     """Parts of runs: for each range, one of every run that has rows in it."""
     slice_rows: float
@@ -103,16 +103,16 @@ class Volume:
         )
         return SortForecast(units=len(units), runs=runs)
 
-    def merge(self, runs: int, partitions: int, rows: int | None = None) -> MergeForecast:
+    def merge(self, runs: int, most: int, rows: int | None = None) -> MergeForecast:
         """Divide a pass over the runs into ranges.
 
         Args:
             runs: number of runs; windows in memory are one.
-            partitions: number in the dataset.
+            most: ranges at the most: files of the merge, or partitions where they stay whole.
             rows: rows of a range if there are few runs; those of the merge itself by default.
         """
         rows = UNIT_BYTES // self.embedding_bytes if rows is None else rows
-        ranges = max(1, min(partitions, ceil(self.windows / unit_rows(rows, runs))))
+        ranges = max(1, min(most, ceil(self.windows / unit_rows(rows, runs))))
         # Records are in runs at random: not every run has one of the few records of a range.
         slices = max(1, round(ranges * runs * (1 - (1 - 1 / runs) ** (self.records / ranges))))
         return MergeForecast(ranges=ranges, slices=slices, slice_rows=self.windows / slices)

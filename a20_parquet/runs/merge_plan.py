@@ -45,12 +45,14 @@ class OutputFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MergeUnit:
-    """Whole partitions that one worker merges and writes."""
+    """Consecutive files that one worker merges and writes."""
 
     number: int
     files: tuple[OutputFile, ...]
     slices: Numbers
-    """Rows ``(start, stop)`` of each run that belong to these files, shape ``(runs, 2)``."""
+    """Rows ``(start, stop)`` of each run in the partitions of these files, shape ``(runs, 2)``."""
+    skipped: int = 0
+    """Rows of the first partition that are in files of other units, which come first."""
 
     @property
     def rows(self) -> int:
@@ -67,8 +69,12 @@ class MergePlan(Sequence[MergeUnit]):
     firsts: Numbers
     """Index of each unit's first partition, then the number of partitions; shape
     ``(units + 1,)``."""
+    skipped: Numbers
+    """Rows of these partitions that are in files of earlier units, shape ``(units + 1,)``."""
+    edges: Numbers
+    """Indices of the partitions at which slices begin or end, ascending."""
     bounds: Numbers
-    """First row of each unit in each run, then the runs' lengths; shape ``(units + 1, runs)``."""
+    """First row of these partitions in each run, shape ``(edges, runs)``."""
     rows_per_file: int
     next_parts: Mapping[PartitionKey, int]
     """Number of the next file of each partition that already has files."""
@@ -91,26 +97,38 @@ class MergePlan(Sequence[MergeUnit]):
     @property
     def rows(self) -> Numbers:
         """Rows of each unit."""
-        rows: Numbers = np.diff(np.append(0, np.cumsum(self.partitions.rows))[self.firsts])
+        starts = np.append(0, np.cumsum(self.partitions.rows))
+        rows: Numbers = np.diff(starts[self.firsts] + self.skipped)
         return rows
 
     def _unit(self, number: int) -> MergeUnit:
         first, last = self.firsts[number : number + 2].tolist()
-        mine = slice(first, last)
+        skipped, rest = self.skipped[number : number + 2].tolist()
+        # The next unit may begin in this unit's last partition.
+        end = last + (rest > 0)
+        mine = slice(first, end)
+        stops = self.partitions.rows[mine].tolist()
+        if rest:
+            stops[-1] = rest
+        starts = [skipped] + [0] * (len(stops) - 1)
         keys = zip(
             self.partitions.site[mine].to_pylist(),
             self.partitions.period[mine].to_pylist(),
-            self.partitions.rows[mine].tolist(),
+            starts,
+            stops,
             strict=True,
         )
+        most = self.rows_per_file
         files = tuple(
             OutputFile(site=site, period=period, part=part, rows=rows)
-            for site, period, all_rows in keys
+            for site, period, start, stop in keys
             for part, rows in enumerate(
-                split_rows(all_rows, self.rows_per_file), self.next_parts.get((site, period), 0)
+                split_rows(stop - start, most),
+                self.next_parts.get((site, period), 0) + start // most,
             )
         )
-        return MergeUnit(number=number, files=files, slices=self.bounds[number : number + 2].T)
+        slices = self.bounds[np.searchsorted(self.edges, [first, end])].T
+        return MergeUnit(number=number, files=files, slices=slices, skipped=skipped)
 
 
 def plan_merge(
@@ -128,7 +146,7 @@ def plan_merge(
             in memory; each run's are read twice.
         rows_per_file: a partition with more rows is split into several files.
         rows_per_unit: consecutive partitions share a unit until it has this many rows; see
-            ``unit_rows``.
+            ``unit_rows``. A partition with more rows is divided between its files.
         next_parts: number of the next file of each partition that already has files.
         buffered_partitions: partitions of runs to buffer before they are added up.
 
@@ -140,18 +158,37 @@ def plan_merge(
     order = np.argsort(numbering.in_order(keys))
     keys, rows = keys[order], rows[order]
     total = Partitions(*numbering.partitions(keys), rows)
-    # A unit begins with the partition in which the rows before it reach a multiple of its size.
-    firsts = np.flatnonzero(np.diff(total.starts // rows_per_unit, prepend=-1))
-    first_keys = numbering.in_order(keys[firsts])
-    bounds = np.empty((len(firsts) + 1, len(runs)), np.int64)
+    firsts, skipped = _divide(total, rows_per_file, rows_per_unit)
+    edges = np.unique([*firsts, *(firsts + (skipped > 0))])
+    edge_keys = numbering.in_order(keys[edges[:-1]])
+    bounds = np.empty((len(edges), len(runs)), np.int64)
     for number, run in enumerate(runs):
         partitions = run.partitions
         in_run = numbering.in_order(numbering.keys(partitions))
         ends = np.append(partitions.starts, partitions.rows.sum())
-        bounds[:-1, number] = ends[np.searchsorted(in_run, first_keys)]
+        bounds[:-1, number] = ends[np.searchsorted(in_run, edge_keys)]
         bounds[-1, number] = ends[-1]
-    ends = np.append(firsts, len(total))
-    return MergePlan(total, ends, bounds, rows_per_file, next_parts or {})
+    return MergePlan(total, firsts, skipped, edges, bounds, rows_per_file, next_parts or {})
+
+
+def _divide(total: Partitions, rows_per_file: int, rows_per_unit: int) -> tuple[Numbers, Numbers]:
+    """Return where units begin, and where the last one ends.
+
+    Only partitions that are larger than a unit are divided, because it takes reads to find where
+    their files begin in the runs.
+
+    Returns:
+        Indices of partitions, and for each the rows of it that come before.
+    """
+    # A unit begins with the partition in which the rows before it reach a multiple of its size.
+    firsts = np.flatnonzero(np.diff(total.starts // rows_per_unit, prepend=-1))
+    step = max(1, rows_per_unit // rows_per_file) * rows_per_file
+    large = np.flatnonzero(total.rows > max(rows_per_unit, rows_per_file))
+    inner = [np.arange(step, rows, step) for rows in total.rows[large].tolist()]
+    first = np.concatenate([firsts, np.repeat(large, [len(each) for each in inner]), [len(total)]])
+    before = np.concatenate([np.zeros(len(firsts), np.int64), *inner, [0]])
+    order = np.lexsort((before, first))
+    return first[order], before[order]
 
 
 def unit_rows(rows: int, runs: int) -> int:

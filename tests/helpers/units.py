@@ -12,6 +12,7 @@ from a20_parquet.conversion.write_files import UnitWriter
 from a20_parquet.dataset.manifest import FileSummary, ReadingOptions, TableOptions
 from a20_parquet.parquet import Compression, ParquetLayout
 from a20_parquet.runs.cursor import MergeCursor
+from a20_parquet.runs.merge_cut import unit_slices
 from a20_parquet.runs.merge_plan import MergePlan, plan_merge
 from a20_parquet.runs.run import Run
 from a20_parquet.windows.partition import PartitionBy
@@ -77,6 +78,7 @@ def write_runs(
     for plan in units:
         renumbered = (replace(file, part=file.part + first_part) for file in plan.files)
         unit = replace(plan, files=tuple(renumbered))
-        cursor = MergeCursor(runs, unit.slices, batch_rows=2, staging=buffer(2))
+        slices = unit_slices(runs, unit, batch_rows=2)
+        cursor = MergeCursor(runs, slices, batch_rows=2, staging=buffer(2))
         files += writer.write(unit, cursor, advanced.append)
     return units, files, advanced

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -94,35 +93,47 @@ def totals(runs: list[Run]) -> Counter[Key]:
 @settings(max_examples=50)
 @given(RUNS, SIZES, SIZES)
 def test_each_row_is_in_one_unit(runs: list[Run], rows_per_file: int, rows_per_unit: int) -> None:
-    """The slices of each run follow one another from its first to its last row."""
+    """Units follow one another in the merged order, from its first to its last row."""
     units = plan(runs, rows_per_file, rows_per_unit)
     assert [unit.number for unit in units] == list(range(len(units)))
-    for index, run in enumerate(runs):
-        slices = [unit.slices[index] for unit in units]
-        assert all(start <= stop for start, stop in slices)
-        assert all(before[1] == after[0] for before, after in pairwise(slices))
-        if units:
-            assert (slices[0][0], slices[-1][1]) == (0, sum(run.values()))
+    done = 0
+    for unit in units:
+        assert unit.slices[:, 0].sum() + unit.skipped == done
+        done += unit.rows
+        assert unit.rows > 0
+        assert done <= unit.slices[:, 1].sum()
+    assert done == totals(runs).total()
 
 
 @settings(max_examples=50)
 @given(RUNS, SIZES, SIZES)
-def test_units_are_whole_partitions(
+def test_slices_hold_the_partitions_of_the_files(
     runs: list[Run], rows_per_file: int, rows_per_unit: int
 ) -> None:
-    """A unit's slices hold the rows of its files' partitions, and no two units share one."""
-    units = plan(runs, rows_per_file, rows_per_unit)
-    seen: set[Key] = set()
-    for unit in units:
+    """All of their rows in each run, and no others."""
+    for unit in plan(runs, rows_per_file, rows_per_unit):
         mine = {(file.site, file.period) for file in unit.files}
-        assert mine
-        assert not mine & seen
-        seen |= mine
         for run, (start, stop) in zip(runs, unit.slices, strict=True):
             rows = [key for key in sorted(run, key=order) for _ in range(run[key])]
             assert Counter(rows[start:stop]) == Counter({k: run[k] for k in mine & run.keys()})
-        assert unit.rows == sum(stop - start for start, stop in unit.slices)
-    assert seen == set(totals(runs))
+
+
+@settings(max_examples=50)
+@given(RUNS, SIZES, SIZES)
+def test_only_large_partitions_are_divided(
+    runs: list[Run], rows_per_file: int, rows_per_unit: int
+) -> None:
+    """Those with more rows than a unit and a file, into units no larger than these."""
+    units = plan(runs, rows_per_file, rows_per_unit)
+    total = totals(runs)
+    seen = Counter(key for unit in units for key in {(f.site, f.period) for f in unit.files})
+    for key, rows in total.items():
+        is_large = rows > max(rows_per_file, rows_per_unit)
+        assert (seen[key] > 1) == is_large
+    for unit in units:
+        if unit.skipped:
+            assert len({(file.site, file.period) for file in unit.files}) == 1
+            assert unit.rows <= max(rows_per_file, rows_per_unit)
 
 
 @settings(max_examples=50)
@@ -149,6 +160,7 @@ def test_size_of_units(runs: list[Run], rows_per_unit: int) -> None:
         last = unit.files[-1]
         before = [f.rows for f in unit.files if (f.site, f.period) != (last.site, last.period)]
         assert sum(before) < rows_per_unit
+        assert unit.rows - sum(before) <= max(10, rows_per_unit)
 
 
 @pytest.mark.parametrize("runs", [[], [{}], [{}, {}]])
@@ -160,9 +172,10 @@ def test_nothing_to_merge(runs: list[Run]) -> None:
 def test_a_run_without_rows_beside_others() -> None:
     """An empty run has an empty slice in each unit."""
     units = plan([{}, {("a", None): 3, ("a", 1): 30, ("b", None): 1}, {}])
-    assert [unit.slices.tolist() for unit in units] == [
-        [[0, 0], [0, 33], [0, 0]],
-        [[0, 0], [33, 34], [0, 0]],
+    assert [(unit.skipped, unit.slices.tolist()) for unit in units] == [
+        (0, [[0, 0], [0, 33], [0, 0]]),
+        (20, [[0, 0], [3, 33], [0, 0]]),
+        (0, [[0, 0], [33, 34], [0, 0]]),
     ]
     assert files(units) == [
         ("a", None, 0, 3),
