@@ -108,7 +108,7 @@ def _convert(
             with open_executor(chosen.dask, chosen.workers, progress) as executor:
                 setup = plan_conversion(new, chosen, reading, executor, notebook)
                 hops = () if notebook is None else hop_remarks([setup.table.window_seconds])
-                remarks.say(*map(str, setup.assumptions), *hops)
+                remarks.say(*map(str, setup.assumptions), *hops, *setup.embeddings.remarks)
                 with (
                     started(layout, setup, chosen, existing, progress) as state,
                     ShardFiles({shard.position: shard.path for shard in setup.shards}) as shards,

@@ -110,6 +110,8 @@ class DetectedSchema:
     """For each shard its compression."""
     are_locatable: bool
     """Whether embeddings may stay in the shards, as most first records show."""
+    record_bytes: int
+    """Mean bytes of the first records' payloads."""
     widths: WidthCounter
     """Widths of the sampled records."""
 
@@ -161,6 +163,7 @@ def detect_schema(
         ),
         codecs=tuple(codecs),
         are_locatable=search.are_locatable and all(codec is Codec.NONE for codec in codecs),
+        record_bytes=search.payload_bytes // max(search.payloads, 1),
         widths=search.widths,
     )
 
@@ -196,6 +199,8 @@ class _Search:
         quota: int,
     ) -> None:
         self.dims = dims
+        self.payloads = 0
+        self.payload_bytes = 0
         self._locatable: Counter[bool] = Counter()
         self._wanted = dims
         self._quota = quota
@@ -222,6 +227,8 @@ class _Search:
             if decoded.embeddings and (found is None or self._is_missing):
                 found = found or _sizes(records, decoded)
                 self._locatable.update(are_locatable(decoded, records))
+                self.payloads += len(records.payloads)
+                self.payload_bytes += records.payload_bytes
                 self.widths.add(start.shard, [dims for _, _, dims in decoded.metadata.shapes])
             if self.dims is None:
                 self._learn(decoded)

@@ -1,11 +1,23 @@
 """Decides whether embeddings stay in the shards, or are copied, while windows are sorted."""
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from a20_parquet.conversion.options import EmbeddingsIn
-from a20_parquet.errors import UsageError
+from a20_parquet.errors import SourceError, UsageError
 from a20_parquet.formatting import format_bytes
+from a20_parquet.resources import free_memory
+from a20_parquet.storage.read_speed import ReadSpeed, measure_reads
+from a20_parquet.tfrecord.shard import Shard, some_in_store
+
+MeasureReads: TypeAlias = Callable[[Sequence[str], Sequence[int], int], ReadSpeed]
+"""See ``measure_reads``."""
+
+# To copy is to write as many bytes to scratch, and to read them again in blocks: together about
+# three times as long as reading them in sequence.
+_COPYING = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,13 +27,20 @@ class EmbeddingsChoice:
     located: bool
     """Whether they stay in the shards; else they are copied."""
     reason: str
-    asked_memory: bool = False
-    """Whether it depends on the memory that is free."""
+    free_bytes: int | None = None
+    """Free memory, if it depends on that."""
+    speed: ReadSpeed | None = None
+    """How fast shards are read, if it depends on that."""
 
     def __str__(self) -> str:
         """Say where embeddings are, and why."""
         where = "embeddings stay in the shards" if self.located else "embeddings are copied"
         return f"{where}: {self.reason}"
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What to tell a user: a choice by measurement, which may be another one next time."""
+        return () if self.speed is None else (str(self),)
 
     def within(self, *, located: bool) -> "EmbeddingsChoice":
         """Return what a memory budget leaves of the choice.
@@ -45,27 +64,33 @@ def why_not_located(*, in_store: bool, on_cluster: bool) -> str | None:
 
 def choose_embeddings(  # noqa: PLR0913 - what the choice depends on, each a keyword
     wanted: EmbeddingsIn,
+    shards: Sequence[Shard],
     *,
-    shard_bytes: int,
-    free_bytes: int,
+    record_bytes: int,
     are_locatable: bool,
-    in_store: bool,
     on_cluster: bool,
+    free_memory: Callable[[], int] = free_memory,
+    measure_reads: MeasureReads = measure_reads,
 ) -> EmbeddingsChoice:
     """Decide whether embeddings may stay in the shards.
 
+    They do if shards and dataset together fit into the free memory, because the second pass then
+    finds there what the first has read, or if the shards are read fast enough at random places.
+
     Args:
         wanted: the option.
-        shard_bytes: size of all shards.
-        free_bytes: memory that is free for cached files.
+        shards: all of them.
+        record_bytes: of a record, about.
         are_locatable: whether no shard is compressed or has long records.
-        in_store: whether a shard is in a store.
         on_cluster: whether a Dask cluster converts.
+        free_memory: returns the bytes that are free for cached files.
+        measure_reads: measures how fast files are read.
 
     Raises:
         UsageError: they cannot, though the user asks for it.
+        SourceError: a shard cannot be read.
     """
-    reason = why_not_located(in_store=in_store, on_cluster=on_cluster)
+    reason = why_not_located(in_store=some_in_store(shards), on_cluster=on_cluster)
     if wanted is EmbeddingsIn.LOCATED and reason is not None:
         raise UsageError(f"--embeddings located cannot be used {reason}: leave it out.")
     if wanted is not EmbeddingsIn.AUTO:
@@ -76,8 +101,20 @@ def choose_embeddings(  # noqa: PLR0913 - what the choice depends on, each a key
         return EmbeddingsChoice(located=False, reason=f"they cannot stay in the shards {reason}")
     if not are_locatable:
         return EmbeddingsChoice(located=False, reason="a shard is compressed or has long records")
+    sizes = [shard.size for shard in shards]
+    free = free_memory()
+    told = f"{format_bytes(sum(sizes))}, {format_bytes(max(free, 0))} of memory free"
+    # The dataset is about as large as the shards.
+    if 2 * sum(sizes) <= free:
+        return EmbeddingsChoice(located=True, reason=told, free_bytes=free)
+    try:
+        speed = measure_reads([shard.path for shard in shards], sizes, record_bytes)
+    except OSError as error:
+        raise SourceError(str(error)) from error
     return EmbeddingsChoice(
-        located=shard_bytes <= free_bytes,
-        reason=f"{format_bytes(shard_bytes)}, {format_bytes(free_bytes)} of memory free",
-        asked_memory=True,
+        located=_COPYING * speed.random >= speed.sequential,
+        reason=f"{told}, records read at {format_bytes(speed.random)}/s at random places, "
+        f"{format_bytes(speed.sequential)}/s in sequence",
+        free_bytes=free,
+        speed=speed,
     )

@@ -21,7 +21,6 @@ from a20_parquet.errors import UsageError
 from a20_parquet.execution.protocols import Executor
 from a20_parquet.formatting import format_bytes, format_count
 from a20_parquet.notebook.npy_json import NotebookOutput
-from a20_parquet.resources import free_memory
 from a20_parquet.runs.merge_plan import divide_shards
 from a20_parquet.shards.discover import Listing
 from a20_parquet.shards.perch_config import Hop, find_hop
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger(__name__)
 # Real embeddings shrink to about 0.85; a shard that shrinks more just spills more runs.
 _INFLATED_RATIO = 1.25
-_UNITS_A_WORKER = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,9 +99,7 @@ class ConversionSetup:
         if self.memory.holds_all and not self.memory.locates:
             return [(position,) for position in left]
         windows = [self.windows[position] for position in left]
-        # Located windows may all stay in memory, but a unit writes a run of those that are copied.
-        few = self.memory.workers * _UNITS_A_WORKER if self.memory.holds_all else 1
-        most = min(self.memory.unit_rows, -(-sum(self.windows) // max(self.slots, few)))
+        most = self.memory.unit_rows_of(sum(self.windows), self.slots)
         bounds = divide_shards(windows, most)
         return [tuple(left[first:end]) for first, end in bounds]
 
@@ -154,10 +150,9 @@ def plan_conversion(
     budget = options.memory if "memory" in options.model_fields_set else executor.budget
     choice = choose_embeddings(
         options.embeddings,
-        shard_bytes=sum(shard.size for shard in shards),
-        free_bytes=free_memory(),
+        shards,
+        record_bytes=detected.record_bytes,
         are_locatable=detected.are_locatable,
-        in_store=some_in_store(shards),
         on_cluster=not executor.is_local,
     )
     memory = divide_memory(

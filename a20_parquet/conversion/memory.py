@@ -25,6 +25,7 @@ _MAX_RUN_ROWS = 8_000_000
 # Gathered for each shard, joined, and sorted.
 _LOCATION_BYTES = 3 * 28
 _MIN_SLICE_ROWS, _MAX_SLICE_ROWS = 8, 1024
+_UNITS_A_WORKER = 8
 
 
 LEAST_BUDGET = _BATCH_COPIES * _MIN_BATCH_BYTES + _COPY_BYTES + _MIN_ROWS * (4 + METADATA_ROW_BYTES)
@@ -62,6 +63,17 @@ class MemoryPlan:
     def unit_rows(self) -> int:
         """Windows of one unit of the first pass, which fill a run."""
         return self.located_rows if self.locates else self.gather_rows
+
+    def unit_rows_of(self, windows: int, slots: int) -> int:
+        """Return the most windows of a unit of the first pass.
+
+        Args:
+            windows: of all units, at the most.
+            slots: least number of units, as far as shards can be divided.
+        """
+        # Located windows may all stay in memory, but a unit writes a run of those that are copied.
+        few = self.workers * _UNITS_A_WORKER if self.locates and self.holds_all else 1
+        return min(self.unit_rows, -(-windows // max(slots, few)))
 
     def slice_rows_of(self, runs: int) -> int:
         """Return the rows of metadata to read of each of ``runs`` runs at a time.

@@ -44,7 +44,8 @@ def started(
         UsageError: there is an unfinished conversion of other inputs or options.
         DatasetError: a file cannot be written, or a disk has too little free space.
     """
-    _LOGGER.info("%s", setup.embeddings)
+    if not setup.embeddings.remarks:
+        _LOGGER.info("%s", setup.embeddings)
     plan = Plan(
         options=setup.table,
         reading=setup.reading,
