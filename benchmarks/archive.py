@@ -16,11 +16,13 @@ from rich.table import Table
 
 from a20_parquet.cli.print_plan import print_plan
 from a20_parquet.conversion.memory import MemoryPlan
-from a20_parquet.conversion.options import ConvertOptions
+from a20_parquet.conversion.options import ConvertOptions, EmbeddingsIn
+from a20_parquet.decoding.decoder import DecoderName
 from a20_parquet.errors import UsageError
 from a20_parquet.planning.advice import advise
 from a20_parquet.planning.forecast import forecast, memory_plan
 from a20_parquet.planning.plan import ConversionPlan
+from a20_parquet.planning.speeds import Speeds
 from a20_parquet.runs.merge_plan import UNIT_BYTES, MergePlan, plan_merge, unit_rows
 from a20_parquet.windows.order import Partitions
 from a20_parquet.windows.partition import PartitionBy
@@ -143,7 +145,14 @@ def _peak_bytes() -> int:
 @click.option("--plan", "plans", is_flag=True, help="Print what a20-parquet plan would, no more.")
 @click.option("--workers", default=50, show_default=True, help="For --plan.")
 @click.option("--cluster/--here", default=True, help="For --plan: whether they are a cluster's.")
-@click.option("--rate", type=float, help="For --plan: MB/s of a worker.")
+@click.option("--rate", default=100.0, show_default=True, help="For --plan: MB/s of a worker.")
+@click.option(
+    "--embeddings",
+    type=click.Choice([EmbeddingsIn.LOCATED.value, EmbeddingsIn.COPIED.value]),
+    default=EmbeddingsIn.LOCATED.value,
+    show_default=True,
+    help="For --plan --here: where they are.",
+)
 def main(  # noqa: PLR0913 - one parameter an option
     *,
     shards: int,
@@ -156,17 +165,26 @@ def main(  # noqa: PLR0913 - one parameter an option
     plans: bool,
     workers: int,
     cluster: bool,
-    rate: float | None,
+    rate: float,
+    embeddings: str,
 ) -> None:
     """Plan the merge of a whole archive for several budgets and keys, and walk some of it."""
     simulated = Simulated(shards=shards, shard_bytes=shard_size, sites=sites, days=days)
     figures: list[Figures] = []
     for key, memory in product(keys, memories):
-        options = ConvertOptions.parse({"partition_by": key, "memory": memory, "workers": workers})
+        options = ConvertOptions.parse(
+            {
+                "partition_by": key,
+                "memory": memory,
+                "workers": workers,
+                "decoder": DecoderName.WIRE,
+                "embeddings": embeddings,
+            }
+        )
         try:
             if plans:
-                archive = simulated.archive(options)
-                found = forecast(archive, options, cluster=cluster, rate=rate)
+                archive = simulated.archive(options, cluster=cluster)
+                found = forecast(archive, options, Speeds.of_rate(rate * 1e6), cluster=cluster)
                 advice = tuple(advise(archive, options, found))
                 print_plan(ConversionPlan(found, advice), as_json=False)
             else:

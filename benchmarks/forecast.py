@@ -108,7 +108,7 @@ def compare(source: Path, out: Path, sample: int, **options: Any) -> list[Compar
         Compared("bytes on scratch", found.scratch_bytes, watched.scratch_bytes),
         Compared("ranges", found.merge.ranges, len(merge)),
         Compared("slices", found.merge.slices, len(slices)),
-        Compared("bytes of a slice", found.slice_bytes, slices.mean() * found.dims * 4),
+        Compared("bytes of a slice", found.way.slice_bytes, slices.mean() * found.dims * 4),
         Compared("partitions", key.partitions, len(merge.partitions)),
         Compared("files", key.files, len(sizes)),
         Compared("bytes of the median file", key.median_file_bytes, median(sizes)),

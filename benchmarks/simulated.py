@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from a20_parquet.conversion.embeddings import EmbeddingsChoice
 from a20_parquet.conversion.memory import MemoryPlan
-from a20_parquet.conversion.options import ConvertOptions
+from a20_parquet.conversion.options import ConvertOptions, EmbeddingsIn
 from a20_parquet.dataset.manifest import TableOptions
 from a20_parquet.planning.archive import Archive
 from a20_parquet.planning.partitions import DrawnWindows, FileSizes
@@ -31,7 +32,6 @@ _DIMS = 1280
 _RECORD_BYTES = 61_700
 _METADATA_BYTES = 200.0
 _ROW_BYTES, _FILE_BYTES = 5157.0, 4300.0
-_READ_RATE, _ENCODE_RATE = 1.0e9, 8.0e8
 _SAMPLED_RECORDS, _SAMPLED_SHARDS = 4000, 64
 
 Numbers = npt.NDArray[np.int64]
@@ -76,7 +76,7 @@ class Simulated:
         """The key ``site`` of each."""
         return pa.array([f"site_{number:04d}" for number in range(self.sites)])
 
-    def archive(self, options: ConvertOptions) -> Archive:
+    def archive(self, options: ConvertOptions, *, cluster: bool = True) -> Archive:
         """What a listing and a sample would tell of it."""
         site, day = self.keys(_SAMPLED_RECORDS, 1 << 30)
         records = self.shards * self.records_a_shard
@@ -111,8 +111,15 @@ class Simulated:
                 total_records=records,
             ),
             sizes=FileSizes(row=_ROW_BYTES, file=_FILE_BYTES, most_rows=table.rows_per_file),
-            read_rate=_READ_RATE,
-            encode_rate=_ENCODE_RATE,
+            shards=(),
+            embeddings=EmbeddingsChoice(
+                located=not cluster and options.embeddings is EmbeddingsIn.LOCATED,
+                reason="they cannot stay in the shards with --dask"
+                if cluster
+                else f"--embeddings {options.embeddings}",
+            ),
+            record_bytes=_RECORD_BYTES,
+            free_bytes=0,
         )
 
 

@@ -126,7 +126,8 @@ def plan(sources: tuple[str, ...], *, as_json: bool, **given: Any) -> None:
     """Forecast a conversion: files, memory, time, cost.
 
     Estimates windows, runs, partitions, files, bytes, requests and time from a listing and the
-    first records of some shards, and recommends keys, memory and workers. Writes nothing.
+    first records of some shards, and recommends keys, memory and workers. Converts up to 64 MB of
+    these in the temporary folder to measure time, unless --rate is given, and deletes the result.
     """
     from a20_parquet.cli.print_plan import print_plan
     from a20_parquet.planning.plan import plan

@@ -1,6 +1,6 @@
 """Results of ``plan``, on one screen."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from a20_parquet.planning.forecast import Forecast
     from a20_parquet.planning.partitions import KeyForecast
     from a20_parquet.planning.plan import ConversionPlan
+    from a20_parquet.planning.ways import WayForecast
 
 _COLUMNS = ("partitions", "", "files", "median", "mean", "all")
+_WAY_COLUMNS = ("read", "written", "scratch", "buffers", "units", "runs", "ranges", "time")
 
 
 def print_plan(plan: "ConversionPlan", *, as_json: bool) -> None:
@@ -32,13 +34,18 @@ def print_plan(plan: "ConversionPlan", *, as_json: bool) -> None:
     _print_lines(("assumed", text) for text in plan.assumptions)
     show("", f"with {_options(found)}")
     _print_lines(_conversion_lines(found))
-    show("", f"  {'--partition-by':14}" + "".join(f"{name:>11}" for name in _COLUMNS))
-    for key in found.keys:
-        show(f"  {key.partition_by:14}" + "".join(f"{cell:>11}" for cell in _cells(key)))
+    _print_table("--embeddings", _WAY_COLUMNS, {w.embeddings: _way_cells(w) for w in found.ways})
+    _print_table("--partition-by", _COLUMNS, {k.partition_by: _cells(k) for k in found.keys})
     show("", "recommended")
     width = max(len(_given(advice)) for advice in plan.advice)
     for advice in plan.advice:
         show(f"  {_given(advice):{width}}  {advice.reason}")
+
+
+def _print_table(option: str, columns: Sequence[str], rows: Mapping[str, tuple[str, ...]]) -> None:
+    show("", f"  {option:14}" + "".join(f"{name:>11}" for name in columns))
+    for value, cells in rows.items():
+        show(f"  {value:14}" + "".join(f"{cell:>11}" for cell in cells))
 
 
 def _print_lines(lines: Iterator[tuple[str, str]]) -> None:
@@ -56,10 +63,10 @@ def _input_lines(found: "Forecast") -> Iterator[tuple[str, str]]:
 
 def _conversion_lines(found: "Forecast") -> Iterator[tuple[str, str]]:
     yield "embeddings", f"{found.embeddings}: {found.embeddings_reason}"
-    yield from _way_lines(found)
-    sort, merge, requests, key = found.sort, found.merge, found.requests, found.key
+    way, key = found.way, found.key
+    sort, merge, requests = way.sort, way.merge, way.requests
     if sort.runs:
-        each = format_bytes(found.scratch_bytes / sort.runs)
+        each = format_bytes(sort.bytes / sort.runs)
         yield (
             "first pass",
             f"{format_count(sort.units, 'unit')}: {format_count(sort.runs, 'run')} of {each}",
@@ -72,25 +79,30 @@ def _conversion_lines(found: "Forecast") -> Iterator[tuple[str, str]]:
     slices = ""
     if sort.runs:
         slices = (
-            f", {format_count(merge.slices, 'slice')} of {format_bytes(found.slice_bytes)}, "
-            f"read up to {format_bytes(found.block_bytes)} at a time"
+            f", {format_count(merge.slices, 'slice')} of {format_bytes(way.slice_bytes)}, "
+            f"read up to {format_bytes(way.block_bytes)} at a time"
         )
     yield "second pass", f"{format_count(merge.ranges, 'range')} of partitions{slices}"
     yield "output", f"{format_count(key.files, 'file')}, {format_bytes(key.bytes)}"
-    yield "scratch", format_bytes(found.scratch_bytes) if found.scratch_bytes else "none"
     counts = f"{requests.lists:,} to list, {requests.reads:,} to read, {requests.writes:,} to write"
-    yield "requests", f"{counts}, if everything is in a store"
+    where = "runs and dataset are" if found.embeddings == "located" else "everything is"
+    yield "requests", f"{counts}, if {where} in a store"
     rate = f"{found.rate / 1e6:,.0f} MB/s a worker"
-    how = "as given" if found.rate_is_given else "reading as measured here, the rest as benchmarked"
+    how = "as given" if found.rate_is_given else f"measured here with --decoder {found.decoder}"
     yield "time", f"{format_seconds(found.seconds)}, {rate} ({how})"
 
 
-def _way_lines(found: "Forecast") -> Iterator[tuple[str, str]]:
-    for way in found.ways:
-        scratch = f"{format_bytes(way.scratch_bytes)} of" if way.scratch_bytes else "no"
-        moved = f"{format_bytes(way.read_bytes)} read, {format_bytes(way.written_bytes)} written"
-        memory = f"buffers of {format_bytes(way.buffer_bytes)}"
-        yield f"  {way.embeddings}", f"{moved}, {scratch} scratch, {memory}"
+def _way_cells(way: "WayForecast") -> tuple[str, ...]:
+    return (
+        format_bytes(way.read_bytes),
+        format_bytes(way.written_bytes),
+        format_bytes(way.scratch_bytes) if way.scratch_bytes else "none",
+        format_bytes(way.buffer_bytes),
+        f"{way.sort.units:,}",
+        f"{way.sort.runs:,}",
+        f"{way.merge.ranges:,}",
+        format_seconds(way.seconds),
+    )
 
 
 def _cells(key: "KeyForecast") -> tuple[str, ...]:

@@ -113,7 +113,7 @@ def _convert(
                     started(layout, setup, chosen, existing, progress) as state,
                     ShardFiles({shard.position: shard.path for shard in setup.shards}) as shards,
                 ):
-                    result = _convert_new(layout, setup, state, reading, executor, shards)
+                    result = convert_new(layout, setup, state, reading, executor, shards)
             result = replace(result, retries=retries.count + result.retries)
     return replace(
         result,
@@ -125,7 +125,7 @@ def _convert(
     )
 
 
-def _convert_new(  # noqa: PLR0913, PLR0917 - what converts, from where to where
+def convert_new(  # noqa: PLR0913, PLR0917 - what converts, from where to where
     layout: DatasetLayout,
     setup: ConversionSetup,
     state: ConversionState,

@@ -108,8 +108,8 @@ class DetectedSchema:
     """For each shard an estimate of the bytes of a window, uncompressed; usually too low."""
     codecs: tuple[Codec, ...]
     """For each shard its compression."""
-    are_locatable: bool
-    """Whether embeddings may stay in the shards, as most first records show."""
+    are_long: bool
+    """Whether most first records are so long that their embeddings are copied from the shards."""
     record_bytes: int
     """Mean bytes of the first records' payloads."""
     widths: WidthCounter
@@ -162,7 +162,7 @@ def detect_schema(
             max(search.dims * item_bytes, payload_bytes / 2) for item_bytes, payload_bytes in sizes
         ),
         codecs=tuple(codecs),
-        are_locatable=search.are_locatable and all(codec is Codec.NONE for codec in codecs),
+        are_long=search.are_long,
         record_bytes=search.payload_bytes // max(search.payloads, 1),
         widths=search.widths,
     )
@@ -242,9 +242,9 @@ class _Search:
         return found or (_FLOAT32_BYTES, 0.0)
 
     @property
-    def are_locatable(self) -> bool:
-        """Whether embeddings of most sampled records may stay in their shards."""
-        return self._locatable[True] > self._locatable[False]
+    def are_long(self) -> bool:
+        """Whether embeddings of most sampled records cannot stay in their shards."""
+        return self._locatable[True] <= self._locatable[False]
 
     @property
     def _is_missing(self) -> bool:

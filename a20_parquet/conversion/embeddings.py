@@ -27,6 +27,8 @@ class EmbeddingsChoice:
     located: bool
     """Whether they stay in the shards; else they are copied."""
     reason: str
+    can_be_located: bool = True
+    """Whether they could stay in the shards."""
     free_bytes: int | None = None
     """Free memory, if it depends on that."""
     speed: ReadSpeed | None = None
@@ -50,7 +52,9 @@ class EmbeddingsChoice:
         """
         if located == self.located:
             return self
-        return EmbeddingsChoice(located=False, reason="--memory is not enough for their locations")
+        return EmbeddingsChoice(
+            located=False, reason="--memory is not enough for their locations", can_be_located=False
+        )
 
 
 def why_not_located(*, in_store: bool, on_cluster: bool) -> str | None:
@@ -95,12 +99,16 @@ def choose_embeddings(  # noqa: PLR0913 - what the choice depends on, each a key
         raise UsageError(f"--embeddings located cannot be used {reason}: leave it out.")
     if wanted is not EmbeddingsIn.AUTO:
         return EmbeddingsChoice(
-            located=wanted is EmbeddingsIn.LOCATED, reason=f"--embeddings {wanted}"
+            located=wanted is EmbeddingsIn.LOCATED,
+            reason=f"--embeddings {wanted}",
+            can_be_located=reason is None and are_locatable,
         )
     if reason is not None:
-        return EmbeddingsChoice(located=False, reason=f"they cannot stay in the shards {reason}")
-    if not are_locatable:
-        return EmbeddingsChoice(located=False, reason="a shard is compressed or has long records")
+        reason = f"they cannot stay in the shards {reason}"
+    elif not are_locatable:
+        reason = "a shard is compressed or has long records"
+    if reason is not None:
+        return EmbeddingsChoice(located=False, reason=reason, can_be_located=False)
     sizes = [shard.size for shard in shards]
     free = free_memory()
     told = f"{format_bytes(sum(sizes))}, {format_bytes(max(free, 0))} of memory free"

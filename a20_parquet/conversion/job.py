@@ -54,8 +54,8 @@ class ConversionSetup:
     """For each shard an estimate of the bytes of a window, uncompressed."""
     codecs: tuple[Codec, ...]
     """For each shard how it is compressed."""
-    are_locatable: bool
-    """Whether no shard is compressed or has long records."""
+    are_long: bool
+    """Whether most records are so long that their embeddings are copied from the shards."""
     table: TableOptions
     reading: ReadingOptions
     assumptions: tuple[Assumption, ...]
@@ -72,6 +72,11 @@ class ConversionSetup:
     """Units that the first pass should have at least, if it writes runs."""
     notebook: NotebookOutput | None
     """The notebook's files to write, or None."""
+
+    @property
+    def are_locatable(self) -> bool:
+        """Whether no shard is compressed or has long records."""
+        return not self.are_long and all(codec is Codec.NONE for codec in self.codecs)
 
     @property
     def planned_shards(self) -> tuple[PlannedShard, ...]:
@@ -152,7 +157,8 @@ def plan_conversion(
         options.embeddings,
         shards,
         record_bytes=detected.record_bytes,
-        are_locatable=detected.are_locatable,
+        are_locatable=not detected.are_long
+        and all(codec is Codec.NONE for codec in detected.codecs),
         on_cluster=not executor.is_local,
     )
     memory = divide_memory(
@@ -170,7 +176,7 @@ def plan_conversion(
         windows=windows,
         window_bytes=detected.window_bytes,
         codecs=detected.codecs,
-        are_locatable=detected.are_locatable,
+        are_long=detected.are_long,
         table=table,
         reading=reading.options,
         assumptions=(

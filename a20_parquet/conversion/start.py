@@ -113,10 +113,17 @@ def _check_free_space(
         more = _file_bytes(deleted, device)
         if free + more < need:
             also = f", {more:,} more once the old dataset is deleted" * (more > 0)
+            located = " Or give --embeddings located, which needs little scratch space."
             raise DatasetError(
                 f"{folder}: about {need:,} bytes are needed and {free:,} are free{also}. Free some "
-                "space, or name another dataset or --scratch folder."
+                "space, or name another dataset or --scratch folder." + located * _has_copies(setup)
             )
+
+
+def _has_copies(setup: ConversionSetup) -> bool:
+    """Whether runs are planned of embeddings that could stay in the shards."""
+    is_copied = not setup.memory.locates and not setup.memory.holds_all
+    return is_copied and setup.embeddings.can_be_located
 
 
 def _has_room_for_runs(
@@ -140,9 +147,10 @@ def _run_bytes(setup: ConversionSetup, state: ConversionState) -> int:
     if memory.holds_all and not memory.locates:
         return 0
     copied = _row_bytes(setup)
-    # Windows that are copied from compressed shards are always written to runs.
+    # Windows of compressed shards and of long records are always written to runs.
     located = 0 if memory.holds_all else copied - setup.table.dims * 4 + LOCATION.itemsize
-    is_located = [memory.locates and codec is Codec.NONE for codec in setup.codecs]
+    locates = memory.locates and not setup.are_long
+    is_located = [locates and codec is Codec.NONE for codec in setup.codecs]
     done = {position for unit in state.sorted for position in unit.positions}
     return sum(
         count * (located if is_located[position] else copied)

@@ -71,14 +71,17 @@ def _memory(archive: Archive, options: ConvertOptions, *, cluster: bool) -> Advi
             reason = f"{stays} in memory, no runs on scratch disk"
             return Advice(option="--memory", value=_size(budget), reason=reason)
         runs, block = _blocks(archive, divided)
-        of_a_run = archive.volume.run_bytes // max(runs, 1)
-        if enough is None and block >= min(_BLOCK_BYTES, of_a_run // 2):
+        of_a_run = archive.volume.embedding_bytes * archive.volume.windows // max(runs, 1)
+        # Embeddings that stay in the shards are read by record, however large a block.
+        is_large = divided.locates or block >= min(_BLOCK_BYTES, of_a_run // 2)
+        if enough is None and is_large:
             enough = budget, runs, block
         if enough is not None and budget > default_budget():
             break
     budget, runs, block = enough or (0, 0, 0)
     each = "for each worker: " if cluster else ""
-    reason = f"{each}{format_count(runs, 'run')}, merged in blocks of {format_bytes(block)}"
+    of = " of metadata" if archive.embeddings.located else ""
+    reason = f"{each}{format_count(runs, 'run')}{of}, merged in blocks of {format_bytes(block)}"
     return Advice(option="--memory", value=_size(budget), reason=reason)
 
 
@@ -100,8 +103,8 @@ def _budgets(
 
 def _blocks(archive: Archive, memory: MemoryPlan) -> tuple[int, int]:
     """Return the number of runs, and the bytes of each that the merge reads at a time."""
-    sort = archive.volume.sort(memory.unit_rows, holds_all=memory.holds_all)
-    rows = memory.block_rows_of(max(sort.runs, 1))
+    sort = archive.volume.sort(memory)
+    rows = memory.block_rows_of(sort.merged)
     return sort.runs, rows * archive.volume.embedding_bytes
 
 

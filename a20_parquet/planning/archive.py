@@ -1,6 +1,5 @@
 """Estimates the input of a conversion from a listing and a sample of records."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -9,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from a20_parquet.conversion.job import ConversionSetup, plan_conversion
+from a20_parquet.conversion.embeddings import EmbeddingsChoice, choose_embeddings
+from a20_parquet.conversion.job import plan_conversion
 from a20_parquet.conversion.new_shards import NewShards
-from a20_parquet.conversion.options import ConvertOptions
+from a20_parquet.conversion.options import ConvertOptions, EmbeddingsIn
 from a20_parquet.conversion.reading import Reading
 from a20_parquet.dataset.file_layout import file_layout
 from a20_parquet.dataset.manifest import Assumption, TableOptions
@@ -21,15 +21,15 @@ from a20_parquet.planning.partitions import DrawnWindows, FileSizes
 from a20_parquet.planning.passes import Volume
 from a20_parquet.planning.sample import Sample, read_sample, spread_over
 from a20_parquet.progress import NoProgress
+from a20_parquet.resources import free_memory
 from a20_parquet.shards.discover import find_shards
 from a20_parquet.shards.perch_config import read_configs
-from a20_parquet.tfrecord.shard import Codec, some_in_store
+from a20_parquet.tfrecord.shard import Shard, some_in_store
 from a20_parquet.windows.build import with_embeddings
 
 _MOST_SHARDS = 64
 _ENCODED_ROWS = 1024
 _FEWER = 16
-_TIMES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,21 +44,25 @@ class Archive:
     volume: Volume
     drawn: DrawnWindows
     sizes: FileSizes
-    read_rate: float
-    """Bytes of shards read and decoded per second."""
-    encode_rate: float
-    """Bytes of embeddings encoded as Parquet per second."""
-    compressed: float = 0.0
-    """Part of the sampled shards' bytes that is compressed."""
-    are_locatable: bool = True
-    """Whether no sampled shard is compressed or has long records."""
+    shards: tuple[Shard, ...]
+    """Some whose first records can be converted; none of a simulated archive."""
+    embeddings: EmbeddingsChoice
+    """Where a conversion leaves embeddings if its memory is enough."""
+    record_bytes: int
+    """Mean bytes of a record."""
+    free_bytes: int
+    """Free memory of this machine."""
     from_store: bool = False
     """Whether shards are read from a store."""
     assumptions: tuple[Assumption, ...] = ()
 
 
 def look_at(
-    sources: str | Path | Sequence[str | Path], options: ConvertOptions, records: int
+    sources: str | Path | Sequence[str | Path],
+    options: ConvertOptions,
+    records: int,
+    *,
+    cluster: bool = False,
 ) -> Archive:
     """List shards and read the first records of some.
 
@@ -66,6 +70,7 @@ def look_at(
         sources: folders, files, globs or fsspec URLs.
         options: of the planned conversion.
         records: number of records to read.
+        cluster: whether a Dask cluster converts.
 
     Raises:
         SourceError: shards cannot be found or read, or no record of the sample can be converted.
@@ -75,8 +80,10 @@ def look_at(
     numbers = spread_over(len(listing.shards), min(_MOST_SHARDS, records))
     some = [listing.shards[i] for i in numbers]
     executor = ThreadExecutor(options.workers, NoProgress())
+    # Where embeddings are is chosen below, once, for all shards.
+    copied = options.model_copy(update={"embeddings": EmbeddingsIn.COPIED})
     job = plan_conversion(
-        NewShards(shards=tuple(some)), options, Reading.of(options, None), executor
+        NewShards(shards=tuple(some)), copied, Reading.of(options, None), executor
     )
     sample = read_sample(job, records)
     sizes = [shard.size for shard in listing.shards]
@@ -85,7 +92,8 @@ def look_at(
     is_all = sample.is_whole and sample.shards == len(sizes)
     times = 1.0 if is_all else max(1.0, sum(most_windows) / sample.most_windows)
     taken = len(np.unique(sample.record))
-    file_sizes, encode_rate = _encode(sample, job.table)
+    nearest = np.searchsorted(numbers, np.arange(len(sizes)), side="right") - 1
+    free_bytes = free_memory()
     return Archive(
         sampled_shards=sample.shards,
         sampled_records=sample.records,
@@ -99,21 +107,23 @@ def look_at(
             most_windows=most_windows,
             embedding_bytes=job.table.row_bytes,
             metadata_bytes=sample.keyed.nbytes / len(sample.keyed),
+            copied=np.array(sample.copied)[nearest].tolist(),
         ),
         drawn=drawn_windows(sample, round(taken * times)),
-        sizes=file_sizes,
-        read_rate=sample.bytes_a_second,
-        encode_rate=encode_rate,
-        compressed=_compressed_part(job),
-        are_locatable=job.are_locatable,
+        sizes=_file_sizes(sample, job.table),
+        shards=tuple(shard for shard in some if shard.position in sample.positions),
+        embeddings=choose_embeddings(
+            options.embeddings,
+            listing.shards,
+            record_bytes=sample.record_bytes,
+            are_locatable=job.are_locatable,
+            on_cluster=cluster,
+            free_memory=lambda: free_bytes,
+        ),
+        record_bytes=sample.record_bytes,
+        free_bytes=free_bytes,
         from_store=some_in_store(listing.shards),
     )
-
-
-def _compressed_part(job: ConversionSetup) -> float:
-    sizes = [shard.size for shard in job.shards]
-    shards = zip(sizes, job.codecs, strict=True)
-    return sum(size for size, codec in shards if codec is not Codec.NONE) / max(sum(sizes), 1)
 
 
 def drawn_windows(sample: Sample, total_records: int) -> DrawnWindows:
@@ -130,27 +140,20 @@ def drawn_windows(sample: Sample, total_records: int) -> DrawnWindows:
     )
 
 
-def _encode(sample: Sample, table: TableOptions) -> tuple[FileSizes, float]:
-    """Return the sizes of files encoded from the sample, and the bytes encoded per second."""
+def _file_sizes(sample: Sample, table: TableOptions) -> FileSizes:
+    """Return the sizes of files encoded from the sample."""
     rows = min(len(sample.embeddings), table.row_group_rows, _ENCODED_ROWS)
     embeddings = np.ascontiguousarray(sample.embeddings[:rows])
     windows = with_embeddings(sample.keyed.slice(0, rows), embeddings)
     encoder = GroupEncoder(file_layout(table))
 
     def encode(count: int) -> int:
-        file = BytesIO()
-        with ParquetWriter(file, encoder) as writer:
+        with ParquetWriter(BytesIO(), encoder) as writer:
             writer.put(encoder.encode(windows.slice(0, count)))
         return writer.size
 
     few = ceil(rows / _FEWER)
-    small = encode(few)
-    seconds = []
-    for _ in range(_TIMES):
-        begun = time.perf_counter()
-        whole = encode(rows)
-        seconds.append(time.perf_counter() - begun)
+    small, whole = encode(few), encode(rows)
     row_bytes = (whole - small) / (rows - few) if rows > few else windows.nbytes
     file_bytes = max(0.0, whole - rows * row_bytes)
-    sizes = FileSizes(row=row_bytes, file=file_bytes, most_rows=table.rows_per_file)
-    return sizes, embeddings.nbytes / min(seconds)
+    return FileSizes(row=row_bytes, file=file_bytes, most_rows=table.rows_per_file)

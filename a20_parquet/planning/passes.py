@@ -25,6 +25,10 @@ class SortForecast:
     units: int
     runs: int
     """Sorted runs on scratch disk; 0 if all windows stay in memory."""
+    bytes: int
+    """Of these runs."""
+    merged: int
+    """Runs to merge, with one of the windows that stay in memory, if there are any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +49,7 @@ class MergeForecast:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requests:
-    """Requests to stores, if shards, runs and dataset are there."""
+    """Requests to stores, if runs and dataset are there, and shards whose embeddings are copied."""
 
     lists: int
     reads: int
@@ -67,47 +71,61 @@ class Volume:
     metadata_bytes: float
     """Of one window, in a run."""
 
+    copied: Sequence[float] = ()
+    """For each shard the part of its windows that is copied if the others' embeddings stay in the
+    shards: those of compressed shards and of long records. None if empty."""
+
     @property
-    def run_bytes(self) -> int:
-        """Bytes of all windows in runs."""
-        return round(self.windows * (self.embedding_bytes + self.metadata_bytes))
+    def located_bytes(self) -> int:
+        """Bytes of shards whose embeddings can stay there."""
+        copied = self.copied or [0.0] * len(self.shard_bytes)
+        return round(
+            sum(size * (1 - part) for size, part in zip(self.shard_bytes, copied, strict=True))
+        )
 
-    def run_bytes_of(self, memory: MemoryPlan, compressed: float) -> int:
-        """Return the bytes of the runs that are written to scratch.
-
-        Args:
-            memory: how the budget is divided.
-            compressed: part of the windows that is in compressed shards, and is always copied.
-        """
-        if not memory.locates:
-            return 0 if memory.holds_all else self.run_bytes
-        metadata = self.windows * (1 - compressed) * (self.metadata_bytes + LOCATION.itemsize)
-        return round(self.run_bytes * compressed + metadata * (not memory.holds_all))
-
-    def sort(self, gather_rows: int, *, holds_all: bool, slots: int = 1) -> SortForecast:
+    def sort(self, memory: MemoryPlan, *, slots: int = 1) -> SortForecast:
         """Divide the first pass.
 
         Args:
-            gather_rows: most windows in a run.
-            holds_all: whether all windows stay in memory.
+            memory: how the budget is divided.
             slots: least number of units.
         """
-        if holds_all:
-            return SortForecast(units=len(self.shard_bytes), runs=0)
-        most = min(gather_rows, ceil(sum(self.most_windows) / slots))
-        units = list(divide_shards(self.most_windows, most))
-        share = self.windows / max(sum(self.most_windows), 1)
-        runs = sum(
-            max(1, ceil(sum(self.most_windows[first:end]) * share / gather_rows))
-            for first, end in units
+        if memory.holds_all and not memory.locates:
+            return SortForecast(units=len(self.shard_bytes), runs=0, bytes=0, merged=1)
+        all_windows = sum(self.most_windows)
+        units = list(divide_shards(self.most_windows, memory.unit_rows_of(all_windows, slots)))
+        share = self.windows / max(all_windows, 1)
+        runs = 0
+        copied = located = 0.0
+        for first, end in units:
+            some, others = self._copied_and_located(first, end, memory)
+            copied, located = copied + some * share, located + others * share
+            runs += ceil(some * share / memory.gather_rows)
+            if not memory.holds_all:
+                runs += ceil(others * share / max(memory.located_rows, 1))
+        size = copied * (self.embedding_bytes + self.metadata_bytes)
+        if not memory.holds_all:
+            size += located * (self.metadata_bytes + LOCATION.itemsize)
+        in_memory = bool(memory.holds_all and located)
+        return SortForecast(
+            units=len(units), runs=runs, bytes=round(size), merged=max(1, runs + in_memory)
         )
-        return SortForecast(units=len(units), runs=runs)
+
+    def _copied_and_located(self, first: int, end: int, memory: MemoryPlan) -> tuple[float, float]:
+        """Return the most windows of some shards that are copied, and that stay there."""
+        windows = self.most_windows[first:end]
+        copied = self.copied[first:end] or [0.0] * len(windows)
+        some = sum(
+            count * (part if memory.locates else 1)
+            for count, part in zip(windows, copied, strict=True)
+        )
+        return some, sum(windows) - some
 
     def merge(self, runs: int, most: int, rows: int | None = None) -> MergeForecast:
         """Divide a pass over the runs into ranges.
 
         Args:
-            runs: number of runs; windows in memory are one.
+            runs: number of runs, with one of the windows in memory.
             most: ranges at the most: files of the merge, or partitions where they stay whole.
             rows: rows of a range if there are few runs; those of the merge itself by default.
         """
@@ -129,16 +147,21 @@ class Volume:
             memory: how the budget is divided, which limits the size of reads.
         """
         shards = len(self.shard_bytes)
-        reads = shards + sum(max(1, ceil(size / memory.batch_bytes)) for size in self.shard_bytes)
+        lists = reads = 0
+        if not memory.locates:
+            lists = ceil(shards / _PAGE)
+            reads = sum(1 + max(1, ceil(size / memory.batch_bytes)) for size in self.shard_bytes)
         writes = sort.units + merge.ranges + _LAST_FILES
         writes += key.files * _puts(key.mean_file_bytes)
         if sort.runs:
-            compared = self.merge(sort.runs, key.partitions, COMPARED_ROWS)
-            slice_rows = memory.slice_rows_of(sort.runs)
-            reads += sort.runs + compared.reads(slice_rows)
-            reads += merge.reads(slice_rows) + merge.reads(memory.block_rows_of(sort.runs))
-            writes += sort.runs * (_FILES_A_RUN - 1 + _puts(self.run_bytes // sort.runs))
-        return Requests(lists=ceil(shards / _PAGE), reads=reads, writes=writes)
+            compared = self.merge(sort.merged, key.partitions, COMPARED_ROWS)
+            on_disk = sort.runs / sort.merged
+            slice_rows = memory.slice_rows_of(sort.merged)
+            metadata = compared.reads(slice_rows) + merge.reads(slice_rows)
+            embeddings = merge.reads(memory.block_rows_of(sort.merged))
+            reads += sort.runs + round((metadata + embeddings) * on_disk)
+            writes += sort.runs * (_FILES_A_RUN - 1 + _puts(sort.bytes // sort.runs))
+        return Requests(lists=lists, reads=reads, writes=writes)
 
 
 def _puts(size: int) -> int:

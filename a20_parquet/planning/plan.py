@@ -13,7 +13,9 @@ from a20_parquet.decoding.decoder import DecoderName
 from a20_parquet.formatting import format_bytes
 from a20_parquet.planning.advice import Advice, advise
 from a20_parquet.planning.archive import look_at
-from a20_parquet.planning.forecast import Forecast, forecast
+from a20_parquet.planning.forecast import Forecast, forecast, memory_plans
+from a20_parquet.planning.measure import load_decoder, measure_speeds
+from a20_parquet.planning.speeds import Speeds
 
 SAMPLED_RECORDS = 4000
 """Default number of records to read."""
@@ -42,28 +44,37 @@ def plan(
 ) -> ConversionPlan:
     """Forecast a conversion from a listing and the first records of some shards.
 
-    Perch's writer shuffles records over shards, so these records serve as a random sample. Writes
-    nothing.
+    Perch's writer shuffles records over shards, so these records serve as a random sample. Without
+    ``rate`` up to 64 MB of them are converted for each place of embeddings in the temporary folder,
+    and writing to ``scratch`` or that folder is timed. All of it is deleted.
 
     Args:
         sources: folders, files, globs or fsspec URLs.
         sample: number of records to read.
         cluster: whether workers are processes of a cluster, each with its own ``memory``.
-        rate: MB/s of shards that one worker converts; by default reading as measured on the
-            sample, and the other stages as benchmarked.
+        rate: MB/s of shards that one worker converts; measured by default.
         options: of the planned conversion, each a keyword:
 
     Raises:
         UsageError: an option is invalid, or the memory is not enough.
         SourceError: shards cannot be found or read, or no record of the sample can be converted.
+        DatasetError: what is measured cannot be written.
     """
     sample = check_count("sample", sample)
     if rate is not None:
         rate = check_positive("rate", rate, "MB/s")
     chosen = ConvertOptions.parse({"decoder": DecoderName.WIRE, **options})
     check_budget(chosen.memory)
-    archive = look_at(sources, chosen, sample)
-    found = forecast(archive, chosen, cluster=cluster, rate=rate)
+    start_s = load_decoder(chosen.decoder)
+    archive = look_at(sources, chosen, sample, cluster=cluster)
+    speeds = (
+        measure_speeds(
+            archive, chosen, memory_plans(archive, chosen, cluster=cluster), start_s=start_s
+        )
+        if rate is None
+        else Speeds.of_rate(rate * 1e6)
+    )
+    found = forecast(archive, chosen, speeds, cluster=cluster)
     assumptions = [f"{each.about}: {each.text}" for each in archive.assumptions]
     if found.free_memory is not None:
         free = format_bytes(found.free_memory)

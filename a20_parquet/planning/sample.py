@@ -1,21 +1,21 @@
 """Reads the first records of some shards as a random sample."""
 
-import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
+from a20_parquet.conversion.gather import are_locatable
 from a20_parquet.conversion.job import ConversionSetup
 from a20_parquet.errors import SourceError
 from a20_parquet.runs.run import Rows
 from a20_parquet.storage.read_ahead import Prefetch
 from a20_parquet.tfrecord.frames import read_shard
 from a20_parquet.tfrecord.records import Records
-from a20_parquet.tfrecord.shard import FOOTER_BYTES, HEADER_BYTES, Shard
+from a20_parquet.tfrecord.shard import FOOTER_BYTES, HEADER_BYTES, Codec, Shard
 from a20_parquet.windows.build import sort_table
 from a20_parquet.windows.filter import RecordFilter
 from a20_parquet.windows.records import DecodedRecords, RecordMetadata
@@ -39,8 +39,8 @@ class Sample:
     """Whether these are all records of the shards."""
     most_windows: float
     """The most windows that a conversion would expect in their bytes."""
-    bytes_a_second: float
-    """Speed of reading and decoding."""
+    record_bytes: int
+    """Mean bytes of a record."""
     channels: int
     """Most channels of a record."""
     keyed: Any
@@ -49,6 +49,10 @@ class Sample:
     """Number of each window's record, int64 from 0."""
     embeddings: Rows
     """Of the first windows, shape ``(rows, dims)``."""
+    positions: frozenset[int]
+    """Positions of the shards that have some of these windows."""
+    copied: tuple[float, ...]
+    """For each shard the part of its windows whose embeddings cannot stay there."""
 
 
 def spread_over(count: int, most: int) -> list[int]:
@@ -69,8 +73,8 @@ def read_sample(job: ConversionSetup, records: int) -> Sample:
     """
     reading = _Reading(job)
     quota = max(1, -(-records // len(job.shards)))
-    shards = zip(job.shards, job.window_bytes, strict=True)
-    rates = [rate for shard, size in shards if (rate := reading.read(shard, size, quota))]
+    for shard, window_bytes in zip(job.shards, job.window_bytes, strict=True):
+        reading.read(shard, window_bytes, quota)
     if not reading.batches:
         raise SourceError(_why_none(job, reading))
     keyed = sort_table(reading.batches, job.rules, reading.features)
@@ -88,11 +92,16 @@ def read_sample(job: ConversionSetup, records: int) -> Sample:
         records=reading.records,
         is_whole=reading.is_whole,
         most_windows=reading.most_windows,
-        bytes_a_second=median(rates),
+        record_bytes=reading.bytes // reading.records,
         channels=max(channels for batch in reading.batches for _, channels, _ in batch.shapes),
         keyed=keyed,
         record=record.astype(np.int64).reshape(-1),
         embeddings=kept[rows[rows < len(kept)]],
+        positions=frozenset(keyed.column("shard").to_pylist()),
+        copied=tuple(
+            part if codec is Codec.NONE else 1.0
+            for part, codec in zip(reading.copied, job.codecs, strict=True)
+        ),
     )
 
 
@@ -101,34 +110,37 @@ class _Reading:
 
     def __init__(self, job: ConversionSetup) -> None:
         self.records = 0
+        self.bytes = 0
         self.is_whole = True
         self.most_windows = 0.0
         self.batches: list[RecordMetadata] = []
         self.embeddings: list[Rows] = []
         self.features: dict[str, list[Any]] = {feature.name: [] for feature in job.table.features}
+        self.copied: list[float] = []
         self.problem: Rejection | None = None
         self.left_out = 0
         self._job = job
         self._filter = RecordFilter(job.rules)
         self._kept = 0
 
-    def read(self, shard: Shard, window_bytes: float, quota: int) -> float | None:
-        """Read a shard's first records; return bytes per second, None if there are none."""
-        size, seconds = 0, 0.0
+    def read(self, shard: Shard, window_bytes: float, quota: int) -> None:
+        """Read a shard's first records."""
+        windows: Counter[bool] = Counter()
         before = self.records
-        begun = time.perf_counter()
         for batch in _first(shard, quota):
             decoded = self._job.decoder.decode(batch)
-            seconds += time.perf_counter() - begun
-            size += batch.payload_bytes
             self._take(batch, decoded, window_bytes)
-            begun = time.perf_counter()
+            for is_located, (count, channels, _) in zip(
+                are_locatable(decoded, batch), decoded.metadata.shapes, strict=True
+            ):
+                windows[is_located] += count * channels
+        self.copied.append(windows[False] / max(windows.total(), 1))
         self.is_whole &= self.records - before < quota
-        return size / seconds if size else None
 
     def _take(self, batch: Records, decoded: DecodedRecords, window_bytes: float) -> None:
         frames = batch.payload_bytes + len(batch.payloads) * (HEADER_BYTES + FOOTER_BYTES)
         self.records += len(batch.payloads)
+        self.bytes += batch.payload_bytes
         self.most_windows += frames / window_bytes
         intake = self._filter.sort_out(decoded)
         self.problem = self.problem or next(iter(intake.rejected), None)

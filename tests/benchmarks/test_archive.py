@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from a20_parquet.conversion.options import ConvertOptions
 from a20_parquet.planning.forecast import forecast, memory_plan
+from a20_parquet.planning.speeds import Speeds
 from a20_parquet.windows.partition import PartitionBy
 from benchmarks import archive
 from benchmarks import forecast as comparison
@@ -27,7 +28,7 @@ def test_a_simulation_is_what_the_planner_forecasts(by: str) -> None:
         {"partition_by": by, "memory": MEMORY, "workers": 1, "row_group_rows": 256}
     )
     figures = archive.simulate(SMALL, options, 2)
-    found = forecast(SMALL.archive(options), options, cluster=True)
+    found = forecast(SMALL.archive(options), options, Speeds.of_rate(1e8), cluster=True)
     assert figures.runs == found.sort.runs > 10
     assert figures.partitions == found.key.partitions
     assert figures.ranges == pytest.approx(found.merge.ranges, abs=1, rel=0.2)

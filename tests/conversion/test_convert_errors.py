@@ -224,6 +224,8 @@ def test_located_embeddings_need_no_room_for_runs(
         monkeypatch.setattr(job, "plan_memory", lambda **_: plan)
         with pytest.raises(DatasetError) as caught:
             a20_parquet.convert(shuffled, tmp_path / "out", embeddings=embeddings)
+        is_advised = "Or give embeddings located" in str(caught.value)
+        assert is_advised == (embeddings == "copied" and not plan.holds_all)
         found = re.search(r"about ([\d,]+) bytes are needed", str(caught.value))
         assert found is not None
         return int(found[1].replace(",", ""))

@@ -13,6 +13,7 @@ from a20_parquet.conversion import convert as conversion
 from a20_parquet.conversion import job
 from a20_parquet.conversion.embeddings import EmbeddingsChoice, choose_embeddings
 from a20_parquet.conversion.options import EmbeddingsIn
+from a20_parquet.conversion.sort_pass import sort_shards
 from a20_parquet.errors import SourceError
 from a20_parquet.runs.located_run import LocatedRun
 from a20_parquet.tfrecord.shard import Shard
@@ -97,17 +98,20 @@ def test_what_fits_into_memory_is_not_measured() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "located", "reason"),
+    ("values", "where", "reason"),
     [
-        ({"wanted": EmbeddingsIn.LOCATED}, True, "--embeddings located"),
-        ({"wanted": EmbeddingsIn.COPIED}, False, "--embeddings copied"),
-        ({"on_cluster": True}, False, "they cannot stay in the shards with --dask"),
-        ({"are_locatable": False}, False, "a shard is compressed or has long records"),
+        ({"wanted": EmbeddingsIn.LOCATED}, "located", "--embeddings located"),
+        ({"wanted": EmbeddingsIn.COPIED}, "copied", "--embeddings copied"),
+        ({"on_cluster": True}, "copied", "they cannot stay in the shards with --dask"),
+        ({"are_locatable": False}, "copied", "a shard is compressed or has long records"),
     ],
 )
-def test_some_need_no_measurement(values: dict[str, Any], located: bool, reason: str) -> None:
+def test_some_need_no_measurement(values: dict[str, Any], where: str, reason: str) -> None:
     """Nor the memory that is free."""
-    assert choose(free_memory=never, **values) == EmbeddingsChoice(located=located, reason=reason)
+    found = choose(free_memory=never, **values)
+    assert (found.located, found.reason) == (where == "located", reason)
+    assert (found.free_bytes, found.speed) == (None, None)
+    assert found.can_be_located == ("wanted" in values)
 
 
 def test_a_shard_that_cannot_be_measured() -> None:
@@ -170,7 +174,8 @@ def test_a_resumed_conversion_may_choose_again(
         lambda *, locates, **_: replace(TINY, locates=locates, located_rows=locates * 100),
     )
     a20_parquet.convert(shards, tmp_path / "whole", embeddings="copied", **options)
-    sort, found = conversion.sort_shards, []
+    sort = sort_shards
+    found: list[bool] = []
 
     def stop_after_first(*values: Any) -> NoReturn:
         setup = values[1]

@@ -1,6 +1,6 @@
 """What passes take, beside the plans that conversions make of the same numbers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil
 
@@ -14,6 +14,7 @@ from a20_parquet.conversion.memory import MemoryPlan
 from a20_parquet.planning.partitions import KeyForecast
 from a20_parquet.planning.passes import MergeForecast, SortForecast, Volume
 from a20_parquet.runs.merge_plan import divide_shards, plan_merge, unit_rows
+from a20_parquet.runs.shard_reader import LOCATION
 from a20_parquet.windows.order import Partitions
 from a20_parquet.windows.partition import PartitionBy
 
@@ -83,9 +84,35 @@ def test_units_are_consecutive_shards_that_fit_together(windows: list[int], most
 
 def test_runs_are_as_many_as_units_or_more() -> None:
     """Shards that fit together share a run; a larger one takes several."""
-    assert volume(10, 100).sort(250, holds_all=False) == SortForecast(units=5, runs=5)
-    assert volume(3, 1_000).sort(250, holds_all=False) == SortForecast(units=3, runs=12)
-    assert volume(10, 100).sort(2_000, holds_all=True) == SortForecast(units=10, runs=0)
+    row = ROW_BYTES + 200
+    for source, gathered, found in (
+        (volume(10, 100), 250, (5, 5)),
+        (volume(3, 1_000), 250, (3, 12)),
+    ):
+        sort = source.sort(replace(memory(1, 1), gather_rows=gathered))
+        assert (sort.units, sort.runs, sort.merged) == (*found, found[1])
+        assert sort.bytes == source.windows * row
+    everything = replace(memory(1, 1), holds_all=True)
+    assert volume(10, 100).sort(everything) == SortForecast(units=10, runs=0, bytes=0, merged=1)
+
+
+def test_runs_of_located_windows_and_of_those_that_are_copied() -> None:
+    """Metadata of many windows fit into a run; each unit writes its copied ones to runs too."""
+    plan = replace(memory(1, 1), locates=True, located_rows=500, gather_rows=60)
+    source = volume(10, 100)
+    metadata, row = 200 + LOCATION.itemsize, ROW_BYTES + 200
+    assert source.sort(plan) == SortForecast(units=2, runs=2, bytes=1_000 * metadata, merged=2)
+    some = replace(source, copied=[0.0] * 5 + [1.0] * 5)
+    assert some.sort(plan) == SortForecast(
+        units=2, runs=1 + 9, bytes=500 * metadata + 500 * row, merged=10
+    )
+    assert some.located_bytes == sum(source.shard_bytes) // 2
+    in_memory = replace(plan, holds_all=True, located_rows=10**6)
+    assert source.sort(in_memory) == SortForecast(units=10, runs=0, bytes=0, merged=1)
+    mixed = replace(source, copied=[0.5] * 10)
+    assert mixed.sort(in_memory) == SortForecast(units=10, runs=10, bytes=500 * row, merged=11)
+    none_left = replace(source, copied=[1.0] * 10)
+    assert none_left.sort(in_memory).merged == none_left.sort(in_memory).runs == 20
 
 
 @pytest.mark.parametrize("partitions", [5, 300, 4_000])
@@ -124,7 +151,7 @@ def test_requests_of_a_conversion_in_memory() -> None:
     """Each shard's start and its blocks, and what is written: no run."""
     source = volume(1_500, 2_000)
     merge = source.merge(1, 400)
-    sort = SortForecast(units=1_500, runs=0)
+    sort = SortForecast(units=1_500, runs=0, bytes=0, merged=1)
     found = source.requests(sort, merge, key(400, 30 * MB), memory(runs=1, block_rows=1))
     assert found.lists == 2
     assert found.reads == 1_500 * (1 + ceil(2_000 * ROW_BYTES / (4 * MB)))
@@ -135,10 +162,10 @@ def test_requests_of_a_conversion_in_memory() -> None:
 def test_requests_of_runs() -> None:
     """Every run's index, and of each slice the metadata twice and the embeddings in blocks."""
     source = volume(100, 2_000)
-    sort = source.sort(4_000, holds_all=False)
+    sort = source.sort(replace(memory(1, 1), gather_rows=4_000))
     merge = source.merge(sort.runs, 400)
     blocks = memory(sort.runs, 100)
-    none = SortForecast(units=sort.units, runs=0)
+    none = SortForecast(units=sort.units, runs=0, bytes=0, merged=1)
     small, large = key(400, MB), key(400, 120 * MB)
     with_runs = source.requests(sort, merge, small, blocks)
     without = source.requests(none, merge, small, blocks)
@@ -151,3 +178,7 @@ def test_requests_of_runs() -> None:
     assert source.requests(sort, merge, large, blocks).writes - with_runs.writes == 400 * (
         2 + 15 - 1
     )
+    # Shards whose embeddings stay there are on this machine.
+    located = source.requests(sort, merge, small, replace(blocks, locates=True))
+    assert (located.lists, located.writes) == (0, with_runs.writes)
+    assert located.reads == with_runs.reads - without.reads

@@ -1,7 +1,10 @@
 """``a20-parquet plan`` beside the conversions that it plans."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -10,14 +13,18 @@ from click.testing import CliRunner
 
 import a20_parquet
 from a20_parquet.cli import main as cli
+from a20_parquet.conversion.embeddings import choose_embeddings
 from a20_parquet.conversion.options import ConvertOptions
 from a20_parquet.errors import SourceError, UsageError
-from a20_parquet.planning import forecast as forecasting
+from a20_parquet.planning import archive
 from a20_parquet.planning.plan import SAMPLED_RECORDS
+from a20_parquet.progress import NoProgress
 from a20_parquet.windows.partition import PartitionBy
+from tests.helpers.disks import Disk
 from tests.helpers.shards import make_record, random_tensor, write_shard
 
 SITES, DAYS, RECORDS = 6, 20, 600
+NAME = "site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac"
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +99,8 @@ def test_where_embeddings_are(shards: Path, monkeypatch: pytest.MonkeyPatch) -> 
     plan = a20_parquet.plan(shards, memory="50MB")
     found = plan.forecast
     located, copied = found.ways
+    assert min(located.seconds, copied.seconds) > 0
+    assert found.seconds == located.seconds
     assert (located.embeddings, copied.embeddings) == ("located", "copied")
     assert (located.scratch_bytes, copied.scratch_bytes) == (0, 0)
     assert located.read_bytes == 2 * copied.read_bytes == 2 * found.shard_bytes
@@ -101,13 +110,28 @@ def test_where_embeddings_are(shards: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert found.embeddings == "located"
     assert "of memory free" in found.embeddings_reason
     assert any("as on this machine now" in text for text in plan.assumptions)
-    monkeypatch.setattr(forecasting, "free_memory", lambda: found.shard_bytes - 1)
-    plan = a20_parquet.plan(shards)
-    assert (plan.forecast.embeddings, plan.forecast.free_memory) == (
-        "copied",
-        found.shard_bytes - 1,
-    )
-    plan = a20_parquet.plan(shards, embeddings="located")
+    asked = []
+
+    def little_free() -> int:
+        asked.append(1)
+        return 2 * found.shard_bytes - 1
+
+    monkeypatch.setattr(archive, "free_memory", little_free)
+    for disk, where in (
+        (Disk(seek_s=0.01, bytes_a_second=50e6), "copied"),
+        (Disk(seek_s=0, bytes_a_second=500e6), "located"),
+    ):
+        choose = partial(choose_embeddings, measure_reads=disk.measure)
+        monkeypatch.setattr(archive, "choose_embeddings", choose)
+        asked.clear()
+        plan = a20_parquet.plan(shards, rate=100.0)
+        assert (plan.forecast.embeddings, plan.forecast.free_memory) == (
+            where,
+            2 * found.shard_bytes - 1,
+        )
+        assert "/s in sequence" in plan.forecast.embeddings_reason
+        assert len(asked) == 1
+    plan = a20_parquet.plan(shards, embeddings="located", rate=100.0)
     assert (plan.forecast.embeddings, plan.forecast.free_memory) == ("located", None)
     assert plan.forecast.embeddings_reason == "--embeddings located"
     assert not any("embeddings" in text for text in plan.assumptions)
@@ -215,3 +239,62 @@ def test_the_command_fits_a_screen(shards: Path) -> None:
 def test_the_command_reads_as_many_records_as_the_function() -> None:
     options = {option.name: option for option in cli.cli.commands["plan"].params}
     assert options["sample"].default == SAMPLED_RECORDS
+
+
+def _gzip(folder: Path, records: list[bytes]) -> None:
+    for shard in range(4):
+        write_shard(folder / f"a-{shard:05d}-of-00004", records[shard::4], "GZIP")
+
+
+def _half_gzip(folder: Path, records: list[bytes]) -> None:
+    for shard in range(4):
+        path = folder / f"a-{shard:05d}-of-00004"
+        write_shard(path, records[shard::4], "GZIP" if shard % 2 else "")
+
+
+def _long(folder: Path, records: list[bytes]) -> None:
+    long = [
+        make_record(random_tensor((300, 1, 1280), number), NAME, 10_000.0 + 1500 * number)
+        for number in range(3)
+    ]
+    for shard in range(4):
+        write_shard(folder / f"a-{shard:05d}-of-00004", [*records[shard::4], *long[:shard]])
+
+
+@pytest.mark.parametrize("embeddings", ["located", "copied"])
+@pytest.mark.parametrize("memory", ["8MB", "200MB"])
+@pytest.mark.parametrize("write", [_gzip, _half_gzip, _long])
+def test_what_is_copied_of_located_shards(
+    tmp_path: Path,
+    write: Callable[[Path, list[bytes]], None],
+    memory: str,
+    embeddings: str,
+) -> None:
+    """Compressed shards and long records make the runs and scratch that are forecast."""
+    records = [
+        make_record(random_tensor((12, 1, 1280), number), NAME, 60.0 * number)
+        for number in range(64)
+    ]
+    write(tmp_path / "in", records)
+    options: Any = {"memory": memory, "workers": 1, "row_group_rows": 64, "embeddings": embeddings}
+    found = a20_parquet.plan(tmp_path / "in", rate=100.0, **options).forecast
+    sizes = []
+
+    class Watch(NoProgress):
+        def start(self, name: str, total_bytes: int) -> None:
+            del total_bytes
+            if name == "writing Parquet":
+                files = (tmp_path / "scratch").rglob("run-*")
+                sizes.append(sum(path.stat().st_size for path in files))
+
+    done = a20_parquet.convert(
+        tmp_path / "in",
+        tmp_path / "out",
+        decoder="wire",
+        scratch=tmp_path / "scratch",
+        progress=Watch(),
+        **options,
+    )
+    # A run more or less, where the last windows just fit or do not.
+    assert found.sort.runs == pytest.approx(done.runs_on_disk, abs=1 + done.runs_on_disk // 10)
+    assert found.scratch_bytes == pytest.approx(sizes[0], rel=0.1)

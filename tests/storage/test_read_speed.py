@@ -52,7 +52,7 @@ def test_reads_are_within_the_files(sizes: list[int], record_bytes: int) -> None
     disk.measure(paths, sizes, record_bytes)
     for path, offset, size in disk.places:
         assert offset >= 0
-        assert 0 < size
+        assert size > 0
         assert offset + size <= sizes[int(path)]
 
 
