@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from a20_parquet.query.duckdb_file import DuckDBFile, duckdb
     from a20_parquet.query.info import DatasetInfo, info
     from a20_parquet.query.scan import scan
+    from a20_parquet.query.score import Scores, score
     from a20_parquet.query.similar import similar
     from a20_parquet.reporting.report import report
     from a20_parquet.verification.verify import Verification, verify
@@ -34,6 +35,7 @@ _MODULES: Final = {
     "Inspection": "decoding.inspect_shards",
     "NotebookFiles": "notebook.npy_json",
     "Repair": "conversion.repair",
+    "Scores": "query.score",
     "Verification": "verification.verify",
     "connect": "query.connect",
     "convert": "conversion.convert",
@@ -47,6 +49,7 @@ _MODULES: Final = {
     "repair": "conversion.repair",
     "report": "reporting.report",
     "scan": "query.scan",
+    "score": "query.score",
     "similar": "query.similar",
     "verify": "verification.verify",
 }
@@ -61,6 +64,7 @@ __all__ = [
     "Inspection",
     "NotebookFiles",
     "Repair",
+    "Scores",
     "Verification",
     "connect",
     "convert",
@@ -74,6 +78,7 @@ __all__ = [
     "repair",
     "report",
     "scan",
+    "score",
     "similar",
     "verify",
 ]

@@ -15,6 +15,8 @@ from a20_parquet.dataset import manifest, quarantine
 from a20_parquet.dataset.manifest import Manifest
 from a20_parquet.dataset.quarantine import Entry
 from a20_parquet.notebook.render import NotebookWindow
+from a20_parquet.query import classifier_file
+from a20_parquet.query.classifier_file import ClassifierFile
 from a20_parquet.query.sql import comments, create_table
 from a20_parquet.windows import schema as table_schema
 from a20_parquet.windows.partition import PartitionBy
@@ -47,6 +49,13 @@ def manifest_json() -> str:
         _describe(schema, module)
     for model in (schema, *schema["$defs"].values()):
         model.pop("additionalProperties", None)
+    return _json(schema)
+
+
+def classifier_json() -> str:
+    """The JSON Schema of a file that ``score`` takes."""
+    schema = ClassifierFile.model_json_schema(mode="validation")
+    _describe(schema, classifier_file)
     return _json(schema)
 
 
@@ -102,6 +111,7 @@ def _json(value: object) -> str:
 
 
 EXPORTS: dict[str, Callable[[], str]] = {
+    "classifier.schema.json": classifier_json,
     "manifest.schema.json": manifest_json,
     "npy-json-metadata.schema.json": npy_json_metadata_json,
     "quarantine.schema.json": quarantine_json,

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from a20_parquet._version import __version__
-from a20_parquet.cli import export_options, options
+from a20_parquet.cli import export_options, options, search_options
 from a20_parquet.cli.command import EXIT_FAILED, Group, clean_exits
 from a20_parquet.cli.console import check_one_format, console_progress, prepare_streams
 from a20_parquet.startup import collect_seldom, hide_pandas
@@ -240,18 +240,18 @@ def duckdb(dataset: str, file: Path, *, as_json: bool, **given: Any) -> None:
 
 @cli.command()
 @options.existing_dataset_argument
-@options.to_option
-@options.top_option
-@options.metric_option
-@options.exclude_option
-@options.channel_option
-@options.site_option
-@options.from_option
-@options.until_option
-@options.hours_option
-@options.where_option
-@options.link_option
-@options.csv_option
+@search_options.to_option
+@search_options.top_option
+@search_options.metric_option
+@search_options.exclude_option
+@search_options.channel_option
+@search_options.site_option
+@search_options.from_option
+@search_options.until_option
+@search_options.hours_option
+@search_options.where_option
+@search_options.link_option
+@search_options.csv_option
 @options.json_option
 def similar(dataset: str, *, as_csv: bool, as_json: bool, **given: Any) -> None:
     """Find the windows that sound most like other ones.
@@ -266,6 +266,36 @@ def similar(dataset: str, *, as_csv: bool, as_json: bool, **given: Any) -> None:
     with console_progress() as progress:
         found = similar(dataset, progress=progress, **given)
     print_similar(found, as_csv=as_csv, as_json=as_json)
+
+
+@cli.command()
+@options.existing_dataset_argument
+@search_options.classifier_option
+@search_options.scores_option
+@search_options.threshold_option
+@search_options.top_scores_option
+@search_options.site_option
+@search_options.from_option
+@search_options.until_option
+@search_options.hours_option
+@search_options.where_option
+@search_options.link_option
+@search_options.overwrite_option
+@options.workers_option
+@options.json_option
+def score(dataset: str, *, as_json: bool, **given: Any) -> None:
+    """Score every window with linear classifiers.
+
+    Writes Parquet files to FOLDER/data: one row for each window and class whose score reaches the
+    threshold, with the dataset's keys. If it is stopped, run the same command again to resume.
+    DATASET is a folder or an fsspec URL.
+    """
+    from a20_parquet.cli.print_similar import print_scores
+    from a20_parquet.query.score import score
+
+    with console_progress() as progress:
+        scores = score(dataset, progress=progress, **given)
+    print_scores(scores, as_json=as_json)
 
 
 @cli.command()

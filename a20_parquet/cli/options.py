@@ -52,7 +52,6 @@ size_option = click.option(
     "--size", type=types.SIZE, default="100MB", help="Size of all shards together."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-csv_option = click.option("--csv", "as_csv", is_flag=True, help="Print the result as CSV.")
 partition_by_option = choice_option(
     "--partition-by",
     ["site,date", "site,month", "site,year", "site"],
@@ -159,7 +158,8 @@ unknown_site_option = click.option(
 )
 
 
-def _site_option(verb: str, *names: str) -> Decorator:
+def site_option_for(verb: str, *names: str) -> Decorator:
+    """Declare ``--site`` of a command that does something with sites."""
     return click.option(
         "--site",
         *names,
@@ -169,7 +169,8 @@ def _site_option(verb: str, *names: str) -> Decorator:
     )
 
 
-def _date_options(verb: str) -> Iterator[Decorator]:
+def date_options_for(verb: str) -> Iterator[Decorator]:
+    """Declare ``--from`` and ``--until``."""
     for flag, name, text in (
         ("--from", "from_date", "from this local date on, YYYY-MM-DD."),
         ("--until", "until_date", "up to this local date, inclusive."),
@@ -178,8 +179,8 @@ def _date_options(verb: str) -> Iterator[Decorator]:
         yield click.option(flag, name, type=types.DATE, callback=types.check_days, help=help_text)
 
 
-only_site_option = _site_option("Convert")
-only_from_option, only_until_option = _date_options("Convert")
+only_site_option = site_option_for("Convert")
+only_from_option, only_until_option = date_options_for("Convert")
 drop_duplicates_option = click.option(
     "--drop-duplicates",
     is_flag=True,
@@ -201,46 +202,6 @@ as_option = choice_option(
     "as_",
 )
 force_option = click.option("--force", is_flag=True, help="Replace an existing database.")
-to_option = click.option(
-    "--to",
-    type=types.WINDOW,
-    required=True,
-    metavar="FILENAME@OFFSET|FILE.csv|FILE.npy",
-    help="The window to compare with, as its recording's filename and its offset in seconds; a CSV "
-    "file of such names; or a file with one embedding, or one a row.",
-)
-top_option = count_option("--top", "Number of windows to show for each query.", 10)
-metric_option = choice_option(
-    "--metric", ["cosine", "dot", "euclidean"], "How embeddings are compared."
-)
-exclude_option = choice_option(
-    "--exclude",
-    ["none", "self", "recording"],
-    "Leave out the window in --to itself, or all windows of its recording.",
-)
-hours_option = click.option(
-    "--hours",
-    metavar="FROM-UNTIL",
-    help="Search only windows that start in these hours of the local day, such as 4-7, 22-4 or "
-    "04:30-06:15; the end is not included.",
-)
-where_option = click.option(
-    "--where",
-    metavar="SQL",
-    help='Search only windows that pass this condition, such as "month(date) in (10, 11) and '
-    "subsite_name ilike 'dry%'\".",
-)
-link_option = click.option(
-    "--link",
-    metavar="TEMPLATE",
-    help="Also give links, such as 'https://example.org/{file_seq_id}"
-    "?start={recording_offset_in_file}&end={recording_offset_in_file+5}'.",
-)
-channel_option = count_option(
-    "--channel", "Channel of the windows in --to; the search covers all channels.", 0, least=0
-)
-site_option = _site_option("Search", "sites")
-from_option, until_option = _date_options("Search")
 decoder_option = choice_option(
     "--decoder",
     ["tensorflow", "wire"],

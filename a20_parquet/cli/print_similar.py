@@ -1,14 +1,18 @@
-"""Results of searches: a line a window, CSV or JSON."""
+"""Results of searches and of scoring: lines, CSV or JSON."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from a20_parquet.cli.console import show, show_csv, show_json
+from a20_parquet.cli.console import note, short_path, show, show_csv, show_json
+from a20_parquet.formatting import format_count
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from a20_parquet.query.score import Scores
 
 _TIME = "%Y-%m-%d %H:%M:%S"
 
@@ -41,3 +45,18 @@ def _parts(row: dict[str, Any], site_width: int) -> Iterator[str]:
     yield f"{row['filename']}@{row['recording_offset_in_file']:.15g}{channel}"
     if row.get("link"):
         yield row["link"]
+
+
+def print_scores(scores: "Scores", *, as_json: bool) -> None:
+    """Print what was written, and where."""
+    if as_json:
+        show_json(asdict(scores))
+        return
+    if scores.was_complete:
+        note("nothing left to do: these scores are complete")
+    show(
+        f"{format_count(scores.rows, 'score')} of {len(scores.classes):,} "
+        f"{'class' if len(scores.classes) == 1 else 'classes'} in "
+        f"{format_count(scores.files, 'file')}",
+        short_path(scores.folder),
+    )
