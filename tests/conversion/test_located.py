@@ -1,7 +1,5 @@
 """Embeddings that stay in the shards: the same dataset, or an error that names the shard."""
 
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +9,8 @@ import numpy as np
 import pytest
 
 import a20_parquet
-from a20_parquet.conversion import job, merge_pass
-from a20_parquet.errors import SourceError, UsageError
+from a20_parquet.conversion import job
+from a20_parquet.errors import UsageError
 from a20_parquet.runs.located_run import LocatedRun
 from tests.helpers.bad_shards import write_damaged, write_good_and_bad
 from tests.helpers.conversions import TINY, digests, write_shuffled
@@ -138,58 +136,6 @@ def test_records_that_are_stored_otherwise_are_copied(
 
 def _content(tensor: np.ndarray[Any, Any]) -> bytes:
     return tensor_proto(1, tensor.shape, tensor_content=tensor.tobytes())
-
-
-def _flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    # In the last record: before the payload's checksum.
-    content[-20] ^= 1
-    path.write_bytes(content)
-
-
-def _replace(path: Path, make: Callable[[Path], None]) -> None:
-    path.unlink()
-    make(path)
-
-
-CHANGES: dict[str, Callable[[Path], object]] = {
-    "cut": lambda path: os.truncate(path, path.stat().st_size // 2),
-    "emptied": lambda path: os.truncate(path, 0),
-    "flipped": _flip,
-    "removed": Path.unlink,
-    "zeros": lambda path: path.write_bytes(bytes(path.stat().st_size)),
-    "a folder": lambda path: _replace(path, Path.mkdir),
-    "a pipe": lambda path: _replace(path, os.mkfifo),
-}
-
-
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_shard_that_changes_between_the_passes(
-    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, workers: int
-) -> None:
-    """It is an error that names the shard; with the shard as it was the same command goes on."""
-    source = shutil.copytree(shards, tmp_path / "in")
-    options: Any = {"decoder": "wire", "embeddings": "located", "workers": workers}
-    victim = source / "plain-00001-of-00002"
-    plan = merge_pass.plan_files
-
-    def change_first(*values: Any) -> Any:
-        CHANGES[change](victim)
-        return plan(*values)
-
-    with monkeypatch.context() as patch:
-        patch.setattr("a20_parquet.conversion.convert.plan_files", change_first)
-        with pytest.raises(
-            SourceError, match=r"plain-00001-of-00002: .* or give embeddings copied"
-        ):
-            a20_parquet.convert(source, tmp_path / "out", **options)
-    assert not (tmp_path / "out" / "manifest.json").exists()
-    victim.rmdir() if victim.is_dir() else victim.unlink(missing_ok=True)
-    shutil.copy2(shards / victim.name, victim)
-    a20_parquet.convert(source, tmp_path / "out", **options)
-    a20_parquet.convert(source, tmp_path / "whole", decoder="wire", embeddings="copied")
-    assert digests(tmp_path / "out") == digests(tmp_path / "whole")
 
 
 def test_where_embeddings_cannot_be_located(shards: Path, tmp_path: Path) -> None:
