@@ -11,8 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from a20_parquet.runs.located_run import LocatedRun
+from a20_parquet.runs.locations import LOCATION, Locations
 from a20_parquet.runs.run import InMemoryRun, Rows
-from a20_parquet.runs.shard_reader import LOCATION, MOST_LOCATED_BYTES, Locations, ShardFiles
+from a20_parquet.runs.shard_reader import MOST_LOCATED_BYTES, ShardFiles
 from a20_parquet.tfrecord.records import Records
 from a20_parquet.tfrecord.shard import HEADER_BYTES, unmasked_crc
 from a20_parquet.windows.build import WindowRules, sort_table

@@ -22,8 +22,8 @@ from a20_parquet.dataset.quarantine import QuarantineWriter
 from a20_parquet.errors import DatasetError, RecordError
 from a20_parquet.execution.protocols import TaskContext
 from a20_parquet.runs.located_run import LocatedRun
+from a20_parquet.runs.locations import Locations
 from a20_parquet.runs.run import InMemoryRun
-from a20_parquet.runs.shard_reader import Locations
 from a20_parquet.runs.stored_run import RunFiles, write_run
 from a20_parquet.storage.path import AnyPath
 from a20_parquet.storage.read_ahead import Prefetch

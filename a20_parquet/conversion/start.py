@@ -17,7 +17,7 @@ from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.errors import A20ParquetError, DatasetError, NoWindowsError, SameFolderError
 from a20_parquet.progress import Progress
 from a20_parquet.resources import METADATA_ROW_BYTES
-from a20_parquet.runs.shard_reader import LOCATION
+from a20_parquet.runs.locations import LOCATION
 from a20_parquet.storage.files import files_below
 from a20_parquet.storage.path import AnyPath
 from a20_parquet.tfrecord.shard import Codec

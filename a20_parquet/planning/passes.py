@@ -6,8 +6,8 @@ from math import ceil
 
 from a20_parquet.conversion.memory import MemoryPlan
 from a20_parquet.planning.partitions import KeyForecast
+from a20_parquet.runs.locations import LOCATION
 from a20_parquet.runs.merge_plan import COMPARED_ROWS, UNIT_BYTES, divide_shards, unit_rows
-from a20_parquet.runs.shard_reader import LOCATION
 
 _PAGE = 1000
 """Objects that a store lists per request."""

@@ -5,8 +5,9 @@ An embedding is read where it is stored when its file is written.
 
 from typing import Any
 
+from a20_parquet.runs.locations import Locations, Pieces
 from a20_parquet.runs.run import Rows, SortedMetadata
-from a20_parquet.runs.shard_reader import Locations, ShardFiles, ShardReader
+from a20_parquet.runs.shard_reader import ShardFiles, ShardReader
 
 
 class LocatedRun(SortedMetadata):
@@ -27,13 +28,13 @@ class LocatedRun(SortedMetadata):
         """
         self._reader = ShardReader(files, dims)
         self._locations = locations[self._sort(keyed)]
+        self._pieces = Pieces.of(self._locations, dims)
         self.dims = dims
 
     def read_embeddings(self, start: int, out: Rows) -> None:
         """See ``Run``, and ``ShardReader.read``."""
-        self._reader.read(
-            self.locations(start, start + len(out) + self._reader.ahead_rows), out, start
-        )
+        stop = min(start + len(out) + self._reader.ahead_rows, len(self._locations))
+        self._reader.read(self._pieces.within(start, stop), out, start)
 
     def locations(self, start: int, stop: int) -> Locations:
         """Return where the embeddings of rows ``start`` to before ``stop`` are."""

@@ -4,9 +4,10 @@ The whole payload of a record is read, and compared with the checksum that the f
 verified.
 """
 
+import errno
 import os
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from threading import Lock, local
@@ -14,29 +15,16 @@ from typing import Any, NamedTuple, Self
 
 import crc32c
 import numpy as np
-import numpy.typing as npt
 
 from a20_parquet.errors import SourceError
 from a20_parquet.resources import open_files_limit
+from a20_parquet.runs.locations import Locations, Pieces
 from a20_parquet.runs.run import Rows
 from a20_parquet.storage.locate import check_regular
 
-LOCATION = np.dtype(
-    [
-        ("shard", "<i4"),
-        ("payload", "<i8"),
-        ("payload_bytes", "<i4"),
-        ("checksum", "<u4"),
-        ("at", "<i4"),
-        ("item_bytes", "<i4"),
-    ]
-)
-"""Where a window's embedding is: position of the shard; offset of the record's payload in the file,
-its bytes and its CRC32C; offset of the embedding in the payload; bytes of a float, 4 or 2."""
 
-
-class _Record(NamedTuple):
-    """Where a record and one of its windows are; a row of ``LOCATION``."""
+class _Piece(NamedTuple):
+    """Windows of a record that follow each other: a row of ``LOCATION``, and their rows."""
 
     shard: int
     payload: int
@@ -44,16 +32,15 @@ class _Record(NamedTuple):
     checksum: int
     at: int
     item_bytes: int
+    row: int
+    end: int
 
-
-Locations = npt.NDArray[np.void]
-"""Shape ``(windows,)``, dtype ``LOCATION``."""
-
-Numbers = npt.NDArray[np.int64]
 
 _FLOATS: dict[int, Any] = {4: np.dtype("<f4"), 2: np.dtype("<f2")}
 _MOST_OPEN = 256
 _AHEAD_BYTES = 4 << 20
+_CAN_ADVISE = hasattr(os, "posix_fadvise") and hasattr(os, "RWF_NOWAIT")
+_COLD_READS = 64
 MOST_LOCATED_BYTES = 1 << 20
 """Of a payload. It is read as a whole for each page that has windows of it."""
 
@@ -144,38 +131,37 @@ class ShardReader:
         """Prepare to read embeddings of ``dims`` floats."""
         self._files = files
         self._dims = dims
-        self._local = local()
+        self._local = _ThreadState()
         self.ahead_rows = _AHEAD_BYTES // (dims * 4) + 1
 
-    def read(self, places: Locations, out: Rows, start: int) -> None:
+    def read(self, pieces: Pieces, out: Rows, start: int) -> None:
         """Read embeddings, and ask the system for those that are needed next.
 
         Args:
-            places: of the embeddings, and of up to ``ahead_rows`` that follow in the run.
+            pieces: of the embeddings, and of up to ``ahead_rows`` that follow in the run.
             out: filled with the embeddings, shape ``(rows, dims)``, one row or more.
             start: number of the first row in the run.
 
         Raises:
             SourceError: a shard cannot be read, or is not as the first pass has read it.
         """
-        found, following = places[: len(out)], places[len(out) :]
-        order = _by_record(found)
-        found = found[order]
-        firsts = _first_of_records(found)
-        records = [_Record(*fields) for fields in found[firsts].tolist()]
-        bounds = [*firsts.tolist(), len(found)]
-        is_one_piece = self._are_one_piece(found, order, firsts).tolist()
-        for record, (first, end), whole in zip(
-            records, pairwise(bounds), is_one_piece, strict=True
+        found = pieces.within(0, len(out))
+        # A payload is read once for all its pieces of a page.
+        by_record: dict[tuple[int, int], list[_Piece]] = {}
+        for fields, (row, end) in zip(
+            found.first.tolist(), pairwise(found.rows.tolist()), strict=True
         ):
-            with self._files.borrow(record.shard) as file:
-                if whole and record.item_bytes == out.itemsize:
-                    row = int(order[first])
-                    self._read_floats(file, record, out[row : row + end - first])
+            piece = _Piece._make((*fields, row, end))
+            by_record.setdefault((piece.shard, piece.payload), []).append(piece)
+        for parts in by_record.values():
+            with self._files.borrow(parts[0].shard) as file:
+                if len(parts) == 1 and parts[0].item_bytes == out.itemsize:
+                    self._read_floats(file, parts[0], out)
                 else:
-                    ats = found["at"][first:end].tolist()
-                    self._copy_floats(file, record, ats, out, order[first:end].tolist())
-        self._advise(following, start + len(out))
+                    self._copy_floats(file, parts, out)
+        if self._local.cold_reads:
+            self._local.cold_reads -= 1
+            self._advise(pieces, len(out), start)
 
     def are_possible(self, places: Locations) -> bool:
         """Whether places from a file are in payloads of shards that there are."""
@@ -190,68 +176,89 @@ class ShardReader:
             and (size <= MOST_LOCATED_BYTES).all()
         )
 
-    def _are_one_piece(
-        self, found: Locations, order: Numbers, firsts: Numbers
-    ) -> npt.NDArray[np.bool_]:
-        """Whether each record's windows follow each other in the shard and in the run."""
-        follows = np.ones(len(found), np.bool_)
-        follows[1:] = np.diff(found["at"]) == found["item_bytes"][1:] * self._dims
-        follows[1:] &= np.diff(order) == 1
-        follows[firsts] = True
-        return np.logical_and.reduceat(follows, firsts)
-
-    def _advise(self, following: Locations, start: int) -> None:
-        """Ask the system to read rows ahead, from number ``start`` on, half of them at a time."""
-        known = getattr(self._local, "advised", 0)
-        is_known = start <= known <= start + self.ahead_rows
-        if not hasattr(os, "posix_fadvise") or (is_known and known > start + self.ahead_rows // 2):
+    def _advise(self, pieces: Pieces, count: int, start: int) -> None:
+        """Ask the system to read the rows behind ``count``, half of ``ahead_rows`` at a time."""
+        first, end = start + count, start + int(pieces.rows[-1])
+        known = self._local.advised
+        is_known = first <= known <= end
+        if is_known and known > first + self.ahead_rows // 2:
             return
-        self._local.advised = start + len(following)
-        wanted = following[known - start :] if is_known else following
-        wanted = wanted[_by_record(wanted)]
-        for shard, payload, size, *_ in wanted[_first_of_records(wanted)].tolist():
+        self._local.advised = end
+        wanted = pieces.within((known if is_known else first) - start, end - start).first
+        records = {(shard, payload): size for shard, payload, size, *_ in wanted.tolist()}
+        for (shard, payload), size in records.items():
             with self._files.borrow(shard) as file, suppress(OSError):
                 os.posix_fadvise(file, payload, size, os.POSIX_FADV_WILLNEED)
 
-    def _read_floats(self, file: int, record: "_Record", out: Rows) -> None:
+    def _read_floats(self, file: int, piece: "_Piece", out: Rows) -> None:
         """Read windows that are stored as they are needed, without a copy."""
-        buffer = self._buffer(record.size)
-        floats = memoryview(out.reshape(-1).view(np.uint8))  # type: ignore[arg-type]  # a buffer
-        end = record.at + len(floats)
-        self._read(file, record, [buffer[: record.at], floats, buffer[end : record.size]])
+        buffer = self._local.buffer(piece.size)
+        floats = out[piece.row : piece.end].data.cast("B")
+        end = piece.at + len(floats)
+        self._read(file, piece, [buffer[: piece.at], floats, buffer[end : piece.size]])
 
-    def _copy_floats(
-        self, file: int, record: "_Record", ats: list[int], out: Rows, rows: list[int]
-    ) -> None:
-        """Read windows at any positions ``ats`` of a payload into any ``rows`` of ``out``."""
-        buffer = self._buffer(record.size)[: record.size]
-        self._read(file, record, [buffer])
-        for row, at in zip(rows, ats, strict=True):
-            out[row] = np.ndarray(self._dims, _FLOATS[record.item_bytes], buffer, at)
+    def _copy_floats(self, file: int, parts: "Sequence[_Piece]", out: Rows) -> None:
+        """Read windows at any positions of a payload into any rows of ``out``."""
+        buffer = self._local.buffer(parts[0].size)[: parts[0].size]
+        self._read(file, parts[0], [buffer])
+        for part in parts:
+            rows = out[part.row : part.end]
+            rows[:] = np.ndarray(rows.shape, _FLOATS[part.item_bytes], buffer, part.at)
 
-    def _read(self, file: int, record: "_Record", pieces: list[memoryview]) -> None:
+    def _read(self, file: int, piece: "_Piece", buffers: list[memoryview]) -> None:
         """Read a whole payload, and compare its checksum."""
         try:
-            count = os.preadv(file, pieces, record.payload)
-            if 0 < count < record.size:
-                count = _read_rest(file, pieces, record.payload, count)
+            count = self._read_cached(file, buffers, piece.payload) or os.preadv(
+                file, buffers, piece.payload
+            )
+            if 0 < count < piece.size:
+                count = _read_rest(file, buffers, piece.payload, count)
         except OSError as error:
-            raise self._files.changed(record.shard, f"cannot be read again: {error}") from error
+            raise self._files.changed(piece.shard, f"cannot be read again: {error}") from error
         found = 0
-        for piece in pieces:
-            found = crc32c.crc32c(piece, found)
-        if count != record.size or found != record.checksum:
+        for buffer in buffers:
+            # A payload is short: releasing the GIL for it would cost more than it gains.
+            found = crc32c.crc32c(buffer, found, gil_release_mode=0)
+        if count != piece.size or found != piece.checksum:
             raise self._files.changed(
-                record.shard,
-                f"the record whose payload starts at byte {record.payload} has changed",
+                piece.shard,
+                f"the record whose payload starts at byte {piece.payload} has changed",
             )
 
-    def _buffer(self, size: int) -> memoryview:
-        """Return memory for a payload, of this thread."""
-        held: memoryview | None = getattr(self._local, "buffer", None)
-        if held is None or len(held) < size:
-            held = self._local.buffer = memoryview(bytearray(size))
-        return held
+    def _read_cached(self, file: int, buffers: list[memoryview], offset: int) -> int:
+        """Read what is in the system's cache; if that is not all, advise for some time.
+
+        Advice costs one call a record, and is of use only where the disk has to be waited for.
+        """
+        if not _CAN_ADVISE:
+            return 0
+        try:
+            count = os.preadv(file, buffers, offset, os.RWF_NOWAIT)
+        except OSError as error:
+            # Not supported: the disk may have to be waited for.
+            if error.errno not in (errno.EAGAIN, errno.EOPNOTSUPP):
+                raise
+            count = 0
+        if count < sum(map(len, buffers)):
+            self._local.cold_reads = _COLD_READS
+        return count
+
+
+class _ThreadState(local):
+    """What each thread keeps between two reads."""
+
+    def __init__(self) -> None:
+        self.cold_reads = 0
+        """How many of the next reads are followed by advice."""
+        self.advised = 0
+        """Number of the run's first row that no advice was given for."""
+        self._buffer = memoryview(bytearray())
+
+    def buffer(self, size: int) -> memoryview:
+        """Return memory for a payload, valid until the next call."""
+        if len(self._buffer) < size:
+            self._buffer = memoryview(bytearray(size))
+        return self._buffer
 
 
 def _read_rest(file: int, pieces: list[memoryview], offset: int, count: int) -> int:
@@ -267,17 +274,3 @@ def _read_rest(file: int, pieces: list[memoryview], offset: int, count: int) -> 
             count += more
         at += len(piece)
     return count
-
-
-def _by_record(places: Locations) -> Numbers:
-    """Return the rows, those of a record one after the other."""
-    order: Numbers = np.lexsort((places["payload"], places["shard"]))
-    return order
-
-
-def _first_of_records(places: Locations) -> Numbers:
-    """Return the rows that are in another record than the row before."""
-    shard, payload = places["shard"], places["payload"]
-    differs = np.ones(len(places), np.bool_)
-    differs[1:] = (shard[1:] != shard[:-1]) | (payload[1:] != payload[:-1])
-    return np.flatnonzero(differs)

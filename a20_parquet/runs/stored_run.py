@@ -21,8 +21,9 @@ from pydantic import BaseModel, ConfigDict
 
 from a20_parquet.errors import DatasetError
 from a20_parquet.runs.located_run import LocatedRun
+from a20_parquet.runs.locations import LOCATION, Pieces
 from a20_parquet.runs.run import InMemoryRun, Rows
-from a20_parquet.runs.shard_reader import LOCATION, ShardFiles, ShardReader
+from a20_parquet.runs.shard_reader import ShardFiles, ShardReader
 from a20_parquet.storage.concurrent import map_at_once
 from a20_parquet.storage.files import NewFile, has_sum, path_errors, read_range
 from a20_parquet.storage.locate import check_regular
@@ -187,7 +188,7 @@ class StoredRun:
             places = np.frombuffer(_read(self._embeddings, start * size, end), LOCATION)
             if len(places) < len(out) or not self._reader.are_possible(places):
                 raise _damaged(self._embeddings)
-            self._reader.read(places, out, start)
+            self._reader.read(Pieces.of(places, self._files.dims), out, start)
             return
         first = start * self._files.dims * 4
         view = out.data.cast("B")

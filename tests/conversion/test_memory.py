@@ -11,7 +11,7 @@ from a20_parquet.conversion.memory import MemoryPlan, plan_memory
 from a20_parquet.conversion.options import ConvertOptions
 from a20_parquet.errors import UsageError
 from a20_parquet.resources import METADATA_ROW_BYTES, default_budget, default_workers
-from a20_parquet.runs.shard_reader import LOCATION
+from a20_parquet.runs.locations import LOCATION
 
 MIB = 1 << 20
 BATCH_COPIES = 6

@@ -23,8 +23,9 @@ from hypothesis import strategies as st
 from a20_parquet.errors import DatasetError, SourceError
 from a20_parquet.runs import shard_reader
 from a20_parquet.runs.located_run import LocatedRun
+from a20_parquet.runs.locations import LOCATION, Locations
 from a20_parquet.runs.run import InMemoryRun, Rows
-from a20_parquet.runs.shard_reader import LOCATION, Locations, ShardFiles
+from a20_parquet.runs.shard_reader import ShardFiles
 from a20_parquet.runs.stored_run import StoredRun, write_run
 from a20_parquet.tfrecord.resync import MAX_PAYLOAD_BYTES
 from tests.helpers.metadata import make_keyed
@@ -217,10 +218,10 @@ def _raise(*_: Any) -> int:
 def _at_most(count: int) -> Callable[..., int]:
     preadv = os.preadv
 
-    def read(file: int, pieces: Sequence[Any], offset: int) -> int:
+    def read(file: int, pieces: Sequence[Any], offset: int, flags: int = 0) -> int:
         some = next(piece for piece in pieces if len(piece))
         at = offset + sum(len(piece) for piece in pieces[: pieces.index(some)])
-        return preadv(file, [some[:count]], at)
+        return preadv(file, [some[:count]], at, flags)
 
     return read
 
