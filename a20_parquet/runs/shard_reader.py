@@ -9,7 +9,6 @@ import os
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import pairwise
 from threading import Lock, local
 from typing import Any, NamedTuple, Self
 
@@ -58,6 +57,7 @@ class ShardFiles:
         self._lock = Lock()
         self._open: OrderedDict[int, _OpenFile] = OrderedDict()
         self._most_open = min(_MOST_OPEN, open_files_limit() // 4)
+        self.most_borrowed = max(1, self._most_open // 16)
 
     def __enter__(self) -> Self:
         return self
@@ -77,24 +77,31 @@ class ShardFiles:
         return self._paths.keys()
 
     @contextmanager
-    def borrow(self, shard: int) -> Iterator[int]:
-        """Lend the file descriptor of a shard.
+    def borrow(self, shards: Collection[int]) -> Iterator[Mapping[int, int]]:
+        """Lend the file descriptors of ``most_borrowed`` shards at the most.
 
         Raises:
-            SourceError: it cannot be opened.
+            SourceError: one cannot be opened.
         """
-        with self._lock:
-            file = self._open.get(shard)
-            if file is None:
-                self._close_some()
-                file = self._open[shard] = _OpenFile(self._open_file(shard))
-            file.users += 1
-            self._open.move_to_end(shard)
+        files: dict[int, _OpenFile] = {}
         try:
-            yield file.number
+            with self._lock:
+                for shard in shards:
+                    file = files[shard] = self._opened(shard)
+                    file.users += 1
+            yield {shard: file.number for shard, file in files.items()}
         finally:
             with self._lock:
-                file.users -= 1
+                for file in files.values():
+                    file.users -= 1
+
+    def _opened(self, shard: int) -> "_OpenFile":
+        file = self._open.get(shard)
+        if file is None:
+            self._close_some()
+            file = self._open[shard] = _OpenFile(self._open_file(shard))
+        self._open.move_to_end(shard)
+        return file
 
     def _open_file(self, shard: int) -> int:
         path = self._paths[shard]
@@ -148,17 +155,15 @@ class ShardReader:
         found = pieces.within(0, len(out))
         # A payload is read once for all its pieces of a page.
         by_record: dict[tuple[int, int], list[_Piece]] = {}
-        for fields, (row, end) in zip(
-            found.first.tolist(), pairwise(found.rows.tolist()), strict=True
-        ):
-            piece = _Piece._make((*fields, row, end))
+        for piece in _pieces(found):
             by_record.setdefault((piece.shard, piece.payload), []).append(piece)
-        for parts in by_record.values():
-            with self._files.borrow(parts[0].shard) as file:
-                if len(parts) == 1 and parts[0].item_bytes == out.itemsize:
-                    self._read_floats(file, parts[0], out)
+        for some, files in self._borrow(list(by_record.values())):
+            for parts in some:
+                piece = parts[0]
+                if len(parts) == 1 and piece.item_bytes == out.itemsize:
+                    self._read_floats(files[piece.shard], piece, out)
                 else:
-                    self._copy_floats(file, parts, out)
+                    self._copy_floats(files[piece.shard], parts, out)
         if self._local.cold_reads:
             self._local.cold_reads -= 1
             self._advise(pieces, len(out), start)
@@ -184,11 +189,24 @@ class ShardReader:
         if is_known and known > first + self.ahead_rows // 2:
             return
         self._local.advised = end
-        wanted = pieces.within((known if is_known else first) - start, end - start).first
-        records = {(shard, payload): size for shard, payload, size, *_ in wanted.tolist()}
-        for (shard, payload), size in records.items():
-            with self._files.borrow(shard) as file, suppress(OSError):
-                os.posix_fadvise(file, payload, size, os.POSIX_FADV_WILLNEED)
+        wanted = pieces.within((known if is_known else first) - start, end - start)
+        records = {(piece.shard, piece.payload): [piece] for piece in _pieces(wanted)}
+        for some, files in self._borrow(list(records.values())):
+            for (piece,) in some:
+                with suppress(OSError):
+                    os.posix_fadvise(
+                        files[piece.shard], piece.payload, piece.size, os.POSIX_FADV_WILLNEED
+                    )
+
+    def _borrow(
+        self, records: "Sequence[list[_Piece]]"
+    ) -> "Iterator[tuple[Sequence[list[_Piece]], Mapping[int, int]]]":
+        """Yield the pieces of some records at a time, and the descriptors of their shards."""
+        most = self._files.most_borrowed
+        for start in range(0, len(records), most):
+            some = records[start : start + most]
+            with self._files.borrow({parts[0].shard for parts in some}) as files:
+                yield some, files
 
     def _read_floats(self, file: int, piece: "_Piece", out: Rows) -> None:
         """Read windows that are stored as they are needed, without a copy."""
@@ -208,9 +226,8 @@ class ShardReader:
     def _read(self, file: int, piece: "_Piece", buffers: list[memoryview]) -> None:
         """Read a whole payload, and compare its checksum."""
         try:
-            count = self._read_cached(file, buffers, piece.payload) or os.preadv(
-                file, buffers, piece.payload
-            )
+            count = self._read_cached(file, buffers, piece)
+            count = count or os.preadv(file, buffers, piece.payload)
             if 0 < count < piece.size:
                 count = _read_rest(file, buffers, piece.payload, count)
         except OSError as error:
@@ -225,7 +242,7 @@ class ShardReader:
                 f"the record whose payload starts at byte {piece.payload} has changed",
             )
 
-    def _read_cached(self, file: int, buffers: list[memoryview], offset: int) -> int:
+    def _read_cached(self, file: int, buffers: list[memoryview], piece: "_Piece") -> int:
         """Read what is in the system's cache; if that is not all, advise for some time.
 
         Advice costs one call a record, and is of use only where the disk has to be waited for.
@@ -233,13 +250,13 @@ class ShardReader:
         if not _CAN_ADVISE:
             return 0
         try:
-            count = os.preadv(file, buffers, offset, os.RWF_NOWAIT)
+            count = os.preadv(file, buffers, piece.payload, os.RWF_NOWAIT)
         except OSError as error:
             # Not supported: the disk may have to be waited for.
             if error.errno not in (errno.EAGAIN, errno.EOPNOTSUPP):
                 raise
             count = 0
-        if count < sum(map(len, buffers)):
+        if count < piece.size:
             self._local.cold_reads = _COLD_READS
         return count
 
@@ -259,6 +276,12 @@ class _ThreadState(local):
         if len(self._buffer) < size:
             self._buffer = memoryview(bytearray(size))
         return self._buffer
+
+
+def _pieces(pieces: Pieces) -> Iterator[_Piece]:
+    rows = pieces.rows.tolist()
+    for fields, row, end in zip(pieces.first.tolist(), rows, rows[1:], strict=False):
+        yield _Piece._make((*fields, row, end))
 
 
 def _read_rest(file: int, pieces: list[memoryview], offset: int, count: int) -> int:
