@@ -224,8 +224,8 @@ def _held_run(job: ConversionSetup, *positions: int) -> InMemoryRun:
     for position in positions:
         for records in read_records(job.shards[position], job.memory.batch_bytes):
             _exhaust(gatherer.add(job.decoder.decode(records)))
-    keyed, rows = gatherer.take_keyed()
-    return InMemoryRun(buffer, rows, keyed)
+    found, rows = gatherer.take()
+    return InMemoryRun(buffer, rows, found)
 
 
 def _windows(run: InMemoryRun, start: int, stop: int, dims: int) -> Any:

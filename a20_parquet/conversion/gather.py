@@ -4,11 +4,9 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from a20_parquet.runs.located_run import LocatedRun
 from a20_parquet.runs.locations import LOCATION, Locations
@@ -19,6 +17,7 @@ from a20_parquet.tfrecord.shard import HEADER_BYTES, unmasked_crc
 from a20_parquet.windows.build import WindowRules, sort_table
 from a20_parquet.windows.records import DecodedRecords, Embedding, FeatureValues, RecordMetadata
 from a20_parquet.windows.selection import LeftOut
+from a20_parquet.windows.window_table import WindowTable
 
 
 class Gatherer:
@@ -61,29 +60,29 @@ class Gatherer:
         for name, tensors in self._features.items():
             tensors.extend(taken.features[name][start:stop])
 
-    def _take_table(self) -> tuple[Any, npt.NDArray[np.int64]]:
+    def _take_table(self) -> tuple[WindowTable, npt.NDArray[np.int64]]:
         """Return the windows of the records gathered, and forget these.
 
         Windows outside the selection are counted and left out.
 
         Returns:
-            Their metadata, unsorted, a table of ``keyed_schema()``; and for each its number among
-            all windows of the records.
+            Their metadata, unsorted; and for each window its number among all windows of the
+            records.
         """
-        keyed = sort_table(self._records, self._rules, self._features)
-        rows = np.arange(len(keyed))
+        windows = sort_table(self._records, self._rules, self._features)
+        rows = np.arange(len(windows))
         if self._rules.selection.is_limited:
             takes = self._rules.selection.takes(
-                keyed.column("site"), keyed.column("window_start_local")
+                windows.column("site"), windows.column("window_start_local")
             )
-            others = keyed.filter(pa.array(~takes))
+            others = windows.filter(~takes)
             self.leave_out(_count_by_shard(others), LeftOut.of_days(others))
-            keyed, rows = keyed.filter(pa.array(takes)), rows[takes]
-        self.windows.update(_count_by_shard(keyed))
+            windows, rows = windows.filter(takes), rows[takes]
+        self.windows.update(_count_by_shard(windows))
         self._records.clear()
         for tensors in self._features.values():
             tensors.clear()
-        return pa.Table.from_batches([keyed]), rows
+        return windows, rows
 
 
 class WindowGatherer(Gatherer):
@@ -133,27 +132,29 @@ class WindowGatherer(Gatherer):
 
     def rest(self) -> Iterator[InMemoryRun]:
         """Sort the windows in the buffer into a run; none if the buffer is empty."""
-        keyed, rows = self.take_keyed()
-        if len(keyed):
-            yield InMemoryRun(self._buffer, rows, keyed)
+        windows, rows = self.take()
+        if len(windows):
+            yield InMemoryRun(self._buffer, rows, windows)
 
-    def take_keyed(self) -> tuple[Any, npt.NDArray[np.int64]]:
+    def take(self) -> tuple[WindowTable, npt.NDArray[np.int64]]:
         """Return the windows in the buffer, and begin an empty one.
 
         Returns:
-            Their metadata, unsorted, a table of ``keyed_schema()``; and for each its buffer row.
+            Their metadata, unsorted; and for each its buffer row.
         """
         self._used = 0
         return self._take_table()
 
     def _sort_in_parts(self, picked: Embedding) -> Iterator[InMemoryRun]:
         """Sort the rows of one record, which is larger than the buffer, a full buffer at a time."""
-        keyed, rows = self.take_keyed()
+        windows, rows = self.take()
         most = len(self._buffer)
-        for start in range(0, len(keyed), most):
+        for start in range(0, len(windows), most):
             part = rows[start : start + most]
             self._buffer[: len(part)] = picked[part]
-            yield InMemoryRun(self._buffer, np.arange(len(part)), keyed.slice(start, most))
+            yield InMemoryRun(
+                self._buffer, np.arange(len(part)), windows.slice(start, start + most)
+            )
 
 
 class LocationGatherer(Gatherer):
@@ -200,29 +201,28 @@ class LocationGatherer(Gatherer):
 
     def rest(self) -> Iterator[LocatedRun]:
         """Sort the windows gathered into a run; none if there are no windows."""
-        keyed, places = self.take()
-        if len(keyed):
-            yield LocatedRun(self._files, places, keyed, self._rules.dims)
+        windows, places = self.take()
+        if len(windows):
+            yield LocatedRun(self._files, places, windows, self._rules.dims)
 
-    def take(self) -> tuple[Any, Locations]:
+    def take(self) -> tuple[WindowTable, Locations]:
         """Return the windows of the records gathered, and forget these.
 
         Returns:
-            Their metadata, unsorted, a table of ``keyed_schema()``; and for each the location of
-            its embedding.
+            Their metadata, unsorted; and for each the location of its embedding.
         """
         places = np.concatenate([np.empty(0, LOCATION), *self._places])
         shapes = [shape for batch in self._records for shape in batch.shapes]
-        windows, channels, dims = np.array(shapes, np.int64).reshape(-1, 3).T
+        counts, channels, dims = np.array(shapes, np.int64).reshape(-1, 3).T
         self._places.clear()
         self._rows = 0
-        record, window, channel = self._rules.rows(windows, channels)
-        keyed, rows = self._take_table()
+        record, window, channel = self._rules.rows(counts, channels)
+        windows, rows = self._take_table()
         located = places[record]
         located["at"] += (
             (window * channels[record] + channel) * dims[record] * located["item_bytes"]
         ).astype(np.int32)
-        return keyed, located[rows]
+        return windows, located[rows]
 
 
 def are_locatable(decoded: DecodedRecords, records: Records) -> list[bool]:
@@ -239,6 +239,6 @@ def are_locatable(decoded: DecodedRecords, records: Records) -> list[bool]:
     ]
 
 
-def _count_by_shard(keyed: Any) -> dict[int, int]:
-    positions, times = np.unique(keyed.column("shard").to_numpy(), return_counts=True)
+def _count_by_shard(windows: WindowTable) -> dict[int, int]:
+    positions, times = np.unique(windows.column("shard").to_numpy(), return_counts=True)
     return dict(zip(positions.tolist(), times.tolist(), strict=True))

@@ -5,10 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from a20_parquet.conversion.gather import LocationGatherer, WindowGatherer
 from a20_parquet.conversion.job import ConversionSetup
@@ -27,6 +25,7 @@ from a20_parquet.runs.shard_reader import ShardFiles
 from a20_parquet.runs.stored_run import open_runs
 from a20_parquet.storage.path import AnyPath
 from a20_parquet.windows.filter import RecordFilter
+from a20_parquet.windows.window_table import WindowTable
 
 _LOGGER = logging.getLogger(__name__)
 _LEAST_PART_ROWS = 64
@@ -157,13 +156,13 @@ def sort_shards(
     positions = sorted(by_position)
     in_memory = [made for made in new if made.in_memory is not None]
     runs: list[Run] = [*open_runs(run_files, files)]
-    if in_memory:
-        keyed = pa.concat_tables([made.in_memory for made in in_memory])
+    if tables := [made.in_memory for made in in_memory if made.in_memory is not None]:
+        windows = WindowTable.concat(tables)
         if shared is None:
             locations = np.concatenate([made.rows for made in in_memory])
-            runs.append(LocatedRun(files, locations, keyed, setup.table.dims))
+            runs.append(LocatedRun(files, locations, windows, setup.table.dims))
         else:
-            runs.append(shared.run(in_memory, keyed))
+            runs.append(shared.run(in_memory, windows))
     return runs, SortedShards(
         positions=tuple(positions),
         shards=tuple(by_position[position] for position in positions),
@@ -189,7 +188,7 @@ class _SharedBuffer:
         """Lend a unit its part of the buffer."""
         yield self._all[self._starts[positions[0]] : self._starts[positions[-1] + 1]]
 
-    def run(self, units: Sequence[SortedUnit], keyed: Any) -> InMemoryRun:
-        """Sort all windows in the buffer into one run; ``keyed`` is their metadata."""
+    def run(self, units: Sequence[SortedUnit], windows: WindowTable) -> InMemoryRun:
+        """Sort all windows in the buffer into one run; ``windows`` are their metadata."""
         rows = [self._starts[unit.sorted.positions[0]] + unit.rows for unit in units]
-        return InMemoryRun(self._all, np.concatenate(rows), keyed)
+        return InMemoryRun(self._all, np.concatenate(rows), windows)

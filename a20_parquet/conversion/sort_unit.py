@@ -5,7 +5,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import compress
 from threading import Lock
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +34,7 @@ from a20_parquet.windows.filter import RecordFilter
 from a20_parquet.windows.records import DecodedRecords
 from a20_parquet.windows.rejection import Rejection
 from a20_parquet.windows.selection import LeftOut
+from a20_parquet.windows.window_table import WindowTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,8 @@ class SortedUnit:
     """Result of one unit, with the windows that stay in memory."""
 
     sorted: SortedShards
-    in_memory: Any
-    """Metadata of windows that are not in ``sorted.runs``, a table of ``keyed_schema()``; None if
-    there are none."""
+    in_memory: WindowTable | None
+    """Metadata of windows that are not in ``sorted.runs``; None if there are none."""
     rows: npt.NDArray[np.int64] | Locations
     """For each of them its row of the buffer, or its embedding's location."""
     last_error: RecordError | None
@@ -80,7 +79,7 @@ class UnitSorter:
             OSError: a run or the quarantine cannot be written.
         """
         read = [self._read(self.setup.shards[position]) for position in self.positions]
-        in_memory: Any = None
+        in_memory: WindowTable | None = None
         rows: npt.NDArray[np.int64] | Locations = np.zeros(0, np.int64)
         if self.located is not None:
             self._write(self.gatherer.rest())
@@ -89,7 +88,7 @@ class UnitSorter:
             else:
                 self._write(self.located.rest())
         elif self.setup.memory.holds_all and not self._runs:
-            in_memory, rows = self.gatherer.take_keyed()
+            in_memory, rows = self.gatherer.take()
         else:
             self._write(self.gatherer.rest())
         gatherers = [self.gatherer, *([self.located] if self.located else [])]

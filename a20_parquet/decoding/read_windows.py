@@ -84,7 +84,7 @@ def _windows(decoded: Iterable[DecodedRecords], dims: int, window_s: float) -> I
     record_filter = RecordFilter(rules)
     for batch in decoded:
         record_filter.check(batch)
-        metadata = sort_table([batch.metadata], rules)
+        metadata = sort_table([batch.metadata], rules).to_batch()
         embeddings = [rules.pick(tensor) for tensor in batch.embeddings]
         if len(metadata):
             yield with_embeddings(

@@ -77,7 +77,7 @@ def read_sample(job: ConversionSetup, records: int) -> Sample:
         reading.read(shard, window_bytes, quota)
     if not reading.batches:
         raise SourceError(_why_none(job, reading))
-    keyed = sort_table(reading.batches, job.rules, reading.features)
+    keyed = sort_table(reading.batches, job.rules, reading.features).to_batch()
     rows = np.arange(len(keyed))
     if job.rules.selection.is_limited:
         taken = job.rules.selection.takes(keyed.column("site"), keyed.column("window_start_local"))

@@ -3,11 +3,10 @@
 An embedding is read where it is stored when its file is written.
 """
 
-from typing import Any
-
 from a20_parquet.runs.locations import Locations, Pieces
 from a20_parquet.runs.run import Rows, SortedMetadata
 from a20_parquet.runs.shard_reader import ShardFiles, ShardReader
+from a20_parquet.windows.window_table import WindowTable
 
 
 class LocatedRun(SortedMetadata):
@@ -17,17 +16,19 @@ class LocatedRun(SortedMetadata):
         dims: floats per embedding.
     """
 
-    def __init__(self, files: ShardFiles, locations: Locations, keyed: Any, dims: int) -> None:
+    def __init__(
+        self, files: ShardFiles, locations: Locations, windows: WindowTable, dims: int
+    ) -> None:
         """Sort windows.
 
         Args:
             files: the shards.
             locations: of the windows' embeddings.
-            keyed: the windows' metadata, a table of ``keyed_schema()`` with at least one row.
+            windows: their metadata, of one window or more.
             dims: floats per embedding.
         """
         self._reader = ShardReader(files, dims)
-        self._locations = locations[self._sort(keyed)]
+        self._locations = locations[self._sort(windows)]
         self._pieces = Pieces.of(self._locations, dims)
         self.dims = dims
 

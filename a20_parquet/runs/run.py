@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from a20_parquet.windows.order import Partitions, find_partitions, sort_order
+from a20_parquet.windows.window_table import WindowTable
 
 Rows = npt.NDArray[np.float32]
 """Embeddings, shape ``(rows, dims)``."""
@@ -59,20 +60,20 @@ class SortedMetadata:
     on_disk = False
     is_remote = False
 
-    def _sort(self, keyed: Any) -> npt.NDArray[np.int64]:
-        """Sort metadata, and return for each row the number of its window in ``keyed``."""
-        order = sort_order(keyed)
-        self._metadata = keyed.take(pa.array(order)).combine_chunks().to_batches()[0]
-        self.partitions = find_partitions(self._metadata)
+    def _sort(self, windows: WindowTable) -> npt.NDArray[np.int64]:
+        """Sort windows, and return for each row the number of its window in ``windows``."""
+        order = sort_order(windows)
+        self._windows = windows.take(order)
+        self.partitions = find_partitions(self._windows)
         return order
 
     def __len__(self) -> int:
         """Count the windows."""
-        return len(self._metadata)
+        return len(self._windows)
 
     def read_metadata(self, start: int, stop: int) -> Any:
         """See ``Run``."""
-        return self._metadata.slice(start, stop - start)
+        return self._windows.slice(start, stop).to_batch()
 
 
 class InMemoryRun(SortedMetadata):
@@ -82,16 +83,16 @@ class InMemoryRun(SortedMetadata):
         dims: floats per embedding.
     """
 
-    def __init__(self, embeddings: Rows, rows: npt.NDArray[np.int64], keyed: Any) -> None:
+    def __init__(self, embeddings: Rows, rows: npt.NDArray[np.int64], windows: WindowTable) -> None:
         """Sort windows.
 
         Args:
             embeddings: shape ``(any, dims)``; not copied, so it must not change from now on.
             rows: the row of ``embeddings`` for each window.
-            keyed: the windows' metadata, a table of ``keyed_schema()`` with at least one row.
+            windows: their metadata, of one window or more.
         """
         self._embeddings = embeddings
-        self._rows = rows[self._sort(keyed)]
+        self._rows = rows[self._sort(windows)]
         self.dims = embeddings.shape[1]
 
     def read_embeddings(self, start: int, out: Rows) -> None:

@@ -187,7 +187,7 @@ def _parts(taken: DecodedRecords) -> Iterator[DecodedRecords]:
 
 def _select(taken: DecodedRecords, rules: WindowRules) -> tuple[WindowBlock, int]:
     """Return the selected windows, and the number of others."""
-    metadata = sort_table([taken.metadata], rules, taken.features)
+    metadata = sort_table([taken.metadata], rules, taken.features).to_batch()
     rows = [*map(rules.pick, taken.embeddings)] or [np.empty((0, rules.dims), np.float32)]
     embeddings = np.concatenate(rows).astype(np.float32, copy=False)
     if not rules.selection.is_limited:

@@ -20,6 +20,7 @@ from a20_parquet.windows.schema import (
     window_schema,
 )
 from a20_parquet.windows.selection import Selection
+from a20_parquet.windows.window_table import WindowTable
 
 _US = 1_000_000
 _NUMBERS: dict[FeatureKind, type[np.float32 | np.int64]] = {
@@ -99,7 +100,7 @@ def sort_table(
     records: Sequence[RecordMetadata],
     rules: WindowRules,
     features: Mapping[str, Sequence[FeatureValues | None]] | None = None,
-) -> Any:
+) -> WindowTable:
     """Build the metadata and sort keys of all windows of some records.
 
     Rows are in the order of ``records``, within a record window after window and within a window
@@ -111,7 +112,7 @@ def sort_table(
         features: for each of ``rules.features`` its values in each record.
 
     Returns:
-        A record batch of ``keyed_schema(rules.features)``.
+        Windows of ``keyed_schema(rules.features)``.
     """
     names = [name for batch in records for name in batch.filenames]
     # A recording has many records: each name is parsed once.
@@ -133,15 +134,15 @@ def sort_table(
     start_local_us = start_us + utc_offset_s[recording] * _US
     has_no_period = undated & (rules.by.period is not None)
 
-    repeat = pa.array(recording)
-    columns = {
-        "filename": filenames.dictionary.take(repeat),
-        **{name: getattr(recordings, name).take(repeat) for name in Recordings.columns()},
+    names_columns = {
+        "filename": filenames.dictionary,
+        **{name: getattr(recordings, name) for name in (*Recordings.columns(), "site")},
+    }
+    columns: dict[str, Any] = {
         "recording_offset_in_file": offset_s,
         "window_start": pa.array(start_us, mask=undated),
         "window_start_local": pa.array(start_local_us, mask=undated),
         "channel": channel,
-        "site": recordings.site.take(repeat),
         "period": pa.array(periods(start_local_us // _US, rules.by), mask=has_no_period),
         "shard": np.repeat([b.position for b in records], list(map(len, records)))[record],
         "record": np.concatenate([np.zeros(0, np.int64), *(b.numbers for b in records)])[record],
@@ -150,8 +151,12 @@ def sort_table(
         found = (features or {})[feature.name]
         columns[feature.name] = _feature_column(feature, found, shapes, rows, rules)
     schema = keyed_schema(rules.features)
-    arrays = [_cast(columns[field.name], field.type) for field in schema]
-    return pa.record_batch(arrays, schema=schema)
+    return WindowTable(
+        schema,
+        _batch(names_columns, schema),
+        recording.astype(np.int32, copy=False),
+        _batch(columns, schema),
+    )
 
 
 def with_embeddings(metadata: Any, embeddings: npt.NDArray[np.float32]) -> Any:
@@ -222,6 +227,12 @@ def _array(kind: Any, values: npt.NDArray[Any], null: npt.NDArray[np.bool_] | No
 
 def _validity(null: npt.NDArray[np.bool_] | None) -> Any:
     return None if null is None else pa.py_buffer(np.packbits(~null, bitorder="little"))
+
+
+def _batch(columns: Mapping[str, Any], schema: Any) -> Any:
+    """Record batch of some columns, of their types in ``schema``."""
+    part = pa.schema([schema.field(name) for name in columns])
+    return pa.record_batch([_cast(columns[field.name], field.type) for field in part], schema=part)
 
 
 def _cast(values: Any, kind: Any) -> Any:

@@ -23,7 +23,7 @@ from a20_parquet.runs.stored_run import StoredRun, write_run
 from a20_parquet.runs.without_rows import WithoutRows
 from a20_parquet.windows.duplicates import Duplicates
 from a20_parquet.windows.schema import Feature, keyed_schema
-from tests.helpers.metadata import make_keyed
+from tests.helpers.metadata import make_keyed, window_table
 from tests.helpers.repeated import (
     Found,
     names_of,
@@ -190,7 +190,7 @@ def test_features_are_compared_too() -> None:
     columns = dict(zip(keyed_schema().names, make_keyed(rows).columns, strict=True))
     columns["label"] = pa.array(labels, schema.field("label").type)
     keyed = pa.table([columns[name] for name in schema.names], schema=schema)
-    run = InMemoryRun(np.zeros((5, DIMS), np.float32), np.arange(5), keyed)
+    run = InMemoryRun(np.zeros((5, DIMS), np.float32), np.arange(5), window_table(keyed))
     comparison = Comparison(runs=[run], dims=DIMS, features=features, batch_rows=2)
     found = find_duplicates(comparison, workers=1, executor=ThreadExecutor(1, NoProgress()))
     assert (found.identical.count, found.different.count) == (2, 2)

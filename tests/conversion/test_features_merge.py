@@ -17,7 +17,7 @@ from a20_parquet.runs.run import InMemoryRun, Run
 from a20_parquet.runs.stored_run import StoredRun, write_run
 from a20_parquet.windows.build import with_embeddings
 from a20_parquet.windows.schema import Feature, keyed_schema, metadata_schema, window_schema
-from tests.helpers.metadata import make_keyed
+from tests.helpers.metadata import make_keyed, window_table
 from tests.helpers.parquet_files import encode
 from tests.helpers.runs import DIMS, Row, embedding_of, embeddings_of, random_rows, sort_key
 
@@ -56,7 +56,9 @@ def test_features_stay_with_their_windows(
     rows[0] += [rows[0][0] | {"record": 999 + number} for number in range(3)]
     runs: list[Run] = []
     for shard, mine in enumerate(rows):
-        run = InMemoryRun(embeddings_of(mine), np.arange(len(mine)), keyed_with_features(mine))
+        run = InMemoryRun(
+            embeddings_of(mine), np.arange(len(mine)), window_table(keyed_with_features(mine))
+        )
         path = folder / f"run-{shard}"
         runs.append(StoredRun(write_run(run, path, batch_rows=7)) if on_disk else run)
     slices = [(0, len(mine)) for mine in rows]

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from a20_parquet.windows.records import RecordMetadata
 from a20_parquet.windows.schema import keyed_schema
+from a20_parquet.windows.window_table import RECORDING_COLUMNS, WindowTable
 
 
 def make_metadata(
@@ -48,3 +49,15 @@ def make_keyed(rows: Sequence[dict[str, Any]]) -> Any:
         for field in schema
     ]
     return pa.record_batch(arrays, schema=schema)
+
+
+def window_table(keyed: Any) -> WindowTable:
+    """The rows of a record batch or table of ``keyed_schema()``, each a recording of its own."""
+    batch = pa.table(keyed).combine_chunks().to_batches()[0]
+    others = [name for name in batch.schema.names if name not in RECORDING_COLUMNS]
+    return WindowTable(
+        batch.schema,
+        batch.select(list(RECORDING_COLUMNS)),
+        np.arange(len(batch), dtype=np.int32),
+        batch.select(others),
+    )

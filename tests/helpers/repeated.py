@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.runs.run import InMemoryRun
 from a20_parquet.windows.partition import PartitionBy
 from tests.helpers.datasets import complete
 from tests.helpers.layout import LocalLayout
-from tests.helpers.metadata import make_keyed
+from tests.helpers.metadata import make_keyed, window_table
 from tests.helpers.runs import DIMS, Row, sort_key
 from tests.helpers.units import OPTIONS, write_runs
 
@@ -54,7 +53,7 @@ def repeated_rows(rng: random.Random, count: int, shard: int, names: int) -> lis
 
 def run_of(rows: Sequence[Row]) -> InMemoryRun:
     """A run in memory of rows with their values."""
-    keyed = pa.Table.from_batches([make_keyed(rows)])
+    keyed = window_table(make_keyed(rows))
     values = VALUES[[row["value"] for row in rows]].reshape(-1, DIMS)
     return InMemoryRun(values, np.arange(len(rows)), keyed)
 

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from a20_parquet.runs.run import InMemoryRun, Rows, Run
-from tests.helpers.metadata import make_keyed
+from tests.helpers.metadata import make_keyed, window_table
 
 DIMS = 3
 Row = dict[str, Any]
@@ -67,7 +66,7 @@ def held(rows: Sequence[Row], rng: random.Random | None = None) -> InMemoryRun:
     used = np.array(places[: len(rows)], np.int64)
     buffer = np.full((len(rows) + 2, DIMS), np.nan, np.float32)
     buffer[used] = embeddings_of(rows)
-    return InMemoryRun(buffer, used, pa.Table.from_batches([make_keyed(rows)]))
+    return InMemoryRun(buffer, used, window_table(make_keyed(rows)))
 
 
 def read_run(run: Run, start: int, stop: int) -> tuple[list[Row], Rows]:

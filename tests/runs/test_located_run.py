@@ -28,7 +28,7 @@ from a20_parquet.runs.run import InMemoryRun, Rows
 from a20_parquet.runs.shard_reader import ShardFiles
 from a20_parquet.runs.stored_run import StoredRun, write_run
 from a20_parquet.tfrecord.resync import MAX_PAYLOAD_BYTES
-from tests.helpers.metadata import make_keyed
+from tests.helpers.metadata import make_keyed, window_table
 from tests.helpers.runs import Row
 
 DIMS = 3
@@ -46,11 +46,13 @@ class Written:
 
     def located(self, files: ShardFiles) -> LocatedRun:
         """Return a run that reads the shards."""
-        return LocatedRun(files, self.locations, self.keyed, DIMS)
+        return LocatedRun(files, self.locations, window_table(self.keyed), DIMS)
 
     def in_memory(self) -> InMemoryRun:
         """Return a run that should have the same rows."""
-        return InMemoryRun(self.embeddings, np.arange(len(self.embeddings)), self.keyed)
+        return InMemoryRun(
+            self.embeddings, np.arange(len(self.embeddings)), window_table(self.keyed)
+        )
 
 
 def write(  # noqa: PLR0913 - of what shape the shards are, each a keyword

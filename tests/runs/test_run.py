@@ -15,7 +15,7 @@ from a20_parquet.runs.run import InMemoryRun
 from a20_parquet.runs.stored_run import StoredRun, write_run
 from a20_parquet.storage.path import parse_path
 from a20_parquet.windows.schema import keyed_schema
-from tests.helpers.metadata import make_keyed
+from tests.helpers.metadata import make_keyed, window_table
 from tests.helpers.runs import DIMS, embeddings_of, held, random_rows, read_run, sort_key
 
 
@@ -109,7 +109,7 @@ def test_a_held_run_does_not_copy(tmp_path: Path) -> None:
     """A held run reads where the windows were decoded, and writes what lies there then."""
     rows = sorted(random_rows(random.Random(7), 3, 0), key=sort_key)
     buffer = embeddings_of(rows)
-    keyed = pa.Table.from_batches([make_keyed(rows)])
+    keyed = window_table(make_keyed(rows))
     memory = InMemoryRun(buffer, np.arange(3), keyed)
     buffer[:] = 7
     assert read_run(memory, 0, 3)[1].tolist() == [[7.0] * DIMS] * 3

@@ -187,7 +187,7 @@ def test_any_records(
     heads = [
         make_metadata(records, position, first) for position, (records, first) in enumerate(batches)
     ]
-    found = sort_table(heads, chosen)
+    found = sort_table(heads, chosen).to_batch()
     assert found.schema == keyed_schema()
     found.validate(full=True)
     assert rows_of(found) == expected_rows(heads, chosen)
@@ -210,7 +210,7 @@ def test_columns_that_are_never_null_hold_no_null() -> None:
     """Columns that the schema says are never null have none."""
     heads = [make_metadata([(name, 0.0, (2, 2, 8)) for name in NAMES])]
     chosen = WindowRules(window_s=5, by=PartitionBy.SITE_DATE, dims=8, filenames=ELSEWHERE)
-    found = sort_table(heads, chosen)
+    found = sort_table(heads, chosen).to_batch()
     for name, _, nullable in [*DESIGN, *KEYS]:
         assert nullable or not found.column(name).null_count, name
 
@@ -218,7 +218,9 @@ def test_columns_that_are_never_null_hold_no_null() -> None:
 def test_windows_run_past_midnight() -> None:
     """The date is the local one of the window, not that of the recording or of UTC."""
     name = "20201014T235950+1000_A_1.flac"
-    found = sort_table([make_metadata([(name, 0.0, (4, 1, 8))])], rules(PartitionBy.SITE_DATE))
+    found = sort_table(
+        [make_metadata([(name, 0.0, (4, 1, 8))])], rules(PartitionBy.SITE_DATE)
+    ).to_batch()
     days = [str(np.datetime64(day, "D")) for day in found["period"].to_pylist()]
     assert days == ["2020-10-14", "2020-10-14", "2020-10-15", "2020-10-15"]
     assert {start.day for start in found["window_start"].to_pylist()} == {14}
@@ -238,14 +240,14 @@ def test_windows_run_past_midnight() -> None:
 def test_local_date(start: str, day: str) -> None:
     """The date is the one in the name, for any offset."""
     heads = [make_metadata([(f"{start}_A_1.flac", 0.0, (1, 1, 8))])]
-    period = sort_table(heads, rules(PartitionBy.SITE_DATE))["period"][0].as_py()
+    period = sort_table(heads, rules(PartitionBy.SITE_DATE)).to_batch()["period"][0].as_py()
     assert str(np.datetime64(period, "D")) == day
 
 
 def test_order_of_channels() -> None:
     """A window's channels follow one another, then comes the next window."""
     heads = [make_metadata([(NAMES[0], 60.0, (2, 3, 8)), (NAMES[1], 0.0, (1, 2, 8))])]
-    found = sort_table(heads, rules(PartitionBy.SITE))
+    found = sort_table(heads, rules(PartitionBy.SITE)).to_batch()
     assert found["channel"].to_pylist() == [0, 1, 2, 0, 1, 2, 0, 1]
     offsets_s = [60.0, 60.0, 60.0, 65.0, 65.0, 65.0, 0.0, 0.0]
     assert found["recording_offset_in_file"].to_pylist() == offsets_s
@@ -254,14 +256,14 @@ def test_order_of_channels() -> None:
 @pytest.mark.parametrize("heads", [[], [make_metadata([])], [make_metadata([]), make_metadata([])]])
 def test_no_records(heads: list[RecordMetadata]) -> None:
     """No records give no rows of the same schema."""
-    found = sort_table(heads, rules(PartitionBy.SITE_DATE))
+    found = sort_table(heads, rules(PartitionBy.SITE_DATE)).to_batch()
     assert (found.num_rows, found.schema) == (0, keyed_schema())
 
 
 def test_many_channels() -> None:
     """The last channel that the column can count has its number."""
     heads = [make_metadata([(NAMES[0], 0.0, (1, MAX_CHANNELS, 8))])]
-    found = sort_table(heads, rules(PartitionBy.SITE))
+    found = sort_table(heads, rules(PartitionBy.SITE)).to_batch()
     assert found["channel"].to_pylist() == list(range(32_768))
 
 
@@ -270,7 +272,7 @@ def test_many_channels() -> None:
 def test_with_embeddings(rows: int, dims: int) -> None:
     """Embeddings and metadata are joined as they are, and neither is copied."""
     heads = [make_metadata([(NAMES[0], 0.0, (rows, 1, dims))])]
-    metadata = sort_table(heads, rules(PartitionBy.SITE))
+    metadata = sort_table(heads, rules(PartitionBy.SITE)).to_batch()
     embeddings = np.random.default_rng(0).normal(size=(rows, dims)).astype(np.float32)
     embeddings[:1, :1] = np.nan
     windows = with_embeddings(metadata, embeddings)
@@ -291,9 +293,11 @@ def test_with_embeddings(rows: int, dims: int) -> None:
 
 def test_with_embeddings_of_slices() -> None:
     """Slices of metadata and of a larger buffer belong together row by row."""
-    metadata = sort_table(
-        [make_metadata([(NAMES[0], 0.0, (6, 1, 4))])], rules(PartitionBy.SITE)
-    ).slice(2, 3)
+    metadata = (
+        sort_table([make_metadata([(NAMES[0], 0.0, (6, 1, 4))])], rules(PartitionBy.SITE))
+        .to_batch()
+        .slice(2, 3)
+    )
     embeddings = np.arange(40, dtype=np.float32).reshape(10, 4)[5:8]
     windows = with_embeddings(metadata, embeddings)
     assert windows["embedding"].to_pylist() == embeddings.tolist()
@@ -303,7 +307,9 @@ def test_with_embeddings_of_slices() -> None:
 def test_with_embeddings_keeps_features() -> None:
     """Features follow the metadata unchanged, with nulls, and the keys are left out."""
     features = (Feature("nuisances", 3), Feature("label", 1))
-    plain = sort_table([make_metadata([(NAMES[0], 0.0, (4, 1, 2))])], rules(PartitionBy.SITE))
+    plain = sort_table(
+        [make_metadata([(NAMES[0], 0.0, (4, 1, 2))])], rules(PartitionBy.SITE)
+    ).to_batch()
     values = [[[1.0, 2.0, 3.0], None, [-0.0, 5.0, 6.0], None], [None, None, None, [7.0]]]
     arrays = [
         pa.array(lists, feature.column.type)

@@ -77,7 +77,7 @@ def test_features(
         for feature in features
     }
     decoded = make_decoded([(NAME, 60.0 * n, (*s, 3)) for n, s in enumerate(shapes)])
-    found = sort_table([decoded.metadata], rules(channels, features), tensors)
+    found = sort_table([decoded.metadata], rules(channels, features), tensors).to_batch()
     found.validate(full=True)
     assert found.schema == keyed_schema(features)
     for feature in features:
@@ -97,7 +97,7 @@ def test_a_feature_is_kept_bit_for_bit() -> None:
     feature = Feature("label", 3)
     decoded = make_decoded([(NAME, 0.0, (1, 1, 3))])
     tensor = bits.view(np.float32).reshape(1, 1, 3)
-    found = sort_table([decoded.metadata], rules(None, (feature,)), {"label": [tensor]})
+    found = sort_table([decoded.metadata], rules(None, (feature,)), {"label": [tensor]}).to_batch()
     assert found["label"].flatten().view(pa.uint32()).to_pylist() == bits.tolist()
 
 
