@@ -5,6 +5,7 @@ limits of all groups above apply too. In version 1 memory and CPU have separate 
 version 2 they share one.
 """
 
+import ctypes
 import logging
 import math
 import os
@@ -36,6 +37,16 @@ _USUAL: Final = {
     "memory": "/sys/fs/cgroup/memory",
     "cpu": "/sys/fs/cgroup/cpu",
 }
+
+
+def release_memory() -> None:
+    """Give memory that was freed back to the system, where the C library can (glibc).
+
+    It keeps what was freed between blocks in use: of the first pass up to 150 MB.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def memory_limit(root: Path = _ROOT) -> int | None:

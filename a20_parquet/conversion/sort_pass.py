@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from a20_parquet.conversion.gather import LocationGatherer, WindowGatherer
 from a20_parquet.conversion.job import ConversionSetup
 from a20_parquet.conversion.observations import Observations
-from a20_parquet.conversion.sort_unit import ErrorLimit, SortedUnit, UnitSorter
+from a20_parquet.conversion.sort_unit import ErrorLimit, SortedUnit, UnitSorter, UnsortedWindows
 from a20_parquet.conversion.transaction.begin import ConversionState
 from a20_parquet.conversion.transaction.checkpoints import SortedShards, remove_stray_runs
 from a20_parquet.conversion.transaction.lock import check_lock
@@ -19,6 +18,7 @@ from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.execution.protocols import Executor, TaskContext
 from a20_parquet.execution.threads import Pool
 from a20_parquet.formatting import format_count
+from a20_parquet.resources import release_memory
 from a20_parquet.runs.located_run import LocatedRun
 from a20_parquet.runs.run import InMemoryRun, Rows, Run
 from a20_parquet.runs.shard_reader import ShardFiles
@@ -119,7 +119,8 @@ def sort_shards(
     initializer = partial(_open_sorter, layout, setup, state.scratch, known, shared, files)
     errors = ErrorLimit(setup.most_errors, known)
     observations = Observations.merged(unit.observations for unit in state.sorted)
-    new = []
+    units = [*state.sorted]
+    in_memory: dict[int, UnsortedWindows] = {}
     units_left = setup.units(done)
     _LOGGER.info(
         "first pass: %s of %s, %s done before",
@@ -136,39 +137,51 @@ def sort_shards(
         errors.add_elsewhere(made.sorted.errors, made.last_error)
         # Merged at once: those of many thousand units would take as much memory as a run.
         observations = Observations.merged([observations, made.sorted.observations])
-        without = made.sorted.model_copy(update={"observations": Observations()})
-        new.append(replace(made, sorted=without))
-    new.sort(key=lambda made: made.sorted.positions)
+        units.append(made.sorted.model_copy(update={"observations": Observations()}))
+        if made.in_memory is not None:
+            first = made.sorted.positions[0]
+            in_memory[first] = shared.number(made.in_memory, first) if shared else made.in_memory
+            made.in_memory = None
+    units.sort(key=lambda unit: unit.positions)
+    run_files = [files for unit in units for files in unit.runs]
     if setup.notebook is not None:
         for shard in left:
             setup.notebook.remove_hidden(shard)
     _LOGGER.info(
-        "first pass: %s written to scratch disk",
-        format_count(sum(len(made.sorted.runs) for made in new), "run"),
+        "first pass: %s on scratch disk",
+        format_count(len(run_files), "run"),
     )
-    units = sorted([*state.sorted, *(made.sorted for made in new)], key=lambda unit: unit.positions)
-    run_files = [files for unit in units for files in unit.runs]
     by_position = {
         position: shard
         for unit in units
         for position, shard in zip(unit.positions, unit.shards, strict=True)
     }
     positions = sorted(by_position)
-    in_memory = [made for made in new if made.in_memory is not None]
     runs: list[Run] = [*open_runs(run_files, files)]
-    if tables := [made.in_memory for made in in_memory if made.in_memory is not None]:
-        windows = WindowTable.concat(tables)
+    if in_memory:
+        windows = _join(in_memory)
+        # Sorting needs as much again.
+        release_memory()
         if shared is None:
-            locations = np.concatenate([made.rows for made in in_memory])
-            runs.append(LocatedRun(files, locations, windows, setup.table.dims))
+            runs.append(LocatedRun(files, windows.rows, windows.metadata, setup.table.dims))
         else:
-            runs.append(shared.run(in_memory, windows))
+            runs.append(shared.run(windows))
     return runs, SortedShards(
         positions=tuple(positions),
         shards=tuple(by_position[position] for position in positions),
         runs=tuple(run_files),
         quarantine=tuple(shard for unit in units for shard in unit.quarantine),
         observations=observations,
+    )
+
+
+def _join(units: dict[int, UnsortedWindows]) -> UnsortedWindows:
+    """Join the windows of units, given by their first shards, in this order, and forget these."""
+    in_order = [units[first] for first in sorted(units)]
+    units.clear()
+    return UnsortedWindows(
+        WindowTable.concat([unit.metadata for unit in in_order]),
+        np.concatenate([unit.rows for unit in in_order]),
     )
 
 
@@ -188,7 +201,10 @@ class _SharedBuffer:
         """Lend a unit its part of the buffer."""
         yield self._all[self._starts[positions[0]] : self._starts[positions[-1] + 1]]
 
-    def run(self, units: Sequence[SortedUnit], windows: WindowTable) -> InMemoryRun:
-        """Sort all windows in the buffer into one run; ``windows`` are their metadata."""
-        rows = [self._starts[unit.sorted.positions[0]] + unit.rows for unit in units]
-        return InMemoryRun(self._all, np.concatenate(rows), windows)
+    def number(self, windows: UnsortedWindows, first: int) -> UnsortedWindows:
+        """Number the rows of the unit whose first shard is given in the whole buffer."""
+        return UnsortedWindows(windows.metadata, self._starts[first] + windows.rows)
+
+    def run(self, windows: UnsortedWindows) -> InMemoryRun:
+        """Sort all windows in the buffer into one run."""
+        return InMemoryRun(self._all, windows.rows, windows.metadata)

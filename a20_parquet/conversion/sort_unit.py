@@ -5,8 +5,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import compress
 from threading import Lock
+from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from a20_parquet.conversion.gather import LocationGatherer, WindowGatherer, are_locatable
@@ -21,7 +21,6 @@ from a20_parquet.dataset.quarantine import QuarantineWriter
 from a20_parquet.errors import DatasetError, RecordError
 from a20_parquet.execution.protocols import TaskContext
 from a20_parquet.runs.located_run import LocatedRun
-from a20_parquet.runs.locations import Locations
 from a20_parquet.runs.run import InMemoryRun
 from a20_parquet.runs.stored_run import RunFiles, write_run
 from a20_parquet.storage.path import AnyPath
@@ -37,15 +36,22 @@ from a20_parquet.windows.selection import LeftOut
 from a20_parquet.windows.window_table import WindowTable
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class UnsortedWindows:
+    """Windows that stay in memory until those of all units are sorted together."""
+
+    metadata: WindowTable
+    rows: npt.NDArray[Any]
+    """For each of them its row of the buffer, or its embedding's location."""
+
+
+@dataclass(slots=True)
 class SortedUnit:
-    """Result of one unit, with the windows that stay in memory."""
+    """Result of one unit."""
 
     sorted: SortedShards
-    in_memory: WindowTable | None
-    """Metadata of windows that are not in ``sorted.runs``; None if there are none."""
-    rows: npt.NDArray[np.int64] | Locations
-    """For each of them its row of the buffer, or its embedding's location."""
+    in_memory: UnsortedWindows | None
+    """Windows that are not in ``sorted.runs``; None if there are none, or they were taken."""
     last_error: RecordError | None
     """The last record or damaged range that went to quarantine."""
 
@@ -79,16 +85,15 @@ class UnitSorter:
             OSError: a run or the quarantine cannot be written.
         """
         read = [self._read(self.setup.shards[position]) for position in self.positions]
-        in_memory: WindowTable | None = None
-        rows: npt.NDArray[np.int64] | Locations = np.zeros(0, np.int64)
+        in_memory: UnsortedWindows | None = None
         if self.located is not None:
             self._write(self.gatherer.rest())
             if self.setup.memory.holds_all:
-                in_memory, rows = self.located.take()
+                in_memory = UnsortedWindows(*self.located.take())
             else:
                 self._write(self.located.rest())
         elif self.setup.memory.holds_all and not self._runs:
-            in_memory, rows = self.gatherer.take()
+            in_memory = UnsortedWindows(*self.gatherer.take())
         else:
             self._write(self.gatherer.rest())
         gatherers = [self.gatherer, *([self.located] if self.located else [])]
@@ -112,8 +117,8 @@ class UnitSorter:
         if in_memory is None:
             self.context.check()
             commit_sorted(self.layout, unit, self.context.tag)
-        in_memory = in_memory if in_memory is not None and len(in_memory) else None
-        return SortedUnit(unit, in_memory, rows, self.errors.last)
+        has_windows = in_memory is not None and len(in_memory.metadata)
+        return SortedUnit(unit, in_memory if has_windows else None, self.errors.last)
 
     def _read(self, shard: Shard) -> tuple[ShardSummary, QuarantinedShard | None]:
         """Read one shard: gather good records, and write all others to quarantine.

@@ -29,7 +29,7 @@ class WindowTable:
     recording: npt.NDArray[np.int32]
     """For each window its row in ``recordings``."""
     windows: Any
-    """Record batch of the schema's other columns, a row per window."""
+    """Record batch or table of the schema's other columns, a row per window."""
 
     def __post_init__(self) -> None:
         """Check that both parts have the same windows."""
@@ -41,14 +41,16 @@ class WindowTable:
         return len(self.recording)
 
     def column(self, name: str) -> Any:
-        """Return a column of the schema, an Arrow array with an item per window."""
+        """Return a column of the schema with an item per window."""
         if name in RECORDING_COLUMNS:
             return self.recordings.column(name).take(pa.array(self.recording))
         return self.windows.column(name)
 
     def take(self, rows: npt.NDArray[np.int64]) -> Self:
         """Return windows by their numbers."""
-        return self._with(self.recording[rows], self.windows.take(pa.array(rows)))
+        taken = pa.table(self.windows).take(pa.array(rows))
+        columns = [column.combine_chunks() for column in taken.columns]
+        return self._with(self.recording[rows], pa.record_batch(columns, taken.schema))
 
     def filter(self, taken: npt.NDArray[np.bool_]) -> Self:
         """Return the windows for which ``taken`` is true."""
@@ -64,9 +66,7 @@ class WindowTable:
 
     @classmethod
     def concat(cls, tables: Sequence[Self]) -> Self:
-        """Join tables of the same schema, at least one; a single one is not copied."""
-        if len(tables) == 1:
-            return tables[0]
+        """Join tables of the same schema, at least one; ``windows`` is not copied."""
         counts = [len(table.recordings) for table in tables]
         firsts = np.cumsum([0, *counts[:-1]])
         return cls(
@@ -76,7 +76,7 @@ class WindowTable:
                 [table.recording + first for table, first in zip(tables, firsts, strict=True)],
                 dtype=np.int32,
             ),
-            pa.concat_batches([table.windows for table in tables]),
+            pa.concat_tables([pa.table(table.windows) for table in tables]),
         )
 
     def _with(self, recording: npt.NDArray[np.int32], windows: Any) -> Self:

@@ -53,7 +53,9 @@ def make_keyed(rows: Sequence[dict[str, Any]]) -> Any:
 
 def window_table(keyed: Any) -> WindowTable:
     """The rows of a record batch or table of ``keyed_schema()``, each a recording of its own."""
-    batch = pa.table(keyed).combine_chunks().to_batches()[0]
+    table = pa.table(keyed)
+    columns = [column.combine_chunks() for column in table.columns]
+    batch = pa.record_batch(columns, table.schema)
     others = [name for name in batch.schema.names if name not in RECORDING_COLUMNS]
     return WindowTable(
         batch.schema,
