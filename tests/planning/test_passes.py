@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from a20_parquet.conversion.memory import MemoryPlan
 from a20_parquet.planning.partitions import KeyForecast
 from a20_parquet.planning.passes import MergeForecast, SortForecast, Volume
+from a20_parquet.runs.locations import LOCATION
 from a20_parquet.runs.merge_plan import divide_shards, plan_merge, unit_rows
-from a20_parquet.runs.shard_reader import LOCATION
 from a20_parquet.windows.order import Partitions
 from a20_parquet.windows.partition import PartitionBy
 
