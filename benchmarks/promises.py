@@ -88,14 +88,14 @@ def budget_names() -> list[str]:
 def promises() -> Iterator[Promise]:
     """All promises, in the order in which they are told."""
     tensorflow, wire = (convert_name("site", decoder) for decoder in DECODERS)
-    yield _faster("convert by site, tensorflow", tensorflow, "notebook", least=6)
+    yield _faster("convert by site, tensorflow", tensorflow, "notebook", least=2)
     yield Promise(
         figure="convert by site, tensorflow",
         unit="x the fastest other converter",
         measure=lambda of: _of_fastest(of.usual, tensorflow, _RIVALS),
         least=1,
     )
-    yield _faster("convert by site, wire", wire, "notebook", least=10)
+    yield _faster("convert by site, wire", wire, "notebook", least=4)
     yield _faster("convert by site, wire", wire, "cp", least=0.25, goal=0.5)
     wire_date = convert_name("site_date", "wire")
     yield _faster("convert by site,date, 430 KB, wire", wire_date, _DATE_RIVAL, least=2, goal=3)
@@ -114,8 +114,8 @@ def promises() -> Iterator[Promise]:
         measure=lambda of: _per_gb(median_rate(of.stages, stage_name(STAGE, 1))),
         least=1.5,
     )
-    for decoder in DECODERS:
-        yield _faster(f"npy-json, {decoder}", npy_json_name(decoder), "notebook", least=8)
+    for decoder, least in zip(DECODERS, (2, 8), strict=True):
+        yield _faster(f"npy-json, {decoder}", npy_json_name(decoder), "notebook", least=least)
     for decoder in DECODERS:
         name = convert_name("site", decoder, "zstd")
         yield _faster(f"convert by site, {decoder}, zstd", name, _ZSTD_RIVAL, least=1.3, goal=2)
