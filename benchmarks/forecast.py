@@ -3,9 +3,11 @@
 ``python -m benchmarks.forecast --help`` says how.
 """
 
+import gzip
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -28,6 +30,7 @@ from benchmarks.inputs import (
     make_shards,
     out_option,
     plan_of_size,
+    repeat_option,
     shards_option,
 )
 
@@ -72,32 +75,34 @@ class _Watched(NoProgress):
         return self.merge
 
 
-def compare(source: Path, out: Path, sample: int, **options: Any) -> list[Compared]:
+def compare(
+    source: Path, out: Path, sample: int, *, repeat: int = 1, **options: Any
+) -> list[Compared]:
     """Forecast a conversion, do it, and put the figures side by side.
 
     Args:
         source: a folder of shards.
         out: where to convert to; deleted first.
         sample: how many records the forecast may read.
+        repeat: how often; the seconds are medians.
         options: of the conversion.
     """
-    shutil.rmtree(out, ignore_errors=True)
-    found = a20_parquet.plan(source, sample=sample, **options).forecast
-    watched = _Watched(out / "scratch")
-    with patch.object(merge_pass, "plan_merge", watched.plan_merge):
-        conversion = a20_parquet.convert(
-            source,
-            out / "dataset",
-            scratch=out / "scratch",
-            decoder="wire",
-            progress=watched,
-            **options,
-        )
+    options = {"decoder": "wire", "scratch": out / "scratch", **options}
+    forecasts, seconds = [], []
+    for _ in range(repeat):
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir(parents=True)
+        found = a20_parquet.plan(source, sample=sample, **options).forecast
+        watched = _Watched(out / "scratch")
+        with patch.object(merge_pass, "plan_merge", watched.plan_merge):
+            conversion = a20_parquet.convert(source, out / "dataset", progress=watched, **options)
+        forecasts.append(found.seconds)
+        seconds.append(conversion.seconds)
     merge, totals = watched.merge, conversion.totals
     if merge is None:
         raise click.UsageError(f"{out} was converted without a merge")
     sizes = pq.read_table(out / "dataset" / "files.parquet").column("bytes").to_pylist()
-    slices = np.diff(merge.bounds, axis=0)
+    slices = np.concatenate([np.diff(unit.slices, axis=1)[:, 0] for unit in merge])
     slices = slices[slices > 0]
     key = found.key
     return [
@@ -113,36 +118,81 @@ def compare(source: Path, out: Path, sample: int, **options: Any) -> list[Compar
         Compared("files", key.files, len(sizes)),
         Compared("bytes of the median file", key.median_file_bytes, median(sizes)),
         Compared("bytes of all files", key.bytes, sum(sizes)),
-        Compared("seconds", found.seconds, conversion.seconds),
+        Compared("seconds", median(forecasts), median(seconds)),
     ]
+
+
+def make_shape(folder: Path, size: int, shape: str) -> Path:
+    """Write shards of a shape, unless they are there already; return their folder."""
+    if shape == "large":
+        return make_shards(folder / shape, replace(plan_of_size(size), channels=5))
+    plain = make_shards(folder, plan_of_size(size))
+    if shape == "small":
+        return plain
+    compressed = folder / shape / plain.name
+    compressed.mkdir(parents=True, exist_ok=True)
+    for path in plain.iterdir():
+        target = compressed / path.name
+        if not target.exists():
+            content = path.read_bytes()
+            is_shard = path.name.startswith("embeddings-")
+            target.write_bytes(gzip.compress(content, 1) if is_shard else content)
+    return compressed
+
+
+def _several(name: str, values: list[str], default: list[str], words: str) -> Any:
+    """Make an option that may be given again."""
+    kind = click.Choice(values)
+    return click.option(
+        name,
+        name[2:].replace("-", "_"),
+        type=kind,
+        multiple=True,
+        default=default,
+        show_default=True,
+        help=words,
+    )
 
 
 @click.command
 @click.option("--size", type=Size(), default="3GB", show_default=True, help="Input, about.")
 @click.option("--memory", type=Size(), default="500MB", show_default=True, help="The budget.")
-@click.option(
+@_several(
     "--partition-by",
-    "keys",
-    type=click.Choice([by.value for by in PartitionBy]),
-    multiple=True,
-    default=["site,date", "site,month"],
-    show_default=True,
-    help="Hive keys.",
+    [by.value for by in PartitionBy],
+    ["site,date", "site,month"],
+    "Hive keys.",
 )
+@_several(
+    "--shape",
+    ["small", "large", "gzip"],
+    ["small"],
+    "Records of 12 windows, of 60, or compressed shards.",
+)
+@_several("--embeddings", ["located", "copied"], ["copied"], "Where they are.")
+@_several("--decoder", ["wire", "tensorflow"], ["wire"], "What decodes.")
 @click.option("--sample", default=4000, show_default=True, help="Records that are read.")
+@repeat_option
 @shards_option
 @out_option
 def main(  # noqa: PLR0913 - one parameter an option
-    *, size: int, memory: int, keys: tuple[str, ...], sample: int, shards: Path, out: Path
+    *, size: int, memory: int, sample: int, repeat: int, shards: Path, out: Path, **ways: Any
 ) -> None:
     """Plan a conversion, convert, and print forecast and outcome side by side."""
-    source = shards if find_shards(shards) else make_shards(shards, plan_of_size(size))
-    for key in keys:
-        try:
-            compared = compare(source, out / "forecast", sample, memory=memory, partition_by=key)
-        finally:
-            shutil.rmtree(out / "forecast", ignore_errors=True)
-        Console(width=max(80, Console().width)).print(summary(f"{source.name}, {key}", compared))
+    for shape in ways["shape"]:
+        source = shards if find_shards(shards) else make_shape(shards, size, shape)
+        for key, where, decoder in product(
+            ways["partition_by"], ways["embeddings"], ways["decoder"]
+        ):
+            options = {"partition_by": key, "embeddings": where, "decoder": decoder}
+            try:
+                compared = compare(
+                    source, out / "forecast", sample, repeat=repeat, memory=memory, **options
+                )
+            finally:
+                shutil.rmtree(out / "forecast", ignore_errors=True)
+            title = f"{shape} {source.name}, {key}, {where}, {decoder}"
+            Console(width=max(80, Console().width)).print(summary(title, compared))
 
 
 def summary(title: str, compared: Sequence[Compared]) -> Table:

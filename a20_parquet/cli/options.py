@@ -85,8 +85,7 @@ rate_option = click.option(
     "--rate",
     type=click.FloatRange(min=0, min_open=True),
     metavar="MB/s",
-    help="Speed of one worker.  [default: reading is measured on the sample, the rest comes from "
-    "benchmarks]",
+    help="Speed of one worker.  [default: measured by converting some of the sample]",
 )
 scratch_option = click.option(
     "--scratch",
@@ -212,7 +211,7 @@ embeddings_option = choice_option(
     ["auto", "located", "copied"],
     "Where embeddings are while windows are sorted: located leaves them in the shards, which are "
     "read twice; copied needs memory or scratch disk for them. auto locates them if all shards "
-    "are local and fit into the free memory. The result is the same.",
+    "are local and their disk is fast, or they fit into the free memory. The result is the same.",
 )
 dask_option = click.option(
     "--dask",

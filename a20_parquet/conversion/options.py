@@ -57,7 +57,7 @@ class EmbeddingsIn(enum.StrEnum):
     """Where embeddings are while windows are sorted."""
 
     AUTO = "auto"
-    """``LOCATED`` if all shards are local, and fit into the memory that is free; else copied."""
+    """``LOCATED`` if all shards are local, and the second read is fast; else copied."""
     LOCATED = "located"
     """They stay in the shards, and are read a second time when they are written."""
     COPIED = "copied"
