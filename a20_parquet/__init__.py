@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from a20_parquet.query.connect import connect
     from a20_parquet.query.duckdb_file import DuckDBFile, duckdb
     from a20_parquet.query.info import DatasetInfo, info
+    from a20_parquet.query.label import label
     from a20_parquet.query.scan import scan
     from a20_parquet.query.score import Scores, score
     from a20_parquet.query.similar import similar
@@ -43,6 +44,7 @@ _MODULES: Final = {
     "export": "exporting.export",
     "info": "query.info",
     "inspect": "decoding.inspect_shards",
+    "label": "query.label",
     "npy_json": "notebook.npy_json",
     "plan": "planning.plan",
     "read_windows": "decoding.read_windows",
@@ -72,6 +74,7 @@ __all__ = [
     "export",
     "info",
     "inspect",
+    "label",
     "npy_json",
     "plan",
     "read_windows",

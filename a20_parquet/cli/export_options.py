@@ -23,6 +23,18 @@ exclude_option = click.option(
     help="Leave out what this list names: filename and timestamp_s of records, or start_s and "
     "end_s, or recording_offset_in_file of windows.",
 )
+taken_where_option = click.option(
+    "--where",
+    metavar="EXPR",
+    help="Convert only windows for which this SQL condition on metadata and --feature columns is "
+    'true, such as "nuisances[1] <= -0.25".',
+)
+excluded_option = click.option(
+    "--exclude",
+    multiple=True,
+    metavar="CSV",
+    help="With --source: the list that the conversion was given as --exclude; repeat for more.",
+)
 per_option = click.option(
     "--per",
     nargs=2,

@@ -42,6 +42,8 @@ def cli() -> None:
 @options.sample_rate_option
 @options.overwrite_option
 @options.reading_options
+@export_options.exclude_option
+@export_options.taken_where_option
 @options.drop_duplicates_option
 @options.on_error_option
 @options.max_errors_option
@@ -118,6 +120,8 @@ def npy_json(sources: tuple[str, ...], folder: str, *, as_json: bool, **given: A
 @options.window_seconds_option
 @options.sample_rate_option
 @options.reading_options
+@export_options.exclude_option
+@export_options.taken_where_option
 @options.embeddings_option
 @options.sample_option
 @options.rate_option
@@ -154,6 +158,7 @@ def info(dataset: str, *, as_json: bool) -> None:
 @cli.command()
 @options.existing_dataset_argument
 @options.source_option
+@export_options.excluded_option
 @options.decoder_option
 @options.workers_option
 @options.json_option

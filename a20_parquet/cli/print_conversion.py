@@ -102,5 +102,7 @@ def _conversion_json(conversion: "Conversion") -> dict[str, Any]:
     return asdict(conversion) | {
         "totals": conversion.totals.model_dump(),
         "duplicates": conversion.duplicates.model_dump(),
+        "excluded": conversion.excluded and conversion.excluded.model_dump(),
+        "exclude": conversion.exclude and conversion.exclude.model_dump(),
         "assumptions": [assumption.model_dump() for assumption in conversion.assumptions],
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Unpack
 
 from a20_parquet.conversion.duplicates_pass import without_duplicates
-from a20_parquet.conversion.finish import check_some_kept, finish, missing_sites
+from a20_parquet.conversion.finish import check_some_kept, excluded_counts, finish, missing_sites
 from a20_parquet.conversion.job import ConversionSetup, check_options, plan_conversion
 from a20_parquet.conversion.memory import check_budget
 from a20_parquet.conversion.merge_pass import merge_runs, plan_files
@@ -166,6 +166,8 @@ def convert_new(  # noqa: PLR0913, PLR0917 - what converts, from where to where
         retried_shards=len(setup.retries),
         new_windows=sum(file.rows for file in files),
         left_out=sorted_shards.left_out,
+        excluded=excluded_counts(setup.reading, observations.left_out),
+        exclude=setup.reading.exclude,
         missing_sites=missing,
         quarantine=manifest.count_reasons(),
         duplicates=duplicates,

@@ -15,6 +15,7 @@ from a20_parquet.dataset.manifest import (
     ConversionSummary,
     DuplicateCounts,
     FileSummary,
+    LeftOutCounts,
     Manifest,
     ReadingOptions,
     ShardSummary,
@@ -28,6 +29,7 @@ from a20_parquet.windows.filenames.site_token import SHARED_TOKENS, may_be_share
 from a20_parquet.windows.name_sketch import NameSketch
 from a20_parquet.windows.selection import LeftOut, site_values
 from a20_parquet.windows.spacing import judge_hop
+from a20_parquet.windows.window_list import count_marked
 
 _MOST_NAMED = 20
 
@@ -96,6 +98,12 @@ def _reasons(setup: ConversionSetup, left_out: LeftOut) -> Iterator[str]:
     if left_out.undated:
         undated = format_count(left_out.undated, "window")
         yield f"{_format_dates(reading)}, and {undated} have no date"
+    if left_out.listed:
+        windows = format_count(left_out.listed, "window")
+        yield f"--exclude {reading.exclude} names {windows}"
+    if left_out.where:
+        windows = format_count(left_out.where, "window")
+        yield f"--where {reading.where!r} is false or null for {windows}"
     if setup.table.channels and left_out.channels <= min(setup.table.channels):
         given = ",".join(map(str, setup.table.channels))
         most = left_out.channels - 1
@@ -169,6 +177,7 @@ def finish(  # noqa: PLR0913 - all that is new, each named
                     *_assumed_sites(setup.table, all_files),
                 ),
                 left_out=sorted_shards.left_out,
+                excluded=excluded_counts(setup.reading, sorted_shards.observations.left_out),
                 hop_remark=judge_hop(
                     sorted_shards.observations.spacing, setup.table.window_seconds
                 ),
@@ -185,6 +194,18 @@ def finish(  # noqa: PLR0913 - all that is new, each named
     commit(layout, manifest, listed.to_pybytes(), sites)
     clean_up(layout, state.own_scratch)
     return manifest
+
+
+def excluded_counts(reading: ReadingOptions, left_out: LeftOut) -> LeftOutCounts | None:
+    """Count what ``--exclude`` and ``--where`` left out; None without both."""
+    if reading.exclude is None and reading.where is None:
+        return None
+    rows = 0 if reading.exclude is None else reading.exclude.rows
+    return LeftOutCounts(
+        listed=left_out.listed,
+        unused_rows=rows - count_marked(left_out.used_rows),
+        where=left_out.where,
+    )
 
 
 def _assumed_zones(recordings: NameSketch) -> Iterator[Assumption]:

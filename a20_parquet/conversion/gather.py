@@ -71,12 +71,9 @@ class Gatherer:
         """
         windows = sort_table(self._records, self._rules, self._features)
         rows = np.arange(len(windows))
-        if self._rules.selection.is_limited:
-            takes = self._rules.selection.takes(
-                windows.column("site"), windows.column("window_start_local")
-            )
-            others = windows.filter(~takes)
-            self.leave_out(_count_by_shard(others), LeftOut.of_days(others))
+        if self._rules.selects:
+            takes, noticed = self._rules.select(windows)
+            self.leave_out(_count_by_shard(windows.filter(~takes)), noticed)
             windows, rows = windows.filter(takes), rows[takes]
         self.windows.update(_count_by_shard(windows))
         self._records.clear()

@@ -14,6 +14,7 @@ from a20_parquet.conversion.new_shards import NewShards
 from a20_parquet.conversion.options import ConvertOptions, OnError
 from a20_parquet.conversion.reading import Reading
 from a20_parquet.conversion.transaction.checkpoints import PlannedShard, option_differences
+from a20_parquet.dataset.exclusion import make_exclusion
 from a20_parquet.dataset.existing import ExistingDataset, Retry
 from a20_parquet.dataset.manifest import Assumption, ReadingOptions, TableOptions
 from a20_parquet.decoding.decoder import Decoder, make_decoder
@@ -183,7 +184,11 @@ def plan_conversion(
             *([Assumption(about="hop", text=hop.assumed)] if hop.assumed else ()),
             *detected.assumptions,
         ),
-        rules=table.window_rules(reading.options, reading.sites),
+        rules=table.window_rules(
+            reading.options,
+            reading.sites,
+            make_exclusion(table, reading.options, reading.listed),
+        ),
         sites=reading.new_sites,
         memory=memory,
         embeddings=choice.within(located=memory.locates),

@@ -25,10 +25,9 @@ from a20_parquet.errors import UsageError, flag
 from a20_parquet.formatting import parse_size
 from a20_parquet.parquet import Compression
 from a20_parquet.resources import MOST_WORKERS, default_budget, default_workers
-from a20_parquet.windows.build import MAX_CHANNELS
 from a20_parquet.windows.feature_forms import FeatureRequest
 from a20_parquet.windows.partition import PartitionBy
-from a20_parquet.windows.schema import MAX_DIMS
+from a20_parquet.windows.schema import MAX_CHANNELS, MAX_DIMS
 from a20_parquet.windows.selection import Selection
 
 if TYPE_CHECKING:
@@ -156,6 +155,8 @@ class OptionValues(TypedDict, total=False):
     site: str | int | Sequence[str | int]
     from_date: date | str | None
     until_date: date | str | None
+    exclude: Path | str | None
+    where: str | None
     drop_duplicates: bool
     on_error: OnError | str
     max_errors: int | None
@@ -244,6 +245,17 @@ class ConvertOptions(BaseModel):
     )
     from_date: _Day = _option("Take only windows from this local date on.", None)
     until_date: _Day = _option("Take only windows until this local date, inclusive.", None)
+    exclude: Path | str | None = _option(
+        "CSV file of what to leave out, by ``filename`` and ``timestamp_s`` (whole records), "
+        "``start_s`` and ``end_s`` (windows that overlap), or ``recording_offset_in_file`` (and "
+        "``channel``; single windows).",
+        None,
+    )
+    where: str | None = _option(
+        "SQL condition on metadata, features and Hive keys: only windows for which it is true are "
+        "taken.",
+        None,
+    )
     drop_duplicates: bool = _option(
         "Whether to leave out windows that equal another one bit for bit, name and time included.",
         False,

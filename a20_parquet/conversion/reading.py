@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Self
 from a20_parquet.conversion.options import ConvertOptions
 from a20_parquet.conversion.transaction.checkpoints import option_differences
 from a20_parquet.dataset.existing import ExistingDataset
-from a20_parquet.dataset.manifest import ReadingOptions, ShardSummary
+from a20_parquet.dataset.manifest import ListedFile, ReadingOptions, ShardSummary
 from a20_parquet.errors import UsageError
 from a20_parquet.formatting import format_count
 from a20_parquet.windows.filenames.parse import FilenameRules
 from a20_parquet.windows.filenames.site_token import DISTINCT_TOKENS
 from a20_parquet.windows.selection import Selection
+from a20_parquet.windows.window_list import WindowList
 
 if TYPE_CHECKING:
     from a20_parquet.windows.filenames.site_table import SiteTable
@@ -36,6 +37,8 @@ class Reading:
     """The dataset's new table; None if it gets none, or keeps its own."""
     given_sites: "SiteTable | None"
     """The table that ``--sites`` names."""
+    listed: WindowList | None
+    """The list that ``--exclude`` names."""
 
     @classmethod
     def of(cls, options: ConvertOptions, existing: ExistingDataset | None) -> Self:
@@ -46,6 +49,7 @@ class Reading:
                 an option is not valid.
         """
         given, used, new = _sites(options, existing)
+        listed, listed_file = _list(options)
         reading = cls(
             existing=existing,
             options=ReadingOptions(
@@ -56,11 +60,14 @@ class Reading:
                 site=options.site,
                 from_date=options.from_date,
                 until_date=options.until_date,
+                exclude=listed_file,
+                where=options.where,
                 drop_duplicates=options.drop_duplicates,
             ),
             sites=used,
             new_sites=new,
             given_sites=given,
+            listed=listed,
         )
         # Check these even if no shard is new.
         _ = reading.filenames
@@ -75,12 +82,17 @@ class Reading:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """A line if the given table has columns that are not used."""
+        """Lines if the given table has columns that are not used, or the list has no rows."""
+        lines = []
         table = self.given_sites
-        if table is None or not table.ignored:
-            return ()
-        known = ", ".join(table.frame.columns)
-        return (f"--sites: columns that are not used: {', '.join(table.ignored)}; known: {known}",)
+        if table is not None and table.ignored:
+            known = ", ".join(table.frame.columns)
+            unused = ", ".join(table.ignored)
+            lines.append(f"--sites: columns that are not used: {unused}; known: {known}")
+        if self.options.exclude is not None and not self.options.exclude.rows:
+            name = self.options.exclude.name
+            lines.append(f"--exclude: {name} has no rows, so that it leaves out nothing")
+        return tuple(lines)
 
     def check_existing(self, shards: Sequence[ShardSummary]) -> tuple[str, ...]:
         """Compare with how the dataset's shards were read, if no other shard is given.
@@ -223,6 +235,7 @@ def _selects_alike(one: ReadingOptions, other: ReadingOptions, rule: int) -> boo
         second.first,
         second.last,
     )
+    is_same &= (one.exclude, one.where) == (other.exclude, other.where)
     return is_same and one.drop_duplicates == other.drop_duplicates
 
 
@@ -238,6 +251,14 @@ def _lines(groups: Sequence[tuple[str, str]]) -> tuple[str, ...]:
 
 def _selection(options: ReadingOptions, rule: int = DISTINCT_TOKENS) -> Selection:
     return Selection.of(options.site, options.from_date, options.until_date, site_tokens=rule)
+
+
+def _list(options: ConvertOptions) -> tuple[WindowList | None, ListedFile | None]:
+    if options.exclude is None:
+        return None, None
+    from a20_parquet.dataset.window_list_file import read_window_list
+
+    return read_window_list(options.exclude)
 
 
 def _sites(

@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from a20_parquet.dataset.manifest import Assumption, DuplicateCounts, Totals
+from a20_parquet.dataset.manifest import (
+    Assumption,
+    DuplicateCounts,
+    LeftOutCounts,
+    ListedFile,
+    Totals,
+)
 from a20_parquet.errors import in_python
 from a20_parquet.formatting import first_names, format_count
 from a20_parquet.progress import NoProgress, Progress
@@ -43,7 +49,12 @@ class Conversion:
     new_windows: int = 0
     """Windows that were written."""
     left_out: int = 0
-    """Windows of the new shards outside the selection: other sites, dates or channels."""
+    """Windows of the new shards outside the selection: other sites, dates or channels, and those
+    of ``excluded``."""
+    excluded: LeftOutCounts | None = None
+    """What a list and a condition left out; None without both."""
+    exclude: ListedFile | None = None
+    """The list."""
     missing_sites: tuple[str, ...] = ()
     """Selected sites of which the new shards have no recording at all."""
     quarantine: dict[str, int]
@@ -160,9 +171,17 @@ def _width_lines(conversion: Conversion) -> Iterator[str]:
 
 
 def _selection_lines(conversion: Conversion) -> Iterator[str]:
-    if conversion.left_out:
-        left_out = format_count(conversion.left_out, "window")
-        yield f"left out: {left_out} of other sites, dates or channels"
+    excluded = conversion.excluded or LeftOutCounts()
+    if others := conversion.left_out - excluded.listed - excluded.where:
+        yield f"left out: {format_count(others, 'window')} of other sites, dates or channels"
+    if conversion.exclude is not None:
+        listed, name = format_count(excluded.listed, "window"), conversion.exclude.name
+        yield f"left out: {listed} that {name} names"
+        if excluded.unused_rows:
+            rows = format_count(conversion.exclude.rows, "row")
+            yield f"{name}: {excluded.unused_rows:,} of {rows} named no window that was read"
+    if excluded.where:
+        yield f"left out: {format_count(excluded.where, 'window')} for which --where is not true"
     if conversion.missing_sites:
         yield f"not found: no recording is of --site {', '.join(conversion.missing_sites)}"
 

@@ -11,6 +11,7 @@ from a20_parquet.dataset.file_bounds import FileBounds
 from a20_parquet.dataset.layout import FORMAT, DataPath, FileName
 from a20_parquet.parquet import Compression
 from a20_parquet.windows.build import WindowRules
+from a20_parquet.windows.exclusion import Exclusion
 from a20_parquet.windows.filenames.parse import FilenameRules
 from a20_parquet.windows.partition import PartitionBy, PartitionKey
 from a20_parquet.windows.rejection import Reason
@@ -115,7 +116,12 @@ class TableOptions(_Frozen):
         """Most rows of a file."""
         return max(1, self.max_file_size // self.row_bytes)
 
-    def window_rules(self, reading: "ReadingOptions", sites: "SiteTable | None") -> WindowRules:
+    def window_rules(
+        self,
+        reading: "ReadingOptions",
+        sites: "SiteTable | None",
+        exclusion: Exclusion | None = None,
+    ) -> WindowRules:
         """Return the rules by which one conversion turns records into windows."""
         return WindowRules(
             window_s=self.window_seconds,
@@ -129,6 +135,7 @@ class TableOptions(_Frozen):
             selection=Selection.of(
                 reading.site, reading.from_date, reading.until_date, site_tokens=self.site_tokens
             ),
+            exclusion=exclusion,
         )
 
 

@@ -43,6 +43,8 @@ def _written(name: str, value: Any) -> str:
     if name == "site":
         return " ".join(f"--site {quote(site)}" for site in value)
     text = format_option(name, value)
+    if name == "exclude":
+        return f"{flag(name)} {text}"
     return f"{flag(name)} {f'({text})' if name == 'sites' else quote(text)}"
 
 

@@ -15,7 +15,7 @@ from a20_parquet.dataset.manifest import ListedFile
 from a20_parquet.errors import UsageError
 from a20_parquet.formatting import first_names
 from a20_parquet.storage.path import parse_path, read_whole
-from a20_parquet.windows.build import MAX_CHANNELS
+from a20_parquet.windows.schema import MAX_CHANNELS
 from a20_parquet.windows.window_list import ListForm, WindowList, window_list
 
 _EXPECTED: Final = (

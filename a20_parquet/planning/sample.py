@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from a20_parquet.conversion.gather import are_locatable
 from a20_parquet.conversion.job import ConversionSetup
@@ -77,11 +76,12 @@ def read_sample(job: ConversionSetup, records: int) -> Sample:
         reading.read(shard, window_bytes, quota)
     if not reading.batches:
         raise SourceError(_why_none(job, reading))
-    keyed = sort_table(reading.batches, job.rules, reading.features).to_batch()
-    rows = np.arange(len(keyed))
-    if job.rules.selection.is_limited:
-        taken = job.rules.selection.takes(keyed.column("site"), keyed.column("window_start_local"))
-        keyed, rows = keyed.filter(pa.array(taken)), rows[taken]
+    windows = sort_table(reading.batches, job.rules, reading.features)
+    rows = np.arange(len(windows))
+    if job.rules.selects:
+        taken, _ = job.rules.select(windows)
+        windows, rows = windows.filter(taken), rows[taken]
+    keyed = windows.to_batch()
     if not len(keyed):
         raise SourceError(_why_none(job, reading))
     kept = np.concatenate([np.empty((0, job.table.dims), np.float32), *reading.embeddings])

@@ -1,16 +1,23 @@
 """Reads shards again as the dataset's conversions did, for the comparison."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
-import pyarrow as pa
 
-from a20_parquet.dataset.manifest import Manifest, QuarantinedShard, ReadingOptions, ShardSummary
+from a20_parquet.dataset.exclusion import make_exclusion
+from a20_parquet.dataset.manifest import (
+    ListedFile,
+    Manifest,
+    QuarantinedShard,
+    ReadingOptions,
+    ShardSummary,
+)
 from a20_parquet.dataset.quarantine import QuarantineWriter
 from a20_parquet.dataset.sites import KeptSites
 from a20_parquet.decoding.decoder import Decoder, DecoderName, make_decoder
-from a20_parquet.errors import SourceError
+from a20_parquet.errors import SourceError, UsageError
 from a20_parquet.tfrecord.compression import open_content
 from a20_parquet.tfrecord.frames import BATCH_BYTES, FrameReader
 from a20_parquet.tfrecord.records import Damage, Records
@@ -20,6 +27,9 @@ from a20_parquet.windows.filter import RecordFilter
 from a20_parquet.windows.fingerprint import BlockSink, WindowBlock
 from a20_parquet.windows.records import DecodedRecords
 from a20_parquet.windows.rejection import Rejection
+from a20_parquet.windows.window_list import WindowList
+
+Lists: TypeAlias = Mapping[ListedFile, WindowList]
 
 _MOST_FLOATS = 1 << 23
 """Most floats of a block; a record with more is one block."""
@@ -44,7 +54,11 @@ class SourceWindows:
     """Reads shards of one dataset; thread-safe."""
 
     def __init__(
-        self, manifest: Manifest, sites: KeptSites | None, decoder: DecoderName | str
+        self,
+        manifest: Manifest,
+        sites: KeptSites | None,
+        decoder: DecoderName | str,
+        lists: Lists | None = None,
     ) -> None:
         """Prepare to read.
 
@@ -52,15 +66,23 @@ class SourceWindows:
             manifest: of the dataset.
             sites: its sites table.
             decoder: of the shards' records.
+            lists: what conversions left out.
 
         Raises:
-            UsageError: there is no such decoder.
+            UsageError: there is no such decoder, or a list is missing.
         """
         self._decoder = make_decoder(decoder, manifest.options.features)
         # Manifests of the first versions list no conversions.
         self._read = [each.reading for each in manifest.conversions] or [ReadingOptions()]
+        options = manifest.options
         self._rules = [
-            manifest.options.window_rules(each, sites.until(n) if sites and each.sites else None)
+            options.window_rules(
+                each,
+                sites.until(n) if sites and each.sites else None,
+                make_exclusion(
+                    options, each, find_list(each.exclude, lists or {}) if each.exclude else None
+                ),
+            )
             for n, each in enumerate(self._read)
         ]
 
@@ -125,6 +147,16 @@ class SourceWindows:
         ]
 
 
+def find_list(file: ListedFile, lists: Lists) -> WindowList:
+    """Return one of the lists; raise UsageError if it is missing."""
+    if file not in lists:
+        raise UsageError(
+            f"the dataset leaves out what {file} lists: give --exclude with that file, as it was "
+            "then, to compare the dataset with its shards."
+        )
+    return lists[file]
+
+
 class _Reading:
     """Counters and quarantine of one shard that is being read."""
 
@@ -187,11 +219,11 @@ def _parts(taken: DecodedRecords) -> Iterator[DecodedRecords]:
 
 def _select(taken: DecodedRecords, rules: WindowRules) -> tuple[WindowBlock, int]:
     """Return the selected windows, and the number of others."""
-    metadata = sort_table([taken.metadata], rules, taken.features).to_batch()
+    windows = sort_table([taken.metadata], rules, taken.features)
     rows = [*map(rules.pick, taken.embeddings)] or [np.empty((0, rules.dims), np.float32)]
     embeddings = np.concatenate(rows).astype(np.float32, copy=False)
-    if not rules.selection.is_limited:
-        return WindowBlock(metadata, embeddings), 0
-    takes = rules.selection.takes(metadata.column("site"), metadata.column("window_start_local"))
-    block = WindowBlock(metadata.filter(pa.array(takes)), embeddings[takes])
-    return block, len(metadata) - len(block.metadata)
+    if not rules.selects:
+        return WindowBlock(windows.to_batch(), embeddings), 0
+    takes, _ = rules.select(windows)
+    block = WindowBlock(windows.filter(takes).to_batch(), embeddings[takes])
+    return block, len(windows) - len(block.metadata)

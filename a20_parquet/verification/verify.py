@@ -8,9 +8,11 @@ from pathlib import Path
 
 from a20_parquet.checks import count_workers
 from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.manifest import ListedFile
 from a20_parquet.dataset.problem import Problem, Problems
 from a20_parquet.dataset.sites import check_sites
 from a20_parquet.dataset.taken import Taken, taken
+from a20_parquet.dataset.window_list_file import read_window_list
 from a20_parquet.decoding.decoder import DecoderName
 from a20_parquet.errors import UsageError
 from a20_parquet.execution.threads import map_in_order
@@ -26,7 +28,9 @@ from a20_parquet.verification.check_dataset import (
 )
 from a20_parquet.verification.check_file import FileChecker
 from a20_parquet.verification.compare import FingerprintSink
+from a20_parquet.verification.source_windows import Lists, find_list
 from a20_parquet.verification.verify_source import SourceVerification, verify_source
+from a20_parquet.windows.window_list import WindowList
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -62,10 +66,11 @@ class Verification:
         return not self.problem_count
 
 
-def verify(
+def verify(  # noqa: PLR0913 - the command's options, each a keyword
     dataset: str | Path,
     source: str | Path | Sequence[str | Path] = (),
     *,
+    exclude: str | Path | Sequence[str | Path] = (),
     workers: int | None = None,
     decoder: DecoderName | str = DecoderName.TENSORFLOW,
     progress: ProgressOption = None,
@@ -81,6 +86,8 @@ def verify(
     Args:
         dataset: a folder or an fsspec URL.
         source: all shards that it was made from: folders, files, globs or fsspec URLs.
+        exclude: the lists that the conversions were given as ``exclude``, which the comparison
+            with the shards needs.
         workers: number of threads; by default the cores that the process may use.
         decoder: of the shards' records: ``tensorflow``, or ``wire``, which is faster.
         progress: ``True`` shows bars in a terminal or a notebook, and elsewhere a line every 30 s;
@@ -94,12 +101,13 @@ def verify(
     """
     threads = count_workers(workers)
     with open_progress(progress) as shown:
-        return _verify(dataset, source, threads, decoder, shown)
+        return _verify(dataset, source, exclude, threads, decoder, shown)
 
 
-def _verify(
+def _verify(  # noqa: PLR0913, PLR0917 - the options of verify
     dataset: str | Path,
     source: str | Path | Sequence[str | Path],
+    exclude: str | Path | Sequence[str | Path],
     workers: int,
     decoder: DecoderName | str,
     progress: Progress,
@@ -111,6 +119,7 @@ def _verify(
             f"{catalog.location} is a part of {origins[0].dataset}, made by a20-parquet export: "
             "compare that one with the shards, and leave --source out here."
         )
+    lists = _read_lists(catalog, exclude) if source else {}
     problems = Problems()
     notes = []
     if is_being_written(catalog):
@@ -168,6 +177,7 @@ def _verify(
             decoder=decoder,
             workers=workers,
             progress=progress,
+            lists=lists,
         )
         if checked.copies:
             notes.append(
@@ -186,3 +196,26 @@ def _verify(
         notes=tuple(notes),
         seconds=time.monotonic() - started,
     )
+
+
+def _read_lists(catalog: Catalog, exclude: str | Path | Sequence[str | Path]) -> Lists:
+    """Read the lists that conversions were given.
+
+    Raises:
+        UsageError: one cannot be read, no conversion was given it, or one is missing.
+    """
+    known = {each.reading.exclude for each in catalog.manifest.conversions} - {None}
+    lists = dict[ListedFile, WindowList]()
+    for path in [exclude] if isinstance(exclude, str | Path) else exclude:
+        listed, file = read_window_list(path)
+        if file not in known:
+            names = ", ".join(sorted(map(str, known))) or "none"
+            raise UsageError(
+                f"--exclude: the dataset was converted without {file}. It was converted with "
+                f"{names}: give that file, as it was then."
+            )
+        lists[file] = listed
+    for each in known:
+        if each is not None:
+            find_list(each, lists)
+    return lists

@@ -17,7 +17,7 @@ from a20_parquet.verification.check_dataset import format_reasons, read_list
 from a20_parquet.verification.check_file import read_file
 from a20_parquet.verification.compare import FingerprintSink, Side, find_differences
 from a20_parquet.verification.match_shards import match_shards
-from a20_parquet.verification.source_windows import ShardAccount, SourceWindows
+from a20_parquet.verification.source_windows import Lists, ShardAccount, SourceWindows
 from a20_parquet.windows.fingerprint import BlockSink, Fingerprint
 
 _MOST_NAMED = 3
@@ -49,6 +49,7 @@ def verify_source(  # noqa: PLR0913 - values passed plainly by the only caller
     decoder: DecoderName | str,
     workers: int,
     progress: Progress,
+    lists: Lists | None = None,
 ) -> SourceVerification:
     """Read all shards and compare them with the dataset.
 
@@ -61,6 +62,7 @@ def verify_source(  # noqa: PLR0913 - values passed plainly by the only caller
         decoder: of the shards' records.
         workers: number of threads.
         progress: of each pass over shards or data files.
+        lists: what conversions left out.
 
     Raises:
         UsageError: there is no such decoder.
@@ -68,7 +70,7 @@ def verify_source(  # noqa: PLR0913 - values passed plainly by the only caller
     """
     manifest = catalog.manifest
     pairs = match_shards(manifest.shards, listing.shards, ThreadPool(workers), progress)
-    source = SourceWindows(manifest, KeptSites.read(catalog), decoder)
+    source = SourceWindows(manifest, KeptSites.read(catalog), decoder, lists)
 
     def read_shards(name: str, sink: BlockSink) -> list[ShardAccount]:
         progress.start(name, sum(shard.size for shard, _ in pairs))

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from a20_parquet.windows.exclusion import Exclusion
+from a20_parquet.windows.filenames.clock import Flags
 from a20_parquet.windows.filenames.parse import FilenameRules, Recordings, parse_filenames
 from a20_parquet.windows.partition import PartitionBy, periods
 from a20_parquet.windows.records import Embedding, FeatureValues, RecordMetadata
@@ -19,7 +21,7 @@ from a20_parquet.windows.schema import (
     keyed_schema,
     window_schema,
 )
-from a20_parquet.windows.selection import Selection
+from a20_parquet.windows.selection import LeftOut, Selection
 from a20_parquet.windows.window_table import WindowTable
 
 _US = 1_000_000
@@ -28,8 +30,6 @@ _NUMBERS: dict[FeatureKind, type[np.float32 | np.int64]] = {
     FeatureKind.FLOAT: np.float32,
     FeatureKind.INT64: np.int64,
 }
-MAX_CHANNELS = 1 << 15
-"""The column ``channel`` is an int16."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,29 @@ class WindowRules:
     """How filenames are read."""
     selection: Selection = field(default_factory=Selection)
     """Which windows to take."""
+    exclusion: Exclusion | None = None
+    """What to leave out of these."""
+
+    @property
+    def selects(self) -> bool:
+        """Whether ``select`` may leave out windows."""
+        return self.selection.is_limited or self.exclusion is not None
+
+    def select(self, windows: WindowTable) -> tuple[Flags, LeftOut]:
+        """Say for each window of whole records whether it is taken.
+
+        Args:
+            windows: as ``sort_table`` returns them.
+
+        Returns:
+            The flags, and a description of the windows left out.
+        """
+        taken = self.selection.takes(windows.column("site"), windows.column("window_start_local"))
+        others = LeftOut() if taken.all() else LeftOut.of_days(windows.filter(~taken))
+        if self.exclusion is None:
+            return taken, others
+        taken, excluded = self.exclusion.apply(windows, taken)
+        return taken, LeftOut.merged([others, excluded])
 
     def count_channels(self, channels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Count the channels taken, for each tensor with so many channels."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from a20_parquet.windows.build import MAX_CHANNELS, WindowRules
+from a20_parquet.windows.build import WindowRules
 from a20_parquet.windows.filenames.parse import parse_filenames
 from a20_parquet.windows.filenames.patterns import PLAIN
 from a20_parquet.windows.records import DecodedRecords
 from a20_parquet.windows.rejection import Reason, Rejection
-from a20_parquet.windows.schema import FeatureKind
+from a20_parquet.windows.schema import MAX_CHANNELS, FeatureKind
 from a20_parquet.windows.selection import LeftOut
 
 

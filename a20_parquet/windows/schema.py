@@ -14,6 +14,8 @@ MAX_FEATURE_SIZE = 100_000
 """The limit of DuckDB's arrays."""
 MAX_DIMS = (1 << 31) - 1
 """Most floats of an embedding: the limit of Arrow's lists."""
+MAX_CHANNELS = 1 << 15
+"""The column ``channel`` is an int16."""
 MAX_TEXT_BYTES = 1 << 16
 """Most bytes of a text or binary value, which is repeated for each window."""
 _NO_FEATURES = (

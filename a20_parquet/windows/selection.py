@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import reduce
 from typing import Any, Final, Self
 
 import numpy as np
@@ -14,6 +15,7 @@ from a20_parquet.windows.filenames.clock import Flags
 from a20_parquet.windows.filenames.parse import Recordings
 from a20_parquet.windows.filenames.patterns import flags
 from a20_parquet.windows.filenames.site_token import DISTINCT_TOKENS, meant_tokens
+from a20_parquet.windows.window_list import merge_marked
 
 MOST_SITES: Final = 1000
 
@@ -124,6 +126,12 @@ class LeftOut:
     """Windows without a date, if dates are selected."""
     channels: int = 0
     """Most channels of a record, if channels are selected; else 0."""
+    listed: int = 0
+    """Windows of the selected sites and dates that a list names."""
+    used_rows: str = ""
+    """Rows of the list that name any window, see ``marked_rows``."""
+    where: int = 0
+    """Other windows of theirs for which a condition is not true."""
 
     @classmethod
     def of_days(cls, windows: Any) -> Self:
@@ -148,6 +156,9 @@ class LeftOut:
             last_day=max((one.last_day for one in each if one.last_day), default=None),
             undated=sum(one.undated for one in each),
             channels=max(one.channels for one in each),
+            listed=sum(one.listed for one in each),
+            used_rows=reduce(merge_marked, (one.used_rows for one in each)),
+            where=sum(one.where for one in each),
         ).bounded()
 
     def bounded(self) -> Self:

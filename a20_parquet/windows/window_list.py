@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from a20_parquet.windows.build import MAX_CHANNELS
 from a20_parquet.windows.filenames.clock import Flags
+from a20_parquet.windows.schema import MAX_CHANNELS
 
 Numbers: TypeAlias = npt.NDArray[np.int64]
 Seconds: TypeAlias = npt.NDArray[np.float64]

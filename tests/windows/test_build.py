@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from a20_parquet.windows.build import (
-    MAX_CHANNELS,
     WindowRules,
     sort_table,
     with_embeddings,
@@ -19,7 +18,13 @@ from a20_parquet.windows.build import (
 from a20_parquet.windows.filenames.parse import FilenameRules
 from a20_parquet.windows.partition import PartitionBy
 from a20_parquet.windows.records import RecordMetadata
-from a20_parquet.windows.schema import Feature, keyed_schema, metadata_schema, window_schema
+from a20_parquet.windows.schema import (
+    MAX_CHANNELS,
+    Feature,
+    keyed_schema,
+    metadata_schema,
+    window_schema,
+)
 from tests.helpers.metadata import make_metadata
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

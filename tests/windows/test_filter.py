@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from a20_parquet.windows.build import MAX_CHANNELS, WindowRules
+from a20_parquet.windows.build import WindowRules
 from a20_parquet.windows.filenames.parse import FilenameRules
 from a20_parquet.windows.filter import RecordFilter
 from a20_parquet.windows.partition import PartitionBy
 from a20_parquet.windows.records import Embedding
 from a20_parquet.windows.rejection import Reason, Rejection
-from a20_parquet.windows.schema import Feature
+from a20_parquet.windows.schema import MAX_CHANNELS, Feature
 from a20_parquet.windows.selection import Selection
 from tests.helpers.records import Record, make_decoded
 

@@ -48,7 +48,7 @@ def is_named(form: ListForm, row: Any, window: Any, *, channels: bool, records: 
 @pytest.mark.parametrize("form", ListForm)
 @pytest.mark.parametrize("channels", [False, True])
 @pytest.mark.parametrize("records", [False, True])
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(rows=ROWS, windows=WINDOWS)
 def test_names_what_each_pair_says(
     form: ListForm, rows: list[Any], windows: list[Any], *, channels: bool, records: bool
