@@ -50,7 +50,7 @@ class Pieces:
     def within(self, start: int, stop: int) -> Self:
         """Return the pieces of rows ``start`` to before ``stop``; these count from 0."""
         first = int(np.searchsorted(self.rows, start, "right")) - 1
-        last = max(first, int(np.searchsorted(self.rows, stop)))
+        last = int(np.searchsorted(self.rows, stop)) if start < stop else first
         rows = self.rows[first : last + 1].clip(start, stop) - start
         pieces = self.first[first:last]
         if len(pieces) and self.rows[first] < start:

@@ -38,8 +38,9 @@ class _Piece(NamedTuple):
 _FLOATS: dict[int, Any] = {4: np.dtype("<f4"), 2: np.dtype("<f2")}
 _MOST_OPEN = 256
 _AHEAD_BYTES = 4 << 20
-_CAN_ADVISE = hasattr(os, "posix_fadvise") and hasattr(os, "RWF_NOWAIT")
 _COLD_READS = 64
+CAN_ADVISE = hasattr(os, "posix_fadvise") and hasattr(os, "RWF_NOWAIT")
+"""Whether the system says what it has to wait for, and takes advice."""
 MOST_LOCATED_BYTES = 1 << 20
 """Of a payload. It is read as a whole for each page that has windows of it."""
 
@@ -247,7 +248,7 @@ class ShardReader:
 
         Advice costs one call a record, and is of use only where the disk has to be waited for.
         """
-        if not _CAN_ADVISE:
+        if not CAN_ADVISE:
             return 0
         try:
             count = os.preadv(file, buffers, piece.payload, os.RWF_NOWAIT)
