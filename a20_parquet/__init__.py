@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from a20_parquet.notebook.npy_json import NotebookFiles, npy_json
     from a20_parquet.planning.plan import ConversionPlan, plan
     from a20_parquet.query.connect import connect
+    from a20_parquet.query.describe import DatasetDescription, describe
     from a20_parquet.query.duckdb_file import DuckDBFile, duckdb
     from a20_parquet.query.info import DatasetInfo, info
     from a20_parquet.query.label import label
@@ -30,6 +31,7 @@ _MODULES: Final = {
     "A20ParquetError": "errors",
     "Conversion": "conversion.result",
     "ConversionPlan": "planning.plan",
+    "DatasetDescription": "query.describe",
     "DatasetInfo": "query.info",
     "DuckDBFile": "query.duckdb_file",
     "Export": "exporting.export",
@@ -40,6 +42,7 @@ _MODULES: Final = {
     "Verification": "verification.verify",
     "connect": "query.connect",
     "convert": "conversion.convert",
+    "describe": "query.describe",
     "duckdb": "query.duckdb_file",
     "export": "exporting.export",
     "info": "query.info",
@@ -60,6 +63,7 @@ __all__ = [
     "A20ParquetError",
     "Conversion",
     "ConversionPlan",
+    "DatasetDescription",
     "DatasetInfo",
     "DuckDBFile",
     "Export",
@@ -70,6 +74,7 @@ __all__ = [
     "Verification",
     "connect",
     "convert",
+    "describe",
     "duckdb",
     "export",
     "info",

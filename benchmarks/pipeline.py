@@ -176,7 +176,11 @@ def write_dataset(setting: Setting, *, keys: str) -> Work:
         folder.mkdir(parents=True)
     return Work(
         # Likewise.
-        pieces=[lambda: merge_runs(job, [run], plan_files(job, [run]), layout, _threads(setting))],
+        pieces=[
+            lambda: merge_runs(
+                job, [run], plan_files(job, [run]), layout, _threads(setting), dataset_id=16 * "0"
+            )
+        ],
         size=int(run.partitions.rows.sum()) * job.table.dims * 4,
     )
 

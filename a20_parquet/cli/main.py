@@ -40,6 +40,7 @@ def cli() -> None:
 @options.row_group_rows_option
 @options.window_seconds_option
 @options.sample_rate_option
+@options.model_option
 @options.overwrite_option
 @options.reading_options
 @export_options.exclude_option

@@ -119,6 +119,12 @@ sample_rate_option = click.option(
     help="Sample rate of the recordings, for records with the older timestamp_offset, which counts "
     "samples.  [default: from Perch's config.json beside the shards]",
 )
+model_option = click.option(
+    "--model",
+    metavar="NAME",
+    help="Name and version of the model that made the embeddings, such as 'perch 4', which all "
+    "files then carry.  [default: from Perch's config.json beside the shards]",
+)
 overwrite_option = click.option(
     "--overwrite", is_flag=True, help="Replace the dataset that exists."
 )

@@ -39,9 +39,11 @@ def _lines(info: "DatasetInfo") -> Iterator[tuple[str, str]]:
     if info.origins:
         made_of = f"{format_count(info.origins[0].total_windows, 'window')} of the whole"
     each = f"{info.window_seconds:g} s, {info.dims:,} floats each"
+    about = info.description
     yield "windows", f"{info.windows:,} of {each}, from {made_of}"
     for origin in info.origins:
         yield "part of", f"{origin.dataset}: {origin}"
+    yield "model", f"{about.model or 'unknown'}{_audio(about.window_seconds)}"
     yield "sites", _span(info.sites, info.first_site, info.last_site)
     if info.periods:
         periods = info.periods
@@ -60,6 +62,8 @@ def _lines(info: "DatasetInfo") -> Iterator[tuple[str, str]]:
     if info.largest and info.smallest:
         yield "largest", _partition(info.largest)
         yield "smallest", _partition(info.smallest)
+    by = f", written by version {' and '.join(about.versions)}" if about.versions else ""
+    yield "id", f"{about.id}{by}"
     if not info.origins:
         yield "shards", f"{info.shards:,}, {format_bytes(info.shard_bytes)}"
     for which, selected, left_out in taken_lines(info.conversions):
@@ -69,6 +73,10 @@ def _lines(info: "DatasetInfo") -> Iterator[tuple[str, str]]:
     for remark in info.hop_remarks:
         yield "remark", remark
     yield "quarantine", ", ".join(f"{n:,} {why}" for why, n in info.quarantine.items()) or "empty"
+
+
+def _audio(window_s: float | None) -> str:
+    return "" if window_s is None else f", {window_s:g} s of audio a window"
 
 
 def _span(count: int, first: str | None, last: str | None) -> str:

@@ -22,6 +22,7 @@ from a20_parquet.conversion.transaction.begin import ConversionState, find_exist
 from a20_parquet.conversion.transaction.lock import locked
 from a20_parquet.dataset.existing import ExistingDataset
 from a20_parquet.dataset.layout import DatasetLayout
+from a20_parquet.dataset.manifest_content import dataset_id, existing_id
 from a20_parquet.errors import UsageError
 from a20_parquet.execution.fencing import FencingToken
 from a20_parquet.execution.open import open_executor
@@ -145,7 +146,12 @@ def convert_new(  # noqa: PLR0913, PLR0917 - what converts, from where to where
     runs, duplicates = without_duplicates(setup, sorted_runs, existing, executor)
     units = plan_files(setup, runs, existing)
     make_way(layout, state)
-    files = merge_runs(setup, runs, units, layout, executor, existing=existing)
+    dataset = (
+        existing_id(existing.manifest)
+        if existing
+        else dataset_id(setup.table, sorted_shards.shards, units.partitions)
+    )
+    files = merge_runs(setup, runs, units, layout, executor, dataset_id=dataset, existing=existing)
     observations = sorted_shards.observations
     missing = missing_sites(setup, observations.left_out, sorted_runs, files)
     manifest = finish(
@@ -153,6 +159,7 @@ def convert_new(  # noqa: PLR0913, PLR0917 - what converts, from where to where
         setup,
         state,
         existing,
+        dataset_id=dataset,
         sorted_shards=sorted_shards,
         duplicates=duplicates,
         files=files,

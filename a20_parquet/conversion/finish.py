@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
+from a20_parquet._version import __version__
 from a20_parquet.conversion.job import ConversionSetup
 from a20_parquet.conversion.transaction.begin import ConversionState, abandon
 from a20_parquet.conversion.transaction.checkpoints import SortedShards
@@ -136,6 +137,7 @@ def finish(  # noqa: PLR0913 - all that is new, each named
     state: ConversionState,
     existing: ExistingDataset | None,
     *,
+    dataset_id: str,
     sorted_shards: SortedShards,
     duplicates: DuplicateCounts,
     files: Sequence[FileSummary],
@@ -163,6 +165,7 @@ def finish(  # noqa: PLR0913 - all that is new, each named
         return before
     manifest = make_manifest(
         setup.table,
+        id=dataset_id,
         files=all_files,
         files_content=listed,
         shards=list(_all_shards(setup, before, sorted_shards.shards)),
@@ -171,6 +174,7 @@ def finish(  # noqa: PLR0913 - all that is new, each named
             ConversionSummary(
                 reading=setup.reading,
                 duplicates=duplicates,
+                version=__version__,
                 assumptions=(
                     *setup.assumptions,
                     *_assumed_zones(sorted_shards.observations.taken_for_utc),

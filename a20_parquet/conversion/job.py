@@ -25,6 +25,7 @@ from a20_parquet.notebook.npy_json import NotebookOutput
 from a20_parquet.runs.merge_plan import divide_shards
 from a20_parquet.shards.discover import Listing
 from a20_parquet.shards.perch_config import Hop, find_hop
+from a20_parquet.shards.perch_model import Model, find_model
 from a20_parquet.storage.read_ahead import READ_AHEAD
 from a20_parquet.tfrecord.shard import Codec, Shard, some_in_store
 from a20_parquet.windows.build import WindowRules
@@ -131,8 +132,10 @@ def plan_conversion(
         else shard
         for shard in new.shards
     )
-    hop = _find_hop([s for s in shards if s.position not in retries], options, existing)
-    wanted = _table_options(hop, options, existing)
+    new_shards = [s for s in shards if s.position not in retries]
+    hop = _find_hop(new_shards, options, existing)
+    model = _find_model(new_shards, options, existing)
+    wanted = _table_options(hop, model, options, existing)
     unknown = {feature.name for feature in wanted.features if not feature.size}
     detected = detect_schema(
         # A record without a known time goes to quarantine, but shows how many floats it has.
@@ -182,6 +185,7 @@ def plan_conversion(
         reading=reading.options,
         assumptions=(
             *([Assumption(about="hop", text=hop.assumed)] if hop.assumed else ()),
+            *([Assumption(about="model", text=model.assumed)] if model.assumed else ()),
             *detected.assumptions,
         ),
         rules=table.window_rules(
@@ -242,7 +246,9 @@ def divide_memory(
 
 def check_options(listing: Listing, options: ConvertOptions, existing: ExistingDataset) -> None:
     """Raise UsageError if the options of the table differ from those of the dataset."""
-    table = _table_options(_find_hop(listing.shards, options, existing), options, existing)
+    hop = _find_hop(listing.shards, options, existing)
+    model = _find_model(listing.shards, options, existing)
+    table = _table_options(hop, model, options, existing)
     if differences := "; ".join(option_differences(existing.manifest.options, table)):
         raise UsageError(
             f"{existing.layout.root} was made with other options: {differences}. Give the same "
@@ -251,7 +257,7 @@ def check_options(listing: Listing, options: ConvertOptions, existing: ExistingD
 
 
 def _table_options(
-    hop: Hop, options: ConvertOptions, existing: ExistingDataset | None
+    hop: Hop, model: Model, options: ConvertOptions, existing: ExistingDataset | None
 ) -> TableOptions:
     """Return the options of the table; unknown dims and sizes of features are 0."""
     known = existing.manifest.options if existing else None
@@ -271,6 +277,8 @@ def _table_options(
             for request in _requests(options)
         ),
         site_tokens=known.site_tokens if known else DISTINCT_TOKENS,
+        model=model.name,
+        window_size_seconds=model.window_size_s,
     )
 
 
@@ -284,3 +292,15 @@ def _find_hop(
     # Records in quarantine have the dataset's hop.
     dataset_s = existing.manifest.options.window_seconds if existing else None
     return find_hop(shards, options.window_seconds, dataset_s)
+
+
+def _find_model(
+    shards: Sequence[Shard], options: ConvertOptions, existing: ExistingDataset | None
+) -> Model:
+    known = existing.manifest.options if existing else None
+    return find_model(
+        shards,
+        options.model,
+        Model(known.model, known.window_size_seconds) if known else None,
+        takes_any_hop=options.window_seconds is not None,
+    )

@@ -13,7 +13,7 @@ from a20_parquet.conversion.transaction.checkpoints import commit_unit, committe
 from a20_parquet.conversion.transaction.commit import remove_strays
 from a20_parquet.conversion.write_files import UnitWriter, data_path
 from a20_parquet.dataset.existing import ExistingDataset
-from a20_parquet.dataset.file_layout import file_layout
+from a20_parquet.dataset.file_layout import FileLayout
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import FileSummary, TableOptions
 from a20_parquet.errors import SameFolderError
@@ -31,10 +31,10 @@ _UNIT_BYTES = UNIT_BYTES
 
 
 def _open_merger(
-    layout: DatasetLayout, table: TableOptions, memory: MemoryPlan, runs: Sequence[Run]
+    layout: DatasetLayout, files: FileLayout, memory: MemoryPlan, runs: Sequence[Run]
 ) -> Callable[[MergeUnit, TaskContext], tuple[FileSummary, ...]]:
     """Return the task that writes the files of one unit."""
-    parquet = file_layout(table)
+    parquet, table = files.parquet, files.table
     turn = Lock()
     slice_rows = memory.slice_rows_of(len(runs))
 
@@ -113,6 +113,7 @@ def merge_runs(  # noqa: PLR0913 - what to write, where, and who does it
     layout: DatasetLayout,
     executor: Executor,
     *,
+    dataset_id: str,
     existing: ExistingDataset | None = None,
 ) -> list[FileSummary]:
     """Merge ``runs`` into Parquet files; each unit of the merge ends with its commit marker.
@@ -125,6 +126,7 @@ def merge_runs(  # noqa: PLR0913 - what to write, where, and who does it
         units: from ``plan_files``.
         layout: of the dataset.
         executor: does the units.
+        dataset_id: see ``Manifest.id``.
         existing: the dataset that it appends to, or None.
 
     Returns:
@@ -146,7 +148,8 @@ def merge_runs(  # noqa: PLR0913 - what to write, where, and who does it
         format_count(len(files), "file"),
     )
     executor.progress.start("writing Parquet", sum(unit.rows for unit in left) * table.dims * 4)
-    initializer = partial(_open_merger, layout, table, memory, runs)
+    described = FileLayout(table, dataset_id)
+    initializer = partial(_open_merger, layout, described, memory, runs)
     # Large units come first: a worker that begins one as the last would finish long after others.
     typical_rows = 2 * int(np.median(units.rows)) if left else 0
     left.sort(key=lambda unit: -unit.rows if unit.rows > typical_rows else 0)

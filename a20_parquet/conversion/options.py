@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from a20_parquet.checks import check_unicode
+from a20_parquet.dataset.manifest import MAX_MODEL
 from a20_parquet.decoding.decoder import DecoderName
 from a20_parquet.errors import UsageError, flag
 from a20_parquet.formatting import parse_size
@@ -102,6 +103,15 @@ def _distinct(features: tuple[str, ...]) -> tuple[str, ...]:
     return features
 
 
+def _model(name: str | None) -> str | None:
+    if name is not None and (not name.strip() or not name.isprintable()):
+        raise ValueError("expected a name, with a version if there is one, such as 'perch 4'")
+    return name and name.strip()
+
+
+_Model = Annotated[Annotated[str, Field(max_length=MAX_MODEL)] | None, AfterValidator(_model)]
+
+
 def _several(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -145,6 +155,7 @@ class OptionValues(TypedDict, total=False):
     row_group_rows: int
     window_seconds: float | None
     sample_rate: float | None
+    model: str | None
     overwrite: bool
     dims: int | None
     feature: str | Sequence[str]
@@ -211,6 +222,11 @@ class ConvertOptions(BaseModel):
         ge=1,
         le=1e9,
         allow_inf_nan=False,
+    )
+    model: _Model = _option(
+        "Name and version of the model that made the embeddings; by default Perch's "
+        "``config.json`` says it. All files of the dataset carry it.",
+        None,
     )
     overwrite: bool = _option("Whether to delete a dataset that is already there.", False)
     dims: int | None = _option(

@@ -1,16 +1,52 @@
-"""How the data files of a dataset are encoded."""
+"""How the data files of a dataset are encoded, and what each says of itself."""
 
-from typing import Final
+import json
+from dataclasses import dataclass
+from typing import Any, Final
 
+import pyarrow as pa
+
+from a20_parquet._version import __version__
 from a20_parquet.dataset.manifest import TableOptions
 from a20_parquet.parquet import ParquetLayout
 from a20_parquet.windows.order import SORT_KEYS
-from a20_parquet.windows.schema import METADATA, window_schema
+from a20_parquet.windows.schema import METADATA, Column, columns
 
+FILE_KEY: Final = "a20_parquet"
+"""Key, in a file's metadata, of the JSON that describes its dataset."""
 _SORTED_BY: Final = tuple(key for key in SORT_KEYS if key in {column.name for column in METADATA})
 
 
-def file_layout(table: TableOptions) -> ParquetLayout:
-    """Return schema, order of rows and compression of all data files."""
-    schema = window_schema(table.dims, table.features)
-    return ParquetLayout(schema, table.compression, _SORTED_BY)
+@dataclass(frozen=True, slots=True)
+class FileLayout:
+    """What all files that one conversion writes have in common."""
+
+    table: TableOptions
+    dataset_id: str
+    """See ``Manifest.id``."""
+
+    @property
+    def description(self) -> str:
+        """What each file says of its dataset, as JSON: it holds nothing of time or machine."""
+        table = self.table
+        values = {
+            "dataset": self.dataset_id,
+            "model": table.model,
+            "window_seconds": table.window_size_seconds,
+            "hop_seconds": table.window_seconds,
+            "version": __version__,
+        }
+        known = {name: value for name, value in values.items() if value is not None}
+        return json.dumps(known, separators=(",", ":"))
+
+    @property
+    def parquet(self) -> ParquetLayout:
+        """Schema with units and meanings, order of rows, and compression."""
+        fields = map(_described, columns(self.table.dims, self.table.features))
+        schema = pa.schema(fields, metadata={FILE_KEY: self.description})
+        return ParquetLayout(schema, self.table.compression, _SORTED_BY)
+
+
+def _described(column: Column) -> Any:
+    about = {"meaning": column.meaning} | ({"unit": column.unit} if column.unit else {})
+    return column.field.with_metadata(about)

@@ -32,7 +32,7 @@ class StoredColumns(NamedTuple):
     schema: Any
     """The Arrow schema of these columns."""
     footer: FooterFrame
-    """What footers of this program's files have around the row groups."""
+    """What footers of this program's files begin with."""
 
 
 @lru_cache

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from a20_parquet.windows.filenames.site_table import SiteTable
 
 VERSION: Final = 1
+MAX_MODEL: Final = 200
+"""Most characters of a model's name."""
 _MOST: Final = (1 << 63) - 1
 
 Count = Annotated[int, Field(ge=0, le=_MOST)]
@@ -97,11 +99,17 @@ class TableOptions(_Frozen):
     max_file_size: Annotated[int, Field(ge=1)]
     row_group_rows: Annotated[int, Field(ge=1)]
     window_seconds: Annotated[float, Field(gt=0, le=1e9)]
+    """Seconds from one window's start to the next."""
     dims: Annotated[int, Field(ge=0, le=MAX_DIMS)]
     channels: tuple[Annotated[int, Field(ge=0, lt=1 << 15)], ...] | None = None
     """Channels of separated audio that were converted; None for all."""
     features: tuple[Feature, ...] = ()
     """Further columns, in order."""
+    model: Annotated[str, Field(min_length=1, max_length=MAX_MODEL)] | None = None
+    """Name and version of the model that made the embeddings, from ``--model`` or Perch's
+    ``config.json``; None if neither tells it."""
+    window_size_seconds: Annotated[float, Field(gt=0, le=1e9)] | None = None
+    """Seconds of audio of a window, from Perch's ``config.json``; None if that does not tell it."""
     site_tokens: Literal[1, 2] = 1
     """Rule by which names of recorders became values of ``site``: 1, the default, is the rule of
     earlier versions, by which several names may share a value; with 2 each name has its own."""
@@ -221,6 +229,8 @@ class ConversionSummary(_Frozen):
 
     reading: ReadingOptions
     duplicates: DuplicateCounts
+    version: Annotated[str, Field(max_length=64)] | None = None
+    """Version of the program that converted; None if an earlier one did."""
     assumptions: tuple[Assumption, ...] = ()
     hop_remark: str | None = None
     """Why its hop seems wrong, and which hop would fit."""
@@ -307,6 +317,10 @@ class Manifest(_Frozen):
 
     format: Literal["a20_parquet"] = FORMAT
     version: Literal[1] = VERSION
+    id: Annotated[str, Field(pattern="^[0-9a-f]{16}$")] | None = None
+    """Identifies the dataset, also in its files; appends keep it. It follows from shards and
+    options of the first conversion (``dataset_id``), so that equal conversions give equal files.
+    None if earlier versions wrote the dataset."""
     options: TableOptions
     totals: Totals
     files_checksum: str

@@ -1,5 +1,6 @@
 """Content of ``files.parquet`` and ``manifest.json``, which is written last."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from typing import Any, Final
@@ -23,6 +24,7 @@ from a20_parquet.dataset.manifest import (
     Totals,
 )
 from a20_parquet.errors import DatasetError, UsageError
+from a20_parquet.windows.order import Partitions
 from a20_parquet.windows.partition import PartitionBy, period_value
 from a20_parquet.windows.schema import KEYS
 
@@ -120,9 +122,45 @@ def _field_name(loc: Sequence[int | str]) -> str:
     return ".".join(part for part in loc if isinstance(part, str))
 
 
+def dataset_id(
+    options: TableOptions, shards: Sequence[ShardSummary], partitions: Partitions | None
+) -> str:
+    """Return the id of a new dataset: 64 bits of a hash of all that decides what is in its files.
+
+    A random one would make equal conversions differ.
+
+    Args:
+        options: of the table.
+        shards: that its first conversion adds, in order.
+        partitions: of that conversion, which differ where its selection does; None if an earlier
+            version of this program wrote it.
+    """
+    content = {
+        "options": options.model_dump(mode="json"),
+        "shards": [shard.checksum for shard in shards],
+    }
+    if partitions is not None:
+        content["partitions"] = [
+            partitions.site.to_pylist(),
+            partitions.period.to_pylist(),
+            partitions.rows.tolist(),
+        ]
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def existing_id(manifest: Manifest) -> str:
+    """Return the id of an existing dataset, also if an earlier version wrote it."""
+    if manifest.id is not None:
+        return manifest.id
+    first = [shard for shard in manifest.shards if not shard.conversion]
+    return dataset_id(manifest.options, first, None)
+
+
 def make_manifest(  # noqa: PLR0913 - what a manifest holds
     options: TableOptions,
     *,
+    id: str | None = None,  # noqa: A002 - the manifest's own name for it
     files: Sequence[FileSummary],
     files_content: Any,
     shards: Sequence[ShardSummary],
@@ -133,6 +171,7 @@ def make_manifest(  # noqa: PLR0913 - what a manifest holds
     """Make the manifest of a dataset with ``files_content`` in ``files.parquet``."""
     has_period = options.partition_by.period is not None
     return Manifest(
+        id=id,
         options=options,
         totals=Totals(
             shards=len(shards),

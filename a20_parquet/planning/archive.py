@@ -13,7 +13,7 @@ from a20_parquet.conversion.job import plan_conversion
 from a20_parquet.conversion.new_shards import NewShards
 from a20_parquet.conversion.options import ConvertOptions, EmbeddingsIn
 from a20_parquet.conversion.reading import Reading
-from a20_parquet.dataset.file_layout import file_layout
+from a20_parquet.dataset.file_layout import FileLayout
 from a20_parquet.dataset.manifest import Assumption, TableOptions
 from a20_parquet.execution.threads import ThreadExecutor
 from a20_parquet.parquet import GroupEncoder, ParquetWriter
@@ -28,6 +28,7 @@ from a20_parquet.tfrecord.shard import Shard, some_in_store
 from a20_parquet.windows.build import with_embeddings
 
 _MOST_SHARDS = 64
+_ANY_ID = 16 * "0"
 _ENCODED_ROWS = 1024
 _FEWER = 16
 
@@ -145,7 +146,7 @@ def _file_sizes(sample: Sample, table: TableOptions) -> FileSizes:
     rows = min(len(sample.embeddings), table.row_group_rows, _ENCODED_ROWS)
     embeddings = np.ascontiguousarray(sample.embeddings[:rows])
     windows = with_embeddings(sample.keyed.slice(0, rows), embeddings)
-    encoder = GroupEncoder(file_layout(table))
+    encoder = GroupEncoder(FileLayout(table, _ANY_ID).parquet)
 
     def encode(count: int) -> int:
         with ParquetWriter(BytesIO(), encoder) as writer:

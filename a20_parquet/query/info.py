@@ -11,6 +11,7 @@ import polars as pl
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.manifest import Assumption, Origin
 from a20_parquet.dataset.taken import Taken, taken
+from a20_parquet.query.describe import DatasetDescription, catalog_description
 from a20_parquet.windows.partition import PartitionBy, sparse_partitions_hint
 
 
@@ -45,6 +46,8 @@ class DatasetInfo:
 
     dataset: str
     """An absolute path or a URL."""
+    description: DatasetDescription
+    """Model, windows, columns with units, and who wrote it."""
     windows: int
     """Number of rows."""
     records: int
@@ -108,6 +111,7 @@ def catalog_info(catalog: Catalog) -> DatasetInfo:
     sizes = files["bytes"].to_list()
     return DatasetInfo(
         dataset=catalog.location,
+        description=catalog_description(catalog),
         windows=manifest.totals.windows,
         records=manifest.totals.records,
         shards=manifest.totals.shards,

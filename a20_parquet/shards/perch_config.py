@@ -1,4 +1,4 @@
-"""Reads hop and sample rate from Perch's ``config.json`` beside the shards."""
+"""Reads hop, sample rate and model from Perch's ``config.json`` beside the shards."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,6 +9,7 @@ from a20_parquet.errors import SourceError, UsageError
 from a20_parquet.formatting import first_names
 from a20_parquet.shards.discover import Listing, PassedOver
 from a20_parquet.shards.listing import CONFIG_NAME, SourceFile
+from a20_parquet.shards.perch_model import model_name
 from a20_parquet.storage.concurrent import MOST_AT_ONCE, map_at_once
 from a20_parquet.storage.locate import is_local, read_content
 from a20_parquet.tfrecord.shard import Shard
@@ -36,6 +37,8 @@ class _Config:
 
     hop_s: float | None = None
     sample_rate_hz: float | None = None
+    window_size_s: float | None = None
+    model: str | None = None
     is_json: bool = True
 
     @property
@@ -72,7 +75,13 @@ def read_configs(
     def with_config(shard: Shard) -> Shard:
         config = config_of.get((shard.filesystem, shard.path.rpartition("/")[0]), _Config())
         rate_hz = sample_rate_hz or config.sample_rate_hz
-        return replace(shard, hop_s=config.hop_s, sample_rate_hz=rate_hz)
+        return replace(
+            shard,
+            hop_s=config.hop_s,
+            sample_rate_hz=rate_hz,
+            window_size_s=config.window_size_s,
+            model=config.model,
+        )
 
     urls = [config.url for config in configs]
     folders = [url.rpartition("/")[0] for url in urls]
@@ -188,7 +197,7 @@ def _read(config: SourceFile) -> bytes:
 
 
 def _parse(text: bytes) -> _Config:
-    """Find the hop and the sample rate.
+    """Find hop, sample rate, window size and model.
 
     Source: chirp/inference/embed_lib.py and models.py of google-research/perch. The taxonomy model
     of a separating one has windows of its own; audio is read at the outer model's rate.
@@ -201,14 +210,17 @@ def _parse(text: bytes) -> _Config:
     outer = _dict(found)
     # Older files lack this level.
     outer = _dict(outer.get("embed_fn_config", outer))
+    key = outer.get("model_key")
     model = whole = _dict(outer.get("model_config"))
-    if outer.get("model_key") == _SEPARATES:
+    if key == _SEPARATES:
         model = _dict(whole.get("taxonomy_model_tf_config"))
     hops_s = model.get("hop_size_s"), model.get("window_size_s")
     rates_hz = whole.get("sample_rate"), model.get("sample_rate")
     return _Config(
         _first_number(hops_s, 0.0, _MOST_HOP_S),
         _first_number(rates_hz, _LEAST_SAMPLE_RATE_HZ, _MOST_SAMPLE_RATE_HZ),
+        _first_number((model.get("window_size_s"),), 0.0, _MOST_HOP_S),
+        model_name(key, model),
     )
 
 

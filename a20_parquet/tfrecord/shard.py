@@ -50,6 +50,10 @@ class Shard:
     None if unknown."""
     sample_rate_hz: float | None = None
     """Sample rate of its recordings, from the user or that file; None if unknown."""
+    window_size_s: float | None = None
+    """Seconds of audio of a window, from that file; None if unknown."""
+    model: str | None = None
+    """Name and version of the model, from that file; None if unknown."""
 
     @property
     def is_local(self) -> bool:

@@ -243,6 +243,7 @@ def test_manifest_has_no_trace_of_the_machine(shuffled: Path, tmp_path: Path) ->
     assert set(manifest) == {
         "format",
         "version",
+        "id",
         "checksum",
         "options",
         "totals",

@@ -137,9 +137,10 @@ def test_appending(tmp_path: Path) -> None:
     second = write_minutes(tmp_path / "second", 20, filename=name)
     conversion = a20_parquet.convert([source, second], dataset)
     expected = Assumption(about="hop", text="3 s, as the dataset has it (--window-seconds)")
-    assert conversion.assumptions == (expected,)
-    assert [each.assumptions for each in manifest(dataset).conversions] == [(), (expected,)]
-    assert a20_parquet.info(dataset).assumptions == (expected,)
+    model = Assumption(about="model", text="birdnet, as the dataset has it (--model)")
+    assert conversion.assumptions == (expected, model)
+    assert [each.assumptions for each in manifest(dataset).conversions] == [(), (expected, model)]
+    assert a20_parquet.info(dataset).assumptions == (expected, model)
     assert a20_parquet.convert([source, second], dataset).assumptions == ()
     assert verify(dataset, [source, second]).is_good
     other = write_minutes(tmp_path / "third", 24, config=NESTED)

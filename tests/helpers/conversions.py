@@ -13,6 +13,7 @@ import pytest
 from a20_parquet.conversion.memory import MemoryPlan
 from a20_parquet.decoding.tensorflow import load_tensorflow
 from tests.helpers.shards import make_record, random_tensor, write_shard
+from tests.helpers.thrift import read_pages
 
 Windows = dict[tuple[str, float, int], npt.NDArray[np.uint32]]
 """Bits of embeddings by filename, offset in seconds, and channel."""
@@ -87,6 +88,19 @@ def digests(dataset: Path, *, but: str = "") -> dict[str, str]:
         for path in dataset.rglob("*")
         if path.is_file() and path.name != but
     }
+
+
+def page_digests(data: Path) -> dict[str, str]:
+    """SHA-256 of all pages of every data file.
+
+    What follows them names the dataset, whose id follows from the shards' content.
+    """
+    found = {}
+    for path in data.rglob("*.parquet"):
+        content = path.read_bytes()
+        pages = content[: max(page.stop for page in read_pages(content))]
+        found[path.relative_to(data).as_posix()] = hashlib.sha256(pages).hexdigest()
+    return found
 
 
 def write_shuffled(folder: Path, shards: int = 4) -> Path:

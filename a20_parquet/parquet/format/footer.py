@@ -50,7 +50,6 @@ class FooterFrame:
 
     Attributes:
         head: the version and the schema.
-        tail: what follows the row groups.
     """
 
     def __init__(
@@ -82,7 +81,7 @@ class FooterFrame:
             (7, LIST, items(STRUCT, [order] * leaves)),
         )
         # Field 5 follows field 4 here, while ``struct`` counted from 0.
-        self.tail = thrift.NEXT_LIST + tail[1:]
+        self._tail = thrift.NEXT_LIST + tail[1:]
 
         keys = [
             struct((1, I32, integer(column)), (2, thrift.FALSE, b""), (3, thrift.TRUE, b""))
@@ -119,7 +118,7 @@ class FooterFrame:
                 integer(rows),
                 thrift.NEXT_LIST,
                 items(STRUCT, row_groups),
-                self.tail,
+                self._tail,
             )
         )
         return b"".join((footer, len(footer).to_bytes(4, "little"), MAGIC))

@@ -9,7 +9,7 @@ Source: apache/parquet-format, ``parquet.thrift``.
 
 import re
 from collections.abc import Collection
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from a20_parquet.parquet.format.footer import FooterFrame
@@ -97,13 +97,13 @@ class RowGroups:
 
         Args:
             footer: ``FileMetaData``, without its length and the magic.
-            known: what the file's footer may have around the row groups.
+            known: what the file's footer may begin with.
         """
         self._footer = footer
         self._starts: list[int] = []
-        reader, first, end = ThriftReader(footer), 0, -1
-        if known and footer.startswith(known.head) and footer.endswith(known.tail):
-            reader.position, first, end = len(known.head), _SCHEMA, len(footer) - len(known.tail)
+        reader, first = ThriftReader(footer), 0
+        if known and footer.startswith(known.head):
+            reader.position, first = len(known.head), _SCHEMA
         for number, kind in reader.fields(first):
             if (number, kind) != (_ROW_GROUPS, LIST):
                 reader.skip(kind)
@@ -111,8 +111,8 @@ class RowGroups:
             for _ in range(reader.structs()):
                 self._starts.append(reader.position)
                 _row_group(reader, ())
-            if reader.position == end:
-                break
+            _skip_rest(footer[reader.position :])
+            break
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -121,6 +121,15 @@ class RowGroups:
     def read(self, number: int, wanted: Collection[int]) -> RowGroup:
         """Read columns of a row group, but for those that it lacks."""
         return _row_group(ThriftReader(self._footer, self._starts[number]), wanted)
+
+
+# All files of a dataset have the same, which takes longer to read than a small file's row group.
+@lru_cache(maxsize=1 << 6)
+def _skip_rest(rest: bytes) -> None:
+    """Skip what follows the row groups."""
+    reader = ThriftReader(rest)
+    for _, kind in reader.fields(_ROW_GROUPS):
+        reader.skip(kind)
 
 
 def _row_group(reader: ThriftReader, wanted: Collection[int]) -> RowGroup:
