@@ -318,9 +318,9 @@ class Manifest(_Frozen):
     format: Literal["a20_parquet"] = FORMAT
     version: Literal[1] = VERSION
     id: Annotated[str, Field(pattern="^[0-9a-f]{16}$")] | None = None
-    """Identifies the dataset, also in its files; appends keep it. It follows from shards and
-    options of the first conversion (``dataset_id``), so that equal conversions give equal files.
-    None if earlier versions wrote the dataset."""
+    """Identifies the dataset, also in its files; appends and exported parts keep it. It follows
+    from the first conversion (``dataset_id``), so that equal conversions give equal files. None if
+    earlier versions wrote the dataset."""
     options: TableOptions
     totals: Totals
     files_checksum: str

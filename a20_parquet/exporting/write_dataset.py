@@ -25,15 +25,15 @@ from a20_parquet.conversion.transaction.lock import check_lock
 from a20_parquet.conversion.transaction.scratch import INSIDE
 from a20_parquet.conversion.write_files import UnitWriter, data_path
 from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.file_layout import FileLayout
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import FileSummary, Manifest, Origin, ReadingOptions
-from a20_parquet.dataset.manifest_content import files_content, make_manifest
+from a20_parquet.dataset.manifest_content import existing_id, files_content, make_manifest
 from a20_parquet.dataset.sites import kept_bytes
 from a20_parquet.errors import DatasetError
 from a20_parquet.execution.threads import Pool, ThreadPool
 from a20_parquet.exporting.select_rows import SelectedRows
 from a20_parquet.exporting.source_rows import SourcePartition, open_cursor, selected_partitions
-from a20_parquet.parquet import ParquetLayout
 from a20_parquet.progress import Progress
 from a20_parquet.resources import METADATA_ROW_BYTES
 from a20_parquet.runs.merge_plan import MergeUnit, OutputFile, split_rows
@@ -41,7 +41,6 @@ from a20_parquet.runs.run import Rows
 from a20_parquet.storage.files import create_file
 from a20_parquet.storage.locate import check_regular
 from a20_parquet.storage.path import AnyPath
-from a20_parquet.windows.schema import window_schema
 
 _LOGGER = logging.getLogger(__name__)
 _UNIT_BYTES: Final = 64 << 20
@@ -125,6 +124,7 @@ def write_dataset(  # noqa: PLR0913 - what to write, from where and to where
         listed = files_content(files, options.partition_by)
         manifest = make_manifest(
             options,
+            id=existing_id(catalog.manifest),
             files=files,
             files_content=listed,
             shards=(),
@@ -183,7 +183,7 @@ def _writer(  # noqa: PLR0913, PLR0917 - what all units share
 ) -> Callable[[Sequence[ExportUnit]], Iterator[tuple[FileSummary, ...]]]:
     """Return the function that writes units, and yields the files of each."""
     options = catalog.manifest.options
-    parquet = ParquetLayout(window_schema(options.dims, options.features), options.compression)
+    parquet = FileLayout(options, existing_id(catalog.manifest)).parquet
     turn = Lock()
     pool = ThreadPool(workers)
     advance = pool.checked(progress.advance)
