@@ -38,13 +38,19 @@ def _parts(row: dict[str, Any], site_width: int) -> Iterator[str]:
     value = row.get("similarity", row.get("distance"))
     yield f"{value:7.4f}"
     yield f"{row['site']:{site_width}}"
-    start, local = row["window_start"], row["window_start_local"]
-    time = "no date" if start is None else f"{start:{_TIME}} UTC  {local:{_TIME}} local"
-    yield f"{time:50}"
+    yield f"{_time(row['window_start'], row['window_start_local']):50}"
     channel = f" channel {row['channel']}" if row["channel"] else ""
     yield f"{row['filename']}@{row['recording_offset_in_file']:.15g}{channel}"
     if row.get("link"):
         yield row["link"]
+
+
+def _time(start: datetime | None, local: datetime | None) -> str:
+    if start is None:
+        return "no date"
+    # The local time is UTC where it is unknown.
+    is_known = local is not None and local != start.replace(tzinfo=None)
+    return f"{start:{_TIME}} UTC" + (f"  {local:{_TIME}} local" if is_known else "")
 
 
 def print_scores(scores: "Scores", *, as_json: bool) -> None:

@@ -14,6 +14,8 @@ from a20_parquet.checks import check_unicode
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import Rows
 from a20_parquet.errors import UsageError
+from a20_parquet.query.name_hints import hint_of_names
+from a20_parquet.query.prune import may_match, with_site_ids
 from a20_parquet.query.read_rows import NUMBER, find_rows
 from a20_parquet.query.scan import read_batches
 from a20_parquet.windows.filenames.parse import parse_filenames
@@ -71,15 +73,13 @@ def find_windows(catalog: Catalog, names: Sequence[WindowName]) -> Rows:
         DatasetError: a file is missing or damaged.
     """
     numbers = np.full(len(names), -1, np.int64)
-    likely = _files_of_times(catalog, names)
-    every = list(range(catalog.files.height))
-    for files in [likely] if likely == every else [likely, every]:
+    # A recording may have many files: where names and offsets tell times, few are read at first.
+    for choose in (_files_of_times, _files_of_names):
         missing = np.flatnonzero(numbers < 0)
         if not len(missing):
             break
         wanted = [names[int(at)] for at in missing]
-        is_it = pl.col("filename").is_in(list({name.filename for name in wanted}))
-        found = find_rows(catalog, files, _COLUMNS, is_it)
+        found = find_rows(catalog, choose(catalog, wanted), _COLUMNS, _is_of(wanted))
         numbers[missing] = _nearest(found, wanted)
     if (numbers < 0).any():
         name = names[int(np.argmin(numbers))]
@@ -90,15 +90,12 @@ def find_windows(catalog: Catalog, names: Sequence[WindowName]) -> Rows:
     return numbers
 
 
-def find_recordings(
-    catalog: Catalog, names: Sequence[WindowName], numbers: Rows
-) -> tuple[Rows, Rows]:
+def find_recordings(catalog: Catalog, names: Sequence[WindowName]) -> tuple[Rows, Rows]:
     """Find all windows of the recordings of named windows, in all channels.
 
     Args:
         catalog: of the dataset.
         names: of windows.
-        numbers: of these windows in the dataset.
 
     Returns:
         Numbers of windows, and for each the position in ``names`` of a window of its recording.
@@ -106,18 +103,27 @@ def find_recordings(
     Raises:
         DatasetError: a file is missing or damaged.
     """
-    # A recording's windows may be in several files, all of one site.
-    ends = catalog.files["rows"].cum_sum().to_numpy()
-    of_windows = np.searchsorted(ends, numbers, side="right")
-    sites = catalog.files["site"][of_windows.tolist()].unique()
-    files = np.flatnonzero(catalog.files["site"].is_in(sites.implode()).to_numpy())
     wanted = pl.DataFrame(
         {"filename": [name.filename for name in names], "query": np.arange(len(names))}
     )
-    is_it = pl.col("filename").is_in(wanted["filename"].unique().implode())
-    found = find_rows(catalog, files.tolist(), ["filename"], is_it)
+    found = find_rows(catalog, _files_of_names(catalog, names), ["filename"], _is_of(names))
     pairs = found.join(wanted, on="filename", how="inner")
     return pairs[NUMBER].to_numpy(), pairs["query"].to_numpy()
+
+
+def _is_of(names: Sequence[WindowName]) -> pl.Expr:
+    """Return a filter on windows of the recordings."""
+    return pl.col("filename").is_in(sorted({name.filename for name in names}))
+
+
+def _files_of_names(catalog: Catalog, names: Sequence[WindowName]) -> list[int]:
+    """Return the files that may have windows of the recordings."""
+    is_of = _is_of(names)
+    files = with_site_ids(catalog.files).with_row_index(NUMBER)
+    files = files.filter(may_match(is_of, catalog.partition_by.keys))
+    hint = hint_of_names(catalog, is_of)
+    chosen = files if hint is None else files.filter(hint)
+    return chosen[NUMBER].to_list()
 
 
 def _nearest(found: pl.DataFrame, names: Sequence[WindowName]) -> Rows:

@@ -71,7 +71,7 @@ def similar(  # noqa: PLR0913 - the command's options, each a keyword
         top: largest number of windows to return for each query.
         metric: ``cosine``, ``dot`` (inner product) or ``euclidean`` (distance).
         exclude: ``self`` leaves out the window that is searched for, ``recording`` all windows of
-            its recording (and site); what is left out takes no place of ``top``. ``to`` must name
+            its recording; what is left out takes no place of ``top``. ``to`` must name
             windows.
         channel: of the windows that ``to`` names; all channels are searched.
         sites: search only these values of the key ``site``, or site numbers.
@@ -147,7 +147,7 @@ def _excluded(catalog: Catalog, targets: Targets, exclude: str) -> Excluded | No
         )
     if exclude == "self":
         return Excluded.of(targets.numbers, np.arange(len(targets.numbers)))
-    return Excluded.of(*find_recordings(catalog, targets.names, targets.numbers))
+    return Excluded.of(*find_recordings(catalog, targets.names))
 
 
 def _search(
