@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from a20_parquet.query.describe import DatasetDescription, describe
     from a20_parquet.query.duckdb_file import DuckDBFile, duckdb
     from a20_parquet.query.info import DatasetInfo, info
+    from a20_parquet.query.kept_links import link
     from a20_parquet.query.label import label
     from a20_parquet.query.scan import scan
     from a20_parquet.query.score import Scores, score
@@ -48,6 +49,7 @@ _MODULES: Final = {
     "info": "query.info",
     "inspect": "decoding.inspect_shards",
     "label": "query.label",
+    "link": "query.kept_links",
     "npy_json": "notebook.npy_json",
     "plan": "planning.plan",
     "read_windows": "decoding.read_windows",
@@ -80,6 +82,7 @@ __all__ = [
     "info",
     "inspect",
     "label",
+    "link",
     "npy_json",
     "plan",
     "read_windows",

@@ -306,6 +306,23 @@ def score(dataset: str, *, as_json: bool, **given: Any) -> None:
 
 @cli.command()
 @options.existing_dataset_argument
+@search_options.link_name_argument
+@search_options.template_argument
+@options.json_option
+def link(dataset: str, name: str | None, template: str | None, *, as_json: bool) -> None:
+    """Keep a template of links to audio in a dataset.
+
+    TEMPLATE has columns in braces, such as 'https://example.org/{file_seq_id}'; --link of other
+    commands then takes NAME. Prints the templates of the dataset; without NAME it only does that.
+    """
+    from a20_parquet.cli.print_similar import print_links
+    from a20_parquet.query.kept_links import link
+
+    print_links(link(dataset, name, template), as_json=as_json)
+
+
+@cli.command()
+@options.existing_dataset_argument
 @export_options.out_argument
 @export_options.as_option
 @export_options.only_where_option

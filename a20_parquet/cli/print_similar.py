@@ -66,3 +66,14 @@ def print_scores(scores: "Scores", *, as_json: bool) -> None:
         f"{format_count(scores.files, 'file')}",
         short_path(scores.folder),
     )
+
+
+def print_links(links: dict[str, str], *, as_json: bool) -> None:
+    """Print templates of links, a line each."""
+    if as_json:
+        show_json(links)
+        return
+    for name, template in links.items():
+        show(f"{name}  {template}")
+    if not links:
+        note("no links are kept in this dataset")

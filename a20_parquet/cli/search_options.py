@@ -50,6 +50,8 @@ top_scores_option = count_option(
 overwrite_option = click.option(
     "--overwrite", is_flag=True, help="Replace other scores in the folder."
 )
+link_name_argument = click.argument("name", required=False)
+template_argument = click.argument("template", required=False)
 metric_option = choice_option(
     "--metric", ["cosine", "dot", "euclidean"], "How embeddings are compared."
 )
@@ -72,8 +74,8 @@ where_option = click.option(
 )
 link_option = click.option(
     "--link",
-    metavar="TEMPLATE",
-    help="Also give links, such as 'https://example.org/{file_seq_id}"
+    metavar="TEMPLATE|NAME",
+    help="Also give links, by a template that a20-parquet link has kept or such as 'https://example.org/{file_seq_id}"
     "?start={recording_offset_in_file}&end={recording_offset_in_file+5}'.",
 )
 channel_option = count_option(

@@ -1,16 +1,20 @@
 """Opens a dataset as a DuckDB connection."""
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import DataFile, file_size
-from a20_parquet.errors import DatasetError
+from a20_parquet.errors import DatasetError, UsageError
+from a20_parquet.query.kept_links import read_links
+from a20_parquet.query.link_macro import create_link_macro
 from a20_parquet.query.sql import comments, create_view
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+_LOGGER: Final = logging.getLogger(__name__)
 _FIX: Final = "Copy or convert the dataset again."
 OFFLINE: Final[dict[str, str | bool | int | float | list[str]]] = {
     "autoinstall_known_extensions": False,
@@ -26,7 +30,8 @@ def connect(dataset: str | Path) -> "DuckDBPyConnection":
     on ``window_start`` choose row groups. ``embedding`` is a ``FLOAT[dims]``, a feature of n floats
     a ``FLOAT[n]``, null if a record lacks it. After an overwrite of a local dataset, queries
     raise DuckDB's ``InvalidInputException``. Windows appended later are not seen. Connections are
-    independent; ``cursor()`` returns one for another thread.
+    independent; ``cursor()`` returns one for another thread. Each template of links that is kept in
+    the dataset is a macro of its columns, such as ``link_a2o(file_seq_id)``.
 
     Args:
         dataset: its folder, or any fsspec URL of it.
@@ -43,6 +48,7 @@ def connect(dataset: str | Path) -> "DuckDBPyConnection":
         if not catalog.is_local:
             connection.register_filesystem(catalog.filesystem)
         make_view(connection, catalog)
+        make_link_macros(connection, catalog)
     # An error whose text is not UTF-8 arrives as a ValueError.
     except (duckdb.Error, OSError, ValueError) as error:
         connection.close()
@@ -68,6 +74,22 @@ def make_view(connection: "DuckDBPyConnection", catalog: Catalog) -> None:
     for comment in comments(*of):
         connection.execute(comment)
     connection.commit()
+
+
+def make_link_macros(connection: "DuckDBPyConnection", catalog: Catalog) -> None:
+    """Create a macro for each template of links that is kept in a dataset.
+
+    Raises:
+        DatasetError: the templates cannot be read.
+    """
+    for name, template in read_links(catalog).items():
+        try:
+            macro = create_link_macro(name, template, catalog.schema)
+        except UsageError as error:
+            # The dataset may have been converted again without a column.
+            _LOGGER.info("no macro for the link %s: %s", name, error)
+            continue
+        connection.execute(macro)
 
 
 def _check_files(catalog: Catalog) -> None:

@@ -26,6 +26,9 @@ class LinkField:
     column: str
     shift: float = 0.0
 
+    def __str__(self) -> str:
+        return f"{{{self.column}{f'{self.shift:+.15g}' if self.shift else ''}}}"
+
     def value(self, kind: pl.DataType) -> pl.Expr:
         """Return the text of the value, not encoded yet."""
         value = pl.col(self.column)
@@ -38,7 +41,9 @@ class LinkField:
                 pl.when(whole == value).then(whole.cast(pl.String)).otherwise(value.cast(pl.String))
             )
         if isinstance(kind, pl.Datetime):
-            return value.dt.to_string("%Y-%m-%dT%H:%M:%S%.f" + "Z" * (kind.time_zone is not None))
+            text = value.dt.to_string("%Y-%m-%dT%H:%M:%S%.6f")
+            text = text.str.strip_chars_end("0").str.strip_chars_end(".")
+            return text + "Z" * (kind.time_zone is not None)
         return value.cast(pl.String)
 
 
@@ -85,10 +90,29 @@ class LinkTemplate:
             tuple(texts), tuple(fields), pl.Schema({f.column: schema[f.column] for f in fields})
         )
 
+    def __str__(self) -> str:
+        texts = [text.replace("{", "{{").replace("}", "}}") for text in self.texts]
+        return "".join(
+            part for pair in zip(texts, [*map(str, self.fields), ""], strict=True) for part in pair
+        )
+
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns that it needs."""
         return tuple(self.schema)
+
+    @property
+    def expression(self) -> pl.Expr:
+        """The column ``link``, for lazy frames with ``columns``."""
+        return (
+            pl.struct(self.columns)
+            .map_batches(
+                lambda values: self.links(values.struct.unnest()),
+                return_dtype=pl.String,
+                is_elementwise=True,
+            )
+            .alias(LINK)
+        )
 
     def links(self, windows: pl.DataFrame) -> pl.Series:
         """Return the link of each window; null if one of its values is.

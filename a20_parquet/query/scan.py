@@ -9,11 +9,12 @@ from polars.io.plugins import register_io_source
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.forked import check_threads
 from a20_parquet.execution.threads import map_in_order
+from a20_parquet.query.kept_links import find_template
 from a20_parquet.query.window_query import WindowQuery
 from a20_parquet.resources import default_workers
 
 
-def scan(dataset: str | Path) -> pl.LazyFrame:
+def scan(dataset: str | Path, *, link: str | None = None) -> pl.LazyFrame:
     """Query a dataset with polars.
 
     Filters on the Hive keys, ``site_id`` and the windows' times leave files unopened; other filters
@@ -21,6 +22,7 @@ def scan(dataset: str | Path) -> pl.LazyFrame:
 
     Args:
         dataset: its folder, or any fsspec URL of it.
+        link: template of a further column ``link``, or its name, see ``similar``.
 
     Returns:
         All columns of ``schemas/windows.json``, ``embedding`` as ``Array(Float32, dims)``, the
@@ -29,6 +31,7 @@ def scan(dataset: str | Path) -> pl.LazyFrame:
         Int64). Rows are in the dataset's order.
 
     Raises:
+        UsageError: the template is malformed, or the dataset has none of this name.
         DatasetError: the path is not a complete dataset; while a query runs, also if a data file
             is missing or damaged.
     """
@@ -44,7 +47,9 @@ def scan(dataset: str | Path) -> pl.LazyFrame:
         check_threads()
         return catalog.schema
 
-    return register_io_source(read, schema=schema, is_pure=True)
+    windows = register_io_source(read, schema=schema, is_pure=True)
+    template = find_template(catalog, link)
+    return windows if template is None else windows.with_columns(template.expression)
 
 
 def read_batches(

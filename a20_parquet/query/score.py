@@ -13,7 +13,7 @@ from a20_parquet.formatting import format_count
 from a20_parquet.progress import ProgressOption, open_progress
 from a20_parquet.query.classifier import Classifier, Thresholds, check_thresholds, thresholds_of
 from a20_parquet.query.classifier_file import read_classifier
-from a20_parquet.query.links import LinkTemplate
+from a20_parquet.query.kept_links import find_template
 from a20_parquet.query.part import DatasetPart
 from a20_parquet.query.score_folder import ScoreFolder, ScorePlan
 from a20_parquet.query.score_run import ScoreRun
@@ -111,7 +111,7 @@ def score(  # noqa: PLR0913 - the command's options, each a keyword
         hours=hours,
         where=where,
     )
-    template = None if link is None else LinkTemplate.parse(link, catalog.schema)
+    template = find_template(catalog, link)
     run = ScoreRun(catalog, scorer, part.predicate, template, _UNIT_BYTES, workers)
     plan = ScorePlan(
         dataset=catalog.manifest.files_checksum,
@@ -126,7 +126,7 @@ def score(  # noqa: PLR0913 - the command's options, each a keyword
             until_date=part.selection.last,
             hours=hours,
             where=where,
-            link=link,
+            link=None if template is None else str(template),
         ),
     )
     target = local_file(folder)

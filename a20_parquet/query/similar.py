@@ -16,6 +16,7 @@ from a20_parquet.execution.threads import Pool
 from a20_parquet.formatting import format_count
 from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.query.blas import one_thread
+from a20_parquet.query.kept_links import find_template
 from a20_parquet.query.links import LinkTemplate, with_links
 from a20_parquet.query.metrics import Metric, Queries
 from a20_parquet.query.named_window import find_recordings
@@ -102,7 +103,7 @@ def similar(  # noqa: PLR0913 - the command's options, each a keyword
     channel = check_count("channel", channel, least=0)
     measure = _metric(metric)
     catalog = Catalog.open(dataset)
-    template = None if link is None else LinkTemplate.parse(link, catalog.schema)
+    template = find_template(catalog, link)
     part = DatasetPart.of(
         catalog,
         sites=sites,

@@ -48,7 +48,7 @@ def links(template: str) -> list[str | None]:
         ("{recording_offset_in_file-2.5}", ["0", "598", "9999997.5", "0.5"]),
         ("{{{filename}}}", ["{a%2Fb%20c.flac}", "{%C3%A4%26%3D%3F%23%25%2B}", None, "{}"]),
         ("{window_start}", ["2020-10-01T04%3A00%3A00Z"] * 4),
-        ("{window_start_local}", ["2020-10-01T14%3A00%3A00.500"] * 4),
+        ("{window_start_local}", ["2020-10-01T14%3A00%3A00.5"] * 4),
         ("d={date}&", ["d=2020-10-01&"] * 4),
         ("{file_seq_id} {filename}", ["1 a%2Fb%20c.flac", "-2 " + quote("ä&=?#%+"), None, None]),
     ],
