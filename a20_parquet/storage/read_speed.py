@@ -1,6 +1,7 @@
 """Measures how fast local files are read in sequence and at random places, in about a second."""
 
 import errno
+import math
 import os
 import random
 import time
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from threading import Lock
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from a20_parquet.storage.concurrent import AT_ONCE, ContextThreads
 from a20_parquet.storage.files import path_errors
@@ -18,6 +19,8 @@ _SEQUENCE_BYTES = 8 << 20
 _MOST_SEQUENCES, _MOST_RECORDS = 8, 400
 # Half of the time for each kind of read.
 _SECONDS = 1.0
+# If fewer of all reads are of the disk, it hardly matters how fast it is.
+_LEAST_FROM_DISK = 0.05
 _UNSUPPORTED = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 
 Read: TypeAlias = Callable[[str, int, int], int]
@@ -34,8 +37,8 @@ class ReadSpeed:
     random: float
     """Bytes per second of records at random places, several at a time."""
     in_memory: float
-    """Part of the bytes read that were in memory before; these count in no speed, unless all
-    were."""
+    """Part of the bytes read that were in memory before; these count in no speed, unless nearly
+    all were."""
 
 
 def read_uncached(path: str, offset: int, size: int) -> int:
@@ -96,11 +99,12 @@ def measure_reads(
     sequences.read_all(places, _SEQUENCE_BYTES, threads=1)
     records = _Timed(read, clock, most=_MOST_RECORDS)
     records.read_all(places, record_bytes, threads=AT_ONCE)
-    wanted = sequences.bytes + records.bytes
+    done = [*sequences.done, *records.done]
+    uncached = sum(each.uncached for each in done)
     return ReadSpeed(
         sequential=sequences.speed,
         random=records.speed,
-        in_memory=1 - (sequences.uncached + records.uncached) / max(wanted, 1),
+        in_memory=1 - uncached / max(sum(each.size for each in done), 1),
     )
 
 
@@ -116,44 +120,66 @@ def _places(paths: Sequence[str], sizes: Sequence[int]) -> Iterator[tuple[str, i
         yield paths[index], draw.randrange(sizes[index]), sizes[index]
 
 
+class _Done(NamedTuple):
+    """One read."""
+
+    begun: float
+    ended: float
+    size: int
+    uncached: int
+    """Bytes that were not in memory."""
+
+
 class _Timed:
-    """Reads at places until time is over, and counts bytes and seconds; thread-safe."""
+    """Reads at places until time is over, and notes each read; thread-safe."""
 
     def __init__(self, read: Read, clock: Callable[[], float], *, most: int) -> None:
-        self.bytes = 0
-        self.uncached = 0
+        self.done: list[_Done] = []
         self._read = read
         self._clock = clock
         self._left = most
-        self._seconds = 0.0
         self._lock = Lock()
 
     @property
     def speed(self) -> float:
-        """Bytes per second of those that were not in memory, or of all if all were."""
-        return (self.uncached or self.bytes) / max(self._seconds, 1e-9)
+        """Bytes per second while the disk was read, or of all reads if nearly all were of memory.
+
+        A read of which a part was in memory says little about either.
+        """
+        from_disk = [each for each in self.done if 2 * each.uncached > each.size]
+        if len(from_disk) < _LEAST_FROM_DISK * len(self.done):
+            return sum(each.size for each in self.done) / _busy_seconds(self.done)
+        return sum(each.uncached for each in from_disk) / _busy_seconds(from_disk)
 
     def read_all(self, places: Iterator[tuple[str, int, int]], size: int, *, threads: int) -> None:
         """Read ``size`` bytes, or what a file has, at each of some places."""
-        begun = self._clock()
+        first = self._clock()
 
         def work() -> None:
             while True:
                 with self._lock:
-                    if not self._left or self._clock() - begun > _SECONDS / 2:
+                    if not self._left or self._clock() - first > _SECONDS / 2:
                         return
                     self._left -= 1
                     path, offset, file_bytes = next(places)
-                offset = max(0, min(offset, file_bytes - size))
-                count = self._read(path, offset, min(size, file_bytes))
-                with self._lock:
-                    self.bytes += min(size, file_bytes)
-                    self.uncached += count
+                count = min(size, file_bytes)
+                begun = self._clock()
+                uncached = self._read(path, min(offset, file_bytes - count), count)
+                # Lists are safe to append to from several threads.
+                self.done.append(_Done(begun, self._clock(), count, uncached))
 
         if threads == 1:
             work()
-        else:
-            with ContextThreads(threads, "a20-parquet measures reads") as pool:
-                for future in [pool.submit(work) for _ in range(threads)]:
-                    future.result()
-        self._seconds += self._clock() - begun
+            return
+        with ContextThreads(threads, "a20-parquet measures reads") as pool:
+            for future in [pool.submit(work) for _ in range(threads)]:
+                future.result()
+
+
+def _busy_seconds(reads: Sequence[_Done]) -> float:
+    """Return the seconds in which at least one read was under way."""
+    seconds, until = 0.0, -math.inf
+    for each in sorted(reads):
+        seconds += max(0.0, each.ended - max(each.begun, until))
+        until = max(until, each.ended)
+    return max(seconds, 1e-9)

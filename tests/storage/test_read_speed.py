@@ -33,6 +33,23 @@ def test_speeds_are_those_of_the_disk(
     assert disk.seconds < 1 + 8.4 * MB / bytes_a_second + 17 * (record_bytes / expected)
 
 
+def test_reads_of_memory_take_no_time_from_the_disk() -> None:
+    """Neither those between reads of the disk, nor a read of which little was not in memory."""
+    disk = Disk(seek_s=0.001, bytes_a_second=60 * MB)
+
+    def read(path: str, offset: int, size: int) -> int:
+        disk.places.append((path, offset, size))
+        if len(disk.places) % 4:
+            disk.seconds += 0.01
+            return size // 10
+        return disk.read(path, offset, size)
+
+    found = measure_reads(PATHS, SIZES, 60_000, read=read, clock=disk.clock)
+    # Threads may begin such reads while others wait.
+    assert 10 * MB < found.random <= 30 * MB
+    assert 0.5 < found.in_memory < 0.8
+
+
 def test_what_is_in_memory_ends_at_once() -> None:
     """Though its reads take no time, they are few; and its speed is that of all reads."""
     disk = Disk(seek_s=1, bytes_a_second=1, in_memory=1)
