@@ -5,12 +5,12 @@
 
 import gzip
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 from unittest.mock import patch
 
 import click
@@ -33,6 +33,8 @@ from benchmarks.inputs import (
     repeat_option,
     shards_option,
 )
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +142,13 @@ def make_shape(folder: Path, size: int, shape: str) -> Path:
     return compressed
 
 
-def _several(name: str, values: list[str], default: list[str], words: str) -> Any:
+def _several(
+    name: str, values: list[str], default: list[str], words: str
+) -> Callable[[Command], Command]:
     """Make an option that may be given again."""
-    kind = click.Choice(values)
     return click.option(
         name,
-        name[2:].replace("-", "_"),
-        type=kind,
+        type=click.Choice(values),
         multiple=True,
         default=default,
         show_default=True,

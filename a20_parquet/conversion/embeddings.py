@@ -15,9 +15,9 @@ from a20_parquet.tfrecord.shard import Shard, some_in_store
 MeasureReads: TypeAlias = Callable[[Sequence[str], Sequence[int], int], ReadSpeed]
 """See ``measure_reads``."""
 
-# To copy is to write as many bytes to scratch, and to read them again in blocks: together about
-# three times as long as reading them in sequence.
-_COPYING = 3
+# To copy is to write as many bytes to scratch, and to read them again in blocks. Disks write more
+# slowly than they read, and blocks are not in sequence: about four times a sequential read.
+_COPYING = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

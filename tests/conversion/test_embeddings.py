@@ -79,7 +79,7 @@ def test_long_records_are_worth_a_seek() -> None:
     """A disk with fast seeks reads them nearly as fast as in sequence, and short ones slowly."""
     choices = {
         size: choose(
-            record_bytes=size, measure_reads=Disk(seek_s=0.001, bytes_a_second=150 * MB).measure
+            record_bytes=size, measure_reads=Disk(seek_s=0.002, bytes_a_second=150 * MB).measure
         ).located
         for size in (5_000, 61_000, 307_000)
     }

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import a20_parquet
+from a20_parquet.conversion.convert import convert_new
 from a20_parquet.conversion.memory import MemoryPlan
 from a20_parquet.conversion.options import ConvertOptions
 from a20_parquet.errors import DatasetError
@@ -45,7 +46,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def done(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int, int]]:
     """Name, windows, files and runs on disk of each rehearsal from now on."""
     noted: list[tuple[str, int, int, int]] = []
-    convert = rehearsal.convert_new
+    convert = convert_new
 
     def note(layout: Any, setup: Any, *values: Any) -> Any:
         result = convert(layout, setup, *values)
