@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from a20_parquet.query.info import DatasetInfo, info
     from a20_parquet.query.kept_links import link
     from a20_parquet.query.label import label
+    from a20_parquet.query.read_numpy import iter_numpy, read_numpy
     from a20_parquet.query.scan import scan
     from a20_parquet.query.score import Scores, score
     from a20_parquet.query.similar import similar
+    from a20_parquet.query.take import take, take_numpy
     from a20_parquet.reporting.report import report
     from a20_parquet.verification.verify import Verification, verify
 
@@ -50,14 +52,18 @@ _MODULES: Final = {
     "inspect": "decoding.inspect_shards",
     "label": "query.label",
     "link": "query.kept_links",
+    "iter_numpy": "query.read_numpy",
     "npy_json": "notebook.npy_json",
     "plan": "planning.plan",
+    "read_numpy": "query.read_numpy",
     "read_windows": "decoding.read_windows",
     "repair": "conversion.repair",
     "report": "reporting.report",
     "scan": "query.scan",
     "score": "query.score",
     "similar": "query.similar",
+    "take": "query.take",
+    "take_numpy": "query.take",
     "verify": "verification.verify",
 }
 # A list that a type checker can read has to be written out.
@@ -81,16 +87,20 @@ __all__ = [
     "export",
     "info",
     "inspect",
+    "iter_numpy",
     "label",
     "link",
     "npy_json",
     "plan",
+    "read_numpy",
     "read_windows",
     "repair",
     "report",
     "scan",
     "score",
     "similar",
+    "take",
+    "take_numpy",
     "verify",
 ]
 

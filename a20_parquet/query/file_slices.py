@@ -105,6 +105,11 @@ class FileSlice:
             start += self.file.rows[group]
 
 
+def count_rows(kept: Sequence[Mask]) -> int:
+    """Count the rows in masks."""
+    return sum(int(np.count_nonzero(rows)) for rows in kept)
+
+
 def read_metadata(slices: Sequence[FileSlice], columns: Sequence[str]) -> Any:
     """Read columns other than the embedding, for all rows.
 
@@ -134,20 +139,22 @@ def read_metadata(slices: Sequence[FileSlice], columns: Sequence[str]) -> Any:
     return table
 
 
-def read_embeddings(slices: Sequence[FileSlice], kept: Sequence[Mask], dims: int) -> Embeddings:
+def read_embeddings(slices: Sequence[FileSlice], kept: Sequence[Mask], out: Embeddings) -> None:
     """Read the embeddings of the kept rows, and close the files.
 
     Args:
         slices: in the dataset's order.
         kept: a mask of the rows of each slice.
-        dims: floats per embedding.
+        out: gets the kept rows, shape ``(rows, dims)``.
 
     Raises:
         DatasetError: a file is missing or damaged.
     """
-    out = np.empty((sum(np.count_nonzero(rows) for rows in kept), dims), np.float32)
+    dims = out.shape[1]
     filled = 0
     for part, rows in zip(slices, kept, strict=True):
+        if not rows.any():
+            continue
         for first, pages, page in part.pages():
             of_page = rows[first : first + page.rows]
             count = int(np.count_nonzero(of_page))
@@ -159,7 +166,6 @@ def read_embeddings(slices: Sequence[FileSlice], kept: Sequence[Mask], dims: int
                 np.compress(of_page, whole, axis=0, out=out[filled : filled + count])
             filled += count
         part.close()
-    return out
 
 
 def read_blocks(

@@ -18,9 +18,9 @@ from a20_parquet.query.name_hints import hint_of_names
 from a20_parquet.query.prune import may_match, with_site_ids
 from a20_parquet.query.read_rows import NUMBER, find_rows
 from a20_parquet.query.scan import read_batches
+from a20_parquet.query.window_list import offset_tolerance
 from a20_parquet.windows.filenames.parse import parse_filenames
 
-_SAME_OFFSET_S = 5e-4
 # Longer than any recording, and short enough that adding it to an instant cannot overflow.
 _LONGEST_S = 1e9
 _SECOND_US = 1_000_000
@@ -134,7 +134,7 @@ def _nearest(found: pl.DataFrame, names: Sequence[WindowName]) -> Rows:
             "filename": [name.filename for name in names],
             "channel": pl.Series([name.channel for name in names], dtype=pl.Int64),
             "offset_s": [name.offset_s for name in names],
-            "most_s": [_tolerance(name.offset_s) for name in names],
+            "most_s": [offset_tolerance(name.offset_s) for name in names],
             "at": np.arange(len(names)),
         }
     )
@@ -149,11 +149,6 @@ def _nearest(found: pl.DataFrame, names: Sequence[WindowName]) -> Rows:
     )
     numbers[near["at"].to_numpy()] = near[NUMBER].to_numpy()
     return numbers
-
-
-def _tolerance(offset_s: float) -> float:
-    """Seconds by which a typed offset may differ from the window's: shards have float32 offsets."""
-    return max(_SAME_OFFSET_S, 2.0**-23 * abs(offset_s))
 
 
 def _files_of_times(catalog: Catalog, names: Sequence[WindowName]) -> list[int]:

@@ -28,6 +28,11 @@ class Bounds:
     """Whether null means that a bound is not known."""
 
 
+def site_number() -> pl.Expr:
+    """Return the ``site_id`` that the key ``site`` of a file tells, null if it tells none."""
+    return pl.col("site").str.extract(_SITE_NUMBER).cast(pl.Int32)
+
+
 def column_bounds(keys: Sequence[str]) -> dict[str, Bounds]:
     """Return bounds for the columns of windows that the list of files limits.
 
@@ -35,7 +40,7 @@ def column_bounds(keys: Sequence[str]) -> dict[str, Bounds]:
         keys: the dataset's Hive keys.
     """
     first, last = pl.col("first_window_start"), pl.col("last_window_start")
-    number = pl.col("site").str.extract(_SITE_NUMBER).cast(pl.Int32)
+    number = site_number()
     if "date" in keys:
         day = pl.col("date").cast(pl.Datetime("us"))
         local = Bounds(day, day + _DAY)
@@ -54,16 +59,6 @@ def column_bounds(keys: Sequence[str]) -> dict[str, Bounds]:
             unknown=pl.col("null_file_seq_ids").is_null(),
         ),
     }
-
-
-def with_site_ids(files: pl.DataFrame) -> pl.DataFrame:
-    """Add the column ``site_id`` to a list of files, if each file is known to have one value."""
-    number = pl.col("site").str.extract(_SITE_NUMBER).cast(pl.Int32)
-    nulls, rows = pl.col("null_site_ids"), pl.col("rows")
-    is_known = (nulls == rows) | ((nulls == 0) & number.is_not_null())
-    if not files.select(is_known.fill_null(value=False).all()).item():
-        return files
-    return files.with_columns(pl.when(nulls == 0).then(number).alias("site_id"))
 
 
 def conjuncts(predicate: pl.Expr) -> Iterator[pl.Expr]:

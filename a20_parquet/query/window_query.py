@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -19,23 +19,22 @@ from a20_parquet.progress import Progress
 from a20_parquet.query.file_slices import (
     FileSlice,
     Mask,
+    count_rows,
     read_blocks,
     read_embeddings,
     read_metadata,
 )
-from a20_parquet.query.name_hints import hint_of_names
-from a20_parquet.query.prune import may_match, with_site_ids
-from a20_parquet.windows.schema import EMBEDDING, KEYS, feature_bytes
+from a20_parquet.query.matching_files import (
+    listed_columns,
+    matching_files,
+    repeat_rows,
+    with_site_ids,
+)
+from a20_parquet.windows.schema import EMBEDDING, feature_bytes
 
 _LOGGER = logging.getLogger(__name__)
-_PolarsError = pl.exceptions.PolarsError
 _BATCH_BYTES = 16 << 20
 _METADATA_ROW_BYTES = 200
-# Rows of a batch if only the list of files is read.
-_KEY_ROWS = 1 << 22
-_LISTED = frozenset({*KEYS, "site_id"})
-# To parse filenames takes as long as to read a few files.
-_FEW_FILES = 4
 # Each open remote file has a buffer of some megabytes.
 _MOST_REMOTE_FILES = 32
 
@@ -76,7 +75,7 @@ class WindowQuery:
         self._columns = tuple(catalog.schema) if columns is None else tuple(columns)
         self._pruning = predicate
         self._files = with_site_ids(catalog.files)
-        self._listed = tuple(n for n in catalog.schema if n in _LISTED and n in self._files.columns)
+        self._listed = listed_columns(self._files)
         roots = set() if predicate is None else set(predicate.meta.root_names())
         # A filter on what the list of files tells only chooses files.
         self._predicate = None if roots <= set(self._listed) else predicate
@@ -118,12 +117,7 @@ class WindowQuery:
         Args:
             limit: use only this number of the dataset's first windows; None for all.
         """
-        files = self._matching_files(limit)
-        values, ends = files.select(self._columns), files["wanted"].cum_sum().to_numpy()
-        total = int(ends[-1]) if len(ends) else 0
-        for first in range(0, total, _KEY_ROWS):
-            windows = np.arange(first, min(first + _KEY_ROWS, total))
-            yield values[np.searchsorted(ends, windows, side="right")]
+        yield from repeat_rows(self._matching_files(limit), self._columns)
 
     def read(self, batch: Batch) -> pl.DataFrame:
         """Read the matching windows of one batch.
@@ -163,6 +157,28 @@ class WindowQuery:
             frame = frame.filter(passed)
             numbers = numbers[passed.to_numpy()]
         return numbers, frame.select(self._columns)
+
+    @property
+    def tests_embeddings(self) -> bool:
+        """Whether the filter needs embeddings; then ``locate`` cannot be used."""
+        return EMBEDDING in self._tested
+
+    def locate(self, batch: Batch) -> tuple[list[Mask], pl.DataFrame]:
+        """Locate the matching windows of one batch; the filter must not need embeddings.
+
+        Returns:
+            A mask of each slice's rows, and the columns of the rows in them, but for the embedding.
+
+        Raises:
+            DatasetError: a file is missing or damaged.
+        """
+        with _closing(batch):
+            if self._predicate is None:
+                kept, tested = [part.wanted() for part in batch], None
+            else:
+                kept, tested = self._test(batch)
+            frame = self._gather_metadata(batch, kept, tested)
+        return kept, frame.select(name for name in self._columns if name != EMBEDDING)
 
     def blocks(self, batch: Batch, scratch: EmbeddingBuffer) -> Iterator[tuple[Rows, Embeddings]]:
         """Read the embeddings of the matching windows of one batch, block by block.
@@ -232,25 +248,8 @@ class WindowQuery:
                 )
 
     def _matching_files(self, limit: int | None) -> pl.DataFrame:
-        """Return the list of files that may have matching windows.
-
-        Its further columns are ``before``, the windows of the dataset before the file, and
-        ``wanted``, the file's windows within the limit.
-        """
-        files = self._files.with_columns(before=pl.col("rows").cum_sum() - pl.col("rows"))
-        wanted = pl.col("rows")
-        if limit is not None:
-            files = files.filter(pl.col("before") < limit)
-            wanted = pl.min_horizontal("rows", limit - pl.col("before"))
-        if self._pruning is not None:
-            # polars raises a type error later, for the windows' own column.
-            listed_alone = nullcontext() if self._predicate is None else suppress(_PolarsError)
-            with listed_alone:
-                files = files.filter(may_match(self._pruning, self._listed))
-            if len(files) > _FEW_FILES:
-                hint = hint_of_names(self._catalog, self._pruning)
-                files = files if hint is None else files.filter(hint)
-        return files.with_columns(wanted=wanted)
+        strict = self._predicate is None
+        return matching_files(self._catalog, self._files, self._pruning, limit, strict=strict)
 
     def _test(self, slices: Sequence[FileSlice]) -> tuple[list[Mask], pl.DataFrame]:
         """Test the predicate before any embedding is read.
@@ -273,18 +272,27 @@ class WindowQuery:
         self, slices: Sequence[FileSlice], kept: Sequence[Mask], tested: pl.DataFrame | None
     ) -> pl.DataFrame:
         """Read the needed columns of the kept rows, except those in ``tested``."""
-        used = [(part, rows) for part, rows in zip(slices, kept, strict=True) if rows.any()]
-        slices, kept = [part for part, _ in used], [rows for _, rows in used]
-        frames = [] if tested is None else [tested]
+        frame = self._gather_metadata(slices, kept, tested)
+        if EMBEDDING not in self._needed:
+            return frame
+        out = np.empty((count_rows(kept), self._catalog.dims), np.float32)
+        read_embeddings(slices, kept, out)
+        floats = pa.Array.from_buffers(pa.float32(), out.size, [None, pa.py_buffer(out)])
+        lists = pa.FixedSizeListArray.from_arrays(floats, self._catalog.dims)
+        embeddings = pl.DataFrame(pa.table({EMBEDDING: lists}))
+        return pl.concat([frame, embeddings], how="horizontal")
+
+    def _gather_metadata(
+        self, slices: Sequence[FileSlice], kept: Sequence[Mask], tested: pl.DataFrame | None
+    ) -> pl.DataFrame:
+        """See ``_gather``, but without embeddings."""
+        frames = [pl.DataFrame(height=count_rows(kept)) if tested is None else tested]
         have = () if tested is None else tested.columns
         missing = [name for name in self._needed if name not in have and name != EMBEDDING]
         if missing:
+            used = [(part, rows) for part, rows in zip(slices, kept, strict=True) if rows.any()]
+            slices, kept = [part for part, _ in used], [rows for _, rows in used]
             frames.append(self._metadata(slices, kept, missing))
-        if EMBEDDING in self._needed:
-            out = read_embeddings(slices, kept, self._catalog.dims)
-            floats = pa.Array.from_buffers(pa.float32(), out.size, [None, pa.py_buffer(out)])
-            lists = pa.FixedSizeListArray.from_arrays(floats, self._catalog.dims)
-            frames.append(pl.DataFrame(pa.table({EMBEDDING: lists})))
         return pl.concat(frames, how="horizontal")
 
     def _metadata(

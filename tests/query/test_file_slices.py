@@ -65,7 +65,8 @@ def test_rows_that_are_kept(
     parts = parts_of(catalog, rows_a_part)
     kept = [rng.random(len(part.wanted())) < share for part in parts]
     wanted = np.flatnonzero(np.concatenate(kept))
-    found = read_embeddings(parts, kept, DIMS)
+    found = np.empty((sum(map(np.count_nonzero, kept)), DIMS), np.float32)
+    read_embeddings(parts, kept, found)
     np.testing.assert_array_equal(raw(found), bits[wanted])
     for options in ({}, {"block_bytes": 1}, {"block_bytes": 1 << 24}):
         numbers = [np.empty(0, np.int64)]
