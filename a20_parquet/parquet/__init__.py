@@ -22,8 +22,10 @@ from a20_parquet.parquet.format.footer import (
     MAGIC,
     TAIL_BYTES,
     FooterFrame,
+    WrittenGroup,
     is_ours,
 )
+from a20_parquet.parquet.format.known_groups import MovableChunk, read_known_group
 from a20_parquet.parquet.format.page_index import PageLocation, read_offset_index
 from a20_parquet.parquet.format.row_groups import ColumnChunk, RowGroup, RowGroups
 from a20_parquet.parquet.format.timestamps import (
@@ -52,6 +54,7 @@ __all__ = [
     "Input",
     "LocalInput",
     "MemoryInput",
+    "MovableChunk",
     "Page",
     "PageLocation",
     "ParquetLayout",
@@ -59,7 +62,9 @@ __all__ = [
     "ReadLists",
     "RowGroup",
     "RowGroups",
+    "WrittenGroup",
     "is_ours",
     "mark_instants",
+    "read_known_group",
     "read_offset_index",
 ]

@@ -12,6 +12,7 @@ import pyarrow as pa
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import DataFile, Rows
 from a20_parquet.dataset.embedding_buffer import EmbeddingBuffer
+from a20_parquet.dataset.joined_files import SmallFile, read_joined
 from a20_parquet.parquet import EmbeddingPages, Embeddings, Page
 
 Mask = npt.NDArray[np.bool_]
@@ -123,6 +124,9 @@ def read_metadata(slices: Sequence[FileSlice], columns: Sequence[str]) -> Any:
     Raises:
         DatasetError: a file is missing or damaged.
     """
+    joined = _read_small_files(slices, columns)
+    if joined is not None:
+        return joined
     tables = []
     for part in slices:
         tables.append(part.file.metadata(part.groups, columns, validate=False))
@@ -136,6 +140,25 @@ def read_metadata(slices: Sequence[FileSlice], columns: Sequence[str]) -> Any:
         for part, of_part in zip(slices, tables, strict=True):
             part.file.check_values(of_part)
         raise
+    return table
+
+
+def _read_small_files(slices: Sequence[FileSlice], columns: Sequence[str]) -> Any:
+    """Read all slices with one call, if they are whole files of one row group; else None."""
+    catalog = slices[0].catalog
+    most_rows = catalog.manifest.options.row_group_rows
+    if len(slices) == 1 or not catalog.is_local:
+        return None
+    if not all(part.is_whole and part.rows <= most_rows for part in slices):
+        return None
+    files = [SmallFile(part.path, part.rows, part.size) for part in slices]
+    table = read_joined(catalog, files, columns)
+    try:
+        if table is not None:
+            table.validate(full=True)
+    except pa.ArrowException:
+        # Reading them one by one finds the damaged one.
+        return None
     return table
 
 

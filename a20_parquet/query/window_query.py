@@ -35,6 +35,8 @@ from a20_parquet.windows.schema import EMBEDDING, feature_bytes
 _LOGGER = logging.getLogger(__name__)
 _BATCH_BYTES = 16 << 20
 _METADATA_ROW_BYTES = 200
+# Several workers share many small files.
+_MOST_FILES = 512
 # Each open remote file has a buffer of some megabytes.
 _MOST_REMOTE_FILES = 32
 
@@ -94,7 +96,7 @@ class WindowQuery:
         row_bytes += 4 * self._catalog.dims if EMBEDDING in self._needed else 0
         row_bytes += feature_bytes(self._features)
         rows_a_batch = max(1, self._batch_bytes // row_bytes)
-        most_files = None if self._catalog.is_local else _MOST_REMOTE_FILES
+        most_files = _MOST_FILES if self._catalog.is_local else _MOST_REMOTE_FILES
         batch: list[FileSlice] = []
         filled = 0
         for part in self._parts(rows_a_batch, limit):

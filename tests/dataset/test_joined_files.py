@@ -1,0 +1,114 @@
+"""Metadata of many small files at once: the same as file by file, or nothing."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import a20_parquet
+from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.data_file import DataFile
+from a20_parquet.dataset.joined_files import SmallFile, read_joined
+from tests.helpers.recordings import write_recordings
+from tests.helpers.shards import make_record, random_tensor, write_shard
+
+
+def small_files(catalog: Catalog) -> list[SmallFile]:
+    """All files of a dataset."""
+    return [SmallFile(*row) for row in catalog.files.select("path", "rows", "bytes").iter_rows()]
+
+
+def one_by_one(catalog: Catalog, names: list[str]) -> pa.Table:
+    """The same columns through ``DataFile``."""
+    tables = []
+    for path, rows, size in small_files(catalog):
+        with DataFile(catalog, path, rows=rows, size=size) as file:
+            tables.append(file.metadata(range(len(file.rows)), names))
+    return pa.concat_tables(tables)
+
+
+@pytest.mark.parametrize("compression", ["none", "lz4", "zstd"])
+def test_any_columns(tmp_path: Path, compression: str) -> None:
+    """In any order, with nulls, in all compressions."""
+    shards = write_recordings(tmp_path / "in")
+    a20_parquet.convert(shards, tmp_path / "out", compression=compression, decoder="wire")
+    catalog = Catalog.open(tmp_path / "out")
+    every = list(catalog.metadata_columns)
+    assert len(catalog.files) > 5
+    for names in (every, every[::-1], ["channel"], ["window_start", "filename"]):
+        found = read_joined(catalog, small_files(catalog), names)
+        assert found.equals(one_by_one(catalog, names))
+        assert found.schema.equals(one_by_one(catalog, names).schema)
+        found.validate(full=True)
+
+
+def other_writer(path: Path) -> None:
+    pq.write_table(pq.ParquetFile(path).read(), path)
+
+
+def folder_instead(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "lost": Path.unlink,
+    "a folder": folder_instead,
+    "cut off": lambda path: path.write_bytes(path.read_bytes()[:-10]),
+    "without a footer": lambda path: path.write_bytes(path.read_bytes()[:-500] + bytes(500)),
+    "with a long footer": lambda path: path.write_bytes(path.read_bytes()[:-5] + b"\x7fPAR1"),
+    "by another writer": other_writer,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_one_other_file(tmp_path: Path, damage: Callable[[Path], object]) -> None:
+    """Nothing is returned, so that reading it by itself tells why."""
+    a20_parquet.convert(write_recordings(tmp_path / "in"), tmp_path / "out", decoder="wire")
+    catalog = Catalog.open(tmp_path / "out")
+    files = small_files(catalog)
+    damage(tmp_path / "out" / files[2].path)
+    size = tmp_path / "out" / files[2].path
+    if size.is_file():
+        files[2] = files[2]._replace(bytes=size.stat().st_size)
+    assert read_joined(catalog, files, ["filename"]) is None
+    assert read_joined(catalog, files[:2], ["filename"]) is not None
+    wrong_rows = [files[0]._replace(rows=files[0].rows + 1), files[1]]
+    assert read_joined(catalog, wrong_rows, ["filename"]) is None
+
+
+def test_flipped_bits(tmp_path: Path) -> None:
+    """Each flipped bit of metadata, index and footer is found, or means nothing."""
+    a20_parquet.convert(write_recordings(tmp_path / "in"), tmp_path / "out", decoder="wire")
+    catalog = Catalog.open(tmp_path / "out")
+    files = small_files(catalog)[:2]
+    names = list(catalog.metadata_columns)
+    expected = read_joined(catalog, files, names)
+    path = tmp_path / "out" / files[1].path
+    content = path.read_bytes()
+    found = 0
+    for place in range(files[1].rows * 64, len(content), 3):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        table = read_joined(catalog, files, names)
+        if table is None:
+            found += 1
+        else:
+            table.validate(full=True)
+            assert table.equals(expected), place
+    assert found > 300
+
+
+def test_long_texts(tmp_path: Path) -> None:
+    """Statistics of texts beyond 127 bytes have another form, and are read one by one."""
+    name = f"{'a/' * 100}site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac"
+    records = [make_record(random_tensor((2, 1, 4), n), name, 86_400.0 * n) for n in range(3)]
+    write_shard(tmp_path / "in" / "a.tfrecord", records)
+    a20_parquet.convert(tmp_path / "in", tmp_path / "out", decoder="wire")
+    catalog = Catalog.open(tmp_path / "out")
+    assert read_joined(catalog, small_files(catalog), ["filename"]) is None
+    windows = a20_parquet.scan(tmp_path / "out").filter(filename=name).collect()
+    assert len(windows) == 6
