@@ -25,8 +25,9 @@ _TOLERANCE = 1e-5
 @click.command()
 @click.argument("dataset", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--repeat", type=click.IntRange(1), default=3, show_default=True, help="Rounds.")
+@click.option("--only", default="", help="Only groups whose name contains this text.")
 @click.option("--run", "name", hidden=True, help="One contender, GROUP/NAME, in this process.")
-def main(dataset: Path, repeat: int, name: str | None) -> None:
+def main(dataset: Path, repeat: int, only: str, name: str | None) -> None:
     """Time queries on DATASET beside other ways to run them."""
     if name is not None:
         click.echo(json.dumps(timed(name, dataset)))
@@ -36,6 +37,8 @@ def main(dataset: Path, repeat: int, name: str | None) -> None:
         process.apply(prepare, (dataset,))
     size = sum(file.stat().st_size for file in (dataset / "data").rglob("*.parquet"))
     for group, ways in WAYS.items():
+        if only not in group:
+            continue
         runs: dict[str, list[Measured]] = {way: [] for way in ways}
         for _ in range(repeat):
             for way, measured in runs.items():
@@ -52,8 +55,10 @@ def timed(name: str, dataset: Path) -> dict[str, Any]:
     work = WAYS[group][way]
     for module in (
         "a20_parquet.query.connect",
+        "a20_parquet.query.read_numpy",
         "a20_parquet.query.scan",
         "a20_parquet.query.similar",
+        "a20_parquet.query.take",
         "duckdb",
         "pyarrow.dataset",
     ):
@@ -88,15 +93,17 @@ def table(group: str, runs: Mapping[str, Sequence[Measured]], size: int) -> str:
     answers = {way: measured[0].result["answer"] for way, measured in runs.items()}
     if not same(list(answers.values())):
         raise click.ClickException(f"{group}: answers differ: {answers}")
-    lines = [f"\n| {group} | s | CPU s | MB/s | first is faster by | peak MB |", "|---" * 6 + "|"]
+    columns = f"\n| {group} | s | CPU s | process s | MB/s | first is faster by | peak MB |"
+    lines = [columns, "|---" * 7 + "|"]
     ours_s = None
     for way, measured in runs.items():
         wall_s = statistics.median(each.result["seconds"] for each in measured)
         cpu_s = statistics.median(each.result["cpu_seconds"] for each in measured)
+        process_s = statistics.median(each.wall_s for each in measured)
         ours_s = ours_s or wall_s
         peak = max(each.peak_rss_bytes for each in measured)
         lines.append(
-            f"| {way} | {wall_s:.2f} | {cpu_s:.2f} | {size / wall_s / 1e6:.0f} | "
+            f"| {way} | {wall_s:.3f} | {cpu_s:.3f} | {process_s:.2f} | {size / wall_s / 1e6:.0f} | "
             f"{wall_s / ours_s:.2f} x | {peak / 1e6:.0f} |"
         )
     return "\n".join(lines)

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from benchmarks.lookups import LOOKUPS, prepare_lookups
+
 _TOP = 10
 _BLOCK_ROWS = 4096
 _DAWN = 5
@@ -22,6 +24,7 @@ def prepare(dataset: Path) -> None:
 
     if _npy(dataset).exists():
         return
+    prepare_lookups(dataset)
     windows = a20_parquet.scan(dataset).select("embedding").collect()["embedding"]
     np.save(_query_file(dataset), windows.head(1).to_numpy()[0])
     np.save(_npy(dataset), windows.to_numpy())
@@ -157,6 +160,7 @@ WAYS: dict[str, dict[str, Callable[[Path], Any]]] = {
         "pyarrow.dataset and NumPy": nearest_pyarrow,
         "NumPy, memory-mapped .npy": nearest_numpy,
     },
+    **LOOKUPS,
 }
 """Ways to ask the same, by what is asked; the program's own come first."""
 
