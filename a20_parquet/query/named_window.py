@@ -14,8 +14,9 @@ from a20_parquet.checks import check_unicode
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import Rows
 from a20_parquet.errors import UsageError
+from a20_parquet.query.matching_files import with_site_ids
 from a20_parquet.query.name_hints import hint_of_names
-from a20_parquet.query.prune import may_match, with_site_ids
+from a20_parquet.query.prune import may_match
 from a20_parquet.query.read_rows import NUMBER, find_rows
 from a20_parquet.query.scan import read_batches
 from a20_parquet.query.window_list import offset_tolerance
