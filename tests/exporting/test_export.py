@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import polars as pl
 import pytest
@@ -323,3 +324,21 @@ def test_command_line(
     assert json.loads(shown)["files"] == 2
     code, _, said = run(monkeypatch, capsys, "export", grown, out, "--per", "site", "-1")
     assert (code, "-1 is not in the range" in said) == (2, True)
+
+
+def test_stores(grown: Path, tmp_path: Path) -> None:
+    """From a store, to a store, with the same bytes but for the whole's place."""
+    memory = fsspec.filesystem("memory")
+    memory.put(str(grown), "/export-whole", recursive=True)
+    a20_parquet.export("memory://export-whole", "memory://export-part", where=WHERE)
+    a20_parquet.export(grown, tmp_path / "part", where=WHERE)
+    memory.get("/export-part", str(tmp_path / "got"), recursive=True)
+    expected = digests(tmp_path / "part", but="manifest.json")
+    assert digests(tmp_path / "got", but="manifest.json") == expected
+    assert a20_parquet.verify("memory://export-part").is_good
+    for out in ("memory://export-whole", "memory://export-whole/data/x"):
+        with pytest.raises(UsageError, match="is inside the dataset"):
+            a20_parquet.export("memory://export-whole", out, overwrite=True)
+    file = tmp_path / "part.parquet"
+    made = a20_parquet.export("memory://export-whole", file, as_="parquet", where=WHERE)
+    assert made.windows == len(pl.read_parquet(file))
