@@ -17,6 +17,8 @@ Function = Callable[[Float32], Any]
 """Takes embeddings of shape ``(rows, dims)``, and returns scores of shape ``(rows, classes)``."""
 
 _PROBE_ROWS = 16
+# Larger arrays come from the system as fresh memory each time, which is slow.
+_PAIRS_BYTES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +134,21 @@ class LinearScorer:
         with np.errstate(all="ignore"):
             maybe = ~(estimate.keys + estimate.error < thresholds - bias - slack)
         maybe[undefined] = False
-        candidates = np.flatnonzero(maybe.any(axis=1))
-        values, of_candidates = block[candidates], maybe[candidates]
-        at, classes, scores = [], [], []
-        for number in np.flatnonzero(of_candidates.any(axis=0)):
-            wanted = np.flatnonzero(of_candidates[:, number])
-            exact = queries.exact(int(number), values[wanted]) + bias[number]
-            reached = exact >= thresholds[number]
-            at.append(candidates[wanted[reached]])
-            classes.append(np.full(int(np.count_nonzero(reached)), number, np.int32))
-            scores.append(exact[reached])
-        return _hits(rows, at, classes, scores, int(np.count_nonzero(undefined)))
+        at, classes = np.nonzero(maybe)
+        scores = np.empty(len(at))
+        at_once = max(1, _PAIRS_BYTES // (8 * block.shape[1]))
+        for first in range(0, len(at), at_once):
+            pairs = slice(first, first + at_once)
+            values = block[at[pairs]].astype(np.float64)
+            scores[pairs] = np.vecdot(values, queries.vectors[classes[pairs]])
+        scores += bias[classes]
+        reached = scores >= thresholds[classes]
+        return Hits(
+            rows[at[reached]],
+            classes[reached].astype(np.int32),
+            scores[reached],
+            int(np.count_nonzero(undefined)),
+        )
 
     def best(self, block: Float32, rows: Rows, *, top: int, least: Float64) -> Found:
         """See ``Scorer.best``."""
@@ -199,18 +205,3 @@ class FunctionScorer:
                 f"numbers: a column for each class."
             )
         return scores.astype(np.float64)
-
-
-def _hits(
-    rows: Rows,
-    at: Sequence[Rows],
-    classes: Sequence[npt.NDArray[np.int32]],
-    scores: Sequence[Float64],
-    undefined: int,
-) -> Hits:
-    if not at:
-        empty = np.empty(0, np.int64)
-        return Hits(empty, empty.astype(np.int32), np.empty(0), undefined)
-    every, of_class = np.concatenate(at), np.concatenate(classes)
-    order = np.lexsort((of_class, every))
-    return Hits(rows[every[order]], of_class[order], np.concatenate(scores)[order], undefined)
