@@ -15,8 +15,6 @@ from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-import psutil
-
 if sys.platform != "win32":
     import resource
 
@@ -147,6 +145,8 @@ def _numbers(path: Path) -> list[int]:
 
 def default_budget() -> int:
     """Return a quarter of the memory that this process may use, in bytes."""
+    import psutil
+
     total = int(psutil.virtual_memory().total)
     limit = memory_limit()
     _LOGGER.debug("memory of the machine: %s; limit of the control groups: %s", total, limit)
@@ -155,6 +155,8 @@ def default_budget() -> int:
 
 def free_memory() -> int:
     """Return the bytes that processes and cached files can still take, as far as limits allow."""
+    import psutil
+
     free = int(psutil.virtual_memory().available)
     limit = memory_limit()
     return free if limit is None else min(free, limit - int(psutil.Process().memory_info().rss))

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from a20_parquet.windows.filenames.site_table import SiteTable
 
 _US: Final = 1_000_000
-_NULL: Final = pa.scalar(None, pa.string())
+# Arrays and scalars of Python objects import pandas.
+_NULL: Final = pa.nulls(1, pa.string())[0]
 _NOT_COLUMNS: Final = ("valid", "taken_for_utc", "problems", "site")
 
 

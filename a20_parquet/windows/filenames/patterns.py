@@ -69,7 +69,8 @@ For a few names this takes a thousandth of the time of ``parse_filenames``.
 """
 # RE2's \C matches a single byte, also within a character.
 _BYTE: Final = r"(?:^|[^\\])(?:\\\\)*\\C"
-_NULL: Final = pa.scalar(None, pa.string())
+# Arrays and scalars of Python objects import pandas.
+_NULL: Final = pa.nulls(1, pa.string())[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
