@@ -231,10 +231,11 @@ def report(dataset: str, *, file: Path | None, as_json: bool) -> None:
 def duckdb(dataset: str, file: Path, *, as_json: bool, **given: Any) -> None:
     """Write a DuckDB database with the relation windows.
 
-    DuckDB 1.1 and newer open FILE. The column embedding is a FLOAT array, as
-    array_cosine_similarity needs it. A view contains absolute paths: after the dataset has moved,
-    DuckDB says "No files found"; after an append, new windows are missing. Then write FILE again
-    with --force. --memory and --workers apply to --as table.
+    A view comes with the function windows_of('site_0201', '2020-10-01'), which opens the files of
+    one site, or of one site and date, at once. DuckDB 1.1 and newer open FILE. The column embedding
+    is a FLOAT array, as array_cosine_similarity needs it. A view contains absolute paths: after the
+    dataset has moved, DuckDB says "No files found"; after an append, new windows are missing. Then
+    write FILE again with --force. --memory and --workers apply to --as table.
     """
     from a20_parquet.cli.print_dataset import print_database
     from a20_parquet.query.duckdb_file import duckdb

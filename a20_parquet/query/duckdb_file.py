@@ -17,7 +17,8 @@ from a20_parquet.checks import check_size, count_workers
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import A20ParquetError, DatasetError, UsageError
 from a20_parquet.progress import Progress, ProgressOption, open_progress
-from a20_parquet.query.connect import OFFLINE, make_view
+from a20_parquet.query.connect import OFFLINE
+from a20_parquet.query.duckdb_view import make_macro, make_view
 from a20_parquet.query.sql import RELATION, comments, create_table, identifier, literal
 from a20_parquet.query.window_query import WindowQuery
 from a20_parquet.resources import METADATA_ROW_BYTES, default_budget
@@ -74,7 +75,9 @@ def duckdb(  # noqa: PLR0913 - the command's options, each a keyword
     """Write a DuckDB database with the windows of a dataset as the relation ``windows``.
 
     A view has the absolute paths of the dataset's files: make it again after the dataset was moved
-    or has grown, which takes an instant. A table is a copy of all windows.
+    or has grown, which takes an instant. With it comes the function ``windows_of(site, date)``,
+    which reads the files of one site, or of one site and date, without a look at all others. A
+    table is a copy of all windows.
 
     Args:
         dataset: its folder, or any fsspec URL of it; a view needs a folder.
@@ -106,6 +109,7 @@ def duckdb(  # noqa: PLR0913 - the command's options, each a keyword
     with _replacement(target) as temporary, _database(temporary, budget, workers, catalog) as made:
         if as_ == "view":
             make_view(made, catalog)
+            make_macro(made, catalog)
         else:
             with open_progress(progress) as shown:
                 _load_table(made, catalog, budget // _READ_SHARE, workers, shown)

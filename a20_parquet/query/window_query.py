@@ -119,7 +119,7 @@ class WindowQuery:
         Args:
             limit: use only this number of the dataset's first windows; None for all.
         """
-        yield from repeat_rows(self._matching_files(limit), self._columns)
+        yield from repeat_rows(self.matching_files(limit), self._columns)
 
     def read(self, batch: Batch) -> pl.DataFrame:
         """Read the matching windows of one batch.
@@ -232,7 +232,7 @@ class WindowQuery:
 
     def _parts(self, rows_a_part: int, limit: int | None) -> Iterator[FileSlice]:
         for path, size, rows, before, wanted, *values in (
-            self._matching_files(limit)
+            self.matching_files(limit)
             .select("path", "bytes", "rows", "before", "wanted", *self._listed)
             .iter_rows()
         ):
@@ -249,7 +249,8 @@ class WindowQuery:
                     limit=wanted,
                 )
 
-    def _matching_files(self, limit: int | None) -> pl.DataFrame:
+    def matching_files(self, limit: int | None = None) -> pl.DataFrame:
+        """Return the list of files that may have matching windows; see ``matching_files``."""
         strict = self._predicate is None
         return matching_files(self._catalog, self._files, self._pruning, limit, strict=strict)
 

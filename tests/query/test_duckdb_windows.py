@@ -95,17 +95,21 @@ def test_every_choice_of_keys(dataset: Path, tmp_path: Path, by: str, as_: As) -
     assert_makes_windows(tmp_path / "out", tmp_path / "a.duckdb", as_)
 
 
-def test_filters_choose_files(dataset: Path) -> None:
+def test_filters_choose_files(dataset: Path, tmp_path: Path) -> None:
     """Filters on site and date open only the files of that partition."""
     files = Catalog.open(dataset).files
     file = files.row(1, named=True)
-    with a20_parquet.connect(dataset) as connection:
-        where = f"site = '{file['site']}' AND date = '{file['date']}'"
+    where = f"site = '{file['site']}' AND date = '{file['date']}'"
+    a20_parquet.duckdb(dataset, tmp_path / "a.duckdb")
+    with opened(tmp_path / "a.duckdb") as connection:
         query = f"SELECT sum(embedding[1]) FROM windows WHERE {where}"
         assert files_read(connection, query) == f"1/{len(files)}"
         of_site = files.filter(pl.col("site") == file["site"]).height
         query = f"SELECT filename FROM windows WHERE site = '{file['site']}'"
         assert files_read(connection, query) == f"{of_site}/{len(files)}"
+        query = f"SELECT filename FROM windows_of('{file['site']}', '{file['date']}')"
+        plan = connection.execute(f"EXPLAIN ANALYZE {query}").fetchall()[0][1]
+        assert re.findall("/data/.*[.]parquet", plan) == [f"/{file['path']}"]
         plan = connection.execute(
             "EXPLAIN SELECT filename FROM windows WHERE window_start < '2020-01-01'"
         ).fetchall()[0][1]
@@ -113,6 +117,36 @@ def test_filters_choose_files(dataset: Path) -> None:
         plan = plan.upper().replace("FILTERS", "")
         assert plan.count("FILTER") == plan.count("EXPRESSION: SUBQUERY") == 1
         assert "embedding" not in plan
+
+
+def test_a_connection_opens_only_the_files_that_filters_choose(
+    dataset: Path, tmp_path: Path
+) -> None:
+    """Queries on one file do not notice that all others are gone; counts need no file at all."""
+    out = Path(shutil.copytree(dataset, tmp_path / "out"))
+    files = Catalog.open(out).files
+    file = files.row(1, named=True)
+    kept = pl.read_parquet(out / file["path"], hive_partitioning=False, glob=False)
+    filename, instant = kept["filename"].to_list()[0], kept["window_start"].to_list()[-1]
+    for path in files["path"]:
+        if path != file["path"]:
+            (out / path).unlink()
+    with a20_parquet.connect(out) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        for where, rows in (
+            (f"site = '{file['site']}' AND date = '{file['date']}'", len(kept)),
+            (f"filename = '{filename}'", kept.filter(filename=filename).height),
+            (f"window_start = '{instant}'", kept.filter(window_start=instant).height),
+        ):
+            query = f"SELECT sum(embedding[2]), count(*) FROM windows WHERE {where}"
+            found = connection.execute(query).fetchone()
+            assert found is not None
+            assert found[1] == rows
+        query = "SELECT site, date, count(*) FROM windows GROUP BY ALL ORDER BY ALL"
+        counted = files.group_by("site", "date").agg(pl.col("rows").sum()).sort("site", "date")
+        assert connection.execute(query).fetchall() == counted.rows()
+        with pytest.raises(duckdb.InvalidInputException, match="is missing"):
+            connection.execute("SELECT max(filename) FROM windows").fetchall()
 
 
 def test_only_listed_files_are_read(dataset: Path, tmp_path: Path) -> None:
@@ -142,10 +176,13 @@ def test_any_path_will_do(dataset: Path, tmp_path: Path, parent: str, as_: As) -
 
 
 def test_path_that_duckdb_cannot_write(dataset: Path, tmp_path: Path) -> None:
-    """A backslash together with a pattern's character is refused for a view, and loads."""
+    """A backslash together with a pattern's character is refused for a view in a file only."""
     out = Path(shutil.copytree(dataset, tmp_path / "a\\[b" / "out"))
     with pytest.raises(UsageError, match="backslash"):
-        a20_parquet.connect(out)
+        a20_parquet.duckdb(out, tmp_path / "a.duckdb")
+    with a20_parquet.connect(out) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        assert_windows(connection, out)
     assert_makes_windows(out, tmp_path / "a.duckdb", "table")
 
 
