@@ -4,6 +4,26 @@ General writers compute two levels for each of an embedding's 1,280 floats, and 
 of set-up per file; a dataset may have thousands of small files. Here embeddings go from Arrow's
 buffers to the file uncopied, and small row groups are encoded many at a time. The reader skips
 the levels in the same way. Every other reader can read the files.
+
+What stays ours, by CPU time for one uncompressed file with page index and page checksums, on two
+shared cores on 28 November 2026:
+
+===========  =====================  =====================
+rows         all columns            without embeddings
+===========  =====================  =====================
+12, of many  0.11 ms, pyarrow 0.50  0.09 ms, pyarrow 0.42
+40, of many  0.34 ms, pyarrow 0.85  0.30 ms, pyarrow 0.43
+2,048        2.0 ms, pyarrow 16.8   1.3 ms, pyarrow 1.1
+===========  =====================  =====================
+
+- Lists (``lists.py``, ``pages.py``): eight times as fast, and the only way to write embeddings
+  that are read from shards page by page.
+- Small files (``flat/small_groups.py``, ``file_end.py``): two to five times as fast.
+- Flat columns of large row groups (the rest of ``flat/``): not faster. They stay because one writer
+  makes a file: pyarrow's cannot take pages that are encoded already.
+- The format (``format/``): whatever writes pages has to name them. Files such as ``files.parquet``,
+  which have no embeddings and are few, are written by pyarrow.
+
 Other packages import these names only.
 """
 
