@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 import a20_parquet
 from a20_parquet.errors import DatasetError
+from tests.helpers.thrift import read_pages
 from tests.robustness.children import start
 from tests.robustness.dataset_bases import DIMS, Base, convert, write_shards
 
@@ -35,7 +36,7 @@ _BASES: Final = (
     ),
     Base(name="lz4", first=("a",), options={"compression": "lz4", "partition_by": "site"}),
 )
-_REGIONS: Final = ("footer", "header", "page", "cut")
+_REGIONS: Final = ("footer", "header", "page", "index", "cut")
 _HEADER_BYTES: Final = 40
 
 
@@ -77,6 +78,8 @@ def damage(content: bytes, region: str, draw: np.random.Generator) -> bytes:
         return content[: int(draw.integers(len(content)))]
     if region == "footer":
         place = int(draw.integers(footer, len(content)))
+    elif region == "index":
+        place = int(draw.integers(_index_start(content), footer))
     elif region == "header":
         starts = _page_starts(content)
         place = starts[int(draw.integers(len(starts)))] + int(draw.integers(_HEADER_BYTES))
@@ -85,6 +88,11 @@ def damage(content: bytes, region: str, draw: np.random.Generator) -> bytes:
     found = bytearray(content)
     found[place] ^= 1 << int(draw.integers(8))
     return bytes(found)
+
+
+def _index_start(content: bytes) -> int:
+    """Where the page index begins, behind the last page."""
+    return max(page.stop for page in read_pages(content))
 
 
 def _page_starts(content: bytes) -> list[int]:
