@@ -78,7 +78,13 @@ OPTIONS = [
 def test_every_option_has_its_argument(command: str, option: click.Option) -> None:
     """What the command line offers is called in Python as messages call it there."""
     typed = max(option.opts, key=len)
-    expected = {"as_json": "json", "sites": "site" if typed == "--site" else "sites"}
+    expected = {
+        "as_json": "json",
+        "as_csv": "csv",
+        "sites": "site" if typed == "--site" else "sites",
+        # No message of ``score`` names it.
+        "folder": "file",
+    }
     assert in_python(f"{typed}: x") == f"{expected.get(str(option.name), option.name)}: x", command
 
 
