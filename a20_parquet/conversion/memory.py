@@ -152,7 +152,7 @@ def plan_memory(  # noqa: PLR0913 - what buffers depend on, each a keyword
         if locates:
             # Some records may have to be copied.
             gathering = share - decoding - 2 * _COPY_BYTES
-            gather_rows = max(min(gather_rows, gathering // 8 // row_bytes), _MIN_ROWS)
+            gather_rows = max(min(gather_rows, gathering // 8 // row_bytes, windows), _MIN_ROWS)
             located_rows = (gathering - gather_rows * row_bytes) // (sorted_bytes + _LOCATION_BYTES)
             located_rows = min(located_rows, most_rows)
             if located_rows < _MIN_ROWS:
