@@ -22,7 +22,8 @@ def prepare_lookups(dataset: Path) -> None:
     """Writes, once, the windows that queries ask for."""
     windows = pl.scan_parquet(dataset / "data", hive_partitioning=True)
     keys = windows.select(*_KEYS, "site", "window_start_local").collect()
-    keys.sample(_RANDOM_WINDOWS, seed=1, shuffle=True).write_parquet(_asked(dataset))
+    count = min(_RANDOM_WINDOWS, len(keys))
+    keys.sample(count, seed=1, shuffle=True).write_parquet(_asked(dataset))
 
 
 def _one_window(windows: pl.LazyFrame, dataset: Path) -> pl.LazyFrame:

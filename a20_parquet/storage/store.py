@@ -6,6 +6,7 @@ from typing import Any, Final, Protocol, Self, TypeVar
 
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
+from a20_parquet.storage.concurrent import map_at_once
 from a20_parquet.storage.retries import TEMPORARY_CODES, ShortAnswerError, call, is_client_error
 
 Answer = TypeVar("Answer")
@@ -178,9 +179,19 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec is un
 
         They may be missing because a repeated request had succeeded the first time.
         """
-        if paths:
-            with suppress(FileNotFoundError):
-                self.change(lambda: self.inner.rm(paths), paths[0])
+        if not paths:
+            return
+        try:
+            self.change(lambda: self.inner.rm(paths), paths[0])
+        except FileNotFoundError:
+            pass
+        except OSError:
+            # Of many files one always fails where faults are frequent.
+            map_at_once(self._rm_if_there, paths, is_remote=True)
+
+    def _rm_if_there(self, path: str) -> None:
+        with suppress(FileNotFoundError):
+            self.rm_file(path)
 
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
         """Copy a file within the store."""

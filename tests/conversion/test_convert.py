@@ -250,6 +250,7 @@ def test_manifest_has_no_trace_of_the_machine(shuffled: Path, tmp_path: Path) ->
         "files_checksum",
         "shards",
         "conversions",
+        "origins",
         "quarantine",
     }
     assert "elsewhere" not in json.dumps(manifest)

@@ -14,7 +14,7 @@ from a20_parquet.decoding.large import LARGE_BYTES, reduce
 from a20_parquet.decoding.tensorflow import load_tensorflow
 from a20_parquet.errors import DatasetError
 from a20_parquet.tfrecord.records import Records
-from tests.helpers.conversions import digests
+from tests.helpers.conversions import page_digests
 from tests.helpers.shards import (
     FILENAME,
     frame,
@@ -85,7 +85,7 @@ def test_what_is_not_wanted_is_passed_over(
         dataset = tmp_path / f"out-{size}"
         conversion = a20_parquet.convert(shard, dataset, decoder=decoder)
         assert conversion.new_windows == 4
-        found.append(digests(dataset / "data"))
+        found.append(page_digests(dataset / "data"))
     assert found[0] == found[1]
 
 

@@ -47,7 +47,7 @@ _PERMANENT: dict[str, tuple[str, str, int, type[A20ParquetError]]] = {
     "data files are put": ("PUT|POST", r"/data/", 3, DatasetError),
     "markers are put": ("PUT|POST", r"/conversion/(sorted|units)/", 5, DatasetError),
     "the manifest is put": ("PUT|POST", r"out/manifest\.json", 0, DatasetError),
-    "it is cleaned up": ("DELETE|POST", r"\?delete|/o/.*/conversion/", 0, DatasetError),
+    "it is cleaned up": ("DELETE|POST", r"\?delete|/conversion/", 0, DatasetError),
 }
 
 
