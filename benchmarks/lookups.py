@@ -82,9 +82,9 @@ def _by_duckdb(where: str, dataset: Path) -> int:
     values = {"name": name, "offset": offset_s, "site": site, "day": start.date()}
     used = {key: value for key, value in values.items() if f"${key}" in where}
     connection: Any = duckdb.connect()
-    found = connection.execute(
+    found = connection.sql(
         f"select embedding from read_parquet('{dataset}/data/**/*.parquet') {where}",  # noqa: S608
-        used,
+        params=used,
     )
     return _bits(found.to_arrow_table()["embedding"].combine_chunks().flatten().to_numpy())
 
