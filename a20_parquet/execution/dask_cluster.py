@@ -79,7 +79,9 @@ def _start_local(count: int) -> Iterator[Any]:
         n_workers=count,
         threads_per_worker=1,
         processes=True,
-        dashboard_address=None,
+        # Any free port: the default one is taken by another cluster on the same machine.
+        dashboard_address="127.0.0.1:0",
+        scheduler_kwargs={"dashboard": False},
         host="127.0.0.1",
         # --memory bounds their memory.
         memory_limit=0,
