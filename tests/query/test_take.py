@@ -41,7 +41,7 @@ def bits(embeddings: Any) -> Any:
 
 
 @pytest.mark.parametrize("batch_bytes", [1, 1 << 26])
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_list(
     dataset: Path,
