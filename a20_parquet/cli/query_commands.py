@@ -75,12 +75,7 @@ def duckdb(dataset: str, file: Path, *, as_json: bool, **given: Any) -> None:
 @search_options.metric_option
 @search_options.exclude_option
 @search_options.channel_option
-@search_options.site_option
-@search_options.from_option
-@search_options.until_option
-@search_options.hours_option
-@search_options.where_option
-@search_options.link_option
+@search_options.selection_options
 @search_options.csv_option
 @options.json_option
 def similar(dataset: str, *, as_csv: bool, as_json: bool, **given: Any) -> None:
@@ -104,12 +99,7 @@ def similar(dataset: str, *, as_csv: bool, as_json: bool, **given: Any) -> None:
 @search_options.scores_option
 @search_options.threshold_option
 @search_options.top_scores_option
-@search_options.site_option
-@search_options.from_option
-@search_options.until_option
-@search_options.hours_option
-@search_options.where_option
-@search_options.link_option
+@search_options.selection_options
 @search_options.overwrite_option
 @options.workers_option
 @options.json_option

@@ -1,6 +1,7 @@
 """Options of ``similar`` and ``score``."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -83,3 +84,17 @@ channel_option = count_option(
 )
 site_option = site_option_for("Search", "sites")
 from_option, until_option = date_options_for("Search")
+
+
+def selection_options(command: Any) -> Any:
+    """Add the options that say which windows are searched, and link them to their audio."""
+    for option in (
+        link_option,
+        where_option,
+        hours_option,
+        until_option,
+        from_option,
+        site_option,
+    ):
+        command = option(command)
+    return command

@@ -4,7 +4,6 @@ The whole payload of a record is read, and compared with the checksum that the f
 verified.
 """
 
-import errno
 import os
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from a20_parquet.errors import SourceError
 from a20_parquet.resources import open_files_limit
 from a20_parquet.runs.locations import Locations, Pieces
 from a20_parquet.runs.run import Rows
+from a20_parquet.storage.cached import read_cached
 from a20_parquet.storage.locate import check_regular
 
 
@@ -250,13 +250,8 @@ class ShardReader:
         """
         if not CAN_ADVISE:
             return 0
-        try:
-            count = os.preadv(file, buffers, piece.payload, os.RWF_NOWAIT)
-        except OSError as error:
-            # Not supported: the disk may have to be waited for.
-            if error.errno not in (errno.EAGAIN, errno.EOPNOTSUPP):
-                raise
-            count = 0
+        # If the system cannot tell, the disk may have to be waited for.
+        count = read_cached(file, buffers, piece.payload) or 0
         if count < piece.size:
             self._local.cold_reads = _COLD_READS
         return count

@@ -1,6 +1,5 @@
 """Measures how fast local files are read in sequence and at random places, in about a second."""
 
-import errno
 import math
 import os
 import random
@@ -12,6 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple, TypeAlias
 
+from a20_parquet.storage.cached import read_cached
 from a20_parquet.storage.concurrent import AT_ONCE, ContextThreads
 from a20_parquet.storage.files import path_errors
 
@@ -21,7 +21,6 @@ _MOST_SEQUENCES, _MOST_RECORDS = 8, 400
 _SECONDS = 1.0
 # If fewer of all reads are of the disk, it hardly matters how fast it is.
 _LEAST_FROM_DISK = 0.05
-_UNSUPPORTED = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 
 Read: TypeAlias = Callable[[str, int, int], int]
 """Reads bytes of a file, given its path, an offset and their number; returns how many of them were
@@ -54,24 +53,13 @@ def read_uncached(path: str, offset: int, size: int) -> int:
         if hasattr(os, "posix_fadvise"):
             # Otherwise the system reads more than a record.
             os.posix_fadvise(file, offset, size, os.POSIX_FADV_RANDOM)
-        found = done = _read_cached(file, buffer, offset)
+        cached = read_cached(file, [buffer], offset)
+        if cached is None and hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(file, offset, size, os.POSIX_FADV_DONTNEED)
+        found = done = cached or 0
         while count := os.preadv(file, [buffer[done:]], offset + done):
             done += count
         return done - found
-
-
-def _read_cached(file: int, buffer: memoryview, offset: int) -> int:
-    """Read the bytes from an offset on that are in memory; return their number."""
-    try:
-        return os.preadv(file, [buffer], offset, os.RWF_NOWAIT)
-    except BlockingIOError:
-        return 0
-    except (AttributeError, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in _UNSUPPORTED:
-            raise
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(file, offset, len(buffer), os.POSIX_FADV_DONTNEED)
-        return 0
 
 
 def measure_reads(

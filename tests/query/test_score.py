@@ -17,7 +17,7 @@ from a20_parquet.errors import UsageError
 from a20_parquet.query.score_folder import ScoreFolder
 from tests.helpers.command_line import run
 from tests.helpers.progress import Said
-from tests.helpers.recordings import DIMS, write_recordings
+from tests.helpers.recordings import DIMS
 from tests.helpers.shards import make_record, random_tensor, write_shard
 
 RNG = np.random.default_rng(5)
@@ -26,24 +26,6 @@ WEIGHTS = RNG.standard_normal((12, DIMS))
 BIAS = RNG.standard_normal(12)
 THRESHOLDS = RNG.uniform(-1, 3, 12)
 KEYS = ["filename", "recording_offset_in_file", "channel"]
-
-
-@pytest.fixture(scope="module")
-def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """By date, and by site in many row groups."""
-    root = tmp_path_factory.mktemp("datasets")
-    shards = write_recordings(root / "shards")
-    a20_parquet.convert(shards, root / "date", decoder="wire")
-    a20_parquet.convert(
-        shards, root / "site", partition_by="site", row_group_rows=7, decoder="wire"
-    )
-    return {name: root / name for name in ("date", "site")}
-
-
-@pytest.fixture(scope="module")
-def dataset(datasets: dict[str, Path]) -> Path:
-    """The usual one."""
-    return datasets["date"]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import a20_parquet
 from a20_parquet.errors import UsageError
 from tests.helpers.command_line import run
 from tests.helpers.progress import Said
-from tests.helpers.recordings import DIMS, write_recordings
+from tests.helpers.recordings import DIMS
 from tests.helpers.shards import random_tensor
 
 COLUMNS = [
@@ -25,24 +25,6 @@ COLUMNS = [
 ]
 VECTORS = random_tensor((20, DIMS), 99)
 METRICS = ["cosine", "dot", "euclidean"]
-
-
-@pytest.fixture(scope="module")
-def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """By date, and by site in many row groups."""
-    root = tmp_path_factory.mktemp("datasets")
-    shards = write_recordings(root / "shards")
-    a20_parquet.convert(shards, root / "date", decoder="wire")
-    a20_parquet.convert(
-        shards, root / "site", partition_by="site", row_group_rows=7, decoder="wire"
-    )
-    return {name: root / name for name in ("date", "site")}
-
-
-@pytest.fixture(scope="module")
-def dataset(datasets: dict[str, Path]) -> Path:
-    """The usual one."""
-    return datasets["date"]
 
 
 @pytest.fixture(scope="module")
