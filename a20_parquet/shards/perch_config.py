@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from a20_parquet.errors import SourceError, UsageError
-from a20_parquet.formatting import first_names
+from a20_parquet.shards.config_folders import folders_by_value, listed
 from a20_parquet.shards.discover import Listing, PassedOver
 from a20_parquet.shards.listing import CONFIG_NAME, SourceFile
 from a20_parquet.shards.perch_model import model_name
@@ -19,7 +19,6 @@ _MOST_HOP_S = 86_400.0
 # Divided by these, any senseless int64 offset stays senseless.
 _LEAST_SAMPLE_RATE_HZ, _MOST_SAMPLE_RATE_HZ = 1.0, 1e9
 _SEPARATES = "separate_embed_model"
-_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +119,7 @@ def _contradictions(
             others.setdefault(number, set()).add(folder)
     for number, where in sorted(others.items()):
         yield (
-            f"{CONFIG_NAME} in {_named(where)} says {number:.15g} {unit}; {given:.15g} {unit} "
+            f"{CONFIG_NAME} in {listed(where)} says {number:.15g} {unit}; {given:.15g} {unit} "
             f"counts, as {option} says"
         )
 
@@ -150,43 +149,32 @@ def find_hop(shards: Sequence[Shard], given_s: float | None, dataset_s: float | 
     """
     if given_s is not None:
         return Hop(given_s)
-    known: dict[float, set[str]] = {}
-    silent = set()
-    for shard in shards:
-        folder = shard.url.rpartition("/")[0]
-        if shard.hop_s is None:
-            silent.add(folder)
-        else:
-            known.setdefault(shard.hop_s, set()).add(folder)
+    known, silent = folders_by_value(shards, lambda shard: shard.hop_s)
     fallback_s = dataset_s or DEFAULT_HOP_S
     hop_s = next(iter(known), fallback_s)
     if len(known) > 1 or (silent and hop_s != fallback_s):
-        named = [f"{_seconds(hop)} in {_named(folders)}" for hop, folders in sorted(known.items())]
+        named = [f"{_seconds(hop)} in {listed(folders)}" for hop, folders in sorted(known.items())]
         if silent:
-            named.append(f"no config.json that gives it in {_named(silent)}")
+            named.append(f"no config.json that gives it in {listed(silent)}")
         raise UsageError(
             f"the shards' windows differ: {'; '.join(named)}. Convert these folders into datasets "
             "of their own, or say which hop they all have with --window-seconds."
         )
     if dataset_s is not None and hop_s != dataset_s:
         raise UsageError(
-            f"{CONFIG_NAME} in {_named(known[hop_s])} says {_seconds(hop_s)}, the dataset has "
+            f"{CONFIG_NAME} in {listed(known[hop_s])} says {_seconds(hop_s)}, the dataset has "
             f"{_seconds(dataset_s)}: convert these shards into a dataset of their own. "
             f"--window-seconds {dataset_s:.15g} adds them anyway, if that file is wrong."
         )
     if not silent:
         return Hop(hop_s)
     why = ", as the dataset has it" if dataset_s else ""
-    where = f" in {_named(silent)}" if known else ""
+    where = f" in {listed(silent)}" if known else ""
     return Hop(hop_s, f"{_seconds(hop_s)}{why}{where} (--window-seconds)")
 
 
 def _seconds(hop_s: float) -> str:
     return f"{hop_s:.15g} s"
-
-
-def _named(folders: set[str]) -> str:
-    return first_names(sorted(folders), _MOST_NAMED)
 
 
 def _read(config: SourceFile) -> bytes:

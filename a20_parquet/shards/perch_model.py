@@ -6,11 +6,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from a20_parquet.errors import UsageError
-from a20_parquet.formatting import first_names
+from a20_parquet.shards.config_folders import folders_by_value, listed
 from a20_parquet.shards.listing import CONFIG_NAME
 from a20_parquet.tfrecord.shard import Shard
 
-_MOST_NAMED = 3
 _LONGEST = 100
 
 
@@ -74,29 +73,22 @@ def find_model(
     size_s = _window_size(shards, dataset, is_free=takes_any_hop or given is not None)
     if given is not None:
         return Model(given, size_s)
-    known: dict[str, set[str]] = {}
-    silent = set()
-    for shard in shards:
-        folder = shard.url.rpartition("/")[0]
-        if shard.model is None:
-            silent.add(folder)
-        else:
-            known.setdefault(shard.model, set()).add(folder)
+    known, silent = folders_by_value(shards, lambda shard: shard.model)
     if len(known) > 1:
-        named = "; ".join(f"{name} in {_named(folders)}" for name, folders in sorted(known.items()))
+        named = "; ".join(f"{name} in {listed(folders)}" for name, folders in sorted(known.items()))
         raise UsageError(
             f"the shards are of several models: {named}. Convert these folders into datasets of "
             "their own, or say which model they all have with --model."
         )
     name = next(iter(known), None)
     if dataset is None:
-        where = f", also in {_named(silent)}" if silent else ""
+        where = f", also in {listed(silent)}" if silent else ""
         return Model(name, size_s, f"{name}{where} (--model)" if name and silent else None)
     if dataset.name is None:
         return Model(None, size_s)
     if name not in {None, dataset.name}:
         raise UsageError(
-            f"{CONFIG_NAME} in {_named(known[str(name)])} names the model {name}, the dataset has "
+            f"{CONFIG_NAME} in {listed(known[str(name)])} names the model {name}, the dataset has "
             f"{dataset.name}: convert these shards into a dataset of their own. --model "
             f"'{dataset.name}' adds them anyway, if that file is wrong."
         )
@@ -118,7 +110,3 @@ def _window_size(shards: Sequence[Shard], dataset: Model | None, *, is_free: boo
     if dataset is not None:
         return dataset_s
     return next(iter(known)) if len(known) == 1 else None
-
-
-def _named(folders: set[str]) -> str:
-    return first_names(sorted(folders), _MOST_NAMED)
