@@ -11,7 +11,7 @@ import pyarrow as pa
 from a20_parquet.conversion.embeddings import EmbeddingsChoice
 from a20_parquet.conversion.memory import MemoryPlan
 from a20_parquet.conversion.options import ConvertOptions, EmbeddingsIn
-from a20_parquet.dataset.manifest import TableOptions
+from a20_parquet.dataset.options import TableOptions
 from a20_parquet.planning.archive import Archive
 from a20_parquet.planning.partitions import DrawnWindows, FileSizes
 from a20_parquet.planning.passes import Volume

@@ -7,7 +7,7 @@ from itertools import islice
 
 from a20_parquet.conversion.feature_search import FeatureSearch
 from a20_parquet.conversion.gather import are_locatable
-from a20_parquet.dataset.manifest import Assumption
+from a20_parquet.dataset.summaries import Assumption
 from a20_parquet.decoding.decoder import Decoder
 from a20_parquet.decoding.large import LARGE_BYTES
 from a20_parquet.errors import SourceError, UsageError

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from a20_parquet.conversion.job import ConversionSetup
 from a20_parquet.dataset.existing import ExistingDataset
-from a20_parquet.dataset.manifest import DuplicateCounts
+from a20_parquet.dataset.summaries import DuplicateCounts
 from a20_parquet.execution.protocols import Executor, TaskContext
 from a20_parquet.runs.cursor import MergedRows, MetadataCursor, concat_rows, read_spans
 from a20_parquet.runs.merge_plan import COMPARED_ROWS, plan_merge, unit_rows

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
-from a20_parquet.dataset.manifest import Assumption
+from a20_parquet.dataset.summaries import Assumption
 from a20_parquet.decoding.batch import RejectedError
 from a20_parquet.decoding.decoder import Decoder
 from a20_parquet.decoding.example import BYTES_LIST, FLOAT_LIST, list_values, other_names

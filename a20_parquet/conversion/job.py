@@ -16,7 +16,8 @@ from a20_parquet.conversion.reading import Reading
 from a20_parquet.conversion.transaction.checkpoints import PlannedShard, option_differences
 from a20_parquet.dataset.exclusion import make_exclusion
 from a20_parquet.dataset.existing import ExistingDataset, Retry
-from a20_parquet.dataset.manifest import Assumption, ReadingOptions, TableOptions
+from a20_parquet.dataset.options import ReadingOptions, TableOptions
+from a20_parquet.dataset.summaries import Assumption
 from a20_parquet.decoding.decoder import Decoder, make_decoder
 from a20_parquet.errors import UsageError
 from a20_parquet.execution.protocols import Executor

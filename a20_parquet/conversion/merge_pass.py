@@ -15,7 +15,8 @@ from a20_parquet.conversion.write_files import UnitWriter, data_path
 from a20_parquet.dataset.existing import ExistingDataset
 from a20_parquet.dataset.file_layout import FileLayout
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.manifest import FileSummary, TableOptions
+from a20_parquet.dataset.options import TableOptions
+from a20_parquet.dataset.summaries import FileSummary
 from a20_parquet.errors import SameFolderError
 from a20_parquet.execution.protocols import Executor, TaskContext
 from a20_parquet.execution.threads import Pool

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from a20_parquet.dataset.existing import ExistingDataset, Retry
-from a20_parquet.dataset.manifest import ShardSummary
+from a20_parquet.dataset.summaries import ShardSummary
 from a20_parquet.execution.threads import ThreadPool
 from a20_parquet.progress import Progress
 from a20_parquet.shards.discover import Listing

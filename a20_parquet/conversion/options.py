@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from a20_parquet.checks import check_unicode
-from a20_parquet.dataset.manifest import MAX_MODEL
+from a20_parquet.dataset.options import MAX_MODEL
 from a20_parquet.decoding.decoder import DecoderName
 from a20_parquet.errors import UsageError, flag
 from a20_parquet.formatting import parse_size

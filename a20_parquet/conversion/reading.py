@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Self
 from a20_parquet.conversion.options import ConvertOptions
 from a20_parquet.conversion.transaction.checkpoints import option_differences
 from a20_parquet.dataset.existing import ExistingDataset
-from a20_parquet.dataset.manifest import ListedFile, ReadingOptions, ShardSummary
+from a20_parquet.dataset.options import ListedFile, ReadingOptions
+from a20_parquet.dataset.summaries import ShardSummary
 from a20_parquet.errors import UsageError
 from a20_parquet.formatting import format_count
 from a20_parquet.windows.filenames.parse import FilenameRules

@@ -6,13 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from a20_parquet.dataset.manifest import (
-    Assumption,
-    DuplicateCounts,
-    LeftOutCounts,
-    ListedFile,
-    Totals,
-)
+from a20_parquet.dataset.manifest import Totals
+from a20_parquet.dataset.options import ListedFile
+from a20_parquet.dataset.summaries import Assumption, DuplicateCounts, LeftOutCounts
 from a20_parquet.errors import in_python
 from a20_parquet.formatting import first_names, format_count
 from a20_parquet.progress import NoProgress, Progress

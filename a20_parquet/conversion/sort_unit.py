@@ -16,8 +16,9 @@ from a20_parquet.conversion.transaction.checkpoints import SortedShards, commit_
 from a20_parquet.conversion.transaction.lock import check_lock
 from a20_parquet.dataset.existing import Retry
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.manifest import QuarantinedShard, ShardSummary
+from a20_parquet.dataset.manifest import QuarantinedShard
 from a20_parquet.dataset.quarantine import QuarantineWriter
+from a20_parquet.dataset.summaries import ShardSummary
 from a20_parquet.errors import DatasetError, RecordError
 from a20_parquet.execution.protocols import TaskContext
 from a20_parquet.runs.located_run import LocatedRun

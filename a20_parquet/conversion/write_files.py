@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from a20_parquet.dataset.file_bounds import FileBounds, bound_groups, merge_bounds
 from a20_parquet.dataset.layout import DATA, DatasetLayout
-from a20_parquet.dataset.manifest import FileSummary
+from a20_parquet.dataset.summaries import FileSummary
 from a20_parquet.errors import DatasetError
 from a20_parquet.parquet import GroupEncoder, ParquetLayout, ParquetWriter
 from a20_parquet.runs.cursor import MergeCursor

@@ -10,9 +10,10 @@ import polars as pl
 
 from a20_parquet.dataset.file_list import read_file_list, summaries
 from a20_parquet.dataset.forked import check_threads
-from a20_parquet.dataset.manifest import FileSummary, Manifest
+from a20_parquet.dataset.manifest import Manifest
 from a20_parquet.dataset.manifest_content import parse_manifest
 from a20_parquet.dataset.presence import why_no_dataset
+from a20_parquet.dataset.summaries import FileSummary
 from a20_parquet.errors import DatasetError
 from a20_parquet.storage.locate import is_local, read_content
 from a20_parquet.storage.path import AnyPath, StorePath, parse_path, read_whole

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from a20_parquet.dataset.manifest import ReadingOptions, TableOptions
+from a20_parquet.dataset.options import ReadingOptions, TableOptions
 from a20_parquet.windows.exclusion import Exclusion
 from a20_parquet.windows.schema import EMBEDDING, KEYS, window_schema
 from a20_parquet.windows.window_list import WindowList, WindowMatcher

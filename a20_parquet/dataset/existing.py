@@ -6,14 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.manifest import (
-    FileSummary,
-    Manifest,
-    QuarantinedShard,
-    QuarantineFile,
-    ShardSummary,
-)
+from a20_parquet.dataset.manifest import Manifest, QuarantinedShard, QuarantineFile
 from a20_parquet.dataset.quarantine import DAMAGED, LIST, RECORDS, Entry, read_entries
+from a20_parquet.dataset.summaries import FileSummary, ShardSummary
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.storage.files import has_sum
 from a20_parquet.windows.partition import PartitionKey

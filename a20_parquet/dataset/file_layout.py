@@ -7,7 +7,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from a20_parquet._version import __version__
-from a20_parquet.dataset.manifest import TableOptions
+from a20_parquet.dataset.options import TableOptions
 from a20_parquet.parquet import ParquetLayout
 from a20_parquet.windows.order import SORT_KEYS
 from a20_parquet.windows.schema import METADATA, Column, columns

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 
 from a20_parquet.dataset.file_bounds import BOUNDS
 from a20_parquet.dataset.layout import DATA_PATH
-from a20_parquet.dataset.manifest import FileSummary, TableOptions
+from a20_parquet.dataset.options import TableOptions
+from a20_parquet.dataset.summaries import FileSummary
 from a20_parquet.errors import DatasetError
 from a20_parquet.parquet import Compression
 from a20_parquet.windows.partition import PartitionBy

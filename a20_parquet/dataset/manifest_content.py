@@ -12,17 +12,9 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from a20_parquet.dataset.file_bounds import BOUNDS
-from a20_parquet.dataset.manifest import (
-    VERSION,
-    ConversionSummary,
-    FileSummary,
-    Manifest,
-    Origin,
-    QuarantinedShard,
-    ShardSummary,
-    TableOptions,
-    Totals,
-)
+from a20_parquet.dataset.manifest import VERSION, Manifest, QuarantinedShard, Totals
+from a20_parquet.dataset.options import TableOptions
+from a20_parquet.dataset.summaries import ConversionSummary, FileSummary, Origin, ShardSummary
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.windows.order import Partitions
 from a20_parquet.windows.partition import PartitionBy, period_value

@@ -12,7 +12,7 @@ from typing import Self
 
 import crc32c
 
-from a20_parquet.dataset.manifest import FileSummary
+from a20_parquet.dataset.summaries import FileSummary
 from a20_parquet.errors import DatasetError
 from a20_parquet.parquet import MAGIC, TAIL_BYTES, TIMESTAMP_MICROS, TIMESTAMP_MILLIS, mark_instants
 from a20_parquet.storage.files import NewFile, file_size, open_no_link, path_errors, read_range

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from a20_parquet.dataset.manifest import ListedFile
+from a20_parquet.dataset.options import ListedFile
 from a20_parquet.errors import UsageError
 from a20_parquet.formatting import first_names
 from a20_parquet.storage.path import parse_path, read_whole

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Self
 
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.manifest import ListedFile, Origin
+from a20_parquet.dataset.options import ListedFile
+from a20_parquet.dataset.summaries import Origin
 from a20_parquet.dataset.where import parse_where
 from a20_parquet.dataset.window_list_file import read_window_list
 from a20_parquet.errors import NoWindowsError, UsageError

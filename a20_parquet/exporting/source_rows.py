@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.manifest import FileSummary
+from a20_parquet.dataset.summaries import FileSummary
 from a20_parquet.exporting.select_rows import SelectedRows
 from a20_parquet.runs.cursor import MergeCursor
 from a20_parquet.runs.dataset_run import DatasetRun

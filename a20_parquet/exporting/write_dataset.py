@@ -27,9 +27,11 @@ from a20_parquet.conversion.write_files import UnitWriter, data_path
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.file_layout import FileLayout
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.manifest import FileSummary, Manifest, Origin, ReadingOptions
+from a20_parquet.dataset.manifest import Manifest
 from a20_parquet.dataset.manifest_content import existing_id, files_content, make_manifest
+from a20_parquet.dataset.options import ReadingOptions
 from a20_parquet.dataset.sites import kept_bytes
+from a20_parquet.dataset.summaries import FileSummary, Origin
 from a20_parquet.errors import DatasetError
 from a20_parquet.execution.threads import Pool, ThreadPool
 from a20_parquet.exporting.select_rows import SelectedRows

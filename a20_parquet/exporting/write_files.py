@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.manifest import Origin
+from a20_parquet.dataset.summaries import Origin
 from a20_parquet.errors import DatasetError
 from a20_parquet.exporting.select_rows import SelectedRows
 from a20_parquet.exporting.source_rows import open_cursor, selected_partitions

@@ -14,7 +14,8 @@ from a20_parquet.conversion.new_shards import NewShards
 from a20_parquet.conversion.options import ConvertOptions, EmbeddingsIn
 from a20_parquet.conversion.reading import Reading
 from a20_parquet.dataset.file_layout import FileLayout
-from a20_parquet.dataset.manifest import Assumption, TableOptions
+from a20_parquet.dataset.options import TableOptions
+from a20_parquet.dataset.summaries import Assumption
 from a20_parquet.execution.threads import ThreadExecutor
 from a20_parquet.parquet import GroupEncoder, ParquetWriter
 from a20_parquet.planning.partitions import DrawnWindows, FileSizes

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.manifest import Assumption, Origin
+from a20_parquet.dataset.summaries import Assumption, Origin
 from a20_parquet.dataset.taken import Taken, taken
 from a20_parquet.query.describe import DatasetDescription, catalog_description
 from a20_parquet.windows.partition import PartitionBy, sparse_partitions_hint

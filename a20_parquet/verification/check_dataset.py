@@ -7,15 +7,10 @@ import crc32c
 
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.layout import PART
-from a20_parquet.dataset.manifest import (
-    FileSummary,
-    Manifest,
-    QuarantinedShard,
-    QuarantineFile,
-    ShardSummary,
-)
+from a20_parquet.dataset.manifest import Manifest, QuarantinedShard, QuarantineFile
 from a20_parquet.dataset.problem import Problem
 from a20_parquet.dataset.quarantine import LIST, Entry, parse_entry
+from a20_parquet.dataset.summaries import FileSummary, ShardSummary
 from a20_parquet.errors import DatasetError
 from a20_parquet.verification.check_file import open_file
 from a20_parquet.windows.partition import hive_folder

@@ -12,9 +12,9 @@ from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import DataFile
 from a20_parquet.dataset.embedding_buffer import EmbeddingBuffer
 from a20_parquet.dataset.file_bounds import FileBounds, bound_groups, merge_bounds
-from a20_parquet.dataset.manifest import FileSummary
 from a20_parquet.dataset.mend import Footer, Mend
 from a20_parquet.dataset.problem import Problem
+from a20_parquet.dataset.summaries import FileSummary
 from a20_parquet.errors import DatasetError
 from a20_parquet.storage.locate import check_regular
 from a20_parquet.storage.path import parse_path

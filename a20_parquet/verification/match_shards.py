@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from a20_parquet.dataset.manifest import ShardSummary
+from a20_parquet.dataset.summaries import ShardSummary
 from a20_parquet.execution.threads import ThreadPool
 from a20_parquet.progress import Progress
 from a20_parquet.shards.identity import content_sums

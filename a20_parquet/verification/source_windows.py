@@ -7,15 +7,11 @@ from typing import TypeAlias
 import numpy as np
 
 from a20_parquet.dataset.exclusion import make_exclusion
-from a20_parquet.dataset.manifest import (
-    ListedFile,
-    Manifest,
-    QuarantinedShard,
-    ReadingOptions,
-    ShardSummary,
-)
+from a20_parquet.dataset.manifest import Manifest, QuarantinedShard
+from a20_parquet.dataset.options import ListedFile, ReadingOptions
 from a20_parquet.dataset.quarantine import QuarantineWriter
 from a20_parquet.dataset.sites import KeptSites
+from a20_parquet.dataset.summaries import ShardSummary
 from a20_parquet.decoding.decoder import Decoder, DecoderName, make_decoder
 from a20_parquet.errors import SourceError, UsageError
 from a20_parquet.tfrecord.compression import open_content

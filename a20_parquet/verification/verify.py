@@ -8,7 +8,7 @@ from pathlib import Path
 
 from a20_parquet.checks import count_workers
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.manifest import ListedFile
+from a20_parquet.dataset.options import ListedFile
 from a20_parquet.dataset.problem import Problem, Problems
 from a20_parquet.dataset.sites import check_sites
 from a20_parquet.dataset.taken import Taken, taken

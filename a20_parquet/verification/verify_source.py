@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.manifest import FileSummary, QuarantinedShard, ShardSummary
+from a20_parquet.dataset.manifest import QuarantinedShard
 from a20_parquet.dataset.problem import Problem, Problems
 from a20_parquet.dataset.quarantine import LIST, list_sum
 from a20_parquet.dataset.sites import KeptSites
+from a20_parquet.dataset.summaries import FileSummary, ShardSummary
 from a20_parquet.decoding.decoder import DecoderName
 from a20_parquet.execution.threads import ThreadPool
 from a20_parquet.formatting import first_names

@@ -13,7 +13,8 @@ import pytest
 import a20_parquet
 from a20_parquet.conversion.transaction.checkpoints import commit_unit
 from a20_parquet.dataset.exclusion import make_exclusion
-from a20_parquet.dataset.manifest import Manifest, ReadingOptions
+from a20_parquet.dataset.manifest import Manifest
+from a20_parquet.dataset.options import ReadingOptions
 from a20_parquet.errors import DatasetError, NoWindowsError, UsageError
 from tests.helpers.command_line import run
 from tests.helpers.conversions import (

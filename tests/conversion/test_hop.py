@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 import a20_parquet
-from a20_parquet.dataset.manifest import Assumption, Manifest
+from a20_parquet.dataset.manifest import Manifest
+from a20_parquet.dataset.summaries import Assumption
 from a20_parquet.decoding.decoder import DecoderName
 from a20_parquet.errors import UsageError
 from a20_parquet.verification.verify import verify

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from a20_parquet.dataset.manifest import FileSummary
+from a20_parquet.dataset.summaries import FileSummary
 from a20_parquet.errors import DatasetError
 from a20_parquet.runs.cursor import MergeCursor
 from a20_parquet.runs.merge_plan import MergeUnit, OutputFile

@@ -10,12 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from a20_parquet.dataset.file_bounds import BOUNDS
-from a20_parquet.dataset.manifest import (
-    FileSummary,
-    Manifest,
-    ShardSummary,
-    TableOptions,
-)
+from a20_parquet.dataset.manifest import Manifest
+from a20_parquet.dataset.options import TableOptions
+from a20_parquet.dataset.summaries import FileSummary, ShardSummary
 from a20_parquet.windows.partition import PartitionBy
 from a20_parquet.windows.schema import Feature, FeatureKind, FeatureScope
 from tests.helpers.datasets import complete

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from a20_parquet.dataset.manifest import ListedFile
+from a20_parquet.dataset.options import ListedFile
 from a20_parquet.dataset.window_list_file import read_window_list
 from a20_parquet.errors import UsageError
 from a20_parquet.windows.window_list import ListForm

@@ -8,7 +8,8 @@ import numpy.typing as npt
 import polars as pl
 
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.manifest import Manifest, TableOptions, Totals
+from a20_parquet.dataset.manifest import Manifest, Totals
+from a20_parquet.dataset.options import TableOptions
 from a20_parquet.parquet import Compression
 from a20_parquet.reporting.coverage import Coverage
 from a20_parquet.windows.partition import PartitionBy

@@ -9,7 +9,8 @@ import numpy as np
 
 from a20_parquet.conversion.transaction.checkpoints import Plan, PlannedShard
 from a20_parquet.conversion.write_files import UnitWriter
-from a20_parquet.dataset.manifest import FileSummary, ReadingOptions, TableOptions
+from a20_parquet.dataset.options import ReadingOptions, TableOptions
+from a20_parquet.dataset.summaries import FileSummary
 from a20_parquet.parquet import Compression, ParquetLayout
 from a20_parquet.runs.cursor import MergeCursor
 from a20_parquet.runs.merge_cut import unit_slices

@@ -12,7 +12,7 @@ from a20_parquet.conversion.transaction.lock import State, check_lock, clear_con
 from a20_parquet.conversion.transaction.scratch import make_scratch, remove_scratch, scratch_place
 from a20_parquet.dataset.existing import ExistingDataset
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.manifest import FileSummary
+from a20_parquet.dataset.summaries import FileSummary
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.execution.fencing import FencingToken
 from a20_parquet.storage.files import remove_tree, write_whole

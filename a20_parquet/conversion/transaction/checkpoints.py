@@ -21,16 +21,10 @@ from a20_parquet.conversion.transaction.scratch import (
     stored_run,
 )
 from a20_parquet.dataset.layout import FORMAT, DatasetLayout, FileName
-from a20_parquet.dataset.manifest import (
-    Count,
-    FileSummary,
-    Origin,
-    QuarantinedShard,
-    QuarantineFile,
-    ReadingOptions,
-    ShardSummary,
-    TableOptions,
-)
+from a20_parquet.dataset.manifest import QuarantinedShard, QuarantineFile
+from a20_parquet.dataset.models import Count
+from a20_parquet.dataset.options import ReadingOptions, TableOptions
+from a20_parquet.dataset.summaries import FileSummary, Origin, ShardSummary
 from a20_parquet.dataset.taken import format_option
 from a20_parquet.errors import UsageError, flag
 from a20_parquet.formatting import first_names

@@ -20,7 +20,8 @@ from a20_parquet.conversion.transaction.checkpoints import Plan, SortedShards, c
 from a20_parquet.conversion.transaction.lock import State, find_state, locked
 from a20_parquet.conversion.transaction.scratch import new_scratch, remove_scratch
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.manifest import QuarantinedShard, QuarantineFile, ShardSummary
+from a20_parquet.dataset.manifest import QuarantinedShard, QuarantineFile
+from a20_parquet.dataset.summaries import ShardSummary
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.runs.stored_run import RunFile, RunFiles
 from a20_parquet.storage.files import write_whole

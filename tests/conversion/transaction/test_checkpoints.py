@@ -18,8 +18,8 @@ from a20_parquet.conversion.transaction.checkpoints import (
     remove_stray_runs,
     sorted_units,
 )
-from a20_parquet.dataset.manifest import FileSummary, ShardSummary
 from a20_parquet.dataset.quarantine import QuarantineWriter
+from a20_parquet.dataset.summaries import FileSummary, ShardSummary
 from a20_parquet.runs.stored_run import write_run
 from a20_parquet.windows.rejection import Reason, Rejection
 from tests.helpers.layout import LocalLayout
