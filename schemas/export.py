@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter
 
-from a20_parquet.dataset import manifest, quarantine
+from a20_parquet.dataset import manifest, options, quarantine, summaries
 from a20_parquet.dataset.manifest import Manifest
 from a20_parquet.dataset.quarantine import Entry
 from a20_parquet.notebook.render import NotebookWindow
@@ -45,7 +45,7 @@ def windows_json() -> str:
 def manifest_json() -> str:
     """The JSON Schema of ``manifest.json``: later versions of the program may add fields."""
     schema = Manifest.model_json_schema(mode="serialization")
-    for module in (manifest, table_schema):
+    for module in (manifest, options, summaries, table_schema):
         _describe(schema, module)
     for model in (schema, *schema["$defs"].values()):
         model.pop("additionalProperties", None)
