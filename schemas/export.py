@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter
 
 from a20_parquet.dataset import manifest, options, quarantine, summaries
-from a20_parquet.dataset.manifest import Manifest
+from a20_parquet.dataset.manifest import Manifest, ManifestHead
 from a20_parquet.dataset.quarantine import Entry
 from a20_parquet.notebook.render import NotebookWindow
 from a20_parquet.query import classifier_file
@@ -47,6 +47,8 @@ def manifest_json() -> str:
     schema = Manifest.model_json_schema(mode="serialization")
     for module in (manifest, options, summaries, table_schema):
         _describe(schema, module)
+    # It has the fields of both.
+    _describe(schema | {"title": ManifestHead.__name__}, manifest)
     for model in (schema, *schema["$defs"].values()):
         model.pop("additionalProperties", None)
     return _json(schema)

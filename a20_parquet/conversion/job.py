@@ -14,10 +14,10 @@ from a20_parquet.conversion.new_shards import NewShards
 from a20_parquet.conversion.options import ConvertOptions, OnError
 from a20_parquet.conversion.reading import Reading
 from a20_parquet.conversion.transaction.checkpoints import PlannedShard, option_differences
-from a20_parquet.dataset.exclusion import make_exclusion
 from a20_parquet.dataset.existing import ExistingDataset, Retry
 from a20_parquet.dataset.options import ReadingOptions, TableOptions
 from a20_parquet.dataset.summaries import Assumption
+from a20_parquet.dataset.window_rules import make_exclusion, window_rules
 from a20_parquet.decoding.decoder import Decoder, make_decoder
 from a20_parquet.errors import UsageError
 from a20_parquet.execution.protocols import Executor
@@ -189,7 +189,8 @@ def plan_conversion(
             *([Assumption(about="model", text=model.assumed)] if model.assumed else ()),
             *detected.assumptions,
         ),
-        rules=table.window_rules(
+        rules=window_rules(
+            table,
             reading.options,
             reading.sites,
             make_exclusion(table, reading.options, reading.listed),

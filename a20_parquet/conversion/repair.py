@@ -14,7 +14,8 @@ from a20_parquet.conversion.transaction.lock import locked
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import DataFile
 from a20_parquet.dataset.existing import ExistingDataset
-from a20_parquet.dataset.file_bounds import FileBounds, bound_groups, merge_bounds
+from a20_parquet.dataset.file_bounds import FileBounds
+from a20_parquet.dataset.find_bounds import bound_groups, merge_bounds
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest_content import files_content
 from a20_parquet.dataset.mend import Mend

@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from a20_parquet.dataset.file_bounds import FileBounds, bound_groups, merge_bounds
+from a20_parquet.dataset.file_bounds import FileBounds
+from a20_parquet.dataset.find_bounds import bound_groups, merge_bounds
 from a20_parquet.dataset.layout import DATA, DatasetLayout
 from a20_parquet.dataset.summaries import FileSummary
 from a20_parquet.errors import DatasetError

@@ -5,17 +5,16 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import crc32c
-import fsspec
 import polars as pl
 
 from a20_parquet.dataset.file_list import read_file_list, summaries
 from a20_parquet.dataset.forked import check_threads
-from a20_parquet.dataset.manifest import Manifest
-from a20_parquet.dataset.manifest_content import parse_manifest
+from a20_parquet.dataset.manifest import Manifest, ManifestHead
+from a20_parquet.dataset.manifest_content import StoredManifest
 from a20_parquet.dataset.presence import why_no_dataset
 from a20_parquet.dataset.summaries import FileSummary
 from a20_parquet.errors import DatasetError
-from a20_parquet.storage.locate import is_local, read_content
+from a20_parquet.storage.locate import read_content
 from a20_parquet.storage.path import AnyPath, StorePath, parse_path, read_whole
 from a20_parquet.windows.partition import PartitionBy
 from a20_parquet.windows.schema import Feature, metadata_schema, window_schema
@@ -36,13 +35,10 @@ class Catalog:
 
     location: str
     """Absolute path or URL of the dataset, for messages."""
-    filesystem: Any
-    """The dataset's fsspec filesystem."""
-    root: str
-    """The dataset's folder in ``filesystem``, without a slash at its end."""
-    manifest: Manifest
-    unknown_fields: tuple[str, ...]
-    """Fields of ``manifest.json`` that a later version of this package has added."""
+    folder: AnyPath
+    """The same as a path."""
+    stored: StoredManifest
+    """The content of ``manifest.json``."""
     files: pl.DataFrame
     """One row per data file, in the dataset's order: ``path`` (relative to the dataset), the Hive
     keys, ``rows``, ``bytes``, ``checksum``, ``first_window_start``, ``last_window_start``, and the
@@ -61,19 +57,15 @@ class Catalog:
         check_threads()
         folder = parse_path(dataset)
         written = _identify_version(folder)
-        manifest, unknown = _read_manifest(folder)
+        stored = _read_manifest(folder)
         try:
-            content = _read_files(folder, manifest)
+            content = _read_files(folder, stored.head)
         except DatasetError:
             # An append may have replaced both files in between: read them once more.
-            manifest, unknown = _read_manifest(folder)
-            content = _read_files(folder, manifest)
-        files = read_file_list(content, f"{folder}/files.parquet", manifest.options)
-        if isinstance(folder, StorePath):
-            filesystem, root = folder.filesystem, folder.path
-        else:
-            filesystem, root = fsspec.filesystem("file"), str(folder)
-        return cls(str(folder), filesystem, root, manifest, unknown, files, written)
+            stored = _read_manifest(folder)
+            content = _read_files(folder, stored.head)
+        files = read_file_list(content, f"{folder}/files.parquet", stored.head.options)
+        return cls(str(folder), folder, stored, files, written)
 
     def check_unchanged(self) -> None:
         """Check that the dataset still has all files that it had when it was opened.
@@ -85,8 +77,7 @@ class Catalog:
             UsageError: this process cannot use polars, see ``check_threads``.
         """
         check_threads()
-        folder = Path(self.root) if self.is_local else StorePath(self.filesystem, self.root)
-        if self.written == _identify_version(folder):
+        if self.written == _identify_version(self.folder):
             return
         known = ["path", "checksum"]
         gone = self.files.join(Catalog.open(self.location).files, on=known, how="anti")
@@ -99,22 +90,60 @@ class Catalog:
     @property
     def is_local(self) -> bool:
         """Whether the dataset is on this machine."""
-        return is_local(self.filesystem)
+        return isinstance(self.folder, Path)
+
+    @property
+    def filesystem(self) -> Any:
+        """The dataset's fsspec filesystem."""
+        if isinstance(self.folder, StorePath):
+            return self.folder.filesystem
+        # Importing it takes as long as reading the list of files, and local queries do without.
+        import fsspec
+
+        return fsspec.filesystem("file")
+
+    @property
+    def root(self) -> str:
+        """The dataset's folder in ``filesystem``, without a slash at its end."""
+        return str(self.folder) if isinstance(self.folder, Path) else self.folder.path
+
+    @property
+    def head(self) -> ManifestHead:
+        """The manifest without shards and quarantine."""
+        return self.stored.head
+
+    @property
+    def manifest(self) -> Manifest:
+        """The whole manifest.
+
+        Raises:
+            DatasetError: a shard in it is invalid.
+        """
+        return self.stored.manifest
+
+    @property
+    def unknown_fields(self) -> tuple[str, ...]:
+        """Fields of ``manifest.json`` that a later version of this package has added.
+
+        Raises:
+            DatasetError: a shard in it is invalid.
+        """
+        return self.stored.unknown_fields
 
     @property
     def partition_by(self) -> PartitionBy:
         """The Hive keys."""
-        return self.manifest.options.partition_by
+        return self.head.options.partition_by
 
     @property
     def dims(self) -> int:
         """Floats per embedding."""
-        return self.manifest.options.dims
+        return self.head.options.dims
 
     @property
     def features(self) -> tuple[Feature, ...]:
         """Further features of the records, each a column after the metadata."""
-        return self.manifest.options.features
+        return self.head.options.features
 
     @property
     def schema(self) -> pl.Schema:
@@ -162,7 +191,7 @@ def _identify_version(folder: AnyPath) -> tuple[Any, ...]:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _read_manifest(folder: AnyPath) -> tuple[Manifest, tuple[str, ...]]:
+def _read_manifest(folder: AnyPath) -> StoredManifest:
     path = folder / "manifest.json"
     try:
         content = read_whole(path)
@@ -170,10 +199,10 @@ def _read_manifest(folder: AnyPath) -> tuple[Manifest, tuple[str, ...]]:
         raise DatasetError(f"{folder}: {why_no_dataset(folder)}") from error
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {error}") from error
-    return parse_manifest(content, str(path))
+    return StoredManifest(content, str(path))
 
 
-def _read_files(folder: AnyPath, manifest: Manifest) -> bytes:
+def _read_files(folder: AnyPath, manifest: ManifestHead) -> bytes:
     """Read the list of files that belongs to a manifest."""
     try:
         content = _read_list(folder, folder / "files.parquet")

@@ -112,7 +112,7 @@ class DataFile:
             self._reader = None
 
     def _rows_of_groups(self, rows: int) -> list[int]:
-        if rows <= self._catalog.manifest.options.row_group_rows:
+        if rows <= self._catalog.head.options.row_group_rows:
             return [rows]
         footer = self._parquet.metadata
         groups = [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
@@ -217,7 +217,7 @@ class DataFile:
             source, start = self._embedding_source(group)
             found = EmbeddingPages(
                 source,
-                self._catalog.manifest.options.compression,
+                self._catalog.head.options.compression,
                 rows=self.rows[group],
                 dims=self._catalog.dims,
                 decode=lambda: self._decode(group),

@@ -52,8 +52,8 @@ class Totals(FrozenModel):
     """Ranges of damaged bytes in quarantine."""
 
 
-class Manifest(FrozenModel):
-    """Marks a dataset as complete; depends only on inputs and table options."""
+class ManifestHead(FrozenModel):
+    """A manifest without its shards and quarantine: the part that queries read."""
 
     format: Literal["a20_parquet"] = FORMAT
     version: Literal[1] = VERSION
@@ -65,10 +65,8 @@ class Manifest(FrozenModel):
     totals: Totals
     files_checksum: str
     """CRC32C of ``files.parquet``, eight hexadecimal digits."""
-    shards: tuple[ShardSummary, ...]
     conversions: tuple[ConversionSummary, ...] = ()
     """In order of time."""
-    quarantine: tuple[QuarantinedShard, ...] = ()
     origins: tuple[Origin, ...] = ()
     """The dataset that this one is a part of, then the one which that is a part of, and so on;
     empty if it was made from shards. A part lists no shards, and the conversions of the whole."""
@@ -76,6 +74,19 @@ class Manifest(FrozenModel):
     """CRC32C, eight hexadecimal digits, of all other fields as compact ASCII JSON with sorted keys:
     ``json.dumps(fields, sort_keys=True, separators=(",", ":"))`` in Python. None in manifests of
     earlier versions."""
+
+    @property
+    def assumptions(self) -> tuple[Assumption, ...]:
+        """Assumptions of all conversions, each once."""
+        made = (each for conversion in self.conversions for each in conversion.assumptions)
+        return tuple(dict.fromkeys(made))
+
+
+class Manifest(ManifestHead):
+    """Marks a dataset as complete; depends only on inputs and table options."""
+
+    shards: tuple[ShardSummary, ...]
+    quarantine: tuple[QuarantinedShard, ...] = ()
 
     @model_validator(mode="after")
     def _check_numbers(self) -> Self:
@@ -85,12 +96,6 @@ class Manifest(FrozenModel):
             if max((shard.conversion, *shard.retried)) >= known:
                 raise ValueError(f"{shard.label} is of a conversion that is not listed")
         return self
-
-    @property
-    def assumptions(self) -> tuple[Assumption, ...]:
-        """Assumptions of all conversions, each once."""
-        made = (each for conversion in self.conversions for each in conversion.assumptions)
-        return tuple(dict.fromkeys(made))
 
     def count_reasons(self) -> dict[str, int]:
         """Count records and damaged ranges in quarantine by reason, most frequent first."""

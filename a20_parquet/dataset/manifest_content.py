@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
-from typing import Any, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
 import crc32c
 import pyarrow as pa
@@ -12,16 +14,80 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from a20_parquet.dataset.file_bounds import BOUNDS
-from a20_parquet.dataset.manifest import VERSION, Manifest, QuarantinedShard, Totals
+from a20_parquet.dataset.manifest import VERSION, Manifest, ManifestHead, QuarantinedShard, Totals
 from a20_parquet.dataset.options import TableOptions
 from a20_parquet.dataset.summaries import ConversionSummary, FileSummary, Origin, ShardSummary
 from a20_parquet.errors import DatasetError, UsageError
-from a20_parquet.windows.order import Partitions
 from a20_parquet.windows.partition import PartitionBy, period_value
 from a20_parquet.windows.schema import KEYS
 
+if TYPE_CHECKING:
+    from a20_parquet.windows.order import Partitions
+
+_SIGNED: Final = re.compile(rb'\{"checksum":"([0-9a-f]{8})",')
 # Pydantic's error types for an unknown field of a model and of a dataclass.
 _UNKNOWN_FIELD: Final = ("extra_forbidden", "unexpected_keyword_argument")
+
+
+class StoredManifest:
+    """The content of ``manifest.json``; shards and quarantine are parsed when they are asked for.
+
+    Attributes:
+        head: the rest of it.
+    """
+
+    def __init__(self, content: bytes, where: str) -> None:
+        """Parse and check the head; messages name the file by ``where``.
+
+        Raises:
+            DatasetError: see ``parse_manifest``; an invalid shard may be found later.
+        """
+        self._content = content
+        self._where = where
+        self.head = _parse_head(content) or self.manifest
+
+    @cached_property
+    def _parsed(self) -> tuple[Manifest, tuple[str, ...]]:
+        return parse_manifest(self._content, self._where)
+
+    @property
+    def manifest(self) -> Manifest:
+        """The whole manifest.
+
+        Raises:
+            DatasetError: see ``parse_manifest``.
+        """
+        return self._parsed[0]
+
+    @property
+    def unknown_fields(self) -> tuple[str, ...]:
+        """See ``parse_manifest``.
+
+        Raises:
+            DatasetError: likewise.
+        """
+        return self._parsed[1]
+
+
+def _parse_head(content: bytes) -> ManifestHead | None:
+    """Parse a manifest of the form that ``manifest_content`` writes.
+
+    Returns:
+        None if it has another form or is not valid, so that all of it must be parsed.
+    """
+    text = content.replace(b"\n", b"")
+    signed = _SIGNED.match(text)
+    # A quotation mark inside of a string has a backslash before it.
+    start, end = text.find(b',"quarantine":['), text.rfind(b'],"totals":{')
+    if signed is None or not 0 < start < end:
+        return None
+    rest = memoryview(text)[signed.end() :]
+    if crc32c.crc32c(rest, crc32c.crc32c(b"{")) != int(signed[1], 16):
+        return None
+    try:
+        return ManifestHead.model_validate(from_json(text[:start] + text[end + 1 :]))
+    except (ValueError, UsageError):
+        return None
 
 
 def parse_manifest(content: bytes, where: str) -> tuple[Manifest, tuple[str, ...]]:
@@ -50,17 +116,31 @@ def parse_manifest(content: bytes, where: str) -> tuple[Manifest, tuple[str, ...
 
 
 def manifest_content(manifest: Manifest) -> bytes:
-    """Return the content of ``manifest.json`` with its checksum."""
-    checksum = _checksum(from_json(manifest.model_dump_json()))
-    signed = manifest.model_copy(update={"checksum": checksum})
-    return f"{signed.model_dump_json(indent=1)}\n".encode()
+    """Return the content of ``manifest.json`` with its checksum: a line for each item of a list.
+
+    Without line breaks and the checksum, it is the text whose checksum it is. So ``StoredManifest``
+    need not parse tens of thousands of shards to check it.
+    """
+    fields = from_json(manifest.model_dump_json(exclude={"checksum"}))
+    lines = ",\n".join(f"{_text(name)}:{_lines(fields[name])}" for name in sorted(fields))
+    return f'{{"checksum":"{_checksum(fields)}",\n{lines}}}\n'.encode()
+
+
+def _lines(value: Any) -> str:
+    if not isinstance(value, list) or not value:
+        return _text(value)
+    items = ",\n".join(map(_text, value))
+    return f"[\n{items}\n]"
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def _checksum(fields: dict[str, Any]) -> str:
     """See ``Manifest.checksum``; unknown fields are included."""
     others = {name: value for name, value in fields.items() if name != "checksum"}
-    text = json.dumps(others, sort_keys=True, separators=(",", ":"))
-    return f"{crc32c.crc32c(text.encode()):08x}"
+    return f"{crc32c.crc32c(_text(others).encode()):08x}"
 
 
 def _parse_json(content: bytes, where: str) -> Any:
@@ -115,7 +195,7 @@ def _field_name(loc: Sequence[int | str]) -> str:
 
 
 def dataset_id(
-    options: TableOptions, shards: Sequence[ShardSummary], partitions: Partitions | None
+    options: TableOptions, shards: Sequence[ShardSummary], partitions: "Partitions | None"
 ) -> str:
     """Return the id of a new dataset: 64 bits of a hash of all that decides what is in its files.
 

@@ -1,22 +1,15 @@
 """Options of conversions that a manifest keeps."""
 
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from a20_parquet.dataset.layout import FileName
 from a20_parquet.dataset.models import Count, FrozenModel, Hertz
 from a20_parquet.parquet import Compression
-from a20_parquet.windows.build import WindowRules
-from a20_parquet.windows.exclusion import Exclusion
-from a20_parquet.windows.filenames.parse import FilenameRules
 from a20_parquet.windows.partition import PartitionBy
 from a20_parquet.windows.schema import MAX_DIMS, Feature, feature_bytes
-from a20_parquet.windows.selection import Selection
-
-if TYPE_CHECKING:
-    from a20_parquet.windows.filenames.site_table import SiteTable
 
 MAX_MODEL: Final = 200
 """Most characters of a model's name."""
@@ -54,28 +47,6 @@ class TableOptions(FrozenModel):
     def rows_per_file(self) -> int:
         """Most rows of a file."""
         return max(1, self.max_file_size // self.row_bytes)
-
-    def window_rules(
-        self,
-        reading: "ReadingOptions",
-        sites: "SiteTable | None",
-        exclusion: Exclusion | None = None,
-    ) -> WindowRules:
-        """Return the rules by which one conversion turns records into windows."""
-        return WindowRules(
-            window_s=self.window_seconds,
-            by=self.partition_by,
-            dims=self.dims,
-            channels=self.channels,
-            features=self.features,
-            filenames=FilenameRules(
-                reading.filename_pattern, sites, reading.unknown_site, self.site_tokens
-            ),
-            selection=Selection.of(
-                reading.site, reading.from_date, reading.until_date, site_tokens=self.site_tokens
-            ),
-            exclusion=exclusion,
-        )
 
 
 class ListedFile(FrozenModel):

@@ -58,7 +58,7 @@ class KeptSites:
         Raises:
             DatasetError: it cannot be read, or does not have the manifest's fingerprint.
         """
-        prints = [each.reading.sites for each in catalog.manifest.conversions]
+        prints = [each.reading.sites for each in catalog.head.conversions]
         if not any(prints):
             if catalog.filesystem.exists(catalog.path(_KEPT)):
                 raise DatasetError(

@@ -193,7 +193,7 @@ def _result(  # noqa: PLR0913, PLR0917 - what was written, and where
         dataset=catalog.location,
         out=out,
         windows=int(found.rows.counts.sum()),
-        total_windows=catalog.manifest.totals.windows,
+        total_windows=catalog.head.totals.windows,
         files=files,
         bytes=size,
         remarks=tuple(request.remarks(found)),

@@ -48,15 +48,15 @@ class ExportRequest:
         listed, listed_file, listed_form = _list(catalog, windows)
         excluded, excluded_file, excluded_form = _list(catalog, exclude)
         forms = ((listed_file, listed_form), (excluded_file, excluded_form))
-        manifest = catalog.manifest
+        head = catalog.head
         return cls(
             part=Part(where=condition, listed=listed, excluded=excluded, sample=sample),
             origin=Origin(
                 dataset=catalog.location,
-                files_checksum=manifest.files_checksum,
-                total_shards=manifest.totals.shards,
-                total_records=manifest.totals.records,
-                total_windows=manifest.totals.windows,
+                files_checksum=head.files_checksum,
+                total_shards=head.totals.shards,
+                total_records=head.totals.records,
+                total_windows=head.totals.windows,
                 where=where,
                 windows=listed_file,
                 exclude=excluded_file,
@@ -124,5 +124,5 @@ def _list(
     if path is None:
         return None, None, None
     listed, file = read_window_list(path)
-    matcher = WindowMatcher(listed, catalog.manifest.options.window_seconds, knows_records=False)
+    matcher = WindowMatcher(listed, catalog.head.options.window_seconds, knows_records=False)
     return matcher, file, listed.form

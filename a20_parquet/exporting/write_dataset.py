@@ -91,7 +91,7 @@ def write_dataset(  # noqa: PLR0913 - what to write, from where and to where
         UsageError: an unfinished export of another part, or an unfinished conversion is there.
         DatasetError: a file cannot be read or written, or the disk has too little free space.
     """
-    options = catalog.manifest.options
+    options = catalog.head.options
     source_files = catalog.data_files()
     partitions = selected_partitions(source_files, rows)
     units = list(_units(partitions, source_files, options.rows_per_file, options.row_bytes))
@@ -130,8 +130,8 @@ def write_dataset(  # noqa: PLR0913 - what to write, from where and to where
             files=files,
             files_content=listed,
             shards=(),
-            conversions=catalog.manifest.conversions,
-            origins=(origin, *catalog.manifest.origins),
+            conversions=catalog.head.conversions,
+            origins=(origin, *catalog.head.origins),
         )
         commit(layout, manifest, listed.to_pybytes(), kept_bytes(catalog))
         clean_up(layout, state.own_scratch)
@@ -184,7 +184,7 @@ def _writer(  # noqa: PLR0913, PLR0917 - what all units share
     workers: int,
 ) -> Callable[[Sequence[ExportUnit]], Iterator[tuple[FileSummary, ...]]]:
     """Return the function that writes units, and yields the files of each."""
-    options = catalog.manifest.options
+    options = catalog.head.options
     parquet = FileLayout(options, existing_id(catalog.manifest)).parquet
     turn = Lock()
     pool = ThreadPool(workers)

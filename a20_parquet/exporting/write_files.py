@@ -37,7 +37,7 @@ def write_parquet(
     """
     with _replaced([file]) as (temporary,):
         schema = _schema(catalog, origin, [EMBEDDING, *catalog.metadata_columns])
-        compression = _COMPRESSIONS[catalog.manifest.options.compression.value]
+        compression = _COMPRESSIONS[catalog.head.options.compression.value]
         with pq.ParquetWriter(str(temporary), schema, compression=compression) as writer:
             for windows, keys, _ in _batches(catalog, rows, progress):
                 columns = [*windows.columns, *keys]
@@ -93,7 +93,7 @@ def _batches(
         A record batch of windows, an array for each Hive key, and the embeddings, shape
         ``(rows, dims)``; the next batch overwrites the memory of all.
     """
-    options = catalog.manifest.options
+    options = catalog.head.options
     staging = np.empty((_STAGING_ROWS, options.dims), np.float32)
     buffer = np.empty((options.row_group_rows, options.dims), np.float32)
     progress.start("writing", int(rows.counts.sum()) * options.dims * 4)

@@ -62,15 +62,15 @@ def describe(dataset: str | Path) -> DatasetDescription:
 
 def catalog_description(catalog: Catalog) -> DatasetDescription:
     """Describe an opened dataset; see ``describe``."""
-    manifest, by = catalog.manifest, catalog.partition_by
-    versions = [each.version for each in manifest.conversions if each.version]
+    head, by = catalog.head, catalog.partition_by
+    versions = [each.version for each in head.conversions if each.version]
     keys = [KEYS["site"], *([KEYS[by.period]] if by.period else [])]
     return DatasetDescription(
-        id=existing_id(manifest),
-        model=manifest.options.model,
+        id=head.id or existing_id(catalog.manifest),
+        model=head.options.model,
         dims=catalog.dims,
-        window_seconds=manifest.options.window_size_seconds,
-        hop_seconds=manifest.options.window_seconds,
+        window_seconds=head.options.window_size_seconds,
+        hop_seconds=head.options.window_seconds,
         versions=tuple(dict.fromkeys(versions)),
         columns=tuple(map(ColumnDescription.of, columns(catalog.dims, catalog.features))),
         keys=tuple(map(ColumnDescription.of, keys)),

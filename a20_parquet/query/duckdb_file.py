@@ -117,8 +117,8 @@ def duckdb(  # noqa: PLR0913 - the command's options, each a keyword
         file=target,
         dataset=catalog.location,
         as_=as_,
-        windows=catalog.manifest.totals.windows,
-        files=catalog.manifest.totals.files,
+        windows=catalog.head.totals.windows,
+        files=catalog.head.totals.files,
         bytes=target.stat().st_size,
     )
 

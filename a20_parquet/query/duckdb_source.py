@@ -71,7 +71,7 @@ class WindowSource(ArrowScanSource, pl.LazyFrame):
 
     def rows(self) -> int:
         """Return the number of all windows."""
-        return self._catalog.manifest.totals.windows
+        return self._catalog.head.totals.windows
 
     def __arrow_c_schema__(self) -> object:
         """Return the Arrow schema of all columns."""

@@ -146,7 +146,7 @@ def read_metadata(slices: Sequence[FileSlice], columns: Sequence[str]) -> Any:
 def _read_small_files(slices: Sequence[FileSlice], columns: Sequence[str]) -> Any:
     """Read all slices with one call, if they are whole files of one row group; else None."""
     catalog = slices[0].catalog
-    most_rows = catalog.manifest.options.row_group_rows
+    most_rows = catalog.head.options.row_group_rows
     if len(slices) == 1 or not catalog.is_local:
         return None
     if not all(part.is_whole and part.rows <= most_rows for part in slices):

@@ -25,7 +25,7 @@ _NAME: Final = r"[A-Za-z][A-Za-z0-9_]*"
 class KeptLinks(BaseModel):
     """Content of ``links.json``."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     format: Literal["a20_parquet_links"] = "a20_parquet_links"
     links: dict[Annotated[str, StringConstraints(pattern=f"^{_NAME}$")], str] = {}

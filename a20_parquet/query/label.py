@@ -80,7 +80,7 @@ def label(  # noqa: PLR0913 - how to join, each a keyword
             f"{catalog.location} has a column {column} already, a feature of its records. Give "
             f"labels={'many' if labels == 'one' else 'one'!r}, whose column has another name."
         )
-    length_s = catalog.manifest.options.window_seconds
+    length_s = catalog.head.options.window_seconds
     if window_seconds is not None:
         length_s = check_positive("window_seconds", window_seconds, "seconds")
     table = _read(annotations)

@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.query.name_hints import hint_of_names
 from a20_parquet.query.prune import may_match, site_number
 from a20_parquet.windows.schema import KEYS
 
@@ -64,8 +63,12 @@ def matching_files(
         # polars raises a type error later, for the windows' own column.
         with nullcontext() if strict else suppress(pl.exceptions.PolarsError):
             files = files.filter(may_match(predicate, listed))
-            hint = hint_of_names(catalog, predicate) if len(files) > _FEW_FILES else None
-            files = files if hint is None else files.filter(hint)
+            if len(files) > _FEW_FILES:
+                # Few queries ask for names, and parsing them takes imports of its own.
+                from a20_parquet.query.name_hints import hint_of_names
+
+                hint = hint_of_names(catalog, predicate)
+                files = files if hint is None else files.filter(hint)
     return files.with_columns(wanted=wanted)
 
 

@@ -107,9 +107,9 @@ def _hint(catalog: Catalog, names: Sequence[str], offset_s: float | None) -> pl.
 def _rules(catalog: Catalog) -> Iterator[FilenameRules]:
     """Yield the rules by which the dataset's conversions read filenames, each once."""
     tables = None
-    rule = catalog.manifest.options.site_tokens
+    rule = catalog.head.options.site_tokens
     seen = set()
-    for number, conversion in enumerate(catalog.manifest.conversions):
+    for number, conversion in enumerate(catalog.head.conversions):
         reading = conversion.reading
         known = reading.filename_pattern, reading.unknown_site, reading.sites
         if known in seen:

@@ -156,7 +156,7 @@ def _known_sites(catalog: Catalog, sites: str | int | Sequence[str | int]) -> li
     """
     check_unicode("--site", sites)
     known = catalog.files["site"].unique().sort()
-    rule = catalog.manifest.options.site_tokens
+    rule = catalog.head.options.site_tokens
     found = []
     for site in [sites] if isinstance(sites, str | int) else sites:
         values = [value for value in site_values(site, rule) if value in known]

@@ -114,7 +114,7 @@ def score(  # noqa: PLR0913 - the command's options, each a keyword
     template = find_template(catalog, link)
     run = ScoreRun(catalog, scorer, part.predicate, template, _UNIT_BYTES, workers)
     plan = ScorePlan(
-        dataset=catalog.manifest.files_checksum,
+        dataset=catalog.head.files_checksum,
         classes=scorer.fingerprints(),
         thresholds=None
         if thresholds is None

@@ -6,13 +6,9 @@ import stat
 from pathlib import Path
 from typing import Any, Final
 
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
-
 from a20_parquet.errors import UsageError
 from a20_parquet.storage.concurrent import MOST_AT_ONCE
 from a20_parquet.storage.retries import is_client_error
-from a20_parquet.storage.store import StoreFileSystem
 
 _EXTRAS: Final = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 # Cached listings would be out of date.
@@ -34,6 +30,8 @@ def is_url(place: str | Path) -> bool:
 
 def is_local(filesystem: Any) -> bool:
     """Whether a filesystem is the local one."""
+    from fsspec.implementations.local import LocalFileSystem
+
     return isinstance(filesystem, LocalFileSystem)
 
 
@@ -68,6 +66,10 @@ def locate(url: str) -> tuple[Any, str]:
     Raises:
         UsageError: the protocol is unknown, or its client is not installed.
     """
+    import fsspec
+
+    from a20_parquet.storage.store import StoreFileSystem
+
     protocol = url.partition("://")[0] if "://" in url else "file"
     options = dict(_OPTIONS) if is_url(url) else {}
     if protocol in {"s3", "s3a"}:

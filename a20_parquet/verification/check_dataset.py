@@ -49,7 +49,7 @@ def _order(file: FileSummary) -> tuple[str, bool, int, int]:
 
 def _totals(catalog: Catalog, files: list[FileSummary]) -> Iterator[tuple[str, int, int]]:
     """Yield the name of each total, its value in the manifest, and the value as counted."""
-    totals, shards = catalog.manifest.totals, catalog.manifest.shards
+    totals, shards = catalog.head.totals, catalog.manifest.shards
     has_period = catalog.partition_by.period is not None
     yield "shards", totals.shards, len(shards)
     yield "records", totals.records, sum(shard.records for shard in shards)

@@ -11,7 +11,8 @@ import numpy as np
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import DataFile
 from a20_parquet.dataset.embedding_buffer import EmbeddingBuffer
-from a20_parquet.dataset.file_bounds import FileBounds, bound_groups, merge_bounds
+from a20_parquet.dataset.file_bounds import FileBounds
+from a20_parquet.dataset.find_bounds import bound_groups, merge_bounds
 from a20_parquet.dataset.mend import Footer, Mend
 from a20_parquet.dataset.problem import Problem
 from a20_parquet.dataset.summaries import FileSummary
@@ -122,7 +123,7 @@ class FileChecker:
             yield f"has {opened.stored_rows:,} rows, expected {file.rows:,} as in files.parquet"
 
     def _rows(self, file: FileSummary, opened: DataFile) -> Iterator[str]:
-        options = self._catalog.manifest.options
+        options = self._catalog.head.options
         checker = RowChecker(*file.key, options.partition_by, options.site_tokens)
         sink = None if self._sink is None else partial(self._sink, file.path)
         bounds = []

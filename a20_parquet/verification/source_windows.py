@@ -6,12 +6,12 @@ from typing import TypeAlias
 
 import numpy as np
 
-from a20_parquet.dataset.exclusion import make_exclusion
 from a20_parquet.dataset.manifest import Manifest, QuarantinedShard
 from a20_parquet.dataset.options import ListedFile, ReadingOptions
 from a20_parquet.dataset.quarantine import QuarantineWriter
 from a20_parquet.dataset.sites import KeptSites
 from a20_parquet.dataset.summaries import ShardSummary
+from a20_parquet.dataset.window_rules import make_exclusion, window_rules
 from a20_parquet.decoding.decoder import Decoder, DecoderName, make_decoder
 from a20_parquet.errors import SourceError, UsageError
 from a20_parquet.tfrecord.compression import open_content
@@ -72,7 +72,8 @@ class SourceWindows:
         self._read = [each.reading for each in manifest.conversions] or [ReadingOptions()]
         options = manifest.options
         self._rules = [
-            options.window_rules(
+            window_rules(
+                options,
                 each,
                 sites.until(n) if sites and each.sites else None,
                 make_exclusion(

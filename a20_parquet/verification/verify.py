@@ -114,7 +114,7 @@ def _verify(  # noqa: PLR0913, PLR0917 - the options of verify
 ) -> Verification:
     started = time.monotonic()
     catalog = Catalog.open(dataset)
-    if (origins := catalog.manifest.origins) and source:
+    if (origins := catalog.head.origins) and source:
         raise UsageError(
             f"{catalog.location} is a part of {origins[0].dataset}, made by a20-parquet export: "
             "compare that one with the shards, and leave --source out here."
@@ -204,7 +204,7 @@ def _read_lists(catalog: Catalog, exclude: str | Path | Sequence[str | Path]) ->
     Raises:
         UsageError: one cannot be read, no conversion was given it, or one is missing.
     """
-    known = {each.reading.exclude for each in catalog.manifest.conversions} - {None}
+    known = {each.reading.exclude for each in catalog.head.conversions} - {None}
     lists = dict[ListedFile, WindowList]()
     for path in [exclude] if isinstance(exclude, str | Path) else exclude:
         listed, file = read_window_list(path)

@@ -12,9 +12,9 @@ import pytest
 
 import a20_parquet
 from a20_parquet.conversion.transaction.checkpoints import commit_unit
-from a20_parquet.dataset.exclusion import make_exclusion
 from a20_parquet.dataset.manifest import Manifest
 from a20_parquet.dataset.options import ReadingOptions
+from a20_parquet.dataset.window_rules import make_exclusion, window_rules
 from a20_parquet.errors import DatasetError, NoWindowsError, UsageError
 from tests.helpers.command_line import run
 from tests.helpers.conversions import (
@@ -301,7 +301,7 @@ def test_workers_elsewhere_get_it(shards: Path, tmp_path: Path) -> None:
     a20_parquet.convert(shards, tmp_path / "out", decoder="wire", where="channel = 0")
     manifest = manifest_of(tmp_path / "out")
     exclusion = make_exclusion(manifest.options, ReadingOptions(where="channel = 0"), None)
-    rules = manifest.options.window_rules(ReadingOptions(), None, exclusion)
+    rules = window_rules(manifest.options, ReadingOptions(), None, exclusion)
     assert pickle.loads(pickle.dumps(rules)).selects  # noqa: S301 - our own
 
 

@@ -67,7 +67,7 @@ SPOILT: list[tuple[Callable[[Path], object], str]] = [
     (replace("manifest.json", '"a20_parquet"', '"another"'), "format: Input should be"),
     (replace("manifest.json", '"site"', '"moon"'), "options.partition_by"),
     (
-        replace("manifest.json", '"version": 1', '"version": 2'),
+        replace("manifest.json", '"version":1', '"version":2'),
         "has format version 2, and this version of a20-parquet reads format version 1",
     ),
     (replace("files.parquet", "site_0000", "site_0001"), "files.parquet: its checksum is"),

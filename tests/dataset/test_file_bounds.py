@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 import a20_parquet
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.file_bounds import BOUNDS, bound_groups, merge_bounds
+from a20_parquet.dataset.file_bounds import BOUNDS
+from a20_parquet.dataset.find_bounds import bound_groups, merge_bounds
 from a20_parquet.errors import DatasetError
 from tests.helpers.manifests import write_manifest
 from tests.helpers.recordings import write_recordings

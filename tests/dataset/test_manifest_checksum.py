@@ -89,7 +89,7 @@ def test_a_flipped_bit_of_a_shards_checksum(dataset: Path, use: Callable[[Path],
 def test_a_damaged_manifest_may_be_overwritten(dataset: Path) -> None:
     """It needs not be whole for that."""
     path = dataset / "manifest.json"
-    path.write_text(path.read_text().replace('"windows": 3', '"windows": 4'))
+    path.write_text(path.read_text().replace('"windows":3', '"windows":4'))
     convert(shard(dataset.parent / "in"), dataset, decoder="wire", overwrite=True)
     assert verify(dataset, dataset.parent / "in", decoder="wire").is_good
 

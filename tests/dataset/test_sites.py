@@ -126,7 +126,7 @@ def test_tables_from_before_there_were_clocks(tmp_path: Path) -> None:
     catalog = SimpleNamespace(
         url=str,
         read=lambda name: (tmp_path / name).read_bytes(),
-        manifest=SimpleNamespace(
+        head=SimpleNamespace(
             conversions=[SimpleNamespace(reading=SimpleNamespace(sites=TABLE.fingerprint))]
         ),
     )
@@ -151,7 +151,7 @@ def test_flipped_bits(tmp_path: Path) -> None:
     catalog = SimpleNamespace(
         url=str,
         read=lambda _: path.read_bytes(),
-        manifest=SimpleNamespace(
+        head=SimpleNamespace(
             conversions=[SimpleNamespace(reading=SimpleNamespace(sites=TABLE.fingerprint))]
         ),
     )

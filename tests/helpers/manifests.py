@@ -55,11 +55,25 @@ def edit_manifest(dataset: Path, change: Callable[[dict[str, Any]], object]) -> 
 
 
 def write_manifest(dataset: Path, manifest: dict[str, Any]) -> None:
-    """Write a manifest with the checksum of its other fields."""
+    """Write a manifest with the checksum of its other fields, in the form that conversions use."""
     manifest.pop("checksum", None)
-    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
-    manifest["checksum"] = f"{crc32c.crc32c(text.encode()):08x}"
-    (dataset / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    whole = compact(manifest)
+    lines = [f"{compact(name)}:{_lines(value)}" for name, value in sorted(manifest.items())]
+    manifest["checksum"] = f"{crc32c.crc32c(whole.encode()):08x}"
+    lines.insert(0, f'"checksum":"{manifest["checksum"]}"')
+    (dataset / "manifest.json").write_text("{" + ",\n".join(lines) + "}\n")
+
+
+def compact(value: Any) -> str:
+    """The form of JSON that the checksum is of."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _lines(value: Any) -> str:
+    """A line for each item of a list."""
+    if isinstance(value, list) and value:
+        return "[\n" + ",\n".join(map(compact, value)) + "\n]"
+    return compact(value)
 
 
 def as_first(manifest: dict[str, Any]) -> None:

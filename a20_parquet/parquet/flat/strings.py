@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from a20_parquet.parquet.flat.values import (
     NO_VALUES,
@@ -32,6 +31,9 @@ def encode_strings(array: Any, valid: Array | None) -> Values:
     if _is_constant(offsets, text):
         first = bytes(text[: len(text) // count])
         return _with_dictionary([first], 1, zeros(count), offsets, text)
+    # Reading imports this file too, but not that library.
+    import pyarrow.compute as pc
+
     runs = pc.run_end_encode(present)
     ends = runs.run_ends.to_numpy()
     if RUN_LENGTH * len(ends) > count:
@@ -70,6 +72,8 @@ def _with_dictionary(
 
 
 def _in_any_order(present: Any, offsets: Array, text: memoryview) -> Values:
+    import pyarrow.compute as pc
+
     encoded = present.dictionary_encode()
     number = len(encoded.dictionary)
     limits = pc.min_max(encoded.dictionary)
