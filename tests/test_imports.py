@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "conversion": PURE
     | {"dataset", "decoding", "execution", "notebook", "runs", "shards", "tfrecord"},
     "query": PURE | {"dataset", "execution"},
-    "exporting": PURE | {"conversion", "dataset", "execution", "query", "runs"},
+    "exporting": PURE | {"conversion", "dataset", "execution", "query", "runs", "tfrecord"},
     "reporting": {"dataset", "query", "storage", "windows"},
     "verification": {
         "dataset",

@@ -14,10 +14,12 @@ from a20_parquet.conversion.transaction.lock import locked
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.errors import UsageError
+from a20_parquet.exporting.folder import check_folder
 from a20_parquet.exporting.request import ExportRequest
 from a20_parquet.exporting.select_rows import Found, select_rows
 from a20_parquet.exporting.write_dataset import write_dataset
 from a20_parquet.exporting.write_files import is_export, write_npy, write_parquet
+from a20_parquet.exporting.write_tfrecord import is_tfrecord_export, write_tfrecord
 from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.storage.path import AnyPath, StorePath, is_inside, local_file, parse_path
 
@@ -34,6 +36,8 @@ class ExportAs(enum.StrEnum):
     NPY = "npy"
     """The embeddings, float32 of shape ``(windows, dims)``, and a Parquet file of the same name
     with all other columns, row by row."""
+    TFRECORD = "tfrecord"
+    """A folder of shards, with records and a ``config.json`` as Perch writes them."""
 
 
 _SUFFIXES: Final = {ExportAs.PARQUET: ".parquet", ExportAs.NPY: ".npy"}
@@ -83,9 +87,9 @@ def export(  # noqa: PLR0913 - the command's options, each a keyword
 
     Args:
         dataset: its folder, or any fsspec URL of it.
-        out: the folder or URL of the new dataset, or a local file that ends in ``.parquet`` or
-            ``.npy``.
-        as_: ``dataset``, ``parquet`` or ``npy``, see ``ExportAs``.
+        out: the folder or URL of the new dataset, a local folder for shards, or a local file that
+            ends in ``.parquet`` or ``.npy``.
+        as_: ``dataset``, ``parquet``, ``npy`` or ``tfrecord``, see ``ExportAs``.
         where: SQL condition on all columns but the embedding, such as
             ``hour(window_start_local) between 4 and 6``. Windows for which it is null are left out.
         windows: CSV file of the windows to take: ``filename`` and ``recording_offset_in_file``
@@ -121,6 +125,11 @@ def export(  # noqa: PLR0913 - the command's options, each a keyword
             layout = DatasetLayout.at(out)
             _check_outside(layout.root, catalog)
             written = _write_dataset(catalog, layout, request, shown, threads, overwrite=overwrite)
+        elif form is ExportAs.TFRECORD:
+            folder = local_file(out)
+            _check_outside(folder, catalog)
+            check_folder(folder, is_tfrecord_export, overwrite=overwrite)
+            written = _write_folder(catalog, folder, request, shown, threads)
         else:
             files = _target_files(out, form, catalog, overwrite=overwrite)
             written = _write_files(catalog, files, request, shown, threads)
@@ -173,6 +182,16 @@ def _write_files(
     return _result(catalog, request, found, files[0], len(files), size)
 
 
+def _write_folder(
+    catalog: Catalog, folder: Path, request: ExportRequest, progress: Progress, workers: int
+) -> Export:
+    found = _find(catalog, request, progress, workers)
+    remarks = write_tfrecord(catalog, found.rows, request.origin, folder, progress)
+    files = [path.stat().st_size for path in folder.iterdir()]
+    written = _result(catalog, request, found, folder, len(files), sum(files))
+    return replace(written, remarks=(*written.remarks, *remarks))
+
+
 def _find(catalog: Catalog, request: ExportRequest, progress: Progress, workers: int) -> Found:
     found = select_rows(catalog, request.part, progress, workers)
     request.check(found)
@@ -209,7 +228,7 @@ def _check_name(out: str | Path, form: ExportAs) -> None:
         raise UsageError(f"{out}: expected a file that ends in {wanted}, as --as {form} writes it.")
     for other, suffix in _SUFFIXES.items():
         if wanted is None and name.endswith(suffix):
-            raise UsageError(f"{out} would be a dataset's folder. Give --as {other} for a file.")
+            raise UsageError(f"{out} would be a folder. Give --as {other} for a file.")
 
 
 def _check_outside(path: AnyPath, catalog: Catalog) -> None:

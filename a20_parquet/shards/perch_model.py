@@ -10,7 +10,7 @@ from a20_parquet.shards.config_folders import folders_by_value, listed
 from a20_parquet.shards.listing import CONFIG_NAME
 from a20_parquet.tfrecord.shard import Shard
 
-_LONGEST = 100
+_LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True)

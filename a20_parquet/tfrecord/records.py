@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from a20_parquet.errors import RecordError
-from a20_parquet.tfrecord.shard import FOOTER_BYTES, Shard, masked_crc
+from a20_parquet.tfrecord.shard import Shard, frame_ends
 from a20_parquet.windows.rejection import Reason, Rejection
 
 Buffer = bytes | memoryview
@@ -41,8 +41,8 @@ class Records:
         """Return the frame of a record as header, payload and footer, byte for byte."""
         payload = self.payloads[number - self.first]
         # Both checksums were valid, so the stored ones equal the computed ones.
-        length = len(payload).to_bytes(8, "little")
-        return length + _stored_crc(length), payload, _stored_crc(payload)
+        header, footer = frame_ends(payload)
+        return header, payload, footer
 
     def error(self, rejection: Rejection) -> RecordError:
         """Return the error that says why a record of this batch cannot be used."""
@@ -101,7 +101,3 @@ def _error(shard: Shard, offset: int, rejection: Rejection) -> RecordError:
         reason=rejection.message,
         fix=rejection.reason.fix,
     )
-
-
-def _stored_crc(data: Buffer) -> bytes:
-    return masked_crc(data).to_bytes(FOOTER_BYTES, "little")

@@ -80,6 +80,12 @@ def masked_crc(data: Any) -> int:
     return (((crc >> 15) | (crc << 17)) + CRC_MASK_DELTA) & 0xFFFFFFFF
 
 
+def frame_ends(payload: Any) -> tuple[bytes, bytes]:
+    """Return the header and the footer of a frame, which stand around its payload."""
+    length = len(payload).to_bytes(8, "little")
+    return length + _stored_crc(length), _stored_crc(payload)
+
+
 def unmasked_crc(masked: int) -> int:
     """CRC32C of the data that ``masked_crc`` has masked."""
     rotated = (masked - CRC_MASK_DELTA) & 0xFFFFFFFF
@@ -116,3 +122,7 @@ def read_errors(url: str) -> Iterator[None]:
     except OSError as error:
         message = str(error).removeprefix(f"{url}: ")
         raise SourceError(f"{url}: cannot be read: {message}") from error
+
+
+def _stored_crc(data: Any) -> bytes:
+    return masked_crc(data).to_bytes(FOOTER_BYTES, "little")
