@@ -22,9 +22,10 @@ lint:  ## check style, format and types
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
 
-docs:  ## write schemas/ anew, and run the code of README.md and docs/
+docs:  ## write schemas/ anew, run the code of README.md and docs/, build the site
 	$(PYTHON) schemas/export.py
 	$(PYTHON) -m pytest tests/test_docs.py tests/test_schemas.py
+	$(PYTHON) -m mkdocs build --strict
 
 bench:  ## measure conversions beside other ways, on this machine
 	$(PYTHON) -m benchmarks.run

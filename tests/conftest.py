@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -13,6 +14,9 @@ from tests.helpers.conversions import INFO_NAMES, MakeDataset, write_shuffled
 from tests.helpers.layout import LocalLayout
 from tests.helpers.shards import make_record, random_tensor, write_shard
 from tests.helpers.units import make_plan
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # No test measures time: on a busy machine any example may take long.
 settings.register_profile("untimed", deadline=None)
@@ -27,6 +31,16 @@ def real_data() -> Path:
     if not _REAL_DATA.is_dir():
         pytest.skip(f"no real data at {_REAL_DATA}")
     return _REAL_DATA
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """The installed Chromium, see ``open_browser``."""
+    # Most test files do without it.
+    from tests.helpers.browser import open_browser
+
+    with open_browser() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,15 @@
 """The documents' code runs, on the dataset that the README's first command makes."""
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
+import a20_parquet
 from a20_parquet.cli.main import cli
 from a20_parquet.windows.filenames.patterns import GROUPS
 from a20_parquet.windows.rejection import Reason
@@ -103,3 +106,46 @@ def test_readme_leads_to_each_page() -> None:
     """No page of ``docs/`` is missing from the README's list."""
     for page in PAGES[1:]:
         assert f"[docs/{page.name}](docs/{page.name})" in README
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built without a warning."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_site_has_every_column_command_and_name(site: Path) -> None:
+    """The generated pages list what the schemas, the command line and the package have."""
+    columns = (site / "columns.html").read_text()
+    for column in json.loads((ROOT / "schemas" / "windows.json").read_text())["columns"]:
+        assert f"<code>{column['name']}</code>" in columns
+    commands = (site / "command-line.html").read_text()
+    for name, command in cli.commands.items():
+        assert f'id="{name}"' in commands
+        for param in command.params:
+            assert max(param.opts, key=len) in commands or not param.opts[0].startswith("-")
+    python = (site / "python.html").read_text()
+    for name in a20_parquet.__all__:
+        assert f".{name}" in python
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [400, 1280])
+def test_site_fits_the_screen_and_asks_no_other_server(
+    site: Path, browser: Browser, width: int
+) -> None:
+    """No page is wider than the screen, and none loads anything that is not beside it."""
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    pages = sorted(set(site.glob("*.html")) - {site / "404.html"})  # which only a server can show
+    for path in pages:
+        assert "```" not in path.read_text(), path.name
+        page.goto(path.as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path.name
+    assert [url for url in requests if not url.startswith((site.as_uri(), "data:"))] == []
+    page.close()

@@ -1,42 +1,15 @@
-"""A browser for the report, which opens pages without errors and without a network."""
+"""Opens reports in a browser, without errors and without a network."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from tests.helpers.browser import WIDE, Open, Opened
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 OPENS_WITHIN_MS = 30_000  # loaded machines too: more would mean that it hangs
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The installed Chromium; without one the tests are skipped, or fail where one must be."""
-    path = next(filter(None, map(shutil.which, NAMES)), None)
-    if path is None and os.environ.get("A20_PARQUET_REQUIRE_BROWSER"):
-        pytest.fail(f"none of {', '.join(NAMES)} is installed")
-    if path is None:
-        pytest.skip(f"none of {', '.join(NAMES)} is installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
