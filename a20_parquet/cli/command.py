@@ -12,6 +12,7 @@ import click
 
 from a20_parquet.checks import check_unicode
 from a20_parquet.cli.console import be_quiet, print_wrong_usage
+from a20_parquet.cli.sections import write_sections
 from a20_parquet.errors import A20ParquetError, UsageError
 from a20_parquet.formatting import write_line
 
@@ -61,6 +62,10 @@ class Command(click.Command):
         except click.NoSuchOption as error:
             alike = [each for each in error.possibilities or () if each not in _DELETING]
             raise click.NoSuchOption(error.option_name, possibilities=alike, ctx=ctx) from None
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """See ``click.Command``."""
+        write_sections(self, ctx, formatter)
 
     def invoke(self, ctx: click.Context) -> Any:
         """See ``click.Command``."""
@@ -156,6 +161,11 @@ def clean_exits() -> Iterator[None]:
         _fail(error.console_text, EXIT_FAILED)
     except OSError as error:
         _fail(str(error), EXIT_FAILED)
+    except ModuleNotFoundError as error:
+        if error.name != "tensorflow":
+            raise
+        fix = "install it (pip install tensorflow), or use a command with --decoder wire"
+        _fail(f"TensorFlow is not installed: {fix}.", EXIT_FAILED)
     except MemoryError as error:
         _fail(f"out of memory: {error}. Give a smaller --memory or --workers.", EXIT_FAILED)
 

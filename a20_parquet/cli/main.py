@@ -11,6 +11,7 @@ from a20_parquet.cli import export_options, options
 from a20_parquet.cli.command import EXIT_FAILED, Group, clean_exits
 from a20_parquet.cli.console import console_progress, prepare_streams
 from a20_parquet.cli.query_commands import QUERY_COMMANDS
+from a20_parquet.cli.sections import section
 from a20_parquet.startup import collect_seldom, hide_pandas
 
 _EXIT_QUARANTINE = 3
@@ -29,38 +30,68 @@ def cli() -> None:
     """Perch embeddings from TFRecord shards to Hive-partitioned Parquet."""
 
 
+# What convert and plan ask for in the same words.
+_selection = section(
+    "Selection",
+    options.only_site_option,
+    options.only_from_option,
+    options.only_until_option,
+    options.channels_option,
+    export_options.exclude_option,
+    export_options.taken_where_option,
+)
+_names = section(
+    "Names", options.sites_option, options.filename_pattern_option, options.unknown_site_option
+)
+_table = section(
+    "Output",
+    options.partition_by_option,
+    options.compression_option,
+    options.max_file_size_option,
+    options.row_group_rows_option,
+)
+_records = section(
+    "Input",
+    options.window_seconds_option,
+    options.sample_rate_option,
+    options.dims_option,
+    options.feature_option,
+)
+
+
 @cli.command()
 @options.sources_argument
 @options.dataset_argument
-@options.partition_by_option
-@options.workers_option
-@options.memory_option
-@options.scratch_option
-@options.compression_option
-@options.max_file_size_option
-@options.row_group_rows_option
-@options.window_seconds_option
-@options.sample_rate_option
-@options.model_option
-@options.overwrite_option
-@options.reading_options
-@export_options.exclude_option
-@export_options.taken_where_option
-@options.drop_duplicates_option
-@options.on_error_option
-@options.max_errors_option
-@options.npy_json_option
-@options.embeddings_option
-@options.decoder_option
-@options.dask_option
+@_records
+@section("Input", options.model_option, options.decoder_option)
+@_table
+@section("Output", options.npy_json_option, options.overwrite_option)
+@_selection
+@section("Selection", options.drop_duplicates_option)
+@_names
+@section(
+    "Resources",
+    options.memory_option,
+    options.workers_option,
+    options.embeddings_option,
+    options.scratch_option,
+    options.dask_option,
+)
+@section("Errors", options.on_error_option, options.max_errors_option)
 @options.json_option
 def convert(sources: tuple[str, ...], dataset: str, *, as_json: bool, **given: Any) -> None:
-    """Convert shards to a dataset.
+    r"""Convert shards to a dataset.
 
     SOURCE is a folder (searched recursively), a file, a glob or any fsspec URL. DATASET is a new
     folder, or a dataset to append new shards to; every Parquet reader opens DATASET/data. If a
     conversion is stopped, run the same command again to resume it. Records that cannot be converted
     go to DATASET/quarantine, byte for byte; the exit code is then 3.
+
+    \b
+    Examples:
+      a20-parquet convert shards dataset
+      a20-parquet convert gs://bucket/shards dataset --decoder wire --memory 4GB
+      a20-parquet convert shards spring --from 2020-09-01 --partition-by site,month
     """
     from a20_parquet.cli.print_conversion import print_conversion
     from a20_parquet.conversion.convert import convert
@@ -112,21 +143,18 @@ def npy_json(sources: tuple[str, ...], folder: str, *, as_json: bool, **given: A
 
 @cli.command()
 @options.sources_argument
-@options.partition_by_option
-@options.memory_option
-@options.workers_option
-@options.cluster_option
-@options.max_file_size_option
-@options.row_group_rows_option
-@options.compression_option
-@options.window_seconds_option
-@options.sample_rate_option
-@options.reading_options
-@export_options.exclude_option
-@export_options.taken_where_option
-@options.embeddings_option
-@options.sample_option
-@options.rate_option
+@_records
+@_table
+@_selection
+@_names
+@section(
+    "Resources",
+    options.memory_option,
+    options.workers_option,
+    options.embeddings_option,
+    options.cluster_option,
+)
+@section("Estimate", options.sample_option, options.rate_option)
 @options.json_option
 def plan(sources: tuple[str, ...], *, as_json: bool, **given: Any) -> None:
     """Forecast a conversion: files, memory, time, cost.

@@ -1,14 +1,12 @@
 """Arguments and options of the commands, each defined once."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import click
 
 from a20_parquet.cli import types
-
-Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+from a20_parquet.cli.sections import Decorator
 
 
 def count_option(flag: str, text: str, default: int | None = None, *, least: int = 1) -> Decorator:
@@ -232,20 +230,3 @@ npy_json_option = click.option(
     help="Also write the notebook's files: FOLDER/embeddings/SHARD.npy and "
     "FOLDER/metadata/SHARD.json.",
 )
-
-
-def reading_options(command: Any) -> Any:
-    """Add the options that select records and say how filenames are read."""
-    for option in (
-        only_until_option,
-        only_from_option,
-        only_site_option,
-        unknown_site_option,
-        filename_pattern_option,
-        sites_option,
-        channels_option,
-        feature_option,
-        dims_option,
-    ):
-        command = option(command)
-    return command

@@ -1,6 +1,7 @@
 """The command line: exit codes, what goes to which stream, and help for everything."""
 
 import json
+import re
 from pathlib import Path
 
 import click
@@ -76,15 +77,29 @@ def test_inspect_prints_text_and_json(
 
 
 def test_every_command_and_option_has_help() -> None:
-    """No command or option is without a help text, and the README names each command."""
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    """No command or option is without a help text, and the first page names each command."""
+    start = (Path(__file__).parents[2] / "docs" / "start.md").read_text()
     for name, command in cli.cli.commands.items():
         assert command.help, name
-        assert f"`a20-parquet {name}" in readme
+        assert f"`a20-parquet {name}" in start
         assert CliRunner().invoke(cli.cli, [name, "--help"]).exit_code == 0
         for parameter in command.params:
             if isinstance(parameter, click.Option):
                 assert parameter.help, f"{name} {parameter.name}"
+
+
+def test_help_of_convert_is_in_sections() -> None:
+    """Each option has its place below a title; those of all commands are last."""
+    shown = CliRunner().invoke(cli.cli, ["convert", "--help"]).output
+    titles = re.findall(r"^(\w+):$", shown, re.MULTILINE)
+    expected = ["Input", "Output", "Selection", "Names", "Resources", "Errors", "Options"]
+    assert titles == expected
+    last = shown[shown.index("\nOptions:") :]
+    assert re.findall(r"^  .*?--([\w-]+)", last, re.MULTILINE) == [
+        *("json", "quiet", "verbose", "help")
+    ]
+    options = {param.opts[-1] for param in cli.cli.commands["convert"].params[2:]}
+    assert all(f"{option} " in shown for option in options)
 
 
 def test_options_are_those_of_the_function() -> None:
