@@ -13,9 +13,9 @@ from a20_parquet.runs.merge_cut import unit_slices
 from tests.helpers.conversions import digests, use_tiny_memory
 from tests.helpers.shards import make_record, random_tensor, write_shard
 
-FILES: dict[str, Any] = {"partition_by": "site", "max_file_size": 1000, "decoder": "wire"}
-UNIT_BYTES = (1, 3000)
-"""Units of one file of 15 rows, and of several."""
+FILES: dict[str, Any] = {"partition_by": "site", "max_file_size": 4000, "decoder": "wire"}
+UNIT_BYTES = (1, 12_000)
+"""Units of one file of 60 rows, and of several."""
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "located": {"embeddings": "located"},
@@ -77,7 +77,7 @@ def test_the_same_dataset(  # noqa: PLR0913, PLR0917 - fixtures
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("first", "then"), [(1, 3000), (3000, 1), (1, 30_000), (30_000, 1)])
+@pytest.mark.parametrize(("first", "then"), [(1, 12_000), (12_000, 1), (1, 30_000), (30_000, 1)])
 def test_resumed_with_other_units(
     shuffled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int, then: int
 ) -> None:
