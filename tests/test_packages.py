@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,10 @@ import a20_parquet
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (".ci", ".github", "a20_parquet", "benchmarks", "docs", "notebooks", "schemas", "tests")
-FILES = ("CHANGELOG.md", "CITATION.cff", "LICENSE", "Makefile", "README.md", "SECURITY.md")
+FILES = (
+    *("CHANGELOG.md", "CITATION.cff", "LICENSE", "Makefile", "README.md", "SECURITY.md"),
+    "mkdocs.yml",
+)
 
 
 def files_below(folder: Path, *, of: Path) -> set[str]:
@@ -57,6 +61,19 @@ def test_sdist_builds_and_tests(sdist: Path) -> None:
         assert not wanted - files_below(sdist / folder, of=sdist)
     for name in (*FILES, "CONTRIBUTING.md", "pyproject.toml", ".pre-commit-config.yaml"):
         assert (sdist / name).read_bytes() == (ROOT / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_the_package_index_can_show_the_readme(tmp_path: Path) -> None:
+    """Its page needs no file of the project, and installs from the index."""
+    built = build("wheel", ROOT, tmp_path)
+    command = [sys.executable, "-m", "twine", "check", "--strict", str(built)]
+    subprocess.run(command, check=True, capture_output=True)
+    with zipfile.ZipFile(built) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        page = archive.read(name).decode()
+    assert "$ pip install a20-parquet && a20-parquet demo\n" in page
+    assert not re.findall(r"\]\((?!https:)", page)
 
 
 @pytest.mark.slow
