@@ -1,4 +1,4 @@
-"""Counts windows by site and local day, and by calendar month and local hour."""
+"""Counts windows by site and local day, and by local day and hour."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import polars as pl
 TIME_COLUMNS = ("utc_offset_minutes", "window_start_local", "channel")
 """Columns that ``Tally.of`` needs."""
 
-MONTHS, HOURS = 12, 24
+HOURS = 24
 _DAY_US = 86_400_000_000
 _HOUR_US = 3_600_000_000
 
@@ -23,8 +23,8 @@ class Tally:
     cells: pl.DataFrame
     """``site`` (its number), ``day`` (since 1970-01-01; null if the windows have no date) and
     ``windows``: a row for each site and day with windows, all Int64."""
-    by_hour: npt.NDArray[np.int64]
-    """Shape (12, 24): dated windows by calendar month and local hour."""
+    hours: pl.DataFrame
+    """``day``, ``hour`` (local, 0 to 23) and ``windows``, all Int64: dated windows."""
     local_unknown: int
     """Dated windows whose local time is unknown; they are counted by UTC day and hour."""
     channels: int
@@ -40,13 +40,11 @@ class Tally:
         """
         start_us = windows["window_start_local"].cast(pl.Int64)
         cells = pl.DataFrame({"site": sites.astype(np.int64), "day": start_us // _DAY_US})
-        day, day_us = np.divmod(start_us.drop_nulls().to_numpy(), _DAY_US)
-        month = day.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % MONTHS
-        hour = np.bincount(month * HOURS + day_us // _HOUR_US, minlength=MONTHS * HOURS)
+        hours = pl.DataFrame({"day": start_us // _DAY_US, "hour": start_us // _HOUR_US % HOURS})
         has_offset = windows["utc_offset_minutes"].is_not_null()
         return cls(
             cells=cells.group_by("site", "day").agg(windows=pl.len().cast(pl.Int64)),
-            by_hour=hour.astype(np.int64).reshape(MONTHS, HOURS),
+            hours=hours.drop_nulls().group_by("day", "hour").agg(windows=pl.len().cast(pl.Int64)),
             local_unknown=int((start_us.is_not_null() & ~has_offset).sum()),
             channels=int(windows["channel"].to_numpy().max(initial=-1)) + 1,
         )
@@ -55,14 +53,17 @@ class Tally:
     def sum(cls, tallies: Iterable[Self]) -> Self:
         """Add up tallies."""
         parts = list(tallies)
-        none = pl.DataFrame(schema=dict.fromkeys(("site", "day", "windows"), pl.Int64))
-        cells = pl.concat([none, *(part.cells for part in parts)])
         return cls(
-            cells=cells.group_by("site", "day").agg(pl.col("windows").sum()),
-            by_hour=sum((part.by_hour for part in parts), np.zeros((MONTHS, HOURS), np.int64)),
+            cells=_sum((part.cells for part in parts), "site", "day"),
+            hours=_sum((part.hours for part in parts), "day", "hour"),
             local_unknown=sum(part.local_unknown for part in parts),
             channels=max((part.channels for part in parts), default=0),
         )
+
+
+def _sum(counts: Iterable[pl.DataFrame], *keys: str) -> pl.DataFrame:
+    none = pl.DataFrame(schema=dict.fromkeys((*keys, "windows"), pl.Int64))
+    return pl.concat([none, *counts]).group_by(keys).agg(pl.col("windows").sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +85,21 @@ class SiteCoverage:
     """Largest number of consecutive days without windows between two days with windows."""
 
     @property
+    def span(self) -> int:
+        """Days from the first to the last with windows; 0 if no window has a date."""
+        if self.first_day is None or self.last_day is None:
+            return 0
+        return self.last_day - self.first_day + 1
+
+    @property
     def share(self) -> float | None:
         """Fraction of days with windows from first to last day; None if no window has a date."""
-        if self.first_day is None or self.last_day is None:
-            return None
-        return self.days / (self.last_day - self.first_day + 1)
+        return self.days / self.span if self.span else None
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Windows by site and local day, and by calendar month and local hour.
+    """Windows by site and local day, and by local day and hour.
 
     Days on which no site has windows are not stored: a recorder whose clock is at 1970 would add
     fifty years of zeros.
@@ -107,7 +113,7 @@ class Coverage:
     undated: npt.NDArray[np.int64]
     """Shape (sites,): windows without a date."""
     by_hour: npt.NDArray[np.int64]
-    """Shape (12, 24): dated windows by calendar month, January first, and local hour."""
+    """Shape (days, 24): windows of all sites by local hour."""
     local_unknown: int
     """Dated windows whose local time is unknown; they are counted by UTC day and hour."""
     channels: int
@@ -125,6 +131,9 @@ class Coverage:
         days, column = np.unique(dated["day"].to_numpy(), return_inverse=True)
         windows = np.zeros((len(sites), len(days)), np.int64)
         windows[dated["site"].to_numpy(), column] = dated["windows"].to_numpy()
+        by_hour = np.zeros((len(days), HOURS), np.int64)
+        row = np.searchsorted(days, tally.hours["day"].to_numpy())
+        by_hour[row, tally.hours["hour"].to_numpy()] = tally.hours["windows"].to_numpy()
         without = tally.cells.filter(pl.col("day").is_null())
         undated = np.zeros(len(sites), np.int64)
         undated[without["site"].to_numpy()] = without["windows"].to_numpy()
@@ -133,10 +142,17 @@ class Coverage:
             days=days,
             windows=windows,
             undated=undated,
-            by_hour=tally.by_hour,
+            by_hour=by_hour,
             local_unknown=tally.local_unknown,
             channels=tally.channels,
         )
+
+    @property
+    def gap_share(self) -> float:
+        """Fraction without windows of all days between a site's first and last; 0 if none."""
+        sites = self.by_site()
+        span = sum(site.span for site in sites)
+        return 1 - sum(site.days for site in sites) / span if span else 0.0
 
     @property
     def total(self) -> int:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ _TOPS_MINUTES = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, FULL_DAY_MINUTES)
 _REACHED = 0.99
 _TYPICAL_MOST = 0.98
 _HOUR_MINUTES = 60
+_RARE_GAPS = 0.2
 
 
 def window_minutes(window_seconds: float, channels: int) -> float:
@@ -50,19 +52,28 @@ def step(value: float, top: float) -> int:
     return min(int(value / top * (STEPS - 1)), STEPS - 2)
 
 
-def heat_map_json(coverage: Coverage, minutes_a_window: float) -> str:
+def is_sparse(coverage: Coverage) -> bool:
+    """Whether gaps are no exception, so that their colour would hide what was recorded."""
+    return coverage.gap_share > _RARE_GAPS
+
+
+def heat_map_json(
+    coverage: Coverage, minutes_a_window: float, recorders: Sequence[str | None] = ()
+) -> str:
     """Encode the heat map's data as JSON that is safe inside an HTML ``script`` element.
 
     Returns:
         An object with ``sites`` (names); ``days``, runs of consecutive days with windows, each as
         its first day since 1970 and its length; ``amounts``, the distinct numbers of windows;
         ``cells``, shape ``(sites, days)``, indexes into ``amounts`` as base64 of little-endian
-        integers of ``cell_bytes``; and the scale.
+        integers of ``cell_bytes``; ``recorders``, their names where they are known; and the scale.
     """
     amounts, cells = np.unique(coverage.windows, return_inverse=True)
     width = next(size for size in (1, 2, 4) if len(amounts) <= 2 ** (8 * size))
     content: dict[str, Any] = {
         "sites": coverage.sites,
+        "recorders": list(recorders),
+        "sparse": is_sparse(coverage),
         "days": _runs(coverage.days),
         "amounts": amounts.tolist(),
         "cells": base64.b64encode(cells.astype(f"<u{width}").tobytes()).decode(),
@@ -72,6 +83,11 @@ def heat_map_json(coverage: Coverage, minutes_a_window: float) -> str:
         "reached": _REACHED,
         "steps": STEPS,
     }
+    return safe_json(content)
+
+
+def safe_json(content: Any) -> str:
+    """Encode as JSON that can stand inside an HTML ``script`` element."""
     text = json.dumps(content, separators=(",", ":"))
     # Without these characters no script element ends and no comment begins.
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,21 +1,24 @@
 """Writes the parts of the page that need no script: tables, bars and lists; escapes all text."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import pairwise, zip_longest
 
 import numpy as np
 import numpy.typing as npt
 
-from a20_parquet.formatting import format_bytes
-from a20_parquet.reporting.coverage import HOURS, Coverage
-from a20_parquet.reporting.heat_map import FULL_DAY_MINUTES, STEPS, format_minutes, step
+from a20_parquet.formatting import format_bytes, format_count
+from a20_parquet.reporting.coverage import Coverage
+from a20_parquet.reporting.heat_map import FULL_DAY_MINUTES, STEPS, format_minutes
+from a20_parquet.reporting.quarantine_examples import Held
+from a20_parquet.reporting.site_names import SiteName
 
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+NONE = "&ndash;"
+"""Stands for what there is none of, or what is unknown."""
+
 _BINS_A_DECADE = (1, 2, 5)
-_NO_DATE = "&ndash;"
-_LABELLED_HOURS = 3
 _MANY_HOURS = 1000
+_FEW_HOURS = 10
 _LEAST_BAR = 0.6
 
 
@@ -25,8 +28,10 @@ def iso_day(day: int) -> str:
 
 
 def format_hours(hours: float) -> str:
-    """Format hours, with a decimal below 1,000."""
-    return f"{hours:,.0f}" if hours >= _MANY_HOURS else f"{hours:,.1f}"
+    """Format hours, with a decimal below 1,000 and two below 10."""
+    if hours >= _MANY_HOURS:
+        return f"{hours:,.0f}"
+    return f"{hours:.1f}" if hours >= _FEW_HOURS else f"{hours:.2g}"
 
 
 def totals(tiles: Iterable[tuple[str, str, str]]) -> str:
@@ -59,43 +64,11 @@ def legend(top: int) -> str:
     return (
         '<span class="key"><i class="gap"></i>no recording</span>'
         '<span class="key"><i class="none"></i>before a site&rsquo;s first day or after its last'
-        f"</span>{_scale('0', end)}"
+        f"</span>{colour_scale('0', end)}"
     )
 
 
-def hours_table(by_hour: npt.NDArray[np.int64]) -> str:
-    """Write a table of windows with a row per month, a column per local hour, and sums."""
-    most = int(by_hour.max(initial=0))
-    head = "".join(
-        f'<th scope="col">{f"{hour:02d}" if hour % _LABELLED_HOURS == 0 else ""}</th>'
-        for hour in range(HOURS)
-    )
-    rows = []
-    for month, counts in zip(_MONTHS, by_hour.tolist(), strict=True):
-        cells = "".join(
-            f'<td class="{f"c{step(count, most)}" if count else "none"}" '
-            f'data-tip="{month}, {hour:02d}:00 to {hour:02d}:59|{count:,} windows">'
-            f"<span>{count:,}</span></td>"
-            for hour, count in enumerate(counts)
-        )
-        total = sum(counts)
-        rows.append(
-            f'<tr><th scope="row">{month}</th>{cells}'
-            f'<td class="sum">{f"{total:,}" if total else _NO_DATE}</td></tr>'
-        )
-    return (
-        f'<thead><tr><td></td>{head}<th scope="col" class="sum">windows</th></tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody>"
-    )
-
-
-def hours_legend(by_hour: npt.NDArray[np.int64]) -> str:
-    """Write the legend of ``hours_table``."""
-    scale = _scale("1", f"{int(by_hour.max(initial=0)):,} windows")
-    return f'<span class="key"><i class="none"></i>none</span>{scale}'
-
-
-def _scale(start: str, end: str) -> str:
+def colour_scale(start: str, end: str) -> str:
     """Write all colours of a scale between its ends."""
     colours = "".join(f'<i class="c{number}"></i>' for number in range(STEPS))
     return (
@@ -148,53 +121,75 @@ def _length(amount: int, most: int) -> float:
     return max(100 * amount / most, _LEAST_BAR) if amount else 0.0
 
 
-def quarantine(reasons: Mapping[str, int]) -> str:
-    """Write a table of what is in quarantine, by reason."""
-    if not reasons:
-        return '<p class="note">Nothing is in quarantine.</p>'
-    rows = bars([(reason, count, "") for reason, count in reasons.items()])
-    return f'<table class="bars">{rows}</table>'
+def quarantine(held: Iterable[Held]) -> str:
+    """Write what is in quarantine: a part per reason, with its meaning and an example."""
+    parts = []
+    for each in held:
+        records = format_count(each.count, "damaged range" if each.reason.is_damage else "record")
+        example = ""
+        if found := each.example:
+            where = f"record {found.record:,} of <code>{escape(found.shard)}</code>"
+            example = (
+                f"<p><b>Example:</b> {where}, at byte {found.offset:,}: {escape(found.message)}</p>"
+            )
+        parts.append(
+            f"<article><h3>{records} of {format_count(each.shards, 'shard')}: "
+            f"<code>{escape(each.reason)}</code></h3><p>{escape(_sentence(each.reason.meaning))} "
+            f"{escape(each.reason.fix)}</p>{example}</article>"
+        )
+    return "\n".join(parts) or '<p class="note">Nothing is in quarantine.</p>'
 
 
-def selection(rows: Iterable[tuple[str, str, str]]) -> str:
-    """Write a row per conversion: its shards, its selection, and what it left out."""
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def decisions(rows: Iterable[tuple[str, str]]) -> str:
+    """Write a row per decision of the conversions: its kind and what was decided."""
     return "\n".join(
-        f'<tr><th scope="row">{escape(which)}</th><td><code>{escape(selected)}</code></td>'
-        f"<td>{escape(left_out)}</td></tr>"
-        for which, selected, left_out in rows
+        f'<tr><th scope="row">{escape(kind)}</th><td>{escape(text)}</td></tr>'
+        for kind, text in rows
     )
 
 
-def site_heads(coverage: Coverage) -> str:
+def shows_positions(names: Sequence[SiteName]) -> bool:
+    """Whether the position of a site is known."""
+    return any(name.position for name in names)
+
+
+def site_heads(coverage: Coverage, sites: Sequence[SiteName]) -> str:
     """Write the headings of ``site_rows``, each a button that sorts by its column."""
     names = ["Site", "Windows", "Hours of audio", "First day", "Last day", "Days recorded"]
     names += ["Share of days", "Longest gap, days"]
     if coverage.undated.any():
         names.append("Windows without date")
+    names += ["Latitude", "Longitude"] * shows_positions(sites)
     return "\n".join(
         f'<th scope="col"{sorted_by}><button type="button">{name}</button></th>'
         for name, sorted_by in zip_longest(names, [' aria-sort="ascending"'], fillvalue="")
     )
 
 
-def site_rows(coverage: Coverage, minutes_a_window: float) -> str:
+def site_rows(coverage: Coverage, sites: Sequence[SiteName], minutes_a_window: float) -> str:
     """Write a row per site; columns are sorted by ``data-value``."""
     has_undated = coverage.undated.any()
+    has_positions = shows_positions(sites)
     rows = []
-    for number, site in enumerate(coverage.by_site()):
+    for number, (site, name) in enumerate(zip(coverage.by_site(), sites, strict=True)):
         hours = site.windows * minutes_a_window / 60
         share, days = site.share, (site.first_day, site.last_day)
         cells = (
             (site.windows, f"{site.windows:,}"),
             (hours, format_hours(hours)),
-            *((day, _NO_DATE if day is None else iso_day(day)) for day in days),
+            *((day, NONE if day is None else iso_day(day)) for day in days),
             (site.days, f"{site.days:,}"),
-            (share, _NO_DATE if share is None else _percent(share)),
-            (site.longest_gap, f"{site.longest_gap:,}" if site.days else _NO_DATE),
+            (share, NONE if share is None else _percent(share)),
+            (site.longest_gap, f"{site.longest_gap:,}" if site.days else NONE),
             *([(site.undated, f"{site.undated:,}")] if has_undated else []),
+            *(_degrees(name.position) if has_positions else []),
         )
         rows.append(
-            f'<tr data-site="{number}"><th scope="row">{escape(site.site)}</th>'
+            f'<tr data-site="{number}"><th scope="row">{escape(site.site)}{_recorder(name)}</th>'
             + "".join(f'<td data-value="{_value(value)}">{text}</td>' for value, text in cells)
             + "</tr>"
         )
@@ -204,6 +199,14 @@ def site_rows(coverage: Coverage, minutes_a_window: float) -> str:
 def _percent(share: float) -> str:
     """Format a fraction; only 1 becomes 100 %."""
     return "100 %" if share == 1 else f"{min(100 * share, 99.9):.1f} %"
+
+
+def _recorder(site: SiteName) -> str:
+    return f" <span>{escape(site.recorder or '')}</span>" if site.has_recorder else ""
+
+
+def _degrees(position: tuple[float, float] | None) -> list[tuple[float | None, str]]:
+    return [(degrees, f"{degrees:.3f}") for degrees in position] if position else [(None, NONE)] * 2
 
 
 def _value(value: float | None) -> str:

@@ -2,38 +2,38 @@
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 from string import Template
 
 import numpy as np
-import numpy.typing as npt
 
-from a20_parquet.dataset.taken import taken_lines
 from a20_parquet.formatting import format_bytes, format_count
 from a20_parquet.query.info import DatasetInfo
 from a20_parquet.reporting import html_parts
+from a20_parquet.reporting.contents import Contents
 from a20_parquet.reporting.coverage import Coverage
-from a20_parquet.reporting.heat_map import heat_map_json, top_minutes, window_minutes
+from a20_parquet.reporting.day_night import day_night_legend, day_night_table, is_by_day
+from a20_parquet.reporting.heat_map import heat_map_json, is_sparse, top_minutes, window_minutes
+from a20_parquet.reporting.picture import Picture, picture_json
+from a20_parquet.reporting.site_map import MapSite, shows_coast, site_map
 
 GENERATOR = '<meta name="generator" content="a20_parquet report">'
 """The line that identifies a report."""
 
 
-def render(
-    name: str, info: DatasetInfo, coverage: Coverage, file_bytes: npt.NDArray[np.int64]
-) -> str:
-    """Write the page.
+_SCRIPTS = ("page", "heat_map", "sites", "site_map", "picture", "begin")
 
-    Args:
-        name: of the dataset, for the title.
-        info: of the dataset.
-        coverage: of its windows.
-        file_bytes: size of each data file, shape (files,).
-    """
-    style, script = _resource("report.css"), _resource("report.js")
+
+def render(contents: Contents) -> str:
+    """Write the page."""
+    info, coverage, sites = contents.info, contents.coverage, contents.sites
+    style = _resource("report.css") + _resource("charts.css")
+    script = "\n".join(_resource(f"{name}.js") for name in _SCRIPTS)
     minutes = window_minutes(info.window_seconds, coverage.channels)
-    hint = info.hint
+    hint, picture = info.hint, contents.picture
+    placed = _placed(contents, minutes)
     return Template(_resource("report.html")).substitute(
         generator=GENERATOR,
         policy=(
@@ -42,22 +42,81 @@ def render(
         ),
         style=style,
         script=script,
-        title=escape(name),
+        title=escape(contents.name),
         lede=escape(_lede(info, coverage)),
         totals=html_parts.totals(_tiles(info, coverage, minutes)),
+        sparse="sparse" if is_sparse(coverage) else "",
         heat_map="" if len(coverage.days) else "hidden",
         legend=html_parts.legend(top_minutes(coverage, minutes)),
         notes=html_parts.paragraphs(_notes(coverage), "note"),
-        data=heat_map_json(coverage, minutes),
-        site_heads=html_parts.site_heads(coverage),
-        sites=html_parts.site_rows(coverage, minutes),
-        hours=html_parts.hours_table(coverage.by_hour),
-        hours_legend=html_parts.hours_legend(coverage.by_hour),
-        sizes=html_parts.size_bars(file_bytes),
+        data=heat_map_json(coverage, minutes, [site.recorder for site in sites]),
+        site_heads=html_parts.site_heads(coverage, sites),
+        sites=html_parts.site_rows(coverage, sites, minutes),
+        map_shown="" if placed else "hidden",
+        map=site_map(placed) if placed else "",
+        map_note=escape(_map_note(placed, len(sites))),
+        hours=day_night_table(coverage, minutes),
+        hours_legend=day_night_legend(coverage, minutes),
+        hours_means=_hours_means(coverage),
+        hours_rows="days" if is_by_day(coverage) else "months",
+        picture_shown="" if picture else "hidden",
+        picture=picture_json(picture, coverage.sites) if picture else "null",
+        picture_note=escape(_picture_note(picture)) if picture else "",
+        sizes=html_parts.size_bars(contents.file_bytes),
         hint=html_parts.paragraphs([f"{hint[0].upper()}{hint[1:]}."] if hint else [], "hint"),
-        quarantine=html_parts.quarantine(info.quarantine),
-        selection=html_parts.selection(taken_lines(info.conversions)),
+        quarantine=html_parts.quarantine(contents.held),
+        decisions=html_parts.decisions(contents.decisions),
         facts=html_parts.facts(_facts(info, coverage)),
+    )
+
+
+def _placed(contents: Contents, minutes: float) -> list[MapSite]:
+    """Return the sites that have a position."""
+    windows = contents.coverage.windows.sum(axis=1) + contents.coverage.undated
+    return [
+        MapSite(
+            number=number,
+            name=site.site
+            if site.recorder in {None, site.site}
+            else f"{site.site} {site.recorder}",
+            latitude=site.position[0],
+            longitude=site.position[1],
+            hours=count * minutes / 60,
+        )
+        for number, (site, count) in enumerate(zip(contents.sites, windows.tolist(), strict=True))
+        if site.position
+    ]
+
+
+def _map_note(placed: Sequence[MapSite], sites: int) -> str:
+    coast = "The coastline is coarse: straight lines between capes and towns. "
+    lacking = f"The position of {format_count(sites - len(placed), 'site')} is unknown. "
+    return (
+        f"{coast if shows_coast(placed) else ''}{lacking if len(placed) < sites else ''}"
+        "The area of a circle grows with the hours of audio; near sites share one. Click a circle "
+        "to choose its sites."
+    )
+
+
+def _hours_means(coverage: Coverage) -> str:
+    row = "day" if is_by_day(coverage) else "calendar month, all years together"
+    return (
+        f"One row is a {row}, on the clocks of the recorders. The colour is the sum over all sites."
+    )
+
+
+def _picture_note(picture: Picture) -> str:
+    broken = (
+        f" {format_count(picture.broken, 'window')} of the sample with NaN or infinite values "
+        "left out."
+        if picture.broken
+        else ""
+    )
+    return (
+        f"A reproducible sample of {format_count(len(picture.windows), 'window')}. The axes are "
+        "the first two principal components of embeddings of unit length. They show "
+        f"{picture.explained:.0%} of the differences, so that points which look near may still "
+        f"differ.{broken} Point at one to see which window it is."
     )
 
 
@@ -128,7 +187,6 @@ def _facts(info: DatasetInfo, coverage: Coverage) -> list[tuple[str, str]]:
             if info.origins
             else [("Shards", f"{info.shards:,}, {format_bytes(info.shard_bytes)}")]
         ),
-        *(("Part of", f"{origin.dataset}: {origin}") for origin in info.origins),
     ]
     for label, partition in (("Largest", info.largest), ("Smallest", info.smallest)):
         if partition:

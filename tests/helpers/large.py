@@ -50,14 +50,12 @@ def large_coverage(sites: int = 340, days: int = 1100) -> Coverage:
     windows = large_windows(sites, days)
     share = 1 + 0.25 * np.cos((np.arange(24) - 6) / 24 * 2 * np.pi)
     dates = np.arange(FIRST_DAY, FIRST_DAY + days)
-    month = dates.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % 12
-    monthly = np.bincount(month, weights=windows.sum(axis=0), minlength=12)
     return Coverage(
         sites=tuple(f"site_{200 + site:04d}" for site in range(sites)),
         days=dates,
         windows=windows,
         undated=np.zeros(sites, np.int64),
-        by_hour=(monthly[:, None] * share / share.sum()).astype(np.int64),
+        by_hour=(windows.sum(axis=0)[:, None] * share / share.sum()).astype(np.int64),
         local_unknown=0,
         channels=1,
     )

@@ -70,9 +70,10 @@ def test_counts_are_those_of_each_window(windows: list[Window], rows: int) -> No
     }
     assert found == dict(by_day)
     assert list(coverage.days) == sorted({day for _, day in by_day})
-    by_hour = Counter((start.month - 1, start.hour) for _, start in dated)
+    by_hour = Counter(((start - EPOCH).days, start.hour) for _, start in dated)
     assert {
-        tuple(cell): int(coverage.by_hour[*cell]) for cell in np.argwhere(coverage.by_hour)
+        (int(coverage.days[row]), int(hour)): int(coverage.by_hour[row, hour])
+        for row, hour in np.argwhere(coverage.by_hour)
     } == dict(by_hour)
     undated = Counter(each[0] for each in windows if each[1] is None)
     assert [int(count) for count in coverage.undated] == [

@@ -17,14 +17,16 @@ from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.progress import NoProgress
 from a20_parquet.query.info import info
+from a20_parquet.reporting.contents import read_coverage
 from a20_parquet.reporting.coverage import Coverage, Tally
 from a20_parquet.reporting.heat_map import format_minutes, heat_map_json, step, top_minutes
 from a20_parquet.reporting.html_parts import size_bars
 from a20_parquet.reporting.render import render
-from a20_parquet.reporting.report import read_coverage, report
+from a20_parquet.reporting.report import report
 from tests.helpers.command_line import run
 from tests.helpers.conversions import MakeDataset
 from tests.helpers.large import large_coverage
+from tests.helpers.report_contents import make_contents
 from tests.helpers.shards import make_record, random_tensor, write_shard
 
 
@@ -59,12 +61,14 @@ def test_counts_are_those_of_the_data(make_dataset: MakeDataset, tmp_path: Path,
     start = pl.col("window_start_local")
     by_day = data.group_by("site", start.dt.date().alias("day").cast(pl.Int32)).len().collect()
     assert cells(embedded(page)) == {(site, day): count for site, day, count in by_day.rows()}
-    by_hour = data.group_by(start.dt.month().alias("m"), start.dt.hour().alias("h")).len().collect()
+    day = start.dt.date().cast(pl.Int32).alias("day")
+    by_hour = data.group_by(day, start.dt.hour().alias("hour")).len().collect()
     coverage = read_coverage(Catalog.open(dataset), NoProgress())
-    expected = np.zeros((12, 24), np.int64)
-    for month, hour, count in by_hour.rows():
-        expected[month - 1, hour] = count
-    np.testing.assert_array_equal(coverage.by_hour, expected)
+    found = {
+        (int(coverage.days[row]), int(hour)): int(coverage.by_hour[row, hour])
+        for row, hour in np.argwhere(coverage.by_hour)
+    }
+    assert found == {(day, hour): count for day, hour, count in by_hour.rows()}
     assert coverage.channels == 2
     assert coverage.local_unknown == 24
     assert "For 24 windows the local time is unknown" in page
@@ -90,15 +94,15 @@ def test_recordings_without_date(make_dataset: MakeDataset) -> None:
         days=np.array([18_000]),
         windows=np.array([[90], [0]]),
         undated=np.array([0, 6]),
-        by_hour=np.zeros((12, 24), np.int64),
+        by_hour=np.zeros((1, 24), np.int64),
         local_unknown=0,
         channels=1,
     )
-    page = render("name", held, coverage, np.array([1000]))
+    page = render(make_contents(held, coverage))
     assert "6 windows are without date" in page
     assert "Windows without date" in page
     none = Coverage.of(("nowhere",), Tally.sum([]))
-    empty = render("name", held, none, np.array([], np.int64))
+    empty = render(make_contents(held, none))
     assert 'id="heat-map" hidden' in empty
     assert cells(embedded(empty)) == {}
 
@@ -111,11 +115,11 @@ def test_text_is_escaped(make_dataset: MakeDataset) -> None:
         days=np.array([18_000]),
         windows=np.array([[96]]),
         undated=np.array([0]),
-        by_hour=np.zeros((12, 24), np.int64),
+        by_hour=np.zeros((1, 24), np.int64),
         local_unknown=0,
         channels=1,
     )
-    page = render(evil, info(make_dataset("site")), coverage, np.array([1000]))
+    page = render(make_contents(info(make_dataset("site")), coverage, evil))
     assert "alert(" in page
     assert "<script>alert(" not in page
     assert embedded(page)["sites"] == [evil]
@@ -131,7 +135,7 @@ def test_text_is_escaped(make_dataset: MakeDataset) -> None:
 
     tags = Tags()
     tags.feed(page)
-    assert tags.scripts == 2
+    assert tags.scripts == 3
 
 
 def test_policy_forbids_everything_from_elsewhere(
@@ -215,7 +219,7 @@ def test_cells_are_as_narrow_as_they_can_be(amounts: int, width: int) -> None:
         days=np.arange(amounts) + 10_000 + np.arange(amounts) // 2,
         windows=windows,
         undated=np.array([0]),
-        by_hour=np.zeros((12, 24), np.int64),
+        by_hour=np.zeros((amounts, 24), np.int64),
         local_unknown=0,
         channels=1,
     )

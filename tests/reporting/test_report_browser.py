@@ -44,7 +44,7 @@ def small_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def names(page: Page) -> list[str]:
     """The sites in the order of the table."""
-    return page.locator("#sites tbody th").all_text_contents()
+    return [text.split()[0] for text in page.locator("#sites tbody th").all_text_contents()]
 
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])
@@ -56,9 +56,13 @@ def test_numbers_are_shown(open_page: Open, small_page: Path, width: int) -> Non
         assert expected in text
     assert "Nothing is in quarantine" in text
     assert page.locator("#sites tbody tr").nth(1).all_inner_texts()[0].split() == [
-        "site_0002", "72", "0.1", "2020-10-01", "2020-10-04", "3", "75.0", "%", "1",
+        "site_0002", "Here", "72", "0.1", "2020-10-01", "2020-10-04", "3", "75.0", "%", "1",
     ]  # fmt: skip
-    assert page.locator(".hours tbody tr").nth(9).locator("td").nth(4).inner_text() == "852"
+    assert page.locator(".hours tbody th").all_inner_texts() == [
+        f"{day} Oct" for day in range(1, 6)
+    ]
+    fourth = page.locator(".hours tbody tr").nth(3)
+    assert fourth.locator("td").nth(4).inner_text() == fourth.locator(".sum").inner_text() == "0.55"
     assert body_width(page) <= width
 
 
@@ -84,7 +88,7 @@ def test_pointing_tells_the_cell(open_page: Open, small_page: Path) -> None:
     box = page.locator("#cells").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.5)
-    assert page.inner_text("#tip").split("\n") == ["site_0002", "2020-10-03", "no recording"]
+    assert page.inner_text("#tip").split("\n") == ["site_0002 Here", "2020-10-03", "no recording"]
     page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.9)
     assert page.inner_text("#tip").split("\n")[1:] == [
         "2020-10-03",
@@ -95,15 +99,15 @@ def test_pointing_tells_the_cell(open_page: Open, small_page: Path) -> None:
     page.focus("#cells")
     for key in ("ArrowDown", "ArrowDown", "ArrowRight"):
         page.keyboard.press(key)
-    expected = ["site_0002", "2020-10-02", "24 windows, 2 min of audio"]
+    expected = ["site_0002 Here", "2020-10-02", "24 windows, 2 min of audio"]
     assert page.inner_text("#tip").split("\n") == expected
     page.keyboard.press("Escape")
     assert page.locator("#tip").is_hidden()
-    hour = page.locator(".hours tbody tr").nth(9).locator("td").nth(4)
+    hour = page.locator(".hours tbody tr").nth(3).locator("td").nth(4)
     hour.scroll_into_view_if_needed()
     page.wait_for_timeout(200)  # scrolling hides what was shown, a moment later
     hour.hover()
-    assert page.inner_text("#tip").split("\n") == ["Oct, 04:00 to 04:59", "852 windows"]
+    assert page.inner_text("#tip").split("\n") == ["4 Oct, 04:00 to 04:59", "33 min recorded"]
 
 
 def test_touching_tells_the_cell(open_page: Open, small_page: Path) -> None:
@@ -114,7 +118,7 @@ def test_touching_tells_the_cell(open_page: Open, small_page: Path) -> None:
     box = cells.bounding_box()
     assert box is not None
     page.touchscreen.tap(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.5)
-    assert page.inner_text("#tip").split("\n") == ["site_0002", "2020-10-03", "no recording"]
+    assert page.inner_text("#tip").split("\n") == ["site_0002 Here", "2020-10-03", "no recording"]
 
 
 def test_sorting_orders_table_and_heat_map(open_page: Open, small_page: Path) -> None:

@@ -150,8 +150,7 @@ class SiteTable:
         Returns:
             An int32 and two string arrays; null if unknown.
         """
-        full_names = recorder_names(site_name, subsite_name)
-        rows = [pc.index_in(_normal_array(names), self._keys) for names in (full_names, site_name)]
+        rows = self._rows(site_name, subsite_name)
         ids = pc.coalesce(site_id, *(self._columns["site_id"].take(row) for row in rows))
         found = []
         for name in ("time_zone", "clock"):
@@ -159,6 +158,30 @@ class SiteTable:
             by_id = values.take(pc.index_in(ids, known_ids))
             found.append(pc.coalesce(*(self._columns[name].take(row) for row in rows), by_id))
         return ids, *found
+
+    def positions(self, site_id: Any, site_name: Any, subsite_name: Any) -> tuple[Any, Any]:
+        """Look up latitudes and longitudes of recorders, by name as in ``look_up``, else by id.
+
+        Args:
+            site_id: int32 array.
+            site_name: string array.
+            subsite_name: string array.
+
+        Returns:
+            Two float64 arrays in degrees; both null if either is unknown.
+        """
+        placed = SiteTable(self.frame.drop_nulls(["latitude", "longitude"]))
+        by_id = pc.index_in(site_id, placed.frame["site_id"].to_arrow(), skip_nulls=True)
+        row = pc.coalesce(*placed._rows(site_name, subsite_name), by_id)
+        latitude, longitude = (
+            placed.frame[name].to_arrow().take(row) for name in ("latitude", "longitude")
+        )
+        return latitude, longitude
+
+    def _rows(self, site_name: Any, subsite_name: Any) -> list[Any]:
+        """Return the rows of recorders by their full names, and by ``site_name``; null if none."""
+        full_names = recorder_names(site_name, subsite_name)
+        return [pc.index_in(_normal_array(names), self._keys) for names in (full_names, site_name)]
 
     @cached_property
     def _keys(self) -> Any:
