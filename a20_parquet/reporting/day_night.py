@@ -1,5 +1,7 @@
 """Writes the day-night chart: hours recorded by local hour, and by day or calendar month."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -25,7 +27,7 @@ def day_night_rows(coverage: Coverage) -> tuple[list[str], npt.NDArray[np.int64]
         Labels of the rows, and windows by row and local hour, shape (rows, 24).
     """
     if is_by_day(coverage):
-        return [_short_day(int(day)) for day in coverage.days], coverage.by_hour
+        return _short_days(coverage.days.tolist()), coverage.by_hour
     months = coverage.days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % 12
     counts = np.zeros((12, HOURS), np.int64)
     np.add.at(counts, months, coverage.by_hour)
@@ -63,9 +65,14 @@ def day_night_legend(coverage: Coverage, minutes_a_window: float) -> str:
     return f'<span class="key"><i class="none"></i>none</span>{colour_scale("0", end)}'
 
 
-def _short_day(day: int) -> str:
-    _, month, of_month = iso_day(day).rsplit("-", 2)
-    return f"{int(of_month)} {_MONTHS[int(month) - 1]}"
+def _short_days(days: Sequence[int]) -> list[str]:
+    """Format days since 1970, with the year if they are of several years."""
+    parts = [iso_day(day).rsplit("-", 2) for day in days]
+    is_one_year = len({year for year, _, _ in parts}) == 1
+    return [
+        f"{int(day)} {_MONTHS[int(month) - 1]}{'' if is_one_year else f' {year}'}"
+        for year, month, day in parts
+    ]
 
 
 def _cell(label: str, hour: int, count: int, most: int, minutes_a_window: float) -> str:

@@ -31,7 +31,7 @@ def format_hours(hours: float) -> str:
     """Format hours, with a decimal below 1,000 and two below 10."""
     if hours >= _MANY_HOURS:
         return f"{hours:,.0f}"
-    return f"{hours:.1f}" if hours >= _FEW_HOURS else f"{hours:.2g}"
+    return f"{hours:.1f}" if hours >= _FEW_HOURS else f"{hours:.2f}"
 
 
 def totals(tiles: Iterable[tuple[str, str, str]]) -> str:

@@ -61,7 +61,7 @@ def render(contents: Contents) -> str:
         hours_rows="days" if is_by_day(coverage) else "months",
         picture_shown="" if picture else "hidden",
         picture=picture_json(picture, coverage.sites) if picture else "null",
-        picture_note=escape(_picture_note(picture)) if picture else "",
+        picture_note=escape(_picture_note(picture, info.windows)) if picture else "",
         sizes=html_parts.size_bars(contents.file_bytes),
         hint=html_parts.paragraphs([f"{hint[0].upper()}{hint[1:]}."] if hint else [], "hint"),
         quarantine=html_parts.quarantine(contents.held),
@@ -105,7 +105,9 @@ def _hours_means(coverage: Coverage) -> str:
     )
 
 
-def _picture_note(picture: Picture) -> str:
+def _picture_note(picture: Picture, windows: int) -> str:
+    shown = len(picture.windows)
+    which = f"All {shown:,}" if shown == windows else f"A reproducible sample of {shown:,}"
     broken = (
         f" {format_count(picture.broken, 'window')} of the sample with NaN or infinite values "
         "left out."
@@ -113,10 +115,9 @@ def _picture_note(picture: Picture) -> str:
         else ""
     )
     return (
-        f"A reproducible sample of {format_count(len(picture.windows), 'window')}. The axes are "
-        "the first two principal components of embeddings of unit length. They show "
-        f"{picture.explained:.0%} of the differences, so that points which look near may still "
-        f"differ.{broken} Point at one to see which window it is."
+        f"{which} windows. The axes are the first two principal components of embeddings of unit "
+        f"length. They show {picture.explained:.0%} of the differences, so that points which look "
+        f"near may still differ.{broken} Point at one to see which window it is."
     )
 
 

@@ -16,6 +16,7 @@ _MARGIN = 36
 _LEAST_DEGREES = 0.02
 _STEPS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30)
 _MOST_LINES = 6
+_LABEL_WIDTH = 60
 _TOGETHER = 9
 _LEAST_RADIUS, _MOST_RADIUS = 4.5, 11.0
 _NAMED = 6
@@ -130,7 +131,9 @@ def _graticule(projection: _Projection) -> Iterator[str]:
     for degrees in _rounded(projection.west, projection.east, step):
         x = projection.x(degrees)
         yield f'<line class="grid" x1="{x:.1f}" y1="0" x2="{x:.1f}" y2="{projection.height:.0f}"/>'
-        yield f'<text x="{x + 4:.1f}" y="{bottom:.0f}">{_degrees(degrees, step, "E", "W")}</text>'
+        if x < WIDTH - _LABEL_WIDTH:
+            label = _degrees(degrees, step, "E", "W")
+            yield f'<text x="{x + 4:.1f}" y="{bottom:.0f}">{label}</text>'
     for degrees in _rounded(projection.south, projection.north, step):
         y = projection.y(degrees)
         yield f'<line class="grid" x1="0" y1="{y:.1f}" x2="{WIDTH}" y2="{y:.1f}"/>'

@@ -52,11 +52,11 @@ def test_numbers_are_shown(open_page: Open, small_page: Path, width: int) -> Non
     """Totals, sites and hours are text on the page, and nothing sticks out."""
     page = open_page(small_page, width).page
     text = visible_text(page)
-    for expected in ("birds", "852", "1.2 h", "71 records", "3", "10 site days", "2020-10-05"):
+    for expected in ("birds", "852", "1.18 h", "71 records", "3", "10 site days", "2020-10-05"):
         assert expected in text
     assert "Nothing is in quarantine" in text
     assert page.locator("#sites tbody tr").nth(1).all_inner_texts()[0].split() == [
-        "site_0002", "Here", "72", "0.1", "2020-10-01", "2020-10-04", "3", "75.0", "%", "1",
+        "site_0002", "Here", "72", "0.10", "2020-10-01", "2020-10-04", "3", "75.0", "%", "1",
     ]  # fmt: skip
     assert page.locator(".hours tbody th").all_inner_texts() == [
         f"{day} Oct" for day in range(1, 6)
