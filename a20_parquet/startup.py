@@ -1,6 +1,7 @@
 """Start-up optimizations for the command line."""
 
 import gc
+import os
 import sys
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -29,6 +30,11 @@ def hide_pandas() -> None:
     """
     if not any(isinstance(finder, _Hidden) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Hidden())
+
+
+def skip_plugins() -> None:
+    """Keep pydantic from looking through all installed packages for plugins."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 
 def collect_seldom() -> None:

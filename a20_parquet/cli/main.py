@@ -12,7 +12,7 @@ from a20_parquet.cli.command import EXIT_FAILED, Group, clean_exits
 from a20_parquet.cli.console import console_progress, prepare_streams
 from a20_parquet.cli.query_commands import QUERY_COMMANDS
 from a20_parquet.cli.sections import section
-from a20_parquet.startup import collect_seldom, hide_pandas
+from a20_parquet.startup import collect_seldom, hide_pandas, skip_plugins
 
 _EXIT_QUARANTINE = 3
 
@@ -241,6 +241,7 @@ for _command in QUERY_COMMANDS:
 def main() -> None:
     """Run the command line; each error of this package becomes one line and an exit code."""
     hide_pandas()
+    skip_plugins()
     collect_seldom()
     prepare_streams()
     with clean_exits():

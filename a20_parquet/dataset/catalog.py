@@ -148,9 +148,9 @@ class Catalog:
     @property
     def schema(self) -> pl.Schema:
         """Polars types of all columns: those of the files, then the Hive keys."""
-        empty = pl.DataFrame(window_schema(self.dims, self.features).empty_table())
-        keys = {key: self.files.schema[key] for key in self.partition_by.keys}
-        return pl.Schema({**empty.schema, **keys})
+        # An empty table would make pyarrow import pandas.
+        stored = pl.Schema(window_schema(self.dims, self.features))
+        return pl.Schema(stored | {key: self.files.schema[key] for key in self.partition_by.keys})
 
     @property
     def metadata_columns(self) -> tuple[str, ...]:

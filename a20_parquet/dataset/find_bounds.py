@@ -12,7 +12,8 @@ from a20_parquet.dataset.file_bounds import FileBounds
 
 _INT64: Final = np.iinfo(np.int64)
 _LONGEST: Final = 128
-"""Most bytes of a filename in the bounds: the list of files is read for each query."""
+"""Most characters of a filename in the bounds: the list of files is read for each query. Not bytes:
+texts that are cut within a character would change their order, and merged bounds with it."""
 _LAST_CHARACTER: Final = "\U0010ffff"
 # UTF-8 has no surrogates.
 _BEFORE_SURROGATES, _AFTER_SURROGATES = "\ud7ff", "\ue000"
@@ -105,12 +106,12 @@ def _count_nulls(values: Any, starts: npt.NDArray[np.int64]) -> list[int]:
 
 
 def _shorten(text: str) -> str:
-    """Return a text of few bytes that is not after ``text``."""
-    return text if len(text) <= _LONGEST // 4 else _cut(text)
+    """Return a short text that is not after ``text``."""
+    return text[:_LONGEST]
 
 
 def _shorten_up(text: str) -> str | None:
-    """Return a text of few bytes that is not before ``text``, None if there is none."""
+    """Return a short text that is not before ``text``, None if there is none."""
     cut = _shorten(text)
     if cut == text:
         return text
@@ -120,7 +121,3 @@ def _shorten_up(text: str) -> str | None:
     last = kept[-1]
     raised = _AFTER_SURROGATES if last == _BEFORE_SURROGATES else chr(ord(last) + 1)
     return kept[:-1] + raised
-
-
-def _cut(text: str) -> str:
-    return text.encode()[:_LONGEST].decode(errors="ignore")

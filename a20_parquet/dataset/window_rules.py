@@ -76,5 +76,5 @@ def make_exclusion(
         schema = window_schema(table.dims, table.features)
         fields = [field for field in schema if field.name != EMBEDDING]
         fields += [KEYS[key].field for key in table.partition_by.keys]
-        where = parse_where(reading.where, pl.DataFrame(pa.schema(fields).empty_table()).schema)
+        where = parse_where(reading.where, pl.Schema(pa.schema(fields)))
     return Exclusion(listed=matcher, where=where)
