@@ -60,7 +60,7 @@ workers_option = count_option(
 )
 
 
-def _memory_option(kind: click.ParamType[str], what: str) -> Decorator:
+def _memory_option(kind: types.TextType, what: str) -> Decorator:
     return click.option(
         "--memory",
         type=kind,

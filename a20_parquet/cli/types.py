@@ -3,15 +3,21 @@
 import re
 from collections.abc import Callable
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
 from a20_parquet.errors import flag
 from a20_parquet.formatting import parse_size
 
+if TYPE_CHECKING:
+    TextType: TypeAlias = click.ParamType[str]
+else:
+    # It takes no parameter before click 8.4.
+    TextType = click.ParamType
 
-class Checked(click.ParamType[str]):
+
+class Checked(TextType):
     """A text that is checked, and passed on as it is."""
 
     def __init__(self, name: str, check: Callable[[str], object]) -> None:
@@ -67,7 +73,7 @@ WINDOW = Checked("window", _check_window)
 """The name of a window, or a file with windows or embeddings."""
 
 
-class ExistingDataset(click.ParamType[str]):
+class ExistingDataset(TextType):
     """The path or URL of a dataset that exists."""
 
     name = "dataset"
