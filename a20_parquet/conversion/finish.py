@@ -194,7 +194,7 @@ def finish(  # noqa: PLR0913 - all that is new, each named
 
         number = len(before.conversions) if before else 0
         sites = kept_content(existing.sites if existing else None, setup.sites, number)
-    commit(layout, manifest, listed.to_pybytes(), sites)
+    commit(layout, manifest, all_files, sites)
     clean_up(layout, state.own_scratch)
     return manifest
 

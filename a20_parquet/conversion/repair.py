@@ -11,6 +11,8 @@ from a20_parquet.checks import count_workers
 from a20_parquet.conversion.transaction.begin import find_existing
 from a20_parquet.conversion.transaction.commit import clean_up, commit
 from a20_parquet.conversion.transaction.lock import locked
+from a20_parquet.dataset.card import make_card
+from a20_parquet.dataset.card_file import is_current
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import DataFile
 from a20_parquet.dataset.existing import ExistingDataset
@@ -59,10 +61,10 @@ def repair(
     For readers that use Parquet's older type annotations, footers of data files said that UTC
     timestamps are milliseconds. Each file is read and compared with its checksum; then one byte of
     its footer changes for each such column. ``files.parquet`` and the manifest follow: the list
-    gets bounds of filenames and ids, the manifest a checksum of its own, if they have none. The
-    dataset is then what a new conversion would write, but its pages get no checksums. It can be
-    read meanwhile. If it was stopped, the same call resumes; until then ``verify`` says what is
-    left to do.
+    gets bounds of filenames and ids, the manifest a checksum of its own, if they have none, and the
+    dataset card is written if it is missing or out of date. The dataset is then what a new
+    conversion would write, but its pages get no checksums. It can be read meanwhile. If it was
+    stopped, the same call resumes; until then ``verify`` says what is left to do.
 
     Args:
         dataset: its folder, or any fsspec URL of it; in stores, files are replaced as a whole.
@@ -162,10 +164,11 @@ def _read_bounds(catalog: Catalog, file: FileSummary) -> FileBounds:
 
 def _commit(layout: DatasetLayout, existing: ExistingDataset, files: list[FileSummary]) -> None:
     """Replace the dataset's list of files, if it has changed, and its manifest in one step."""
-    if tuple(files) == existing.files and existing.manifest.checksum is not None:
+    is_known = tuple(files) == existing.files and existing.manifest.checksum is not None
+    if is_known and is_current(layout.card, make_card(existing.manifest, files)):
         return
     content = files_content(files, existing.manifest.options.partition_by)
     checksum = f"{crc32c.crc32c(content):08x}"
     new = existing.manifest.model_copy(update={"files_checksum": checksum})
-    commit(layout, new, content.to_pybytes(), None)
+    commit(layout, new, files, None)
     clean_up(layout, ())

@@ -18,6 +18,8 @@ from a20_parquet.storage.path import AnyPath, parse_path, read_whole
 FORMAT: Final = "a20_parquet"
 DATA: Final = "data"
 """Name of the folder of the Hive folders."""
+CARD: Final = "README.md"
+"""Name of the dataset card."""
 PART: Final = re.compile(r"part-\d{4,}\.parquet")
 """Name of a data file."""
 _SEPARATORS: Final = frozenset({"/", "\0", os.sep})
@@ -70,6 +72,11 @@ class DatasetLayout:
         return self.root / "sites.parquet"
 
     @property
+    def card(self) -> AnyPath:
+        """The dataset card, for the Hugging Face Hub and ``datasets``."""
+        return self.root / CARD
+
+    @property
     def quarantine(self) -> AnyPath:
         """Records and bytes that could not be converted, with the reasons."""
         return self.root / "quarantine"
@@ -113,6 +120,11 @@ class DatasetLayout:
     def staged_sites(self) -> AnyPath:
         """Moved to ``sites`` after the conversion is committed."""
         return self.conversion / "sites.parquet"
+
+    @property
+    def staged_card(self) -> AnyPath:
+        """Its parts go into ``card`` after the conversion is committed."""
+        return self.conversion / CARD
 
     @property
     def commit(self) -> AnyPath:

@@ -133,7 +133,7 @@ def write_dataset(  # noqa: PLR0913 - what to write, from where and to where
             conversions=catalog.head.conversions,
             origins=(origin, *catalog.head.origins),
         )
-        commit(layout, manifest, listed.to_pybytes(), kept_bytes(catalog))
+        commit(layout, manifest, files, kept_bytes(catalog))
         clean_up(layout, state.own_scratch)
     return manifest
 

@@ -5,8 +5,9 @@ from collections.abc import Container, Iterator, Mapping
 
 import crc32c
 
+from a20_parquet.dataset.card_parts import described_files
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.layout import PART
+from a20_parquet.dataset.layout import CARD, PART
 from a20_parquet.dataset.manifest import Manifest, QuarantinedShard, QuarantineFile
 from a20_parquet.dataset.problem import Problem
 from a20_parquet.dataset.quarantine import LIST, Entry, parse_entry
@@ -87,6 +88,23 @@ def check_folders(catalog: Catalog, files: list[FileSummary], *, strays: bool) -
         yield from _check_reasons(catalog, shard)
     if strays:
         yield from _check_strays(catalog, {file.name for file in quarantined})
+
+
+def check_card(catalog: Catalog) -> Iterator[Problem]:
+    """Check that the dataset card, if there is one, describes the dataset as it is now."""
+    try:
+        card = catalog.read(CARD).decode(errors="replace")
+    except OSError:
+        return  # only other programs need it
+    found, expected = described_files(card), catalog.manifest.files_checksum
+    # Shortly after a commit, the new card may still be in its staging folder.
+    is_staged = catalog.filesystem.exists(catalog.path(f"conversion/{CARD}"))
+    if found not in {None, expected} and not is_staged:
+        yield Problem(
+            CARD,
+            f"describes the files with the checksum {found}, expected {expected} as in "
+            "manifest.json: a20-parquet repair writes it anew",
+        )
 
 
 def _check_data(catalog: Catalog, named: Container[str]) -> Iterator[Problem]:

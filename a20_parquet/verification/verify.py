@@ -21,6 +21,7 @@ from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.shards.discover import find_shards
 from a20_parquet.storage.path import parse_path
 from a20_parquet.verification.check_dataset import (
+    check_card,
     check_figures,
     check_folders,
     check_lists,
@@ -155,6 +156,7 @@ def _verify(  # noqa: PLR0913, PLR0917 - the options of verify
     problems.add(check_figures(catalog.manifest, sum(file.rows for file in files)))
     wrong_sites = list(check_sites(catalog))
     problems.add(wrong_sites)
+    problems.add(check_card(catalog))
     problems.add(check_folders(catalog, files, strays=not notes))
     checked = None
     if listing is not None and wrong_sites:

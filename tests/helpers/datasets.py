@@ -38,7 +38,7 @@ def complete(
     layout.conversion.mkdir(parents=True, exist_ok=True)
     listed = files_content(files, options.partition_by)
     manifest = make_manifest(options, files=files, files_content=listed, shards=shards)
-    commit(layout, manifest, listed.to_pybytes(), sites_content)
+    commit(layout, manifest, files, sites_content)
     clean_up(layout, [])
     if not any(layout.conversion.iterdir()):
         layout.conversion.rmdir()

@@ -20,10 +20,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from a20_parquet.conversion.transaction.lock import check_lock, clear_conversion, confirm_lock
 from a20_parquet.conversion.transaction.scratch import remove_scratch
+from a20_parquet.dataset.card import make_card
+from a20_parquet.dataset.card_file import update_card
 from a20_parquet.dataset.layout import PART, DatasetLayout
 from a20_parquet.dataset.manifest import Manifest
-from a20_parquet.dataset.manifest_content import manifest_content, parse_manifest
+from a20_parquet.dataset.manifest_content import files_content, manifest_content, parse_manifest
 from a20_parquet.dataset.quarantine import DAMAGED, LIST, RECORDS
+from a20_parquet.dataset.summaries import FileSummary
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.storage.conditional import ConditionalFile
 from a20_parquet.storage.files import copy, files_below, move, path_errors, write_whole
@@ -43,16 +46,25 @@ class _Commit(BaseModel):
 
 
 def commit(
-    layout: DatasetLayout, manifest: Manifest, files_content: bytes, sites_content: bytes | None
+    layout: DatasetLayout,
+    manifest: Manifest,
+    files: Sequence[FileSummary],
+    sites_content: bytes | None,
 ) -> None:
     """Commit a finished conversion; its data files and quarantine are already written.
 
-    ``sites_content`` is None if the dataset has no sites table, or keeps it.
+    Args:
+        layout: of the dataset.
+        manifest: its new one.
+        files: all data files, of which the manifest has the list's checksum.
+        sites_content: of the sites table; None if the dataset has none, or keeps it.
 
     Raises:
         OSError: a file cannot be written.
     """
-    write_whole(layout.staged_files, files_content)
+    listed = files_content(files, manifest.options.partition_by)
+    write_whole(layout.staged_files, listed.to_pybytes())
+    write_whole(layout.staged_card, make_card(manifest, files))
     if sites_content is not None:
         write_whole(layout.staged_sites, sites_content)
     content = manifest_content(manifest)
@@ -65,6 +77,7 @@ def commit(
         for staged, final in _staged(layout, manifest):
             if staged != layout.staged_sites or sites_content is not None:
                 copy(staged, final)
+        _update_card(layout)
         published = marker.model_copy(update={"is_published": True})
         write_whole(layout.commit, published.model_dump_json())
     _put_manifest(layout, content)
@@ -122,6 +135,7 @@ def clean_up(layout: DatasetLayout, scratch: Sequence[AnyPath]) -> None:
             # Older quarantine is not staged, and some files may have been moved already.
             with suppress(FileNotFoundError):
                 move(staged, final)
+        _update_card(layout)
     _empty_quarantine(layout, manifest)
     check_lock(layout)
     remove_scratch(scratch)
@@ -140,6 +154,12 @@ def _staged(layout: DatasetLayout, manifest: Manifest) -> Iterator[tuple[AnyPath
     for shard in manifest.quarantine:
         for file in shard.files:
             yield layout.staged_quarantine / file.name, layout.quarantine / file.name
+
+
+def _update_card(layout: DatasetLayout) -> None:
+    # An earlier version that was killed after its commit has staged none.
+    with suppress(FileNotFoundError):
+        update_card(layout, read_whole(layout.staged_card).decode())
 
 
 def _empty_quarantine(layout: DatasetLayout, manifest: Manifest) -> None:

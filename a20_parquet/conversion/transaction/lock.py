@@ -8,6 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from a20_parquet.dataset.card_file import is_our_card
 from a20_parquet.dataset.layout import DatasetLayout, is_ours
 from a20_parquet.dataset.presence import name_shards
 from a20_parquet.errors import A20ParquetError, DatasetError, UsageError
@@ -70,10 +71,14 @@ def _refuse_links(layout: DatasetLayout) -> None:
 def _is_hardly_begun(layout: DatasetLayout) -> bool:
     # Nothing else exists before the plan is written, or after it is deleted.
     known = {layout.lock.name, f"{layout.plan.name}{TEMPORARY}"}
+    # A card stays when its dataset is overwritten, as it holds text of the user.
     return all(
-        path == layout.conversion
-        and path.is_dir()
-        and {inner.name for inner in path.iterdir()} <= known
+        (
+            path == layout.conversion
+            and path.is_dir()
+            and {inner.name for inner in path.iterdir()} <= known
+        )
+        or (path == layout.card and is_our_card(path))
         for path in layout.root.iterdir()
     )
 

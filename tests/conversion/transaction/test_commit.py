@@ -79,7 +79,7 @@ def quarantine(folder: Path, label: str) -> Any:
         return writer.finish()
 
 
-def prepare(layout: LocalLayout, part: int = 1) -> tuple[Manifest, bytes]:
+def prepare(layout: LocalLayout, part: int = 1) -> tuple[Manifest, list[FileSummary]]:
     """Do all of a conversion but its commit: five more windows, one more shard in quarantine."""
     with locked(layout):
         before = find_existing(layout, overwrite=False)
@@ -100,7 +100,7 @@ def prepare(layout: LocalLayout, part: int = 1) -> tuple[Manifest, bytes]:
         conversions=[READ],
         quarantine=kept,
     )
-    return manifest, content.to_pybytes()
+    return manifest, all_files
 
 
 def own_scratch(layout: LocalLayout) -> tuple[AnyPath, ...]:
@@ -135,13 +135,13 @@ def test_readers_see_the_old_state_until_the_manifest_and_then_the_new(
         layout = LocalLayout.at(tmp_path / str(changes))
         put(layout.root)
         old = windows(layout)
-        manifest, content = prepare(layout)
+        manifest, files = prepare(layout)
         assert windows(layout) == old
         new = (old or 0) + 5
         with pytest.MonkeyPatch.context() as patch:
             death = Death(patch, changes)
             with contextlib.suppress(Killed):
-                commit(layout, manifest, content, SITES)
+                commit(layout, manifest, files, SITES)
                 clean_up(layout, own_scratch(layout))
         found = windows(layout)
         assert found in (old, new)
@@ -262,8 +262,8 @@ def test_killed_while_it_begins_afresh(put: Put, tmp_path: Path) -> None:
 def test_settling_again_changes_nothing(tmp_path: Path) -> None:
     """Whatever is settled already stays."""
     layout = LocalLayout.at(tmp_path / "dataset")
-    manifest, content = prepare(layout)
-    commit(layout, manifest, content, None)
+    manifest, files = prepare(layout)
+    commit(layout, manifest, files, None)
     assert is_committed(layout)
     scratch = own_scratch(layout)
     clean_up(layout, scratch)
@@ -287,7 +287,7 @@ def test_what_left_quarantine_is_removed(tmp_path: Path) -> None:
         manifest = make_manifest(
             OPTIONS, files=[], files_content=listed, shards=shards, quarantine=kept
         )
-        commit(layout, manifest, listed.to_pybytes(), None)
+        commit(layout, manifest, [], None)
         clean_up(layout, [])
         found = {path.stem for path in layout.quarantine.glob("*")}
         assert found == set(labels)
@@ -298,8 +298,8 @@ def test_a_sites_table_stays_without_a_new_one(tmp_path: Path) -> None:
     """An append that was given none leaves the dataset's."""
     layout = LocalLayout.at(tmp_path / "dataset")
     for part, content in enumerate((SITES, None)):
-        manifest, listed = prepare(layout, part)
-        commit(layout, manifest, listed, content)
+        manifest, files = prepare(layout, part)
+        commit(layout, manifest, files, content)
         clean_up(layout, [])
         assert layout.sites.read_bytes() == SITES
 

@@ -1,0 +1,71 @@
+"""Which parts of a dataset card are this program's, and how they get into a card that is there.
+
+Of the YAML head these are the keys in ``HEAD_KEYS``, of the text the part between ``BEGIN`` and
+``END``. All other lines are the user's, and are never changed.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+BEGIN: Final = "<!-- a20-parquet: begin"
+"""How the line that begins the marked part begins."""
+END: Final = "<!-- a20-parquet: end -->"
+"""The line that ends the marked part."""
+HEAD_KEYS: Final = ("configs", "size_categories")
+"""Keys of the YAML head that this program writes."""
+_PART: Final = re.compile(
+    rf"^{re.escape(BEGIN)}\b.*?^{re.escape(END)}[ \t]*$", re.MULTILINE | re.DOTALL
+)
+_FILES: Final = re.compile(rf"^{re.escape(BEGIN)}, files ([0-9a-f]{{8}})\b", re.MULTILINE)
+_HEAD: Final = re.compile(r"\A---[ \t]*\r?\n(?:(.*?)\n)??---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
+_KEY: Final = re.compile(r"""["']?([A-Za-z0-9_-]+)["']?[ \t]*:(?:\s|$)""")
+
+
+def described_files(card: str) -> str | None:
+    """Return the checksum of the ``files.parquet`` that a card describes; None if it tells none."""
+    found = _FILES.search(card)
+    return found[1] if found and _PART.search(card) else None
+
+
+def merge_cards(existing: str, new: str) -> str:
+    """Return an existing card with this program's parts of a new one.
+
+    Args:
+        existing: what is there. If its text has no marked part, its text stays as it is; if it has
+            no head, it gets one.
+        new: a card from ``make_card``.
+    """
+    part = _PART.search(new)
+    text = existing if part is None else _PART.sub(lambda _: part[0], existing, count=1)
+    wanted = {name: lines for name, lines in _entries(_head(new)) if name in HEAD_KEYS}
+    found = _HEAD.match(text)
+    if found is None:
+        return f"---\n{''.join(wanted.values())}---\n\n{text}"
+    lines = []
+    for name, entry in _entries(_head(text)):
+        # A key that is there twice stays once.
+        lines.append(wanted.pop(name, "") if name in HEAD_KEYS else entry)
+    return f"---\n{''.join([*lines, *wanted.values()])}---\n{text[found.end() :]}"
+
+
+def _head(card: str) -> str:
+    """Return the lines of the YAML head, each with its end; empty if there are none."""
+    found = _HEAD.match(card)
+    return f"{found[1]}\n" if found and found[1] is not None else ""
+
+
+def _entries(head: str) -> Iterator[tuple[str, str]]:
+    """Divide a YAML head into its entries: name and lines; other lines have an empty name."""
+    name, lines = "", ""
+    for line in head.splitlines(keepends=True):
+        key = _KEY.match(line)
+        # What belongs to a key is indented, or an item of a list.
+        if name and key is None and line[0] in " \t-":
+            lines += line
+            continue
+        if lines:
+            yield name, lines
+        name, lines = (key[1] if key else ""), line
+    if lines:
+        yield name, lines
