@@ -90,21 +90,15 @@ def check_folders(catalog: Catalog, files: list[FileSummary], *, strays: bool) -
         yield from _check_strays(catalog, {file.name for file in quarantined})
 
 
-def check_card(catalog: Catalog) -> Iterator[Problem]:
-    """Check that the dataset card, if there is one, describes the dataset as it is now."""
+def is_card_outdated(catalog: Catalog) -> bool:
+    """Return whether the dataset card describes other files than the dataset has."""
     try:
         card = catalog.read(CARD).decode(errors="replace")
     except OSError:
-        return  # only other programs need it
-    found, expected = described_files(card), catalog.manifest.files_checksum
-    # Shortly after a commit, the new card may still be in its staging folder.
+        return False
+    # Shortly after a commit, the new card is still in its staging folder.
     is_staged = catalog.filesystem.exists(catalog.path(f"conversion/{CARD}"))
-    if found not in {None, expected} and not is_staged:
-        yield Problem(
-            CARD,
-            f"describes the files with the checksum {found}, expected {expected} as in "
-            "manifest.json: a20-parquet repair writes it anew",
-        )
+    return described_files(card) not in {None, catalog.manifest.files_checksum} and not is_staged
 
 
 def _check_data(catalog: Catalog, named: Container[str]) -> Iterator[Problem]:

@@ -256,6 +256,7 @@ def test_manifest_has_no_trace_of_the_machine(shuffled: Path, tmp_path: Path) ->
     assert "elsewhere" not in json.dumps(manifest)
     assert list(scratch.iterdir()) == []
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "README.md",
         "data",
         "files.parquet",
         "manifest.json",

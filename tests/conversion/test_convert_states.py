@@ -37,7 +37,9 @@ def test_nothing_or_an_empty_folder(shuffled: Path, tmp_path: Path, *, is_there:
         out.mkdir()
     conversion = a20_parquet.convert(shuffled, out)
     assert (conversion.new_shards, conversion.held_shards, conversion.is_resumed) == (4, 0, False)
-    assert sorted(path.name for path in out.iterdir()) == ["data", "files.parquet", "manifest.json"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        *("README.md", "data", "files.parquet", "manifest.json")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,8 @@ def test_overwriting(put: Put, tmp_path: Path) -> None:
         assert names(layout) == (FRESH | before if "manifest.json" in before else FRESH)
         for _ in range(2):
             make_way(layout, begun)
-            assert names(layout) == FRESH
+            # A card holds text of the user.
+            assert names(layout) == FRESH | (before & {"README.md"})
     assert (begun.plan, begun.is_resumed) == (other, False)
 
 

@@ -154,6 +154,7 @@ def test_readers_see_the_old_state_until_the_manifest_and_then_the_new(
             assert held_now is not None
             assert find_state(layout) is State.COMPLETE
             assert names(layout) == {
+                "README.md",
                 "data",
                 "files.parquet",
                 "manifest.json",
