@@ -129,6 +129,8 @@ class WindowGatherer(Gatherer):
 
     def rest(self) -> Iterator[InMemoryRun]:
         """Sort the windows in the buffer into a run; none if the buffer is empty."""
+        if not self._records:
+            return
         windows, rows = self.take()
         if len(windows):
             yield InMemoryRun(self._buffer, rows, windows)
@@ -198,6 +200,8 @@ class LocationGatherer(Gatherer):
 
     def rest(self) -> Iterator[LocatedRun]:
         """Sort the windows gathered into a run; none if there are no windows."""
+        if not self._records:
+            return
         windows, places = self.take()
         if len(windows):
             yield LocatedRun(self._files, places, windows, self._rules.dims)

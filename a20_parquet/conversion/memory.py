@@ -24,7 +24,7 @@ _MOST_TEXT_BYTES = (1 << 31) - 1
 _MAX_RUN_ROWS = 8_000_000
 # Gathered for each shard, joined, and sorted.
 _LOCATION_BYTES = 3 * 28
-_MIN_SLICE_ROWS, _MAX_SLICE_ROWS = 8, 1024
+_MIN_SLICE_ROWS, _MAX_SLICE_ROWS = 8, 4096
 _UNITS_A_WORKER = 8
 
 

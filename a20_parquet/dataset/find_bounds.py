@@ -81,6 +81,9 @@ class _IdBounds(NamedTuple):
 
 def _bound_names(names: Any, starts: npt.NDArray[np.int64]) -> _NameBounds:
     # A recording has many windows: only distinct names are compared as texts.
+    if len(starts) == 1:
+        limits = pc.min_max(names)
+        return _NameBounds([limits["min"].as_py()], [limits["max"].as_py()])
     encoded = names.dictionary_encode()
     in_order = encoded.dictionary.take(pc.array_sort_indices(encoded.dictionary))
     rank = pc.index_in(encoded.dictionary, in_order).to_numpy()[encoded.indices.to_numpy()]

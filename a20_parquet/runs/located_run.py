@@ -34,8 +34,7 @@ class LocatedRun(SortedMetadata):
 
     def read_embeddings(self, start: int, out: Rows) -> None:
         """See ``Run``, and ``ShardReader.read``."""
-        stop = min(start + len(out) + self._reader.ahead_rows, len(self._locations))
-        self._reader.read(self._pieces.within(start, stop), out, start)
+        self._reader.read(self._pieces, out, start)
 
     def locations(self, start: int, stop: int) -> Locations:
         """Return where the embeddings of rows ``start`` to before ``stop`` are."""

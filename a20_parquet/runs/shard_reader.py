@@ -142,18 +142,19 @@ class ShardReader:
         self._local = _ThreadState()
         self.ahead_rows = _AHEAD_BYTES // (dims * 4) + 1
 
-    def read(self, pieces: Pieces, out: Rows, start: int) -> None:
+    def read(self, pieces: Pieces, out: Rows, start: int, first: int = 0) -> None:
         """Read embeddings, and ask the system for those that are needed next.
 
         Args:
-            pieces: of the embeddings, and of up to ``ahead_rows`` that follow in the run.
+            pieces: of the embeddings, and of those that follow in the run.
             out: filled with the embeddings, shape ``(rows, dims)``, one row or more.
             start: number of the first row in the run.
+            first: number in the run of the first row of ``pieces``.
 
         Raises:
             SourceError: a shard cannot be read, or is not as the first pass has read it.
         """
-        found = pieces.within(0, len(out))
+        found = pieces.within(start - first, start - first + len(out))
         # A payload is read once for all its pieces of a page.
         by_record: dict[tuple[int, int], list[_Piece]] = {}
         for piece in _pieces(found):
@@ -167,7 +168,7 @@ class ShardReader:
                     self._copy_floats(files[piece.shard], parts, out)
         if self._local.cold_reads:
             self._local.cold_reads -= 1
-            self._advise(pieces, len(out), start)
+            self._advise(pieces, first, start + len(out))
 
     def are_possible(self, places: Locations) -> bool:
         """Whether places from a file are in payloads of shards that there are."""
@@ -182,15 +183,15 @@ class ShardReader:
             and (size <= MOST_LOCATED_BYTES).all()
         )
 
-    def _advise(self, pieces: Pieces, count: int, start: int) -> None:
-        """Ask the system to read the rows behind ``count``, half of ``ahead_rows`` at a time."""
-        first, end = start + count, start + int(pieces.rows[-1])
+    def _advise(self, pieces: Pieces, first: int, start: int) -> None:
+        """Ask the system to read the rows from ``start`` on, half of ``ahead_rows`` at a time."""
+        end = min(start + self.ahead_rows, first + int(pieces.rows[-1]))
         known = self._local.advised
-        is_known = first <= known <= end
-        if is_known and known > first + self.ahead_rows // 2:
+        is_known = start <= known <= end
+        if is_known and known > start + self.ahead_rows // 2:
             return
         self._local.advised = end
-        wanted = pieces.within((known if is_known else first) - start, end - start)
+        wanted = pieces.within((known if is_known else start) - first, end - first)
         records = {(piece.shard, piece.payload): [piece] for piece in _pieces(wanted)}
         for some, files in self._borrow(list(records.values())):
             for (piece,) in some:

@@ -188,7 +188,7 @@ class StoredRun:
             places = np.frombuffer(_read(self._embeddings, start * size, end), LOCATION)
             if len(places) < len(out) or not self._reader.are_possible(places):
                 raise _damaged(self._embeddings)
-            self._reader.read(Pieces.of(places, self._files.dims), out, start)
+            self._reader.read(Pieces.of(places, self._files.dims), out, start, first=start)
             return
         first = start * self._files.dims * 4
         view = out.data.cast("B")

@@ -62,7 +62,15 @@ class WindowTable:
 
     def to_batch(self) -> Any:
         """Return all as one record batch of ``schema``."""
-        return pa.record_batch([self.column(name) for name in self.schema.names], self.schema)
+        # One call for all columns: a slice is so short that calls cost more than rows.
+        recordings = self.recordings.take(pa.array(self.recording))
+        return pa.record_batch(
+            [
+                recordings.column(name) if name in RECORDING_COLUMNS else self.windows.column(name)
+                for name in self.schema.names
+            ],
+            self.schema,
+        )
 
     @classmethod
     def concat(cls, tables: Sequence[Self]) -> Self:
