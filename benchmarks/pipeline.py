@@ -22,7 +22,8 @@ from a20_parquet.runs.cursor import MergeCursor
 from a20_parquet.runs.merge_cut import unit_slices
 from a20_parquet.runs.merge_plan import MergePlan, MergeUnit, plan_merge, unit_rows
 from a20_parquet.runs.run import InMemoryRun, Rows, Run
-from a20_parquet.runs.stored_run import RunFiles, StoredRun, write_run
+from a20_parquet.runs.run_files import RunFiles
+from a20_parquet.runs.stored_run import StoredRun, write_run
 from a20_parquet.tfrecord.frames import read_records
 from a20_parquet.tfrecord.shard import Shard
 from a20_parquet.windows.build import with_embeddings

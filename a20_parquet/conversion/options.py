@@ -1,49 +1,42 @@
 """The options of a conversion, validated once for the command line and for Python."""
 
 import enum
-import re
 from collections.abc import Sequence
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypedDict
+from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ByteSize,
     ConfigDict,
     Field,
-    TypeAdapter,
     ValidationError,
 )
 
 from a20_parquet.checks import check_unicode
-from a20_parquet.dataset.options import MAX_MODEL
+from a20_parquet.conversion.option_types import (
+    Channels,
+    Cluster,
+    Day,
+    Features,
+    Model,
+    Sites,
+    Size,
+)
 from a20_parquet.decoding.decoder import DecoderName
 from a20_parquet.errors import UsageError, flag
-from a20_parquet.formatting import parse_size
 from a20_parquet.parquet import Compression
 from a20_parquet.resources import MOST_WORKERS, default_budget, default_workers
-from a20_parquet.windows.feature_forms import FeatureRequest
 from a20_parquet.windows.partition import PartitionBy
-from a20_parquet.windows.schema import MAX_CHANNELS, MAX_DIMS
+from a20_parquet.windows.schema import MAX_DIMS
 from a20_parquet.windows.selection import Selection
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-_CLUSTER = re.compile(r"local:[1-9]\d{0,3}|(?!local:)([a-z]+://)?([^/:\s]+|\[[^\s\]]+\]):\d{1,5}")
 _DAY_S = 86_400
-
-
-def _bytes(value: object) -> object:
-    # ByteSize would ignore what follows a valid beginning.
-    return parse_size(value) if isinstance(value, str) else value
-
-
-_Size = Annotated[ByteSize, BeforeValidator(_bytes), Field(gt=0)]
 
 
 class OnError(enum.StrEnum):
@@ -62,85 +55,6 @@ class EmbeddingsIn(enum.StrEnum):
     """They stay in the shards, and are read a second time when they are written."""
     COPIED = "copied"
     """They are copied to memory or to scratch disk."""
-
-
-def _channel_numbers(value: object) -> object:
-    numbers = value.split(",") if isinstance(value, str) else value
-    return tuple(sorted(set(TypeAdapter(list[int]).validate_python(numbers)))) if numbers else None
-
-
-_Channels = Annotated[
-    tuple[Annotated[int, Field(ge=0, lt=MAX_CHANNELS)], ...] | None,
-    BeforeValidator(_channel_numbers),
-]
-
-
-_MOST_SITE_DIGITS = 9
-_SITE_NUMBERS = re.compile(r"\s*(?:site_)?[0-9]+\s*(?:,\s*(?:(?:site_)?[0-9]+\s*)?)+")
-
-
-def _site_names(value: object) -> object:
-    several = [value] if isinstance(value, str | int) else value
-    sites = tuple(map(str, TypeAdapter(list[str | int]).validate_python(several)))
-    for site in sites:
-        # Refuse values that no recording can have. For others, all records must be read first.
-        if not site.strip() or "*" in site:
-            raise ValueError("expected a number, site_NNNN or a recorder's whole name")
-        if site.lstrip("-").isdecimal() and (site[0] == "-" or len(site) > _MOST_SITE_DIGITS):
-            raise ValueError(f"expected a site's number, of {_MOST_SITE_DIGITS} digits at the most")
-        if _SITE_NUMBERS.fullmatch(site):
-            raise ValueError("expected one site; give the option once for each")
-    return sites
-
-
-_Sites = Annotated[tuple[str, ...], BeforeValidator(_site_names)]
-
-
-def _distinct(features: tuple[str, ...]) -> tuple[str, ...]:
-    names = {FeatureRequest.parse(feature).name.casefold() for feature in features}
-    if len(names) < len(features):
-        raise ValueError("expected each name once, whatever its case")
-    return features
-
-
-def _model(name: str | None) -> str | None:
-    if name is not None and (not name.strip() or not name.isprintable()):
-        raise ValueError("expected a name, with a version if there is one, such as 'perch 4'")
-    return name and name.strip()
-
-
-_Model = Annotated[Annotated[str, Field(max_length=MAX_MODEL)] | None, AfterValidator(_model)]
-
-
-def _several(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-_Features = Annotated[
-    tuple[Annotated[str, Field(min_length=1)], ...],
-    BeforeValidator(_several),
-    AfterValidator(_distinct),
-]
-
-
-def _day(value: object) -> object:
-    # pydantic would take a number of seconds for a date.
-    if not isinstance(value, str):
-        return value
-    try:
-        return date.fromisoformat(value)
-    except ValueError:
-        raise ValueError("expected a date YYYY-MM-DD") from None
-
-
-def _address(where: str) -> str:
-    if not _CLUSTER.fullmatch(where):
-        raise ValueError("expected a scheduler's address such as tcp://10.0.0.1:8786, or local:N")
-    return where
-
-
-_Cluster = Annotated[str, AfterValidator(_address)] | None
-_Day = Annotated[date | None, BeforeValidator(_day)]
 
 
 class OptionValues(TypedDict, total=False):
@@ -194,7 +108,7 @@ class ConvertOptions(BaseModel):
         le=MOST_WORKERS,
         default_factory=default_workers,
     )
-    memory: _Size = _option(
+    memory: Size = _option(
         "All buffers together, of each process; by default a quarter of what it may use.",
         default_factory=lambda: ByteSize(default_budget()),
     )
@@ -204,7 +118,7 @@ class ConvertOptions(BaseModel):
         None,
     )
     compression: Compression = _option("Of the Parquet files.", Compression.NONE)
-    max_file_size: _Size = _option(
+    max_file_size: Size = _option(
         "A file ends before its uncompressed rows exceed this.", ByteSize(512_000_000)
     )
     row_group_rows: int = _option("Rows of a row group.", 2048, ge=1)
@@ -223,7 +137,7 @@ class ConvertOptions(BaseModel):
         le=1e9,
         allow_inf_nan=False,
     )
-    model: _Model = _option(
+    model: Model = _option(
         "Name and version of the model that made the embeddings; by default Perch's "
         "``config.json`` says it. All files of the dataset carry it.",
         None,
@@ -235,12 +149,12 @@ class ConvertOptions(BaseModel):
         ge=1,
         le=MAX_DIMS,
     )
-    feature: _Features = _option(
+    feature: Features = _option(
         "Further features, one or more, that windows carry along as columns: each ``NAME``, or "
         "more of its form as ``NAME:KIND[SIZE]:SCOPE``, see ``FeatureKind`` and ``FeatureScope``.",
         (),
     )
-    channels: _Channels = _option(
+    channels: Channels = _option(
         "Numbers of the channels to take, also as a text such as ``0,2``; by default all.", None
     )
     sites: Path | str | None = _option(
@@ -254,13 +168,13 @@ class ConvertOptions(BaseModel):
     unknown_site: str | None = _option(
         "Site of recordings whose names tell none; by default they go to quarantine.", None
     )
-    site: _Sites = _option(
+    site: Sites = _option(
         "Take only these sites: as the key ``site`` has them, numbers, or recorders' names where "
         "these have no id.",
         (),
     )
-    from_date: _Day = _option("Take only windows from this local date on.", None)
-    until_date: _Day = _option("Take only windows until this local date, inclusive.", None)
+    from_date: Day = _option("Take only windows from this local date on.", None)
+    until_date: Day = _option("Take only windows until this local date, inclusive.", None)
     exclude: Path | str | None = _option(
         "CSV file of what to leave out, by ``filename`` and ``timestamp_s`` (whole records), "
         "``start_s`` and ``end_s`` (windows that overlap), or ``recording_offset_in_file`` (and "
@@ -289,7 +203,7 @@ class ConvertOptions(BaseModel):
     embeddings: EmbeddingsIn = _option(
         "Where embeddings are while windows are sorted; the result is the same.", EmbeddingsIn.AUTO
     )
-    dask: _Cluster = _option(
+    dask: Cluster = _option(
         "Where a Dask cluster does the work: its scheduler's address, or ``local:N`` for N "
         "processes on this machine; by default threads of this process do it.",
         None,

@@ -23,7 +23,8 @@ from a20_parquet.errors import DatasetError, RecordError
 from a20_parquet.execution.protocols import TaskContext
 from a20_parquet.runs.located_run import LocatedRun
 from a20_parquet.runs.run import InMemoryRun
-from a20_parquet.runs.stored_run import RunFiles, write_run
+from a20_parquet.runs.run_files import RunFiles
+from a20_parquet.runs.stored_run import write_run
 from a20_parquet.storage.path import AnyPath
 from a20_parquet.storage.read_ahead import Prefetch
 from a20_parquet.tfrecord.compression import open_content

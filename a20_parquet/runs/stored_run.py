@@ -8,69 +8,32 @@
 With the offsets known, any rows are one byte range of one file each.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from threading import Lock
 from typing import Any, Self
 
-import crc32c
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
 
-from a20_parquet.errors import DatasetError
 from a20_parquet.runs.located_run import LocatedRun
 from a20_parquet.runs.locations import LOCATION, Pieces
 from a20_parquet.runs.run import InMemoryRun, Rows
+from a20_parquet.runs.run_files import (
+    RunFiles,
+    damage_errors,
+    damaged,
+    read_run_file,
+    run_paths,
+    write_run_file,
+)
 from a20_parquet.runs.shard_reader import ShardFiles, ShardReader
 from a20_parquet.storage.concurrent import map_at_once
-from a20_parquet.storage.files import NewFile, has_sum, path_errors, read_range
 from a20_parquet.storage.locate import check_regular
-from a20_parquet.storage.path import AnyPath, StorePath, parse_path
-from a20_parquet.storage.retries import ShortAnswerError
+from a20_parquet.storage.path import AnyPath, StorePath
 from a20_parquet.windows.order import Partitions
 
 _OFFSETS = pa.schema([pa.field("start", pa.int64(), nullable=False)])
-
-
-class RunFile(BaseModel):
-    """One file of a run, as it was written."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    bytes: int
-    checksum: str
-    """CRC32C, eight hexadecimal digits."""
-
-
-class RunFiles(BaseModel):
-    """The path of a run on scratch storage, and what its files contain."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: str
-    """Absolute, or a URL; without the suffixes of the files."""
-    dims: int
-    """Floats per embedding."""
-    batch_rows: int
-    """Rows per batch of metadata."""
-    embeddings: RunFile
-    metadata: RunFile
-    index: RunFile
-    places_bytes: int
-    """Size of the index's first part: the schema and the offsets of the metadata's batches."""
-    is_located: bool = False
-    """Whether the embeddings are in the shards, and their file has their locations."""
-
-    def paths(self) -> tuple[AnyPath, AnyPath, AnyPath]:
-        """Paths of the embeddings, the metadata and the index."""
-        return _paths(parse_path(self.path))
-
-    def are_whole(self) -> bool:
-        """Whether the files are as they were written."""
-        files = zip(self.paths(), (self.embeddings, self.metadata, self.index), strict=True)
-        return all(has_sum(path, file.bytes, file.checksum) for path, file in files)
 
 
 def write_run(
@@ -87,17 +50,17 @@ def write_run(
     Raises:
         OSError: a file cannot be written.
     """
-    embeddings_path, metadata_path, index_path = _paths(path)
-    embeddings, _ = _write(embeddings_path, _embedding_blocks(run, copy_bytes))
+    embeddings_path, metadata_path, index_path = run_paths(path)
+    embeddings, _ = write_run_file(embeddings_path, _embedding_blocks(run, copy_bytes))
     schema = run.read_metadata(0, 1).schema
     batches = (
         run.read_metadata(start, min(start + batch_rows, len(run))).serialize()
         for start in range(0, len(run), batch_rows)
     )
-    metadata, ends = _write(metadata_path, chain([schema.serialize()], batches))
+    metadata, ends = write_run_file(metadata_path, chain([schema.serialize()], batches))
     offsets = pa.record_batch([np.array(ends, np.int64)], schema=_OFFSETS)
     head = bytes(schema.serialize()) + bytes(offsets.serialize())
-    index, _ = _write(index_path, [head, _pack(run.partitions)])
+    index, _ = write_run_file(index_path, [head, _pack(run.partitions)])
     return RunFiles(
         path=str(path),
         dims=run.dims,
@@ -152,7 +115,7 @@ class StoredRun:
         """
         with self._lock:
             if self._packed is None:
-                content = _read(self._index, 0, self._files.index.bytes)
+                content = read_run_file(self._index, 0, self._files.index.bytes)
                 self._batches = self._parse(content)
                 self._packed = content[self._files.places_bytes :]
             return self._packed
@@ -161,7 +124,7 @@ class StoredRun:
     def partitions(self) -> Partitions:
         """See ``Run``."""
         packed = self.open()
-        with _damage_errors(self._index):
+        with damage_errors(self._index):
             batch = pa.ipc.open_stream(packed).read_next_batch()
             rows = batch.column("rows").to_numpy()
             return Partitions(batch.column("site"), batch.column("period"), rows)
@@ -170,12 +133,12 @@ class StoredRun:
         """See ``Run``; one request."""
         with self._lock:
             if self._batches is None:
-                self._batches = self._parse(_read(self._index, 0, self._files.places_bytes))
+                self._batches = self._parse(read_run_file(self._index, 0, self._files.places_bytes))
             schema, offsets = self._batches
         batch_rows = self._files.batch_rows
         first, last = start // batch_rows, -(-stop // batch_rows)
-        content = pa.BufferReader(_read(self._metadata, offsets[first], offsets[last]))
-        with _damage_errors(self._metadata):
+        content = pa.BufferReader(read_run_file(self._metadata, offsets[first], offsets[last]))
+        with damage_errors(self._metadata):
             batches = [pa.ipc.read_record_batch(content, schema) for _ in range(first, last)]
         return pa.concat_batches(batches).slice(start - first * batch_rows, stop - start)
 
@@ -185,15 +148,15 @@ class StoredRun:
             stop = start + len(out) + self._reader.ahead_rows
             size = LOCATION.itemsize
             end = min(stop * size, self._files.embeddings.bytes)
-            places = np.frombuffer(_read(self._embeddings, start * size, end), LOCATION)
+            places = np.frombuffer(read_run_file(self._embeddings, start * size, end), LOCATION)
             if len(places) < len(out) or not self._reader.are_possible(places):
-                raise _damaged(self._embeddings)
+                raise damaged(self._embeddings)
             self._reader.read(Pieces.of(places, self._files.dims), out, start, first=start)
             return
         first = start * self._files.dims * 4
         view = out.data.cast("B")
         if isinstance(self._embeddings, StorePath):
-            view[:] = _read(self._embeddings, first, first + len(view))
+            view[:] = read_run_file(self._embeddings, first, first + len(view))
             return
         check_regular(self._embeddings)
         with open(self._embeddings, "rb", buffering=0) as file:
@@ -201,13 +164,13 @@ class StoredRun:
             while view:
                 count = file.readinto(view)
                 if not count:
-                    raise _damaged(self._embeddings)
+                    raise damaged(self._embeddings)
                 view = view[count:]
 
     def _parse(self, index: bytes) -> tuple[Any, Sequence[int]]:
         """The metadata's schema, the offset of each batch, and where the last one ends."""
         content = pa.BufferReader(index)
-        with _damage_errors(self._index):
+        with damage_errors(self._index):
             schema = pa.ipc.read_schema(content)
             offsets = pa.ipc.read_record_batch(content, _OFFSETS).column("start")
         return schema, offsets.to_pylist()
@@ -227,14 +190,6 @@ def open_runs(files: Sequence[RunFiles], shards: ShardFiles | None = None) -> li
     runs = [StoredRun(each, shards) for each in files]
     map_at_once(StoredRun.open, runs, is_remote=any(run.is_remote for run in runs))
     return runs
-
-
-def _paths(run: AnyPath) -> tuple[AnyPath, AnyPath, AnyPath]:
-    return (
-        run.with_name(f"{run.name}.embeddings"),
-        run.with_name(f"{run.name}.metadata.arrow"),
-        run.with_name(f"{run.name}.index.arrow"),
-    )
 
 
 def _embedding_blocks(run: InMemoryRun | LocatedRun, copy_bytes: int) -> Iterator[Any]:
@@ -258,58 +213,3 @@ def _pack(partitions: Partitions) -> bytes:
     with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
         writer.write_batch(batch)
     return bytes(sink.getvalue())
-
-
-def _write(path: AnyPath, pieces: Iterable[Any]) -> tuple[RunFile, list[int]]:
-    """Write a file of buffers, each of which is used before the next one is asked for.
-
-    Returns:
-        Its size and checksum, and the offset at which each piece ends.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    checksum = size = 0
-    ends = []
-    with path_errors(path), NewFile(path, buffering=0) as new:
-        for piece in pieces:
-            view = memoryview(piece).cast("B")
-            checksum = crc32c.crc32c(view, checksum)
-            size += len(view)
-            ends.append(size)
-            while view:
-                view = view[new.file.write(view) :]
-        new.expect(size, checksum)
-    return RunFile(bytes=size, checksum=f"{checksum:08x}"), ends
-
-
-def _read(path: AnyPath, start: int, stop: int) -> bytes:
-    """Read bytes ``start`` to before ``stop`` of a file, with one request.
-
-    Raises:
-        DatasetError: it is shorter than it was when it was written.
-        OSError: it cannot be read.
-    """
-    with path_errors(path):
-        try:
-            return read_range(path, start, stop)
-        except OSError as error:
-            if isinstance(error, ShortAnswerError) or isinstance(error.__cause__, ShortAnswerError):
-                raise _damaged(path) from error
-            raise
-
-
-@contextmanager
-def _damage_errors(path: AnyPath) -> Iterator[None]:
-    """Raise DatasetError if the body cannot parse what it has read of a file."""
-    try:
-        yield
-    except (pa.ArrowException, EOFError, OSError, StopIteration, KeyError) as error:
-        raise _damaged(path) from error
-
-
-def _damaged(path: AnyPath) -> DatasetError:
-    return DatasetError(
-        f"{path} has been cut short or changed since it was written. Nothing else may write to "
-        "the scratch folder: convert again."
-    )

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from a20_parquet.conversion.duplicates_pass import Comparison
 from a20_parquet.errors import DatasetError
 from a20_parquet.runs.cursor import MergeCursor
-from a20_parquet.runs.stored_run import RunFiles, StoredRun, open_runs, write_run
+from a20_parquet.runs.run_files import RunFiles
+from a20_parquet.runs.stored_run import StoredRun, open_runs, write_run
 from a20_parquet.runs.without_rows import WithoutRows
 from a20_parquet.storage import retries
 from a20_parquet.storage.concurrent import AT_ONCE, map_at_once

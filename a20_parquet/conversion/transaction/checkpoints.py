@@ -28,7 +28,7 @@ from a20_parquet.dataset.summaries import FileSummary, Origin, ShardSummary
 from a20_parquet.dataset.taken import format_option
 from a20_parquet.errors import UsageError, flag
 from a20_parquet.formatting import first_names
-from a20_parquet.runs.stored_run import RunFiles
+from a20_parquet.runs.run_files import RunFiles
 from a20_parquet.storage.concurrent import map_at_once
 from a20_parquet.storage.files import has_sum, write_whole
 from a20_parquet.storage.locate import is_url

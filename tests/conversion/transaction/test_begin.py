@@ -23,7 +23,7 @@ from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.manifest import QuarantinedShard, QuarantineFile
 from a20_parquet.dataset.summaries import ShardSummary
 from a20_parquet.errors import DatasetError, UsageError
-from a20_parquet.runs.stored_run import RunFile, RunFiles
+from a20_parquet.runs.run_files import RunFile, RunFiles
 from a20_parquet.storage.files import write_whole
 from a20_parquet.storage.path import AnyPath
 from a20_parquet.windows.partition import PartitionBy
