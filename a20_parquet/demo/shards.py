@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from a20_parquet.decoding.tensorflow import load_tensorflow
 from a20_parquet.demo.recorders import Recorder, demo_recorders
-from a20_parquet.demo.soundscape import Soundscape
+from a20_parquet.demo.soundscape import Heard, Soundscape
 from a20_parquet.errors import UsageError
 
 WINDOW_S = 5.0
@@ -27,6 +27,7 @@ _FIRST_RECORDING_ID = 10_243
 # Frame, field names, tensor header and lengths: a record's bytes besides values and filename.
 _RECORD_OVERHEAD_BYTES = 145
 _PROGRESS_RECORDS = 64
+_LABELS_A_SOUND = 20
 _FRAME_BYTES = 16
 """A length and two checksums."""
 
@@ -96,6 +97,8 @@ class DemoPlan:
 class _Record:
     site: int
     """Index of the recorder."""
+    day: int
+    """Local day, 0 for the first."""
     hour: int
     """Local hour of the day, 0 to 23."""
     filename: str
@@ -105,7 +108,10 @@ class _Record:
 
 
 def write_demo_shards(
-    folder: Path, plan: DemoPlan, advance: Callable[[int], None] | None = None
+    folder: Path,
+    plan: DemoPlan,
+    advance: Callable[[int], None] | None = None,
+    labels: Path | None = None,
 ) -> list[Path]:
     """Write the plan's shards and then Perch's ``config.json`` beside them.
 
@@ -113,6 +119,7 @@ def write_demo_shards(
         folder: created if missing. Shards of the same plan are overwritten.
         plan: what to write.
         advance: called with the number of bytes written since its last call.
+        labels: gets the first windows of each sound as CSV, in the form that ``label`` reads.
 
     Returns:
         The shards, in the order of their numbers.
@@ -133,19 +140,20 @@ def write_demo_shards(
     recorders = demo_recorders(plan.recorders)
     soundscape = Soundscape(
         sites=plan.recorders,
-        windows=plan.windows_per_record,
-        channels=plan.channels,
-        dims=plan.dims,
+        days=plan.days,
+        shape=(plan.windows_per_record, plan.channels, plan.dims),
         seed=plan.seed,
     )
+    labelled = _Labels()
     shares = np.array_split(_shuffled_minutes(plan), plan.shards)
     for number, (shard, minutes) in enumerate(zip(shards, shares, strict=True)):
         draw = np.random.default_rng([plan.seed, 2, number])
         unreported = 0
         with tf.io.TFRecordWriter(str(shard)) as writer:
             for index, record in enumerate(_records(plan, recorders, minutes), 1):
-                values = soundscape.record(draw, record.site, record.hour)[: record.windows]
-                example = _example(tf, record, values)
+                values, heard = soundscape.record(draw, record.site, record.day, record.hour)
+                labelled.add(record, heard)
+                example = _example(tf, record, values[: record.windows])
                 writer.write(example)
                 unreported += len(example) + _FRAME_BYTES
                 # Not for each record: that would slow the writing.
@@ -153,7 +161,32 @@ def write_demo_shards(
                     advance(unreported)
                     unreported = 0
     config.write_text(json.dumps(_perch_config(plan), indent=2))
+    if labels is not None:
+        labels.write_text("\n".join(["filename,start_s,end_s,label", *labelled.lines(), ""]))
     return shards
+
+
+class _Labels:
+    """Collects windows in which one sound alone is heard."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, list[str]] = {}
+
+    def add(self, record: _Record, heard: Heard) -> None:
+        """Take a window from the middle of a record's only sound, of each sound a few."""
+        if len(heard) != 1:
+            return
+        name, first, end = heard[0]
+        window = (first + end) // 2
+        lines = self._lines.setdefault(name, [])
+        if window < record.windows and len(lines) < _LABELS_A_SOUND:
+            start_s = record.timestamp_s + window * WINDOW_S
+            lines.append(f"{record.filename},{start_s:g},{start_s + WINDOW_S:g},{name}")
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of all sounds, by name."""
+        for _, lines in sorted(self._lines.items()):
+            yield from lines
 
 
 def _shuffled_minutes(plan: DemoPlan) -> NDArray[np.int64]:
@@ -188,9 +221,11 @@ def _records(
         started = _FIRST_DAY + timedelta(minutes=recording * _RECORDING_MINUTES + shift)
         number = _FIRST_RECORDING_ID + site * recordings_a_site + recording + 1
         missing = number % plan.windows_per_record if inside == _RECORDING_MINUTES - 1 else 0
+        day, of_day = divmod(minute + recorder.clock_minutes, _MINUTES_A_DAY)
         yield _Record(
             site=site,
-            hour=(minute + recorder.clock_minutes) // 60 % 24,
+            day=day,
+            hour=of_day // 60,
             filename=_filename(recorder, started, number),
             timestamp_s=60 * inside,
             windows=plan.windows_per_record - missing,

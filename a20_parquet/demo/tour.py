@@ -1,5 +1,6 @@
 """``demo``: writes shards, converts them and queries the dataset in three ways."""
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,13 +8,14 @@ from typing import Any
 from a20_parquet.conversion.convert import convert
 from a20_parquet.conversion.result import Conversion
 from a20_parquet.demo.shards import DemoPlan, write_demo_shards
+from a20_parquet.demo.soundscape import DAWN_CHORUS
 from a20_parquet.errors import UsageError
 from a20_parquet.progress import NoProgress, Progress
-from a20_parquet.query.scan import scan
 
 _SHARD_BYTES = 25_000_000
 _RECORD_BYTES = 61_000
 _RECORDERS, _DAYS = 6, 5
+_OWN = {"shards", "labels.csv", "dataset"}
 
 _QUERIES = (
     (
@@ -31,25 +33,32 @@ _QUERIES = (
 """,
     ),
     (
-        "DuckDB: the liveliest hours of the day, by the embeddings' mean",
+        "DuckDB: the hours of the day that sound like a dawn chorus, by one labelled window",
         "import a20_parquet",
         """
 a20_parquet.connect("DATASET").sql('''
-    select hour(window_start_local) as hour, count(*) as windows,
-           round(avg(list_avg(embedding::FLOAT[])), 4) as mean
-    from windows group by all order by mean desc limit 5
+    with chorus as (
+        select embedding from windows
+        where filename = 'FILENAME'
+            and recording_offset_in_file = OFFSET
+    )
+    select hour(window_start_local) as hour, count(*) as windows, count(*) filter (
+        array_cosine_similarity(windows.embedding, chorus.embedding) > 0.8
+    ) as like_it
+    from windows, chorus group by all order by like_it desc, hour limit 5
 ''')
 """,
     ),
     (
-        "nearest neighbours: the windows that sound most like one of them",
+        "nearest neighbours: the windows of other recordings that sound most like it",
         "import a20_parquet",
         """
 a20_parquet.similar(
     "DATASET",
-    to="WINDOW",
+    to="FILENAME@OFFSET",
+    exclude="recording",
     top=5,
-).select("site", "window_start", "recording_offset_in_file", "similarity")
+).select("site", "window_start_local", "recording_offset_in_file", "similarity")
 """,
     ),
 )
@@ -81,7 +90,7 @@ def demo(folder: Path, size_bytes: int, progress: Progress | None = None) -> Tou
     """Write shards below ``folder``, convert them and query the dataset.
 
     Args:
-        folder: gets ``shards/`` and ``dataset/``; must not contain anything else.
+        folder: gets ``shards/``, ``labels.csv`` and ``dataset/``; must not contain anything else.
         size_bytes: approximate size of all shards.
         progress: of writing and converting.
 
@@ -89,17 +98,22 @@ def demo(folder: Path, size_bytes: int, progress: Progress | None = None) -> Tou
         UsageError: the folder is in use, or the size is too small for a demo.
     """
     progress = progress or NoProgress()
-    if folder.exists() and {path.name for path in folder.iterdir()} - {"shards", "dataset"}:
+    if folder.exists() and {path.name for path in folder.iterdir()} - {
+        "shards",
+        "labels.csv",
+        "dataset",
+    }:
         raise UsageError(f"{folder} has other files. Name a new folder for the demo.")
     plan = demo_plan(size_bytes)
     progress.start("writing shards", plan.size_bytes)
-    shards = write_demo_shards(folder / "shards", plan, progress.advance)
+    labels = folder / "labels.csv"
+    folder.mkdir(parents=True, exist_ok=True)
+    shards = write_demo_shards(folder / "shards", plan, progress.advance, labels)
     conversion = convert(shards[0].parent, folder / "dataset", progress=progress, overwrite=True)
     dataset = str(folder / "dataset")
-    window = _first_window(dataset)
+    words = {"DATASET": dataset, **_dawn_chorus(labels)}
     queries = tuple(
-        _ask(title, setup, code.strip().replace("DATASET", dataset).replace("WINDOW", window))
-        for title, setup, code in _QUERIES
+        _ask(title, setup, _fill(code.strip(), words)) for title, setup, code in _QUERIES
     )
     return Tour(conversion, queries)
 
@@ -120,10 +134,18 @@ def demo_plan(size_bytes: int) -> DemoPlan:
     )
 
 
-def _first_window(dataset: str) -> str:
-    first = scan(dataset).select("filename", "recording_offset_in_file").head(1).collect()
-    filename, offset_s = first.row(0)
-    return f"{filename}@{offset_s:g}"
+def _dawn_chorus(labels: Path) -> dict[str, str]:
+    """Return recording and offset of the first window that is labelled as a dawn chorus."""
+    with labels.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    first = next((row for row in rows if row["label"] == DAWN_CHORUS), rows[0])
+    return {"FILENAME": first["filename"], "OFFSET": first["start_s"]}
+
+
+def _fill(code: str, words: dict[str, str]) -> str:
+    for name, value in words.items():
+        code = code.replace(name, value)
+    return code
 
 
 def _ask(title: str, setup: str, code: str) -> Query:

@@ -1,5 +1,6 @@
 """Demo shards, read back with TensorFlow's own reader."""
 
+import csv
 import hashlib
 import json
 import re
@@ -223,6 +224,39 @@ def test_calls_recur(everything: list[Read]) -> None:
     cosine = windows[:200] @ windows.T
     cosine[sites[:200, None] == sites] = -1
     assert 0.05 < (cosine.max(axis=1) > 0.85).mean() < 0.9
+
+
+def test_labels_tell_what_is_heard(tmp_path: Path) -> None:
+    """Labelled windows exist, have the sound's hours, and sound alike: more than other sounds."""
+    plan = DemoPlan(**{**SMALL, "size_bytes": 30_000_000})
+    shards = write_demo_shards(tmp_path / "shards", plan, labels=tmp_path / "labels.csv")
+    found = {
+        (record.filename, record.timestamp_s): record for shard in shards for record in read(shard)
+    }
+    with (tmp_path / "labels.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    hours: dict[str, set[int]] = {}
+    vectors: dict[str, list[NDArray[np.float32]]] = {}
+    for row in rows:
+        start_s = float(row["start_s"])
+        assert float(row["end_s"]) == start_s + 5
+        record = found[row["filename"], start_s // 60 * 60]
+        zone = {each.name: each for each in demo_recorders(plan.recorders)}
+        ahead = zone[f"{record.name[4]}-{record.name[5]}-{record.name[6]}"].clock_minutes
+        hours.setdefault(row["label"], set()).add(
+            (record.local_start + timedelta(minutes=ahead)).hour
+        )
+        window = record.values[int(start_s % 60) // 5, 0]
+        vectors.setdefault(row["label"], []).append(window / np.linalg.norm(window))
+    assert hours["dawn chorus"] <= {4, 5, 6, 7}
+    assert hours["rain"] <= set(range(13, 23))
+    assert {22, 23, 0, 1} & hours["insects"]
+    assert not hours["insects"] & {9, 10, 14}
+    names = ["dawn chorus", "insects", "rain"]
+    means = [np.stack(vectors[name]) for name in names]
+    alike = np.array([[(one @ other.T).mean() for other in means] for one in means])
+    assert alike.diagonal().min() > 0.8
+    assert (alike - np.eye(3)).max() < 0.8
 
 
 @pytest.mark.parametrize("channels", [2, 5])
