@@ -47,6 +47,7 @@ _table = section(
     "Output",
     options.partition_by_option,
     options.compression_option,
+    options.store_option,
     options.max_file_size_option,
     options.row_group_rows_option,
 )

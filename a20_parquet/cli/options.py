@@ -96,6 +96,12 @@ compression_option = choice_option(
     ["none", "lz4", "zstd"],
     "Compression of the Parquet files; zstd uses byte-stream-split.",
 )
+store_option = choice_option(
+    "--store",
+    ["float32", "float16"],
+    "How files store the floats of embeddings. float16 takes half the bytes: exact if shards hold "
+    "float16, else rounded.",
+)
 max_file_size_option = click.option(
     "--max-file-size",
     type=types.SIZE,

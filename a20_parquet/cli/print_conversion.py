@@ -104,5 +104,6 @@ def _conversion_json(conversion: "Conversion") -> dict[str, Any]:
         "duplicates": conversion.duplicates.model_dump(),
         "excluded": conversion.excluded and conversion.excluded.model_dump(),
         "exclude": conversion.exclude and conversion.exclude.model_dump(),
+        "rounding": conversion.rounding and asdict(conversion.rounding),
         "assumptions": [assumption.model_dump() for assumption in conversion.assumptions],
     }

@@ -58,6 +58,7 @@ def _lines(info: "DatasetInfo") -> Iterator[tuple[str, str]]:
     median = info.median_file_bytes
     half = "" if median is None else f", half under {format_bytes(median)}"
     yield "files", f"{info.files:,}, {format_bytes(info.bytes)}{half}, {_compressed(info)}"
+    yield from _rounding(info)
     yield "Hive keys", info.partition_by
     if info.largest and info.smallest:
         yield "largest", _partition(info.largest)
@@ -75,6 +76,11 @@ def _lines(info: "DatasetInfo") -> Iterator[tuple[str, str]]:
     yield "quarantine", ", ".join(f"{n:,} {why}" for why, n in info.quarantine.items()) or "empty"
 
 
+def _rounding(info: "DatasetInfo") -> Iterator[tuple[str, str]]:
+    if info.rounding is not None:
+        yield "rounding", str(info.rounding)
+
+
 def _audio(window_s: float | None) -> str:
     return "" if window_s is None else f", {window_s:g} s of audio a window"
 
@@ -86,7 +92,9 @@ def _span(count: int, first: str | None, last: str | None) -> str:
 
 
 def _compressed(info: "DatasetInfo") -> str:
-    return "uncompressed" if info.compression == "none" else f"compressed with {info.compression}"
+    store = "" if info.store == "float32" else f"{info.store}, "
+    how = "uncompressed" if info.compression == "none" else f"compressed with {info.compression}"
+    return f"{store}{how}"
 
 
 def _partition(partition: "Partition") -> str:

@@ -185,6 +185,7 @@ def convert_new(  # noqa: PLR0913, PLR0917 - what converts, from where to where
         copies=find_copies(existing.manifest.shards if existing else (), first_read),
         assumptions=manifest.conversions[-1].assumptions,
         hop_remark=manifest.conversions[-1].hop_remark,
+        rounding=manifest.conversions[-1].rounding,
         is_resumed=state.is_resumed,
         retries=executor.retries,
         source_bytes=sum(shard.size for shard in setup.shards),

@@ -29,8 +29,9 @@ from a20_parquet.windows.duplicates import (
     repeats_previous,
     written_name,
 )
+from a20_parquet.windows.half import round_to_halves
 from a20_parquet.windows.partition import PartitionKey
-from a20_parquet.windows.schema import Feature
+from a20_parquet.windows.schema import Feature, Store
 
 if TYPE_CHECKING:
     from a20_parquet.dataset.catalog import Catalog
@@ -65,6 +66,7 @@ def without_duplicates(
         existing=existing.catalog if existing else None,
         dims=setup.table.dims,
         features=setup.table.features,
+        store=setup.table.store,
         batch_rows=setup.memory.slice_rows_of(len(runs)),
     )
     found = find_duplicates(comparison, workers=setup.memory.workers, executor=executor)
@@ -164,6 +166,8 @@ class Comparison:
     dims: int
     """Floats an embedding."""
     features: tuple[Feature, ...] = ()
+    store: Store = Store.FLOAT32
+    """How files store the embeddings."""
     batch_rows: int
     """Rows of metadata to read of each run at a time if any is on disk."""
     memory_rows: int = 1 << 16
@@ -249,7 +253,11 @@ class Comparison:
         for start in range(0, len(rows), block_rows):
             block = rows.slice(start, start + block_rows)
             features = [block.metadata.column(feature.name) for feature in self.features]
-            yield from content_digests(_read_embeddings(runs, block, self.dims), features)
+            embeddings = _read_embeddings(runs, block, self.dims)
+            if self.store is Store.FLOAT16:
+                # Existing windows are rounded already.
+                embeddings = round_to_halves(embeddings)
+            yield from content_digests(embeddings, features)
 
 
 def _repeated(

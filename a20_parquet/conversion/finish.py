@@ -26,6 +26,7 @@ from a20_parquet.errors import NoWindowsError
 from a20_parquet.formatting import format_count
 from a20_parquet.runs.run import Run
 from a20_parquet.windows.filenames.site_token import SHARED_TOKENS, may_be_shared
+from a20_parquet.windows.half import merge_roundings
 from a20_parquet.windows.name_sketch import NameSketch
 from a20_parquet.windows.selection import LeftOut, site_values
 from a20_parquet.windows.spacing import judge_hop
@@ -181,6 +182,7 @@ def finish(  # noqa: PLR0913 - all that is new, each named
                 ),
                 left_out=sorted_shards.left_out,
                 excluded=excluded_counts(setup.reading, sorted_shards.observations.left_out),
+                rounding=merge_roundings(file.rounding for file in files),
                 hop_remark=judge_hop(
                     sorted_shards.observations.spacing, setup.table.window_seconds
                 ),

@@ -32,7 +32,7 @@ from a20_parquet.tfrecord.shard import Codec, Shard, some_in_store
 from a20_parquet.windows.build import WindowRules
 from a20_parquet.windows.feature_forms import FeatureRequest
 from a20_parquet.windows.filenames.site_token import DISTINCT_TOKENS
-from a20_parquet.windows.schema import Feature, feature_bytes, text_bytes
+from a20_parquet.windows.schema import Feature, Store, feature_bytes, text_bytes
 
 if TYPE_CHECKING:
     from a20_parquet.windows.filenames.site_table import SiteTable
@@ -239,6 +239,7 @@ def divide_memory(
         dims=table.dims,
         row_group_rows=options.row_group_rows,
         windows=windows,
+        half_bytes=2 * table.dims if table.store is Store.FLOAT16 else 0,
         feature_bytes=feature_bytes(table.features),
         text_bytes=text_bytes(table.features),
         read_ahead=READ_AHEAD if from_store else 0,
@@ -267,6 +268,7 @@ def _table_options(
     return TableOptions(
         partition_by=options.partition_by,
         compression=options.compression,
+        store=options.store,
         max_file_size=options.max_file_size,
         row_group_rows=options.row_group_rows,
         window_seconds=hop.seconds,

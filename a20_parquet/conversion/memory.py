@@ -103,6 +103,7 @@ def plan_memory(  # noqa: PLR0913 - what buffers depend on, each a keyword
     dims: int,
     row_group_rows: int,
     windows: int,
+    half_bytes: int = 0,
     feature_bytes: int = 0,
     text_bytes: int = 0,
     read_ahead: int = 0,
@@ -116,6 +117,7 @@ def plan_memory(  # noqa: PLR0913 - what buffers depend on, each a keyword
         dims: floats of an embedding.
         row_group_rows: rows of a row group, which the merge holds in memory.
         windows: the largest number of windows that the input may have.
+        half_bytes: bytes of an embedding's copy in half precision; 0 if files store float32.
         feature_bytes: bytes of all further features of a window.
         text_bytes: bytes of the longest text that a feature may have.
         read_ahead: blocks of ``batch_bytes`` that each worker prefetches from a store; 0 if all
@@ -135,7 +137,7 @@ def plan_memory(  # noqa: PLR0913 - what buffers depend on, each a keyword
     # All but the embedding is copied while it is sorted.
     sorted_bytes = METADATA_ROW_BYTES + _FEATURE_COPIES * feature_bytes
     row_bytes = embedding_bytes + sorted_bytes
-    row_group_bytes = row_group_rows * row_bytes + _COPY_BYTES
+    row_group_bytes = row_group_rows * (row_bytes + half_bytes) + _COPY_BYTES
     # While blocks are prefetched, another one is being decoded.
     copies = _BATCH_COPIES + (1 + _BLOCK_COPIES * read_ahead if read_ahead else 0)
 

@@ -30,7 +30,7 @@ from a20_parquet.errors import UsageError, flag
 from a20_parquet.parquet import Compression
 from a20_parquet.resources import MOST_WORKERS, default_budget, default_workers
 from a20_parquet.windows.partition import PartitionBy
-from a20_parquet.windows.schema import MAX_DIMS
+from a20_parquet.windows.schema import MAX_DIMS, Store
 from a20_parquet.windows.selection import Selection
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class OptionValues(TypedDict, total=False):
     memory: int | str
     scratch: Path | str | None
     compression: Compression | str
+    store: Store | str
     max_file_size: int | str
     row_group_rows: int
     window_seconds: float | None
@@ -118,6 +119,11 @@ class ConvertOptions(BaseModel):
         None,
     )
     compression: Compression = _option("Of the Parquet files.", Compression.NONE)
+    store: Store = _option(
+        "How files store the floats of embeddings: ``float16`` takes half the bytes, exactly if "
+        "shards hold float16, else rounded to the nearest.",
+        Store.FLOAT32,
+    )
     max_file_size: Size = _option(
         "A file ends before its uncompressed rows exceed this.", ByteSize(512_000_000)
     )

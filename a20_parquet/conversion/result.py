@@ -13,6 +13,7 @@ from a20_parquet.errors import in_python
 from a20_parquet.formatting import first_names, format_count
 from a20_parquet.progress import NoProgress, Progress
 from a20_parquet.shards.discover import PassedOver
+from a20_parquet.windows.half import Rounding
 from a20_parquet.windows.rejection import Reason
 
 # The command line shows remarks itself, and switches this logger off.
@@ -67,6 +68,9 @@ class Conversion:
     """Values that no input gives."""
     hop_remark: str | None = None
     """Why the hop looks wrong, and which one would fit."""
+    rounding: Rounding | None = None
+    """How the stored halves of the new windows differ from the shards' floats; None if files store
+    float32."""
     widths: tuple[tuple[int, int], ...] = ()
     """Pairs ``(floats of an embedding, number of records)``, the dataset's first; empty if all
     embeddings have the same width."""
@@ -128,6 +132,8 @@ def conversion_remarks(conversion: Conversion, dataset: str) -> Iterator[str]:
         names = ", ".join(conversion.other_features)
         yield f"left out: features {names}; --feature NAME carries one along"
     yield from _width_lines(conversion)
+    if conversion.rounding is not None:
+        yield f"float16: {conversion.rounding}"
     if conversion.shape_disagreements:
         records = format_count(conversion.shape_disagreements, "record")
         yield f"{records} with an embedding_shape that is not the tensor's: the tensor's counts"

@@ -6,6 +6,7 @@ from threading import Lock
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from a20_parquet.dataset.file_bounds import FileBounds
@@ -13,11 +14,13 @@ from a20_parquet.dataset.find_bounds import bound_groups, merge_bounds
 from a20_parquet.dataset.layout import DATA, DatasetLayout
 from a20_parquet.dataset.summaries import FileSummary
 from a20_parquet.errors import DatasetError
-from a20_parquet.parquet import GroupEncoder, ParquetLayout, ParquetWriter
+from a20_parquet.parquet import GroupEncoder, ParquetLayout, ParquetWriter, ReadLists
 from a20_parquet.runs.cursor import MergeCursor
 from a20_parquet.runs.merge_plan import MergeUnit, OutputFile, group_files, split_rows
+from a20_parquet.runs.run import Rows
 from a20_parquet.storage.files import Create, create_file
 from a20_parquet.windows.build import with_embeddings
+from a20_parquet.windows.half import HalfRounder, Rounding
 from a20_parquet.windows.partition import PartitionBy, hive_file
 from a20_parquet.windows.schema import EMBEDDING
 
@@ -58,8 +61,9 @@ class UnitWriter:
         self._encoder = GroupEncoder(parquet)
         self._by = by
         self._turn = turn
-        dims = parquet.schema.field(EMBEDDING).type.list_size
-        self._buffer = np.empty((row_group_rows, dims), np.float32)
+        kind = parquet.schema.field(EMBEDDING).type
+        self._rounder = HalfRounder() if kind.value_type == pa.float16() else None
+        self._buffer = np.empty((row_group_rows, kind.list_size), np.float32)
         self._row_bytes = self._buffer[:1].nbytes
         self._create: Create = create_file
         self._metadata_columns = [name for name in parquet.schema.names if name != EMBEDDING]
@@ -90,10 +94,33 @@ class UnitWriter:
                 files.append(self._write_large_file(group[0], cursor, advance))
                 continue
             embeddings = self._buffer[: sum(file.rows for file in group)]
-            windows = with_embeddings(cursor.read(embeddings), embeddings)
+            windows = cursor.read(embeddings)
+            stored, roundings = self._stored(embeddings, [file.rows for file in group])
+            windows = with_embeddings(windows, stored)
             with self._turn:
-                files += self._write_small_files(group, windows, advance)
+                written = self._write_small_files(group, windows, advance)
+            files += [
+                file.model_copy(update={"rounding": rounding}) if rounding else file
+                for file, rounding in zip(written, roundings, strict=True)
+            ]
         return files
+
+    def _stored(
+        self, embeddings: Rows, rows: Sequence[int]
+    ) -> tuple[Rows | npt.NDArray[np.float16], list[Rounding | None]]:
+        """Return the embeddings of some files as they are stored, and how each file's differ."""
+        rounder = self._rounder
+        if rounder is None:
+            return embeddings, [None] * len(rows)
+        halves = np.empty(embeddings.shape, np.float16)
+        roundings: list[Rounding | None] = []
+        start = 0
+        for count in rows:
+            stop = start + count
+            rounder.round(embeddings[start:stop], halves[start:stop])
+            roundings.append(rounder.take())
+            start = stop
+        return halves, roundings
 
     def _write_large_file(
         self, file: OutputFile, cursor: MergeCursor, advance: Callable[[int], None]
@@ -104,6 +131,8 @@ class UnitWriter:
         with self._opened(name) as writer:
             for rows in split_rows(file.rows, len(self._buffer)):
                 keyed, read = cursor.read_paged(self._buffer[:rows])
+                if self._rounder is not None:
+                    read = _rounded(read, self._rounder)
                 times += _time_spans(keyed.column(_START), [rows])
                 bounds += bound_groups(keyed, [rows])
                 metadata = keyed.select(self._metadata_columns)
@@ -112,7 +141,10 @@ class UnitWriter:
         # Within a file windows are sorted by start, those without one first.
         known = [time for span in times for time in span if time is not None]
         span = (known[0], known[-1]) if known else (None, None)
-        return _summarize(file, name, writer, span, merge_bounds(bounds))
+        summary = _summarize(file, name, writer, span, merge_bounds(bounds))
+        if self._rounder is None:
+            return summary
+        return summary.model_copy(update={"rounding": self._rounder.take()})
 
     def _write_small_files(
         self, files: Sequence[OutputFile], windows: Any, advance: Callable[[int], None]
@@ -150,6 +182,18 @@ class UnitWriter:
                 new.expect(writer.size, writer.checksum)
         except OSError as error:
             raise DatasetError(f"{path}: cannot be written: {error}") from error
+
+
+def _rounded(read: ReadLists, rounder: HalfRounder) -> ReadLists:
+    """Return a function that reads lists as halves."""
+
+    def read_halves(start: int, stop: int) -> npt.NDArray[np.float16]:
+        values = read(start, stop)
+        halves = np.empty(values.shape, np.float16)
+        rounder.round(values, halves)
+        return halves
+
+    return read_halves
 
 
 def data_path(file: OutputFile, by: PartitionBy) -> str:

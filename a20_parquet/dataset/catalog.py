@@ -17,7 +17,7 @@ from a20_parquet.errors import DatasetError
 from a20_parquet.storage.locate import read_content
 from a20_parquet.storage.path import AnyPath, StorePath, parse_path, read_whole
 from a20_parquet.windows.partition import PartitionBy
-from a20_parquet.windows.schema import Feature, metadata_schema, window_schema
+from a20_parquet.windows.schema import Feature, Store, metadata_schema, window_schema
 
 # Fields of an object's info that differ between its versions, in any store.
 _VERSIONS: Final = (
@@ -146,8 +146,16 @@ class Catalog:
         return self.head.options.features
 
     @property
+    def store(self) -> Store:
+        """How files store the floats of embeddings."""
+        return self.head.options.store
+
+    @property
     def schema(self) -> pl.Schema:
-        """Polars types of all columns: those of the files, then the Hive keys."""
+        """Polars types of all columns as they are read: those of the files, then the Hive keys.
+
+        Embeddings are float32, also where files store halves.
+        """
         # An empty table would make pyarrow import pandas.
         stored = pl.Schema(window_schema(self.dims, self.features))
         return pl.Schema(stored | {key: self.files.schema[key] for key in self.partition_by.keys})

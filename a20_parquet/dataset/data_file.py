@@ -220,6 +220,7 @@ class DataFile:
                 self._catalog.head.options.compression,
                 rows=self.rows[group],
                 dims=self._catalog.dims,
+                item_bytes=self._catalog.store.item_bytes,
                 decode=lambda: self._decode(group),
             )
             for page in found.pages(start):
@@ -265,7 +266,8 @@ class DataFile:
         self._source, self._reader = source, reader
 
     def _columns(self, names: Sequence[str]) -> StoredColumns:
-        return stored_columns(self._catalog.dims, self._catalog.features, tuple(names))
+        catalog = self._catalog
+        return stored_columns(catalog.dims, catalog.features, tuple(names), catalog.store)
 
     def _row_group(self, group: int, columns: StoredColumns) -> RowGroup:
         """Return a row group, once these of its columns are checked."""
@@ -307,13 +309,15 @@ class DataFile:
         rows, dims = self.rows[group], self._catalog.dims
         found = table.schema.field(0).type
         # A damaged schema can make them lists of other values.
-        if not (pa.types.is_fixed_size_list(found) and found.value_type == pa.float32()):
+        wanted = self._catalog.store
+        if not (pa.types.is_fixed_size_list(found) and found.value_type == wanted.type):
             raise DatasetError(
                 f"{self._url}: its column {EMBEDDING} is {found}, expected lists of {dims} "
-                f"float32. {MEND}"
+                f"{wanted}. {MEND}"
             )
         column = table[EMBEDDING].combine_chunks()
-        floats: npt.NDArray[np.float32] = column.flatten().to_numpy(zero_copy_only=False)
+        stored = column.flatten().to_numpy(zero_copy_only=False)
+        floats: npt.NDArray[np.float32] = stored.astype(np.float32, copy=False)
         if floats.shape != (rows * dims,):
             raise DatasetError(
                 f"{self._url}: row group {group} has {len(floats)} floats, expected {rows} "

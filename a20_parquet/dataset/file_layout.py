@@ -42,7 +42,7 @@ class FileLayout:
     @property
     def parquet(self) -> ParquetLayout:
         """Schema with units and meanings, order of rows, and compression."""
-        fields = map(_described, columns(self.table.dims, self.table.features))
+        fields = map(_described, columns(self.table.dims, self.table.features, self.table.store))
         schema = pa.schema(fields, metadata={FILE_KEY: self.description})
         return ParquetLayout(schema, self.table.compression, _SORTED_BY)
 

@@ -121,7 +121,7 @@ def _schema(by: PartitionBy) -> pl.Schema:
 def _rules(options: TableOptions) -> list[tuple[str, pl.Expr, str]]:
     """Columns, a condition for each of their values, and its description for messages."""
     ratio = 1 if options.compression is Compression.NONE else _MOST_RATIO
-    most_rows = pl.col("bytes") * ratio // (4 * options.dims)
+    most_rows = pl.col("bytes") * ratio // (options.store.item_bytes * options.dims)
     rules = [
         ("path", pl.col("path").str.contains(DATA_PATH), "data/site=…/part-NNNN.parquet"),
         ("site", pl.col("site").str.contains(r"^[A-Za-z0-9_-]+$"), "letters, digits, _ and -"),

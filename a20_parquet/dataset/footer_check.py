@@ -17,7 +17,7 @@ from a20_parquet.parquet import (
     RowGroup,
     RowGroups,
 )
-from a20_parquet.windows.schema import EMBEDDING, Feature, window_schema
+from a20_parquet.windows.schema import EMBEDDING, Feature, Store, window_schema
 
 
 class StoredColumns(NamedTuple):
@@ -37,10 +37,10 @@ class StoredColumns(NamedTuple):
 
 @lru_cache
 def stored_columns(
-    dims: int, features: tuple[Feature, ...], names: tuple[str, ...]
+    dims: int, features: tuple[Feature, ...], names: tuple[str, ...], store: Store
 ) -> StoredColumns:
     """Look up columns by their names."""
-    schema = window_schema(dims, features)
+    schema = window_schema(dims, features, store)
     fields = [schema.field(name) for name in names]
     return StoredColumns(
         len(schema),

@@ -53,7 +53,7 @@ def read_joined(catalog: Catalog, files: Sequence[SmallFile], names: Sequence[st
         damaged or has another form, so that each must be read by itself.
     """
     stored = [name for name in catalog.metadata_columns if name in names]
-    columns = stored_columns(catalog.dims, catalog.features, tuple(stored))
+    columns = stored_columns(catalog.dims, catalog.features, tuple(stored), catalog.store)
     try:
         content = _join(catalog, files, columns)
         reader = pq.ParquetReader()

@@ -19,7 +19,7 @@ from a20_parquet.dataset.options import TableOptions
 from a20_parquet.dataset.summaries import ConversionSummary, FileSummary, Origin, ShardSummary
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.windows.partition import PartitionBy, period_value
-from a20_parquet.windows.schema import KEYS
+from a20_parquet.windows.schema import KEYS, Store
 
 if TYPE_CHECKING:
     from a20_parquet.windows.order import Partitions
@@ -207,8 +207,12 @@ def dataset_id(
         partitions: of that conversion, which differ where its selection does; None if an earlier
             version of this program wrote it.
     """
+    fields = options.model_dump(mode="json")
+    if options.store is Store.FLOAT32:
+        # Ids of earlier versions, which had no other way to store floats, stay.
+        del fields["store"]
     content = {
-        "options": options.model_dump(mode="json"),
+        "options": fields,
         "shards": [shard.checksum for shard in shards],
     }
     if partitions is not None:

@@ -9,7 +9,7 @@ from a20_parquet.dataset.layout import FileName
 from a20_parquet.dataset.models import Count, FrozenModel, Hertz
 from a20_parquet.parquet import Compression
 from a20_parquet.windows.partition import PartitionBy
-from a20_parquet.windows.schema import MAX_DIMS, Feature, feature_bytes
+from a20_parquet.windows.schema import MAX_DIMS, Feature, Store, feature_bytes
 
 MAX_MODEL: Final = 200
 """Most characters of a model's name."""
@@ -38,10 +38,13 @@ class TableOptions(FrozenModel):
     """Rule by which names of recorders became values of ``site``: 1, the default, is the rule of
     earlier versions, by which several names may share a value; with 2 each name has its own."""
 
+    store: Store = Store.FLOAT32
+    """How files store the floats of embeddings; readers of this program get float32."""
+
     @property
     def row_bytes(self) -> int:
-        """Bytes of a window's floats."""
-        return self.dims * 4 + feature_bytes(self.features)
+        """Bytes of a window's floats in a file."""
+        return self.dims * self.store.item_bytes + feature_bytes(self.features)
 
     @property
     def rows_per_file(self) -> int:

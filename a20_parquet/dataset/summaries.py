@@ -9,6 +9,7 @@ from a20_parquet.dataset.file_bounds import FileBounds
 from a20_parquet.dataset.layout import DataPath, FileName
 from a20_parquet.dataset.models import Count, FrozenModel, Hertz, Instant
 from a20_parquet.dataset.options import ListedFile, ReadingOptions
+from a20_parquet.windows.half import Rounding
 from a20_parquet.windows.partition import PartitionKey
 
 
@@ -30,6 +31,9 @@ class FileSummary(FrozenModel):
     """Latest ``window_start``, microseconds since 1970 in UTC."""
     bounds: FileBounds | None = None
     """None in datasets of earlier versions."""
+    rounding: Rounding | None = None
+    """How its halves differ from the shards' floats, until the manifest tells it of the whole
+    conversion; None for float32."""
 
     @property
     def key(self) -> PartitionKey:
@@ -117,6 +121,8 @@ class ConversionSummary(FrozenModel):
     None if an earlier version converted, which did not count them."""
     excluded: LeftOutCounts | None = None
     """None if neither ``exclude`` nor ``where`` was given."""
+    rounding: Rounding | None = None
+    """How the halves of its windows differ from the shards' floats; None if files store float32."""
 
 
 class Origin(FrozenModel):

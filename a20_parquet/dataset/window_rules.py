@@ -39,6 +39,7 @@ def window_rules(
         dims=table.dims,
         channels=table.channels,
         features=table.features,
+        store=table.store,
         filenames=FilenameRules(
             reading.filename_pattern, sites, reading.unknown_site, table.site_tokens
         ),

@@ -19,7 +19,8 @@ from a20_parquet.progress import Progress
 from a20_parquet.runs.run import Rows
 from a20_parquet.storage.files import TEMPORARY
 from a20_parquet.windows.build import with_embeddings
-from a20_parquet.windows.schema import EMBEDDING, KEYS, window_schema
+from a20_parquet.windows.half import to_halves
+from a20_parquet.windows.schema import EMBEDDING, KEYS, Store, window_schema
 
 _STAGING_ROWS: Final = 2048
 _COMPRESSIONS: Final = {"none": "NONE", "lz4": "LZ4", "zstd": "ZSTD"}
@@ -39,8 +40,9 @@ def write_parquet(
         schema = _schema(catalog, origin, [EMBEDDING, *catalog.metadata_columns])
         compression = _COMPRESSIONS[catalog.head.options.compression.value]
         with pq.ParquetWriter(str(temporary), schema, compression=compression) as writer:
-            for windows, keys, _ in _batches(catalog, rows, progress):
-                columns = [*windows.columns, *keys]
+            for windows, keys, embeddings in _batches(catalog, rows, progress):
+                stored = to_halves(embeddings) if catalog.store is Store.FLOAT16 else embeddings
+                columns = [*with_embeddings(windows, stored).columns, *keys]
                 writer.write_batch(pa.record_batch(columns, schema=schema))
 
 
@@ -73,12 +75,12 @@ def write_npy(
         writer = opened.enter_context(pq.ParquetWriter(str(metadata), schema, compression="ZSTD"))
         for windows, keys, embeddings in _batches(catalog, rows, progress):
             array.write(embeddings.astype("<f4", copy=False).data.cast("B"))
-            columns = [*windows.columns[1:], *keys]
+            columns = [*windows.columns, *keys]
             writer.write_batch(pa.record_batch(columns, schema=schema))
 
 
 def _schema(catalog: Catalog, origin: Origin, columns: Sequence[str]) -> Any:
-    every = window_schema(catalog.dims, catalog.features)
+    every = window_schema(catalog.dims, catalog.features, catalog.store)
     fields = [every.field(name) for name in columns]
     fields += [KEYS[key].field for key in catalog.partition_by.keys]
     return pa.schema(fields, metadata={_ORIGIN: origin.model_dump_json().encode()})
@@ -90,7 +92,7 @@ def _batches(
     """Read the selected windows in order, up to a row group of the dataset at a time.
 
     Yields:
-        A record batch of windows, an array for each Hive key, and the embeddings, shape
+        A record batch of metadata, an array for each Hive key, and the embeddings, shape
         ``(rows, dims)``; the next batch overwrites the memory of all.
     """
     options = catalog.head.options
@@ -104,7 +106,7 @@ def _batches(
         while left:
             count = min(left, len(buffer))
             embeddings = buffer[:count]
-            windows = with_embeddings(cursor.read(embeddings), embeddings)
+            windows = cursor.read(embeddings).select(catalog.metadata_columns)
             yield windows, [pa.repeat(value, count) for value in values], embeddings
             progress.advance(embeddings.nbytes)
             left -= count

@@ -28,7 +28,8 @@ from a20_parquet.exporting.select_rows import SelectedRows
 from a20_parquet.formatting import format_count
 from a20_parquet.progress import Progress
 from a20_parquet.tfrecord.shard import frame_ends
-from a20_parquet.windows.schema import Feature, FeatureKind
+from a20_parquet.windows.half import to_halves
+from a20_parquet.windows.schema import Feature, FeatureKind, Store
 
 SHARD_BYTES: Final = 200_000_000
 """About the bytes of embeddings of a shard, as those of the A2O have."""
@@ -99,7 +100,7 @@ def write_tfrecord(
                 while written < stop:
                     record = next(records)
                     inexact.add(record)
-                    _write(file, record)
+                    _write(file, record, catalog.store)
                     written += record.embedding.shape[0] * record.embedding.shape[1]
                     progress.advance(record.embedding.nbytes)
         catalog.check_unchanged()
@@ -119,16 +120,16 @@ def is_tfrecord_export(folder: Path) -> bool:
     return isinstance(config, dict) and _ORIGIN in config and known
 
 
-def _write(file: BinaryIO, record: Record) -> None:
-    payload = b"".join(_example(record))
+def _write(file: BinaryIO, record: Record, store: Store) -> None:
+    payload = b"".join(_example(record, store))
     header, footer = frame_ends(payload)
     file.write(header)
     file.write(payload)
     file.write(footer)
 
 
-def _example(record: Record) -> Parts:
-    embedding = record.embedding
+def _example(record: Record, store: Store) -> Parts:
+    embedding = to_halves(record.embedding) if store is Store.FLOAT16 else record.embedding
     features = {
         "timestamp_s": float_feature(np.array([record.offset_s], np.float32)),
         "filename": bytes_feature([[record.filename.encode()]]),

@@ -134,13 +134,14 @@ class Page:
 class EmbeddingPages:
     """The embeddings of one row group; for one thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the file says of the row group, each a keyword
         self,
         source: Input,
         compression: Compression,
         *,
         rows: int,
         dims: int,
+        item_bytes: int = 4,
         decode: Callable[[], Embeddings],
     ) -> None:
         """Take the row group; nothing is read yet.
@@ -150,12 +151,14 @@ class EmbeddingPages:
             compression: of the embeddings.
             rows: of the row group.
             dims: floats per embedding.
+            item_bytes: of a stored float, 4 or 2.
             decode: reads the row group's embeddings with a general reader, shape ``(rows, dims)``;
                 called if pages do not have the expected form.
         """
         self._source = source
         self._rows = rows
         self._dims = dims
+        self._kind = np.dtype(f"<f{item_bytes}")
         self._decode = decode
         self._decoded: Embeddings | None = None
         self._codec = compression.compressor()
@@ -210,7 +213,7 @@ class EmbeddingPages:
     def _read(self, page: Page, head: PageHead, out: Embeddings) -> bool:
         """Read a page; False if its levels are not the expected ones."""
         levels = _full_levels(page.rows, self._dims)
-        if head.size != len(levels) + out.nbytes:
+        if head.size != len(levels) + out.size * self._kind.itemsize:
             return False
         if self._codec is None:
             return self._read_plain(page, head, levels, out)
@@ -223,8 +226,8 @@ class EmbeddingPages:
             return False
         values = np.frombuffer(body[len(levels) :], np.uint8)
         if head.encoding == Encoding.PLAIN:
-            np.copyto(out, values.view("<f4").reshape(out.shape))
-        elif head.encoding == Encoding.BYTE_STREAM_SPLIT:
+            np.copyto(out, values.view(self._kind).reshape(out.shape))
+        elif head.encoding == Encoding.BYTE_STREAM_SPLIT and self._kind.itemsize == out.itemsize:
             join_byte_streams(values.reshape(4, -1), out.view(np.uint8).reshape(-1, 4))
         else:
             return False
@@ -234,10 +237,16 @@ class EmbeddingPages:
         """Read an uncompressed page with one call."""
         if head.stored_size != head.size or head.encoding != Encoding.PLAIN:
             return False
-        found, values = memoryview(bytearray(len(levels))), out.data.cast("B")
+        is_wide = self._kind.itemsize == out.itemsize
+        stored = out if is_wide else np.empty(out.shape, self._kind)
+        found, values = memoryview(bytearray(len(levels))), stored.data.cast("B")
         self._source.read_into([found, values], page.position)
         _check(page, head, crc32(values, crc32(found)))
-        return found == levels
+        if found != levels:
+            return False
+        if not is_wide:
+            np.copyto(out, stored)
+        return True
 
 
 def _check(page: Page, head: PageHead, found: int) -> None:

@@ -14,6 +14,7 @@ from a20_parquet.parquet.flat.numbers import NumberType
 from a20_parquet.parquet.format.footer import FooterFrame
 from a20_parquet.parquet.format.schema import (
     DATE_MEANING,
+    HALF_MEANING,
     INSTANT_MEANING,
     INT16_MEANING,
     LIST_MEANING,
@@ -60,8 +61,8 @@ class ParquetLayout:
         """Encode what rows do not change.
 
         Args:
-            schema: a ``pyarrow.Schema`` of numbers, times, strings, bytes and lists of float32 or
-                int64 with one length; the file's columns in this order.
+            schema: a ``pyarrow.Schema`` of numbers, times, strings, bytes and lists of float32,
+                float16 or int64 with one length; the file's columns in this order.
             compression: of all columns.
             sorted_by: names of the columns by which the rows of each row group ascend, nulls first.
 
@@ -113,8 +114,8 @@ def _require_list(field: Any) -> None:
     ):
         raise DatasetError(
             f"column {field.name!r} has type {kind}, which cannot be written: use one of "
-            f"{', '.join(map(str, _FLAT))}, or fixed_size_list<float not null> or <int64 not null> "
-            f"of 1 to {_LONGEST_LIST} elements"
+            f"{', '.join(map(str, _FLAT))}, or fixed_size_list of float, halffloat or int64 "
+            f"not null, of 1 to {_LONGEST_LIST} elements"
         )
 
 
@@ -122,11 +123,18 @@ def _elements(field: Any) -> list[bytes]:
     """Return the schema elements of a column; the format wants three levels for a list."""
     repetition = Repetition.OPTIONAL if field.nullable else Repetition.REQUIRED
     if field.type not in _FLAT:
-        physical, _ = LIST_ITEMS[field.type.value_type]
+        physical, size = LIST_ITEMS[field.type.value_type]
+        is_half = physical is Physical.FIXED_LEN_BYTE_ARRAY
         return [
             schema_element(field.name, repetition=repetition, children=1, meaning=LIST_MEANING),
             schema_element("list", repetition=Repetition.REPEATED, children=1),
-            schema_element("element", physical=physical, repetition=Repetition.REQUIRED),
+            schema_element(
+                "element",
+                physical=physical,
+                repetition=Repetition.REQUIRED,
+                length=size if is_half else None,
+                meaning=HALF_MEANING if is_half else PLAIN_MEANING,
+            ),
         ]
     physical, meaning, _ = _FLAT[field.type]
     return [schema_element(field.name, physical=physical, repetition=repetition, meaning=meaning)]

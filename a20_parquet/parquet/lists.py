@@ -37,10 +37,14 @@ _PAGE_BYTES = 1 << 20
 
 ReadLists: TypeAlias = Callable[[int, int], Array]
 """Reads the lists of the rows from the first number to before the second, shape (rows, length),
-float32, C-contiguous. The next call may reuse their memory."""
+of the column's items, C-contiguous. The next call may reuse their memory."""
 
 
-LIST_ITEMS = {pa.float32(): (Physical.FLOAT, 4), pa.int64(): (Physical.INT64, 8)}
+LIST_ITEMS = {
+    pa.float32(): (Physical.FLOAT, 4),
+    pa.float16(): (Physical.FIXED_LEN_BYTE_ARRAY, 2),
+    pa.int64(): (Physical.INT64, 8),
+}
 """What lists may hold: how a value is stored, and its bytes."""
 
 
@@ -64,6 +68,7 @@ class ListColumn:
         self._rows_a_page = max(1, _PAGE_BYTES // self.row_bytes)
         self._levels = ListLevels(self._length, nullable=field.nullable)
         self._full_levels = lru_cache(maxsize=1 << 8)(self._levels.full)
+        # Halves are not split: few readers know that of a FIXED_LEN_BYTE_ARRAY.
         # polars 2.1 panics on pages of split bytes with nulls, also of other writers.
         is_split = physical is Physical.FLOAT and not field.nullable
         self._splits = compression is Compression.ZSTD and is_split

@@ -27,6 +27,8 @@ from a20_parquet.shards.discover import find_shards
 from a20_parquet.shards.perch_config import read_configs
 from a20_parquet.tfrecord.shard import Shard, some_in_store
 from a20_parquet.windows.build import with_embeddings
+from a20_parquet.windows.half import to_halves
+from a20_parquet.windows.schema import Store
 
 _MOST_SHARDS = 64
 _ANY_ID = 16 * "0"
@@ -146,7 +148,8 @@ def _file_sizes(sample: Sample, table: TableOptions) -> FileSizes:
     """Return the sizes of files encoded from the sample."""
     rows = min(len(sample.embeddings), table.row_group_rows, _ENCODED_ROWS)
     embeddings = np.ascontiguousarray(sample.embeddings[:rows])
-    windows = with_embeddings(sample.keyed.slice(0, rows), embeddings)
+    stored = to_halves(embeddings) if table.store is Store.FLOAT16 else embeddings
+    windows = with_embeddings(sample.keyed.slice(0, rows), stored)
     encoder = GroupEncoder(FileLayout(table, _ANY_ID).parquet)
 
     def encode(count: int) -> int:

@@ -63,6 +63,7 @@ def describe(dataset: str | Path) -> DatasetDescription:
 def catalog_description(catalog: Catalog) -> DatasetDescription:
     """Describe an opened dataset; see ``describe``."""
     head, by = catalog.head, catalog.partition_by
+    stored = columns(catalog.dims, catalog.features, catalog.store)
     versions = [each.version for each in head.conversions if each.version]
     keys = [KEYS["site"], *([KEYS[by.period]] if by.period else [])]
     return DatasetDescription(
@@ -72,6 +73,6 @@ def catalog_description(catalog: Catalog) -> DatasetDescription:
         window_seconds=head.options.window_size_seconds,
         hop_seconds=head.options.window_seconds,
         versions=tuple(dict.fromkeys(versions)),
-        columns=tuple(map(ColumnDescription.of, columns(catalog.dims, catalog.features))),
+        columns=tuple(map(ColumnDescription.of, stored)),
         keys=tuple(map(ColumnDescription.of, keys)),
     )

@@ -12,6 +12,7 @@ from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.summaries import Assumption, Origin
 from a20_parquet.dataset.taken import Taken, taken
 from a20_parquet.query.describe import DatasetDescription, catalog_description
+from a20_parquet.windows.half import Rounding, merge_roundings
 from a20_parquet.windows.partition import PartitionBy, sparse_partitions_hint
 
 
@@ -59,6 +60,10 @@ class DatasetInfo:
     window_seconds: float
     """Seconds from one window's start to the next."""
     compression: str
+    store: str
+    """How files store the floats of embeddings: ``float32`` or ``float16``."""
+    rounding: Rounding | None
+    """How stored halves differ from the shards' floats; None if files store float32."""
     partition_by: str
     sites: int
     first_site: str | None
@@ -119,6 +124,8 @@ def catalog_info(catalog: Catalog) -> DatasetInfo:
         dims=catalog.dims,
         window_seconds=manifest.options.window_seconds,
         compression=manifest.options.compression.value,
+        store=catalog.store.value,
+        rounding=merge_roundings(each.rounding for each in manifest.conversions),
         partition_by=by.value,
         sites=manifest.totals.sites,
         first_site=_text(files["site"].min()),

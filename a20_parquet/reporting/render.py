@@ -182,6 +182,7 @@ def _facts(info: DatasetInfo, coverage: Coverage) -> list[tuple[str, str]]:
     found = [
         ("Hive keys", info.partition_by.replace(",", ", ")),
         ("Compression", info.compression),
+        *([] if info.rounding is None else [("Embeddings stored as", info.store)]),
         ("Channels", f"{coverage.channels:,}"),
         *(
             []

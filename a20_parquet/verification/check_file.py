@@ -57,7 +57,7 @@ class FileChecker:
         self._root = parse_path(catalog.location)
         self._advance = advance
         self._sink = sink
-        self._schema = window_schema(catalog.dims, catalog.features)
+        self._schema = window_schema(catalog.dims, catalog.features, catalog.store)
 
     def check(self, file: FileSummary) -> FileCheck:
         """Check one file; rows are checked only if the file's bytes are as written."""

@@ -21,8 +21,10 @@ from a20_parquet.tfrecord.shard import Shard
 from a20_parquet.windows.build import WindowRules, sort_table
 from a20_parquet.windows.filter import RecordFilter
 from a20_parquet.windows.fingerprint import BlockSink, WindowBlock
+from a20_parquet.windows.half import round_to_halves
 from a20_parquet.windows.records import DecodedRecords
 from a20_parquet.windows.rejection import Rejection
+from a20_parquet.windows.schema import Store
 from a20_parquet.windows.window_list import WindowList
 
 Lists: TypeAlias = Mapping[ListedFile, WindowList]
@@ -219,6 +221,8 @@ def _select(taken: DecodedRecords, rules: WindowRules) -> tuple[WindowBlock, int
     windows = sort_table([taken.metadata], rules, taken.features)
     rows = [*map(rules.pick, taken.embeddings)] or [np.empty((0, rules.dims), np.float32)]
     embeddings = np.concatenate(rows).astype(np.float32, copy=False)
+    if rules.store is Store.FLOAT16:
+        embeddings = round_to_halves(embeddings)
     if not rules.selects:
         return WindowBlock(windows.to_batch(), embeddings), 0
     takes, _ = rules.select(windows)

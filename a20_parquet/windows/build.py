@@ -18,6 +18,7 @@ from a20_parquet.windows.schema import (
     KEYED_ONLY,
     Feature,
     FeatureKind,
+    Store,
     keyed_schema,
     window_schema,
 )
@@ -46,6 +47,8 @@ class WindowRules:
     """Channels to take, ascending; None for all."""
     features: tuple[Feature, ...] = ()
     """Further features that become columns."""
+    store: Store = Store.FLOAT32
+    """How files store the floats, so that none may become infinite."""
     filenames: FilenameRules = field(default_factory=FilenameRules)
     """How filenames are read."""
     selection: Selection = field(default_factory=Selection)
@@ -182,7 +185,7 @@ def sort_table(
     )
 
 
-def with_embeddings(metadata: Any, embeddings: npt.NDArray[np.float32]) -> Any:
+def with_embeddings(metadata: Any, embeddings: npt.NDArray[np.float32 | np.float16]) -> Any:
     """Join metadata and embeddings to a record batch of windows, without copying either.
 
     Args:
@@ -190,9 +193,10 @@ def with_embeddings(metadata: Any, embeddings: npt.NDArray[np.float32]) -> Any:
         embeddings: shape ``(rows, dims)``, C-contiguous.
 
     Returns:
-        A record batch of ``window_schema(dims, features)``.
+        A record batch of ``window_schema(dims, features)``, with halves if these are given.
     """
-    embedding = window_schema(embeddings.shape[1]).field(EMBEDDING)
+    store = Store.FLOAT16 if embeddings.dtype == np.float16 else Store.FLOAT32
+    embedding = window_schema(embeddings.shape[1], (), store).field(EMBEDDING)
     column = _list_array(embedding.type, embeddings.reshape(-1), None)
     fields = [field for field in metadata.schema if field.name not in KEYED_ONLY]
     rest = [metadata.column(field.name) for field in fields]

@@ -10,9 +10,10 @@ import pyarrow as pa
 from a20_parquet.windows.build import WindowRules
 from a20_parquet.windows.filenames.parse import parse_filenames
 from a20_parquet.windows.filenames.patterns import PLAIN
+from a20_parquet.windows.half import LARGEST, overflows
 from a20_parquet.windows.records import DecodedRecords
 from a20_parquet.windows.rejection import Reason, Rejection
-from a20_parquet.windows.schema import MAX_CHANNELS, FeatureKind
+from a20_parquet.windows.schema import MAX_CHANNELS, FeatureKind, Store
 from a20_parquet.windows.selection import LeftOut
 
 
@@ -64,6 +65,7 @@ class RecordFilter:
         self._most_names = most_names
         # Lists were compared with their columns when they were decoded.
         self._tensors = [each for each in rules.features if each.kind is FeatureKind.TENSOR]
+        self._halves = rules.store is Store.FLOAT16
         self._takes_plain = rules.filenames.pattern is None and not rules.selection.sites
         self._good: set[bytes] = set()
         self._others: dict[bytes, _Verdict] = {}
@@ -144,6 +146,14 @@ class RecordFilter:
             return Reason.BAD_TENSOR, (
                 f"its embedding has {channels} channels, expected {MAX_CHANNELS} at most"
             )
+        if self._halves and overflows(decoded.embeddings[index]):
+            largest = np.abs(decoded.embeddings[index]).max(
+                initial=0, where=np.isfinite(decoded.embeddings[index])
+            )
+            return Reason.TOO_LARGE, (
+                f"a value of its embedding is {largest:.9g}, expected {LARGEST:g} at most as a "
+                "float16 holds it (--store float16)"
+            )
         for feature in self._tensors:
             tensor = decoded.features[feature.name][index]
             if tensor is not None and tensor.shape[2] != feature.size:
@@ -168,6 +178,7 @@ class RecordFilter:
                 for feature in self._tensors
                 for tensor in decoded.features[feature.name]
             )
+            and not (self._halves and any(map(overflows, decoded.embeddings)))
         )
 
     def _count_dropped(self, shape: tuple[int, int, int]) -> int:

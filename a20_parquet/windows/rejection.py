@@ -15,6 +15,7 @@ class Reason(enum.StrEnum):
     BAD_FEATURE = "bad_feature"
     BAD_TENSOR = "bad_tensor"
     WRONG_DIMS = "wrong_dims"
+    TOO_LARGE = "too_large"
     BAD_TIMESTAMP = "bad_timestamp"
     NO_SAMPLE_RATE = "no_sample_rate"
     BAD_FILENAME = "bad_filename"
@@ -45,6 +46,7 @@ _MEANINGS = {
     Reason.BAD_FEATURE: "a feature is missing, of another kind, or has another number of values",
     Reason.BAD_TENSOR: "a tensor is not float32 or float16 of shape [T, C, D] or [T, D]",
     Reason.WRONG_DIMS: "the embedding has another number of floats than the dataset's",
+    Reason.TOO_LARGE: "a value of the embedding is larger than a float16 can hold",
     Reason.BAD_TIMESTAMP: "timestamp_s is no usable number of seconds",
     Reason.NO_SAMPLE_RATE: "timestamp_offset is in audio samples, and nothing tells their rate",
     Reason.BAD_FILENAME: "the filename does not tell what the dataset needs",
@@ -54,6 +56,7 @@ _FETCH = "The shard is damaged here: fetch it again, or leave it out."
 _FIXES = {reason: _FETCH if reason in _DAMAGE else _REWRITE for reason in Reason} | {
     Reason.BAD_FEATURE: "Leave the shard or that --feature out, or have the record written again.",
     Reason.WRONG_DIMS: "Convert shards of different dimensions into separate datasets.",
+    Reason.TOO_LARGE: "Convert into a dataset without --store float16.",
     Reason.NO_SAMPLE_RATE: "Give --sample-rate, or put Perch's config.json beside the shard.",
     Reason.BAD_FILENAME: "Give --filename-pattern or --unknown-site, or leave the shard out.",
 }

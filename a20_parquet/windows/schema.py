@@ -25,6 +25,24 @@ _NO_FEATURES = (
 """Further names that no feature may have; the last four are sort keys and DuckDB's file column."""
 
 
+class Store(enum.StrEnum):
+    """How files store the floats of embeddings."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    """Rounded to the nearest half, two bytes each."""
+
+    @property
+    def type(self) -> Any:
+        """Arrow type of an element."""
+        return pa.float16() if self is Store.FLOAT16 else pa.float32()
+
+    @property
+    def item_bytes(self) -> int:
+        """Bytes of an element."""
+        return 2 if self is Store.FLOAT16 else 4
+
+
 class FeatureKind(enum.StrEnum):
     """How records store a feature; it decides the column's type."""
 
@@ -233,11 +251,13 @@ def text_bytes(features: tuple[Feature, ...]) -> int:
     return max((feature.size for feature in features if feature.kind.is_text), default=0)
 
 
-def columns(dims: int, features: tuple[Feature, ...] = ()) -> tuple[Column, ...]:
+def columns(
+    dims: int, features: tuple[Feature, ...] = (), store: Store = Store.FLOAT32
+) -> tuple[Column, ...]:
     """All columns of a dataset with ``dims`` floats an embedding."""
     embedding = Column(
         EMBEDDING,
-        pa.list_(pa.field("element", pa.float32(), nullable=False), dims),
+        pa.list_(pa.field("element", store.type, nullable=False), dims),
         "the model's embedding of the window",
         "the model's own, without dimension",
         nullable=False,
@@ -252,9 +272,11 @@ def metadata_schema(features: tuple[Feature, ...] = ()) -> Any:
 
 
 @lru_cache
-def window_schema(dims: int, features: tuple[Feature, ...] = ()) -> Any:
+def window_schema(
+    dims: int, features: tuple[Feature, ...] = (), store: Store = Store.FLOAT32
+) -> Any:
     """The Arrow schema of windows with ``dims`` floats an embedding."""
-    return pa.schema([column.field for column in columns(dims, features)])
+    return pa.schema([column.field for column in columns(dims, features, store)])
 
 
 _KEYED = pa.schema(

@@ -15,7 +15,11 @@ import pyarrow.compute as pc
 IDENTITY = ("filename", "recording_offset_in_file", "channel")
 """The columns that tell a window from all others."""
 _QUIET_BIT = np.uint32(0x00400000)
-_BITS = {np.dtype(np.float32): np.dtype(np.uint32), np.dtype(np.float64): np.dtype(np.uint64)}
+_BITS = {
+    np.dtype(np.float16): np.dtype(np.uint16),
+    np.dtype(np.float32): np.dtype(np.uint32),
+    np.dtype(np.float64): np.dtype(np.uint64),
+}
 _VIEWS = {"string_view": pa.large_string(), "binary_view": pa.large_binary()}
 
 

@@ -18,6 +18,7 @@ from tests.conformance.recordings import (
     Record,
     expected_rows,
     make_records,
+    with_halves,
 )
 
 COMPRESSIONS = ("none", "lz4", "zstd")
@@ -35,12 +36,15 @@ class Dataset:
     """Whether it holds recordings without a date, in ``__HIVE_DEFAULT_PARTITION__``."""
     has_features: bool = False
     """Whether it has ``FEATURES``."""
+    is_half: bool = False
+    """Whether shards and dataset hold float16."""
 
     @property
     def name(self) -> str:
         """Its folder's name."""
         words = [self.compression, *self.keys]
         words += ["undated"] * self.is_undated + ["features"] * self.has_features
+        words += ["float16"] * self.is_half
         return "-".join(words)
 
     @property
@@ -53,6 +57,7 @@ DATASETS = (
     *(Dataset(compression, by) for compression in COMPRESSIONS for by in KEYS),
     *(Dataset("none", by, is_undated=True) for by in KEYS),
     *(Dataset(compression, "site", has_features=True) for compression in COMPRESSIONS),
+    *(Dataset(compression, "site", is_half=True) for compression in COMPRESSIONS),
 )
 
 
@@ -62,11 +67,15 @@ def make_datasets(folder: Path, datasets: Sequence[Dataset] = DATASETS, dims: in
     A dataset is ``folder/NAME/``, its rows ``folder/NAME.arrow``, and ``folder/datasets.json``
     names the keys of each.
     """
-    for is_undated in (False, True):
-        chosen = [dataset for dataset in datasets if dataset.is_undated == is_undated]
+    for is_undated, is_half in ((False, False), (True, False), (False, True)):
+        chosen = [
+            dataset
+            for dataset in datasets
+            if (dataset.is_undated, dataset.is_half) == (is_undated, is_half)
+        ]
         if chosen:
             records = list(make_records(DATED + UNDATED * is_undated, dims))
-            _make_alike(folder, chosen, records)
+            _make_alike(folder, chosen, with_halves(records) if is_half else records)
     listing = {dataset.name: dataset.keys for dataset in datasets}
     (folder / "datasets.json").write_text(json.dumps(listing))
 
@@ -76,13 +85,18 @@ def _make_alike(folder: Path, datasets: Sequence[Dataset], records: Sequence[Rec
     import a20_parquet
 
     name = "undated" if datasets[0].is_undated else "dated"
+    is_half = datasets[0].is_half
+    name += "-float16" * is_half
     shard = _write_shard(folder / f"{name}-00000-of-00001", records)
     rows = expected_rows(records)
+    if is_half:
+        rows = rows.set_column(rows.column_names.index("embedding"), "embedding", _halves(rows))
     for dataset in datasets:
         conversion = a20_parquet.convert(
             shard,
             folder / dataset.name,
             partition_by=dataset.partition_by,
+            store="float16" if is_half else "float32",
             compression=dataset.compression,
             row_group_rows=_ROW_GROUP_ROWS,
             feature=list(FEATURES) if dataset.has_features else [],
@@ -96,6 +110,13 @@ def _make_alike(folder: Path, datasets: Sequence[Dataset], records: Sequence[Rec
             table = rows.drop_columns(names)
             with pa.ipc.new_file(file, table.schema) as writer:
                 writer.write_table(table)
+
+
+def _halves(rows: Any) -> Any:
+    """The embeddings in the type that files have."""
+    column = rows["embedding"].combine_chunks()
+    floats = column.flatten().to_numpy(zero_copy_only=False).astype(np.float16)
+    return pa.FixedSizeListArray.from_arrays(pa.array(floats), column.type.list_size)
 
 
 def _write_shard(path: Path, records: Sequence[Record]) -> Path:

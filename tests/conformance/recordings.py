@@ -5,7 +5,7 @@ the arrays that NumPy made and TensorFlow wrote to the shards. Nothing of the pa
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,6 +26,8 @@ _SCORES = (float("nan"), -0.0, 1e-45, float("inf"), 0.25)
 HOP_S = 5.0
 UNKNOWN_SITE = "elsewhere"
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001
+_SPECIAL_HALVES = (0x7E00, 0xFE01, 0x7C00, 0xFC00, 0x8000, 0x0001, 0x83FF, 0x7BFF)
+"""NaN, NaN with a sign and a payload, infinity, -0, subnormal ones, and the largest."""
 _SPECIAL_BITS = (
     *(0x7FC00000, 0xFFC12345, 0x7F800001, 0xFFFFFFFF),  # NaN: quiet, payload, signalling, all ones
     *(0x80000000, 0x00000001, 0x807FFFFF),  # -0.0, the smallest denormal, the largest negative one
@@ -135,6 +137,17 @@ def make_records(recordings: Sequence[Recording], dims: int = DIMS) -> Iterator[
                     del features[name]
             yield Record(recording, timestamp_s, tensor, features)
             number += 1
+
+
+def with_halves(records: Sequence[Record]) -> list[Record]:
+    """The same records with tensors of float16, some values of which are special."""
+    found = []
+    for record in records:
+        floats = np.where(np.isfinite(record.tensor), record.tensor, 1).clip(-60000, 60000)
+        tensor = floats.astype(np.float16)
+        tensor.reshape(-1)[: len(_SPECIAL_HALVES)].view(np.uint16)[:] = _SPECIAL_HALVES
+        found.append(replace(record, tensor=tensor))
+    return found
 
 
 def _make_special(values: npt.NDArray[np.float32]) -> None:

@@ -18,6 +18,7 @@ class Physical(enum.IntEnum):
     FLOAT = 4
     DOUBLE = 5
     BYTE_ARRAY = 6
+    FIXED_LEN_BYTE_ARRAY = 7
 
 
 class Encoding(enum.IntEnum):
@@ -67,20 +68,27 @@ INT16_MEANING = LogicalType(
     struct((10, STRUCT, struct((1, thrift.I8, b"\x10"), (2, thrift.TRUE, b"")))),
     16,
 )
+HALF_MEANING = LogicalType(struct((15, STRUCT, _EMPTY)))
 
 
-def schema_element(
+def schema_element(  # noqa: PLR0913 - the fields of the format's struct
     name: str,
     *,
     physical: Physical | None = None,
     repetition: Repetition | None = None,
     children: int | None = None,
+    length: int | None = None,
     meaning: LogicalType = PLAIN_MEANING,
 ) -> bytes:
-    """Return a ``SchemaElement``: a leaf has a physical type, a group its number of children."""
+    """Return a ``SchemaElement``: a leaf has a physical type, a group its number of children.
+
+    A ``FIXED_LEN_BYTE_ARRAY`` has a length in bytes too.
+    """
     encoded = [(4, thrift.BINARY, thrift.binary(name.encode()))]
     if physical is not None:
         encoded.append((1, I32, integer(physical)))
+    if length is not None:
+        encoded.append((2, I32, integer(length)))
     if repetition is not None:
         encoded.append((3, I32, integer(repetition)))
     if children is not None:
