@@ -20,6 +20,7 @@ ALL_TYPES = [
     pa.timestamp("us", tz="UTC"),
     pa.date32(),
     embedding_type(3),
+    pa.list_(pa.field("element", pa.float16(), nullable=False), 3),
     pa.list_(pa.field("element", pa.int64(), nullable=False), 3),
 ]
 
@@ -33,7 +34,7 @@ def every_type(rows: int = 60) -> Any:
         for nullable in (True, False):
             mask = pa.array(np.arange(rows) % 5 == 1) if nullable else None
             if pa.types.is_fixed_size_list(kind):
-                items = pa.array(np.arange(3 * rows)).cast(kind.value_type)
+                items = pa.array(np.arange(3 * rows).astype(np.float32)).cast(kind.value_type)
                 array = pa.FixedSizeListArray.from_arrays(items, type=kind, mask=mask)
             elif kind in {pa.string(), pa.binary()}:
                 array = pa.array([f"Ü{number}" for number in numbers]).cast(kind)
