@@ -105,7 +105,7 @@ class Catalog:
     @property
     def root(self) -> str:
         """The dataset's folder in ``filesystem``, without a slash at its end."""
-        return str(self.folder) if isinstance(self.folder, Path) else self.folder.path
+        return self.location if isinstance(self.folder, Path) else self.folder.path
 
     @property
     def head(self) -> ManifestHead:

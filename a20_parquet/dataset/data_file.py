@@ -17,6 +17,7 @@ from a20_parquet.dataset.footer_check import (
     read_row_groups,
     stored_columns,
 )
+from a20_parquet.dataset.page_range import PageRange
 from a20_parquet.dataset.reading_errors import MEND, ReadingErrors
 from a20_parquet.errors import DatasetError
 from a20_parquet.parquet import (
@@ -207,14 +208,21 @@ class DataFile:
             ]
             return pa.table(arrays, schema=schema)
 
-    def pages(self, group: int) -> Iterator[tuple[EmbeddingPages, Page]]:
+    def pages(
+        self, group: int, wanted: tuple[int, int] | None = None
+    ) -> Iterator[tuple[EmbeddingPages, Page]]:
         """Find the pages of a row group's embeddings, each when the next is asked for.
+
+        Args:
+            group: its number.
+            wanted: numbers in the row group of the first and the last row that is needed: from a
+                store, one request gets their pages. None for all.
 
         Raises:
             DatasetError: the file cannot be read.
         """
         with self._reading:
-            source, start = self._embedding_source(group)
+            source, pages = self._embedding_source(group, wanted)
             found = EmbeddingPages(
                 source,
                 self._catalog.head.options.compression,
@@ -223,7 +231,7 @@ class DataFile:
                 item_bytes=self._catalog.store.item_bytes,
                 decode=lambda: self._decode(group),
             )
-            for page in found.pages(start):
+            for page in found.pages(pages.start, pages.first, pages.end):
                 yield found, page
 
     def read_page(self, pages: EmbeddingPages, page: Page, out: Embeddings) -> None:
@@ -287,21 +295,28 @@ class DataFile:
             groups, column_indices=columns.indices, use_threads=False
         )
 
-    def _embedding_source(self, group: int) -> tuple[Input, int]:
-        """Return the file, or the row group's part of it, and the offset of its first page."""
+    def _embedding_source(
+        self, group: int, wanted: tuple[int, int] | None
+    ) -> tuple[Input, PageRange]:
+        """Return the file, or the part of it that has the wanted pages, and these pages."""
+        rows = self.rows[group]
         if self._local is None and self._catalog.is_local:
             self._local = LocalInput(self._path)
         if self._local is not None and len(self.rows) == 1:
             # The embeddings come first, and the manifest says the rest.
-            return self._local, len(MAGIC)
+            return self._local, PageRange(0, rows, len(MAGIC), self._size)
         chunk = self._row_group(group, self._columns([EMBEDDING])).chunks[0]
-        start = chunk.start
+        pages = PageRange.whole(chunk, rows)
         if self._local is not None:
-            return self._local, start
-        # One request gets the whole column chunk.
-        end = start + chunk.stored_size + LONGEST_HEADER
-        content = self._catalog.filesystem.cat_file(self._path, start=start, end=end)
-        return MemoryInput(content, start, self._url), start
+            return self._local, pages
+        has_index = 0 < chunk.index_start < chunk.index_start + chunk.index_size < self._size
+        if has_index and wanted is not None and wanted != (0, rows - 1):
+            self._source.seek(chunk.index_start)
+            index = self._source.read(chunk.index_size)
+            pages = PageRange.of_rows(chunk, rows, index, *wanted)
+        end = pages.stop + LONGEST_HEADER
+        content = self._catalog.filesystem.cat_file(self._path, start=pages.start, end=end)
+        return MemoryInput(content, pages.start, self._url), pages
 
     def _decode(self, group: int) -> Embeddings:
         """Read a row group's embeddings with pyarrow, which reads pages of any form."""

@@ -163,29 +163,31 @@ class EmbeddingPages:
         self._decoded: Embeddings | None = None
         self._codec = compression.compressor()
 
-    def pages(self, start: int) -> Iterator[Page]:
-        """Follow the page headers: no index lists the pages.
+    def pages(self, start: int, first: int = 0, end: int | None = None) -> Iterator[Page]:
+        """Follow the page headers.
 
         Args:
             start: offset of the first page in the file, in bytes.
+            first: number of that page's first row in the row group.
+            end: one past the last row of the last page; None for all rows that follow.
 
         Yields:
-            The pages in row order, together all rows. From the first page that does not have the
+            The pages in row order, together these rows. From the first page that does not have the
             expected form, the rest is one page.
 
         Raises:
             DatasetError: the file ends too early.
             OSError: it cannot be read.
         """
-        first, position = 0, start
+        end, position = self._rows if end is None else end, start
         # At least this many bytes follow a page's start: its levels, or the footer.
         buffer = memoryview(bytearray(LONGEST_HEADER))
-        while first < self._rows:
+        while first < end:
             self._source.read_into([buffer], position)
             head = read_data_page_header(buffer)
             rows, rest = (0, 1) if head is None else divmod(head.values, self._dims)
-            if head is None or rest or not 0 < rows <= self._rows - first:
-                yield Page(first, self._rows - first)
+            if head is None or rest or not 0 < rows <= end - first:
+                yield Page(first, end - first)
                 return
             position += head.header_size
             yield Page(first, rows, position, head)

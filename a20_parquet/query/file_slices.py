@@ -90,8 +90,11 @@ class FileSlice:
         count = sum(self.file.rows[group] for group in self.groups)
         return np.arange(start, start + count) < self.limit
 
-    def pages(self) -> Iterator[tuple[int, EmbeddingPages, Page]]:
-        """Find the slice's pages of embeddings.
+    def pages(self, kept: Mask) -> Iterator[tuple[int, EmbeddingPages, Page]]:
+        """Find the slice's pages of embeddings that have kept rows, and maybe others.
+
+        Args:
+            kept: a mask of the slice's rows.
 
         Yields:
             The number of a page's first row in this slice, its row group's reader, and the page.
@@ -101,9 +104,12 @@ class FileSlice:
         """
         start = 0
         for group in self.groups:
-            for pages, page in self.file.pages(group):
-                yield start + page.first, pages, page
-            start += self.file.rows[group]
+            end = start + self.file.rows[group]
+            rows = np.flatnonzero(kept[start:end])
+            if len(rows):
+                for pages, page in self.file.pages(group, (int(rows[0]), int(rows[-1]))):
+                    yield start + page.first, pages, page
+            start = end
 
 
 def count_rows(kept: Sequence[Mask]) -> int:
@@ -178,7 +184,7 @@ def read_embeddings(slices: Sequence[FileSlice], kept: Sequence[Mask], out: Embe
     for part, rows in zip(slices, kept, strict=True):
         if not rows.any():
             continue
-        for first, pages, page in part.pages():
+        for first, pages, page in part.pages(rows):
             of_page = rows[first : first + page.rows]
             count = int(np.count_nonzero(of_page))
             if count == page.rows:
@@ -221,7 +227,7 @@ def read_blocks(
     filled = 0
     for part, rows in zip(slices, kept, strict=True):
         before = part.before + part.start
-        for first, pages, page in part.pages():
+        for first, pages, page in part.pages(rows):
             wanted = np.flatnonzero(rows[first : first + page.rows])
             if not len(wanted):
                 continue

@@ -102,9 +102,7 @@ def label(  # noqa: PLR0913 - how to join, each a keyword
     kept = pl.col("filename").is_in(found["filename"].unique().to_list())
     if not unlabelled:
         # Tested before embeddings are read.
-        kept &= pl.col("recording_offset_in_file").is_in(
-            found["recording_offset_in_file"].unique().to_list()
-        )
+        kept &= pl.struct(_KEYS).is_in(found.select(_KEYS).to_struct().implode())
     return (
         scan(dataset).filter(kept).join(found.lazy(), on=_KEYS, how="inner", maintain_order="left")
     )

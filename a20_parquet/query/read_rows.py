@@ -68,7 +68,8 @@ def take_embeddings(catalog: Catalog, numbers: Rows) -> Embeddings:
             for group in np.unique(groups):
                 of_group = groups == group
                 wanted, target = rows[of_group] - starts[group], here[of_group]
-                for pages, page in opened.pages(int(group)):
+                span = int(wanted.min()), int(wanted.max())
+                for pages, page in opened.pages(int(group), span):
                     on_page = (wanted >= page.first) & (wanted < page.first + page.rows)
                     if on_page.any():
                         block = np.empty((page.rows, catalog.dims), np.float32)

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import a20_parquet
+from a20_parquet.dataset.data_file import DataFile
 from a20_parquet.errors import UsageError
 from tests.helpers.shards import make_record, random_tensor, write_shard
 
@@ -156,3 +157,36 @@ def test_what_is_not_used_is_said(dataset: Path, caplog: pytest.LogCaptureFixtur
         assert len(a20_parquet.label(dataset, frame).collect()) == 1
     assert "1 of 2 recordings not in the dataset: none.wav" in caplog.text
     assert "1 of 2 rows label no window" in caplog.text
+
+
+def test_only_labelled_windows_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window is not read because another recording has a label at the same offset."""
+    past_midnight = "site_0285/20201014T235000+1030_Arkaba-Dry-A_1.flac"
+    other = "site_0286/20201014T000000+1030_Kl9-Dry-A_2.flac"
+    records = [
+        make_record(random_tensor((2, 1, 4), number), name, 900.0 * number)
+        for name in (past_midnight, other)
+        for number in range(2)
+    ]
+    write_shard(tmp_path / "in" / "a-00000-of-00001", records)
+    a20_parquet.convert(tmp_path / "in", tmp_path / "out", decoder="wire", window_seconds=5)
+    annotations = pl.DataFrame(
+        {
+            "filename": [past_midnight, other],
+            "start_s": [0.0, 900.0],
+            "end_s": [5.0, 905.0],
+            "label": "a",
+        }
+    )
+    read: list[int] = []
+    read_page = DataFile.read_page
+
+    def counted(self: DataFile, pages: Any, page: Any, out: Any) -> None:
+        read.append(len(out))
+        read_page(self, pages, page, out)
+
+    monkeypatch.setattr(DataFile, "read_page", counted)
+    found = a20_parquet.label(tmp_path / "out", annotations).collect()
+    assert found["recording_offset_in_file"].to_list() == [0.0, 900.0]
+    # The first day of one recording, and the only file of the other.
+    assert sorted(read) == [2, 4]
