@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from fsspec.implementations.local import LocalFileSystem
@@ -18,7 +19,7 @@ from a20_parquet.conversion.reading import Reading
 from a20_parquet.conversion.start import started
 from a20_parquet.conversion.transaction.lock import locked
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.execution.threads import ThreadExecutor
+from a20_parquet.execution.threads import ThreadExecutor, ThreadPool
 from a20_parquet.planning.speeds import PassSpeed
 from a20_parquet.progress import NoProgress
 from a20_parquet.runs.shard_reader import ShardFiles
@@ -33,6 +34,8 @@ _MOST_SHARDS = 4
 _SHARD_BYTES = 16 << 20
 _BATCH_BYTES = 1 << 20
 _RUNS = 4
+# More say little more, and take as much longer if there are fewer cores.
+_MOST_AT_ONCE = 4
 # Fewer files more tell nothing about one.
 _LEAST_FILES = 16
 # However much of the second pass is for files, some is for their bytes.
@@ -85,7 +88,11 @@ class _Watch(NoProgress):
 
 
 class Rehearsal:
-    """Converts the first records of some shards, in a temporary folder, with one worker."""
+    """Converts the first records of some shards, in a temporary folder, with one worker.
+
+    Several do that at the same time, as many as the conversion has workers: they share the memory,
+    the disk and the interpreter's lock, so each is slower than one alone.
+    """
 
     def __init__(self, shards: Sequence[Shard], options: ConvertOptions, folder: Path) -> None:
         """Copy the records.
@@ -142,6 +149,17 @@ class Rehearsal:
         return {locates: each.speed(file_s) for locates, each in found.items()}, file_s
 
     def _convert(self, plan: MemoryPlan, by: PartitionBy) -> _Rehearsed:
+        """Convert once for each worker; return the longest time of each pass."""
+        count = min(plan.workers, _MOST_AT_ONCE)
+        convert = partial(self._convert_once, plan, by)
+        done = [*ThreadPool(count).map(convert, range(count))]
+        return replace(
+            done[0],
+            first_s=max(each.first_s for each in done),
+            second_s=max(each.second_s for each in done),
+        )
+
+    def _convert_once(self, plan: MemoryPlan, by: PartitionBy, number: int) -> _Rehearsed:
         embeddings = EmbeddingsIn.LOCATED if plan.locates else EmbeddingsIn.COPIED
         options = self._options.model_copy(
             update={
@@ -156,7 +174,7 @@ class Rehearsal:
         setup = plan_conversion(NewShards(shards=self._shards), options, reading, executor)
         if not plan.holds_all:
             setup = replace(setup, memory=_divided(setup.memory, sum(setup.windows)))
-        layout = DatasetLayout.at(self._folder / f"{by}-{embeddings}")
+        layout = DatasetLayout.at(self._folder / f"{by}-{embeddings}-{number}")
         with ExitStack() as stack:
             stack.enter_context(locked(layout))
             state = stack.enter_context(started(layout, setup, options, None, watch))
