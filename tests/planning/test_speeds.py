@@ -67,9 +67,12 @@ def test_the_disk_may_take_longer() -> None:
     scratch = seconds(slow, workers=100, scratch_bytes=10 * GB)[1]
     assert scratch == pytest.approx(20 + 40 + 20 + 40)
     assert seconds(slow, workers=100, own_disk=False)[1] == pytest.approx(0.15)
-    # Half of what is read again is in memory, and a fifth of it can wait to be written.
+    # Half of what is read again is in memory, and what fills 15 % of it can wait to be written.
     half = replace(SPEEDS, disk=replace(DISK, free_bytes=10 * GB))
-    assert seconds(half, workers=100, located=True)[1] == pytest.approx(20 + 50 + 32)
+    assert seconds(half, workers=100, located=True)[1] == pytest.approx(20 + 50 + 34)
+    # Both passes together write so much ahead.
+    both = seconds(half, workers=100, scratch_bytes=10 * GB)[1]
+    assert both == pytest.approx(20 + 34 + 10 + 40)
     read = replace(DISK.read, in_memory=1.0)
     all_free = replace(SPEEDS, disk=replace(DISK, read=read, free_bytes=100 * GB))
     assert seconds(all_free, located=True) == (15, 15)
