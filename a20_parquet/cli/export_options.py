@@ -46,9 +46,9 @@ per_option = click.option(
 seed_option = count_option("--seed", "Another number draws another sample.", 0, least=0)
 as_option = choice_option(
     "--as",
-    ["dataset", "parquet", "npy", "tfrecord"],
-    "A dataset, one Parquet file, a .npy file with its metadata in a .parquet file, or shards as "
-    "Perch writes them.",
+    ["dataset", "parquet", "npy", "tfrecord", "hoplite"],
+    "A dataset, one Parquet file, a .npy file with its metadata in a .parquet file, shards as "
+    "Perch writes them, or a Hoplite database (needs perch-hoplite).",
     "as_",
 )
 overwrite_option = click.option(

@@ -3,7 +3,7 @@
 import enum
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -13,12 +13,18 @@ from a20_parquet.conversion.transaction.begin import find_existing
 from a20_parquet.conversion.transaction.lock import locked
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.layout import DatasetLayout
+from a20_parquet.dataset.summaries import Origin
 from a20_parquet.errors import UsageError
-from a20_parquet.exporting.folder import check_folder
+from a20_parquet.exporting.folder import IsExport, check_folder
 from a20_parquet.exporting.request import ExportRequest
-from a20_parquet.exporting.select_rows import Found, select_rows
+from a20_parquet.exporting.select_rows import Found, SelectedRows, select_rows
 from a20_parquet.exporting.write_dataset import write_dataset
 from a20_parquet.exporting.write_files import is_export, write_npy, write_parquet
+from a20_parquet.exporting.write_hoplite import (
+    check_hoplite,
+    is_hoplite_export,
+    write_hoplite,
+)
 from a20_parquet.exporting.write_tfrecord import is_tfrecord_export, write_tfrecord
 from a20_parquet.progress import Progress, ProgressOption, open_progress
 from a20_parquet.storage.path import AnyPath, StorePath, is_inside, local_file, parse_path
@@ -38,9 +44,26 @@ class ExportAs(enum.StrEnum):
     with all other columns, row by row."""
     TFRECORD = "tfrecord"
     """A folder of shards, with records and a ``config.json`` as Perch writes them."""
+    HOPLITE = "hoplite"
+    """A folder with a Hoplite database; needs perch-hoplite."""
 
 
 _SUFFIXES: Final = {ExportAs.PARQUET: ".parquet", ExportAs.NPY: ".npy"}
+
+
+@dataclass(frozen=True, slots=True)
+class _FolderForm:
+    """What is written as a folder that is no dataset."""
+
+    is_export: IsExport
+    write: Callable[[Catalog, SelectedRows, Origin, Path, Progress], list[str]]
+    """Returns lines on what a user may not expect."""
+
+
+_FOLDERS: Final = {
+    ExportAs.TFRECORD: _FolderForm(is_tfrecord_export, write_tfrecord),
+    ExportAs.HOPLITE: _FolderForm(is_hoplite_export, write_hoplite),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +110,10 @@ def export(  # noqa: PLR0913 - the command's options, each a keyword
 
     Args:
         dataset: its folder, or any fsspec URL of it.
-        out: the folder or URL of the new dataset, a local folder for shards, or a local file that
+        out: the folder or URL of the new dataset, a local folder for shards or
+            Hoplite, or a local file that
             ends in ``.parquet`` or ``.npy``.
-        as_: ``dataset``, ``parquet``, ``npy`` or ``tfrecord``, see ``ExportAs``.
+        as_: ``dataset``, ``parquet``, ``npy``, ``tfrecord`` or ``hoplite``, see ``ExportAs``.
         where: SQL condition on all columns but the embedding, such as
             ``hour(window_start_local) between 4 and 6``. Windows for which it is null are left out.
         windows: CSV file of the windows to take: ``filename`` and ``recording_offset_in_file``
@@ -125,11 +149,11 @@ def export(  # noqa: PLR0913 - the command's options, each a keyword
             layout = DatasetLayout.at(out)
             _check_outside(layout.root, catalog)
             written = _write_dataset(catalog, layout, request, shown, threads, overwrite=overwrite)
-        elif form is ExportAs.TFRECORD:
+        elif form in _FOLDERS:
             folder = local_file(out)
             _check_outside(folder, catalog)
-            check_folder(folder, is_tfrecord_export, overwrite=overwrite)
-            written = _write_folder(catalog, folder, request, shown, threads)
+            check_folder(folder, _FOLDERS[form].is_export, overwrite=overwrite)
+            written = _write_folder(catalog, folder, form, request, shown, threads)
         else:
             files = _target_files(out, form, catalog, overwrite=overwrite)
             written = _write_files(catalog, files, request, shown, threads)
@@ -182,11 +206,18 @@ def _write_files(
     return _result(catalog, request, found, files[0], len(files), size)
 
 
-def _write_folder(
-    catalog: Catalog, folder: Path, request: ExportRequest, progress: Progress, workers: int
+def _write_folder(  # noqa: PLR0913, PLR0917 - what to write, from where and to where
+    catalog: Catalog,
+    folder: Path,
+    form: ExportAs,
+    request: ExportRequest,
+    progress: Progress,
+    workers: int,
 ) -> Export:
+    if form is ExportAs.HOPLITE:
+        check_hoplite(catalog)
     found = _find(catalog, request, progress, workers)
-    remarks = write_tfrecord(catalog, found.rows, request.origin, folder, progress)
+    remarks = _FOLDERS[form].write(catalog, found.rows, request.origin, folder, progress)
     files = [path.stat().st_size for path in folder.iterdir()]
     written = _result(catalog, request, found, folder, len(files), sum(files))
     return replace(written, remarks=(*written.remarks, *remarks))

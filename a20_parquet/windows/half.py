@@ -40,7 +40,7 @@ class Rounding:
 
     def __str__(self) -> str:
         if not self.changed:
-            return "every value exactly as in the shards"
+            return "no value changed"
         return (
             f"{format_count(self.changed, 'value')} rounded, by {self.max_absolute:.2g} at most "
             f"(relative {self.max_relative:.2g}); cosine of a window and its original at least "
