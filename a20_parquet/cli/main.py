@@ -50,6 +50,7 @@ _table = section(
     options.store_option,
     options.max_file_size_option,
     options.row_group_rows_option,
+    options.keys_in_files_option,
 )
 _records = section(
     "Input",

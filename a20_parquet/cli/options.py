@@ -109,6 +109,12 @@ max_file_size_option = click.option(
     help="Embedding bytes per file; larger partitions are split.",
 )
 row_group_rows_option = count_option("--row-group-rows", "Rows per row group.", 2048)
+keys_in_files_option = click.option(
+    "--keys-in-files",
+    is_flag=True,
+    help="Repeat the Hive keys in the files, as columns site_key, date_key and so on, for readers "
+    "that take none from folders' names.",
+)
 window_seconds_option = click.option(
     "--window-seconds",
     type=click.FloatRange(min=0, min_open=True),

@@ -32,7 +32,7 @@ from a20_parquet.tfrecord.shard import Codec, Shard, some_in_store
 from a20_parquet.windows.build import WindowRules
 from a20_parquet.windows.feature_forms import FeatureRequest
 from a20_parquet.windows.filenames.site_token import DISTINCT_TOKENS
-from a20_parquet.windows.schema import Feature, Store, feature_bytes, text_bytes
+from a20_parquet.windows.schema import Feature, Store, feature_bytes, key_columns, text_bytes
 
 if TYPE_CHECKING:
     from a20_parquet.windows.filenames.site_table import SiteTable
@@ -264,6 +264,7 @@ def _table_options(
 ) -> TableOptions:
     """Return the options of the table; unknown dims and sizes of features are 0."""
     known = existing.manifest.options if existing else None
+    _check_key_names(options)
     features = {feature.name: feature for feature in (known.features if known else ())}
     return TableOptions(
         partition_by=options.partition_by,
@@ -283,7 +284,19 @@ def _table_options(
         site_tokens=known.site_tokens if known else DISTINCT_TOKENS,
         model=model.name,
         window_size_seconds=model.window_size_s,
+        keys_in_files=options.keys_in_files,
     )
+
+
+def _check_key_names(options: ConvertOptions) -> None:
+    """Raise UsageError if a feature has the name of a column that repeats a Hive key."""
+    taken = {column.name for column in key_columns(options.partition_by.keys)}
+    for request in _requests(options) if options.keys_in_files else ():
+        if request.name.casefold() in taken:
+            raise UsageError(
+                f"--feature {request.name} cannot be carried along with --keys-in-files, which "
+                "adds a column of this name. Leave one of the two out."
+            )
 
 
 def _requests(options: ConvertOptions) -> list[FeatureRequest]:

@@ -71,6 +71,7 @@ class OptionValues(TypedDict, total=False):
     window_seconds: float | None
     sample_rate: float | None
     model: str | None
+    keys_in_files: bool
     overwrite: bool
     dims: int | None
     feature: str | Sequence[str]
@@ -147,6 +148,11 @@ class ConvertOptions(BaseModel):
         "Name and version of the model that made the embeddings; by default Perch's "
         "``config.json`` says it. All files of the dataset carry it.",
         None,
+    )
+    keys_in_files: bool = _option(
+        "Whether the files repeat the Hive keys as columns ``site_key``, ``date_key`` and so on, "
+        "for readers that take no columns from folders' names.",
+        False,
     )
     overwrite: bool = _option("Whether to delete a dataset that is already there.", False)
     dims: int | None = _option(

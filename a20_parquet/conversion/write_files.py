@@ -21,8 +21,8 @@ from a20_parquet.runs.run import Rows
 from a20_parquet.storage.files import Create, create_file
 from a20_parquet.windows.build import with_embeddings
 from a20_parquet.windows.half import HalfRounder, Rounding
-from a20_parquet.windows.partition import PartitionBy, hive_file
-from a20_parquet.windows.schema import EMBEDDING
+from a20_parquet.windows.partition import PartitionBy, hive_file, key_arrays
+from a20_parquet.windows.schema import EMBEDDING, key_columns
 
 SMALL_FILE_ROWS = 512
 """Files of at most this many rows are encoded many at a time."""
@@ -66,6 +66,9 @@ class UnitWriter:
         self._buffer = np.empty((row_group_rows, kind.list_size), np.float32)
         self._row_bytes = self._buffer[:1].nbytes
         self._create: Create = create_file
+        self._keys = [
+            column for column in key_columns(by.keys) if column.name in parquet.schema.names
+        ]
         self._metadata_columns = [name for name in parquet.schema.names if name != EMBEDDING]
 
     def write(
@@ -94,7 +97,7 @@ class UnitWriter:
                 files.append(self._write_large_file(group[0], cursor, advance))
                 continue
             embeddings = self._buffer[: sum(file.rows for file in group)]
-            windows = cursor.read(embeddings)
+            windows = self._add_keys(cursor.read(embeddings))
             stored, roundings = self._stored(embeddings, [file.rows for file in group])
             windows = with_embeddings(windows, stored)
             with self._turn:
@@ -122,6 +125,16 @@ class UnitWriter:
             start = stop
         return halves, roundings
 
+    def _add_keys(self, keyed: Any) -> Any:
+        """Add the columns of Hive keys that the files repeat to a record batch of sorted rows."""
+        if not self._keys:
+            return keyed
+        arrays = key_arrays(keyed.column("site"), keyed.column("period"), self._by)
+        return pa.record_batch(
+            [*keyed.columns, *arrays],
+            schema=pa.schema([*keyed.schema, *(column.field for column in self._keys)]),
+        )
+
     def _write_large_file(
         self, file: OutputFile, cursor: MergeCursor, advance: Callable[[int], None]
     ) -> FileSummary:
@@ -135,7 +148,7 @@ class UnitWriter:
                     read = _rounded(read, self._rounder)
                 times += _time_spans(keyed.column(_START), [rows])
                 bounds += bound_groups(keyed, [rows])
-                metadata = keyed.select(self._metadata_columns)
+                metadata = self._add_keys(keyed).select(self._metadata_columns)
                 writer.put(self._encoder.encode_paged(metadata, EMBEDDING, read))
                 advance(rows * self._row_bytes)
         # Within a file windows are sorted by start, those without one first.

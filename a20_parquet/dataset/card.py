@@ -12,7 +12,7 @@ from a20_parquet.dataset.manifest_content import existing_id
 from a20_parquet.dataset.summaries import FileSummary
 from a20_parquet.formatting import format_bytes, format_count
 from a20_parquet.windows.order import SORT_KEYS
-from a20_parquet.windows.schema import EMBEDDING, KEYS, Column, columns
+from a20_parquet.windows.schema import EMBEDDING, KEYS, Column, Store, columns, file_columns
 
 # The Hub's limits of size_categories, and their names.
 _SIZES: Final = (
@@ -71,17 +71,17 @@ def _sections(manifest: Manifest, files: Sequence[FileSummary]) -> Iterator[str]
         ("what", "value"),
         ((name, _escape(value)) for name, value in _figures(manifest, files)),
     )
+    exact = "bit for bit" if options.store is Store.FLOAT32 else "rounded to half floats"
     keys = ", ".join(key for key in SORT_KEYS if key in _column_names(manifest))
     yield (
         "One row is one window of a recording. Rows of a file are sorted by "
-        f"{keys}. The embeddings and their metadata come from Perch's TFRecord shards, bit for "
-        "bit, and were written by a20-parquet. `manifest.json` lists shards and options, "
+        f"{keys}. The embeddings and their metadata come from Perch's TFRecord shards, "
+        f"{exact}, and were written by a20-parquet. `manifest.json` lists shards and options, "
         "`files.parquet` each data file with its checksum."
     )
     yield "## Columns"
-    yield _table(
-        ("column", "type", "unit", "meaning"), map(_cells, columns(options.dims, options.features))
-    )
+    every = file_columns(options.dims, options.features, options.store, options.key_columns)
+    yield _table(("column", "type", "unit", "meaning"), map(_cells, every))
     yield "Folders' names hold further columns, which readers of Hive folders add:"
     named = [KEYS[key] for key in options.partition_by.keys]
     yield _table(("column", "type", "unit", "meaning"), map(_cells, named))

@@ -151,6 +151,11 @@ class Catalog:
         return self.head.options.store
 
     @property
+    def file_keys(self) -> tuple[str, ...]:
+        """Hive keys that the files repeat as columns, which queries leave out."""
+        return self.head.options.key_columns
+
+    @property
     def schema(self) -> pl.Schema:
         """Polars types of all columns as they are read: those of the files, then the Hive keys.
 

@@ -275,7 +275,9 @@ class DataFile:
 
     def _columns(self, names: Sequence[str]) -> StoredColumns:
         catalog = self._catalog
-        return stored_columns(catalog.dims, catalog.features, tuple(names), catalog.store)
+        return stored_columns(
+            catalog.dims, catalog.features, tuple(names), catalog.store, catalog.file_keys
+        )
 
     def _row_group(self, group: int, columns: StoredColumns) -> RowGroup:
         """Return a row group, once these of its columns are checked."""

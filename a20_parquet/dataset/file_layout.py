@@ -10,7 +10,7 @@ from a20_parquet._version import __version__
 from a20_parquet.dataset.options import TableOptions
 from a20_parquet.parquet import ParquetLayout
 from a20_parquet.windows.order import SORT_KEYS
-from a20_parquet.windows.schema import METADATA, Column, columns
+from a20_parquet.windows.schema import METADATA, Column, file_columns
 
 FILE_KEY: Final = "a20_parquet"
 """Key, in a file's metadata, of the JSON that describes its dataset."""
@@ -42,9 +42,11 @@ class FileLayout:
     @property
     def parquet(self) -> ParquetLayout:
         """Schema with units and meanings, order of rows, and compression."""
-        fields = map(_described, columns(self.table.dims, self.table.features, self.table.store))
+        table = self.table
+        stored = file_columns(table.dims, table.features, table.store, table.key_columns)
+        fields = map(_described, stored)
         schema = pa.schema(fields, metadata={FILE_KEY: self.description})
-        return ParquetLayout(schema, self.table.compression, _SORTED_BY)
+        return ParquetLayout(schema, table.compression, _SORTED_BY)
 
 
 def _described(column: Column) -> Any:

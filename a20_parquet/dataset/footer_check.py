@@ -17,7 +17,7 @@ from a20_parquet.parquet import (
     RowGroup,
     RowGroups,
 )
-from a20_parquet.windows.schema import EMBEDDING, Feature, Store, window_schema
+from a20_parquet.windows.schema import EMBEDDING, Feature, Store, file_schema
 
 
 class StoredColumns(NamedTuple):
@@ -37,10 +37,14 @@ class StoredColumns(NamedTuple):
 
 @lru_cache
 def stored_columns(
-    dims: int, features: tuple[Feature, ...], names: tuple[str, ...], store: Store
+    dims: int,
+    features: tuple[Feature, ...],
+    names: tuple[str, ...],
+    store: Store,
+    keys: tuple[str, ...],
 ) -> StoredColumns:
-    """Look up columns by their names."""
-    schema = window_schema(dims, features, store)
+    """Look up columns by their names; ``keys`` are the Hive keys that the files repeat."""
+    schema = file_schema(dims, features, store, keys)
     fields = [schema.field(name) for name in names]
     return StoredColumns(
         len(schema),

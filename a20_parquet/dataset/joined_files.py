@@ -53,7 +53,9 @@ def read_joined(catalog: Catalog, files: Sequence[SmallFile], names: Sequence[st
         damaged or has another form, so that each must be read by itself.
     """
     stored = [name for name in catalog.metadata_columns if name in names]
-    columns = stored_columns(catalog.dims, catalog.features, tuple(stored), catalog.store)
+    columns = stored_columns(
+        catalog.dims, catalog.features, tuple(stored), catalog.store, catalog.file_keys
+    )
     try:
         content = _join(catalog, files, columns)
         reader = pq.ParquetReader()

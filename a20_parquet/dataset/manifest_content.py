@@ -207,12 +207,8 @@ def dataset_id(
         partitions: of that conversion, which differ where its selection does; None if an earlier
             version of this program wrote it.
     """
-    fields = options.model_dump(mode="json")
-    if options.store is Store.FLOAT32:
-        # Ids of earlier versions, which had no other way to store floats, stay.
-        del fields["store"]
     content = {
-        "options": fields,
+        "options": _without_later_defaults(options),
         "shards": [shard.checksum for shard in shards],
     }
     if partitions is not None:
@@ -223,6 +219,16 @@ def dataset_id(
         ]
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _without_later_defaults(options: TableOptions) -> dict[str, Any]:
+    """Return options without those that earlier versions lack: their datasets keep their ids."""
+    values = options.model_dump(mode="json")
+    if options.store is Store.FLOAT32:
+        del values["store"]
+    if not options.keys_in_files:
+        del values["keys_in_files"]
+    return values
 
 
 def existing_id(manifest: Manifest) -> str:

@@ -40,6 +40,13 @@ class TableOptions(FrozenModel):
 
     store: Store = Store.FLOAT32
     """How files store the floats of embeddings; readers of this program get float32."""
+    keys_in_files: bool = False
+    """Whether the files repeat the Hive keys as columns, see ``schema.key_columns``."""
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        """Hive keys that the files repeat."""
+        return self.partition_by.keys if self.keys_in_files else ()
 
     @property
     def row_bytes(self) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.manifest_content import existing_id
-from a20_parquet.windows.schema import KEYS, Column, columns
+from a20_parquet.windows.schema import KEYS, Column, file_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def describe(dataset: str | Path) -> DatasetDescription:
 def catalog_description(catalog: Catalog) -> DatasetDescription:
     """Describe an opened dataset; see ``describe``."""
     head, by = catalog.head, catalog.partition_by
-    stored = columns(catalog.dims, catalog.features, catalog.store)
+    stored = file_columns(catalog.dims, catalog.features, catalog.store, catalog.file_keys)
     versions = [each.version for each in head.conversions if each.version]
     keys = [KEYS["site"], *([KEYS[by.period]] if by.period else [])]
     return DatasetDescription(

@@ -7,6 +7,7 @@ from typing import Any
 
 import crc32c
 import numpy as np
+import pyarrow as pa
 
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import DataFile
@@ -21,7 +22,8 @@ from a20_parquet.storage.locate import check_regular
 from a20_parquet.storage.path import parse_path
 from a20_parquet.verification.check_rows import RowChecker
 from a20_parquet.windows.fingerprint import BlockSink, WindowBlock
-from a20_parquet.windows.schema import metadata_schema, window_schema
+from a20_parquet.windows.partition import key_arrays
+from a20_parquet.windows.schema import file_schema, key_columns, metadata_schema
 
 _READ_BYTES = 1 << 20
 
@@ -57,7 +59,7 @@ class FileChecker:
         self._root = parse_path(catalog.location)
         self._advance = advance
         self._sink = sink
-        self._schema = window_schema(catalog.dims, catalog.features, catalog.store)
+        self._schema = file_schema(catalog.dims, catalog.features, catalog.store, catalog.file_keys)
 
     def check(self, file: FileSummary) -> FileCheck:
         """Check one file; rows are checked only if the file's bytes are as written."""
@@ -122,6 +124,20 @@ class FileChecker:
         if opened.stored_rows != file.rows:
             yield f"has {opened.stored_rows:,} rows, expected {file.rows:,} as in files.parquet"
 
+    def _keys(self, file: FileSummary, opened: DataFile) -> Iterator[str]:
+        """Check the columns that repeat the Hive keys."""
+        keys = self._catalog.file_keys
+        if not keys:
+            return
+        site, period = file.key
+        by = self._catalog.partition_by
+        columns = key_columns(keys)
+        expected = key_arrays(pa.array([site]), pa.array([period], pa.int32()), by)
+        table = opened.metadata(range(len(opened.rows)), [column.name for column in columns])
+        for column, value in zip(columns, expected, strict=True):
+            if table[column.name].unique().to_pylist() != value.to_pylist():
+                yield f"its column {column.name} is not {value[0]} in each row, as its folder says"
+
     def _rows(self, file: FileSummary, opened: DataFile) -> Iterator[str]:
         options = self._catalog.head.options
         checker = RowChecker(*file.key, options.partition_by, options.site_tokens)
@@ -132,6 +148,7 @@ class FileChecker:
                 yield from checker.check(metadata)
                 batch = metadata.combine_chunks().to_batches()[0]
                 bounds += bound_groups(batch, [len(metadata)])
+        yield from self._keys(file, opened)
         for name, found, expected in (
             ("first", checker.first_us, file.first_window_us),
             ("last", checker.last_us, file.last_window_us),

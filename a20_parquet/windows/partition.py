@@ -5,10 +5,11 @@ from collections import defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
 from statistics import median
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 """The folder value that every reader takes for null."""
@@ -72,6 +73,25 @@ def period_value(period: int | None, by: PartitionBy) -> str:
     if by.period == "month":
         return str(np.datetime64(period, "M"))
     return f"{period:04d}"
+
+
+def key_arrays(site: Any, period: Any, by: PartitionBy) -> list[Any]:
+    """Return an Arrow array of each Hive key, of the types in ``schema.KEYS``.
+
+    Args:
+        site: values of the key ``site``, an array of strings.
+        period: as from ``periods``, an array of int32; null without a date.
+        by: the Hive keys.
+    """
+    if by.period is None:
+        return [site]
+    if by.period == "date":
+        return [site, period.cast(pa.date32())]
+    if by.period == "year":
+        return [site, period.cast(pa.int64())]
+    months = period.dictionary_encode()
+    names = [period_value(value, by) for value in months.dictionary.to_pylist()]
+    return [site, pa.array(names, pa.string()).take(months.indices)]
 
 
 def hive_file(site: str, period: int | None, part: int, by: PartitionBy) -> str:

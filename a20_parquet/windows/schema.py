@@ -1,7 +1,7 @@
 """The columns of a dataset, one row per window, and the further features of records."""
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -156,6 +156,16 @@ KEYS = {
 """The Hive keys, which are in the folders' names and not in the files."""
 
 
+KEY_SUFFIX: Final = "_key"
+"""What names of the Hive keys end in where they are columns of the files too: several readers
+refuse a column that is in the file and in the path."""
+
+
+def key_columns(keys: tuple[str, ...]) -> tuple[Column, ...]:
+    """Hive keys as columns of the files, such as ``site_key`` and ``date_key``."""
+    return tuple(replace(KEYS[key], name=f"{key}{KEY_SUFFIX}") for key in keys)
+
+
 _ITEMS: Final = {
     FeatureKind.TENSOR: pa.float32(),
     FeatureKind.FLOAT: pa.float32(),
@@ -263,6 +273,21 @@ def columns(
         nullable=False,
     )
     return (embedding, *METADATA, *(feature.column for feature in features))
+
+
+def file_columns(
+    dims: int, features: tuple[Feature, ...], store: Store, keys: tuple[str, ...]
+) -> tuple[Column, ...]:
+    """All columns of the files of a dataset, which may repeat some Hive ``keys``."""
+    return (*columns(dims, features, store), *key_columns(keys))
+
+
+@lru_cache
+def file_schema(
+    dims: int, features: tuple[Feature, ...], store: Store, keys: tuple[str, ...]
+) -> Any:
+    """The Arrow schema of the files of a dataset; see ``file_columns``."""
+    return pa.schema([column.field for column in file_columns(dims, features, store, keys)])
 
 
 @lru_cache
