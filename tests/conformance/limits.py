@@ -73,6 +73,10 @@ LIMITS = (
     Limit("Daft", "0.7.26", "*-year-undated", "year: string instead of int64", always=False),
     Limit("Daft", "0.7.26", "*-year-undated", "filter: *create logical plan node.", always=False),
     # Files are read one by one: nothing comes from folders' names.
+    Limit("datasets", "5.2.0", "*", "site: no such column"),
+    Limit("datasets", "5.2.0", "*-date*", "date: no such column"),
+    Limit("datasets", "5.2.0", "*-month*", "month: no such column"),
+    Limit("datasets", "5.2.0", "*-year*", "year: no such column"),
     Limit("arro3", "0.9.1", "*", "site: no such column"),
     Limit("arro3", "0.9.1", "*-date*", "date: no such column"),
     Limit("arro3", "0.9.1", "*-month*", "month: no such column"),

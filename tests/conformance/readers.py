@@ -51,6 +51,7 @@ READERS = {
     "DataFusion": _python("datafusion", arrow_readers.read_datafusion),
     "DataFusion/nulls": _python("datafusion", arrow_readers.read_datafusion_text),
     "Daft": _python("daft", arrow_readers.read_daft),
+    "datasets": _python("datasets", arrow_readers.read_datasets),
     "arro3": _python("arro3-io", arrow_readers.read_arro3),
     "ClickHouse": _python("chdb-core", other_readers.read_chdb),
     "ClickHouse/nulls": _python("chdb-core", other_readers.read_chdb_typed),
