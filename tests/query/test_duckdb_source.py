@@ -1,5 +1,6 @@
 """Queries through ``connect`` and a DuckDB file, against plain DuckDB on the same files."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import a20_parquet
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.query import connect, duckdb_source
 from tests.helpers.duckdb_windows import convert_odd_values
+from tests.helpers.shards import make_record, random_tensor, write_shard
 
 pytestmark = pytest.mark.slow
 
@@ -128,6 +130,37 @@ def test_answers_are_those_of_plain_duckdb(
         assert _answers(connection, where) == expected
     with duckdb.connect(str(file), read_only=True) as connection:
         assert _answers(connection, where) == expected
+
+
+@pytest.fixture(scope="module")
+def states(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The dataset after an append, a retry of its quarantine, and an overwrite."""
+    root = tmp_path_factory.mktemp("states")
+    names = ["site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac", "odd.wav"]
+    records = [make_record(random_tensor((6, 1, 16), 99), name, 3600.0) for name in names]
+    write_shard(root / "in" / "b-00000-of-00001", records)
+    appended, retried, overwritten = (root / name for name in ("append", "retry", "overwrite"))
+    shutil.copytree(dataset, appended)
+    a20_parquet.convert(root / "in", appended, decoder="wire")
+    shutil.copytree(appended, retried)
+    a20_parquet.convert(retried / "quarantine", retried, unknown_site="Site-3", decoder="wire")
+    shutil.copytree(retried, overwritten)
+    a20_parquet.convert(root / "in", overwritten, decoder="wire", overwrite=True)
+    return [appended, retried, overwritten]
+
+
+@settings(
+    deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(where=_FILTERS, few_files=st.sampled_from([0, 16]))
+def test_answers_after_changes_are_those_of_plain_duckdb(
+    states: list[Path], monkeypatch: pytest.MonkeyPatch, where: str, few_files: int
+) -> None:
+    """Files of several conversions, windows without a date, and files of before."""
+    monkeypatch.setattr(duckdb_source, "_FEW_FILES", few_files)
+    for state in states:
+        with _plain(state) as plain, a20_parquet.connect(state) as connection:
+            assert _answers(connection, where) == _answers(plain, where), state
 
 
 def test_another_version_of_duckdb_gets_a_plain_view(
