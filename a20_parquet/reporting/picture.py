@@ -10,6 +10,7 @@ import polars as pl
 
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.progress import Progress
+from a20_parquet.query.blas import one_thread
 from a20_parquet.query.read_rows import take_embeddings, take_rows
 from a20_parquet.reporting.heat_map import safe_json
 from a20_parquet.storage.concurrent import AT_ONCE, map_at_once
@@ -74,7 +75,9 @@ def read_picture(catalog: Catalog, progress: Progress) -> Picture:
             is_remote=not catalog.is_local,
         )
     )
-    points, explained = principal_points(embeddings[is_finite])
+    # Further threads would wait for each other, ten times as long.
+    with one_thread():
+        points, explained = principal_points(embeddings[is_finite])
     return Picture(
         windows=windows.with_columns(pl.col("site").fill_null(HIVE_NULL)),
         points=points,
