@@ -42,14 +42,17 @@ def good(dataset: Path, *sources: Path, workers: int = 2) -> Verification:
 @pytest.mark.parametrize("memory", ["1GiB", "6MB"])
 def test_every_reason(tmp_path: Path, memory: str, workers: int) -> None:
     """Whatever cannot be converted is accounted for, with the record's whole bytes."""
-    write_shard(tmp_path / "in" / "a-00000-of-00001", rejected_records())
+    too_large = make_record(random_tensor((1, 1, 8)) + 1e6, NAME, 600.0)
+    write_shard(tmp_path / "in" / "a-00000-of-00001", [*rejected_records(), too_large])
     write_damaged(tmp_path / "in")
     out = tmp_path / "out"
-    conversion = a20_parquet.convert(tmp_path / "in", out, memory=memory, workers=workers, dims=8)
+    conversion = a20_parquet.convert(
+        tmp_path / "in", out, memory=memory, workers=workers, dims=8, store="float16"
+    )
     assert set(conversion.quarantine) == {reason.value for reason in Reason}
     found = good(out, tmp_path / "in", workers=workers)
     assert found.source is not None
-    assert (found.source.quarantined, found.source.damaged) == (7, 5)
+    assert (found.source.quarantined, found.source.damaged) == (8, 5)
 
 
 @pytest.mark.parametrize(
