@@ -82,7 +82,7 @@ _records = section(
 @section("Errors", options.on_error_option, options.max_errors_option)
 @options.json_option
 def convert(sources: tuple[str, ...], dataset: str, *, as_json: bool, **given: Any) -> None:
-    r"""Convert shards to a dataset.
+    """Convert shards to a dataset.
 
     SOURCE is a folder (searched recursively), a file, a glob or any fsspec URL. DATASET is a new
     folder, or a dataset to append new shards to; every Parquet reader opens DATASET/data. If a
@@ -94,7 +94,7 @@ def convert(sources: tuple[str, ...], dataset: str, *, as_json: bool, **given: A
       a20-parquet convert shards dataset
       a20-parquet convert gs://bucket/shards dataset --decoder wire --memory 4GB
       a20-parquet convert shards spring --from 2020-09-01 --partition-by site,month
-    """
+    """  # noqa: D301 - click's mark for lines that stay as they are is the character itself
     from a20_parquet.cli.print_conversion import print_conversion
     from a20_parquet.conversion.convert import convert
 
@@ -154,16 +154,18 @@ def npy_json(sources: tuple[str, ...], folder: str, *, as_json: bool, **given: A
     options.memory_option,
     options.workers_option,
     options.embeddings_option,
+    options.measured_scratch_option,
     options.cluster_option,
 )
-@section("Estimate", options.sample_option, options.rate_option)
+@section("Estimate", options.sample_option, options.rate_option, options.planned_decoder_option)
 @options.json_option
 def plan(sources: tuple[str, ...], *, as_json: bool, **given: Any) -> None:
     """Forecast a conversion: files, memory, time, cost.
 
     Estimates windows, runs, partitions, files, bytes, requests and time from a listing and the
     first records of some shards, and recommends keys, memory and workers. Converts up to 64 MB of
-    these in the temporary folder to measure time, unless --rate is given, and deletes the result.
+    these in the temporary folder, or in --scratch, to measure time, unless --rate is given, and
+    deletes the result.
     """
     from a20_parquet.cli.print_plan import print_plan
     from a20_parquet.planning.plan import plan

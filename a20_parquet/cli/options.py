@@ -91,6 +91,12 @@ scratch_option = click.option(
     help="Folder or URL for sorted runs, which are written if the input exceeds --memory.  "
     "[default: inside DATASET]",
 )
+measured_scratch_option = click.option(
+    "--scratch",
+    metavar="FOLDER",
+    help="Folder or URL for sorted runs: where to measure how fast its disk is.  "
+    "[default: the temporary folder]",
+)
 compression_option = choice_option(
     "--compression",
     ["none", "lz4", "zstd"],
@@ -221,6 +227,9 @@ decoder_option = choice_option(
     "--decoder",
     ["tensorflow", "wire"],
     "How records are decoded. wire does without TensorFlow, with the same result.",
+)
+planned_decoder_option = choice_option(
+    "--decoder", ["wire", "tensorflow"], "The decoder whose time is forecast."
 )
 embeddings_option = choice_option(
     "--embeddings",

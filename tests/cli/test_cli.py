@@ -102,6 +102,29 @@ def test_help_of_convert_is_in_sections() -> None:
     assert all(f"{option} " in shown for option in options)
 
 
+def test_help_of_convert_shows_each_example_on_a_line() -> None:
+    """The examples can be copied from the terminal, and no mark of click is left in them."""
+    shown = CliRunner().invoke(cli.cli, ["convert", "--help"]).output
+    examples = shown[shown.index("  Examples:\n") : shown.index("\nInput:")].splitlines()[1:]
+    assert len(examples) == 3
+    assert all(line.startswith("    a20-parquet convert ") for line in examples)
+    assert "\\b" not in shown
+    assert "\b" not in shown
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder that nobody writes to")
+def test_plan_takes_decoder_and_scratch(
+    shard: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The forecast is for that decoder, and that folder is where it measures."""
+    code, out, _ = run(monkeypatch, capsys, "plan", shard, "--decoder", "wire", "--json")
+    assert (code, json.loads(out)["forecast"]["decoder"]) == (0, "wire")
+    unwritable = Path("/proc/a20-parquet")
+    code, _, err = run(monkeypatch, capsys, "plan", shard, "--scratch", unwritable)
+    assert code == 1
+    assert "name another --scratch folder" in err
+
+
 def test_options_are_those_of_the_function() -> None:
     """The command offers the function's options, with its choices and defaults."""
     options = {p.name: p for p in cli.cli.commands["convert"].params if isinstance(p, click.Option)}
