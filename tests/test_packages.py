@@ -94,10 +94,14 @@ def test_wheel_holds_the_package_and_its_schemas(wheel: Path) -> None:
 
 
 def test_what_stands_twice_is_the_same() -> None:
-    """The version that is cited, and the fast tests of the workflow and the Makefile."""
+    """The version in the citation and changelog; the fast tests of workflow and Makefile."""
     cited = re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
     assert cited is not None
     assert cited[1] == a20_parquet.__version__
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    dated = re.search(r"^## \[(\d.*)\] - \d{4}-\d\d-\d\d$", changelog, re.MULTILINE)
+    assert dated is not None
+    assert dated[1] == a20_parquet.__version__
     fast = re.search("^FAST = (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert fast is not None
     assert f'pytest -m "{fast[1]}"' in (ROOT / ".github" / "workflows" / "ci.yml").read_text()
