@@ -23,6 +23,8 @@ def check_folder(folder: Path, is_export: IsExport, *, overwrite: bool) -> None:
         return
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder. Name another place.")
+    if folder.samefile(Path.cwd()):
+        raise UsageError(f"{folder} is the current folder, which is not replaced. Name another.")
     if not any(folder.iterdir()):
         return
     if not is_export(folder):

@@ -113,11 +113,15 @@ def is_tfrecord_export(folder: Path) -> bool:
     """Whether an export wrote a folder of shards, and nothing else is in it."""
     try:
         config = json.loads((folder / _CONFIG).read_bytes())
-        names = [path.name for path in folder.iterdir() if path.is_file()]
+        found = list(folder.iterdir())
     except (OSError, ValueError, RecursionError):
         return False
-    known = all(name == _CONFIG or _SHARD_NAME.fullmatch(name) for name in names)
-    return isinstance(config, dict) and _ORIGIN in config and known
+    ours = isinstance(config, dict) and _ORIGIN in config
+    return ours and all(path.is_file() and _is_written(path.name) for path in found)
+
+
+def _is_written(name: str) -> bool:
+    return name == _CONFIG or _SHARD_NAME.fullmatch(name) is not None
 
 
 def _write(file: BinaryIO, record: Record, store: Store) -> None:

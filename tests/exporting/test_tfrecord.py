@@ -255,6 +255,15 @@ def test_an_existing_out_is_refused(grown: Path, tmp_path: Path) -> None:
     before = digests(tmp_path)
     with pytest.raises(UsageError, match="holds something else"):
         a20_parquet.export(grown, out, as_="tfrecord", overwrite=True)
+    (out / "mine.txt").rename(tmp_path / "mine.txt")
+    for name in ("mine", "embeddings-00001-of-00002"):
+        (out / name).mkdir()
+        (tmp_path / "mine.txt").rename(out / name / "mine.txt")
+        with pytest.raises(UsageError, match="holds something else"):
+            a20_parquet.export(grown, out, as_="tfrecord", overwrite=True)
+        (out / name / "mine.txt").rename(tmp_path / "mine.txt")
+        (out / name).rmdir()
+    (tmp_path / "mine.txt").rename(out / "mine.txt")
     with pytest.raises(UsageError, match="not a folder"):
         a20_parquet.export(grown, out / "mine.txt", as_="tfrecord", overwrite=True)
     with pytest.raises(UsageError, match="not a folder"):
@@ -264,6 +273,19 @@ def test_an_existing_out_is_refused(grown: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is inside the dataset"):
         a20_parquet.export(grown, grown / "shards", as_="tfrecord")
     assert digests(tmp_path) == before
+
+
+def test_the_current_folder_is_not_replaced(
+    grown: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shell would be left in a folder that is gone."""
+    out = tmp_path / "out"
+    out.mkdir()
+    monkeypatch.chdir(out)
+    for name in (".", out):
+        with pytest.raises(UsageError, match="is the current folder"):
+            a20_parquet.export(grown, name, as_="tfrecord")
+    assert Path.cwd() == out
 
 
 def test_a_failed_export_leaves_what_was_there(
