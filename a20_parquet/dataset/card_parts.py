@@ -15,10 +15,11 @@ END: Final = "<!-- a20-parquet: end -->"
 HEAD_KEYS: Final = ("configs", "size_categories")
 """Keys of the YAML head that this program writes."""
 _PART: Final = re.compile(
-    rf"^{re.escape(BEGIN)}\b.*?^{re.escape(END)}[ \t]*$", re.MULTILINE | re.DOTALL
+    rf"^{re.escape(BEGIN)}\b.*?^{re.escape(END)}[ \t]*(?=\r?$)", re.MULTILINE | re.DOTALL
 )
 _FILES: Final = re.compile(rf"^{re.escape(BEGIN)}, files ([0-9a-f]{{8}})\b", re.MULTILINE)
-_HEAD: Final = re.compile(r"\A---[ \t]*\r?\n(?:(.*?)\n)??---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
+# After a byte-order mark no reader finds a head, so that mark goes.
+_HEAD: Final = re.compile(r"\A\ufeff?---[ \t]*\r?\n(?:(.*?)\n)??---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 _KEY: Final = re.compile(r"""["']?([A-Za-z0-9_-]+)["']?[ \t]*:(?:\s|$)""")
 
 

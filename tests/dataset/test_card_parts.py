@@ -77,6 +77,19 @@ def test_empty_heads_are_filled() -> None:
         assert merged.endswith("---\ntext")
 
 
+def test_cards_of_windows_editors_are_kept_up_to_date() -> None:
+    """Lines that end in CRLF, and a byte-order mark, after which no reader finds a head."""
+    old = f"---\nlicense: mit\n---\nMine\n{BEGIN}, files 0000ffff. -->\nold\n{END}\nMine too\n"
+    for mark in ("", "\ufeff"):
+        crlf = mark + old.replace("\n", "\r\n")
+        assert described_files(crlf) == "0000ffff"
+        assert merge_cards(crlf, NEW) == (
+            f"---\nlicense: mit\r\n{HEAD}---\nMine\r\n"
+            f"{BEGIN}, files 00000001. -->\nnew\n{END}\r\nMine too\r\n"
+        )
+    assert merge_cards("\ufeff" + old, NEW) == merge_cards(old, NEW)
+
+
 @given(st.lists(PIECES, max_size=12).map("".join))
 def test_merging_again_changes_nothing(card: str) -> None:
     """Whatever lies there, one merge is enough, and repeats are the same."""
