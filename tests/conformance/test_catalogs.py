@@ -22,7 +22,7 @@ def blocks(section: str) -> list[str]:
     return re.findall(r"```py\n(.*?)```", text, re.DOTALL)
 
 
-def convert(shards: int, *, keys_in_files: bool) -> None:
+def convert(shards: int, **options: Any) -> None:
     """Convert, or append to the dataset; each further shard has a site of its own."""
     sources = []
     for number in range(shards):
@@ -32,7 +32,7 @@ def convert(shards: int, *, keys_in_files: bool) -> None:
             for seed, each in enumerate((*INFO_NAMES, name))
         ]
         sources.append(write_shard(Path(f"embeddings-{number:05d}-of-00009"), records))
-    a20_parquet.convert(sources, DEMO / "dataset", keys_in_files=keys_in_files, **OPTIONS)
+    a20_parquet.convert(sources, DEMO / "dataset", **OPTIONS, **options)
 
 
 def by_name(frame: pl.DataFrame) -> pl.DataFrame:
@@ -87,3 +87,19 @@ def test_iceberg(*, keys_in_files: bool) -> None:
         chosen = names["windows"].scan(row_filter="site_key == 'site_0901'")
         assert len(list(chosen.plan_files())) == 1
         assert chosen.to_arrow().num_rows == 12
+
+
+@pytest.mark.slow
+def test_half_floats() -> None:
+    """Delta refuses them; pyiceberg reads the stored values as float32."""
+    convert(1, store="float16")
+    pytest.importorskip("deltalake")
+    with pytest.raises(Exception, match="Float16"):
+        exec(blocks("Delta")[0], {})  # noqa: S102 - the documentation's
+    pytest.importorskip("sqlalchemy")
+    pytest.importorskip("pyiceberg.catalog.sql")
+    names: dict[str, Any] = {}
+    exec(blocks("Iceberg")[0], names)  # noqa: S102 - the documentation's
+    found = by_name(pl.DataFrame(names["windows"].scan().to_arrow()))
+    wanted = by_name(a20_parquet.scan(DEMO / "dataset").collect())
+    assert found["embedding"].equals(wanted["embedding"])
