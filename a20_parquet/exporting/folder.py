@@ -40,7 +40,8 @@ def check_folder(folder: Path, is_export: IsExport, *, overwrite: bool) -> None:
 def new_folder(folder: Path) -> Iterator[Path]:
     """Lend a hidden folder beside ``folder``, which replaces that one when the block ends.
 
-    If the block fails, it is deleted. What a killed process left is deleted by the next one.
+    If the block fails, it is deleted. What a killed process left is deleted by the next one, which
+    first gives ``folder`` its name back if the process was killed while it replaced that.
 
     Raises:
         DatasetError: something cannot be written.
@@ -48,6 +49,9 @@ def new_folder(folder: Path) -> Iterator[Path]:
     hidden = folder.with_name(f".{folder.name}{_MARK}{TEMPORARY}")
     former = folder.with_name(f".{folder.name}{_MARK}.old")
     try:
+        if former.is_dir() and not former.is_symlink() and not folder.exists():
+            # A process was killed between the two renames below.
+            former.rename(folder)
         for left in (hidden, former):
             _remove(left)
         hidden.mkdir()
