@@ -14,6 +14,8 @@ const kindOf = ({ type, logical_type: logical }) => {
   switch (logical?.type) {
     case 'STRING': return 'string'
     case 'INTEGER': return `int${logical.bitWidth}`
+    // JavaScript's numbers hold its values.
+    case 'FLOAT16': return 'float'
     case 'TIMESTAMP': return logical.isAdjustedToUTC ? 'instant' : 'wall clock'
   }
   return type.toLowerCase()
