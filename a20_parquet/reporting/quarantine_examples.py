@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.quarantine import LIST, Entry, parse_entry
 from a20_parquet.errors import DatasetError
+from a20_parquet.storage.files import file_size, read_range
 from a20_parquet.windows.rejection import Reason
 
 _FOLDER = "quarantine"
@@ -52,8 +53,8 @@ def _read_examples(catalog: Catalog, label: str) -> dict[Reason, Entry]:
     """Return the first entry of each reason at the beginning of a shard's list."""
     name = f"{_FOLDER}/{label}{LIST}"
     try:
-        with catalog.filesystem.open(catalog.path(name), "rb") as file:
-            content = file.read(_MOST_BYTES)
+        path = catalog.folder / name
+        content = read_range(path, 0, min(file_size(path), _MOST_BYTES))
     except OSError as error:
         raise DatasetError(
             f"{catalog.url(name)}: cannot be read: {error}. Copy it from where it is whole, or "

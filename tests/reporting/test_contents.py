@@ -1,6 +1,8 @@
 """What the report tells of sites, decisions and quarantine, compared with the files."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -143,3 +145,14 @@ def test_sites_of_another_coverage_are_refused(contents: Contents) -> None:
             decisions=(),
             held=(),
         )
+
+
+def test_a_pipe_in_place_of_a_list_is_an_error(messy: Path, tmp_path: Path) -> None:
+    """Nobody writes to it: reading would wait for ever."""
+    dataset = tmp_path / "dataset"
+    shutil.copytree(messy, dataset)
+    for path in (dataset / "quarantine").glob("*.jsonl"):
+        path.unlink()
+        os.mkfifo(path)
+    with pytest.raises(DatasetError, match="named pipe"):
+        report(dataset, tmp_path / "page.html")
