@@ -19,6 +19,7 @@ from a20_parquet.dataset.footer_check import (
 )
 from a20_parquet.dataset.page_range import PageRange
 from a20_parquet.dataset.reading_errors import MEND, ReadingErrors
+from a20_parquet.dataset.stored_types import as_ours
 from a20_parquet.errors import DatasetError
 from a20_parquet.parquet import (
     LONGEST_HEADER,
@@ -37,9 +38,6 @@ from a20_parquet.windows.schema import EMBEDDING
 
 Rows = npt.NDArray[np.int64]
 """Numbers of rows, from 0."""
-
-# Types that other writers may use for the same values.
-_LARGE = {pa.large_string(): pa.string(), pa.large_binary(): pa.binary()}
 
 
 def file_size(path: str) -> int:
@@ -172,7 +170,11 @@ class DataFile:
         is_same = table.schema.equals(columns.schema)
         if validate or not is_same:
             self.check_values(table)
-        return table if is_same else self._as_ours(table, columns.schema)
+        if is_same:
+            return table
+        with self._reading:
+            from_here = is_ours(self._parquet.metadata.created_by)
+            return as_ours(table, columns.schema, self._url, from_here=from_here)
 
     def check_values(self, table: Any) -> None:
         """Check values of this file: strings must be UTF-8, list offsets must ascend.
@@ -182,31 +184,6 @@ class DataFile:
         """
         with self._reading:
             table.validate(full=True)
-
-    def _as_ours(self, table: Any, schema: Any) -> Any:
-        """Cast a table that another writer may have stored to this program's schema."""
-        from_here = is_ours(self._parquet.metadata.created_by)
-        if missing := set(schema.names).difference(table.column_names):
-            raise DatasetError(f"{self._url} has no column {', '.join(sorted(missing))}. {MEND}")
-        table = table.select(schema.names)
-        for field, wanted in zip(table.schema, schema, strict=True):
-            is_same = field.type == wanted.type or _LARGE.get(field.type) == wanted.type
-            # A damaged footer that changes nullability would change the values.
-            if not is_same or (from_here and field.nullable != wanted.nullable):
-                raise DatasetError(
-                    f"{self._url}: its column {field.name} is {field.type}"
-                    f"{'' if field.nullable else ' not null'}, expected {wanted.type}"
-                    f"{'' if wanted.nullable else ' not null'}. {MEND}"
-                )
-        if from_here:
-            return table
-        with self._reading:
-            # Arrow cannot cast lists that are null, even to their own type.
-            arrays = [
-                column if column.type == wanted.type else column.cast(wanted.type)
-                for wanted, column in zip(schema, table.columns, strict=True)
-            ]
-            return pa.table(arrays, schema=schema)
 
     def pages(
         self, group: int, wanted: tuple[int, int] | None = None
