@@ -1,6 +1,5 @@
 """Queries through ``connect`` and a DuckDB file, against plain DuckDB on the same files."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ from hypothesis import strategies as st
 import a20_parquet
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.query import connect, duckdb_source
+from tests.helpers.changed_datasets import change
 from tests.helpers.duckdb_windows import convert_odd_values
-from tests.helpers.shards import make_record, random_tensor, write_shard
 
 pytestmark = pytest.mark.slow
 
@@ -135,18 +134,7 @@ def test_answers_are_those_of_plain_duckdb(
 @pytest.fixture(scope="module")
 def states(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The dataset after an append, a retry of its quarantine, and an overwrite."""
-    root = tmp_path_factory.mktemp("states")
-    names = ["site_0285/20201014T010000+1030_Arkaba-Dry-A_49500.flac", "odd.wav"]
-    records = [make_record(random_tensor((6, 1, 16), 99), name, 3600.0) for name in names]
-    write_shard(root / "in" / "b-00000-of-00001", records)
-    appended, retried, overwritten = (root / name for name in ("append", "retry", "overwrite"))
-    shutil.copytree(dataset, appended)
-    a20_parquet.convert(root / "in", appended, decoder="wire")
-    shutil.copytree(appended, retried)
-    a20_parquet.convert(retried / "quarantine", retried, unknown_site="Site-3", decoder="wire")
-    shutil.copytree(retried, overwritten)
-    a20_parquet.convert(root / "in", overwritten, decoder="wire", overwrite=True)
-    return [appended, retried, overwritten]
+    return change(dataset, tmp_path_factory.mktemp("states"))
 
 
 @settings(
