@@ -1,12 +1,15 @@
-"""Reads metadata columns of many small local files at once.
+"""Reads metadata columns of many local files at once.
 
-pyarrow takes longer to open a small file than to decode its columns. So the pages of many files are
-joined to one Parquet file in memory, in which each file is a row group. Only files as this program
-writes them are joined; column chunks are checked first, and pages keep their checksums.
+pyarrow takes longer to open a file than to decode its columns. So the pages of many files are
+joined to one Parquet file in memory. Only files as this program writes them are joined; column
+chunks are checked first, and pages keep their checksums.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
+from threading import Lock
 from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
@@ -24,15 +27,42 @@ from a20_parquet.parquet import (
     MovableChunk,
     ParquetLayout,
     WrittenGroup,
-    read_known_group,
+    read_known_groups,
 )
 
-# Metadata, page index and footer of most small files.
+# Metadata, page index and footer of most files of one row group.
 _FIRST_READ: Final = 16 << 10
+_WAITING_S, _WAITING_RATIO = 0.02, 3
 
 
-class SmallFile(NamedTuple):
-    """A data file of one row group."""
+class Turn:
+    """Lets one thread at a time read footers, as long as none waits for a disk.
+
+    That is short reads and Python between them. Threads that hand over the interpreter's lock at
+    each read take longer together than one of them alone.
+    """
+
+    def __init__(self) -> None:
+        """Begin without a thread that reads."""
+        self._lock = Lock()
+        self._waits = False
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Wait for this thread's turn, and hold it."""
+        if self._waits:
+            yield
+            return
+        with self._lock:
+            begun_s, cpu_s = time.perf_counter(), time.thread_time()
+            yield
+            wall_s, cpu_s = time.perf_counter() - begun_s, time.thread_time() - cpu_s
+            # Other threads also take a part of the time, but hardly as much.
+            self._waits = wall_s > _WAITING_S + _WAITING_RATIO * cpu_s
+
+
+class WholeFile(NamedTuple):
+    """A data file, of which all rows are read."""
 
     path: str
     """Relative to the dataset."""
@@ -40,13 +70,16 @@ class SmallFile(NamedTuple):
     bytes: int
 
 
-def read_joined(catalog: Catalog, files: Sequence[SmallFile], names: Sequence[str]) -> Any:
+def read_joined(
+    catalog: Catalog, files: Sequence[WholeFile], names: Sequence[str], turn: Turn
+) -> Any:
     """Read columns other than the embedding of several local files.
 
     Args:
         catalog: of the dataset.
         files: at least one.
         names: of the columns, at least one.
+        turn: shared by the threads of a query.
 
     Returns:
         A ``pyarrow.Table`` of all rows, whose values are not checked; None if a file is missing,
@@ -57,7 +90,8 @@ def read_joined(catalog: Catalog, files: Sequence[SmallFile], names: Sequence[st
         catalog.dims, catalog.features, tuple(stored), catalog.store, catalog.file_keys
     )
     try:
-        content = _join(catalog, files, columns)
+        with turn.taken():
+            content = _join(catalog, files, columns)
         reader = pq.ParquetReader()
         reader.open(pa.BufferReader(content), page_checksum_verification=True)
         table = reader.read_all(use_threads=False)
@@ -68,7 +102,7 @@ def read_joined(catalog: Catalog, files: Sequence[SmallFile], names: Sequence[st
     return table.select(list(names))
 
 
-def _join(catalog: Catalog, files: Sequence[SmallFile], columns: StoredColumns) -> bytes:
+def _join(catalog: Catalog, files: Sequence[WholeFile], columns: StoredColumns) -> bytes:
     """Return a Parquet file with a row group for each file, of these columns alone.
 
     Raises:
@@ -79,13 +113,14 @@ def _join(catalog: Catalog, files: Sequence[SmallFile], columns: StoredColumns) 
     frame = _frame(columns.schema)
     parts, size, groups = [MAGIC], len(MAGIC), []
     for file in files:
-        start, moved = size, []
-        for chunk, pages in _read(catalog, file, columns):
-            moved.append(chunk.moved(size - chunk.place.start))
-            parts.append(pages)
-            size += len(pages)
-        group = WrittenGroup(file.rows, start, size - start, size - start)
-        groups.append(frame.row_group(group, len(moved), moved))
+        for rows, chunks in _read(catalog, file, columns):
+            start, moved = size, []
+            for chunk, pages in chunks:
+                moved.append(chunk.moved(size - chunk.place.start))
+                parts.append(pages)
+                size += len(pages)
+            group = WrittenGroup(rows, start, size - start, size - start)
+            groups.append(frame.row_group(group, len(moved), moved))
     parts.append(frame.encode(sum(file.rows for file in files), groups))
     return b"".join(parts)
 
@@ -96,37 +131,44 @@ def _frame(schema: Any) -> FooterFrame:
 
 
 def _read(
-    catalog: Catalog, file: SmallFile, columns: StoredColumns
-) -> list[tuple[MovableChunk, bytes]]:
-    """Read column chunks and their pages; see ``_join`` on the errors."""
+    catalog: Catalog, file: WholeFile, columns: StoredColumns
+) -> Iterator[tuple[int, list[tuple[MovableChunk, bytes]]]]:
+    """Yield the rows of each row group, its column chunks and their pages; see ``_join``."""
     source = LocalInput(catalog.path(file.path))
     try:
         if source.size != file.bytes:
             raise ValueError(f"it has {source.size} bytes")
         begin = max(0, file.bytes - _FIRST_READ)
-        content = _bytes(source, begin, file.bytes)
-        length = int.from_bytes(content[-TAIL_BYTES : -len(MAGIC)], "little")
-        if length + TAIL_BYTES > len(content):
-            raise ValueError("its footer is long")
-        found, chunks = read_known_group(
-            content[-TAIL_BYTES - length : -TAIL_BYTES],
+        tail = _bytes(source, begin, file.bytes)
+        length = int.from_bytes(tail[-TAIL_BYTES : -len(MAGIC)], "little")
+        footer_start = file.bytes - TAIL_BYTES - length
+        if footer_start < begin:
+            tail = _bytes(source, max(0, footer_start), begin) + tail
+            begin = max(0, footer_start)
+        found = read_known_groups(
+            tail[footer_start - begin : -TAIL_BYTES],
             columns.footer,
             rows=file.rows,
             columns=columns.file_columns,
             wanted=columns.indices,
         )
-        check_group(found, columns, group=0, rows=file.rows, size=file.bytes)
-        first = min(place.start for place in found.chunks.values())
-        if first < begin:
-            content = _bytes(source, first, begin) + content
-            begin = first
+        for number, (group, chunks) in enumerate(found):
+            check_group(group, columns, group=number, rows=group.rows, size=file.bytes)
+            places = group.chunks.values()
+            first = min(place.start for place in places)
+            end = max(place.start + place.stored_size for place in places)
+            content, start = tail, begin
+            if first < begin:
+                content, start = _bytes(source, first, min(begin, end)), first
+                if end > begin:
+                    content += tail
+            pages = [
+                content[place.start - start : place.start - start + place.stored_size]
+                for place in places
+            ]
+            yield group.rows, list(zip(chunks, pages, strict=True))
     finally:
         source.close()
-    pages = []
-    for chunk in chunks:
-        place = chunk.place
-        pages.append(content[place.start - begin : place.start - begin + place.stored_size])
-    return list(zip(chunks, pages, strict=True))
 
 
 def _bytes(source: LocalInput, start: int, end: int) -> bytes:

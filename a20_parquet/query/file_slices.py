@@ -12,7 +12,7 @@ import pyarrow as pa
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import DataFile, Rows
 from a20_parquet.dataset.embedding_buffer import EmbeddingBuffer
-from a20_parquet.dataset.joined_files import SmallFile, read_joined
+from a20_parquet.dataset.joined_files import Turn, WholeFile, read_joined
 from a20_parquet.parquet import EmbeddingPages, Embeddings, Page
 
 Mask = npt.NDArray[np.bool_]
@@ -117,12 +117,13 @@ def count_rows(kept: Sequence[Mask]) -> int:
     return sum(int(np.count_nonzero(rows)) for rows in kept)
 
 
-def read_metadata(slices: Sequence[FileSlice], columns: Sequence[str]) -> Any:
+def read_metadata(slices: Sequence[FileSlice], columns: Sequence[str], turn: Turn) -> Any:
     """Read columns other than the embedding, for all rows.
 
     Args:
         slices: at least one, in the dataset's order.
         columns: at least one name.
+        turn: shared by the threads of a query.
 
     Returns:
         A ``pyarrow.Table``.
@@ -130,7 +131,7 @@ def read_metadata(slices: Sequence[FileSlice], columns: Sequence[str]) -> Any:
     Raises:
         DatasetError: a file is missing or damaged.
     """
-    joined = _read_small_files(slices, columns)
+    joined = _read_whole_files(slices, columns, turn)
     if joined is not None:
         return joined
     tables = []
@@ -149,16 +150,13 @@ def read_metadata(slices: Sequence[FileSlice], columns: Sequence[str]) -> Any:
     return table
 
 
-def _read_small_files(slices: Sequence[FileSlice], columns: Sequence[str]) -> Any:
-    """Read all slices with one call, if they are whole files of one row group; else None."""
+def _read_whole_files(slices: Sequence[FileSlice], columns: Sequence[str], turn: Turn) -> Any:
+    """Read all slices with one call, if they are whole files as this program writes; else None."""
     catalog = slices[0].catalog
-    most_rows = catalog.head.options.row_group_rows
-    if len(slices) == 1 or not catalog.is_local:
+    if len(slices) == 1 or not catalog.is_local or not all(part.is_whole for part in slices):
         return None
-    if not all(part.is_whole and part.rows <= most_rows for part in slices):
-        return None
-    files = [SmallFile(part.path, part.rows, part.size) for part in slices]
-    table = read_joined(catalog, files, columns)
+    files = [WholeFile(part.path, part.rows, part.size) for part in slices]
+    table = read_joined(catalog, files, columns, turn)
     try:
         if table is not None:
             table.validate(full=True)

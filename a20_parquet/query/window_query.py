@@ -12,6 +12,7 @@ import pyarrow as pa
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import Rows
 from a20_parquet.dataset.embedding_buffer import EmbeddingBuffer
+from a20_parquet.dataset.joined_files import Turn
 from a20_parquet.execution.threads import map_in_order
 from a20_parquet.formatting import format_count
 from a20_parquet.parquet import Embeddings
@@ -76,6 +77,7 @@ class WindowQuery:
         self._catalog = catalog
         self._columns = tuple(catalog.schema) if columns is None else tuple(columns)
         self._pruning = predicate
+        self._turn = Turn()
         self._files = with_site_ids(catalog.files)
         self._listed = listed_columns(self._files)
         roots = set() if predicate is None else set(predicate.meta.root_names())
@@ -315,7 +317,7 @@ class WindowQuery:
             frames.append(pl.DataFrame(schema={name: schema[name] for name in stored}))
         elif stored:
             # polars is slow with many small chunks.
-            frame = pl.DataFrame(read_metadata(slices, stored).combine_chunks())
+            frame = pl.DataFrame(read_metadata(slices, stored, self._turn).combine_chunks())
             frames.append(frame.filter(pl.Series(np.concatenate(kept))))
         return pl.concat(frames, how="horizontal").select(names)
 

@@ -1,7 +1,10 @@
 """Metadata of many small files at once: the same as file by file, or nothing."""
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,35 +13,42 @@ import pytest
 import a20_parquet
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import DataFile
-from a20_parquet.dataset.joined_files import SmallFile, read_joined
+from a20_parquet.dataset.joined_files import Turn, WholeFile, read_joined
 from tests.helpers.recordings import write_recordings
 from tests.helpers.shards import make_record, random_tensor, write_shard
 
 
-def small_files(catalog: Catalog) -> list[SmallFile]:
+def whole_files(catalog: Catalog) -> list[WholeFile]:
     """All files of a dataset."""
-    return [SmallFile(*row) for row in catalog.files.select("path", "rows", "bytes").iter_rows()]
+    return [WholeFile(*row) for row in catalog.files.select("path", "rows", "bytes").iter_rows()]
 
 
 def one_by_one(catalog: Catalog, names: list[str]) -> pa.Table:
     """The same columns through ``DataFile``."""
     tables = []
-    for path, rows, size in small_files(catalog):
+    for path, rows, size in whole_files(catalog):
         with DataFile(catalog, path, rows=rows, size=size) as file:
             tables.append(file.metadata(range(len(file.rows)), names))
     return pa.concat_tables(tables)
 
 
 @pytest.mark.parametrize("compression", ["none", "lz4", "zstd"])
-def test_any_columns(tmp_path: Path, compression: str) -> None:
-    """In any order, with nulls, in all compressions."""
+@pytest.mark.parametrize("row_group_rows", [2048, 5])
+def test_any_columns(tmp_path: Path, compression: str, row_group_rows: int) -> None:
+    """In any order, with nulls, in all compressions, of one or several row groups a file."""
     shards = write_recordings(tmp_path / "in")
-    a20_parquet.convert(shards, tmp_path / "out", compression=compression, decoder="wire")
+    a20_parquet.convert(
+        shards,
+        tmp_path / "out",
+        compression=compression,
+        decoder="wire",
+        row_group_rows=row_group_rows,
+    )
     catalog = Catalog.open(tmp_path / "out")
     every = list(catalog.metadata_columns)
     assert len(catalog.files) > 5
     for names in (every, every[::-1], ["channel"], ["window_start", "filename"]):
-        found = read_joined(catalog, small_files(catalog), names)
+        found = read_joined(catalog, whole_files(catalog), names, Turn())
         assert found.equals(one_by_one(catalog, names))
         assert found.schema.equals(one_by_one(catalog, names).schema)
         found.validate(full=True)
@@ -68,32 +78,34 @@ def test_one_other_file(tmp_path: Path, damage: Callable[[Path], object]) -> Non
     """Nothing is returned, so that reading it by itself tells why."""
     a20_parquet.convert(write_recordings(tmp_path / "in"), tmp_path / "out", decoder="wire")
     catalog = Catalog.open(tmp_path / "out")
-    files = small_files(catalog)
+    files = whole_files(catalog)
     damage(tmp_path / "out" / files[2].path)
     size = tmp_path / "out" / files[2].path
     if size.is_file():
         files[2] = files[2]._replace(bytes=size.stat().st_size)
-    assert read_joined(catalog, files, ["filename"]) is None
-    assert read_joined(catalog, files[:2], ["filename"]) is not None
+    assert read_joined(catalog, files, ["filename"], Turn()) is None
+    assert read_joined(catalog, files[:2], ["filename"], Turn()) is not None
     wrong_rows = [files[0]._replace(rows=files[0].rows + 1), files[1]]
-    assert read_joined(catalog, wrong_rows, ["filename"]) is None
+    assert read_joined(catalog, wrong_rows, ["filename"], Turn()) is None
 
 
-def test_flipped_bits(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("row_group_rows", "step"), [(2048, 3), (5, 17)])
+def test_flipped_bits(tmp_path: Path, row_group_rows: int, step: int) -> None:
     """Each flipped bit of metadata, index and footer is found, or means nothing."""
-    a20_parquet.convert(write_recordings(tmp_path / "in"), tmp_path / "out", decoder="wire")
+    shards = write_recordings(tmp_path / "in")
+    a20_parquet.convert(shards, tmp_path / "out", decoder="wire", row_group_rows=row_group_rows)
     catalog = Catalog.open(tmp_path / "out")
-    files = small_files(catalog)[:2]
+    files = whole_files(catalog)[:2]
     names = list(catalog.metadata_columns)
-    expected = read_joined(catalog, files, names)
+    expected = read_joined(catalog, files, names, Turn())
     path = tmp_path / "out" / files[1].path
     content = path.read_bytes()
     found = 0
-    for place in range(files[1].rows * 64, len(content), 3):
+    for place in range(files[1].rows * 64, len(content), step):
         changed = bytearray(content)
         changed[place] ^= 1
         path.write_bytes(changed)
-        table = read_joined(catalog, files, names)
+        table = read_joined(catalog, files, names, Turn())
         if table is None:
             found += 1
         else:
@@ -109,6 +121,26 @@ def test_long_texts(tmp_path: Path) -> None:
     write_shard(tmp_path / "in" / "a.tfrecord", records)
     a20_parquet.convert(tmp_path / "in", tmp_path / "out", decoder="wire")
     catalog = Catalog.open(tmp_path / "out")
-    assert read_joined(catalog, small_files(catalog), ["filename"]) is None
+    assert read_joined(catalog, whole_files(catalog), ["filename"], Turn()) is None
     windows = a20_parquet.scan(tmp_path / "out").filter(filename=name).collect()
     assert len(windows) == 6
+
+
+@pytest.mark.parametrize("waits_s", [0, 0.1])
+def test_turn(waits_s: float) -> None:
+    """One thread at a time, until one has waited for longer than it worked."""
+    turn = Turn()
+    with turn.taken():
+        time.sleep(waits_s)
+    both = Barrier(2, timeout=30 if waits_s else 0.3)
+
+    def meet(_: int) -> bool:
+        try:
+            with turn.taken():
+                both.wait()
+        except BrokenBarrierError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(meet, range(2))) == [bool(waits_s)] * 2

@@ -1,4 +1,4 @@
-"""The only row group of a small file as this program writes it, read with few calls.
+"""Row groups of files as this program writes them, read with few calls.
 
 Everything else is read by ``RowGroups``, field by field.
 
@@ -6,108 +6,118 @@ Source: apache/parquet-format, ``parquet.thrift``.
 """
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from functools import cache
 
 from a20_parquet.parquet.format import thrift
 from a20_parquet.parquet.format.footer import FooterFrame
 from a20_parquet.parquet.format.row_groups import ColumnChunk, RowGroup, known_chunk
-from a20_parquet.parquet.format.thrift import I64, STRUCT, integer, read_integer
+from a20_parquet.parquet.format.thrift import STRUCT, integer, read_integer
 from a20_parquet.parquet.format.thrift_reader import ThriftReader
 
 # Groups of the pattern of a known chunk.
 _VALUES, _SIZE, _DATA_PAGE, _DICTIONARY_PAGE, _INDEX = 1, 2, 3, 4, 5
-# RowGroup
-_COLUMNS, _ROWS = 1, 3
+_SORTED_BY = rb"\x15[\x80-\xff]{0,4}[\x00-\x7f]\x12\x11\x00"
+_MOST_SORTED_BY = 14
 
 
-@dataclass(frozen=True, slots=True)
 class MovableChunk:
-    """A column chunk of a footer, whose pages may be copied to another file."""
+    """A column chunk of a footer, whose pages may be copied to another file.
 
-    footer: bytes
-    found: re.Match[bytes]
+    Attributes:
+        place: where it is; nothing of it is checked.
+    """
 
-    @property
-    def place(self) -> ColumnChunk:
-        """Where it is; nothing of it is checked."""
-        first = self._number(_DATA_PAGE)
-        if self.found[_DICTIONARY_PAGE] is not None:
-            first = min(first, self._number(_DICTIONARY_PAGE))
-        return ColumnChunk(self._number(_VALUES), first, self._number(_SIZE))
+    __slots__ = ("_footer", "_found", "_starts", "place")
+
+    def __init__(self, footer: bytes, found: re.Match[bytes]) -> None:
+        """Take what ``known_chunk`` found in a footer."""
+        self._footer = footer
+        self._found = found
+        values, size, *starts = (
+            read_integer(bits, 0)[0]
+            for bits in found.group(_VALUES, _SIZE, _DATA_PAGE, _DICTIONARY_PAGE)
+            if bits is not None
+        )
+        self._starts = starts
+        self.place = ColumnChunk(values, min(starts), size)
 
     def moved(self, by: int) -> bytes:
         """Return the ``ColumnChunk`` with its pages ``by`` bytes further on, without page index."""
-        found, footer = self.found, self.footer
+        found, footer = self._found, self._footer
         parts, position = [], found.start()
-        for group in (_DATA_PAGE, _DICTIONARY_PAGE):
-            if found[group] is not None:
-                parts += [footer[position : found.start(group)], _moved(found[group], by)]
-                position = found.end(group)
+        for group, start in zip((_DATA_PAGE, _DICTIONARY_PAGE), self._starts, strict=False):
+            begin, end = found.span(group)
+            parts += [footer[position:begin], thrift.varint(max(0, start + by) << 1)]
+            position = end
         # The head of the index's field, or the stop byte, is the byte before.
-        end = found.end() if found[_INDEX] is None else found.start(_INDEX)
+        begin = found.start(_INDEX)
+        end = found.end() if begin < 0 else begin
         return b"".join((*parts, footer[position : end - 1], thrift.STOP))
 
-    def _number(self, group: int) -> int:
-        return read_integer(self.found[group], 0)[0]
 
-
-def _moved(offset: bytes, by: int) -> bytes:
-    return thrift.varint(max(0, read_integer(offset, 0)[0] + by) << 1)
-
-
-def read_known_group(
+def read_known_groups(
     footer: bytes, known: FooterFrame, *, rows: int, columns: int, wanted: Collection[int]
-) -> tuple[RowGroup, list[MovableChunk]]:
-    """Read the row group of a footer that nobody has checked.
+) -> Iterator[tuple[RowGroup, list[MovableChunk]]]:
+    """Read the row groups of a footer that nobody has checked.
 
     Args:
         footer: ``FileMetaData``, without its length and the magic.
         known: what such footers have around the row groups.
-        rows: that it should have.
-        columns: likewise.
+        rows: that they should have together.
+        columns: that each should have.
         wanted: numbers of the columns to read, from 0.
 
-    Returns:
-        The row group, and its wanted column chunks by the number of the column.
+    Yields:
+        A row group, and its wanted column chunks by the number of the column.
 
     Raises:
-        ValueError: it has another form, another number of rows, or several row groups.
+        ValueError: it has another form, or another number of rows.
     """
-    position = len(known.head)
-    start = _start(rows, columns)
-    if not footer.startswith(known.head) or not footer.startswith(start, position):
+    start = b"".join((known.head, thrift.NEXT_I64, integer(rows), thrift.NEXT_LIST))
+    if not footer.startswith(start):
         raise ValueError("the footer has another form")
-    position += len(start)
-    chunks = []
-    match = known_chunk().match
-    for index in range(columns):
-        found = match(footer, position)
+    reader = ThriftReader(footer, len(start))
+    groups, position = reader.structs(), reader.position
+    group_start = thrift.NEXT_LIST + thrift.list_head(STRUCT, columns)
+    match, match_end = known_chunk().match, _group_end().match
+    for _ in range(groups):
+        if not footer.startswith(group_start, position):
+            raise ValueError("a row group has another form")
+        position += len(group_start)
+        chunks = {}
+        for index in range(columns):
+            found = match(footer, position)
+            if found is None:
+                raise ValueError(f"column {index} has another form")
+            position = found.end()
+            if index in wanted:
+                chunks[index] = MovableChunk(footer, found)
+        found = match_end(footer, position)
         if found is None:
-            raise ValueError(f"column {index} has another form")
+            raise ValueError("a row group ends in another form")
         position = found.end()
-        if index in wanted:
-            chunks.append(MovableChunk(footer, found))
-    reader = ThriftReader(footer, position)
-    stored_rows = -1
-    for field, kind in reader.fields(_COLUMNS):
-        if (field, kind) == (_ROWS, I64):
-            stored_rows = reader.integer()
-        else:
-            reader.skip(kind)
-    places = [chunk.place for chunk in chunks]
-    return RowGroup(stored_rows, columns, dict(zip(sorted(wanted), places, strict=True))), chunks
+        stored_rows, _ = read_integer(found[1], 0)
+        if not 0 < stored_rows <= rows:
+            raise ValueError(f"a row group has {stored_rows} rows of {rows}")
+        rows -= stored_rows
+        places = {index: chunk.place for index, chunk in chunks.items()}
+        yield RowGroup(stored_rows, columns, places), list(chunks.values())
+    if rows:
+        raise ValueError(f"its row groups lack {rows} rows")
 
 
-def _start(rows: int, columns: int) -> bytes:
-    """Return what a footer has between the schema and the column chunks."""
-    return b"".join(
-        (
-            thrift.NEXT_I64,
-            integer(rows),
-            thrift.NEXT_LIST,
-            thrift.list_head(STRUCT, 1),
-            thrift.NEXT_LIST,
-            thrift.list_head(STRUCT, columns),
-        )
+@cache
+def _group_end() -> re.Pattern[bytes]:
+    """Compile a pattern of what follows the column chunks of a row group; group 1 is its rows."""
+    counts = range(1, _MOST_SORTED_BY + 1)
+    lists = b"|".join(
+        re.escape(thrift.list_head(STRUCT, count)) + b"(?:%s){%d}" % (_SORTED_BY, count)
+        for count in counts
+    )
+    number = rb"[\x80-\xff]{0,9}[\x00-\x7f]"
+    return re.compile(
+        rb"\x16%s\x16(%s)(?:\x26|\x19(?:%s)\x16)%s\x16%s\x00"
+        % (number, number, lists, number, number),
+        re.DOTALL,
     )
