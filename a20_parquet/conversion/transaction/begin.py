@@ -8,6 +8,7 @@ from pathlib import Path
 
 from a20_parquet.conversion.transaction.checkpoints import Plan, SortedShards, sorted_units
 from a20_parquet.conversion.transaction.commit import clean_up, is_committed, remove_strays
+from a20_parquet.conversion.transaction.foreign import refuse_foreign
 from a20_parquet.conversion.transaction.lock import State, check_lock, clear_conversion, find_state
 from a20_parquet.conversion.transaction.scratch import make_scratch, remove_scratch, scratch_place
 from a20_parquet.dataset.existing import ExistingDataset
@@ -46,11 +47,14 @@ def find_existing(layout: DatasetLayout, *, overwrite: bool) -> ExistingDataset 
     If a conversion was killed after its commit, its cleaning up is finished first.
 
     Raises:
-        UsageError: the folder contains something that must not be touched.
+        UsageError: the folder contains something that must not be touched, or folders that
+            ``overwrite`` would delete contain files of others.
         DatasetError: the dataset is damaged.
     """
     try:
         state = _tidy(layout, overwrite=overwrite)
+        if overwrite:
+            refuse_foreign(layout)
     except OSError as error:
         raise DatasetError(
             f"{layout.root}: files of an earlier conversion cannot be read, or cannot be moved to "
@@ -131,12 +135,15 @@ def make_way(layout: DatasetLayout, state: ConversionState) -> None:
     """Delete the dataset that a conversion overwrites, or resume deleting it.
 
     Raises:
+        UsageError: files of others came into it since the conversion began.
         OSError: something cannot be deleted.
     """
     if state.plan.base is not None:
         return
     # Without a manifest, data/ contains what this conversion has written.
     is_whole = layout.manifest.exists()
+    if is_whole:
+        refuse_foreign(layout)
     if is_whole or state.is_resumed:
         _clear_published(layout)
     if is_whole:
