@@ -13,6 +13,7 @@ from unittest.mock import Mock
 import pytest
 
 import a20_parquet
+from tests.helpers.conversions import MakeDataset
 from tests.helpers.shards import make_record, random_tensor, write_shard
 
 PACKAGE = Path(a20_parquet.__file__).parent
@@ -187,6 +188,23 @@ def test_a_conversion_does_without(shuffled: Path, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "manifest.json").exists()
+
+
+@pytest.mark.slow
+def test_a_search_does_without(make_dataset: MakeDataset) -> None:
+    """Arrow imports pandas for arrays of Python and NumPy; a search for a vector makes none."""
+    code = (
+        "import sys\n"
+        "import a20_parquet, numpy as np\n"
+        "dataset = sys.argv[1]\n"
+        "assert len(a20_parquet.similar(dataset, np.ones(8), top=3)) == 3\n"
+        "assert len(a20_parquet.read_numpy(dataset)[1])\n"
+        "needless = {'pandas', 'duckdb', 'fsspec'} & set(sys.modules)\n"
+        "sys.exit(str(needless) if needless else 0)"
+    )
+    command = [sys.executable, "-c", code, str(make_dataset("site"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow

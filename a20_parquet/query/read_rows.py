@@ -137,4 +137,7 @@ def _take_of_file(catalog: Catalog, file: int, rows: Rows, stored: Sequence[str]
         table = opened.metadata(used.tolist(), stored)
     # The number in the file of each row of the table.
     read = np.concatenate([np.arange(starts[group], starts[group + 1]) for group in used])
-    return table.take(np.searchsorted(read, rows))
+    positions = np.searchsorted(read, rows)
+    # A NumPy array would make pyarrow import pandas, which takes as long as a search.
+    buffer = pa.py_buffer(positions.astype(np.int64))
+    return table.take(pa.Array.from_buffers(pa.int64(), len(positions), [None, buffer]))
