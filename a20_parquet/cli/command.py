@@ -80,7 +80,7 @@ class Command(click.Command):
                 check_unicode(name, ctx.params.get(param.name or ""))
         if quiet:
             be_quiet(ctx)
-        with _without_logged_remarks(), _shown_log(verbose) if verbose else nullcontext():
+        with _without_logged_remarks(), nullcontext() if quiet else _shown_log(verbose):
             return super().invoke(ctx)
 
 
@@ -104,11 +104,11 @@ class _OnStderr(logging.Handler):
 
 @contextmanager
 def _shown_log(verbose: int) -> Iterator[None]:
-    """Show the package's log: decisions, or from 2 on all of it, with times and tracebacks."""
+    """Show the package's log: warnings, from 1 on decisions, from 2 on all, with tracebacks."""
     logger = logging.getLogger("a20_parquet")
     handler, level = _OnStderr(), logger.level
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.INFO if verbose else logging.WARNING)
     if verbose > 1:
         handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
         logger.setLevel(logging.DEBUG)

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import Final
 
-from a20_parquet.dataset.card_parts import BEGIN, merge_cards
+from a20_parquet.dataset.card_parts import merge_cards
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.storage.files import file_size, write_whole
 from a20_parquet.storage.path import AnyPath, read_whole
@@ -34,33 +34,28 @@ def read_card(path: AnyPath) -> str | None:
 def update_card(layout: DatasetLayout, new: str) -> None:
     """Put this program's parts of a new card into the dataset's card, and leave the rest of it.
 
-    A card that cannot be read as a text file stays as it is.
+    A card that cannot be read as a text file, or whose head is in a form that is not understood,
+    stays as it is.
 
     Raises:
         OSError: it cannot be written.
     """
-    try:
-        existing = read_card(layout.card)
-    except (OSError, ValueError) as error:
-        _LOGGER.warning("%s is left as it is: %s", layout.card, error)
-        return
-    content = new if existing is None else merge_cards(existing, new)
-    if content != existing:
+    content = _outdated(layout.card, new)
+    if content is not None:
         write_whole(layout.card, content.encode(errors="surrogateescape"))
 
 
 def is_current(path: AnyPath, new: str) -> bool:
     """Whether ``update_card`` would change nothing."""
+    return _outdated(path, new) is None
+
+
+def _outdated(path: AnyPath, new: str) -> str | None:
+    """Return what a card should be; None if it is that, or must be left alone."""
     try:
         existing = read_card(path)
-    except (OSError, ValueError):
-        return True
-    return existing is not None and merge_cards(existing, new) == existing
-
-
-def is_our_card(path: AnyPath) -> bool:
-    """Whether a file is a card with a part that this program wrote."""
-    try:
-        return BEGIN in (read_card(path) or "")
-    except (OSError, ValueError):
-        return False
+        content = new if existing is None else merge_cards(existing, new)
+    except (OSError, ValueError) as error:
+        _LOGGER.warning("%s is left as it is: %s", path, error)
+        return None
+    return None if content == existing else content

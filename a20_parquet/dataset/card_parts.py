@@ -18,9 +18,15 @@ _PART: Final = re.compile(
     rf"^{re.escape(BEGIN)}\b.*?^{re.escape(END)}[ \t]*(?=\r?$)", re.MULTILINE | re.DOTALL
 )
 _FILES: Final = re.compile(rf"^{re.escape(BEGIN)}, files ([0-9a-f]{{8}})\b", re.MULTILINE)
-# After a byte-order mark no reader finds a head, so that mark goes.
-_HEAD: Final = re.compile(r"\A\ufeff?---[ \t]*\r?\n(?:(.*?)\n)??---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
-_KEY: Final = re.compile(r"""["']?([A-Za-z0-9_-]+)["']?[ \t]*:(?:\s|$)""")
+# After a byte-order mark no reader finds a head, so that mark goes. Empty lines may precede one.
+_HEAD: Final = re.compile(
+    r"\A\ufeff?(?:[ \t]*\r?\n)*---[ \t]*\r?\n(?:(.*?)\n)??---[ \t]*(?:\r?\n|\Z)", re.DOTALL
+)
+_KEY: Final = re.compile(
+    r"""(?P<quote>["'])(?P<quoted>[^"'\\]*)(?P=quote)[ \t]*:(?:\s|$)"""
+    r"""|(?P<plain>[^\s"'#{}\[\],&*!|<>%@`?-].*?)[ \t]*:(?:\s|$)"""
+)
+_MORE: Final = re.compile(r"[ \t]|-(?:\s|$)")
 
 
 def described_files(card: str) -> str | None:
@@ -34,9 +40,15 @@ def merge_cards(existing: str, new: str) -> str:
 
     Args:
         existing: what is there. If its text has no marked part, its text stays as it is; if it has
-            no head, it gets one.
+            no head, it gets one; if it has no text at all, it gets that of ``new``.
         new: a card from ``make_card``.
+
+    Raises:
+        ValueError: the head has other lines than entries in block style, with keys that are not
+            indented. No keys can be put among them without a YAML parser.
     """
+    if not existing.strip("\ufeff \t\r\n"):
+        return new
     part = _PART.search(new)
     text = existing if part is None else _PART.sub(lambda _: part[0], existing, count=1)
     wanted = {name: lines for name, lines in _entries(_head(new)) if name in HEAD_KEYS}
@@ -47,7 +59,10 @@ def merge_cards(existing: str, new: str) -> str:
     for name, entry in _entries(_head(text)):
         # A key that is there twice stays once.
         lines.append(wanted.pop(name, "") if name in HEAD_KEYS else entry)
-    return f"---\n{''.join([*lines, *wanted.values()])}---\n{text[found.end() :]}"
+    body = text[found.end() :]
+    if not body.strip():
+        body = _HEAD.sub("", new)
+    return f"---\n{''.join([*lines, *wanted.values()])}---\n{body}"
 
 
 def _head(card: str) -> str:
@@ -57,16 +72,32 @@ def _head(card: str) -> str:
 
 
 def _entries(head: str) -> Iterator[tuple[str, str]]:
-    """Divide a YAML head into its entries: name and lines; other lines have an empty name."""
-    name, lines = "", ""
+    """Divide a YAML head into its entries: name and lines.
+
+    Empty lines and comments between entries have an empty name.
+
+    Raises:
+        ValueError: a line is something else.
+    """
+    name, lines, between = "", "", ""
     for line in head.splitlines(keepends=True):
-        key = _KEY.match(line)
-        # What belongs to a key is indented, or an item of a list.
-        if name and key is None and line[0] in " \t-":
-            lines += line
-            continue
-        if lines:
-            yield name, lines
-        name, lines = (key[1] if key else ""), line
-    if lines:
-        yield name, lines
+        is_comment = line.startswith("#") or (between and line.lstrip().startswith("#"))
+        if is_comment or not line.strip():
+            between += line
+        elif lines and _MORE.match(line):
+            # What belongs to a key is indented, or an item of a list.
+            lines += between + line
+            between = ""
+        elif key := _KEY.match(line):
+            yield from _filled((name, lines), ("", between))
+            name, lines, between = key["quoted"] or key["plain"] or "", line, ""
+        else:
+            raise ValueError(
+                f"its YAML head has the line {line.strip()!r}, expected `key: value`, with lists "
+                "or indented lines below it. Write it so, and give a20-parquet repair DATASET"
+            )
+    yield from _filled((name, lines), ("", between))
+
+
+def _filled(*entries: tuple[str, str]) -> Iterator[tuple[str, str]]:
+    return (entry for entry in entries if entry[1])

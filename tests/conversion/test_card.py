@@ -10,9 +10,10 @@ import polars as pl
 import pytest
 
 import a20_parquet
-from a20_parquet.conversion.transaction.lock import State, find_state
+from a20_parquet.conversion.transaction.lock import find_state
 from a20_parquet.dataset.card_parts import BEGIN, END
 from a20_parquet.errors import NoWindowsError, UsageError
+from tests.helpers.command_line import run
 from tests.helpers.conversions import INFO_NAMES
 from tests.helpers.layout import LocalLayout
 from tests.helpers.shards import make_record, random_tensor, write_shard
@@ -139,7 +140,7 @@ def test_a_part_has_a_card_of_its_own(dataset: Path, tmp_path: Path) -> None:
     assert "| windows (rows) | 12 |" in (tmp_path / "part" / "README.md").read_text()
 
 
-@pytest.mark.parametrize("kind", ["link", "folder", "large"])
+@pytest.mark.parametrize("kind", ["link", "folder", "large", "flow"])
 def test_what_is_no_card_is_left_alone(
     dataset: Path, tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -151,30 +152,114 @@ def test_what_is_no_card_is_left_alone(
         card.symlink_to(secret)
     elif kind == "folder":
         card.mkdir()
+    elif kind == "flow":
+        card.write_text("---\n{license: cc}\n---\nMine\n")
     else:
         card.write_bytes(b"x" * (5 << 20))
     a20_parquet.convert([shard(tmp_path, 0), shard(tmp_path, 1)], dataset, **OPTIONS)
     assert a20_parquet.verify(dataset).is_good
     assert card.is_symlink() == (kind == "link")
+    if kind == "flow":
+        assert card.read_text() == "---\n{license: cc}\n---\nMine\n"
     assert secret.read_text() == "secret"
     assert f"{card} is left as it is" in caplog.text
 
 
-def test_a_folder_with_a_card_alone(dataset: Path, tmp_path: Path) -> None:
-    """A card of this program is left of a dataset that was overwritten; others are foreign."""
-    layout = LocalLayout.at(tmp_path / "left")
-    layout.root.mkdir()
-    (layout.root / "README.md").write_text((dataset / "README.md").read_text())
-    assert find_state(layout) is State.EMPTY
+def test_commands_tell_of_a_card_that_is_left_alone(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line on stderr, unless --quiet."""
+    card = dataset / "README.md"
+    card.write_text("---\n{license: cc}\n---\nMine\n")
+    code, _, errors = run(monkeypatch, capsys, "repair", dataset)
+    (line,) = [line for line in errors.splitlines() if "is left as it is" in line]
+    assert line.startswith(f"{card} is left as it is: its YAML head has the line '{{license: cc}}'")
+    assert (code, run(monkeypatch, capsys, "repair", "--quiet", dataset)[2]) == (0, "")
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A clone of a new repository of the Hub, with a license that was chosen there."""
+    folder = tmp_path / "repository"
+    (folder / ".git").mkdir(parents=True)
+    (folder / ".git" / "config").write_text("[core]\n")
+    (folder / ".gitattributes").write_text("*.parquet filter=lfs\n")
+    (folder / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n")
+    return folder
+
+
+def test_a_new_repository_becomes_a_dataset(repository: Path, tmp_path: Path) -> None:
+    """Its card gets the text of a new one and keeps its license; the rest stays."""
+    a20_parquet.convert(shard(tmp_path, 0), repository, **OPTIONS)
+    card = (repository / "README.md").read_text()
+    assert yaml.safe_load(card.split("---")[1]).keys() == {
+        "license",
+        "configs",
+        "size_categories",
+    }
+    assert "license: cc-by-4.0" in card
+    assert "| windows (rows) | 48 |" in card
+    assert (repository / ".git" / "config").read_text() == "[core]\n"
+    assert (repository / ".gitattributes").read_text() == "*.parquet filter=lfs\n"
+    a20_parquet.convert([shard(tmp_path, 0), shard(tmp_path, 1)], repository, **OPTIONS)
+    assert "| windows (rows) | 96 |" in (repository / "README.md").read_text()
+    a20_parquet.convert(shard(tmp_path, 1), repository, overwrite=True, **OPTIONS)
+    assert "license: cc-by-4.0" in (repository / "README.md").read_text()
+    assert (repository / ".git" / "config").exists()
+    assert a20_parquet.verify(repository).is_good
+    assert not a20_parquet.verify(repository).notes
+
+
+def test_a_conversion_into_a_new_repository_resumes(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped before anything was kept, before the commit and before its last step."""
+    source = shard(tmp_path, 0)
+    names = sorted(path.name for path in repository.iterdir())
     with pytest.raises(NoWindowsError):
-        a20_parquet.convert(shard(tmp_path, 1), layout.root, site="999", **OPTIONS)
-    a20_parquet.convert(shard(tmp_path, 1), layout.root, **OPTIONS)
-    assert a20_parquet.verify(layout.root).is_good
-    foreign = LocalLayout.at(tmp_path / "foreign")
-    foreign.root.mkdir()
-    (foreign.root / "README.md").write_text("Mine")
+        a20_parquet.convert(source, repository, site="999", **OPTIONS)
+    assert sorted(path.name for path in repository.iterdir()) == names
+    for step in ("conversion.convert.finish", "conversion.transaction.commit._update_card"):
+        module, _, name = step.rpartition(".")
+        with monkeypatch.context() as patch:
+            patch.setattr(import_module(f"a20_parquet.{module}"), name, _stop)
+            with pytest.raises(KeyboardInterrupt):
+                a20_parquet.convert(source, repository, **OPTIONS)
+        assert (repository / "README.md").read_text() == "---\nlicense: cc-by-4.0\n---\n"
+    a20_parquet.convert(source, repository, **OPTIONS)
+    assert "| windows (rows) | 48 |" in (repository / "README.md").read_text()
+    assert a20_parquet.verify(repository).is_good
+
+
+def _stop(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_text_that_was_there_stays(tmp_path: Path) -> None:
+    """Also that of a part; the head gets what the Hub needs."""
+    text = "# My birds\n\nMine\n"
+    for make in ("convert", "export"):
+        target = tmp_path / make
+        target.mkdir()
+        (target / "README.md").write_text(text)
+        if make == "convert":
+            a20_parquet.convert(shard(tmp_path, 0), target, **OPTIONS)
+        else:
+            a20_parquet.export(tmp_path / "convert", target, where="site = 'site_0286'")
+        card = (target / "README.md").read_text()
+        assert card.endswith(f"---\n\n{text}")
+        assert "configs" in yaml.safe_load(card.split("---")[1])
+
+
+@pytest.mark.parametrize("name", ["note.txt", "README.txt", ".gitignore", "README.md/a"])
+def test_a_repository_with_anything_else_is_refused(repository: Path, name: str) -> None:
+    """With one more file it is a folder of another purpose."""
+    if "/" in name:
+        (repository / "README.md").unlink()
+        (repository / "README.md").mkdir()
+    (repository / name).write_text("mine")
     with pytest.raises(UsageError, match="is not empty and holds no dataset"):
-        find_state(foreign)
+        find_state(LocalLayout.at(repository))
 
 
 def test_names_of_features_cannot_end_the_part(tmp_path: Path) -> None:

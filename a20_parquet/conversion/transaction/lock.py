@@ -8,7 +8,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from a20_parquet.dataset.card_file import is_our_card
 from a20_parquet.dataset.layout import DatasetLayout, is_ours
 from a20_parquet.dataset.presence import name_shards
 from a20_parquet.errors import A20ParquetError, DatasetError, UsageError
@@ -18,13 +17,16 @@ from a20_parquet.storage.path import AnyPath, StorePath, check_bucket
 from a20_parquet.storage.store import Guard
 
 _LOGGER = logging.getLogger(__name__)
+# Besides a card, what a new repository of the Hugging Face Hub holds.
+_OF_GIT = (".git", ".gitattributes")
 
 
 class State(enum.Enum):
     """State of the folder of a dataset."""
 
     EMPTY = enum.auto()
-    """Empty, or with files of a conversion that died before it began or after it was abandoned."""
+    """Empty, or with what a new repository has: a card, and what Git needs; or with files of a
+    conversion that died before it began or after it was abandoned."""
     UNFINISHED = enum.auto()
     """With an unfinished conversion, and perhaps the dataset that it appends to or replaces."""
     COMPLETE = enum.auto()
@@ -71,14 +73,15 @@ def _refuse_links(layout: DatasetLayout) -> None:
 def _is_hardly_begun(layout: DatasetLayout) -> bool:
     # Nothing else exists before the plan is written, or after it is deleted.
     known = {layout.lock.name, f"{layout.plan.name}{TEMPORARY}"}
-    # A card stays when its dataset is overwritten, as it holds text of the user.
     return all(
         (
             path == layout.conversion
             and path.is_dir()
             and {inner.name for inner in path.iterdir()} <= known
         )
-        or (path == layout.card and is_our_card(path))
+        # A card is the user's: it may be there before its dataset, and stays when that is deleted.
+        or (path == layout.card and not path.is_dir())
+        or path.name in _OF_GIT
         for path in layout.root.iterdir()
     )
 
