@@ -10,7 +10,8 @@ from a20_parquet.dataset.data_file import DataFile, file_size
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.query.kept_links import read_links
 from a20_parquet.query.link_macro import create_link_macro
-from a20_parquet.query.sql import comments, create_macro, create_view
+from a20_parquet.query.sql import comments
+from a20_parquet.query.view_sql import FilesInSql, create_macro, create_view
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -29,17 +30,8 @@ def make_view(connection: "DuckDBPyConnection", catalog: Catalog) -> None:
     if catalog.is_local:
         check_files(catalog, catalog.files)
         _check_first_footer(catalog)
-    # In one transaction, because each comment stores the view with all its paths again.
     connection.begin()
-    connection.execute(
-        create_view(
-            catalog.location,
-            _checksums(catalog),
-            catalog.dims,
-            catalog.partition_by,
-            catalog.features,
-        )
-    )
+    connection.execute(create_view(_files(catalog)))
     comment_columns(connection, catalog)
     connection.commit()
 
@@ -50,15 +42,7 @@ def make_macro(connection: "DuckDBPyConnection", catalog: Catalog) -> None:
     Raises:
         UsageError: DuckDB cannot read files from this path.
     """
-    connection.execute(
-        create_macro(
-            catalog.location,
-            _checksums(catalog),
-            catalog.dims,
-            catalog.partition_by,
-            catalog.features,
-        )
-    )
+    connection.execute(create_macro(_files(catalog)))
 
 
 def make_link_macros(connection: "DuckDBPyConnection", catalog: Catalog) -> None:
@@ -114,5 +98,11 @@ def _check_first_footer(catalog: Catalog) -> None:
             _ = opened.schema  # reads the footer
 
 
-def _checksums(catalog: Catalog) -> dict[str, str]:
-    return dict(catalog.files.select("path", "checksum").iter_rows())
+def _files(catalog: Catalog) -> FilesInSql:
+    return FilesInSql(
+        root=catalog.location,
+        files=dict(catalog.files.select("path", "checksum").iter_rows()),
+        dims=catalog.dims,
+        by=catalog.partition_by,
+        features=catalog.features,
+    )

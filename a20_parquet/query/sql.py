@@ -1,18 +1,15 @@
-"""Writes the DuckDB SQL of the relation ``windows``, as a table and as a view."""
+"""Writes the DuckDB SQL of the columns of the relation ``windows``."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import pyarrow as pa
 
-from a20_parquet.dataset.layout import DATA
 from a20_parquet.errors import UsageError
-from a20_parquet.storage.locate import is_url
 from a20_parquet.windows.partition import HIVE_NULL, PartitionBy
 from a20_parquet.windows.schema import KEYS, Column, Feature, columns
 
 RELATION: Final = "windows"
-MACRO: Final = "windows_of"
 
 _TYPES: Final = {
     pa.string(): "VARCHAR",
@@ -26,8 +23,6 @@ _TYPES: Final = {
     pa.timestamp("us"): "TIMESTAMP",
     pa.date32(): "DATE",
 }
-_CHECKSUM_END: Final = 9
-"""Position of what follows a checksum in a line, counted from 1."""
 _PATH_COLUMN: Final = "a20_data_file"
 _GLOB_CHARACTERS: Final = "*?["
 
@@ -60,100 +55,6 @@ def create_table(dims: int, by: PartitionBy, features: tuple[Feature, ...] = ())
     return f"CREATE TABLE {RELATION} (\n" + ",\n".join(lines) + "\n)"
 
 
-def create_view(
-    root: str,
-    files: Mapping[str, str],
-    dims: int,
-    by: PartitionBy,
-    features: tuple[Feature, ...] = (),
-) -> str:
-    """Write the DDL of ``windows`` as a view over a dataset's files.
-
-    Queries of a local dataset fail after it was replaced, which they see by the checksums in
-    ``files.parquet``. In a store that would take one more request per query.
-
-    Args:
-        root: absolute path or URL of the dataset.
-        files: checksums of its data files by their paths relative to ``root``; if empty, the view
-            has no rows.
-        dims: floats per embedding.
-        by: the Hive keys.
-        features: further columns.
-
-    Raises:
-        UsageError: DuckDB cannot read from this path.
-    """
-    types = column_types(dims, by, features)
-    if not files:
-        return f"CREATE VIEW {RELATION} AS {no_windows(types)}"
-    listed = f"f.checksum IN (SELECT unnest({_split(files.values())}))"
-    unchanged = "true" if is_url(root) else _unchanged(root, listed, str(len(files)))
-    windows = select_windows(root, list(files), types, by)
-    return f"CREATE VIEW {RELATION} AS {windows} WHERE {unchanged}"
-
-
-def create_macro(
-    root: str,
-    files: Mapping[str, str],
-    dims: int,
-    by: PartitionBy,
-    features: tuple[Feature, ...] = (),
-) -> str:
-    """Write the DDL of ``windows_of``, a function that returns windows of one site.
-
-    Its second parameter is the key after ``site``; null, the default, means all. DuckDB looks at
-    each path of a view's list before it applies filters; this function looks at the paths of its
-    site alone. Queries fail as those of ``create_view`` do.
-
-    Args:
-        root: absolute path of the dataset.
-        files: as for ``create_view``.
-        dims: floats per embedding.
-        by: the Hive keys.
-        features: further columns.
-
-    Raises:
-        UsageError: DuckDB cannot read from this path.
-    """
-    types = column_types(dims, by, features)
-    period = by.period
-    name = f"{MACRO}(site)" if period is None else f"{MACRO}(site, {period} := NULL)"
-    if not files:
-        return f"CREATE MACRO {name} AS TABLE {no_windows(types)}"
-    # The parameters are ``site`` and the period; ``w`` tells the columns of these names apart.
-    chosen, passes = f"string_split({_files_by_site(files)}, chr(10))", "w.site = site"
-    if period is not None:
-        value = f"CAST({period} AS {types[period]})"
-        is_chosen = f"{period} IS NULL OR contains(line, '{period}=' || {value} || '/')"
-        chosen = f"list_filter({chosen}, lambda line: {is_chosen})"
-        passes += f" AND ({period} IS NULL OR w.{period} = {value})"
-    # read_parquet refuses an empty list; then it gets a file of which no window passes.
-    none = f"[{_prefix(root)} || {literal(next(iter(files)))}]"
-    path = f"{_prefix(root)} || '{DATA}/site=' || site || '/' || substr(line, {_CHECKSUM_END + 1})"
-    found = f"list_filter({chosen}, lambda line: line <> '')"
-    paths = f"coalesce(nullif(list_transform({found}, lambda line: {path}), []), {none})"
-    checksums = f"list_transform({found}, lambda line: left(line, {_CHECKSUM_END - 1}))"
-    # DuckDB confuses a column ``site`` with the parameter here.
-    of_site = f"starts_with(f.path, '{DATA}/site=' || site || '/')"
-    listed = f"{of_site} AND list_contains({checksums}, f.checksum)"
-    unchanged = _unchanged(root, listed, f"len({found})")
-    windows = f"SELECT * FROM ({_select(root, paths, types, by)}) AS w"  # noqa: S608 - all quoted
-    return f"CREATE MACRO {name} AS TABLE {windows} WHERE {passes} AND {unchanged}"
-
-
-def _files_by_site(files: Mapping[str, str]) -> str:
-    """Write an expression for the files of the site ``site``: a line for each, or no text.
-
-    A line is a checksum, a space, and the path below the site's folder.
-    """
-    lines: dict[str, list[str]] = {}
-    for path, checksum in files.items():
-        site, _, rest = path.removeprefix(f"{DATA}/site=").partition("/")
-        lines.setdefault(site, []).append(f"{checksum} {rest}")
-    by_site = ", ".join(f"{literal(site)}: {_lines(of_site)}" for site, of_site in lines.items())
-    return f"coalesce(map_extract_value(MAP {{{by_site}}}, site), '')"
-
-
 def select_windows(
     root: str, paths: Sequence[str], types: Mapping[str, str], by: PartitionBy
 ) -> str:
@@ -168,11 +69,14 @@ def select_windows(
     Raises:
         UsageError: DuckDB cannot read from this path.
     """
-    listed = f"list_transform({_split(paths)}, lambda path: {_prefix(root)} || path)"
-    return _select(root, listed, types, by)
+    # DuckDB takes 20 microseconds for each string of a list, and less for one that it splits.
+    split = f"string_split({literal(chr(10).join(paths))}, chr(10))"
+    listed = f"list_transform({split}, lambda path: {root_prefix(root)} || path)"
+    return select_from(root, listed, types, by)
 
 
-def _select(root: str, paths: str, types: Mapping[str, str], by: PartitionBy) -> str:
+def select_from(root: str, paths: str, types: Mapping[str, str], by: PartitionBy) -> str:
+    """Write the same for ``paths``, an expression for a list of absolute paths."""
     # DuckDB takes the first ``key=value`` of a path, which may be in a folder above the dataset.
     names = {name.casefold() for name in types}
     misled = any(
@@ -196,31 +100,9 @@ def no_windows(types: Mapping[str, str]) -> str:
     return f"SELECT {nulls} WHERE false"
 
 
-def _prefix(root: str) -> str:
+def root_prefix(root: str) -> str:
+    """Write what precedes the path of a file in a dataset, as ``read_parquet`` takes it."""
     return literal(_escape_glob(root.rstrip("/")) + "/")
-
-
-def _lines(texts: Iterable[str]) -> str:
-    """Quote texts as one string: DuckDB takes 20 microseconds for each string of a list."""
-    return literal("\n".join(texts))
-
-
-def _split(texts: Iterable[str]) -> str:
-    return f"string_split({_lines(texts)}, chr(10))"
-
-
-def _unchanged(root: str, listed: str, count: str) -> str:
-    """Write a condition that is true, or raises an error if the dataset was replaced.
-
-    It was if fewer than ``count`` rows ``f`` of its list of files meet the condition ``listed``.
-    """
-    problem = f"{root} was replaced since it was opened. Connect again, or make the view again."
-    return (
-        f"(SELECT CASE WHEN count(*) >= {count} THEN true "  # noqa: S608 - all quoted
-        f"ELSE error({literal(problem)}) END "
-        f"FROM read_parquet({_prefix(root)} || 'files.parquet', hive_partitioning = false) AS f "
-        f"WHERE {listed})"
-    )
 
 
 def comments(dims: int, by: PartitionBy, features: tuple[Feature, ...] = ()) -> Iterator[str]:
