@@ -47,7 +47,8 @@ def connect(dataset: str | Path) -> "DuckDBPyConnection":
         if duckdb.__version__.startswith(_SOURCE_VERSIONS):
             _register_source(connection, catalog)
         else:
-            _register_store(connection, catalog)
+            if not catalog.is_local:
+                connection.register_filesystem(catalog.filesystem)
             make_view(connection, catalog)
         make_link_macros(connection, catalog)
     # An error whose text is not UTF-8 arrives as a ValueError.
@@ -62,18 +63,8 @@ def connect(dataset: str | Path) -> "DuckDBPyConnection":
 
 def _register_source(connection: "DuckDBPyConnection", catalog: Catalog) -> None:
     """Create the view ``windows`` over files that are chosen for each query."""
-    import duckdb
-
     from a20_parquet.query.duckdb_source import WindowSource
 
-    reading = duckdb.connect(":memory:", config=OFFLINE)
-    reading.execute("SET GLOBAL TimeZone = 'UTC'")
-    _register_store(reading, catalog)
-    source = connection.from_arrow(WindowSource(catalog, reading))
+    source = connection.from_arrow(WindowSource(catalog))
     source.project(", ".join(map(identifier, catalog.schema))).create_view(RELATION)
     comment_columns(connection, catalog)
-
-
-def _register_store(connection: "DuckDBPyConnection", catalog: Catalog) -> None:
-    if not catalog.is_local:
-        connection.register_filesystem(catalog.filesystem)

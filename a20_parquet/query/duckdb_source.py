@@ -8,9 +8,8 @@ import logging
 import operator
 from collections.abc import Iterator, Sequence
 from functools import reduce
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-import duckdb
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -18,20 +17,14 @@ from duckdb._sources import ArrowScanSource
 from duckdb._sources.nodes import Node
 
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.errors import A20ParquetError, DatasetError
+from a20_parquet.errors import A20ParquetError
 from a20_parquet.query.duckdb_filters import FilterTranslator
-from a20_parquet.query.duckdb_view import check_files
 from a20_parquet.query.scan import read_batches
-from a20_parquet.query.sql import column_types, identifier, is_readable, no_windows, select_windows
+from a20_parquet.query.sql import column_types
 from a20_parquet.query.window_query import WindowQuery
 from a20_parquet.windows.schema import EMBEDDING
 
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
 _LOGGER = logging.getLogger(__name__)
-# To plan and start a query of its own takes DuckDB as long as to read the metadata of a few files.
-_FEW_FILES: Final = 16
 # Rows of a batch, if windows are only counted.
 _MOST_ROWS: Final = 1 << 20
 ROW: Final = "a20_row"
@@ -41,33 +34,23 @@ ROW: Final = "a20_row"
 class WindowSource(ArrowScanSource, pl.LazyFrame):
     """The windows of a dataset, for ``DuckDBPyConnection.from_arrow``.
 
-    Embeddings and few files are read by this package; the metadata of many files by DuckDB. The
-    first column is ``ROW``, zero for each window: DuckDB counts rows by the first column. It is a
-    LazyFrame in name only: DuckDB takes objects of known libraries alone.
+    The first column is ``ROW``, zero for each window: DuckDB counts rows by the first column. It is
+    a LazyFrame in name only: DuckDB takes objects of known libraries alone.
     """
 
     schema_is_stable = True
 
-    def __init__(self, catalog: Catalog, connection: "DuckDBPyConnection") -> None:
-        """Prepare to read.
-
-        Args:
-            catalog: of the dataset.
-            connection: used to read metadata; another one than that of the queries.
-        """
+    def __init__(self, catalog: Catalog) -> None:
+        """Prepare to read a dataset."""
         super().__init__(catalog)
         self._catalog = catalog
-        self._connection = connection
         schema = catalog.schema
-        self._types = column_types(catalog.dims, catalog.partition_by, catalog.features)
-        # As DuckDB exports them: its batches need no cast then.
-        none: Any = connection.sql(no_windows({ROW: "TINYINT"} | self._types)).to_arrow_table()
+        # As polars exports them: batches need no cast then.
+        none: Any = pl.DataFrame(schema={ROW: pl.Int8(), **schema}).to_arrow()
         self._schema = none.schema
-        self._metadata = set(schema) - {EMBEDDING, *(each.name for each in catalog.features)}
-        self._is_readable = is_readable(catalog.location)
-        self._filters = FilterTranslator(
-            {name: (schema[name], self._types[name]) for name in self._metadata}
-        )
+        types = column_types(catalog.dims, catalog.partition_by, catalog.features)
+        metadata = set(schema) - {EMBEDDING, *(each.name for each in catalog.features)}
+        self._filters = FilterTranslator({name: (schema[name], types[name]) for name in metadata})
 
     def rows(self) -> int:
         """Return the number of all windows."""
@@ -99,8 +82,6 @@ class WindowSource(ArrowScanSource, pl.LazyFrame):
             self._catalog.check_unchanged()
             if query.needs_no_file and schema.names == [ROW]:
                 reading = _zeros(int(query.matching_files()["wanted"].sum()), schema)
-            elif self._is_for_duckdb(query, names):
-                reading = self._read_metadata(query.matching_files(), names, filters)
             else:
                 reading = _arrow(read_batches(self._catalog, names, predicate))
             for batch in reading:
@@ -109,40 +90,6 @@ class WindowSource(ArrowScanSource, pl.LazyFrame):
             _LOGGER.debug("a query of DuckDB failed", exc_info=True)
             # DuckDB prints the traceback behind the message.
             raise error.with_traceback(None) from None
-
-    def _is_for_duckdb(self, query: WindowQuery, names: Sequence[str]) -> bool:
-        return (
-            self._is_readable
-            and not query.needs_no_file
-            and self._metadata.issuperset(names)
-            and len(query.matching_files()) > _FEW_FILES
-        )
-
-    def _read_metadata(
-        self, files: pl.DataFrame, names: Sequence[str], filters: Sequence[Node]
-    ) -> Iterator[Any]:
-        """Read metadata of many files with DuckDB, which opens files faster.
-
-        Raises:
-            DatasetError: a file is missing or damaged, or the dataset was replaced.
-        """
-        catalog = self._catalog
-        if catalog.is_local:
-            check_files(catalog, files)
-        paths = files["path"].to_list()
-        windows = select_windows(catalog.location, paths, self._types, catalog.partition_by)
-        selected = ", ".join(map(identifier, names))
-        passes = " AND ".join(["true", *(each.fragment() for each in filters)])
-        query = f"SELECT {selected} FROM ({windows}) WHERE {passes}"  # noqa: S608 - all quoted
-        try:
-            yield from self._connection.cursor().sql(query).to_arrow_reader()
-        except (duckdb.Error, ValueError) as error:
-            raise DatasetError(
-                f"{catalog.location}: DuckDB cannot read its files: {error}. "
-                "Copy or convert the dataset again."
-            ) from error
-        # A dataset that was replaced meanwhile may have given windows of both.
-        catalog.check_unchanged()
 
 
 def _arrow(frames: Iterator[pl.DataFrame]) -> Iterator[Any]:

@@ -1,6 +1,6 @@
 """Writes the DuckDB SQL of the columns of the relation ``windows``."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import pyarrow as pa
@@ -55,28 +55,15 @@ def create_table(dims: int, by: PartitionBy, features: tuple[Feature, ...] = ())
     return f"CREATE TABLE {RELATION} (\n" + ",\n".join(lines) + "\n)"
 
 
-def select_windows(
-    root: str, paths: Sequence[str], types: Mapping[str, str], by: PartitionBy
-) -> str:
-    """Write a ``SELECT`` without ``WHERE`` of all windows in a dataset's files.
+def select_from(root: str, paths: str, types: Mapping[str, str], by: PartitionBy) -> str:
+    """Write a ``SELECT`` without ``WHERE`` of all windows in data files.
 
     Args:
         root: absolute path or URL of the dataset.
-        paths: data files, at least one, relative to ``root``.
+        paths: an expression for a list of one or more absolute paths.
         types: columns in the wanted order, with their types: see ``column_types``.
         by: the Hive keys.
-
-    Raises:
-        UsageError: DuckDB cannot read from this path.
     """
-    # DuckDB takes 20 microseconds for each string of a list, and less for one that it splits.
-    split = f"string_split({literal(chr(10).join(paths))}, chr(10))"
-    listed = f"list_transform({split}, lambda path: {root_prefix(root)} || path)"
-    return select_from(root, listed, types, by)
-
-
-def select_from(root: str, paths: str, types: Mapping[str, str], by: PartitionBy) -> str:
-    """Write the same for ``paths``, an expression for a list of absolute paths."""
     # DuckDB takes the first ``key=value`` of a path, which may be in a folder above the dataset.
     names = {name.casefold() for name in types}
     misled = any(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import a20_parquet
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.query import connect, duckdb_source
+from a20_parquet.query import connect
 from tests.helpers.changed_datasets import change
 from tests.helpers.duckdb_windows import convert_odd_values
 
@@ -117,12 +117,9 @@ def _answers(connection: duckdb.DuckDBPyConnection, where: str) -> list[Any]:
 @settings(
     deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(where=_FILTERS, few_files=st.sampled_from([0, 16]))
-def test_answers_are_those_of_plain_duckdb(
-    dataset: Path, file: Path, monkeypatch: pytest.MonkeyPatch, where: str, few_files: int
-) -> None:
-    """Whatever is asked, whoever reads the metadata; in the DuckDB file too."""
-    monkeypatch.setattr(duckdb_source, "_FEW_FILES", few_files)
+@given(where=_FILTERS)
+def test_answers_are_those_of_plain_duckdb(dataset: Path, file: Path, where: str) -> None:
+    """Whatever is asked; in the DuckDB file too."""
     with _plain(dataset) as plain:
         expected = _answers(plain, where)
     with a20_parquet.connect(dataset) as connection:
@@ -140,12 +137,9 @@ def states(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path
 @settings(
     deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(where=_FILTERS, few_files=st.sampled_from([0, 16]))
-def test_answers_after_changes_are_those_of_plain_duckdb(
-    states: list[Path], monkeypatch: pytest.MonkeyPatch, where: str, few_files: int
-) -> None:
+@given(where=_FILTERS)
+def test_answers_after_changes_are_those_of_plain_duckdb(states: list[Path], where: str) -> None:
     """Files of several conversions, windows without a date, and files of before."""
-    monkeypatch.setattr(duckdb_source, "_FEW_FILES", few_files)
     for state in states:
         with _plain(state) as plain, a20_parquet.connect(state) as connection:
             assert _answers(connection, where) == _answers(plain, where), state
