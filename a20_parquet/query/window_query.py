@@ -318,7 +318,9 @@ class WindowQuery:
         elif stored:
             # polars is slow with many small chunks.
             frame = pl.DataFrame(read_metadata(slices, stored, self._turn).combine_chunks())
-            frames.append(frame.filter(pl.Series(np.concatenate(kept))))
+            passed = np.concatenate(kept)
+            # A filter copies all rows.
+            frames.append(frame if passed.all() else frame.filter(pl.Series(passed)))
         return pl.concat(frames, how="horizontal").select(names)
 
 
