@@ -91,7 +91,7 @@ def test_iceberg(*, keys_in_files: bool) -> None:
 
 @pytest.mark.slow
 def test_half_floats() -> None:
-    """Delta refuses them and leaves nothing behind; pyiceberg reads the stored values as float32."""
+    """Delta refuses them and leaves nothing behind; pyiceberg reads the values as float32."""
     convert(1, store="float16")
     pytest.importorskip("deltalake")
     with pytest.raises(Exception, match="Float16"):
