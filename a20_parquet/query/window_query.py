@@ -7,24 +7,16 @@ from typing import TypeAlias, TypeVar
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import Rows
 from a20_parquet.dataset.embedding_buffer import EmbeddingBuffer
-from a20_parquet.dataset.joined_files import Turn
 from a20_parquet.execution.threads import map_in_order
 from a20_parquet.formatting import format_count
 from a20_parquet.parquet import Embeddings
 from a20_parquet.progress import Progress
-from a20_parquet.query.file_slices import (
-    FileSlice,
-    Mask,
-    count_rows,
-    read_blocks,
-    read_embeddings,
-    read_metadata,
-)
+from a20_parquet.query.column_reader import ColumnReader
+from a20_parquet.query.file_slices import FileSlice, Mask, read_blocks
 from a20_parquet.query.matching_files import (
     listed_columns,
     matching_files,
@@ -77,7 +69,6 @@ class WindowQuery:
         self._catalog = catalog
         self._columns = tuple(catalog.schema) if columns is None else tuple(columns)
         self._pruning = predicate
-        self._turn = Turn()
         self._files = with_site_ids(catalog.files)
         self._listed = listed_columns(self._files)
         roots = set() if predicate is None else set(predicate.meta.root_names())
@@ -86,6 +77,9 @@ class WindowQuery:
         roots = roots if self._predicate is not None else set()
         self._tested = tuple(name for name in catalog.schema if name in roots)
         self._needed = tuple(dict.fromkeys((*self._columns, *self._tested)))
+        self._reader = ColumnReader(
+            catalog, self._listed, self._needed, self._tested, self._predicate
+        )
         self._features = tuple(each for each in catalog.features if each.name in self._needed)
 
     def batches(self, limit: int | None = None) -> Iterator[tuple[FileSlice, ...]]:
@@ -131,9 +125,9 @@ class WindowQuery:
         """
         with _closing(batch):
             if self._predicate is None or EMBEDDING in self._tested:
-                frame = self._gather(batch, [part.wanted() for part in batch], None)
+                frame = self._reader.gather(batch, [part.wanted() for part in batch], None)
             else:
-                frame = self._gather(batch, *self._test(batch))
+                frame = self._reader.gather(batch, *self._reader.test(batch))
         if self._predicate is not None and EMBEDDING in self._tested:
             frame = frame.filter(self._predicate)
         return frame.select(self._columns)
@@ -150,12 +144,12 @@ class WindowQuery:
         with _closing(batch):
             kept, tested = [part.wanted() for part in batch], None
             if self._predicate is not None and EMBEDDING not in self._tested:
-                kept, tested = self._test(batch)
+                kept, tested = self._reader.test(batch)
             starts = [part.before + part.start for part in batch]
             numbers = np.concatenate(
                 [start + np.flatnonzero(rows) for start, rows in zip(starts, kept, strict=True)]
             )
-            frame = self._gather(batch, kept, tested)
+            frame = self._reader.gather(batch, kept, tested)
         if self._predicate is not None and EMBEDDING in self._tested:
             passed = frame.select(self._predicate).to_series().fill_null(value=False)
             frame = frame.filter(passed)
@@ -180,8 +174,8 @@ class WindowQuery:
             if self._predicate is None:
                 kept, tested = [part.wanted() for part in batch], None
             else:
-                kept, tested = self._test(batch)
-            frame = self._gather_metadata(batch, kept, tested)
+                kept, tested = self._reader.test(batch)
+            frame = self._reader.gather_metadata(batch, kept, tested)
         return kept, frame.select(name for name in self._columns if name != EMBEDDING)
 
     def blocks(self, batch: Batch, scratch: EmbeddingBuffer) -> Iterator[tuple[Rows, Embeddings]]:
@@ -201,7 +195,7 @@ class WindowQuery:
         with _closing(batch):
             kept = [part.wanted() for part in batch]
             if self._predicate is not None:
-                kept, _ = self._test(batch)
+                kept, _ = self._reader.test(batch)
             yield from read_blocks(batch, kept, scratch, self._catalog.dims)
 
     def map(
@@ -255,73 +249,6 @@ class WindowQuery:
         """Return the list of files that may have matching windows; see ``matching_files``."""
         strict = self._predicate is None
         return matching_files(self._catalog, self._files, self._pruning, limit, strict=strict)
-
-    def _test(self, slices: Sequence[FileSlice]) -> tuple[list[Mask], pl.DataFrame]:
-        """Test the predicate before any embedding is read.
-
-        Returns:
-            A mask of each slice's rows, and the tested columns of the rows that pass.
-        """
-        kept = [part.wanted() for part in slices]
-        tested = self._metadata(slices, kept, self._tested)
-        passed = tested.select(self._predicate).to_series().fill_null(value=False).to_numpy()
-        passed = np.broadcast_to(passed, tested.height)  # the predicate may be a constant
-        position = 0
-        for rows in kept:
-            count = int(np.count_nonzero(rows))
-            rows[rows] = passed[position : position + count]
-            position += count
-        return kept, tested.filter(passed)
-
-    def _gather(
-        self, slices: Sequence[FileSlice], kept: Sequence[Mask], tested: pl.DataFrame | None
-    ) -> pl.DataFrame:
-        """Read the needed columns of the kept rows, except those in ``tested``."""
-        frame = self._gather_metadata(slices, kept, tested)
-        if EMBEDDING not in self._needed:
-            return frame
-        out = np.empty((count_rows(kept), self._catalog.dims), np.float32)
-        read_embeddings(slices, kept, out)
-        floats = pa.Array.from_buffers(pa.float32(), out.size, [None, pa.py_buffer(out)])
-        lists = pa.FixedSizeListArray.from_arrays(floats, self._catalog.dims)
-        embeddings = pl.DataFrame(pa.table({EMBEDDING: lists}))
-        return pl.concat([frame, embeddings], how="horizontal")
-
-    def _gather_metadata(
-        self, slices: Sequence[FileSlice], kept: Sequence[Mask], tested: pl.DataFrame | None
-    ) -> pl.DataFrame:
-        """See ``_gather``, but without embeddings."""
-        frames = [pl.DataFrame(height=count_rows(kept)) if tested is None else tested]
-        have = () if tested is None else tested.columns
-        missing = [name for name in self._needed if name not in have and name != EMBEDDING]
-        if missing:
-            used = [(part, rows) for part, rows in zip(slices, kept, strict=True) if rows.any()]
-            slices, kept = [part for part, _ in used], [rows for _, rows in used]
-            frames.append(self._metadata(slices, kept, missing))
-        return pl.concat(frames, how="horizontal")
-
-    def _metadata(
-        self, slices: Sequence[FileSlice], kept: Sequence[Mask], names: Sequence[str]
-    ) -> pl.DataFrame:
-        """Read columns other than the embedding, for the kept rows."""
-        schema = self._catalog.schema
-        stored = [name for name in names if name not in self._listed]
-        owners = np.repeat(np.arange(len(slices)), [np.count_nonzero(rows) for rows in kept])
-        series = [
-            pl.Series(key, [part.keys[index] for part in slices], schema[key])
-            for index, key in enumerate(self._listed)
-            if key in names
-        ]
-        frames = [pl.DataFrame([each.gather(owners) for each in series])] if series else []
-        if stored and not slices:
-            frames.append(pl.DataFrame(schema={name: schema[name] for name in stored}))
-        elif stored:
-            # polars is slow with many small chunks.
-            frame = pl.DataFrame(read_metadata(slices, stored, self._turn).combine_chunks())
-            passed = np.concatenate(kept)
-            # A filter copies all rows.
-            frames.append(frame if passed.all() else frame.filter(pl.Series(passed)))
-        return pl.concat(frames, how="horizontal").select(names)
 
 
 def _size(batch: Batch) -> int:
