@@ -23,11 +23,11 @@ from a20_parquet.parquet import (
     TAIL_BYTES,
     Compression,
     FooterFrame,
+    KnownGroups,
     LocalInput,
     MovableChunk,
     ParquetLayout,
     WrittenGroup,
-    read_known_groups,
 )
 
 # Metadata, page index and footer of most files of one row group.
@@ -110,10 +110,10 @@ def _join(catalog: Catalog, files: Sequence[WholeFile], columns: StoredColumns) 
         DatasetError: a file ends too early.
         ValueError: a file has another size or form than this program's files.
     """
-    frame = _frame(columns.schema)
+    frame, known = _frame(columns.schema), _known_groups(columns)
     parts, size, groups = [MAGIC], len(MAGIC), []
     for file in files:
-        for rows, chunks in _read(catalog, file, columns):
+        for rows, chunks in _read(catalog, file, columns, known):
             start, moved = size, []
             for chunk, pages in chunks:
                 moved.append(chunk.moved(size - chunk.place.start))
@@ -130,8 +130,13 @@ def _frame(schema: Any) -> FooterFrame:
     return ParquetLayout(schema, Compression.NONE).footer
 
 
+@lru_cache
+def _known_groups(columns: StoredColumns) -> KnownGroups:
+    return KnownGroups(columns.footer, columns.file_columns, columns.indices)
+
+
 def _read(
-    catalog: Catalog, file: WholeFile, columns: StoredColumns
+    catalog: Catalog, file: WholeFile, columns: StoredColumns, known: KnownGroups
 ) -> Iterator[tuple[int, list[tuple[MovableChunk, bytes]]]]:
     """Yield the rows of each row group, its column chunks and their pages; see ``_join``."""
     source = LocalInput(catalog.path(file.path))
@@ -139,19 +144,13 @@ def _read(
         if source.size != file.bytes:
             raise ValueError(f"it has {source.size} bytes")
         begin = max(0, file.bytes - _FIRST_READ)
-        tail = _bytes(source, begin, file.bytes)
+        tail = source.read(begin, file.bytes)
         length = int.from_bytes(tail[-TAIL_BYTES : -len(MAGIC)], "little")
         footer_start = file.bytes - TAIL_BYTES - length
         if footer_start < begin:
-            tail = _bytes(source, max(0, footer_start), begin) + tail
+            tail = source.read(max(0, footer_start), begin) + tail
             begin = max(0, footer_start)
-        found = read_known_groups(
-            tail[footer_start - begin : -TAIL_BYTES],
-            columns.footer,
-            rows=file.rows,
-            columns=columns.file_columns,
-            wanted=columns.indices,
-        )
+        found = known.read(tail[footer_start - begin : -TAIL_BYTES], file.rows)
         for number, (group, chunks) in enumerate(found):
             check_group(group, columns, group=number, rows=group.rows, size=file.bytes)
             places = group.chunks.values()
@@ -159,7 +158,7 @@ def _read(
             end = max(place.start + place.stored_size for place in places)
             content, start = tail, begin
             if first < begin:
-                content, start = _bytes(source, first, min(begin, end)), first
+                content, start = source.read(first, min(begin, end)), first
                 if end > begin:
                     content += tail
             pages = [
@@ -169,9 +168,3 @@ def _read(
             yield group.rows, list(zip(chunks, pages, strict=True))
     finally:
         source.close()
-
-
-def _bytes(source: LocalInput, start: int, end: int) -> bytes:
-    content = bytearray(end - start)
-    source.read_into([memoryview(content)], start)
-    return bytes(content)

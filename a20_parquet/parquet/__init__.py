@@ -45,7 +45,7 @@ from a20_parquet.parquet.format.footer import (
     WrittenGroup,
     is_ours,
 )
-from a20_parquet.parquet.format.known_groups import MovableChunk, read_known_groups
+from a20_parquet.parquet.format.known_groups import KnownGroups, MovableChunk
 from a20_parquet.parquet.format.page_index import PageLocation, read_offset_index
 from a20_parquet.parquet.format.row_groups import ColumnChunk, RowGroup, RowGroups
 from a20_parquet.parquet.format.timestamps import (
@@ -72,6 +72,7 @@ __all__ = [
     "FooterFrame",
     "GroupEncoder",
     "Input",
+    "KnownGroups",
     "LocalInput",
     "MemoryInput",
     "MovableChunk",
@@ -85,6 +86,5 @@ __all__ = [
     "WrittenGroup",
     "is_ours",
     "mark_instants",
-    "read_known_groups",
     "read_offset_index",
 ]

@@ -33,7 +33,11 @@ LONGEST_HEADER = 64
 
 
 class LocalInput:
-    """An open local file, read at any position; for one thread."""
+    """An open local file, read at any position; for one thread.
+
+    Attributes:
+        size: bytes of the file when it was opened.
+    """
 
     def __init__(self, path: str | Path) -> None:
         """Open the file.
@@ -46,14 +50,11 @@ class LocalInput:
         # O_NONBLOCK: opening a named pipe must not wait for a writer.
         flags = getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
         self._descriptor = os.open(path, os.O_RDONLY | flags)
-        if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+        found = os.fstat(self._descriptor)
+        self.size = found.st_size
+        if not stat.S_ISREG(found.st_mode):
             self.close()
             raise OSError("it is a folder, a named pipe, a socket or a device, and no file")
-
-    @property
-    def size(self) -> int:
-        """Bytes of the file."""
-        return os.fstat(self._descriptor).st_size
 
     def close(self) -> None:
         """Close the file."""
@@ -74,6 +75,16 @@ class LocalInput:
         os.lseek(self._descriptor, position, os.SEEK_SET)
         for buffer in buffers:
             self._fill(buffer)
+
+    def read(self, start: int, end: int) -> bytes:
+        """Read the bytes from ``start`` to before ``end``; see ``read_into`` on the errors."""
+        if hasattr(os, "pread"):
+            content = os.pread(self._descriptor, end - start, start)
+            if len(content) == end - start:
+                return content
+        buffer = bytearray(end - start)
+        self.read_into([memoryview(buffer)], start)
+        return bytes(buffer)
 
     def _fill(self, rest: memoryview) -> None:
         while rest:
