@@ -24,7 +24,10 @@ from a20_parquet.windows.schema import EMBEDDING
 Embeddings: TypeAlias = npt.NDArray[np.float32]
 """Shape ``(windows, dims)``, C-contiguous and writable."""
 
-# Blocks of some megabytes that are shuffled together.
+# Each batch takes some calls of polars, and no memory of its own for embeddings.
+_ARRAY_BATCH_BYTES = 64 << 20
+# Blocks that are shuffled, so many together.
+_BLOCK_BYTES = 16 << 20
 _MIXED_BLOCKS = 8
 
 
@@ -54,27 +57,17 @@ def read_numpy(
         UsageError: there is no such column, or ``where`` is no condition.
         DatasetError: the path is not a complete dataset, or a data file is missing or damaged.
     """
-    reader = _Reader.of(dataset, where, columns)
-    catalog, query, workers = reader.catalog, reader.query, default_workers()
-    batches = list(query.batches())
+    reader = _Reader.of(dataset, where, columns, batch_bytes=_ARRAY_BATCH_BYTES)
+    query, workers = reader.query, default_workers()
     if query.tests_embeddings:
-        blocks = list(map_in_order(workers, reader.read, batches, ahead=workers))
-        catalog.check_unchanged()
-        return reader.join(blocks)
-    found = list(map_in_order(workers, query.locate, batches, ahead=workers))
-    ends = list(accumulate((count_rows(kept) for kept, _ in found), initial=0))
-    out = np.empty((ends[-1], catalog.dims), np.float32)
-
-    def read(unit: tuple[Batch, list[Mask], int, int]) -> None:
-        batch, kept, first, end = unit
-        read_embeddings(batch, kept, out[first:end])
-
-    units = zip(batches, (kept for kept, _ in found), ends, ends[1:], strict=False)
-    for _ in map_in_order(workers, read, units, ahead=workers):
-        pass
-    catalog.check_unchanged()
-    frames = [reader.empty, *(frame for _, frame in found)]
-    return pl.concat(frames, rechunk=True), out
+        blocks = list(map_in_order(workers, reader.read, query.batches(), ahead=workers))
+        found = reader.join(blocks)
+    elif query.tests_rows:
+        found = _read_matching(reader, workers)
+    else:
+        found = _read_whole_files(reader, workers)
+    reader.catalog.check_unchanged()
+    return found
 
 
 def iter_numpy(  # noqa: PLR0913 - each may be given
@@ -109,11 +102,53 @@ def iter_numpy(  # noqa: PLR0913 - each may be given
     number, parts = part
     if not 0 <= number < parts:
         raise UsageError(f"part is {part!r}, expected (i, n) with i from 0 to n - 1.")
-    reader = _Reader.of(dataset, where, columns)
+    reader = _Reader.of(dataset, where, columns, batch_bytes=_BLOCK_BYTES)
     return _batches(reader, rows, None if seed is None else np.random.default_rng(seed), part)
 
 
 _Block: TypeAlias = tuple[pl.DataFrame, Embeddings]
+
+
+def _read_whole_files(reader: "_Reader", workers: int) -> _Block:
+    """Read a query that takes all rows of its files, whose places in the array are known."""
+    query = reader.query
+    batches = list(query.batches())
+    rows = [[part.rows if part.first == 0 else 0 for part in batch] for batch in batches]
+    # Rows of the files that begin before a batch's first one ends.
+    ends = list(accumulate((sum(each) for each in rows), initial=0))
+    out = np.empty((ends[-1], reader.catalog.dims), np.float32)
+
+    def read(unit: tuple[Batch, int]) -> pl.DataFrame:
+        batch, end = unit
+        first_part = batch[0]
+        kept, frame = query.locate(batch)
+        file_start = end if first_part.first == 0 else end - first_part.rows
+        first = file_start + first_part.start
+        read_embeddings(batch, kept, out[first : first + count_rows(kept)])
+        return frame
+
+    # While one thread waits for embeddings, another one parses metadata.
+    frames = list(map_in_order(workers, read, zip(batches, ends, strict=False), ahead=workers))
+    return pl.concat([reader.empty, *frames], rechunk=True), out
+
+
+def _read_matching(reader: "_Reader", workers: int) -> _Block:
+    """Read a query that tests rows: metadata first, which tells how large the array is."""
+    query = reader.query
+    batches = list(query.batches())
+    found = list(map_in_order(workers, query.locate, batches, ahead=workers))
+    ends = list(accumulate((count_rows(kept) for kept, _ in found), initial=0))
+    out = np.empty((ends[-1], reader.catalog.dims), np.float32)
+
+    def read(unit: tuple[Batch, list[Mask], int, int]) -> None:
+        batch, kept, first, end = unit
+        read_embeddings(batch, kept, out[first:end])
+
+    units = zip(batches, (kept for kept, _ in found), ends, ends[1:], strict=False)
+    for _ in map_in_order(workers, read, units, ahead=workers):
+        pass
+    frames = [reader.empty, *(frame for _, frame in found)]
+    return pl.concat(frames, rechunk=True), out
 
 
 def _batches(
@@ -156,7 +191,12 @@ class _Reader:
 
     @classmethod
     def of(
-        cls, dataset: str | Path, where: pl.Expr | str | None, columns: Sequence[str] | None
+        cls,
+        dataset: str | Path,
+        where: pl.Expr | str | None,
+        columns: Sequence[str] | None,
+        *,
+        batch_bytes: int,
     ) -> "_Reader":
         catalog = Catalog.open(dataset)
         if columns is None:
@@ -165,7 +205,7 @@ class _Reader:
         if EMBEDDING in names:
             raise UsageError("embedding is returned as the array: leave it out of the columns.")
         predicate = parse_where(where, catalog.schema) if isinstance(where, str) else where
-        query = WindowQuery(catalog, (*names, EMBEDDING), predicate)
+        query = WindowQuery(catalog, (*names, EMBEDDING), predicate, batch_bytes=batch_bytes)
         return cls(catalog, query, names)
 
     @property

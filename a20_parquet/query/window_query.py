@@ -161,6 +161,11 @@ class WindowQuery:
         """Whether the filter needs embeddings; then ``locate`` cannot be used."""
         return EMBEDDING in self._tested
 
+    @property
+    def tests_rows(self) -> bool:
+        """Whether the filter chooses among the rows of a file."""
+        return self._predicate is not None
+
     def locate(self, batch: Batch) -> tuple[list[Mask], pl.DataFrame]:
         """Locate the matching windows of one batch; the filter must not need embeddings.
 

@@ -12,7 +12,6 @@ from polars.testing import assert_frame_equal
 
 import a20_parquet
 from a20_parquet.errors import UsageError
-from a20_parquet.query.window_query import WindowQuery
 from tests.helpers.recordings import write_recordings
 
 channel = pl.col("channel")
@@ -45,9 +44,8 @@ def dataset(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture(params=[1, 16 << 20])
 def _batch_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches of one row group, and of all."""
-    defaults = WindowQuery.__init__.__kwdefaults__
-    assert defaults is not None
-    monkeypatch.setitem(defaults, "batch_bytes", request.param)
+    for name in ("_ARRAY_BATCH_BYTES", "_BLOCK_BYTES"):
+        monkeypatch.setattr(f"a20_parquet.query.read_numpy.{name}", request.param)
 
 
 def windows(dataset: Path, where: pl.Expr | None) -> tuple[pl.DataFrame, Any]:
