@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
@@ -56,12 +57,14 @@ class ColumnReader:
         """
         kept = [part.wanted() for part in slices]
         tested = self._metadata(slices, kept, self._tested)
-        passed = tested.select(self._predicate).to_series().fill_null(value=False).to_numpy()
-        passed = np.broadcast_to(passed, tested.height)  # the predicate may be a constant
+        passed = tested.select(self._predicate).to_series().fill_null(value=False)
+        if len(passed) != tested.height:  # the predicate is a constant
+            passed = passed.new_from_index(0, tested.height)
+        of_rows = passed.to_numpy()
         position = 0
         for rows in kept:
             count = int(np.count_nonzero(rows))
-            rows[rows] = passed[position : position + count]
+            rows[rows] = of_rows[position : position + count]
             position += count
         return kept, tested.filter(passed)
 
@@ -116,7 +119,7 @@ class ColumnReader:
             for index, key in enumerate(self._listed)
             if key in names
         ]
-        frames = [pl.DataFrame([each.gather(owners) for each in series])] if series else []
+        frames = [pl.DataFrame(series).select(pl.all().gather(_series(owners)))] if series else []
         if stored and not slices:
             frames.append(pl.DataFrame(schema={name: schema[name] for name in stored}))
         elif stored:
@@ -124,5 +127,15 @@ class ColumnReader:
             frame = pl.DataFrame(read_metadata(slices, stored, self._turn).combine_chunks())
             passed = np.concatenate(kept)
             # A filter copies all rows.
-            frames.append(frame if passed.all() else frame.filter(pl.Series(passed)))
+            frames.append(frame if passed.all() else frame.filter(_series(passed)))
         return pl.concat(frames, how="horizontal").select(names)
+
+
+def _series(values: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> pl.Series:
+    """Convert an array as a table, since of others than tables polars imports much to convert."""
+    if values.dtype == np.bool_:
+        kind, buffer = pa.bool_(), pa.py_buffer(np.packbits(values, bitorder="little"))
+    else:
+        kind, buffer = pa.int64(), pa.py_buffer(values)
+    array = pa.Array.from_buffers(kind, len(values), [None, buffer])
+    return pl.DataFrame(pa.table({"values": array})).to_series()

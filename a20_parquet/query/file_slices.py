@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ from a20_parquet.dataset.data_file import DataFile, Rows
 from a20_parquet.dataset.embedding_buffer import EmbeddingBuffer
 from a20_parquet.dataset.joined_files import Turn, WholeFile, read_joined
 from a20_parquet.parquet import EmbeddingPages, Embeddings, Page
+
+# A batch may have hundreds of files.
+_MOST_OPEN: Final = 8
 
 Mask = npt.NDArray[np.bool_]
 """One item per row."""
@@ -137,7 +140,7 @@ def read_metadata(slices: Sequence[FileSlice], columns: Sequence[str], turn: Tur
     tables = []
     for part in slices:
         tables.append(part.file.metadata(part.groups, columns, validate=False))
-        if part.catalog.is_local:
+        if part.catalog.is_local and len(slices) > _MOST_OPEN:
             part.close()
     table = pa.concat_tables(tables)
     try:

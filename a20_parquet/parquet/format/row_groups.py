@@ -28,6 +28,8 @@ _VALUES, _STORED_SIZE, _DATA_PAGE, _DICTIONARY_PAGE = 5, 7, 9, 11
 _VARINT = rb"[\x80-\xff]{0,9}[\x00-\x7f]"
 _LONGEST_TEXT = 127
 """A longer one's length takes two bytes."""
+_LONGEST_NAME = 31
+"""Of a column. Each length takes time to compile."""
 
 
 @cache
@@ -38,26 +40,30 @@ def known_chunk() -> re.Pattern[bytes]:
     and size of the offset index. Earlier versions wrote no index. No other reading of these bytes
     is possible: all types and lengths are in them.
     """
-    text = b"|".join(
-        re.escape(bytes((length,))) + b".{%d}" % length for length in range(_LONGEST_TEXT + 1)
-    )
     parts = {
         b"V": _VARINT,
         b"N": b"(%s)" % _VARINT,
-        b"T": b"(?:%s)" % text,
+        b"P": _text(_LONGEST_NAME),
+        b"T": _text(_LONGEST_TEXT),
         b"E": rb"\x15%s\x15%s\x15%s\x00" % ((_VARINT,) * 3),
         b"L": rb"(?:\x26%s|\x36%s)" % (2 * _VARINT, 3 * _VARINT),
     }
     shape = rb"""
         \x26\x00 \x1c
-        \x15V \x19(?:\x25VV|\x35VVV) \x19(?:\x18T|\x38TTT) \x15V
+        \x15V \x19(?:\x25VV|\x35VVV) \x19(?:\x18|\x38PP)P \x15V
         \x16N \x16V \x16N \x26N (?:\x26N\x1c|\x3c)
         \x36V (?:\x28T\x18T\x11\x11)? \x00
         (?:\x19(?:\x1cE|\x2cEE) (?:\x3c (?:\x16V)? (?:[\x29\x39]L(?:\x19L)?)? \x00)?)? \x00
         (?:\x16N\x15N (?:\x16V\x15V)?)? \x00
     """
-    whole = re.sub(rb"[VNTEL]", lambda found: parts[found[0]], re.sub(rb"\s", b"", shape))
+    whole = re.sub(rb"[VNPTEL]", lambda found: parts[found[0]], re.sub(rb"\s", b"", shape))
     return re.compile(whole, re.DOTALL)
+
+
+def _text(longest: int) -> bytes:
+    """Write an expression for a length and so many bytes."""
+    lengths = (re.escape(bytes((length,))) + b".{%d}" % length for length in range(longest + 1))
+    return b"(?:%s)" % b"|".join(lengths)
 
 
 class ColumnChunk(NamedTuple):
