@@ -55,6 +55,7 @@ from a20_parquet.parquet.format.timestamps import (
 )
 from a20_parquet.parquet.layout import ParquetLayout
 from a20_parquet.parquet.lists import ReadLists
+from a20_parquet.parquet.one_page import read_one_page
 from a20_parquet.parquet.pages import Compression
 from a20_parquet.parquet.writer import ParquetWriter
 
@@ -87,4 +88,5 @@ __all__ = [
     "is_ours",
     "mark_instants",
     "read_offset_index",
+    "read_one_page",
 ]

@@ -125,7 +125,8 @@ Input: TypeAlias = LocalInput | MemoryInput
 
 
 @lru_cache(maxsize=1 << 8)
-def _full_levels(rows: int, dims: int) -> bytes:
+def full_levels(rows: int, dims: int) -> bytes:
+    """Return the levels of a page of embeddings without nulls."""
     return ListLevels(dims, nullable=False).full(rows)
 
 
@@ -225,7 +226,7 @@ class EmbeddingPages:
 
     def _read(self, page: Page, head: PageHead, out: Embeddings) -> bool:
         """Read a page; False if its levels are not the expected ones."""
-        levels = _full_levels(page.rows, self._dims)
+        levels = full_levels(page.rows, self._dims)
         if head.size != len(levels) + out.size * self._kind.itemsize:
             return False
         if self._codec is None:

@@ -13,6 +13,7 @@ from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import DataFile, Rows
 from a20_parquet.dataset.embedding_buffer import EmbeddingBuffer
 from a20_parquet.dataset.joined_files import Turn, WholeFile, read_joined
+from a20_parquet.dataset.small_files import is_small, read_small
 from a20_parquet.parquet import EmbeddingPages, Embeddings, Page
 
 # A batch may have hundreds of files.
@@ -57,6 +58,15 @@ class FileSlice:
     def is_whole(self) -> bool:
         """Whether the slice is the whole file."""
         return (self.first, self.end) == (0, self.rows)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether ``read_small`` may read the slice."""
+        return self.is_whole and is_small(self.catalog, self.rows)
+
+    def read_small(self, out: Embeddings) -> bool:
+        """Read all embeddings with one read; False if that was not possible."""
+        return read_small(self.catalog, self.path, self.size, out)
 
     @property
     def file(self) -> DataFile:
@@ -185,6 +195,9 @@ def read_embeddings(slices: Sequence[FileSlice], kept: Sequence[Mask], out: Embe
     for part, rows in zip(slices, kept, strict=True):
         if not rows.any():
             continue
+        if part.is_small and rows.all() and part.read_small(out[filled : filled + part.rows]):
+            filled += part.rows
+            continue
         for first, pages, page in part.pages(rows):
             of_page = rows[first : first + page.rows]
             count = int(np.count_nonzero(of_page))
@@ -227,6 +240,14 @@ def read_blocks(
     numbers: list[Rows] = []
     filled = 0
     for part, rows in zip(slices, kept, strict=True):
+        if part.is_small and rows.all():
+            if filled and filled + part.rows > most:
+                yield np.concatenate(numbers), scratch.rows(filled, dims)
+                numbers, filled = [], 0
+            if part.read_small(scratch.rows(filled + part.rows, dims)[filled:]):
+                numbers.append(np.arange(part.before, part.before + part.rows))
+                filled += part.rows
+                continue
         before = part.before + part.start
         for first, pages, page in part.pages(rows):
             wanted = np.flatnonzero(rows[first : first + page.rows])
