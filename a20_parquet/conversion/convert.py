@@ -8,7 +8,7 @@ from typing import Unpack
 
 from a20_parquet.conversion.duplicates_pass import without_duplicates
 from a20_parquet.conversion.finish import check_some_kept, excluded_counts, finish, missing_sites
-from a20_parquet.conversion.job import ConversionSetup, check_options, plan_conversion
+from a20_parquet.conversion.job import ConversionSetup, plan_conversion
 from a20_parquet.conversion.memory import check_budget
 from a20_parquet.conversion.merge_pass import merge_runs, plan_files
 from a20_parquet.conversion.new_shards import NewShards, find_copies, find_new
@@ -18,6 +18,7 @@ from a20_parquet.conversion.reading import Reading
 from a20_parquet.conversion.result import Conversion, Remarks, conversion_remarks
 from a20_parquet.conversion.sort_pass import sort_shards
 from a20_parquet.conversion.start import started
+from a20_parquet.conversion.table_options import check_options
 from a20_parquet.conversion.transaction.begin import ConversionState, find_existing, make_way
 from a20_parquet.conversion.transaction.lock import locked
 from a20_parquet.dataset.existing import ExistingDataset

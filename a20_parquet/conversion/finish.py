@@ -12,7 +12,7 @@ from a20_parquet.conversion.transaction.commit import clean_up, commit
 from a20_parquet.dataset.existing import ExistingDataset
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import Manifest
-from a20_parquet.dataset.manifest_content import files_content, make_manifest, merge_quarantine
+from a20_parquet.dataset.manifest_content import make_manifest, merge_quarantine
 from a20_parquet.dataset.options import ReadingOptions, TableOptions
 from a20_parquet.dataset.summaries import (
     Assumption,
@@ -22,6 +22,7 @@ from a20_parquet.dataset.summaries import (
     LeftOutCounts,
     ShardSummary,
 )
+from a20_parquet.dataset.write_file_list import files_content
 from a20_parquet.errors import NoWindowsError
 from a20_parquet.formatting import format_count
 from a20_parquet.runs.run import Run

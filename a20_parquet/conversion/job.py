@@ -1,7 +1,7 @@
 """Planning a conversion: everything that is decided before the first byte is written."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
@@ -13,26 +13,26 @@ from a20_parquet.conversion.memory import MemoryPlan, plan_memory
 from a20_parquet.conversion.new_shards import NewShards
 from a20_parquet.conversion.options import ConvertOptions, OnError
 from a20_parquet.conversion.reading import Reading
-from a20_parquet.conversion.transaction.checkpoints import PlannedShard, option_differences
-from a20_parquet.dataset.existing import ExistingDataset, Retry
+from a20_parquet.conversion.table_options import (
+    choose_hop,
+    choose_model,
+    choose_table,
+    feature_requests,
+)
+from a20_parquet.conversion.transaction.checkpoints import PlannedShard
+from a20_parquet.dataset.existing import Retry
 from a20_parquet.dataset.options import ReadingOptions, TableOptions
 from a20_parquet.dataset.summaries import Assumption
 from a20_parquet.dataset.window_rules import make_exclusion, window_rules
 from a20_parquet.decoding.decoder import Decoder, make_decoder
-from a20_parquet.errors import UsageError
 from a20_parquet.execution.protocols import Executor
 from a20_parquet.formatting import format_bytes, format_count
 from a20_parquet.notebook.npy_json import NotebookOutput
 from a20_parquet.runs.merge_plan import divide_shards
-from a20_parquet.shards.discover import Listing
-from a20_parquet.shards.perch_config import Hop, find_hop
-from a20_parquet.shards.perch_model import Model, find_model
 from a20_parquet.storage.read_ahead import READ_AHEAD
 from a20_parquet.tfrecord.shard import Codec, Shard, some_in_store
 from a20_parquet.windows.build import WindowRules
-from a20_parquet.windows.feature_forms import FeatureRequest
-from a20_parquet.windows.filenames.site_token import DISTINCT_TOKENS
-from a20_parquet.windows.schema import Feature, Store, feature_bytes, key_columns, text_bytes
+from a20_parquet.windows.schema import Store, feature_bytes, text_bytes
 
 if TYPE_CHECKING:
     from a20_parquet.windows.filenames.site_table import SiteTable
@@ -134,9 +134,9 @@ def plan_conversion(
         for shard in new.shards
     )
     new_shards = [s for s in shards if s.position not in retries]
-    hop = _find_hop(new_shards, options, existing)
-    model = _find_model(new_shards, options, existing)
-    wanted = _table_options(hop, model, options, existing)
+    hop = choose_hop(new_shards, options, existing)
+    model = choose_model(new_shards, options, existing)
+    wanted = choose_table(hop, model, options, existing)
     unknown = {feature.name for feature in wanted.features if not feature.size}
     detected = detect_schema(
         # A record without a known time goes to quarantine, but shows how many floats it has.
@@ -144,7 +144,7 @@ def plan_conversion(
         partial(make_decoder, options.decoder),
         reading.filenames,
         dims=wanted.dims or None,
-        features=[each for each in _requests(options) if each.name in unknown],
+        features=[each for each in feature_requests(options) if each.name in unknown],
     )
     if existing is None and options.dims is not None:
         # Find a typo before anything is written or deleted.
@@ -244,80 +244,4 @@ def divide_memory(
         text_bytes=text_bytes(table.features),
         read_ahead=READ_AHEAD if from_store else 0,
         locates=locates,
-    )
-
-
-def check_options(listing: Listing, options: ConvertOptions, existing: ExistingDataset) -> None:
-    """Raise UsageError if the options of the table differ from those of the dataset."""
-    hop = _find_hop(listing.shards, options, existing)
-    model = _find_model(listing.shards, options, existing)
-    table = _table_options(hop, model, options, existing)
-    if differences := "; ".join(option_differences(existing.manifest.options, table)):
-        raise UsageError(
-            f"{existing.layout.root} was made with other options: {differences}. Give the same "
-            "ones, name another folder, or replace the dataset with --overwrite."
-        )
-
-
-def _table_options(
-    hop: Hop, model: Model, options: ConvertOptions, existing: ExistingDataset | None
-) -> TableOptions:
-    """Return the options of the table; unknown dims and sizes of features are 0."""
-    known = existing.manifest.options if existing else None
-    _check_key_names(options)
-    features = {feature.name: feature for feature in (known.features if known else ())}
-    return TableOptions(
-        partition_by=options.partition_by,
-        compression=options.compression,
-        store=options.store,
-        max_file_size=options.max_file_size,
-        row_group_rows=options.row_group_rows,
-        window_seconds=hop.seconds,
-        dims=options.dims or (known.dims if known else 0),
-        channels=options.channels,
-        features=tuple(
-            request.of(features[request.name])
-            if request.name in features
-            else request.whole() or Feature(request.name, 0)
-            for request in _requests(options)
-        ),
-        site_tokens=known.site_tokens if known else DISTINCT_TOKENS,
-        model=model.name,
-        window_size_seconds=model.window_size_s,
-        keys_in_files=options.keys_in_files,
-    )
-
-
-def _check_key_names(options: ConvertOptions) -> None:
-    """Raise UsageError if a feature has the name of a column that repeats a Hive key."""
-    taken = {column.name for column in key_columns(options.partition_by.keys)}
-    for request in _requests(options) if options.keys_in_files else ():
-        if request.name.casefold() in taken:
-            raise UsageError(
-                f"--feature {request.name} cannot be carried along with --keys-in-files, which "
-                "adds a column of this name. Leave one of the two out."
-            )
-
-
-def _requests(options: ConvertOptions) -> list[FeatureRequest]:
-    return [FeatureRequest.parse(text) for text in options.feature]
-
-
-def _find_hop(
-    shards: Sequence[Shard], options: ConvertOptions, existing: ExistingDataset | None
-) -> Hop:
-    # Records in quarantine have the dataset's hop.
-    dataset_s = existing.manifest.options.window_seconds if existing else None
-    return find_hop(shards, options.window_seconds, dataset_s)
-
-
-def _find_model(
-    shards: Sequence[Shard], options: ConvertOptions, existing: ExistingDataset | None
-) -> Model:
-    known = existing.manifest.options if existing else None
-    return find_model(
-        shards,
-        options.model,
-        Model(known.model, known.window_size_seconds) if known else None,
-        takes_any_hop=options.window_seconds is not None,
     )

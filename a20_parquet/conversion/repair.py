@@ -19,10 +19,10 @@ from a20_parquet.dataset.existing import ExistingDataset
 from a20_parquet.dataset.file_bounds import FileBounds
 from a20_parquet.dataset.find_bounds import bound_groups, merge_bounds
 from a20_parquet.dataset.layout import DatasetLayout
-from a20_parquet.dataset.manifest_content import files_content
 from a20_parquet.dataset.mend import Mend
 from a20_parquet.dataset.problem import Problem, Problems
 from a20_parquet.dataset.summaries import FileSummary
+from a20_parquet.dataset.write_file_list import files_content
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.execution.threads import map_in_order
 from a20_parquet.progress import Progress, ProgressOption, open_progress

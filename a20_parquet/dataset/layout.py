@@ -20,6 +20,10 @@ DATA: Final = "data"
 """Name of the folder of the Hive folders."""
 CARD: Final = "README.md"
 """Name of the dataset card."""
+QUARANTINE: Final = "quarantine"
+"""Name of the folder of what could not be converted."""
+QUARANTINES: Final = (QUARANTINE, f"conversion/{QUARANTINE}")
+"""Folders that it may be in: shortly after a commit, files are still in the second one."""
 PART: Final = re.compile(r"part-\d{4,}\.parquet")
 """Name of a data file."""
 _SEPARATORS: Final = frozenset({"/", "\0", os.sep})
@@ -79,7 +83,7 @@ class DatasetLayout:
     @property
     def quarantine(self) -> AnyPath:
         """Records and bytes that could not be converted, with the reasons."""
-        return self.root / "quarantine"
+        return self.root / QUARANTINE
 
     @property
     def conversion(self) -> AnyPath:
@@ -109,7 +113,7 @@ class DatasetLayout:
     @property
     def staged_quarantine(self) -> AnyPath:
         """Moved to ``quarantine`` after the conversion is committed."""
-        return self.conversion / "quarantine"
+        return self.conversion / QUARANTINE
 
     @property
     def staged_files(self) -> AnyPath:

@@ -1,6 +1,5 @@
 """``export``: writes a part of a dataset, as a dataset, a Parquet file or a ``.npy`` file."""
 
-import enum
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -18,8 +17,9 @@ from a20_parquet.errors import UsageError
 from a20_parquet.exporting.folder import IsExport, check_folder
 from a20_parquet.exporting.request import ExportRequest
 from a20_parquet.exporting.select_rows import Found, SelectedRows, select_rows
+from a20_parquet.exporting.target import ExportAs, check_name, check_outside, target_files
 from a20_parquet.exporting.write_dataset import write_dataset
-from a20_parquet.exporting.write_files import is_export, write_npy, write_parquet
+from a20_parquet.exporting.write_files import write_npy, write_parquet
 from a20_parquet.exporting.write_hoplite import (
     check_hoplite,
     is_hoplite_export,
@@ -27,28 +27,9 @@ from a20_parquet.exporting.write_hoplite import (
 )
 from a20_parquet.exporting.write_tfrecord import is_tfrecord_export, write_tfrecord
 from a20_parquet.progress import Progress, ProgressOption, open_progress
-from a20_parquet.storage.path import AnyPath, StorePath, is_inside, local_file, parse_path
+from a20_parquet.storage.path import local_file
 
 _LOGGER = logging.getLogger(__name__)
-
-
-class ExportAs(enum.StrEnum):
-    """What an export writes."""
-
-    DATASET = "dataset"
-    """A dataset of the same kind."""
-    PARQUET = "parquet"
-    """One Parquet file with all columns and the Hive keys."""
-    NPY = "npy"
-    """The embeddings, float32 of shape ``(windows, dims)``, and a Parquet file of the same name
-    with all other columns, row by row."""
-    TFRECORD = "tfrecord"
-    """A folder of shards, with records and a ``config.json`` as Perch writes them."""
-    HOPLITE = "hoplite"
-    """A folder with a Hoplite database; needs perch-hoplite."""
-
-
-_SUFFIXES: Final = {ExportAs.PARQUET: ".parquet", ExportAs.NPY: ".npy"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,19 +124,19 @@ def export(  # noqa: PLR0913 - the command's options, each a keyword
     threads = count_workers(workers)
     catalog = Catalog.open(dataset)
     request = ExportRequest.of(catalog, where, windows, exclude, per, seed)
-    _check_name(out, form)
+    check_name(out, form)
     with open_progress(progress) as shown:
         if form is ExportAs.DATASET:
             layout = DatasetLayout.at(out)
-            _check_outside(layout.root, catalog)
+            check_outside(layout.root, catalog)
             written = _write_dataset(catalog, layout, request, shown, threads, overwrite=overwrite)
         elif form in _FOLDERS:
             folder = local_file(out)
-            _check_outside(folder, catalog)
+            check_outside(folder, catalog)
             check_folder(folder, _FOLDERS[form].is_export, overwrite=overwrite)
             written = _write_folder(catalog, folder, form, request, shown, threads)
         else:
-            files = _target_files(out, form, catalog, overwrite=overwrite)
+            files = target_files(out, form, catalog, overwrite=overwrite)
             written = _write_files(catalog, files, request, shown, threads)
     return replace(written, seconds=time.monotonic() - started)
 
@@ -249,55 +230,3 @@ def _result(  # noqa: PLR0913, PLR0917 - what was written, and where
         remarks=tuple(request.remarks(found)),
         seconds=0.0,
     )
-
-
-def _check_name(out: str | Path, form: ExportAs) -> None:
-    """Raise UsageError if a path looks like another form of output."""
-    name = str(out).rstrip("/").lower()
-    wanted = _SUFFIXES.get(form)
-    if wanted is not None and not name.endswith(wanted):
-        raise UsageError(f"{out}: expected a file that ends in {wanted}, as --as {form} writes it.")
-    for other, suffix in _SUFFIXES.items():
-        if wanted is None and name.endswith(suffix):
-            raise UsageError(f"{out} would be a folder. Give --as {other} for a file.")
-
-
-def _check_outside(path: AnyPath, catalog: Catalog) -> None:
-    """Raise UsageError if an output is inside the dataset, or the dataset inside of it."""
-    folder = parse_path(catalog.location)
-    if isinstance(path, StorePath):
-        inside = f"{path}/".startswith(f"{folder}/")
-    else:
-        inside = isinstance(folder, Path) and path.resolve().is_relative_to(folder.resolve())
-    if inside:
-        raise UsageError(f"{path} is inside the dataset {catalog.location}. Name another place.")
-    if is_inside(catalog.filesystem, catalog.root, path):
-        raise UsageError(f"{path} contains the dataset {catalog.location}. Name another place.")
-
-
-def _target_files(
-    out: str | Path, form: ExportAs, catalog: Catalog, *, overwrite: bool
-) -> list[Path]:
-    """Return the files to write, the named one first.
-
-    Raises:
-        UsageError: one of them cannot or must not be written.
-    """
-    file = local_file(out)
-    files = [file] if form is ExportAs.PARQUET else [file, file.with_suffix(".parquet")]
-    if not file.parent.is_dir():
-        raise UsageError(f"{file.parent} is not a folder. Make it first, or name another file.")
-    for each in files:
-        _check_outside(each, catalog)
-        if not each.exists():
-            continue
-        if not each.is_file():
-            raise UsageError(f"{each} is not a file. Name another.")
-        if not overwrite:
-            raise UsageError(f"{each} already exists. Name another file, or give --overwrite.")
-        if not is_export(each.with_suffix(".parquet")):
-            raise UsageError(
-                f"{each} was not written by a20-parquet export, so --overwrite does not replace "
-                "it. Name another file."
-            )
-    return files

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final
+from typing import Final
 
-import crc32c
 import numpy as np
 
 from a20_parquet.conversion.transaction.begin import ConversionState, begin, make_way
@@ -28,25 +27,24 @@ from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.file_layout import FileLayout
 from a20_parquet.dataset.layout import DatasetLayout
 from a20_parquet.dataset.manifest import Manifest
-from a20_parquet.dataset.manifest_content import existing_id, files_content, make_manifest
+from a20_parquet.dataset.manifest_content import existing_id, make_manifest
 from a20_parquet.dataset.options import ReadingOptions
 from a20_parquet.dataset.sites import kept_bytes
 from a20_parquet.dataset.summaries import FileSummary, Origin
+from a20_parquet.dataset.write_file_list import files_content
 from a20_parquet.errors import DatasetError
 from a20_parquet.execution.threads import Pool, ThreadPool
+from a20_parquet.exporting.copy_file import copy_file
 from a20_parquet.exporting.select_rows import SelectedRows
 from a20_parquet.exporting.source_rows import SourcePartition, open_cursor, selected_partitions
 from a20_parquet.progress import Progress
 from a20_parquet.resources import METADATA_ROW_BYTES
 from a20_parquet.runs.merge_plan import MergeUnit, OutputFile, split_rows
 from a20_parquet.runs.run import Rows
-from a20_parquet.storage.files import create_file
-from a20_parquet.storage.locate import check_regular
 from a20_parquet.storage.path import AnyPath
 
 _LOGGER = logging.getLogger(__name__)
 _UNIT_BYTES: Final = 64 << 20
-_COPY_BYTES: Final = 1 << 20
 _STAGING_ROWS: Final = 2048
 
 
@@ -204,7 +202,7 @@ def _writer(  # noqa: PLR0913, PLR0917 - what all units share
             if partition.is_whole:
                 copied = (source_files[number] for number in partition.files)
                 for source, file in zip(copied, files, strict=True):
-                    written.append(_copy(catalog, source, _path(file, catalog), layout))
+                    written.append(copy_file(catalog, source, _path(file, catalog), layout))
                     advance(source.rows * options.dims * 4)
                 continue
             with buffers.borrow() as (writer, staging):
@@ -221,44 +219,6 @@ def _writer(  # noqa: PLR0913, PLR0917 - what all units share
         yield from pool.map(write_unit, units)
 
     return write
-
-
-def _copy(catalog: Catalog, file: FileSummary, name: str, layout: DatasetLayout) -> FileSummary:
-    """Copy a data file byte for byte, and compare it with its checksum.
-
-    Raises:
-        DatasetError: it is damaged.
-        OSError: it cannot be read or written.
-    """
-    size = checksum = 0
-    with create_file(layout.root / name) as new:
-        for block in _blocks(catalog, file.path):
-            new.file.write(block)
-            size += len(block)
-            checksum = crc32c.crc32c(block, checksum)
-        new.expect(size, checksum)
-        if (size, f"{checksum:08x}") != (file.bytes, file.checksum):
-            raise DatasetError(
-                f"{catalog.url(file.path)}: its size or CRC32C is not the one in files.parquet: it "
-                "is damaged or was changed. Copy it again from where it is whole; a20-parquet "
-                "verify finds all such files."
-            )
-    return file.model_copy(update={"path": name})
-
-
-def _blocks(catalog: Catalog, relative: str) -> Iterator[bytes]:
-    path = catalog.path(relative)
-    try:
-        if catalog.is_local:
-            check_regular(Path(path))
-            opened: Any = open(path, "rb", buffering=0)  # noqa: SIM115 - closed below
-        else:
-            opened = catalog.filesystem.open(path)
-        with opened as reader:
-            while block := reader.read(_COPY_BYTES):
-                yield block
-    except OSError as error:
-        raise DatasetError(f"{catalog.url(relative)}: cannot be read: {error}") from error
 
 
 def _finished_files(

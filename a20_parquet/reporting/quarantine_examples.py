@@ -4,12 +4,12 @@ import io
 from dataclasses import dataclass
 
 from a20_parquet.dataset.catalog import Catalog
+from a20_parquet.dataset.layout import QUARANTINE
 from a20_parquet.dataset.quarantine import LIST, Entry, parse_entry
 from a20_parquet.errors import DatasetError
 from a20_parquet.storage.files import file_size, read_range
 from a20_parquet.windows.rejection import Reason
 
-_FOLDER = "quarantine"
 # Of a list that fills a disk, only the beginning is read.
 _MOST_BYTES = 4 << 20
 
@@ -51,7 +51,7 @@ def read_held(catalog: Catalog) -> tuple[Held, ...]:
 
 def _read_examples(catalog: Catalog, label: str) -> dict[Reason, Entry]:
     """Return the first entry of each reason at the beginning of a shard's list."""
-    name = f"{_FOLDER}/{label}{LIST}"
+    name = f"{QUARANTINE}/{label}{LIST}"
     try:
         path = catalog.folder / name
         content = read_range(path, 0, min(file_size(path), _MOST_BYTES))

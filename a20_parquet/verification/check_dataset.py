@@ -7,7 +7,7 @@ import crc32c
 
 from a20_parquet.dataset.card_parts import described_files
 from a20_parquet.dataset.catalog import Catalog
-from a20_parquet.dataset.layout import CARD, PART
+from a20_parquet.dataset.layout import CARD, PART, QUARANTINE, QUARANTINES
 from a20_parquet.dataset.manifest import Manifest, QuarantinedShard, QuarantineFile
 from a20_parquet.dataset.problem import Problem
 from a20_parquet.dataset.quarantine import LIST, Entry, parse_entry
@@ -81,7 +81,7 @@ def check_folders(catalog: Catalog, files: list[FileSummary], *, strays: bool) -
     quarantined = [file for shard in catalog.manifest.quarantine for file in shard.files]
     for file in quarantined:
         # Shortly after a commit, files may still be in their staging folder.
-        paths = [f"{folder}/{file.name}" for folder in ("quarantine", "conversion/quarantine")]
+        paths = [f"{folder}/{file.name}" for folder in QUARANTINES]
         found = [list(_check_bytes(catalog, path, file)) for path in paths]
         yield from found[0] if all(found) else ()
     for shard in catalog.manifest.quarantine:
@@ -125,7 +125,7 @@ def _check_reasons(catalog: Catalog, shard: QuarantinedShard) -> Iterator[Proble
     found = Counter(entry.reason for entry in entries)
     if found != shard.reasons:
         yield Problem(
-            f"quarantine/{shard.label}{LIST}",
+            f"{QUARANTINE}/{shard.label}{LIST}",
             f"lists {format_reasons(found)}, expected {format_reasons(shard.reasons)} as in "
             "manifest.json",
         )
@@ -138,7 +138,7 @@ def format_reasons(reasons: Mapping[Reason, int]) -> str:
 
 def read_list(catalog: Catalog, label: str) -> list[Entry] | None:
     """Read a shard's list in quarantine; return None if it cannot be read."""
-    for folder in ("quarantine", "conversion/quarantine"):
+    for folder in QUARANTINES:
         path = f"{folder}/{label}{LIST}"
         try:
             return [parse_entry(line, path) for line in catalog.read(path).splitlines()]
@@ -165,15 +165,15 @@ def _check_bytes(catalog: Catalog, path: str, file: QuarantineFile) -> Iterator[
 
 def _check_strays(catalog: Catalog, named: Container[str]) -> Iterator[Problem]:
     try:
-        found = catalog.filesystem.ls(catalog.path("quarantine"), detail=False)
+        found = catalog.filesystem.ls(catalog.path(QUARANTINE), detail=False)
     except FileNotFoundError:
         return
     except OSError as error:
-        yield Problem("quarantine", f"cannot be listed: {error}")
+        yield Problem(QUARANTINE, f"cannot be listed: {error}")
         return
     for name in sorted(path.rstrip("/").rpartition("/")[2] for path in found):
         if name not in named:
-            yield Problem(f"quarantine/{name}", "the manifest does not name it")
+            yield Problem(f"{QUARANTINE}/{name}", "the manifest does not name it")
 
 
 def check_figures(manifest: Manifest, windows: int) -> Iterator[Problem]:

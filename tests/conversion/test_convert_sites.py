@@ -130,7 +130,7 @@ def from_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A dataset of the places ``Site A`` and ``Site.A`` as earlier versions made it."""
     dataset = tmp_path / "old"
     with monkeypatch.context() as patch:
-        patch.setattr("a20_parquet.conversion.job.DISTINCT_TOKENS", SHARED_TOKENS)
+        patch.setattr("a20_parquet.conversion.table_options.DISTINCT_TOKENS", SHARED_TOKENS)
         convert(shard_of(tmp_path / "a-00000-of-00002", ["Site A", "Site.A"]), dataset)
     manifest = json.loads((dataset / "manifest.json").read_text())
     assert manifest["options"].pop("site_tokens") == SHARED_TOKENS
@@ -144,7 +144,7 @@ def test_one_site_in_the_words_of_before(tmp_path: Path, monkeypatch: pytest.Mon
     """Names that share a site in a dataset select the same part of it."""
     shard, out = shard_of(tmp_path / "a-00000-of-00001", ["Site A", "Hill"]), tmp_path / "old"
     with monkeypatch.context() as patch:
-        patch.setattr("a20_parquet.conversion.job.DISTINCT_TOKENS", SHARED_TOKENS)
+        patch.setattr("a20_parquet.conversion.table_options.DISTINCT_TOKENS", SHARED_TOKENS)
         convert(shard, out, site=["Site A"])
     assert convert(shard, out, site=["Site_A"]).held_shards == 1
     with pytest.raises(UsageError, match="site is Hill, was Site A"):

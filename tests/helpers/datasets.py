@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 
 from a20_parquet.conversion.transaction.commit import clean_up, commit
 from a20_parquet.dataset.manifest import Manifest
-from a20_parquet.dataset.manifest_content import files_content, make_manifest
+from a20_parquet.dataset.manifest_content import make_manifest
 from a20_parquet.dataset.options import TableOptions
 from a20_parquet.dataset.summaries import FileSummary, ShardSummary
+from a20_parquet.dataset.write_file_list import files_content
 from a20_parquet.parquet import Compression
 from a20_parquet.windows.partition import PartitionBy
 from a20_parquet.windows.schema import Feature, window_schema

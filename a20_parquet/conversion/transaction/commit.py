@@ -24,9 +24,10 @@ from a20_parquet.dataset.card import make_card
 from a20_parquet.dataset.card_file import update_card
 from a20_parquet.dataset.layout import PART, DatasetLayout
 from a20_parquet.dataset.manifest import Manifest
-from a20_parquet.dataset.manifest_content import files_content, manifest_content, parse_manifest
+from a20_parquet.dataset.manifest_content import manifest_content, parse_manifest
 from a20_parquet.dataset.quarantine import DAMAGED, LIST, RECORDS
 from a20_parquet.dataset.summaries import FileSummary
+from a20_parquet.dataset.write_file_list import files_content
 from a20_parquet.errors import DatasetError, UsageError
 from a20_parquet.storage.conditional import ConditionalFile
 from a20_parquet.storage.files import copy, files_below, move, path_errors, write_whole

@@ -20,7 +20,7 @@ from a20_parquet.conversion.transaction.lock import State, find_state, locked
 from a20_parquet.conversion.transaction.scratch import new_scratch, remove_scratch
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.manifest import Manifest
-from a20_parquet.dataset.manifest_content import files_content, make_manifest
+from a20_parquet.dataset.manifest_content import make_manifest
 from a20_parquet.dataset.options import ReadingOptions
 from a20_parquet.dataset.quarantine import QuarantineWriter
 from a20_parquet.dataset.sites import kept_content, read_sites
@@ -30,6 +30,7 @@ from a20_parquet.dataset.summaries import (
     FileSummary,
     ShardSummary,
 )
+from a20_parquet.dataset.write_file_list import files_content
 from a20_parquet.errors import DatasetError
 from a20_parquet.storage.files import write_whole
 from a20_parquet.storage.path import AnyPath
