@@ -75,18 +75,25 @@ def _by_polars(ask: Ask, dataset: Path) -> int:
     return _answer(ask(pl.scan_parquet(dataset / "data", hive_partitioning=True), dataset))
 
 
-def _by_duckdb(where: str, dataset: Path) -> int:
+def _by_duckdb(query: str, dataset: Path) -> int:
     import duckdb
 
+    files = f"read_parquet('{dataset}/data/**/*.parquet')"
+    return _answer_of_duckdb(duckdb.connect(), query.replace("windows", files), dataset)
+
+
+def _by_connect(query: str, dataset: Path) -> int:
+    import a20_parquet
+
+    return _answer_of_duckdb(a20_parquet.connect(dataset), query, dataset)
+
+
+def _answer_of_duckdb(connection: Any, query: str, dataset: Path) -> int:
     name, offset_s, site, start = _first(dataset)
     values = {"name": name, "offset": offset_s, "site": site, "day": start.date()}
-    used = {key: value for key, value in values.items() if f"${key}" in where}
-    connection: Any = duckdb.connect()
-    found = connection.sql(
-        f"select embedding from read_parquet('{dataset}/data/**/*.parquet') {where}",  # noqa: S608
-        params=used,
-    )
-    return _bits(found.to_arrow_table()["embedding"].combine_chunks().flatten().to_numpy())
+    used = {key: value for key, value in values.items() if f"${key}" in query}
+    found = connection.sql(query, params=used).to_arrow_table()["embedding"]
+    return _bits(found.combine_chunks().flatten().to_numpy())
 
 
 def _taken(dataset: Path) -> int:
@@ -114,25 +121,38 @@ def _array_by_polars(dataset: Path) -> int:
     return _rows(pl.scan_parquet(dataset / "data").select(*_KEYS, "embedding"))
 
 
-def _ways(ask: Ask, where: str | None = None) -> dict[str, Way]:
-    ways: dict[str, Way] = {
+def _ways(ask: Ask, query: str) -> dict[str, Way]:
+    return {
         "scan": partial(_by_scan, ask),
+        "connect": partial(_by_connect, query),
         "pl.scan_parquet": partial(_by_polars, ask),
+        "DuckDB": partial(_by_duckdb, query),
     }
-    return ways if where is None else ways | {"DuckDB": partial(_by_duckdb, where)}
 
 
+def _where(condition: str) -> str:
+    return f"select embedding from windows where {condition}"  # noqa: S608 - written below
+
+
+_NUMBER = "[count(*)::float]::float[1]"
 LOOKUPS: dict[str, dict[str, Way]] = {
     "one window by filename and offset": _ways(
-        _one_window, "where filename = $name and recording_offset_in_file = $offset"
+        _one_window, _where("filename = $name and recording_offset_in_file = $offset")
     ),
-    "one recording": _ways(_one_recording, "where filename = $name"),
-    "1,000 random windows": {"take_numpy": _taken, **_ways(_random_windows)},
-    "one site": _ways(_one_site, "where site = $site"),
-    "one site and day": _ways(_one_day, "where site = $site and window_start_local::date = $day"),
-    "the first ten windows": _ways(_head),
-    "count of windows": _ways(_count),
-    "windows and first time by place": _ways(_groups),
+    "one recording": _ways(_one_recording, _where("filename = $name")),
+    "1,000 random windows": {
+        "take_numpy": _taken,
+        "scan": partial(_by_scan, _random_windows),
+        "pl.scan_parquet": partial(_by_polars, _random_windows),
+    },
+    "one site": _ways(_one_site, _where("site = $site")),
+    "one site and day": _ways(_one_day, _where("site = $site and window_start_local::date = $day")),
+    "the first ten windows": _ways(_head, "select embedding from windows limit 10"),
+    "count of windows": _ways(_count, f"select {_NUMBER} as embedding from windows"),  # noqa: S608 - written above
+    "windows and first time by place": _ways(
+        _groups,
+        f"select {_NUMBER} as embedding, min(window_start) from windows group by site_name",  # noqa: S608 - written above
+    ),
     "all embeddings as a writable array": {
         "read_numpy": _array_by_us,
         "scan, to_numpy": _array_by_scan,
