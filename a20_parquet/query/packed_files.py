@@ -9,13 +9,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Final
 
 from a20_parquet.dataset.layout import DATA
 from a20_parquet.windows.partition import PartitionBy, hive_folder
 
 _SITE: Final = f"{DATA}/site="
-_PART: Final = re.compile(r"(?P<folder>.*/)?part-(?P<part>\d{4,9})\.parquet")
+_PART: Final = re.compile(r"part-(\d{4,9})\.parquet")
 _FIRST_DAY: Final = date(1970, 1, 1)
 _FIRST_YEAR: Final = 1970
 _CHECKSUM_BASE: Final = 16
@@ -70,22 +71,26 @@ def _items(paths: Iterable[str], by: PartitionBy) -> list[str]:
 
 def _place(path: str, by: PartitionBy) -> tuple[int, int] | None:
     """Return the period and the part of a path as this program makes it; else None."""
-    found = _PART.fullmatch(path)
-    if found is None:
+    folder, _, name = path.rpartition("/")
+    found = _PART.fullmatch(name)
+    period = _period(folder, by)
+    if found is None or period is None or name != f"part-{int(found[1]):04d}.parquet":
         return None
-    value = (found["folder"] or "").removeprefix(f"{by.period}=").removesuffix("/")
+    return period, int(found[1])
+
+
+# Sites share days.
+@lru_cache(maxsize=1 << 14)
+def _period(folder: str, by: PartitionBy) -> int | None:
+    """Return the number of a period, see ``periods``, from the name of its folder, or None."""
     try:
-        period = _number(value, by)
+        period = _number(folder.removeprefix(f"{by.period}="), by)
     except ValueError:
         return None
-    part = int(found["part"])
-    folder = hive_folder("", period, by).partition("/")[2]
-    again = f"{folder}/part-{part:04d}.parquet".removeprefix("/")
-    return (period, part) if again == path else None
+    return period if hive_folder("", period, by).partition("/")[2] == folder else None
 
 
 def _number(value: str, by: PartitionBy) -> int:
-    """Return the number of a period, see ``periods``, from its Hive value."""
     match by.period:
         case None:
             return 0
