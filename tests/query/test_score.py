@@ -14,42 +14,13 @@ import pytest
 import a20_parquet
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import UsageError
-from a20_parquet.query.score_folder import ScoreFolder
+from tests.helpers.classifiers import BIAS, CLASSES, THRESHOLDS, WEIGHTS
 from tests.helpers.command_line import run
 from tests.helpers.progress import Said
 from tests.helpers.recordings import DIMS
 from tests.helpers.shards import make_record, random_tensor, write_shard
 
-RNG = np.random.default_rng(5)
-CLASSES = [f"class {number}" for number in range(12)]
-WEIGHTS = RNG.standard_normal((12, DIMS))
-BIAS = RNG.standard_normal(12)
-THRESHOLDS = RNG.uniform(-1, 3, 12)
 KEYS = ["filename", "recording_offset_in_file", "channel"]
-
-
-@pytest.fixture
-def classifier(tmp_path: Path) -> Path:
-    """A file with thresholds."""
-    path = tmp_path / "classifier.json"
-    path.write_text(json.dumps(content()))
-    return path
-
-
-def content(**changed: Any) -> dict[str, Any]:
-    """What a file has."""
-    return {
-        "classes": CLASSES,
-        "weights": WEIGHTS.tolist(),
-        "bias": BIAS.tolist(),
-        "thresholds": THRESHOLDS.tolist(),
-    } | changed
-
-
-@pytest.fixture
-def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each data file is a unit."""
-    monkeypatch.setattr("a20_parquet.query.score._UNIT_BYTES", 1)
 
 
 def stored(dataset: Path) -> pl.DataFrame:
@@ -176,42 +147,6 @@ def test_a_part_with_links(dataset: Path, classifier: Path) -> None:
     assert row["link"] == f"https://example.org/{row['file_seq_id']}?t={offset}"
 
 
-@pytest.mark.usefixtures("small_units")
-@pytest.mark.parametrize("options", [{}, {"top": 4}], ids=str)
-@pytest.mark.parametrize("after", [0, 1, 3])
-def test_resuming(
-    dataset: Path,
-    classifier: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    options: dict[str, Any],
-    after: int,
-) -> None:
-    """A stopped run goes on where it was, and the files are the same to the byte."""
-    whole, resumed = classifier.with_name("whole"), classifier.with_name("resumed")
-    a20_parquet.score(dataset, classifier, whole, **options)
-    written: list[Path] = []
-    write = ScoreFolder.write
-
-    def write_some(self: ScoreFolder, path: Path, schema: Any, frames: Any) -> None:
-        if len(written) == after:
-            raise KeyboardInterrupt
-        written.append(path)
-        write(self, path, schema, frames)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ScoreFolder, "write", write_some)
-        with pytest.raises(KeyboardInterrupt):
-            a20_parquet.score(dataset, classifier, resumed, **options)
-    kept = {path: path.stat().st_mtime_ns for path in written}
-    assert not a20_parquet.score(dataset, classifier, resumed, **options).was_complete
-    for path, time in kept.items():
-        assert not path.exists() or path.stat().st_mtime_ns == time
-    for path in (whole / "data").iterdir():
-        assert path.read_bytes() == (resumed / "data" / path.name).read_bytes()
-    assert (whole / "scores.json").read_text() == (resumed / "scores.json").read_text()
-    assert a20_parquet.score(dataset, classifier, resumed, **options).was_complete
-
-
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("batch_bytes", [300, 4000])
 def test_threads_and_batches_change_nothing(
@@ -228,39 +163,6 @@ def test_threads_and_batches_change_nothing(
     monkeypatch.setattr(WindowQuery.__init__, "__kwdefaults__", {"batch_bytes": batch_bytes})
     a20_parquet.score(dataset, classifier, classifier.with_name("b"), workers=workers)
     assert read(classifier.with_name("b")).equals(read(classifier.with_name("a")))
-
-
-@pytest.mark.parametrize(
-    ("change", "options", "told"),
-    [
-        ({"classes": ["other", *CLASSES[1:]]}, {}, "the classifier has the class other"),
-        ({"weights": [[0.0] * DIMS, *WEIGHTS[1:].tolist()]}, {}, "other weights of class 0"),
-        ({"bias": [*BIAS[:11].tolist(), 9.0]}, {}, "other weights of class 11"),
-        ({"thresholds": 0.5}, {}, "thresholds is"),
-        ({}, {"top": 3}, "is None, and was"),
-        ({}, {"where": "channel = 0"}, "options is {'where': 'channel = 0'}, and was {}"),
-    ],
-    ids=str,
-)
-def test_other_scores_are_refused(
-    dataset: Path, classifier: Path, change: dict[str, Any], options: dict[str, Any], told: str
-) -> None:
-    """What differs is named, and --overwrite replaces them."""
-    folder = classifier.with_name("scores")
-    a20_parquet.score(dataset, classifier, folder)
-    classifier.write_text(json.dumps(content(**change)))
-    with pytest.raises(UsageError, match=told):
-        a20_parquet.score(dataset, classifier, folder, **options)
-    done = a20_parquet.score(dataset, classifier, folder, overwrite=True, **options)
-    assert not done.was_complete
-
-
-def test_another_dataset_is_refused(datasets: dict[str, Path], classifier: Path) -> None:
-    """A dataset that has grown is another one too."""
-    folder = classifier.with_name("scores")
-    a20_parquet.score(datasets["date"], classifier, folder)
-    with pytest.raises(UsageError, match="the dataset has other files"):
-        a20_parquet.score(datasets["site"], classifier, folder)
 
 
 def function_of(scores: Any) -> Callable[[Any], Any]:
@@ -291,28 +193,6 @@ def test_what_is_no_classifier(
     with pytest.raises(UsageError, match=told):
         a20_parquet.score(dataset, given, tmp_path / "out", **{"threshold": 0.0, **options})
     assert not (tmp_path / "out").exists()
-
-
-def test_folders_that_are_no_scores(dataset: Path, classifier: Path) -> None:
-    """Nothing else is touched, with overwrite too."""
-    folder = classifier.with_name("other")
-    folder.mkdir()
-    (folder / "mine.txt").write_text("mine")
-    file = classifier
-    for path, told in (
-        (folder, "has other files. Name a new folder"),
-        (file, "is a file. Name a folder"),
-        (dataset / "scores", "is inside the dataset"),
-        ("memory://x", "can only be written to a local file"),
-    ):
-        for overwrite in (False, True):
-            with pytest.raises(UsageError, match=told):
-                a20_parquet.score(dataset, classifier, path, overwrite=overwrite)
-    assert (folder / "mine.txt").read_text() == "mine"
-    (folder / "mine.txt").unlink()
-    (folder / "scores.json").write_text("{}")
-    with pytest.raises(UsageError, match="not a plan of scores"):
-        a20_parquet.score(dataset, classifier, folder, overwrite=True)
 
 
 def test_an_empty_part(dataset: Path, classifier: Path) -> None:
