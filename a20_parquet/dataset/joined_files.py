@@ -151,11 +151,16 @@ def _read(
             tail = source.read(max(0, footer_start), begin) + tail
             begin = max(0, footer_start)
         found = known.read(tail[footer_start - begin : -TAIL_BYTES], file.rows)
+        unread = file.bytes
         for number, (group, chunks) in enumerate(found):
             check_group(group, columns, group=number, rows=group.rows, size=file.bytes)
             places = group.chunks.values()
             first = min(place.start for place in places)
             end = max(place.start + place.stored_size for place in places)
+            # A forged footer may ask for the whole file again for each of its thousands of groups.
+            unread -= max(end - first, sum(place.stored_size for place in places))
+            if unread < 0:
+                raise ValueError("its row groups or columns overlap")
             content, start = tail, begin
             if first < begin:
                 content, start = source.read(first, min(begin, end)), first

@@ -14,6 +14,8 @@ import a20_parquet
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import DataFile
 from a20_parquet.dataset.joined_files import Turn, WholeFile, read_joined
+from a20_parquet.parquet.format.row_groups import known_chunk
+from a20_parquet.parquet.format.thrift import integer
 from tests.helpers.recordings import write_recordings
 from tests.helpers.shards import make_record, random_tensor, write_shard
 
@@ -112,6 +114,30 @@ def test_flipped_bits(tmp_path: Path, row_group_rows: int, step: int) -> None:
             table.validate(full=True)
             assert table.equals(expected), place
     assert found > 300
+
+
+def test_overlapping_row_groups(tmp_path: Path) -> None:
+    """A footer whose chunks all reach to the end of the file would fill the memory."""
+    shards = write_recordings(tmp_path / "in")
+    a20_parquet.convert(shards, tmp_path / "out", decoder="wire", row_group_rows=1)
+    catalog = Catalog.open(tmp_path / "out")
+    files = whole_files(catalog)[:2]
+    names = ["filename", "channel"]
+    assert read_joined(catalog, files, names, Turn()) is not None
+    path = tmp_path / "out" / files[1].path
+    content = path.read_bytes()
+    length = int.from_bytes(content[-8:-4], "little")
+    start, footer, reach = len(content) - 8 - length, content[-8 - length : -8], len(content) // 2
+    parts, position = [], 0
+    for found in known_chunk().finditer(footer):
+        begin, position = position, found.start(2)
+        parts += [footer[begin:position], integer(reach)]
+        position = found.end(2)
+    forged = b"".join((*parts, footer[position:]))
+    tail = forged + len(forged).to_bytes(4, "little") + b"PAR1"
+    path.write_bytes(content[:start] + bytes(reach) + tail)
+    files[1] = files[1]._replace(bytes=path.stat().st_size)
+    assert read_joined(catalog, files, names, Turn()) is None
 
 
 def test_long_texts(tmp_path: Path) -> None:

@@ -69,6 +69,20 @@ def test_each_byte(step: int) -> None:
     assert outcomes == {"error", "same", "other"}
 
 
+@pytest.mark.parametrize("head", [b"\xfc\x01", b"\xfc\x81\x00", b"\xfc\x81\x80\x00"])
+def test_no_form_of_a_longer_head(head: bytes) -> None:
+    """A head that tells the number of row groups in more bytes than it needs teaches no form."""
+    place = len(LAYOUT.footer.head) + 3
+    footer = FOOTER[:place] + head + FOOTER[place + 1 :]
+    known = KnownGroups(LAYOUT.footer, COLUMNS, range(COLUMNS))
+    read(known, footer)
+    for changed_place in range(place, len(footer), 3):
+        changed = bytearray(footer)
+        changed[changed_place] ^= 1
+        without = KnownGroups(LAYOUT.footer, COLUMNS, range(COLUMNS))
+        assert read(known, bytes(changed)) == read(without, bytes(changed)), changed_place
+
+
 @given(seeds=st.lists(st.integers(0, 99), min_size=1, max_size=6))
 @settings(deadline=None, max_examples=50)
 def test_other_numbers_and_texts(seeds: list[int]) -> None:

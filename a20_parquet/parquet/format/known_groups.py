@@ -108,10 +108,11 @@ class KnownGroups:
     def _match(self, footer: bytes, rows: int) -> Iterator[Group]:
         """Match one column chunk after the other."""
         start = self._head + integer(rows) + thrift.NEXT_LIST
-        if not footer.startswith(start):
-            raise ValueError("the footer has another form")
         reader = ThriftReader(footer, len(start))
         groups, position = reader.structs(), reader.position
+        # A longer head of the list would mislead ``GroupForm``.
+        if not footer.startswith(start + thrift.list_head(STRUCT, groups)):
+            raise ValueError("the footer has another form")
         group_start = thrift.NEXT_LIST + thrift.list_head(STRUCT, self._columns)
         match, match_end = known_chunk().match, _group_end().match
         for _ in range(groups):
