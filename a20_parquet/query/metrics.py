@@ -110,8 +110,10 @@ class Queries:
             squares: of their lengths.
         """
         found = np.zeros(len(block), np.bool_)
-        unsure = np.flatnonzero(~_is_sure(squares))
-        for row in unsure:
+        sure = _is_sure(squares)
+        if sure.all():
+            return found
+        for row in np.flatnonzero(~sure):
             values = block[row]
             finite = bool(np.isfinite(values).all())
             found[row] = not finite or (self.metric is Metric.COSINE and not values.any())
@@ -137,7 +139,10 @@ class Queries:
                 products = np.vecdot(block[:, None], self.rounded)
             if self.metric is Metric.COSINE:
                 keys = products / np.sqrt(squares)[:, None]
-                return Estimate(keys, np.where(_is_sure(squares), 2 * relative, np.inf)[:, None])
+                sure, error = _is_sure(squares), np.full((1, 1), 2 * relative)
+                if not sure.all():
+                    error = np.where(sure[:, None], error, np.inf)
+                return Estimate(keys, error)
             squares64 = squares.astype(np.float64)[:, None]
             longest = np.sqrt(squares64 * (1 + 2 * relative) + dims * _UNDERFLOW)
             if self.metric is Metric.DOT:

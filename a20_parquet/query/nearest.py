@@ -110,6 +110,7 @@ def search_block(  # noqa: PLR0913 - what a search needs
     """
     squares = square_lengths(block)
     undefined = queries.undefined(block, squares)
+    undefined_rows = int(np.count_nonzero(undefined))
     left_out = excluded.within(rows) if excluded is not None else None
     found = {}
     for first in range(0, len(queries), _QUERIES_AT_ONCE):
@@ -117,7 +118,8 @@ def search_block(  # noqa: PLR0913 - what a search needs
         estimate = several.estimate(block, squares)
         with np.errstate(all="ignore"):  # keys that are not finite are computed again
             maybe = ~(estimate.keys + estimate.error < least[first : first + len(several)])
-        maybe[undefined] = False
+        if undefined_rows:
+            maybe[undefined] = False
         if left_out is not None:
             at, of = left_out
             here = (of >= first) & (of < first + len(several))
@@ -126,13 +128,15 @@ def search_block(  # noqa: PLR0913 - what a search needs
             keys = several.exact(query, block[wanted])
             best = Nearest(top).merge(Nearest(top, keys, rows[wanted]))
             found[first + query] = best
-    return Found(found, int(np.count_nonzero(undefined)))
+    return Found(found, undefined_rows)
 
 
 def _candidates(
     estimate: Estimate, maybe: npt.NDArray[np.bool_], top: int
 ) -> Iterator[tuple[int, Rows]]:
     """Yield each query that may have near windows in a block, and their positions."""
+    if not maybe.any():
+        return  # as in most blocks; counting takes longer
     counts = np.count_nonzero(maybe, axis=0)
     for query in np.flatnonzero(counts):
         wanted = np.flatnonzero(maybe[:, query])

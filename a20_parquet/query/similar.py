@@ -31,6 +31,8 @@ from a20_parquet.windows.schema import EMBEDDING
 MetricName = Literal["cosine", "dot", "euclidean"]
 ExcludeName = Literal["none", "self", "recording"]
 
+# A file is opened for each batch that has a part of it, and only a block is in memory.
+_BATCH_BYTES = 64 << 20
 _EXCLUDE = ("none", "self", "recording")
 _COLUMNS = (
     *("filename", "recording_offset_in_file", "channel", "site"),
@@ -114,7 +116,7 @@ def similar(  # noqa: PLR0913 - the command's options, each a keyword
     )
     targets = find_targets(catalog, to, channel, measure)
     excluded = _excluded(catalog, targets, exclude)
-    query = WindowQuery(catalog, [EMBEDDING], part.predicate)
+    query = WindowQuery(catalog, [EMBEDDING], part.predicate, batch_bytes=_BATCH_BYTES)
     with open_progress(progress) as shown:
         found = _search(query, targets.queries, excluded, top, shown)
         if found.undefined:

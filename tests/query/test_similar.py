@@ -180,10 +180,8 @@ def test_threads_and_batches_change_nothing(
     datasets: dict[str, Path], monkeypatch: pytest.MonkeyPatch, workers: int, batch_bytes: int
 ) -> None:
     """The same answer to the bit."""
-    from a20_parquet.query.window_query import WindowQuery
-
     expected = a20_parquet.similar(datasets["zstd"], VECTOR, sites=["285", "Site-3"], top=20)
-    monkeypatch.setattr(WindowQuery.__init__, "__kwdefaults__", {"batch_bytes": batch_bytes})
+    monkeypatch.setattr("a20_parquet.query.similar._BATCH_BYTES", batch_bytes)
     monkeypatch.setattr(
         sys.modules["a20_parquet.query.similar"], "default_workers", lambda: workers
     )

@@ -235,10 +235,8 @@ def test_threads_and_batches_change_nothing(
     metric: Any,
 ) -> None:
     """The same answer to the bit."""
-    from a20_parquet.query.window_query import WindowQuery
-
     expected = a20_parquet.similar(datasets["site"], VECTORS, metric=metric)
-    monkeypatch.setattr(WindowQuery.__init__, "__kwdefaults__", {"batch_bytes": batch_bytes})
+    monkeypatch.setattr("a20_parquet.query.similar._BATCH_BYTES", batch_bytes)
     monkeypatch.setattr("a20_parquet.query.similar.default_workers", lambda: workers)
     assert a20_parquet.similar(datasets["site"], VECTORS, metric=metric).equals(expected)
 
