@@ -75,9 +75,9 @@ def duckdb(  # noqa: PLR0913 - the command's options, each a keyword
     """Write a DuckDB database with the windows of a dataset as the relation ``windows``.
 
     A view has the absolute paths of the dataset's files: make it again after the dataset was moved
-    or has grown, which takes an instant. With it comes the function ``windows_of(site, date)``,
-    which reads the files of one site, or of one site and date, without a look at all others. A
-    table is a copy of all windows.
+    or has grown, which takes some 10 s with 374,000 files. With it comes the function
+    ``windows_of(site, date)``, which reads the files of one site, or of one site and date, without
+    a look at all others. A table is a copy of all windows.
 
     Args:
         dataset: its folder, or any fsspec URL of it; a view needs a folder.
