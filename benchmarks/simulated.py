@@ -19,9 +19,8 @@ from a20_parquet.runs.cursor import MergeCursor
 from a20_parquet.runs.merge_cut import unit_slices
 from a20_parquet.runs.merge_plan import MergeUnit, divide_shards
 from a20_parquet.runs.run import Rows
-from a20_parquet.windows.order import Partitions
+from a20_parquet.windows.order import Partitions, keyed_schema
 from a20_parquet.windows.partition import PartitionBy, periods
-from a20_parquet.windows.schema import keyed_schema
 
 _FIRST_DAY = 18_078  # 2019-07-01
 _DAY_S = 86_400

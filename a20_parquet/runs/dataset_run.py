@@ -12,9 +12,9 @@ from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.dataset.data_file import DataFile
 from a20_parquet.errors import DatasetError
 from a20_parquet.runs.run import Rows, join_batches
-from a20_parquet.windows.order import Partitions
+from a20_parquet.windows.order import Partitions, keyed_schema
 from a20_parquet.windows.partition import PartitionKey
-from a20_parquet.windows.schema import Feature, keyed_schema, metadata_schema
+from a20_parquet.windows.schema import Feature, metadata_schema
 
 _EXISTING_SHARD = -1
 """Shard number of windows in the dataset, which sorts before all others."""

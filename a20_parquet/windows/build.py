@@ -11,17 +11,10 @@ import pyarrow as pa
 from a20_parquet.windows.exclusion import Exclusion
 from a20_parquet.windows.filenames.clock import Flags
 from a20_parquet.windows.filenames.parse import FilenameRules, Recordings, parse_filenames
+from a20_parquet.windows.order import KEYED_ONLY, keyed_schema
 from a20_parquet.windows.partition import PartitionBy, periods
 from a20_parquet.windows.records import Embedding, FeatureValues, RecordMetadata
-from a20_parquet.windows.schema import (
-    EMBEDDING,
-    KEYED_ONLY,
-    Feature,
-    FeatureKind,
-    Store,
-    keyed_schema,
-    window_schema,
-)
+from a20_parquet.windows.schema import EMBEDDING, Feature, FeatureKind, Store, window_schema
 from a20_parquet.windows.selection import LeftOut, Selection
 from a20_parquet.windows.window_table import WindowTable
 

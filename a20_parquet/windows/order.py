@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from a20_parquet.windows.schema import Feature, metadata_schema
 
 SORT_KEYS = (
     "site",
@@ -22,9 +25,25 @@ SORT_KEYS = (
     "record",
 )
 
+_KEYED = pa.schema(
+    [
+        pa.field("site", pa.string(), nullable=False),
+        pa.field("period", pa.int32()),
+        pa.field("shard", pa.int32(), nullable=False),
+        pa.field("record", pa.int64(), nullable=False),
+    ]
+)
+KEYED_ONLY = tuple(_KEYED.names)
+"""Sort keys that are not metadata columns."""
 _LEADING = frozenset(SORT_KEYS[:3])
 _ROW = "row"
 _MOST_RANKS = np.iinfo(np.int64).max
+
+
+@lru_cache
+def keyed_schema(features: tuple[Feature, ...] = ()) -> Any:
+    """The metadata with the other sort keys, which only runs contain."""
+    return pa.schema([*metadata_schema(features), *_KEYED])
 
 
 def sort_order(keyed: Any) -> npt.NDArray[np.int64]:

@@ -302,21 +302,3 @@ def window_schema(
 ) -> Any:
     """The Arrow schema of windows with ``dims`` floats an embedding."""
     return pa.schema([column.field for column in columns(dims, features, store)])
-
-
-_KEYED = pa.schema(
-    [
-        pa.field("site", pa.string(), nullable=False),
-        pa.field("period", pa.int32()),
-        pa.field("shard", pa.int32(), nullable=False),
-        pa.field("record", pa.int64(), nullable=False),
-    ]
-)
-KEYED_ONLY = tuple(_KEYED.names)
-"""Sort keys that are not metadata columns."""
-
-
-@lru_cache
-def keyed_schema(features: tuple[Feature, ...] = ()) -> Any:
-    """The metadata with the other sort keys, which only runs contain."""
-    return pa.schema([*metadata_schema(features), *_KEYED])

@@ -22,7 +22,8 @@ from a20_parquet.runs.run import InMemoryRun, Run
 from a20_parquet.runs.stored_run import StoredRun, write_run
 from a20_parquet.runs.without_rows import WithoutRows
 from a20_parquet.windows.duplicates import Duplicates
-from a20_parquet.windows.schema import Feature, keyed_schema
+from a20_parquet.windows.order import keyed_schema
+from a20_parquet.windows.schema import Feature
 from tests.helpers.metadata import make_keyed, window_table
 from tests.helpers.repeated import (
     Found,

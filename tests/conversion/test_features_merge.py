@@ -16,7 +16,8 @@ from a20_parquet.runs.cursor import MergeCursor
 from a20_parquet.runs.run import InMemoryRun, Run
 from a20_parquet.runs.stored_run import StoredRun, write_run
 from a20_parquet.windows.build import with_embeddings
-from a20_parquet.windows.schema import Feature, keyed_schema, metadata_schema, window_schema
+from a20_parquet.windows.order import keyed_schema
+from a20_parquet.windows.schema import Feature, metadata_schema, window_schema
 from tests.helpers.metadata import make_keyed, window_table
 from tests.helpers.parquet_files import encode
 from tests.helpers.runs import DIMS, Row, embedding_of, embeddings_of, random_rows, sort_key

@@ -24,7 +24,8 @@ from a20_parquet.runs.cursor import MergeCursor
 from a20_parquet.runs.merge_plan import MergeUnit, OutputFile
 from a20_parquet.runs.run import Run
 from a20_parquet.runs.stored_run import StoredRun, write_run
-from a20_parquet.windows.schema import keyed_schema, metadata_schema, window_schema
+from a20_parquet.windows.order import keyed_schema
+from a20_parquet.windows.schema import metadata_schema, window_schema
 from tests.helpers.layout import LocalLayout
 from tests.helpers.metadata import make_keyed
 from tests.helpers.runs import DIMS, Row, embeddings_of, held, random_rows, sort_key

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from a20_parquet.windows.order import keyed_schema
 from a20_parquet.windows.records import RecordMetadata
-from a20_parquet.windows.schema import keyed_schema
 from a20_parquet.windows.window_table import RECORDING_COLUMNS, WindowTable
 
 

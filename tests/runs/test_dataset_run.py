@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from a20_parquet.dataset.catalog import Catalog
 from a20_parquet.errors import DatasetError
 from a20_parquet.runs.dataset_run import DatasetRun
-from a20_parquet.windows.schema import Feature, keyed_schema, window_schema
+from a20_parquet.windows.order import keyed_schema
+from a20_parquet.windows.schema import Feature, window_schema
 from tests.helpers.datasets import make_dataset
 from tests.helpers.metadata import make_keyed
 from tests.helpers.parquet_files import windows

@@ -14,7 +14,7 @@ from a20_parquet.errors import DatasetError
 from a20_parquet.runs.run import InMemoryRun
 from a20_parquet.runs.stored_run import StoredRun, write_run
 from a20_parquet.storage.path import parse_path
-from a20_parquet.windows.schema import keyed_schema
+from a20_parquet.windows.order import keyed_schema
 from tests.helpers.metadata import make_keyed, window_table
 from tests.helpers.runs import DIMS, embeddings_of, held, random_rows, read_run, sort_key
 

@@ -16,15 +16,10 @@ from a20_parquet.windows.build import (
     with_embeddings,
 )
 from a20_parquet.windows.filenames.parse import FilenameRules
+from a20_parquet.windows.order import keyed_schema
 from a20_parquet.windows.partition import PartitionBy
 from a20_parquet.windows.records import RecordMetadata
-from a20_parquet.windows.schema import (
-    MAX_CHANNELS,
-    Feature,
-    keyed_schema,
-    metadata_schema,
-    window_schema,
-)
+from a20_parquet.windows.schema import MAX_CHANNELS, Feature, metadata_schema, window_schema
 from tests.helpers.metadata import make_metadata
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from a20_parquet.conversion.gather import WindowGatherer
 from a20_parquet.windows.build import WindowRules, sort_table
+from a20_parquet.windows.order import keyed_schema
 from a20_parquet.windows.partition import PartitionBy
 from a20_parquet.windows.records import Embedding
-from a20_parquet.windows.schema import Feature, keyed_schema
+from a20_parquet.windows.schema import Feature
 from a20_parquet.windows.selection import Selection
 from tests.helpers.records import Record, make_decoded
 from tests.helpers.runs import read_run
