@@ -217,7 +217,7 @@ def read_blocks(
     scratch: EmbeddingBuffer,
     dims: int,
     *,
-    block_bytes: int = 1 << 20,
+    block_bytes: int = 4 << 20,
 ) -> Iterator[tuple[Rows, Embeddings]]:
     """Read the embeddings of the kept rows block by block, and close the files.
 
@@ -226,8 +226,8 @@ def read_blocks(
         kept: a mask of the rows of each slice.
         scratch: memory for a block.
         dims: floats per embedding.
-        block_bytes: bytes of embeddings per block, or one longer page; the default holds several
-            small files, and fits into a core's cache.
+        block_bytes: bytes of embeddings per block, or one longer page. Smaller ones fit into a
+            core's own cache, but threads then wait for each other in Python, which takes longer.
 
     Yields:
         Numbers of windows in the dataset, ascending, and their embeddings, which are overwritten by
