@@ -146,8 +146,12 @@ class Queries:
             squares64 = squares.astype(np.float64)[:, None]
             longest = np.sqrt(squares64 * (1 + 2 * relative) + dims * _UNDERFLOW)
             if self.metric is Metric.DOT:
-                error = relative * longest * self.lengths + dims * _UNDERFLOW
-                return Estimate(products, np.where(np.isfinite(products), error, np.inf))
+                error = relative * longest * self.lengths
+                error += dims * _UNDERFLOW
+                known = np.isfinite(products)
+                if not known.all():
+                    error[~known] = np.inf
+                return Estimate(products, error)
             keys64 = 2.0 * products - squares64 - self.lengths**2
             error = relative * (longest + self.lengths) ** 2 + 3 * dims * _UNDERFLOW
             return Estimate(keys64, np.where(np.isfinite(keys64), error, np.inf))

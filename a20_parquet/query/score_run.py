@@ -25,6 +25,10 @@ from a20_parquet.query.scorers import Hits, Scorer
 from a20_parquet.query.window_query import Batch, WindowQuery
 from a20_parquet.windows.schema import EMBEDDING, KEYS, METADATA
 
+# A file is opened for each batch that has a part of it, and all threads wait for the last batch of
+# a unit.
+_BATCH_BYTES = 32 << 20
+
 CLASS, SCORE = "class", "score"
 _COLUMNS = (
     *("filename", "recording_offset_in_file", "channel", "site_id", "file_seq_id"),
@@ -108,7 +112,7 @@ class ScoreRun:
         return replace(self.catalog, files=self.catalog.files[first:end])
 
     def _hits(self, unit: Catalog, thresholds: Float64, progress: Progress) -> Iterator[Hits]:
-        query = WindowQuery(unit, [EMBEDDING], self.predicate)
+        query = WindowQuery(unit, [EMBEDDING], self.predicate, batch_bytes=_BATCH_BYTES)
         buffers = Pool(EmbeddingBuffer)
 
         def above(batch: Batch) -> Hits:
@@ -127,7 +131,7 @@ class ScoreRun:
         self, unit: Catalog, first_row: int, top: int, best: Found, progress: Progress
     ) -> Found:
         """Return the best windows of a unit that may be among the best of all."""
-        query = WindowQuery(unit, [EMBEDDING], self.predicate)
+        query = WindowQuery(unit, [EMBEDDING], self.predicate, batch_bytes=_BATCH_BYTES)
         buffers = Pool(EmbeddingBuffer)
         count = len(self.scorer.classes)
         known = best

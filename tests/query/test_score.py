@@ -157,10 +157,8 @@ def test_threads_and_batches_change_nothing(
     batch_bytes: int,
 ) -> None:
     """The same scores to the bit."""
-    from a20_parquet.query.window_query import WindowQuery
-
     a20_parquet.score(dataset, classifier, classifier.with_name("a"))
-    monkeypatch.setattr(WindowQuery.__init__, "__kwdefaults__", {"batch_bytes": batch_bytes})
+    monkeypatch.setattr("a20_parquet.query.score_run._BATCH_BYTES", batch_bytes)
     a20_parquet.score(dataset, classifier, classifier.with_name("b"), workers=workers)
     assert read(classifier.with_name("b")).equals(read(classifier.with_name("a")))
 
