@@ -237,6 +237,7 @@ def read_blocks(
         DatasetError: a file is missing or damaged.
     """
     most = max(1, block_bytes // (4 * dims))
+    scratch.rows(most, dims)  # growing page by page would copy
     numbers: list[Rows] = []
     filled = 0
     for part, rows in zip(slices, kept, strict=True):

@@ -65,11 +65,11 @@ def take_embeddings(catalog: Catalog, numbers: Rows) -> Embeddings:
         with _open(catalog, file) as opened:
             starts = np.array(list(accumulate(opened.rows, initial=0)))
             groups = np.searchsorted(starts, rows, side="right") - 1
-            for group in np.unique(groups):
+            for group in _distinct(groups):
                 of_group = groups == group
                 wanted, target = rows[of_group] - starts[group], here[of_group]
                 span = int(wanted.min()), int(wanted.max())
-                for pages, page in opened.pages(int(group), span):
+                for pages, page in opened.pages(group, span):
                     on_page = (wanted >= page.first) & (wanted < page.first + page.rows)
                     if on_page.any():
                         block = np.empty((page.rows, catalog.dims), np.float32)
@@ -120,9 +120,9 @@ def _by_file(catalog: Catalog, numbers: Rows) -> Iterator[tuple[int, Rows, Rows]
     """Yield a file's number, the positions in ``numbers`` of its windows, and their rows in it."""
     starts = _starts(catalog)
     files = np.searchsorted(starts, numbers, side="right") - 1
-    for file in np.unique(files):
+    for file in _distinct(files):
         here = np.flatnonzero(files == file)
-        yield int(file), here, numbers[here] - starts[file]
+        yield file, here, numbers[here] - starts[file]
 
 
 def _open(catalog: Catalog, file: int) -> DataFile:
@@ -133,11 +133,16 @@ def _open(catalog: Catalog, file: int) -> DataFile:
 def _take_of_file(catalog: Catalog, file: int, rows: Rows, stored: Sequence[str]) -> Any:
     with _open(catalog, file) as opened:
         starts = np.array(list(accumulate(opened.rows, initial=0)))
-        used = np.unique(np.searchsorted(starts, rows, side="right") - 1)
-        table = opened.metadata(used.tolist(), stored)
+        used = _distinct(np.searchsorted(starts, rows, side="right") - 1)
+        table = opened.metadata(used, stored)
     # The number in the file of each row of the table.
     read = np.concatenate([np.arange(starts[group], starts[group + 1]) for group in used])
     positions = np.searchsorted(read, rows)
     # A NumPy array would make pyarrow import pandas, which takes as long as a search.
     buffer = pa.py_buffer(positions.astype(np.int64))
     return table.take(pa.Array.from_buffers(pa.int64(), len(positions), [None, buffer]))
+
+
+def _distinct(numbers: Rows) -> list[int]:
+    """Return numbers once each, ascending; ``np.unique`` imports ``numpy.ma``, which takes long."""
+    return sorted(set(numbers.tolist()))
