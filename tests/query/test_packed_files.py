@@ -49,7 +49,7 @@ def unpacked(connection: duckdb.DuckDBPyConnection, expression: str) -> list[str
 
 
 @given(made=files())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @example(made=(PartitionBy.SITE_DATE, {}))
 def test_the_same_paths(made: tuple[PartitionBy, dict[str, str]]) -> None:
     """Of all sites together, and of each period of a site."""
