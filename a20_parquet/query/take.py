@@ -21,8 +21,8 @@ from a20_parquet.windows.schema import EMBEDDING
 Missing: TypeAlias = Literal["error", "null"]
 
 _MOST_NAMED = 5
-# Of a batch only the pages with wanted windows are read.
-_BATCH_BYTES = 64 << 20
+# Of a batch only the pages with wanted windows are read, which all are kept.
+_BATCH_BYTES = 256 << 20
 
 
 def take(
